@@ -1,0 +1,290 @@
+//! The Resource Manager client: a handful of verbs that retry, page and wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::clouds::{Cloud, CloudSource};
+use super::error::{Error, Kind};
+use super::operation::{Operation, Step, growing_wait};
+use super::page::Pages;
+use super::scope::Scope;
+use super::send::{Call, Expect, Reply, Sender};
+use super::target::Target;
+use super::token::Tokens;
+use super::transport::{Method, Transport};
+
+/// Speaks to one cloud's Resource Manager. Clones share tokens, connections and request budgets.
+#[derive(Clone)]
+pub struct Client {
+    sender: Arc<Sender>,
+}
+
+/// What is the same for every request of a client.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The whole `User-Agent`.
+    pub user_agent: String,
+    /// In flight at once, at least one.
+    pub max_concurrent_requests: usize,
+    /// Sent as `x-ms-correlation-request-id` and shown in errors; empty for none.
+    pub correlation_id: String,
+}
+
+/// A write that the service took.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// HTTP status; 204 or 404 of a removal mean that there was nothing to remove.
+    pub status: u16,
+    /// The body, or null.
+    pub body: Value,
+    /// What is still to be waited for.
+    pub operation: Option<Operation>,
+}
+
+impl Client {
+    /// A client that has not yet done anything: the cloud is found out and the first token fetched at the
+    /// first call.
+    pub fn new(
+        transport: Arc<dyn Transport>,
+        tokens: Arc<dyn Tokens>,
+        cloud: CloudSource,
+        options: Options,
+    ) -> Self {
+        Self {
+            sender: Arc::new(Sender::new(transport, tokens, cloud, options)),
+        }
+    }
+
+    /// The cloud this client speaks to.
+    pub async fn cloud(&self, scope: &Scope) -> Result<Cloud, Error> {
+        self.sender.cloud(scope).await.cloned()
+    }
+
+    /// Reads one thing.
+    pub async fn get(&self, scope: &Scope, target: &Target) -> Result<Value, Error> {
+        Ok(self
+            .first(scope, Method::Get, target, None)
+            .await?
+            .reply
+            .body)
+    }
+
+    /// Reads one thing; `None` when it, its parent or its resource group is not there.
+    pub async fn get_opt(&self, scope: &Scope, target: &Target) -> Result<Option<Value>, Error> {
+        match self.get(scope, target).await {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a list to its end. Links to further pages are followed as they are, and only on the cloud's
+    /// own host.
+    pub async fn list(&self, scope: &Scope, target: &Target) -> Result<Vec<Value>, Error> {
+        let First { mut url, reply, .. } = self.first(scope, Method::Get, target, None).await?;
+        let mut page = reply.body;
+        let mut pages = Pages::default();
+        loop {
+            let next = pages.add(&url, page).map_err(|why| {
+                Error::new(Kind::Malformed, why).during(Method::Get, target.path())
+            })?;
+            match next {
+                Some(next) => {
+                    let call = Call {
+                        method: Method::Get,
+                        url: &next,
+                        body: None,
+                        expect: Expect::Json,
+                    };
+                    page = self.sender.call(scope, call).await?.body;
+                    url = next;
+                }
+                None => return Ok(pages.into_items()),
+            }
+        }
+    }
+
+    /// Creates or replaces.
+    pub async fn put(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        body: &Value,
+    ) -> Result<Accepted, Error> {
+        self.write(scope, Method::Put, target, Some(body)).await
+    }
+
+    /// Changes the members in `body`.
+    pub async fn patch(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        body: &Value,
+    ) -> Result<Accepted, Error> {
+        self.write(scope, Method::Patch, target, Some(body)).await
+    }
+
+    /// Starts an action.
+    pub async fn post(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        body: Option<&Value>,
+    ) -> Result<Accepted, Error> {
+        self.write(scope, Method::Post, target, body).await
+    }
+
+    /// Removes. What is not there counts as removed: the status is then 204 or 404.
+    pub async fn delete(&self, scope: &Scope, target: &Target) -> Result<Accepted, Error> {
+        match self.write(scope, Method::Delete, target, None).await {
+            Err(error) if error.is_not_found() => Ok(Accepted {
+                status: 404,
+                body: Value::Null,
+                operation: None,
+            }),
+            other => other,
+        }
+    }
+
+    /// Waits for `operation` to end and returns its last document, or null. A failure carries the service's
+    /// own reason. When this ends early (stopped, timed out, no network) the operation goes on, and can
+    /// be waited for again, also by another process.
+    pub async fn wait(&self, scope: &Scope, operation: &Operation) -> Result<Value, Error> {
+        let mut operation = operation.clone();
+        let mut wait = operation.first_wait();
+        // Since when polls have failed without a break.
+        let mut failing: Option<Instant> = None;
+        let mut polls = 0;
+        loop {
+            // A long wait is cut short of the deadline, so that the last word is a look and not a guess.
+            let remaining = scope.remaining();
+            let last_look = remaining.saturating_sub(Duration::from_secs(1));
+            if !wait.is_zero() {
+                let nap = if wait < remaining || last_look.is_zero() {
+                    wait
+                } else {
+                    last_look
+                };
+                scope
+                    .sleep(nap)
+                    .await
+                    .map_err(|error| error.during(operation.method(), operation.path()))?;
+            }
+            polls += 1;
+            let call = Call {
+                method: Method::Get,
+                url: operation.url(),
+                body: None,
+                expect: Expect::Anything,
+            };
+            let step = match self.sender.call(scope, call).await {
+                Ok(reply) => {
+                    failing = None;
+                    operation.step(&reply.response, OffsetDateTime::now_utc())
+                }
+                Err(error) => operation
+                    .step_on_error(error, failing.get_or_insert_with(Instant::now).elapsed()),
+            };
+            match step {
+                Step::Done(document) => return Ok(document),
+                Step::Failed(error) => {
+                    let mut error = *error;
+                    if error.correlation_id.is_empty() {
+                        error.correlation_id = self.sender.correlation_id().to_owned();
+                    }
+                    return Err(error);
+                }
+                Step::Wait { after, url } => {
+                    if let Some(url) = url {
+                        operation.move_to(url);
+                    }
+                    wait = after.unwrap_or_else(|| growing_wait(polls));
+                }
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        scope: &Scope,
+        method: Method,
+        target: &Target,
+        body: Option<&Value>,
+    ) -> Result<Accepted, Error> {
+        let First { url, base, reply } = self.first(scope, method, target, body).await?;
+        let Reply { response, body } = reply;
+        let operation =
+            Operation::from_response(method, &url, target.path(), &base, &response, &body);
+        Ok(Accepted {
+            status: response.status,
+            body,
+            operation,
+        })
+    }
+
+    /// Sends the call that `target` describes; again with an older API version when the cloud does not have
+    /// the preferred one and the target allows others.
+    async fn first(
+        &self,
+        scope: &Scope,
+        method: Method,
+        target: &Target,
+        body: Option<&Value>,
+    ) -> Result<First, Error> {
+        let expect = if method == Method::Get {
+            Expect::Json
+        } else {
+            Expect::Anything
+        };
+        let cloud = self
+            .sender
+            .cloud(scope)
+            .await
+            .map_err(|error| error.during(method, target.path()))?;
+        let base = cloud.resource_manager.clone();
+        loop {
+            let version = self.api_version(target);
+            let url = target
+                .url(&base, version)
+                .map_err(|why| Error::new(Kind::Refused, why).during(method, target.path()))?;
+            let call = Call {
+                method,
+                url: &url,
+                body,
+                expect,
+            };
+            match self.sender.call(scope, call).await {
+                Ok(reply) => return Ok(First { url, base, reply }),
+                Err(error) => match self.sender.older_version(target, version, &error) {
+                    Some(older) => tracing::warn!(
+                        "{} does not have API version {version} of {}; using {older}, which lacks what is newer",
+                        cloud.name,
+                        target.path()
+                    ),
+                    None => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// The API version that calls of this kind use: the target's own, unless the cloud turned out not to have
+    /// it yet.
+    pub fn api_version(&self, target: &Target) -> &'static str {
+        self.sender.version(target)
+    }
+}
+
+/// The answer to a call, where it was sent, and the endpoint that is under.
+struct First {
+    url: String,
+    base: String,
+    reply: Reply,
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -1,0 +1,480 @@
+//! Where a cloud's Resource Manager and its login service are: known, told, or discovered.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use serde_json::Value;
+use url::{Host, Url};
+
+use super::error::{self, Error, Kind};
+use super::transport::{Method, Request, Transport};
+
+/// The endpoints of one cloud.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cloud {
+    /// The service's own name, such as `AzureCloud`.
+    pub name: String,
+    /// Resource Manager, without a trailing slash: `https://management.azure.com`.
+    pub resource_manager: String,
+    /// The login service, without a trailing slash: `https://login.microsoftonline.com`.
+    pub authority: String,
+    /// What tokens are asked for; `/.default` is added to make the scope.
+    pub audience: String,
+    /// Suffix of storage hosts: `core.windows.net`.
+    pub storage_suffix: String,
+}
+
+impl Cloud {
+    /// The public cloud.
+    pub fn public() -> Self {
+        Self::known(
+            "AzureCloud",
+            "management.azure.com",
+            "login.microsoftonline.com",
+            "core.windows.net",
+        )
+    }
+
+    /// The cloud of the United States' government.
+    pub fn us_government() -> Self {
+        Self::known(
+            "AzureUSGovernment",
+            "management.usgovcloudapi.net",
+            "login.microsoftonline.us",
+            "core.usgovcloudapi.net",
+        )
+    }
+
+    /// The cloud in China.
+    pub fn china() -> Self {
+        Self::known(
+            "AzureChinaCloud",
+            "management.chinacloudapi.cn",
+            "login.chinacloudapi.cn",
+            "core.chinacloudapi.cn",
+        )
+    }
+
+    /// The cloud called `environment` in a provider block: `public`, `usgovernment` or `china`.
+    pub fn named(environment: &str) -> Option<Self> {
+        match environment.to_ascii_lowercase().as_str() {
+            "public" | "azurecloud" | "azurepubliccloud" => Some(Self::public()),
+            "usgovernment" | "azureusgovernment" | "azureusgovernmentcloud" => {
+                Some(Self::us_government())
+            }
+            "china" | "azurechinacloud" => Some(Self::china()),
+            _ => None,
+        }
+    }
+
+    /// The OAuth scope of tokens for Resource Manager.
+    pub fn scope(&self) -> String {
+        format!("{}/.default", self.audience.trim_end_matches('/'))
+    }
+
+    /// True when `url` is on the very host and port of this cloud's Resource Manager.
+    pub fn owns(&self, url: &str) -> bool {
+        match (Url::parse(url), Url::parse(&self.resource_manager)) {
+            (Ok(url), Ok(own)) => {
+                url.origin() == own.origin()
+                    && url.username().is_empty()
+                    && url.password().is_none()
+            }
+            _ => false,
+        }
+    }
+
+    fn known(name: &str, resource_manager: &str, authority: &str, storage_suffix: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            resource_manager: format!("https://{resource_manager}"),
+            authority: format!("https://{authority}"),
+            audience: format!("https://{resource_manager}"),
+            storage_suffix: storage_suffix.to_owned(),
+        }
+    }
+}
+
+/// How to find out about the cloud.
+#[derive(Clone, Debug)]
+pub enum CloudSource {
+    /// It is known.
+    Known(Cloud),
+    /// Ask this host, `HOST` or `HOST:PORT`, for its endpoints; `http://` only to loopback.
+    Discover {
+        /// The host to ask.
+        metadata_host: String,
+    },
+    /// A known cloud with some endpoints replaced.
+    Endpoint {
+        /// What is not replaced.
+        base: Cloud,
+        /// Resource Manager's URL.
+        resource_manager: Option<String>,
+        /// The login service's URL.
+        authority: Option<String>,
+        /// What tokens are asked for. When Resource Manager is replaced, its URL is the default, so that
+        /// a token for the public cloud never goes elsewhere.
+        audience: Option<String>,
+    },
+}
+
+impl CloudSource {
+    /// Finds out, asking over the network only where it must.
+    pub async fn resolve(&self, transport: &dyn Transport) -> Result<Cloud, Error> {
+        let unconfigured = |message: String| Error::new(Kind::Unconfigured, message);
+        match self {
+            Self::Known(cloud) => Ok(cloud.clone()),
+            Self::Endpoint {
+                base,
+                resource_manager,
+                authority,
+                audience,
+            } => {
+                let mut cloud = base.clone();
+                if let Some(url) = resource_manager {
+                    cloud.resource_manager = endpoint(url).map_err(|why| {
+                        unconfigured(format!("resource_manager_endpoint {url:?}: {why}"))
+                    })?;
+                    cloud.audience.clone_from(&cloud.resource_manager);
+                    cloud.name = "custom".to_owned();
+                }
+                if let Some(url) = authority {
+                    cloud.authority = endpoint(url).map_err(|why| {
+                        unconfigured(format!("active_directory_authority_host {url:?}: {why}"))
+                    })?;
+                }
+                if let Some(audience) = audience {
+                    audience.clone_into(&mut cloud.audience);
+                }
+                Ok(cloud)
+            }
+            Self::Discover { metadata_host } => discover(metadata_host, transport).await,
+        }
+    }
+}
+
+/// Checks that `url` may be sent a token: https, or http to loopback. Returns it without trailing slash.
+pub fn endpoint(url: &str) -> Result<String, String> {
+    let text = if url.contains("://") {
+        url.trim().to_owned()
+    } else {
+        format!("https://{}", url.trim())
+    };
+    let parsed = Url::parse(&text).map_err(|error| format!("not a URL ({error})"))?;
+    if parsed.host().is_none() || !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err("not a URL of the form https://HOST".to_owned());
+    }
+    match parsed.scheme() {
+        "https" => {}
+        "http" if is_loopback(&parsed) => {}
+        "http" => {
+            return Err(
+                "plain http is only allowed to this machine (localhost, 127.0.0.1, ::1); use https"
+                    .to_owned(),
+            );
+        }
+        other => return Err(format!("{other}:// cannot be used, only https://")),
+    }
+    if parsed.query().is_some() || parsed.fragment().is_some() {
+        return Err("an endpoint has no query".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// True when `url` cannot leave this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.octets()[0] == Ipv4Addr::LOCALHOST.octets()[0],
+        Some(Host::Ipv6(address)) => address == Ipv6Addr::LOCALHOST,
+        None => false,
+    }
+}
+
+const METADATA: &str = "/metadata/endpoints";
+
+async fn discover(metadata_host: &str, transport: &dyn Transport) -> Result<Cloud, Error> {
+    let fail = |kind: Kind, why: String| {
+        let mut error = Error::new(
+            kind,
+            format!("asking {metadata_host} for its endpoints (metadata_host): {why}"),
+        );
+        error.path = METADATA.to_owned();
+        error
+    };
+    let host = endpoint(metadata_host).map_err(|why| fail(Kind::Unconfigured, why))?;
+    let url = format!("{host}{METADATA}?api-version=2022-09-01");
+    let begun = tokio::time::Instant::now();
+    let mut tries = 0;
+    let response = loop {
+        tries += 1;
+        let request = Request {
+            method: Method::Get,
+            url: url.clone(),
+            headers: vec![("Accept".to_owned(), "application/json".to_owned())],
+            body: None,
+        };
+        let (mut last, lasting) = match transport.send(request).await {
+            Ok(response) if matches!(response.status, 408 | 429 | 500..=599) => (
+                fail(Kind::Service, format!("it answered {}", response.status)),
+                false,
+            ),
+            Ok(response) => break response,
+            Err(error) => {
+                let lasting = error.is_lasting();
+                (
+                    fail(Kind::Transport { sent: error.sent }, error.message),
+                    lasting,
+                )
+            }
+        };
+        if tries == 4 || lasting {
+            last.attempts = tries;
+            last.elapsed = begun.elapsed();
+            return Err(last);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(500 << (tries - 1))).await;
+    };
+    if response.status != 200 {
+        return Err(fail(
+            Kind::Service,
+            format!(
+                "it answered {}; is this a Resource Manager host?",
+                response.status
+            ),
+        ));
+    }
+    let document = error::json(&response.body)
+        .ok_or_else(|| fail(Kind::Malformed, error::not_json(&response)))?;
+    parse(&document, &host).map_err(|why| fail(Kind::Malformed, why))
+}
+
+/// Reads a metadata document: one cloud, or an array of which the one that `host` belongs to is taken.
+pub(super) fn parse(document: &Value, host: &str) -> Result<Cloud, String> {
+    let same_origin = |url: &str| match (Url::parse(url), Url::parse(host)) {
+        (Ok(a), Ok(b)) => a.origin() == b.origin(),
+        _ => false,
+    };
+    let cloud = match document {
+        Value::Array(clouds) => clouds
+            .iter()
+            .find(|cloud| cloud["resourceManager"].as_str().is_some_and(same_origin))
+            .or(clouds.first())
+            .ok_or("it lists no cloud")?,
+        one => one,
+    };
+    let text = |pointer: &str| {
+        cloud
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| {
+                format!(
+                    "its answer has no {}",
+                    pointer.trim_start_matches('/').replace('/', ".")
+                )
+            })
+    };
+    let checked = |pointer: &str| {
+        let url = text(pointer)?;
+        endpoint(url).map_err(|why| {
+            format!(
+                "its {} {url:?}: {why}",
+                pointer.trim_start_matches('/').replace('/', ".")
+            )
+        })
+    };
+    // A stand-in that is asked for everything need not name itself.
+    let resource_manager = match text("/resourceManager") {
+        Ok(_) => checked("/resourceManager")?,
+        Err(_) => host.to_owned(),
+    };
+    let audiences: Vec<&str> = cloud
+        .pointer("/authentication/audiences")
+        .and_then(Value::as_array)
+        .map(|audiences| audiences.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    let audience = audiences
+        .iter()
+        .find(|audience| audience.trim_end_matches('/') == resource_manager)
+        .or(audiences.first())
+        .map_or(resource_manager.as_str(), |audience| {
+            audience.trim_end_matches('/')
+        });
+    Ok(Cloud {
+        name: text("/name").unwrap_or("custom").to_owned(),
+        authority: checked("/authentication/loginEndpoint")?,
+        audience: audience.to_owned(),
+        storage_suffix: text("/suffixes/storage")
+            .unwrap_or("core.windows.net")
+            .to_owned(),
+        resource_manager,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arm::transport::{Response, TransportError};
+    use serde_json::json;
+
+    struct Fixed(u16, &'static str);
+
+    #[async_trait::async_trait]
+    impl Transport for Fixed {
+        async fn send(&self, request: Request) -> Result<Response, TransportError> {
+            assert!(
+                request
+                    .url
+                    .ends_with("/metadata/endpoints?api-version=2022-09-01"),
+                "{}",
+                request.url
+            );
+            assert!(request.header("authorization").is_none());
+            if self.0 == 0 {
+                return Err(TransportError {
+                    sent: false,
+                    message: self.1.to_owned(),
+                });
+            }
+            Ok(Response {
+                status: self.0,
+                headers: vec![],
+                body: self.1.as_bytes().to_vec(),
+            })
+        }
+    }
+
+    async fn ask(host: &str, status: u16, body: &'static str) -> Result<Cloud, Error> {
+        CloudSource::Discover {
+            metadata_host: host.to_owned(),
+        }
+        .resolve(&Fixed(status, body))
+        .await
+    }
+
+    #[test]
+    fn endpoints() {
+        for (given, expected) in [
+            (
+                "https://management.azure.com/",
+                Some("https://management.azure.com"),
+            ),
+            ("arm.local:8443", Some("https://arm.local:8443")),
+            ("http://127.0.0.1:80", Some("http://127.0.0.1:80")),
+            ("http://127.9.9.9:1/", Some("http://127.9.9.9:1")),
+            ("http://localhost:9", Some("http://localhost:9")),
+            ("http://[::1]:9", Some("http://[::1]:9")),
+            ("http://example.org", None),
+            ("http://localhost.example.org", None),
+            ("ftp://localhost", None),
+            ("https://user@h", None),
+            ("https://h/?a=b", None),
+            ("", None),
+        ] {
+            assert_eq!(endpoint(given).ok().as_deref(), expected, "{given}");
+        }
+    }
+
+    #[tokio::test]
+    async fn discovers() {
+        let body = "\u{feff}{\"name\":\"Stack\",\"resourceManager\":\"https://arm.local:8443/\",\"authentication\":{\"loginEndpoint\":\"https://arm.local:8443/adfs\",\"audiences\":[\"https://x\",\"https://arm.local:8443/\"]},\"suffixes\":{\"storage\":\"s.local\"}}";
+        let cloud = ask("arm.local:8443", 200, body).await.unwrap();
+        assert_eq!(cloud.resource_manager, "https://arm.local:8443");
+        assert_eq!(cloud.authority, "https://arm.local:8443/adfs");
+        assert_eq!(cloud.scope(), "https://arm.local:8443/.default");
+        assert_eq!(
+            (cloud.name.as_str(), cloud.storage_suffix.as_str()),
+            ("Stack", "s.local")
+        );
+    }
+
+    #[test]
+    fn reads_arrays() {
+        let cloud = |arm: &str| json!({"name": arm, "resourceManager": arm, "authentication": {"loginEndpoint": "https://l", "audiences": ["aud"]}});
+        let list = json!([cloud("https://a"), cloud("https://b/")]);
+        assert_eq!(parse(&list, "https://b").unwrap().name, "https://b/");
+        assert_eq!(parse(&list, "https://c").unwrap().name, "https://a");
+        assert_eq!(parse(&list, "https://c").unwrap().audience, "aud");
+        assert!(parse(&json!([]), "https://c").is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn says_why_not() {
+        for (host, status, body, why) in [
+            (
+                "arm.local",
+                0,
+                "connection refused",
+                "asking arm.local for its endpoints (metadata_host): connection refused",
+            ),
+            ("arm.local", 404, "", "it answered 404"),
+            ("arm.local", 503, "", "it answered 503"),
+            (
+                "arm.local",
+                200,
+                "<html><title>Sign in</title>",
+                "HTML page",
+            ),
+            ("arm.local", 200, "{}", "no authentication.loginEndpoint"),
+            (
+                "arm.local",
+                200,
+                r#"{"resourceManager":"http://evil.example","authentication":{"loginEndpoint":"https://l"}}"#,
+                "plain http",
+            ),
+            ("http://arm.local", 200, "{}", "plain http"),
+        ] {
+            let error = ask(host, status, body).await.unwrap_err().to_string();
+            assert!(
+                error.contains(why) && error.contains("arm.local"),
+                "{error}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn replaced_endpoints_never_get_tokens_for_the_public_cloud() {
+        let source =
+            |resource_manager: Option<&str>, audience: Option<&str>| CloudSource::Endpoint {
+                base: Cloud::public(),
+                resource_manager: resource_manager.map(str::to_owned),
+                authority: None,
+                audience: audience.map(str::to_owned),
+            };
+        let none = Fixed(500, "");
+        let cloud = source(Some("http://localhost:1/"), None)
+            .resolve(&none)
+            .await
+            .unwrap();
+        assert_eq!(
+            (cloud.resource_manager.as_str(), cloud.audience.as_str()),
+            ("http://localhost:1", "http://localhost:1")
+        );
+        let cloud = source(None, Some("https://aud/"))
+            .resolve(&none)
+            .await
+            .unwrap();
+        assert_eq!(
+            (cloud.name.as_str(), cloud.scope().as_str()),
+            ("AzureCloud", "https://aud/.default")
+        );
+        assert!(source(Some("http://h"), None).resolve(&none).await.is_err());
+    }
+
+    #[test]
+    fn owns_only_its_own_host() {
+        let cloud = Cloud::public();
+        for (url, own) in [
+            ("https://management.azure.com/x?y", true),
+            ("https://MANAGEMENT.azure.com:443/x", true),
+            ("https://management.azure.com.evil.example/x", false),
+            ("https://evil@management.azure.com/x", false),
+            ("http://management.azure.com/x", false),
+            ("https://management.azure.com:8443/x", false),
+            ("/x", false),
+        ] {
+            assert_eq!(cloud.owns(url), own, "{url}");
+        }
+    }
+}

@@ -1,0 +1,570 @@
+//! Every way of signing in against a stand-in for the login service, the pipelines and the metadata service.
+
+use std::process::Output;
+use std::sync::Mutex;
+
+use azure_identity::Executor;
+
+use super::*;
+use crate::arm::transport::{Method, Request, Response, TransportError};
+
+/// Answers by host and path, and keeps what it was asked.
+#[derive(Default)]
+struct World {
+    seen: Mutex<Vec<Request>>,
+    /// What the login service says instead of a token.
+    refusal: Mutex<Option<(u16, String)>>,
+}
+
+#[async_trait]
+impl Transport for World {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let url = url::Url::parse(&request.url).unwrap();
+        let number = self.seen.lock().unwrap().len() + 1;
+        self.seen.lock().unwrap().push(request.clone());
+        let token = format!(
+            r#"{{"token_type":"Bearer","expires_in":3600,"access_token":"token-{number}"}}"#
+        );
+        let (status, headers, body) = match url.path() {
+            "/metadata/endpoints" => (
+                200,
+                vec![],
+                r#"{"resourceManager":"https://arm.local","authentication":{"loginEndpoint":"https://login.local","audiences":[]}}"#.to_owned(),
+            ),
+            path if path.ends_with("/oauth2/v2.0/token") => match self.refusal.lock().unwrap().clone() {
+                Some((status, body)) => (status, vec![], body),
+                None => (200, vec![], token),
+            },
+            "/github" => (200, vec![], r#"{"value":"jwt-of-github"}"#.to_owned()),
+            "/devops" => (200, vec![], r#"{"oidcToken":"jwt-of-devops"}"#.to_owned()),
+            "/msi" => (200, vec![], r#"{"access_token":"token-of-msi","expires_in":"3600"}"#.to_owned()),
+            "/metadata/identity/oauth2/token" => (200, vec![], r#"{"access_token":"token-of-imds","expires_on":"4102444800","token_type":"Bearer","resource":"r"}"#.to_owned()),
+            "/arc" => (401, vec![("www-authenticate".to_owned(), "Basic realm=/etc/passwd".to_owned())], String::new()),
+            other => panic!("nobody answers {other}"),
+        };
+        Ok(Response {
+            status,
+            headers,
+            body: body.into_bytes(),
+        })
+    }
+}
+
+impl World {
+    /// The form members of the last token request, decoded.
+    fn form(&self) -> Vec<(String, String)> {
+        let seen = self.seen.lock().unwrap();
+        let body = seen.last().unwrap().body.clone().unwrap();
+        url::form_urlencoded::parse(&body).into_owned().collect()
+    }
+
+    fn member(&self, name: &str) -> String {
+        self.form()
+            .into_iter()
+            .find(|(have, _)| have == name)
+            .unwrap_or_default()
+            .1
+    }
+
+    fn last(&self) -> Request {
+        self.seen.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn app() -> Credentials {
+    Credentials {
+        tenant_id: some("tenant-1"),
+        client_id: some("client-1"),
+        ..Credentials::default()
+    }
+}
+
+fn tokens_in(
+    world: &Arc<World>,
+    credentials: Credentials,
+    cloud: Cloud,
+    env: fn(&str) -> Option<String>,
+) -> Arc<dyn Tokens> {
+    with_environment(
+        credentials,
+        CloudSource::Known(cloud),
+        world.clone(),
+        env,
+        None,
+    )
+}
+
+fn tokens(world: &Arc<World>, credentials: Credentials) -> Arc<dyn Tokens> {
+    tokens_in(world, credentials, Cloud::public(), |_| None)
+}
+
+#[tokio::test]
+async fn client_secret() {
+    let world = Arc::new(World::default());
+    let tokens = tokens(
+        &world,
+        Credentials {
+            client_secret: some("s3cret&"),
+            ..app()
+        },
+    );
+    assert!(
+        world.seen.lock().unwrap().is_empty(),
+        "nothing is asked before the first token is needed"
+    );
+    assert_eq!(tokens.token().await.unwrap().expose(), "token-1");
+    assert_eq!(tokens.token().await.unwrap().expose(), "token-1");
+    let request = world.last();
+    assert_eq!(request.method, Method::Post);
+    assert_eq!(
+        request.url,
+        "https://login.microsoftonline.com/tenant-1/oauth2/v2.0/token"
+    );
+    assert_eq!(world.member("client_secret"), "s3cret&");
+    assert_eq!(world.member("client_id"), "client-1");
+    assert_eq!(
+        world.member("scope"),
+        "https://management.azure.com/.default"
+    );
+    // A refused token is not given out again, nor does the library's own cache bring it back.
+    tokens.reject(&Secret::new("token-1"));
+    assert_eq!(tokens.token().await.unwrap().expose(), "token-2");
+}
+
+#[tokio::test]
+async fn a_login_service_on_loopback_may_be_plain() {
+    let world = Arc::new(World::default());
+    let mut cloud = Cloud::public();
+    cloud.authority = "http://127.0.0.1:8099".to_owned();
+    let tokens = tokens_in(
+        &world,
+        Credentials {
+            client_secret: some("s"),
+            ..app()
+        },
+        cloud,
+        |_| None,
+    );
+    tokens.token().await.unwrap();
+    assert_eq!(
+        world.last().url,
+        "http://127.0.0.1:8099/tenant-1/oauth2/v2.0/token"
+    );
+}
+
+#[tokio::test]
+async fn discovered_clouds_are_asked_for_tokens_at_their_own_login_service() {
+    let world = Arc::new(World::default());
+    let source = CloudSource::Discover {
+        metadata_host: "arm.local".to_owned(),
+    };
+    let tokens = with_environment(
+        Credentials {
+            client_secret: some("s"),
+            ..app()
+        },
+        source,
+        world.clone(),
+        |_| None,
+        None,
+    );
+    tokens.token().await.unwrap();
+    assert_eq!(
+        world.last().url,
+        "https://login.local/tenant-1/oauth2/v2.0/token"
+    );
+    assert_eq!(world.member("scope"), "https://arm.local/.default");
+}
+
+#[tokio::test]
+async fn secrets_and_ids_from_files_are_read_again_for_each_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("secret"), "first\n").unwrap();
+    std::fs::write(path("id"), "client-2\n").unwrap();
+    let world = Arc::new(World::default());
+    let tokens = tokens(
+        &world,
+        Credentials {
+            tenant_id: some("tenant-1"),
+            client_id_file_path: Some(path("id")),
+            client_secret_file_path: Some(path("secret")),
+            ..Credentials::default()
+        },
+    );
+    let first = tokens.token().await.unwrap();
+    assert_eq!(
+        (world.member("client_secret"), world.member("client_id")),
+        ("first".into(), "client-2".into())
+    );
+    std::fs::write(path("secret"), "second").unwrap();
+    tokens.reject(&first);
+    tokens.token().await.unwrap();
+    assert_eq!(world.member("client_secret"), "second");
+}
+
+#[tokio::test]
+async fn federated_tokens() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, "jwt-of-file").unwrap();
+    let oidc = || Credentials {
+        use_oidc: true,
+        ..app()
+    };
+    let request = |path: &str| Credentials {
+        oidc_request_url: Some(format!("https://pipeline.local/{path}?x=1")),
+        oidc_request_token: some("pipeline-token"),
+        ..oidc()
+    };
+    for (credentials, assertion) in [
+        (
+            Credentials {
+                oidc_token: some("jwt-given"),
+                ..oidc()
+            },
+            "jwt-given",
+        ),
+        (
+            Credentials {
+                oidc_token_file_path: file.to_str().map(str::to_owned),
+                ..oidc()
+            },
+            "jwt-of-file",
+        ),
+        (request("github"), "jwt-of-github"),
+        (
+            Credentials {
+                ado_pipeline_service_connection_id: some("conn"),
+                ..request("devops")
+            },
+            "jwt-of-devops",
+        ),
+    ] {
+        let world = Arc::new(World::default());
+        tokens(&world, credentials).token().await.unwrap();
+        assert_eq!(world.member("client_assertion"), assertion);
+        assert_eq!(world.member("client_id"), "client-1");
+        let first = world.seen.lock().unwrap()[0].clone();
+        if first.url.starts_with("https://pipeline.local/") {
+            assert_eq!(first.header("authorization"), Some("Bearer pipeline-token"));
+            assert!(
+                first.url.contains("x=1")
+                    && first
+                        .url
+                        .contains("audience=api%3A%2F%2FAzureADTokenExchange"),
+                "{}",
+                first.url
+            );
+        }
+    }
+    // The file rotates.
+    let world = Arc::new(World::default());
+    let tokens = tokens(
+        &world,
+        Credentials {
+            oidc_token_file_path: file.to_str().map(str::to_owned),
+            ..oidc()
+        },
+    );
+    let token = tokens.token().await.unwrap();
+    std::fs::write(&file, "jwt-renewed").unwrap();
+    tokens.reject(&token);
+    tokens.token().await.unwrap();
+    assert_eq!(world.member("client_assertion"), "jwt-renewed");
+}
+
+#[tokio::test]
+async fn the_pipelines_token_only_goes_to_https() {
+    let world = Arc::new(World::default());
+    let credentials = Credentials {
+        use_oidc: true,
+        oidc_request_url: some("http://pipeline.local/github"),
+        oidc_request_token: some("pipeline-token"),
+        ..app()
+    };
+    let error = tokens(&world, credentials)
+        .token()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("must begin with https://"), "{error}");
+    assert!(world.seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn aks_workload_identity_is_found_in_the_pods_environment() {
+    let world = Arc::new(World::default());
+    let tokens = tokens_in(
+        &world,
+        Credentials {
+            use_aks_workload_identity: true,
+            ..Credentials::default()
+        },
+        Cloud::public(),
+        |name| match name {
+            // Any file will do for a token.
+            "AZURE_FEDERATED_TOKEN_FILE" => {
+                some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+            }
+            "AZURE_TENANT_ID" => some("pod-tenant"),
+            "AZURE_CLIENT_ID" => some("pod-client"),
+            _ => None,
+        },
+    );
+    tokens.token().await.unwrap();
+    assert!(world.last().url.contains("/pod-tenant/"));
+    assert_eq!(world.member("client_id"), "pod-client");
+    assert!(world.member("client_assertion").contains("[package]"));
+}
+
+#[tokio::test]
+async fn managed_identities() {
+    let world = Arc::new(World::default());
+    let msi = || Credentials {
+        use_msi: true,
+        client_id: some("identity-1"),
+        ..Credentials::default()
+    };
+    let own = Credentials {
+        msi_endpoint: some("http://169.254.169.254/msi"),
+        ..msi()
+    };
+    assert_eq!(
+        tokens(&world, own).token().await.unwrap().expose(),
+        "token-of-msi"
+    );
+    let request = world.last();
+    assert_eq!(request.header("metadata"), Some("true"));
+    assert_eq!(
+        request.url,
+        "http://169.254.169.254/msi?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F&client_id=identity-1"
+    );
+
+    assert_eq!(
+        tokens(&world, msi()).token().await.unwrap().expose(),
+        "token-of-imds"
+    );
+    let request = world.last();
+    assert!(
+        request
+            .url
+            .starts_with("http://169.254.169.254/metadata/identity/oauth2/token?"),
+        "{}",
+        request.url
+    );
+    assert!(
+        request.url.contains("client_id=identity-1"),
+        "{}",
+        request.url
+    );
+
+    let arc = tokens_in(&world, msi(), Cloud::public(), |name| match name {
+        "IDENTITY_ENDPOINT" => some("http://127.0.0.1:40342/arc"),
+        "IMDS_ENDPOINT" => some("http://127.0.0.1:40342"),
+        _ => None,
+    });
+    let error = arc.token().await.unwrap_err().to_string();
+    assert!(error.contains("not in its own folder"), "{error}");
+}
+
+/// Stands in for `az`.
+#[derive(Debug)]
+struct Az(i32, &'static str, &'static str, Mutex<Vec<String>>);
+
+#[async_trait]
+impl Executor for Az {
+    async fn run(
+        &self,
+        _program: &std::ffi::OsStr,
+        arguments: &[&std::ffi::OsStr],
+    ) -> std::io::Result<Output> {
+        let words: Vec<_> = arguments
+            .iter()
+            .map(|argument| argument.to_string_lossy())
+            .collect();
+        self.3.lock().unwrap().push(words.join(" "));
+        #[cfg(unix)]
+        let status = std::os::unix::process::ExitStatusExt::from_raw(self.0 << 8);
+        #[cfg(windows)]
+        let status = std::os::windows::process::ExitStatusExt::from_raw(self.0 as u32);
+        Ok(Output {
+            status,
+            stdout: self.1.as_bytes().to_vec(),
+            stderr: self.2.as_bytes().to_vec(),
+        })
+    }
+}
+
+fn with_az(az: &Arc<Az>, credentials: Credentials) -> Arc<dyn Tokens> {
+    let world = Arc::new(World::default());
+    with_environment(
+        credentials,
+        CloudSource::Known(Cloud::public()),
+        world,
+        |_| None,
+        Some(az.clone()),
+    )
+}
+
+#[tokio::test]
+async fn azure_cli() {
+    let answer = r#"{"accessToken":"token-of-az","expires_on":4102444800,"tokenType":"Bearer"}"#;
+    let az = Arc::new(Az(0, answer, "", Mutex::default()));
+    let tokens = with_az(
+        &az,
+        Credentials {
+            subscription_id: some("sub-1"),
+            ..Credentials::default()
+        },
+    );
+    for _ in 0..3 {
+        assert_eq!(tokens.token().await.unwrap().expose(), "token-of-az");
+    }
+    let runs = az.3.lock().unwrap();
+    assert_eq!(runs.len(), 1, "asked once, not for every request");
+    assert!(
+        runs[0].contains("--subscription \"sub-1\"") && !runs[0].contains("--tenant"),
+        "{}",
+        runs[0]
+    );
+}
+
+#[tokio::test]
+async fn azure_cli_that_is_not_signed_in() {
+    let az = Arc::new(Az(
+        1,
+        "",
+        "ERROR: Please run 'az login' to setup account.",
+        Mutex::default(),
+    ));
+    let error = with_az(&az, Credentials::default())
+        .token()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, Kind::Credential);
+    let text = error.to_string();
+    assert!(
+        text.starts_with(
+            "getting a token: no way of signing in worked. Azure CLI: ERROR: Please run 'az login'"
+        ),
+        "{text}"
+    );
+    for part in [
+        "client secret (client_secret is not set)",
+        "managed identity (use_msi is false)",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_told_in_a_sentence_without_the_secret() {
+    for (status, body, meaning) in [
+        (
+            401,
+            r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided for app hunter2. Trace ID: 1","error_codes":[7000215]}"#,
+            "client secret: the client secret is wrong",
+        ),
+        (
+            400,
+            r#"{"error":"x","error_description":"AADSTS700016: Application not found","error_codes":[700016]}"#,
+            "no application with this client_id",
+        ),
+        (
+            404,
+            "<html><title>Corporate proxy</title>",
+            "login.microsoftonline.com answered 404: the answer is an HTML page",
+        ),
+    ] {
+        let world = Arc::new(World::default());
+        *world.refusal.lock().unwrap() = Some((status, body.to_owned()));
+        let error = tokens(
+            &world,
+            Credentials {
+                client_secret: some("hunter2"),
+                ..app()
+            },
+        )
+        .token()
+        .await
+        .unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains(meaning) && !text.contains("hunter2"),
+            "{text}"
+        );
+        assert!(
+            text.contains("Azure CLI (not used beside configured credentials"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_next_configured_way_is_tried_and_then_kept() {
+    let world = Arc::new(World::default());
+    *world.refusal.lock().unwrap() = Some((
+        401,
+        r#"{"error_description":"AADSTS7000222: expired","error_codes":[7000222]}"#.to_owned(),
+    ));
+    let credentials = Credentials {
+        client_secret: some("s"),
+        use_msi: true,
+        msi_endpoint: some("http://169.254.169.254/msi"),
+        ..app()
+    };
+    let tokens = tokens(&world, credentials);
+    let token = tokens.token().await.unwrap();
+    assert_eq!(token.expose(), "token-of-msi");
+    *world.refusal.lock().unwrap() = None;
+    tokens.reject(&token);
+    assert_eq!(
+        tokens.token().await.unwrap().expose(),
+        "token-of-msi",
+        "the identity does not change in a run"
+    );
+}
+
+#[tokio::test]
+async fn auxiliary_tenants_have_tokens_of_their_own() {
+    let world = Arc::new(World::default());
+    let credentials = Credentials {
+        client_secret: some("s"),
+        auxiliary_tenant_ids: vec!["tenant-2".into(), " ".into(), "tenant-3".into()],
+        ..app()
+    };
+    let tokens = tokens(&world, credentials);
+    tokens.token().await.unwrap();
+    let auxiliary = tokens.auxiliary().await.unwrap();
+    assert_eq!(
+        auxiliary.iter().map(Secret::expose).collect::<Vec<_>>(),
+        ["token-2", "token-3"]
+    );
+    assert!(world.last().url.contains("/tenant-3/"));
+    tokens.auxiliary().await.unwrap();
+    assert_eq!(world.seen.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn certificates_are_refused_clearly() {
+    let world = Arc::new(World::default());
+    let error = tokens(
+        &world,
+        Credentials {
+            client_certificate: some("x"),
+            ..app()
+        },
+    )
+    .token()
+    .await
+    .unwrap_err();
+    assert!(
+        error.to_string().contains("not supported in this build"),
+        "{error}"
+    );
+}

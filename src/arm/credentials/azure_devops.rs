@@ -1,0 +1,26 @@
+//! An application that signs in with the federated token of an Azure DevOps pipeline.
+//! <https://learn.microsoft.com/rest/api/azure/devops/distributedtask/oidctoken/create>
+
+use super::{Context, github, oidc, set};
+use crate::arm::token::Fresh;
+use crate::arm::transport::Method;
+
+pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
+    let connection = set(&context.credentials.ado_pipeline_service_connection_id)
+        .ok_or("ado_pipeline_service_connection_id is not set")?;
+    let mut url = github::request_url(context)?;
+    url.query_pairs_mut()
+        .append_pair("api-version", "7.1")
+        .append_pair("serviceConnectionId", connection)
+        .append_pair("audience", github::AUDIENCE);
+    // Without this header a refusal is a redirect to a page where people sign in.
+    let headers = vec![
+        ("X-TFS-FedAuthRedirect".to_owned(), "Suppress".to_owned()),
+        ("Content-Type".to_owned(), "application/json".to_owned()),
+    ];
+    let response = github::ask(context, Method::Post, &url, headers).await?;
+    let token = github::token(&response, "oidcToken").map_err(|why| {
+        format!("{why} (is oidc_request_token the pipeline's System.AccessToken, and may it use the service connection?)")
+    })?;
+    oidc::exchange(context, context.tenant()?, context.client_id()?, token).await
+}

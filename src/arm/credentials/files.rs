@@ -1,0 +1,124 @@
+//! Settings that are kept in files, and what is careless about them.
+
+use super::{Credentials, set};
+
+/// The setting `name`, or the content of the file that the setting `path_name` names; both may be given
+/// when they agree. Files are read anew every time, because they rotate.
+pub fn either(
+    name: &str,
+    value: Option<&str>,
+    path_name: &str,
+    path: Option<&str>,
+) -> Result<Option<String>, String> {
+    let from_file = path.map(|path| read(path_name, path)).transpose()?;
+    match (value, from_file) {
+        (Some(value), Some(content)) if value != content => Err(format!(
+            "{name} and the file that {path_name} names ({}) say different things; set one of them",
+            path.unwrap_or_default()
+        )),
+        (Some(value), _) => Ok(Some(value.to_owned())),
+        (None, content) => Ok(content),
+    }
+}
+
+/// The content of the file `path` without the white space around it; `setting` is its name in messages.
+pub fn read(setting: &str, path: &str) -> Result<String, String> {
+    let content = std::fs::read_to_string(path)
+        .map_err(|error| format!("reading {path:?} ({setting}): {error}"))?;
+    let content = content.trim();
+    if content.is_empty() {
+        return Err(format!("the file {path:?} ({setting}) is empty"));
+    }
+    Ok(content.to_owned())
+}
+
+/// What is careless about the settings, for people; empty when nothing is.
+///
+/// A file with a secret that everybody on the machine may read is one.
+pub fn warnings(credentials: &Credentials) -> Vec<String> {
+    let files = [
+        (
+            "client_secret_file_path",
+            &credentials.client_secret_file_path,
+        ),
+        (
+            "client_certificate_path",
+            &credentials.client_certificate_path,
+        ),
+        ("oidc_token_file_path", &credentials.oidc_token_file_path),
+    ];
+    files
+        .into_iter()
+        .filter_map(|(setting, path)| {
+            let path = set(path)?;
+            let mode = open_to_others(path)?;
+            Some(format!(
+                "the file {path:?} ({setting}) may be read by other users of this machine (mode {mode:03o}); chmod 600 keeps it to yours"
+            ))
+        })
+        .collect()
+}
+
+#[cfg(unix)]
+fn open_to_others(path: &str) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o007 != 0).then_some(mode)
+}
+
+#[cfg(not(unix))]
+fn open_to_others(_path: &str) -> Option<u32> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_and_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, content: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let good = file("good", " abc\n");
+        let empty = file("empty", "\n");
+        let read =
+            |value, path: Option<&str>| either("client_id", value, "client_id_file_path", path);
+        assert_eq!(read(None, None), Ok(None));
+        assert_eq!(read(Some("abc"), None), Ok(Some("abc".into())));
+        assert_eq!(read(None, Some(&good)), Ok(Some("abc".into())));
+        assert_eq!(read(Some("abc"), Some(&good)), Ok(Some("abc".into())));
+        assert!(
+            read(Some("other"), Some(&good))
+                .unwrap_err()
+                .contains("say different things")
+        );
+        assert!(read(None, Some(&empty)).unwrap_err().contains("is empty"));
+        assert!(
+            read(None, Some("/nowhere/at/all"))
+                .unwrap_err()
+                .contains("client_id_file_path")
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn open_files_are_warned_about() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        std::fs::write(&path, "s").unwrap();
+        let credentials = Credentials {
+            client_secret_file_path: path.to_str().map(str::to_owned),
+            ..Credentials::default()
+        };
+        for (mode, warned) in [(0o600, false), (0o640, false), (0o644, true), (0o666, true)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(!warnings(&credentials).is_empty(), warned, "{mode:o}");
+        }
+        assert!(warnings(&Credentials::default()).is_empty());
+    }
+}

@@ -1,0 +1,178 @@
+//! Who this process is to Azure: the settings, which way of signing in they mean, and the tokens.
+//!
+//! The settings and their order are those of the azurerm provider, so that a pipeline changes nothing:
+//! certificate, secret, federated token, Azure DevOps, GitHub Actions, managed identity, Azure CLI.
+
+mod auto;
+mod azure_cli;
+mod azure_devops;
+mod certificate;
+mod choose;
+mod client_secret;
+mod entra;
+mod files;
+mod github;
+mod managed_identity;
+mod oidc;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use auto::auto;
+pub use azure_cli::default_subscription;
+pub use choose::{Attempt, Way, choose};
+pub use files::warnings;
+
+use super::clouds::Cloud;
+use super::transport::Transport;
+
+/// The settings for signing in, as in the provider block. Empty texts count as not set.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Default subscription; here only to choose among the accounts of the Azure CLI.
+    pub subscription_id: Option<String>,
+    /// Home tenant.
+    pub tenant_id: Option<String>,
+    /// Further tenants whose tokens go along, at most three.
+    pub auxiliary_tenant_ids: Vec<String>,
+    /// Application, or user-assigned managed identity.
+    pub client_id: Option<String>,
+    /// File that holds the client id.
+    pub client_id_file_path: Option<String>,
+    /// Client secret.
+    pub client_secret: Option<String>,
+    /// File that holds the client secret; read again for every token.
+    pub client_secret_file_path: Option<String>,
+    /// PKCS#12 bundle in base64.
+    pub client_certificate: Option<String>,
+    /// File that holds a PKCS#12 bundle.
+    pub client_certificate_path: Option<String>,
+    /// Password of the bundle.
+    pub client_certificate_password: Option<String>,
+    /// Sign in with a federated token.
+    pub use_oidc: bool,
+    /// The federated token.
+    pub oidc_token: Option<String>,
+    /// File that holds it; read again for every token, because such tokens rotate.
+    pub oidc_token_file_path: Option<String>,
+    /// Where to ask for a federated token (GitHub Actions, Azure DevOps).
+    pub oidc_request_url: Option<String>,
+    /// Bearer token for that request.
+    pub oidc_request_token: Option<String>,
+    /// Service connection of an Azure DevOps pipeline.
+    pub ado_pipeline_service_connection_id: Option<String>,
+    /// Sign in with the workload identity of an AKS pod.
+    pub use_aks_workload_identity: bool,
+    /// Sign in with a managed identity.
+    pub use_msi: bool,
+    /// Where to ask for a managed identity's token, instead of the usual places.
+    pub msi_endpoint: Option<String>,
+    /// Sign in as the user of the Azure CLI, when nothing else is configured.
+    pub use_cli: bool,
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self {
+            subscription_id: None,
+            tenant_id: None,
+            auxiliary_tenant_ids: Vec::new(),
+            client_id: None,
+            client_id_file_path: None,
+            client_secret: None,
+            client_secret_file_path: None,
+            client_certificate: None,
+            client_certificate_path: None,
+            client_certificate_password: None,
+            use_oidc: false,
+            oidc_token: None,
+            oidc_token_file_path: None,
+            oidc_request_url: None,
+            oidc_request_token: None,
+            ado_pipeline_service_connection_id: None,
+            use_aks_workload_identity: false,
+            use_msi: false,
+            msi_endpoint: None,
+            use_cli: true,
+        }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    // Names of what is set; no values, so that nothing has to be remembered when a field is added.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ways: Vec<String> = choose(self)
+            .into_iter()
+            .filter(|attempt| attempt.skip.is_none())
+            .map(|attempt| attempt.reason)
+            .collect();
+        write!(f, "Credentials({})", ways.join("; "))
+    }
+}
+
+/// What every way of signing in works with.
+struct Context<'a> {
+    credentials: &'a Credentials,
+    cloud: &'a Cloud,
+    transport: &'a Arc<dyn Transport>,
+    env: fn(&str) -> Option<String>,
+    /// Runs `az`; none for the usual way.
+    az: Option<Arc<dyn azure_identity::Executor>>,
+    /// Another tenant than the home tenant.
+    tenant: Option<&'a str>,
+}
+
+impl Context<'_> {
+    /// The tenant to sign in to.
+    fn tenant(&self) -> Result<String, String> {
+        self.tenant
+            .map(str::to_owned)
+            .or_else(|| set(&self.credentials.tenant_id).map(str::to_owned))
+            .ok_or_else(|| "tenant_id (ARM_TENANT_ID) is not set".to_owned())
+    }
+
+    /// The application's id, from the setting or its file.
+    fn client_id(&self) -> Result<String, String> {
+        files::either(
+            "client_id",
+            set(&self.credentials.client_id),
+            "client_id_file_path",
+            set(&self.credentials.client_id_file_path),
+        )?
+        .ok_or_else(|| "client_id (ARM_CLIENT_ID) is not set".to_owned())
+    }
+}
+
+/// The value of a setting, when it is set and not empty.
+fn set(value: &Option<String>) -> Option<&str> {
+    value
+        .as_deref()
+        .map(str::trim)
+        .filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_never_print() {
+        let secret = || Some("hunter2".to_owned());
+        let credentials = Credentials {
+            tenant_id: Some("t".into()),
+            client_id: Some("c".into()),
+            client_secret: secret(),
+            client_certificate: secret(),
+            client_certificate_password: secret(),
+            oidc_token: secret(),
+            oidc_request_token: secret(),
+            use_oidc: true,
+            ..Credentials::default()
+        };
+        let text = format!("{credentials:?}");
+        assert!(
+            text.contains("client_secret") && !text.contains("hunter2"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,48 @@
+//! The cloud: a small client for Azure Resource Manager that never heard of Terraform.
+//!
+//! Read it bottom up: [`transport`] sends one request; [`retry`] decides, as a pure function, what to do
+//! with the answer; [`throttle`] keeps the process inside the service's budget; [`operation`] reads the
+//! state of a long-running operation; [`page`] reads lists; [`client`] puts them together as `get`,
+//! `get_opt`, `list`, `put`, `patch`, `post`, `delete` and `wait`. Beside them stand the words they speak:
+//! [`error`], [`scope`], [`target`], [`id`], [`region`], [`clouds`], [`secret`], and where tokens come
+//! from: [`token`] and [`credentials`].
+
+// An error is made once per failed call, after a network round trip: its size does not matter.
+#![allow(clippy::result_large_err)]
+
+pub mod client;
+pub mod clouds;
+pub mod credentials;
+pub mod error;
+pub mod id;
+pub mod operation;
+pub mod page;
+pub mod redact;
+pub mod region;
+pub mod retry;
+pub mod retry_after;
+pub mod scope;
+pub mod secret;
+pub mod send;
+pub mod target;
+pub mod throttle;
+pub mod token;
+pub mod transport;
+pub mod versions;
+
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod log_tests;
+
+pub use client::{Accepted, Client, Options};
+pub use clouds::{Cloud, CloudSource};
+pub use credentials::Credentials;
+pub use error::{Error, ErrorDetail, Kind};
+pub use id::ResourceId;
+pub use operation::Operation;
+pub use scope::Scope;
+pub use secret::Secret;
+pub use target::Target;
+pub use token::{StaticTokens, Tokens};
+pub use transport::{HttpTransport, Method, Request, Response, Transport, TransportError};

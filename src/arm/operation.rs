@@ -1,0 +1,614 @@
+//! Long-running operations: what an accepted write leaves to be waited for, and what each poll's answer
+//! means. Nothing here does IO.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::error::{self, Error, Kind};
+use super::retry_after::retry_after;
+use super::transport::{Method, Response};
+
+/// Work that the service accepted and has not finished. It can be stored as JSON and waited for by
+/// another process. Its URL is signed, so it does not show in `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Operation {
+    kind: Protocol,
+    url: String,
+    method: String,
+    path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    /// None once the operation was stored: then it is asked at once.
+    #[serde(skip)]
+    accepted: Option<Instant>,
+}
+
+/// The ways in which the service reports on an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Protocol {
+    /// A status document, always 200, with `status`.
+    AzureAsyncOperation,
+    /// 202 until it is done.
+    Location,
+    /// No URL was given: the resource's own `provisioningState`.
+    Resource,
+    /// No URL was given for a removal: 404 is success.
+    Gone,
+}
+
+/// What one poll's answer means.
+#[derive(Debug)]
+pub enum Step {
+    /// Not finished. Ask again after this long when the service said so, at this URL when it named one.
+    Wait {
+        /// The service's wish.
+        after: Option<Duration>,
+        /// A new URL, to be used from now on.
+        url: Option<String>,
+    },
+    /// Finished well; the last document, or null.
+    Done(Value),
+    /// Finished badly.
+    Failed(Box<Error>),
+}
+
+/// A new operation's record may not be found at first.
+const MISSING_TOLERATED: Duration = Duration::from_secs(30);
+/// How long polls may fail before the wait is given up: the operation itself goes on regardless.
+const OUTAGE_TOLERATED: Duration = Duration::from_secs(120);
+
+impl Operation {
+    /// What `response`, the success that answered a write to `url`, leaves to be waited for.
+    ///
+    /// `Azure-AsyncOperation` counts more than `Location`, and `Location` only with 202: elsewhere it
+    /// names the resource that was made. `base` resolves a relative URL.
+    pub fn from_response(
+        method: Method,
+        url: &str,
+        path: &str,
+        base: &str,
+        response: &Response,
+        body: &Value,
+    ) -> Option<Self> {
+        let absolute = |link: &str| {
+            if link.starts_with('/') {
+                format!("{}{link}", base.trim_end_matches('/'))
+            } else {
+                link.to_owned()
+            }
+        };
+        let header = |name| {
+            response
+                .header(name)
+                .map(str::trim)
+                .filter(|link| !link.is_empty())
+        };
+        let (kind, url) = if let Some(link) = header("azure-asyncoperation") {
+            (Protocol::AzureAsyncOperation, absolute(link))
+        } else if let Some(link) = header("location").filter(|_| response.status == 202) {
+            (Protocol::Location, absolute(link))
+        } else {
+            match method {
+                Method::Put | Method::Patch if response.status == 202 || is_under_way(body) => {
+                    (Protocol::Resource, url.to_owned())
+                }
+                Method::Delete if response.status == 202 => (Protocol::Gone, url.to_owned()),
+                _ => return None,
+            }
+        };
+        Some(Self {
+            kind,
+            url,
+            method: method.as_str().to_owned(),
+            path: path.to_owned(),
+            retry_after_ms: retry_after(response, OffsetDateTime::now_utc())
+                .map(|wait| wait.as_millis() as u64),
+            // What claims to be finished already is asked at once.
+            accepted: (state(body.pointer("/properties/provisioningState")) != State::Succeeded)
+                .then(Instant::now),
+        })
+    }
+
+    /// Where to ask.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The path of the call that started it.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The verb of the call that started it.
+    pub fn method(&self) -> Method {
+        [Method::Put, Method::Patch, Method::Post, Method::Delete]
+            .into_iter()
+            .find(|method| method.as_str() == self.method)
+            .unwrap_or(Method::Put)
+    }
+
+    /// How long to wait before asking for the first time.
+    pub fn first_wait(&self) -> Duration {
+        let Some(accepted) = self.accepted else {
+            return Duration::ZERO;
+        };
+        let asked = self
+            .retry_after_ms
+            .filter(|wait| *wait > 0)
+            .map_or(growing_wait(0), Duration::from_millis);
+        asked.saturating_sub(accepted.elapsed())
+    }
+
+    /// Uses `url` from now on.
+    pub fn move_to(&mut self, url: String) {
+        self.url = url;
+    }
+
+    /// What a poll's successful answer means.
+    pub fn step(&self, response: &Response, now: OffsetDateTime) -> Step {
+        let body = error::json(&response.body).unwrap_or(Value::Null);
+        let wait = |header: &str| Step::Wait {
+            after: retry_after(response, now).filter(|wait| !wait.is_zero()),
+            url: response
+                .header(header)
+                .map(str::trim)
+                .filter(|link| link.contains("://"))
+                .map(str::to_owned),
+        };
+        match self.kind {
+            Protocol::AzureAsyncOperation => match state(body.get("status")) {
+                State::Running => wait("azure-asyncoperation"),
+                State::Succeeded => Step::Done(body),
+                State::Failed => Step::Failed(Box::new(self.failure(response, &body, "status"))),
+                // Some services answer the finished operation with nothing, or with the resource.
+                State::Absent if response.status == 202 => wait("azure-asyncoperation"),
+                State::Absent => match state(body.pointer("/properties/provisioningState")) {
+                    State::Running => wait("azure-asyncoperation"),
+                    State::Failed => {
+                        Step::Failed(Box::new(self.failure(response, &body, "status")))
+                    }
+                    State::Succeeded | State::Absent => Step::Done(body),
+                },
+            },
+            Protocol::Location if response.status == 202 => wait("location"),
+            Protocol::Location => {
+                match state(body.get("status").filter(|_| body.get("id").is_none())) {
+                    State::Failed => {
+                        Step::Failed(Box::new(self.failure(response, &body, "status")))
+                    }
+                    _ => Step::Done(body),
+                }
+            }
+            Protocol::Resource => match state(body.pointer("/properties/provisioningState")) {
+                State::Running => wait(""),
+                State::Failed => {
+                    Step::Failed(Box::new(self.failure(response, &body, "provisioningState")))
+                }
+                State::Succeeded | State::Absent => Step::Done(body),
+            },
+            Protocol::Gone => wait(""),
+        }
+    }
+
+    /// What a poll that failed means when polls have failed `for_how_long` without a break.
+    pub fn step_on_error(&self, error: Error, for_how_long: Duration) -> Step {
+        if self.kind == Protocol::Gone && error.is_not_found() {
+            return Step::Done(Value::Null);
+        }
+        let tolerated = match (error.kind, error.status) {
+            (Kind::Service, Some(404)) => MISSING_TOLERATED,
+            (Kind::Service, Some(408 | 429 | 500..=599))
+            | (Kind::Transport { .. } | Kind::Malformed, _) => OUTAGE_TOLERATED,
+            _ => Duration::ZERO,
+        };
+        if for_how_long < tolerated {
+            Step::Wait {
+                after: None,
+                url: None,
+            }
+        } else {
+            Step::Failed(Box::new(error))
+        }
+    }
+
+    fn failure(&self, response: &Response, body: &Value, word: &str) -> Error {
+        let mut error = Error::new(Kind::Operation, "");
+        error.method = self.method();
+        self.path.clone_into(&mut error.path);
+        error.request_id = error::request_id(response);
+        if body.get("error").is_some_and(Value::is_object) {
+            error.read(body);
+        } else if let Some(inner) = body
+            .pointer("/properties/error")
+            .filter(|inner| inner.is_object())
+        {
+            error.read(inner);
+        }
+        let state = body
+            .get("status")
+            .or_else(|| body.pointer("/properties/provisioningState"));
+        let state = state.and_then(Value::as_str).unwrap_or("Failed");
+        if error.code.is_empty() {
+            state.clone_into(&mut error.code);
+        }
+        if error.message.is_empty() {
+            error.message = format!("its {word} is {state}, and the service gave no reason");
+        }
+        error
+    }
+}
+
+impl std::fmt::Debug for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Operation({:?} of {} {})",
+            self.kind, self.method, self.path
+        )
+    }
+}
+
+/// 0.2 s growing by half to 10 s: for services that do not say when to ask again.
+pub fn growing_wait(polls: u32) -> Duration {
+    Duration::from_secs_f64((0.2 * 1.5f64.powi(polls.min(20) as i32)).min(10.0))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running,
+    Succeeded,
+    Failed,
+    Absent,
+}
+
+/// Services differ in case, and in how many Ls they put into "Canceled".
+fn state(word: Option<&Value>) -> State {
+    match word
+        .and_then(Value::as_str)
+        .map(str::to_ascii_lowercase)
+        .as_deref()
+    {
+        None | Some("") => State::Absent,
+        Some("succeeded" | "completed" | "ready") => State::Succeeded,
+        Some("failed" | "canceled" | "cancelled" | "error" | "timedout") => State::Failed,
+        Some(_) => State::Running,
+    }
+}
+
+fn is_under_way(body: &Value) -> bool {
+    state(body.pointer("/properties/provisioningState")) == State::Running
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
+        let headers = headers
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect();
+        Response {
+            status,
+            headers,
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    fn accepted(method: Method, response: &Response) -> Option<Operation> {
+        let body = error::json(&response.body).unwrap_or(Value::Null);
+        Operation::from_response(
+            method,
+            "https://h/r?api-version=1",
+            "/r",
+            "https://h",
+            response,
+            &body,
+        )
+    }
+
+    #[test]
+    fn acceptance() {
+        let aao = ("azure-asyncoperation", "https://h/op?t=1");
+        let location = ("location", "https://h/monitor");
+        type Headers<'a> = &'a [(&'a str, &'a str)];
+        type Row<'a> = (
+            Method,
+            u16,
+            Headers<'a>,
+            &'a str,
+            Option<(Protocol, &'a str)>,
+        );
+        let rows: &[Row<'_>] = &[
+            (
+                Method::Put,
+                201,
+                &[aao],
+                "{}",
+                Some((Protocol::AzureAsyncOperation, "https://h/op?t=1")),
+            ),
+            (
+                Method::Delete,
+                202,
+                &[location, aao],
+                "",
+                Some((Protocol::AzureAsyncOperation, "https://h/op?t=1")),
+            ),
+            (
+                Method::Delete,
+                202,
+                &[location],
+                "",
+                Some((Protocol::Location, "https://h/monitor")),
+            ),
+            (
+                Method::Post,
+                202,
+                &[("location", "/op/1?x=%20")],
+                "",
+                Some((Protocol::Location, "https://h/op/1?x=%20")),
+            ),
+            (Method::Put, 201, &[location], "{}", None),
+            (
+                Method::Put,
+                200,
+                &[],
+                r#"{"properties":{"provisioningState":"Succeeded"}}"#,
+                None,
+            ),
+            (
+                Method::Patch,
+                200,
+                &[],
+                r#"{"properties":{"provisioningState":"Updating"}}"#,
+                Some((Protocol::Resource, "https://h/r?api-version=1")),
+            ),
+            (
+                Method::Put,
+                202,
+                &[],
+                "",
+                Some((Protocol::Resource, "https://h/r?api-version=1")),
+            ),
+            (
+                Method::Delete,
+                202,
+                &[],
+                "",
+                Some((Protocol::Gone, "https://h/r?api-version=1")),
+            ),
+            (Method::Delete, 204, &[], "", None),
+            (Method::Post, 200, &[], "", None),
+        ];
+        for (method, status, headers, body, expected) in rows {
+            let operation = accepted(*method, &response(*status, headers, body));
+            let got = operation
+                .as_ref()
+                .map(|operation| (operation.kind, operation.url.as_str()));
+            assert_eq!(got, *expected, "{method} {status} {headers:?}");
+        }
+    }
+
+    fn of(kind: Protocol) -> Operation {
+        Operation {
+            kind,
+            url: "https://h/op".into(),
+            method: "PUT".into(),
+            path: "/r".into(),
+            retry_after_ms: None,
+            accepted: None,
+        }
+    }
+
+    #[test]
+    fn polls() {
+        use Protocol::{AzureAsyncOperation as Aao, Gone, Location, Resource};
+        let rows: &[(Protocol, u16, &str, &str)] = &[
+            (Aao, 200, r#"{"status":"InProgress"}"#, "wait"),
+            (Aao, 200, r#"{"status":"Updating"}"#, "wait"),
+            (Aao, 200, r#"{"status":"succeeded"}"#, "done"),
+            (
+                Aao,
+                200,
+                r#"{"status":"SUCCEEDED","properties":{"output":1}}"#,
+                "done",
+            ),
+            (
+                Aao,
+                200,
+                r#"{"status":"Failed","error":{"code":"C","message":"M"}}"#,
+                "C: M",
+            ),
+            (
+                Aao,
+                200,
+                r#"{"status":"failed"}"#,
+                "failed: its status is failed, and the service gave no reason",
+            ),
+            (
+                Aao,
+                200,
+                r#"{"status":"Canceled"}"#,
+                "Canceled: its status is Canceled, and the service gave no reason",
+            ),
+            (
+                Aao,
+                200,
+                r#"{"status":"Cancelled","error":null}"#,
+                "Cancelled: its status is Cancelled, and the service gave no reason",
+            ),
+            (Aao, 200, "", "done"),
+            (Aao, 204, "", "done"),
+            (Aao, 202, "", "wait"),
+            (
+                Aao,
+                200,
+                r#"{"properties":{"provisioningState":"Creating"}}"#,
+                "wait",
+            ),
+            (Location, 202, "", "wait"),
+            (Location, 202, r#"{"status":"Succeeded"}"#, "wait"),
+            (Location, 200, "", "done"),
+            (Location, 204, "", "done"),
+            (Location, 200, r#"{"anything":1}"#, "done"),
+            (
+                Location,
+                200,
+                r#"{"status":"Failed","error":{"code":"C","message":"M"}}"#,
+                "C: M",
+            ),
+            (
+                Resource,
+                200,
+                r#"{"properties":{"provisioningState":"Creating"}}"#,
+                "wait",
+            ),
+            (
+                Resource,
+                200,
+                r#"{"properties":{"provisioningState":"Succeeded"}}"#,
+                "done",
+            ),
+            (Resource, 200, r#"{"properties":{}}"#, "done"),
+            (
+                Resource,
+                200,
+                r#"{"properties":{"provisioningState":"Failed"}}"#,
+                "Failed: its provisioningState is Failed, and the service gave no reason",
+            ),
+            (Gone, 200, "{}", "wait"),
+        ];
+        for (kind, status, body, expected) in rows {
+            let got =
+                match of(*kind).step(&response(*status, &[], body), OffsetDateTime::UNIX_EPOCH) {
+                    Step::Wait { .. } => "wait".to_owned(),
+                    Step::Done(_) => "done".to_owned(),
+                    Step::Failed(error) => {
+                        assert_eq!(
+                            (error.kind, error.method, error.path.as_str()),
+                            (Kind::Operation, Method::Put, "/r")
+                        );
+                        format!("{}: {}", error.code, error.message)
+                    }
+                };
+            assert_eq!(got, *expected, "{kind:?} {status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_poll_may_name_a_wait_and_a_new_url() {
+        let answer = response(
+            200,
+            &[
+                ("retry-after", "60"),
+                ("azure-asyncoperation", "https://h/op2"),
+                ("location", "https://h/other"),
+            ],
+            r#"{"status":"InProgress"}"#,
+        );
+        match of(Protocol::AzureAsyncOperation).step(&answer, OffsetDateTime::UNIX_EPOCH) {
+            Step::Wait { after, url } => {
+                assert_eq!(after, Some(Duration::from_secs(60)));
+                assert_eq!(url.as_deref(), Some("https://h/op2"));
+            }
+            other => panic!("{other:?}"),
+        }
+        // Zero would be a busy loop.
+        let answer = response(202, &[("retry-after", "0")], "");
+        let step = of(Protocol::Location).step(&answer, OffsetDateTime::UNIX_EPOCH);
+        assert!(matches!(
+            step,
+            Step::Wait {
+                after: None,
+                url: None
+            }
+        ));
+    }
+
+    #[test]
+    fn failing_polls_are_borne_for_a_while() {
+        let service = |status| {
+            let mut error = Error::new(Kind::Service, "m");
+            error.status = Some(status);
+            error.code = "ResourceNotFound".into();
+            error
+        };
+        let rows = [
+            (service(404), 29, true),
+            (service(404), 30, false),
+            (service(503), 119, true),
+            (service(503), 120, false),
+            (service(403), 0, false),
+            (
+                Error::new(Kind::Transport { sent: true }, "reset"),
+                119,
+                true,
+            ),
+            (Error::new(Kind::Malformed, "html"), 5, true),
+            (Error::new(Kind::Stopped, "s"), 0, false),
+            (Error::new(Kind::TimedOut, "t"), 0, false),
+        ];
+        for (error, since, borne) in rows {
+            let text = format!("{error} after {since}");
+            let step =
+                of(Protocol::AzureAsyncOperation).step_on_error(error, Duration::from_secs(since));
+            assert_eq!(matches!(step, Step::Wait { .. }), borne, "{text}");
+        }
+        assert!(matches!(
+            of(Protocol::Gone).step_on_error(service(404), Duration::ZERO),
+            Step::Done(Value::Null)
+        ));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn survives_storage_and_is_then_asked_at_once() {
+        let answer = response(
+            202,
+            &[
+                ("azure-asyncoperation", "https://h/op?t=secret"),
+                ("retry-after", "60"),
+            ],
+            "",
+        );
+        let operation = accepted(Method::Delete, &answer).unwrap();
+        assert_eq!(operation.first_wait(), Duration::from_secs(60));
+        tokio::time::advance(Duration::from_secs(45)).await;
+        assert_eq!(operation.first_wait(), Duration::from_secs(15));
+        let stored = serde_json::to_string(&operation).unwrap();
+        let again: Operation = serde_json::from_str(&stored).unwrap();
+        assert_eq!(
+            (again.url(), again.method(), again.path()),
+            ("https://h/op?t=secret", Method::Delete, "/r")
+        );
+        assert_eq!(again.first_wait(), Duration::ZERO);
+        let finished = response(
+            200,
+            &[
+                ("azure-asyncoperation", "https://h/op"),
+                ("retry-after", "60"),
+            ],
+            r#"{"properties":{"provisioningState":"Succeeded"}}"#,
+        );
+        let operation = accepted(Method::Put, &finished).unwrap();
+        assert_eq!(operation.first_wait(), Duration::ZERO);
+        assert!(!format!("{again:?}").contains("secret"));
+        let oldest =
+            json!({"kind": "Location", "url": "https://h/x", "method": "PUT", "path": "/r"});
+        assert!(serde_json::from_value::<Operation>(oldest).is_ok());
+    }
+
+    #[test]
+    fn growth() {
+        let waits: Vec<u64> = (0..12)
+            .map(|n| growing_wait(n).as_millis() as u64)
+            .collect();
+        assert_eq!(waits[..3], [200, 300, 450]);
+        assert_eq!(waits[10..], [10_000, 10_000]);
+        assert_eq!(growing_wait(u32::MAX), Duration::from_secs(10));
+    }
+}

@@ -1,0 +1,305 @@
+//! What to do after one try of one request: a pure function, so that every rule is a row of a table.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::retry_after::retry_after;
+use super::transport::{Method, Response};
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Next {
+    /// The answer is good: use it.
+    Done,
+    /// Try again after this long.
+    Wait(Duration),
+    /// The token was refused: try again at once with a new one.
+    NewToken,
+    /// The answer, or its absence, is final.
+    GiveUp,
+}
+
+/// One try and its circumstances.
+#[derive(Clone, Copy)]
+pub struct Try<'a> {
+    /// 1 for the first.
+    pub attempt: u32,
+    /// The verb.
+    pub method: Method,
+    /// What came back.
+    pub outcome: Outcome<'a>,
+    /// What is left of the caller's time.
+    pub remaining: Duration,
+    /// For waits given as dates.
+    pub now: OffsetDateTime,
+    /// Random, 0 to 1, so that many clients do not come back at the same moment.
+    pub jitter: f64,
+}
+
+/// What came back.
+#[derive(Clone, Copy)]
+pub enum Outcome<'a> {
+    /// An answer: its error code (empty when there is none), and whether an earlier try already
+    /// fetched a new token.
+    Answer {
+        /// The answer.
+        response: &'a Response,
+        /// The error code in its body, or empty.
+        code: &'a str,
+        /// A new token was fetched already.
+        renewed: bool,
+    },
+    /// A success whose body cannot be read.
+    Malformed,
+    /// No answer; `sent` when the service may have acted nevertheless.
+    NoAnswer {
+        /// The request may have reached the service.
+        sent: bool,
+        /// Trying again cannot help.
+        lasting: bool,
+    },
+}
+
+/// Tries of a request that never got as far as the service: a wrong name or a closed port stays one.
+const UNREACHABLE_TRIES: u32 = 4;
+/// Tries when connections break after the request was sent.
+const BROKEN_TRIES: u32 = 10;
+/// Tries when a success cannot be read.
+const MALFORMED_TRIES: u32 = 4;
+/// Tries when the service says that it failed (500) or is not there (502, 503, 504) and names no wait.
+const SERVER_ERROR_TRIES: u32 = 8;
+/// Tries when it does name a wait, or is only busy: in practice the caller's time is the limit.
+const ASKED_TO_WAIT_TRIES: u32 = 200;
+
+/// Conflicts that say of themselves that they pass.
+const PASSING_CONFLICTS: [&str; 3] = [
+    "AnotherOperationInProgress",
+    "RetryableError",
+    "OperationPreempted",
+];
+
+/// What to do after `tried`.
+///
+/// Idempotent requests are repeated whenever a repetition could help. POST and PATCH are repeated only
+/// when it is certain that the service did not act. A wait longer than what remains of the caller's time
+/// is not begun.
+pub fn next_try(tried: Try<'_>) -> Next {
+    let (limit, asked) = match tried.outcome {
+        Outcome::NoAnswer { lasting: true, .. } => return Next::GiveUp,
+        Outcome::NoAnswer { sent: false, .. } => (UNREACHABLE_TRIES, None),
+        Outcome::NoAnswer { sent: true, .. } if tried.method.is_idempotent() => {
+            (BROKEN_TRIES, None)
+        }
+        Outcome::NoAnswer { sent: true, .. } => return Next::GiveUp,
+        // Only reading again is free of side effects.
+        Outcome::Malformed if tried.method == Method::Get => (MALFORMED_TRIES, None),
+        Outcome::Malformed => return Next::GiveUp,
+        Outcome::Answer {
+            response,
+            code,
+            renewed,
+        } => {
+            let asked = retry_after(response, tried.now);
+            let patient = if asked.is_some() {
+                ASKED_TO_WAIT_TRIES
+            } else {
+                SERVER_ERROR_TRIES
+            };
+            match response.status {
+                200..=299 => return Next::Done,
+                401 if !renewed => return Next::NewToken,
+                429 => (ASKED_TO_WAIT_TRIES, asked),
+                408 | 503 => (patient, asked),
+                500 | 502 | 504 if tried.method.is_idempotent() => (patient, asked),
+                409 if PASSING_CONFLICTS.contains(&code) => (ASKED_TO_WAIT_TRIES, asked),
+                _ => return Next::GiveUp,
+            }
+        }
+    };
+    let wait = wait(tried.attempt, asked, tried.jitter);
+    if tried.attempt >= limit || wait >= tried.remaining {
+        Next::GiveUp
+    } else {
+        Next::Wait(wait)
+    }
+}
+
+/// The service's wish, or 0.5 s doubling to 30 s; never less than asked, and spread by `jitter`.
+fn wait(attempt: u32, asked: Option<Duration>, jitter: f64) -> Duration {
+    match asked {
+        Some(asked) => asked + Duration::from_millis((jitter * 500.0) as u64),
+        None => {
+            let longest = (0.5 * f64::from(1u32 << attempt.saturating_sub(1).min(6))).min(30.0);
+            Duration::from_secs_f64(longest * (0.5 + 0.5 * jitter.clamp(0.0, 1.0)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn answer(status: u16, after: Option<&str>) -> Response {
+        let headers = after
+            .map(|v| ("retry-after".to_owned(), v.to_owned()))
+            .into_iter()
+            .collect();
+        Response {
+            status,
+            headers,
+            body: vec![],
+        }
+    }
+
+    fn next(method: Method, attempt: u32, remaining: Duration, outcome: Outcome<'_>) -> Next {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        next_try(Try {
+            attempt,
+            method,
+            outcome,
+            remaining,
+            now,
+            jitter: 1.0,
+        })
+    }
+
+    #[test]
+    fn answers() {
+        use Method::{Delete, Get, Patch, Post, Put};
+        let s = Duration::from_secs;
+        let half = Duration::from_millis(500);
+        let rows = [
+            (Get, 1, 200, None, "", Next::Done),
+            (Put, 1, 201, None, "", Next::Done),
+            (Delete, 1, 204, None, "", Next::Done),
+            (Get, 1, 302, None, "", Next::GiveUp),
+            (Get, 1, 400, None, "BadRequest", Next::GiveUp),
+            (Get, 1, 403, None, "AuthorizationFailed", Next::GiveUp),
+            (Get, 1, 404, Some("5"), "ResourceNotFound", Next::GiveUp),
+            (Get, 1, 401, None, "", Next::NewToken),
+            (Post, 1, 401, None, "", Next::NewToken),
+            (Put, 1, 409, None, "Conflict", Next::GiveUp),
+            (
+                Put,
+                1,
+                409,
+                None,
+                "AnotherOperationInProgress",
+                Next::Wait(half),
+            ),
+            (Post, 3, 429, None, "", Next::Wait(s(2))),
+            (Post, 1, 429, Some("17"), "", Next::Wait(s(17) + half)),
+            (Get, 199, 429, Some("1"), "", Next::Wait(s(1) + half)),
+            (Get, 200, 429, Some("1"), "", Next::GiveUp),
+            (Get, 1, 429, Some("7200"), "", Next::GiveUp),
+            (Post, 1, 408, None, "", Next::Wait(half)),
+            (Get, 1, 500, None, "", Next::Wait(half)),
+            (Delete, 1, 500, None, "", Next::Wait(half)),
+            (Post, 1, 500, None, "", Next::GiveUp),
+            (Patch, 1, 500, None, "", Next::GiveUp),
+            (Get, 8, 500, None, "", Next::GiveUp),
+            (Post, 1, 502, None, "", Next::GiveUp),
+            (Put, 2, 502, None, "", Next::Wait(s(1))),
+            (Post, 1, 503, None, "", Next::Wait(half)),
+            (Put, 7, 503, None, "", Next::Wait(s(30))),
+            (Put, 20, 503, Some("3"), "", Next::Wait(s(3) + half)),
+            (Patch, 1, 504, None, "", Next::GiveUp),
+            (Get, 1, 501, None, "", Next::GiveUp),
+        ];
+        for (method, attempt, status, after, code, expected) in rows {
+            let response = answer(status, after);
+            let outcome = Outcome::Answer {
+                response: &response,
+                code,
+                renewed: false,
+            };
+            assert_eq!(
+                next(method, attempt, HOUR, outcome),
+                expected,
+                "{method} {attempt} {status} {after:?} {code}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_second_401_is_final() {
+        let response = answer(401, None);
+        let outcome = Outcome::Answer {
+            response: &response,
+            code: "",
+            renewed: true,
+        };
+        assert_eq!(next(Method::Get, 2, HOUR, outcome), Next::GiveUp);
+    }
+
+    #[test]
+    fn no_answers() {
+        use Method::{Delete, Get, Patch, Post, Put};
+        let unsent = Outcome::NoAnswer {
+            sent: false,
+            lasting: false,
+        };
+        let sent = Outcome::NoAnswer {
+            sent: true,
+            lasting: false,
+        };
+        let untrusted = Outcome::NoAnswer {
+            sent: false,
+            lasting: true,
+        };
+        assert_eq!(next(Get, 1, HOUR, untrusted), Next::GiveUp);
+        for method in [Get, Put, Patch, Post, Delete] {
+            assert!(
+                matches!(next(method, 1, HOUR, unsent), Next::Wait(_)),
+                "{method}"
+            );
+            assert_eq!(next(method, 4, HOUR, unsent), Next::GiveUp, "{method}");
+            let again = matches!(next(method, 1, HOUR, sent), Next::Wait(_));
+            assert_eq!(again, method.is_idempotent(), "{method}");
+        }
+        assert_eq!(next(Get, 10, HOUR, sent), Next::GiveUp);
+        assert!(matches!(
+            next(Get, 3, HOUR, Outcome::Malformed),
+            Next::Wait(_)
+        ));
+        assert_eq!(next(Get, 4, HOUR, Outcome::Malformed), Next::GiveUp);
+        assert_eq!(next(Put, 1, HOUR, Outcome::Malformed), Next::GiveUp);
+    }
+
+    #[test]
+    fn an_unreachable_endpoint_fails_soon() {
+        let total: Duration = (1..UNREACHABLE_TRIES)
+            .map(|attempt| wait(attempt, None, 1.0))
+            .sum();
+        assert!(total < Duration::from_secs(10), "{total:?}");
+    }
+
+    #[test]
+    fn waits_stay_inside_the_callers_time() {
+        let response = answer(503, Some("10"));
+        let outcome = Outcome::Answer {
+            response: &response,
+            code: "",
+            renewed: false,
+        };
+        assert_eq!(
+            next(Method::Get, 1, Duration::from_secs(10), outcome),
+            Next::GiveUp
+        );
+        assert!(matches!(
+            next(Method::Get, 1, Duration::from_secs(11), outcome),
+            Next::Wait(_)
+        ));
+    }
+
+    #[test]
+    fn growth_is_bounded_and_spread() {
+        let longest: Vec<f64> = (1..10).map(|n| wait(n, None, 1.0).as_secs_f64()).collect();
+        assert_eq!(longest, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]);
+        assert_eq!(wait(1, None, 0.0), Duration::from_millis(250));
+        assert_eq!(wait(u32::MAX, None, 1.0), Duration::from_secs(30));
+    }
+}

@@ -1,0 +1,128 @@
+//! How long the service asks a client to wait, in each of the forms in which it says so.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+use super::transport::Response;
+
+/// The wait that `response` asks for, when it asks for one.
+///
+/// Understood are `retry-after-ms` and `x-ms-retry-after-ms` (milliseconds) and `Retry-After` as seconds or
+/// as an HTTP date. A date is counted from the response's own `Date` header when it has one, so that a
+/// clock that is wrong here does no harm, else from `now`. A date in the past is a wait of zero.
+pub fn retry_after(response: &Response, now: OffsetDateTime) -> Option<Duration> {
+    for name in ["x-ms-retry-after-ms", "retry-after-ms"] {
+        if let Some(wait) = response
+            .header(name)
+            .and_then(|value| seconds(value, 0.001))
+        {
+            return Some(wait);
+        }
+    }
+    let value = response.header("retry-after")?.trim();
+    seconds(value, 1.0).or_else(|| {
+        let until = http_date(value)?;
+        let now = response.header("date").and_then(http_date).unwrap_or(now);
+        Some(Duration::try_from(until - now).unwrap_or(Duration::ZERO))
+    })
+}
+
+/// A number of `unit` seconds; fractions are accepted, absurd values are cut at a day.
+fn seconds(value: &str, unit: f64) -> Option<Duration> {
+    let number: f64 = value.trim().parse().ok()?;
+    (number.is_finite() && number >= 0.0)
+        .then(|| Duration::from_secs_f64((number * unit).min(86_400.0)))
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, and the two older forms that HTTP still allows.
+fn http_date(value: &str) -> Option<OffsetDateTime> {
+    let value = value.trim();
+    if let Ok(date) = OffsetDateTime::parse(value, &Rfc2822) {
+        return Some(date);
+    }
+    let rfc850 = time::macros::format_description!(
+        "[weekday], [day]-[month repr:short]-[year repr:last_two] [hour]:[minute]:[second] GMT"
+    );
+    let asctime = time::macros::format_description!(
+        "[weekday repr:short] [month repr:short] [day padding:space] [hour]:[minute]:[second] [year]"
+    );
+    if let Ok(date) = time::PrimitiveDateTime::parse(value, asctime) {
+        return Some(date.assume_utc());
+    }
+    // Two-digit years mean this century: a server that answers today does not mean 1994.
+    let mut parsed = time::parsing::Parsed::new();
+    let rest = parsed.parse_items(value.as_bytes(), rfc850).ok()?;
+    if !rest.is_empty() {
+        return None;
+    }
+    let year = 2000 + i32::from(parsed.year_last_two()?);
+    let date = time::Date::from_calendar_date(year, parsed.month()?, parsed.day()?.get()).ok()?;
+    let clock = time::Time::from_hms(parsed.hour_24()?, parsed.minute()?, parsed.second()?).ok()?;
+    Some(time::PrimitiveDateTime::new(date, clock).assume_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn every_form() {
+        let now = datetime!(2026-11-02 09:00:00 UTC);
+        type Row = (&'static [(&'static str, &'static str)], Option<u64>);
+        let rows: &[Row] = &[
+            (&[], None),
+            (&[("retry-after", "7")], Some(7_000)),
+            (&[("retry-after", " 0 ")], Some(0)),
+            (&[("retry-after", "1.5")], Some(1_500)),
+            (&[("retry-after", "-1")], None),
+            (&[("retry-after", "soon")], None),
+            (&[("retry-after", "")], None),
+            (&[("retry-after", "1e300")], Some(86_400_000)),
+            (&[("retry-after", "NaN")], None),
+            (&[("retry-after-ms", "250")], Some(250)),
+            (
+                &[("x-ms-retry-after-ms", "40"), ("retry-after", "9")],
+                Some(40),
+            ),
+            (
+                &[("x-ms-retry-after-ms", "x"), ("retry-after", "9")],
+                Some(9_000),
+            ),
+            (
+                &[("retry-after", "Mon, 02 Nov 2026 09:00:30 GMT")],
+                Some(30_000),
+            ),
+            (&[("retry-after", "Mon, 02 Nov 2026 08:00:00 GMT")], Some(0)),
+            (
+                &[("retry-after", "Monday, 02-Nov-26 09:00:30 GMT")],
+                Some(30_000),
+            ),
+            (&[("retry-after", "Mon Nov  2 09:00:30 2026")], Some(30_000)),
+            // The server's clock is an hour ahead: its own date counts.
+            (
+                &[
+                    ("retry-after", "Mon, 02 Nov 2026 10:00:05 GMT"),
+                    ("date", "Mon, 02 Nov 2026 10:00:00 GMT"),
+                ],
+                Some(5_000),
+            ),
+        ];
+        for (headers, expected) in rows {
+            let response = Response {
+                headers: headers
+                    .iter()
+                    .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                    .collect(),
+                ..Response::default()
+            };
+            assert_eq!(
+                retry_after(&response, now),
+                expected.map(Duration::from_millis),
+                "{headers:?}"
+            );
+        }
+    }
+}

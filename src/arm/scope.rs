@@ -1,0 +1,171 @@
+//! How long a piece of work may take, whether it was called off, and what it is called.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{Error, Kind};
+
+/// The frame around one piece of work, such as creating one resource: its deadline, its stop signal and
+/// its name for messages. Clones share all three.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    timeout: Duration,
+    deadline: Instant,
+    stop: CancellationToken,
+    what: String,
+}
+
+impl Scope {
+    /// A scope that begins now. `what` completes "while …": `creating Image Version "1.0.0"`.
+    pub fn new(timeout: Duration, stop: CancellationToken, what: impl Into<String>) -> Self {
+        let now = Instant::now();
+        // A century is for ever; it also keeps the sum from overflowing.
+        let deadline = now + timeout.min(Duration::from_secs(3_000_000_000));
+        Self {
+            timeout,
+            deadline,
+            stop,
+            what: what.into(),
+        }
+    }
+
+    /// What is left of the time; zero once it has passed.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// True once the work was called off.
+    pub fn stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// What is being done, as given to [`Scope::new`].
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Fails when the work was called off or its time has passed.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.stopped() {
+            Err(self.stopped_error())
+        } else if self.remaining().is_zero() {
+            Err(self.timed_out_error())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Waits for `duration`; ends at once, with an error, when the work is called off or its time passes.
+    pub async fn sleep(&self, duration: Duration) -> Result<(), Error> {
+        self.run(tokio::time::sleep(duration)).await
+    }
+
+    /// Runs `work`; drops it, with an error, when this scope is called off or its time passes.
+    pub async fn run<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        self.check()?;
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(self.stopped_error()),
+            done = work => Ok(done),
+            () = tokio::time::sleep_until(self.deadline) => Err(self.timed_out_error()),
+        }
+    }
+
+    fn stopped_error(&self) -> Error {
+        Error::new(Kind::Stopped, format!("stopped while {}", self.what))
+    }
+
+    fn timed_out_error(&self) -> Error {
+        let timeout = readable(self.timeout);
+        Error::new(
+            Kind::TimedOut,
+            format!("the timeout of {timeout} passed while {}", self.what),
+        )
+    }
+}
+
+/// `1h30m`, `45s`, `250ms`: the way durations are written in Terraform.
+pub fn readable(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if seconds < 10 {
+        let millis = duration.as_millis();
+        return if millis.is_multiple_of(1000) {
+            format!("{seconds}s")
+        } else {
+            format!("{}s", millis as f64 / 1000.0)
+        };
+    }
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let mut out = String::new();
+    for (number, unit) in [(hours, 'h'), (minutes, 'm'), (seconds, 's')] {
+        if number > 0 {
+            out.push_str(&format!("{number}{unit}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_write_them() {
+        for (millis, text) in [
+            (0, "0s"),
+            (250, "0.25s"),
+            (9_000, "9s"),
+            (61_000, "1m1s"),
+            (1_800_000, "30m"),
+            (5_400_000, "1h30m"),
+        ] {
+            assert_eq!(readable(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ends_at_the_deadline_or_the_signal() {
+        let stop = CancellationToken::new();
+        let scope = Scope::new(
+            Duration::from_secs(60),
+            stop.clone(),
+            "creating Gallery \"g\"",
+        );
+        scope.sleep(Duration::from_secs(10)).await.unwrap();
+        assert_eq!(scope.remaining(), Duration::from_secs(50));
+        let late = scope.sleep(Duration::from_secs(100)).await.unwrap_err();
+        assert!(late.is_timed_out());
+        assert!(
+            late.to_string()
+                .contains("the timeout of 1m passed while creating Gallery \"g\""),
+            "{late}"
+        );
+        let scope = Scope::new(Duration::from_secs(60), stop.clone(), "x");
+        let signal = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            stop.cancel();
+        });
+        let begun = Instant::now();
+        assert!(
+            scope
+                .sleep(Duration::from_secs(50))
+                .await
+                .unwrap_err()
+                .is_stopped()
+        );
+        assert_eq!(begun.elapsed(), Duration::from_secs(1));
+        signal.await.unwrap();
+        assert!(scope.check().unwrap_err().is_stopped());
+    }
+
+    #[tokio::test]
+    async fn a_very_long_timeout_is_fine() {
+        assert!(
+            Scope::new(Duration::MAX, CancellationToken::new(), "x")
+                .check()
+                .is_ok()
+        );
+    }
+}

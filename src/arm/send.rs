@@ -1,0 +1,470 @@
+//! One call as the caller sees it: tries, tokens, waits, log lines, until there is an answer or an error.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::Instant;
+
+use super::client::Options;
+use super::clouds::{Cloud, CloudSource, endpoint};
+use super::error::{self, Error, Kind};
+use super::redact;
+use super::retry::{Next, Outcome, Try, next_try};
+use super::retry_after::retry_after;
+use super::scope::Scope;
+use super::target::Target;
+use super::throttle::{Class, Throttle, kind_of_call};
+use super::token::Tokens;
+use super::transport::{Method, Request, Response, Transport};
+use super::versions::Versions;
+
+/// What all clones of a client share.
+pub struct Sender {
+    transport: Arc<dyn Transport>,
+    tokens: Arc<dyn Tokens>,
+    source: CloudSource,
+    cloud: OnceCell<Cloud>,
+    options: Options,
+    places: Semaphore,
+    throttle: Mutex<Throttle>,
+    versions: Mutex<Versions>,
+}
+
+/// One call: its verb, its whole URL, its path for messages, its body.
+pub struct Call<'a> {
+    /// The verb.
+    pub method: Method,
+    /// Absolute URL.
+    pub url: &'a str,
+    /// JSON body.
+    pub body: Option<&'a Value>,
+    /// What a successful answer must contain.
+    pub expect: Expect,
+}
+
+/// What a successful answer must contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// JSON.
+    Json,
+    /// JSON or nothing.
+    Anything,
+}
+
+/// A successful answer.
+pub struct Reply {
+    /// The answer.
+    pub response: Response,
+    /// Its body, or null.
+    pub body: Value,
+}
+
+/// A write that takes longer than this is given up, its outcome unknown.
+const LONGEST_WRITE: Duration = Duration::from_secs(300);
+
+impl Sender {
+    /// Puts the parts together; does nothing yet.
+    pub fn new(
+        transport: Arc<dyn Transport>,
+        tokens: Arc<dyn Tokens>,
+        source: CloudSource,
+        options: Options,
+    ) -> Self {
+        Self {
+            transport,
+            tokens,
+            source,
+            cloud: OnceCell::new(),
+            places: Semaphore::new(options.max_concurrent_requests.clamp(1, 10_000)),
+            options,
+            throttle: Mutex::new(Throttle::default()),
+            versions: Mutex::new(Versions::default()),
+        }
+    }
+
+    /// The cloud, found out at the first call.
+    pub async fn cloud(&self, scope: &Scope) -> Result<&Cloud, Error> {
+        scope
+            .run(self.cloud.get_or_try_init(|| async {
+                let found = self.source.resolve(&*self.transport).await?;
+                for url in [&found.resource_manager, &found.authority] {
+                    endpoint(url)
+                        .map_err(|why| Error::new(Kind::Refused, format!("{url}: {why}")))?;
+                }
+                self.tokens.use_cloud(&found);
+                Ok(found)
+            }))
+            .await?
+    }
+
+    /// The API version to use for `target`.
+    pub fn version(&self, target: &Target) -> &'static str {
+        self.versions().choose(&kind(target), target.api_version())
+    }
+
+    /// An older API version to try, when `error` says that the cloud does not have `tried`.
+    pub fn older_version(
+        &self,
+        target: &Target,
+        tried: &str,
+        error: &Error,
+    ) -> Option<&'static str> {
+        self.versions()
+            .learn(&kind(target), tried, target.older_versions(), error)
+    }
+
+    fn versions(&self) -> std::sync::MutexGuard<'_, Versions> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The run's correlation id.
+    pub fn correlation_id(&self) -> &str {
+        &self.options.correlation_id
+    }
+
+    /// Sends `call` until there is an answer or no hope of one.
+    ///
+    /// Reading ends at once when the scope is called off or its time passes. A write that is on its way is
+    /// allowed to finish, so that it is known whether the service accepted it; only then is the scope
+    /// looked at again.
+    pub async fn call(&self, scope: &Scope, call: Call<'_>) -> Result<Reply, Error> {
+        let path = path_of(call.url);
+        let begun = Instant::now();
+        let mut attempts = 0;
+        let result = self.tries(scope, &call, &path, &mut attempts).await;
+        result.map_err(|error| {
+            let mut error = error.during(call.method, &path);
+            error.attempts = error.attempts.max(attempts);
+            error.elapsed = error.elapsed.max(begun.elapsed());
+            error
+                .correlation_id
+                .clone_from(&self.options.correlation_id);
+            error
+        })
+    }
+
+    async fn tries(
+        &self,
+        scope: &Scope,
+        call: &Call<'_>,
+        path: &str,
+        attempts: &mut u32,
+    ) -> Result<Reply, Error> {
+        let cloud = self.cloud(scope).await?;
+        if !cloud.owns(call.url) {
+            return Err(Error::new(
+                Kind::Refused,
+                format!(
+                    "the service names a URL on {:?}, which is not its own host {:?}; the token is not sent there",
+                    host_of(call.url),
+                    host_of(&cloud.resource_manager)
+                ),
+            ));
+        }
+        let body = call.body.map(|body| body.to_string().into_bytes());
+        let class = Class::new(call.method, path);
+        let mut renewed = false;
+        loop {
+            let token = scope.run(self.tokens.token()).await??;
+            let auxiliary = scope.run(self.tokens.auxiliary()).await??;
+            let request = self.request(call, body.clone(), &token, &auxiliary);
+            let counted = self.take_turn(scope, &class).await?;
+            *attempts += 1;
+            let sent = Instant::now();
+            let sending = self.transport.send(request);
+            let answer = if call.method == Method::Get {
+                scope.run(sending).await?
+            } else {
+                tokio::time::timeout(LONGEST_WRITE, sending)
+                    .await
+                    .unwrap_or_else(|_| {
+                        Err(super::transport::TransportError {
+                            sent: true,
+                            message: "no answer within 5 minutes".to_owned(),
+                        })
+                    })
+            };
+            let now = OffsetDateTime::now_utc();
+            let left = match &answer {
+                Ok(response) => counted.done(
+                    response,
+                    retry_after(response, now).unwrap_or(Duration::from_secs(1)),
+                ),
+                Err(_) => None,
+            };
+            self.log(call, path, *attempts, sent.elapsed(), &answer, left);
+            let remaining = scope.remaining();
+            let jitter = fastrand::f64();
+            let attempt = *attempts;
+            let method = call.method;
+            let next = |outcome| {
+                next_try(Try {
+                    attempt,
+                    method,
+                    outcome,
+                    remaining,
+                    now,
+                    jitter,
+                })
+            };
+            let (next, error) = match answer {
+                Ok(response) if (200..300).contains(&response.status) => {
+                    match self.read(call, &response) {
+                        Ok(body) => return Ok(Reply { response, body }),
+                        Err(error) => (next(Outcome::Malformed), error),
+                    }
+                }
+                Ok(response) => {
+                    let error = self.error(call.method, path, &response);
+                    (
+                        next(Outcome::Answer {
+                            response: &response,
+                            code: &error.code,
+                            renewed,
+                        }),
+                        error,
+                    )
+                }
+                Err(error) => {
+                    let host = host_of(call.url);
+                    let message = format!("{host}: {}", redact::text(&error.message));
+                    (
+                        next(Outcome::NoAnswer {
+                            sent: error.sent,
+                            lasting: error.is_lasting(),
+                        }),
+                        Error::new(Kind::Transport { sent: error.sent }, message),
+                    )
+                }
+            };
+            match next {
+                Next::Done | Next::GiveUp => return Err(error),
+                Next::NewToken => {
+                    self.tokens.reject(&token);
+                    renewed = true;
+                }
+                Next::Wait(wait) => {
+                    tracing::debug!(path, wait_ms = wait.as_millis() as u64, why = %error, "trying again");
+                    // When it is unknown whether the service acted, that is what the caller must hear, not
+                    // that it was stopped.
+                    let unknown = error.clone().during(call.method, path).may_have_acted();
+                    match scope.sleep(wait).await {
+                        Err(_) if unknown => return Err(error),
+                        other => other?,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for a place among the concurrent requests and for the budgets.
+    async fn take_turn<'a>(
+        &'a self,
+        scope: &Scope,
+        class: &'a Class,
+    ) -> Result<Counted<'a>, Error> {
+        loop {
+            let mut counted = Counted {
+                sender: self,
+                class,
+                place: None,
+                left: false,
+            };
+            let wait = self.throttle().enter(class, Instant::now());
+            if !wait.is_zero() {
+                tracing::debug!(
+                    wait_ms = wait.as_millis() as u64,
+                    "holding back, to stay inside the service's request budget"
+                );
+                scope.sleep(wait).await?;
+            }
+            // Never closed, so the error cannot come.
+            counted.place = scope.run(self.places.acquire()).await?.ok();
+            // Another call may have been refused while this one waited: queue again behind the pause.
+            if !self.throttle().is_paused(class, Instant::now()) {
+                return Ok(counted);
+            }
+        }
+    }
+
+    fn throttle(&self) -> std::sync::MutexGuard<'_, Throttle> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn request(
+        &self,
+        call: &Call<'_>,
+        body: Option<Vec<u8>>,
+        token: &super::Secret,
+        auxiliary: &[super::Secret],
+    ) -> Request {
+        let mut headers = vec![
+            (
+                "Authorization".to_owned(),
+                format!("Bearer {}", token.expose()),
+            ),
+            ("Accept".to_owned(), "application/json".to_owned()),
+            ("User-Agent".to_owned(), self.options.user_agent.clone()),
+            (
+                "x-ms-client-request-id".to_owned(),
+                uuid::Uuid::new_v4().to_string(),
+            ),
+        ];
+        if !self.options.correlation_id.is_empty() {
+            headers.push((
+                "x-ms-correlation-request-id".to_owned(),
+                self.options.correlation_id.clone(),
+            ));
+        }
+        if body.is_some() {
+            headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+        }
+        if !auxiliary.is_empty() {
+            let all: Vec<String> = auxiliary
+                .iter()
+                .map(|token| format!("Bearer {}", token.expose()))
+                .collect();
+            headers.push(("x-ms-authorization-auxiliary".to_owned(), all.join(", ")));
+        }
+        Request {
+            method: call.method,
+            url: call.url.to_owned(),
+            headers,
+            body,
+        }
+    }
+
+    /// The body of a success. A write whose answer is garbled was accepted all the same: its body counts
+    /// as missing, and the caller reads the resource.
+    fn read(&self, call: &Call<'_>, response: &Response) -> Result<Value, Error> {
+        if response.body.iter().all(u8::is_ascii_whitespace) && call.expect == Expect::Anything {
+            return Ok(Value::Null);
+        }
+        match error::json(&response.body) {
+            Some(body) => Ok(body),
+            None if call.method != Method::Get => {
+                tracing::warn!(method = %call.method, "{}; the request itself succeeded", error::not_json(response));
+                Ok(Value::Null)
+            }
+            None => {
+                let mut error = Error::new(Kind::Malformed, error::not_json(response));
+                error.status = Some(response.status);
+                error.request_id = error::request_id(response);
+                Err(error)
+            }
+        }
+    }
+
+    fn error(&self, method: Method, path: &str, response: &Response) -> Error {
+        let mut error = Error::from_response(method, path, response);
+        if (300..400).contains(&response.status) {
+            error.kind = Kind::Refused;
+            let to = response
+                .header("location")
+                .map_or("nowhere".to_owned(), host_of);
+            error.message = format!(
+                "the answer is a redirect ({}) to {to}; Resource Manager does not redirect, so it is not followed with a token (is there a proxy that asks for a login?)",
+                response.status
+            );
+        }
+        error
+    }
+
+    fn log(
+        &self,
+        call: &Call<'_>,
+        path: &str,
+        attempt: u32,
+        took: Duration,
+        answer: &Result<Response, super::TransportError>,
+        left: Option<i64>,
+    ) {
+        let ms = took.as_millis() as u64;
+        let method = call.method.as_str();
+        match answer {
+            Ok(response) => {
+                let request_id = error::request_id(response).unwrap_or_default();
+                let status = response.status;
+                tracing::debug!(
+                    method,
+                    path,
+                    status,
+                    ms,
+                    attempt,
+                    request_id,
+                    budget = left,
+                    "ARM call"
+                );
+                if tracing::enabled!(tracing::Level::TRACE) {
+                    let request = call
+                        .body
+                        .map(|body| redact::body(body.to_string().as_bytes()))
+                        .unwrap_or_default();
+                    let url = redact::url(call.url);
+                    tracing::trace!(
+                        method,
+                        url,
+                        request,
+                        response = redact::body(&response.body),
+                        "ARM bodies"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::debug!(method, path, ms, attempt, sent = error.sent, error = %redact::text(&error.message), "ARM call without answer");
+            }
+        }
+    }
+}
+
+/// A call that is counted in the budgets, and counted out when it is dropped.
+struct Counted<'a> {
+    sender: &'a Sender,
+    class: &'a Class,
+    place: Option<tokio::sync::SemaphorePermit<'a>>,
+    left: bool,
+}
+
+impl Counted<'_> {
+    /// Counts the call out with its answer; returns what is left of the budget.
+    fn done(mut self, answer: &Response, pause: Duration) -> Option<i64> {
+        self.left = true;
+        self.place = None;
+        let mut throttle = self.sender.throttle();
+        throttle.leave(self.class, Some(answer), pause, Instant::now());
+        throttle.left(self.class)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if !self.left {
+            self.sender
+                .throttle()
+                .leave(self.class, None, Duration::ZERO, Instant::now());
+        }
+    }
+}
+
+/// The types in a target's path, the same for one resource and for the list of its siblings.
+fn kind(target: &Target) -> String {
+    kind_of_call(target.path())
+        .trim_end_matches("/*")
+        .to_owned()
+}
+
+/// The path of an absolute URL, decoded as little as it was encoded.
+fn path_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = rest.find('/').map_or("/", |at| &rest[at..]);
+    path.split(['?', '#']).next().unwrap_or("/").to_owned()
+}
+
+fn host_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or("");
+    host.rsplit('@').next().unwrap_or("").to_owned()
+}

@@ -1,0 +1,219 @@
+//! Attributes of Azure's kind: locations, ids, dates, names; each with its check and with what counts as the same.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::tags;
+use crate::arm::{ResourceId, id, region};
+use crate::schema::Attribute;
+use crate::schema::spec::{computed, optional, required};
+
+/// A location that the user gives and nobody changes later.
+pub fn location() -> Attribute {
+    required().force_new().same(region::same).check_text(check_location)
+}
+
+/// The name of a resource group.
+pub fn resource_group_name() -> Attribute {
+    required().force_new().same(same_text).check_text(check_resource_group)
+}
+
+/// A subscription; the provider's when the user says nothing.
+pub fn subscription_id() -> Attribute {
+    crate::schema::spec::optional_computed()
+        .force_new()
+        .same(same_text)
+        .check_text(check_guid)
+}
+
+/// The resource's own tags.
+pub fn tags() -> Attribute {
+    optional().check(tags::check)
+}
+
+/// A date with time and offset. Two spellings of one instant are the same.
+pub fn date(attribute: Attribute) -> Attribute {
+    attribute.same(same_instant).check_text(check_date)
+}
+
+/// The id of a resource of `kind` (such as `Microsoft.Compute/galleries`), in any case.
+pub fn id_of(attribute: Attribute, kind: &'static str) -> Attribute {
+    attribute.same(id::same).check(move |value| match value.as_str() {
+        Some(id) => check_id(id, kind),
+        None => Ok(()),
+    })
+}
+
+/// Whether the object that `body` describes is in `location`.
+pub fn same_region(body: &serde_json::Value, location: &str) -> bool {
+    super::body::text(body, "location").is_some_and(|have| region::same(&have, location))
+}
+
+/// Something only the provider knows.
+pub fn told() -> Attribute {
+    computed()
+}
+
+/// Equal but for case.
+pub fn same_text(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b)
+}
+
+/// The same instant, however it is spelt.
+pub fn same_instant(a: &str, b: &str) -> bool {
+    match (instant(a), instant(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+/// The instant that an RFC 3339 date names.
+pub fn instant(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok()
+}
+
+/// Whether `id` names a resource of `kind`; the error tells what it should look like.
+pub fn check_id(id: &str, kind: &str) -> Result<(), String> {
+    ResourceId::parse_as(id, kind).map(drop).map_err(|error| format!("is no id of that kind: {error}"))
+}
+
+/// Name of a gallery: letters, digits, and `_` or `.` in the middle, at most 80.
+pub fn check_gallery_name(name: &str) -> Result<(), String> {
+    check_name(name, "_.", "letters, digits, underscores and full stops; the service allows no hyphen in a gallery's name")
+}
+
+/// Name of an image definition: letters, digits, and `_`, `.` or `-` in the middle, at most 80.
+pub fn check_definition_name(name: &str) -> Result<(), String> {
+    check_name(name, "_.-", "letters, digits, underscores, full stops and hyphens")
+}
+
+/// Name of a managed image: as a definition's, but may end in `_`.
+pub fn check_image_name(name: &str) -> Result<(), String> {
+    check_name(name.strip_suffix('_').filter(|rest| !rest.is_empty()).unwrap_or(name), "_.-", "letters, digits, underscores, full stops and hyphens")
+}
+
+fn check_name(name: &str, middle: &str, allowed: &str) -> Result<(), String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || middle.contains(c);
+    if name.is_empty() || name.len() > 80 {
+        return Err(format!("must have 1 to 80 characters, and has {}", name.chars().count()));
+    }
+    if let Some(bad) = name.chars().find(|c| !fits(*c)) {
+        return Err(format!("must not contain {bad:?}: allowed are {allowed}"));
+    }
+    let ends = [name.chars().next(), name.chars().last()];
+    if ends.iter().flatten().any(|c| !c.is_ascii_alphanumeric()) {
+        return Err("must start and end with a letter or a digit".to_owned());
+    }
+    Ok(())
+}
+
+/// Part of an image definition's identifier (publisher, offer or sku) of at most `longest` characters.
+pub fn check_identifier(text: &str, longest: usize) -> Result<(), String> {
+    if text.is_empty() || text.len() > longest {
+        return Err(format!("must have 1 to {longest} characters, and has {}", text.chars().count()));
+    }
+    if let Some(bad) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-".contains(*c)) {
+        return Err(format!("must not contain {bad:?}: allowed are letters, digits, full stops, underscores and hyphens"));
+    }
+    if text.ends_with('.') {
+        return Err("must not end with a full stop".to_owned());
+    }
+    Ok(())
+}
+
+/// A web address.
+pub fn check_uri(text: &str) -> Result<(), String> {
+    match url::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(()),
+        _ => Err("must be a web address that starts with https:// or http://".to_owned()),
+    }
+}
+
+/// Not empty.
+pub fn check_filled(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() { Err("must not be empty".to_owned()) } else { Ok(()) }
+}
+
+/// A GUID.
+pub fn check_guid(text: &str) -> Result<(), String> {
+    match uuid::Uuid::try_parse(text) {
+        Ok(_) if text.len() == 36 => Ok(()),
+        _ => Err("must be a GUID such as 00000000-0000-0000-0000-000000000000".to_owned()),
+    }
+}
+
+/// A date with time and offset.
+pub fn check_date(text: &str) -> Result<(), String> {
+    match instant(text) {
+        Some(_) => Ok(()),
+        None => Err("is no date of RFC 3339: write it as 2027-12-31T00:00:00Z".to_owned()),
+    }
+}
+
+/// A region's name, in any spelling. Whether the region exists is asked at plan.
+pub fn check_location(text: &str) -> Result<(), String> {
+    let name = region::normalise(text);
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric()) {
+        let hint = region::nearest(&name.replace(['-', '_'], ""))
+            .map(|near| format!(" (did you mean {near:?}?)"))
+            .unwrap_or_default();
+        return Err(format!("is no region's name: letters and digits only, such as \"westeurope\" or \"West Europe\"{hint}"));
+    }
+    Ok(())
+}
+
+fn check_resource_group(text: &str) -> Result<(), String> {
+    if text.is_empty() || text.chars().count() > 90 {
+        return Err(format!("must have 1 to 90 characters, and has {}", text.chars().count()));
+    }
+    if let Some(bad) = text.chars().find(|c| !c.is_alphanumeric() && !"._-()".contains(*c)) {
+        return Err(format!("must not contain {bad:?}"));
+    }
+    if text.ends_with('.') {
+        return Err("must not end with a full stop".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let rows: &[(fn(&str) -> Result<(), String>, &str, bool)] = &[
+            (check_gallery_name, "gal.Golden_1", true),
+            (check_gallery_name, "gal-golden", false),
+            (check_gallery_name, "_gal", false),
+            (check_gallery_name, "gal.", false),
+            (check_gallery_name, "", false),
+            (check_definition_name, "ubuntu-24.04_web", true),
+            (check_definition_name, "-ubuntu", false),
+            (check_definition_name, "ü", false),
+            (check_image_name, "img_", true),
+            (check_image_name, "img-", false),
+            (check_resource_group, "rg-(a).b", true),
+            (check_resource_group, "rg.", false),
+            (check_location, "West Europe", true),
+            (check_location, "west-europe", false),
+            (check_guid, "5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10", true),
+            (check_guid, "5d1f0c4e7a2b4c399e551b0c8a6d2f10", false),
+            (check_date, "2027-12-31T00:00:00Z", true),
+            (check_date, "2027-12-31", false),
+            (check_uri, "https://x.example/y", true),
+            (check_uri, "x.example", false),
+        ];
+        for (check, text, ok) in rows {
+            assert_eq!(check(text).is_ok(), *ok, "{text}: {:?}", check(text));
+        }
+        assert!(check_gallery_name(&"a".repeat(81)).is_err());
+        assert!(check_identifier("a.", 64).is_err());
+    }
+
+    #[test]
+    fn instants_have_many_spellings() {
+        assert!(same_instant("2027-12-31T00:00:00Z", "2027-12-31T01:00:00+01:00"));
+        assert!(same_instant("2027-12-31T00:00:00Z", "2027-12-31T00:00:00+00:00"));
+        assert!(!same_instant("2027-12-31T00:00:00Z", "2027-12-31T00:00:01Z"));
+    }
+}

@@ -1,0 +1,144 @@
+//! Reading the service's JSON by dotted paths, leniently: what is absent or of another shape is absent.
+
+use serde_json::{Map, Value as Json};
+
+/// The value at a dotted path, such as `properties.identifier.sku`.
+pub fn at<'j>(json: &'j Json, path: &str) -> Option<&'j Json> {
+    path.split('.').try_fold(json, |json, name| json.get(name)).filter(|json| !json.is_null())
+}
+
+/// The text at a dotted path; numbers and bools are told as text.
+pub fn text(json: &Json, path: &str) -> Option<String> {
+    match at(json, path)? {
+        Json::String(text) => Some(text.clone()),
+        other @ (Json::Number(_) | Json::Bool(_)) => Some(other.to_string()),
+        _ => None,
+    }
+}
+
+/// The integer at a dotted path.
+pub fn int(json: &Json, path: &str) -> Option<i64> {
+    at(json, path)?.as_i64()
+}
+
+/// The truth value at a dotted path; `"True"` and `"false"` count.
+pub fn bool(json: &Json, path: &str) -> Option<bool> {
+    match at(json, path)? {
+        Json::Bool(bool) => Some(*bool),
+        Json::String(text) => text.to_ascii_lowercase().parse().ok(),
+        _ => None,
+    }
+}
+
+/// The elements at a dotted path; none when there is no array.
+pub fn items<'j>(json: &'j Json, path: &str) -> &'j [Json] {
+    at(json, path).and_then(Json::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// The texts of an array at a dotted path; `None` when there is none.
+pub fn texts(json: &Json, path: &str) -> Option<Vec<String>> {
+    let items = at(json, path)?.as_array()?;
+    Some(items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect())
+}
+
+/// Sets the value at a dotted path, making objects on the way; null removes it.
+pub fn set(json: &mut Json, path: &str, value: Json) {
+    let (parents, name) = path.rsplit_once('.').map_or(("", path), |(parents, name)| (parents, name));
+    let mut here = json;
+    for parent in parents.split('.').filter(|parent| !parent.is_empty()) {
+        if !here.get(parent).is_some_and(Json::is_object) {
+            if !here.is_object() {
+                *here = Json::Object(Map::new());
+            }
+            here[parent] = Json::Object(Map::new());
+        }
+        here = &mut here[parent];
+    }
+    match (here.as_object_mut(), value) {
+        (Some(object), Json::Null) => {
+            object.remove(name);
+        }
+        (Some(object), value) => {
+            object.insert(name.to_owned(), value);
+        }
+        (None, _) => {}
+    }
+}
+
+/// Drops every member but those named.
+pub fn keep_only(json: &mut Json, names: &[&str]) {
+    if let Some(object) = json.as_object_mut() {
+        object.retain(|name, _| names.contains(&name.as_str()));
+    }
+}
+
+/// Whether `have` already says all that `want` says; what `want` does not mention does not count, and absent is empty.
+pub fn covers(have: &Json, want: &Json) -> bool {
+    match (have, want) {
+        (Json::Object(have), Json::Object(want)) => want
+            .iter()
+            .all(|(name, want)| covers(have.get(name).unwrap_or(&Json::Null), want)),
+        (Json::Null, Json::Object(want)) => want.values().all(|want| covers(&Json::Null, want)),
+        (Json::Null, Json::Array(want)) => want.is_empty(),
+        (Json::Null, Json::String(want)) => want.is_empty(),
+        (have, want) => have == want,
+    }
+}
+
+/// The same without members that are null, at any depth: the service distinguishes absent from null.
+pub fn without_nulls(json: Json) -> Json {
+    match json {
+        Json::Object(object) => Json::Object(
+            object
+                .into_iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(name, value)| (name, without_nulls(value)))
+                .collect(),
+        ),
+        Json::Array(items) => Json::Array(items.into_iter().map(without_nulls).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn reads_leniently() {
+        let json = json!({"a": {"b": "x", "n": 3, "t": "True", "l": ["p", 1, "q"], "z": null}});
+        assert_eq!(text(&json, "a.b").as_deref(), Some("x"));
+        assert_eq!(text(&json, "a.n").as_deref(), Some("3"));
+        assert_eq!(text(&json, "a.z"), None);
+        assert_eq!(text(&json, "a.b.c"), None);
+        assert_eq!(int(&json, "a.n"), Some(3));
+        assert_eq!(bool(&json, "a.t"), Some(true));
+        assert_eq!(texts(&json, "a.l"), Some(vec!["p".to_owned(), "q".to_owned()]));
+        assert_eq!(items(&json, "a.b").len(), 0);
+    }
+
+    #[test]
+    fn covering_ignores_what_is_not_wanted() {
+        let have = json!({"a": {"b": 1, "c": 2}, "l": [1]});
+        let rows = [
+            (json!({"a": {"b": 1}}), true),
+            (json!({"a": {"b": 2}}), false),
+            (json!({"n": {"m": {}, "e": ""}, "z": []}), true),
+            (json!({"n": {"m": false}}), false),
+            (json!({"l": [1, 2]}), false),
+        ];
+        for (want, covered) in rows {
+            assert_eq!(covers(&have, &want), covered, "{want}");
+        }
+    }
+
+    #[test]
+    fn sets_and_removes() {
+        let mut json = json!({"a": 1});
+        set(&mut json, "b.c", json!(2));
+        set(&mut json, "a", Json::Null);
+        assert_eq!(json, json!({"b": {"c": 2}}));
+        assert_eq!(without_nulls(json!({"x": null, "y": [{"z": null}]})), json!({"y": [{}]}));
+    }
+}

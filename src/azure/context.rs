@@ -1,0 +1,167 @@
+//! What a configured provider works with: the client, the subscription, default tags, guardrails and locks.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{Mutex as AsyncMutex, OnceCell, OwnedMutexGuard};
+
+use super::SUBSCRIPTION_API;
+use super::guardrails::Guardrails;
+use super::marketplace;
+use crate::arm::{Client, ResourceId, Scope, Target, region};
+use crate::framework::Op;
+use crate::schema::{Diagnostic, Path};
+
+/// How long applying an image version waits for its replication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// Until every region has its replicas.
+    #[default]
+    All,
+    /// Until the version's own region has them.
+    Home,
+    /// Not at all.
+    None,
+}
+
+impl Wait {
+    /// The words allowed in HCL.
+    pub const WORDS: &'static [&'static str] = &["all", "home", "none"];
+
+    /// Reads one of [`Wait::WORDS`]; anything else is the default.
+    pub fn parse(word: &str) -> Wait {
+        match word {
+            "home" => Wait::Home,
+            "none" => Wait::None,
+            _ => Wait::All,
+        }
+    }
+}
+
+/// What a configured provider works with.
+pub struct Context {
+    /// The way to the service.
+    pub client: Client,
+    /// The provider's subscription, when it has one.
+    pub subscription_id: Option<String>,
+    /// Tags under every resource's own.
+    pub default_tags: BTreeMap<String, String>,
+    /// How long image versions wait when they do not say.
+    pub wait_for_replication: Wait,
+    /// The rules a team sets itself.
+    pub guardrails: Guardrails,
+    /// Set when nothing here reaches Azure; told with every plan.
+    pub emulated: Option<Diagnostic>,
+    /// What the Marketplace has said in this run.
+    pub marketplace: marketplace::Cache,
+    published: Mutex<BTreeSet<String>>,
+    planned: Mutex<BTreeSet<String>>,
+    locks: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
+    locations: AsyncMutex<HashMap<String, Arc<OnceCell<Vec<String>>>>>,
+}
+
+impl Context {
+    /// A context around `client`; the rest is at its defaults.
+    pub fn new(client: Client) -> Context {
+        Context {
+            client,
+            subscription_id: None,
+            default_tags: BTreeMap::new(),
+            wait_for_replication: Wait::default(),
+            guardrails: Guardrails::default(),
+            emulated: None,
+            marketplace: marketplace::Cache::default(),
+            published: Mutex::default(),
+            planned: Mutex::default(),
+            locks: Mutex::default(),
+            locations: AsyncMutex::default(),
+        }
+    }
+
+    /// The subscription that `own` names, else the provider's; an error when neither does.
+    pub fn subscription<'a>(&'a self, own: Option<&'a str>) -> Result<&'a str, Diagnostic> {
+        own.filter(|own| !own.is_empty())
+            .or(self.subscription_id.as_deref())
+            .ok_or_else(|| {
+                Diagnostic::error(
+                    "No subscription is known",
+                    "Set subscription_id here, in the provider block, or in the environment variable ARM_SUBSCRIPTION_ID.",
+                )
+                .at(Path::attribute("subscription_id"))
+            })
+    }
+
+    /// Notes that this run made the image version `id`: Terraform plans again while it applies, and what the run itself
+    /// has made by then is no news.
+    pub fn published(&self, id: &ResourceId) {
+        self.published.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(id.key());
+    }
+
+    /// Whether this run made the image version `id`.
+    pub fn has_published(&self, id: &ResourceId) -> bool {
+        self.published.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).contains(&id.key())
+    }
+
+    /// Notes that this run plans to make `id`, and tells everything under `parent` that it plans to make.
+    pub fn plans(&self, id: &ResourceId, parent: &ResourceId) -> Vec<String> {
+        let mut planned = self.planned.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        planned.insert(id.key());
+        let prefix = format!("{}/", parent.key());
+        planned.iter().filter(|key| key.starts_with(&prefix)).cloned().collect()
+    }
+
+    /// Waits until nobody else in this process writes to `id` (in any case), and keeps others out until the guard falls.
+    pub async fn lock(&self, id: &str) -> OwnedMutexGuard<()> {
+        let lock = self
+            .locks
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .entry(id.to_lowercase())
+            .or_default()
+            .clone();
+        lock.lock_owned().await
+    }
+
+    /// Why `location` is no region of the subscription, when that is certain. Asked of the service only for names
+    /// that this provider does not know, once a run.
+    pub async fn unknown_location(
+        &self,
+        op: &Op,
+        subscription: &str,
+        location: &str,
+    ) -> Option<String> {
+        let name = region::normalise(location);
+        if region::display_name(&name).is_some() {
+            return None;
+        }
+        let cell = self.locations.lock().await.entry(subscription.to_lowercase()).or_default().clone();
+        let names = cell
+            .get_or_try_init(|| async {
+                let scope = scope(op, "listing the subscription's regions");
+                let path = format!("/subscriptions/{subscription}/locations");
+                let target = Target::new(path, SUBSCRIPTION_API);
+                let locations = self.client.list(&scope, &target).await?;
+                Ok::<_, crate::arm::Error>(
+                    locations
+                        .iter()
+                        .filter_map(|location| Some(region::normalise(location.get("name")?.as_str()?)))
+                        .collect(),
+                )
+            })
+            .await
+            // who may not list regions is not stopped by that
+            .ok()?;
+        if names.is_empty() || names.contains(&name) {
+            return None;
+        }
+        let hint = region::nearest(&name)
+            .map(|near| format!(" Did you mean {near:?}?"))
+            .unwrap_or_default();
+        Some(format!("{location:?} is no region of subscription {subscription}.{hint}"))
+    }
+}
+
+/// The frame of `op`, doing `what` ("creating gallery \"g\"").
+pub fn scope(op: &Op, what: impl Into<String>) -> Scope {
+    Scope::new(op.timeout, op.stop.clone(), what)
+}

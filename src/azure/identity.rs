@@ -1,0 +1,109 @@
+//! Who is who in Azure: identities and the ids they make, imports and moves by them, the subscription and region of a plan.
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use crate::arm::ResourceId;
+use crate::framework::{Draft, IdentityField, MoveSource, Op};
+use crate::schema::{Diagnostic, Diagnostics, Path, Value};
+
+const fn field(name: &'static str, required: bool, doc: &'static str) -> IdentityField {
+    IdentityField { name, required, doc }
+}
+
+/// The subscription; the provider's when it is left out.
+pub const SUBSCRIPTION_ID: IdentityField =
+    field("subscription_id", false, "The subscription; the provider's when left out.");
+/// The resource group.
+pub const RESOURCE_GROUP_NAME: IdentityField = field("resource_group_name", true, "The resource group.");
+/// The gallery.
+pub const GALLERY_NAME: IdentityField = field("gallery_name", true, "The Compute Gallery.");
+/// The image definition.
+pub const IMAGE_NAME: IdentityField = field("image_name", true, "The image definition.");
+/// The resource itself.
+pub const NAME: IdentityField = field("name", true, "The name of the resource itself.");
+
+/// The text of `field` in an identity; empty when it is absent, which core allows only where it is not required.
+pub fn text<'i>(identity: &'i BTreeMap<String, String>, field: &IdentityField) -> &'i str {
+    identity.get(field.name).map(String::as_str).unwrap_or_default()
+}
+
+/// The id that an import gives, of a resource of `kind`.
+pub fn parse(id: &str, kind: &str, type_name: &str) -> Result<ResourceId, Diagnostic> {
+    ResourceId::parse_as(id.trim(), kind).map_err(|error| {
+        Diagnostic::error(format!("Importing {type_name}: {id:?} is not its id"), error.to_string())
+    })
+}
+
+/// The subscription of an identity, else the provider's.
+pub fn subscription<'c>(
+    context: Option<&'c Context>,
+    identity: &'c BTreeMap<String, String>,
+) -> Result<&'c str, Diagnostic> {
+    let own = text(identity, &SUBSCRIPTION_ID);
+    match context {
+        Some(context) => context.subscription(Some(own)),
+        None if !own.is_empty() => Ok(own),
+        None => Err(Diagnostic::error(
+            "The identity lacks subscription_id",
+            "Give subscription_id in the identity, or configure the provider's.",
+        )),
+    }
+}
+
+/// The id of the object that a `moved` block brings from azurerm's type `from`, or from azapi with a `type` of `kind`.
+/// `None` for any other source.
+pub fn moved(source: &MoveSource, from: &str, kind: &str) -> Option<Result<ResourceId, Diagnostic>> {
+    let ours = match source.provider_name() {
+        "azurerm" => source.type_name == from,
+        "azapi" => {
+            source.type_name == "azapi_resource"
+                && source
+                    .text("type")
+                    .is_some_and(|ty| ty.split('@').next().is_some_and(|ty| ty.eq_ignore_ascii_case(kind)))
+        }
+        _ => false,
+    };
+    ours.then(|| {
+        let id = source.text("id").unwrap_or_default();
+        ResourceId::parse_as(id, kind).map_err(|error| {
+            Diagnostic::error(
+                format!("Moving {}: its id {id:?} cannot be read", source.type_name),
+                error.to_string(),
+            )
+        })
+    })
+}
+
+/// Plans `subscription_id`: the provider's where the user says nothing.
+pub fn prepare_subscription(context: Option<&Context>, draft: &mut Draft<'_>) {
+    if draft.config.get("subscription_id").is_null()
+        && draft.planned.get("subscription_id").is_null()
+        && let Some(subscription) = context.and_then(|context| context.subscription_id.as_deref())
+    {
+        draft.planned.set("subscription_id", Value::string(subscription));
+    }
+}
+
+/// Objects to a location that the subscription does not have, where that can be known at plan; and to a plan with no
+/// subscription at all.
+pub async fn check_location(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
+    let subscription = match context.subscription(draft.planned.get("subscription_id").as_str()) {
+        Ok(subscription) => subscription,
+        Err(_) if draft.planned.get("subscription_id").is_unknown() && !draft.config.get("subscription_id").is_null() => return,
+        Err(error) => return found.push(error),
+    };
+    if let Some(location) = draft.planned.get("location").as_str()
+        && let Some(why) = context.unknown_location(op, subscription, location).await
+    {
+        found.error(Path::attribute("location"), "Invalid value for location", why);
+    }
+}
+
+/// Something that an update was for is gone.
+pub fn vanished(noun: &str, id: &ResourceId) -> Diagnostic {
+    Diagnostic::error(
+        format!("The {noun} {:?} is gone", id.name()),
+        format!("It was there when the plan was made. Plan again: it will be created anew.\n\n{id}"),
+    )
+}

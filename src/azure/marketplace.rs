@@ -1,0 +1,396 @@
+//! The Azure Marketplace as all its readers see it: lists that are asked for once a run, deprecation, and what does exist where a name does not.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use time::OffsetDateTime;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use super::attributes::instant;
+use super::context::scope;
+use super::{COMPUTE_API, Context, body, fault};
+use crate::arm::{Error, Scope, Target, region};
+use crate::framework::Op;
+use crate::image::{Urn, UrnError, UrnPart, Wanted, did_you_mean, nearest_names, nearest_versions, newest};
+use crate::schema::{Diagnostic, Path};
+
+/// The Marketplace of one location, as one operation reads it.
+pub struct Market<'a> {
+    context: &'a Context,
+    scope: Scope,
+    subscription: &'a str,
+    location: String,
+}
+
+impl<'a> Market<'a> {
+    /// The Marketplace that the provider's subscription sees in `location` (any spelling), for `doing` something
+    /// ("reading Marketplace image \"…\""). Fails when there is no subscription, or no such location.
+    pub async fn open(
+        context: &'a Context,
+        op: &Op,
+        location: &str,
+        doing: impl Into<String>,
+    ) -> Result<Market<'a>, Diagnostic> {
+        let subscription = context.subscription(None).map_err(|told| Diagnostic {
+            detail: "Set subscription_id in the provider block, or the environment variable ARM_SUBSCRIPTION_ID.".to_owned(),
+            path: Path::root(),
+            ..told
+        })?;
+        if let Some(why) = context.unknown_location(op, subscription, location).await {
+            return Err(Diagnostic::error("Invalid value for location", why).at(Path::attribute("location")));
+        }
+        Ok(Market {
+            context,
+            scope: scope(op, doing),
+            subscription,
+            location: region::normalise(location),
+        })
+    }
+
+    /// The names one level below `parents`: of publishers, of a publisher's offers, or of an offer's skus. Sorted
+    /// without regard to case. What does not exist has nothing below it.
+    pub async fn names(&self, parents: &[&str]) -> Result<Vec<String>, Error> {
+        let items = self.list(&list_path(self.subscription, &self.location, parents), false).await?;
+        let mut names: Vec<String> = items.iter().filter_map(|item| body::text(item, "name")).collect();
+        names.sort_by_key(|name| (name.to_lowercase(), name.clone()));
+        names.dedup();
+        Ok(names)
+    }
+
+    /// The versions of an image, in the service's order, which is that of text and says nothing.
+    pub async fn versions(&self, image: &Urn) -> Result<Vec<Listed>, Error> {
+        let parents = [image.publisher.as_str(), &image.offer, &image.sku];
+        let items = self.list(&list_path(self.subscription, &self.location, &parents), true).await?;
+        Ok(items
+            .iter()
+            .filter_map(|item| Some(Listed { version: body::text(item, "name")?, status: Status::read(item) }))
+            .collect())
+    }
+
+    /// One exact version, as the service describes it.
+    pub async fn image(&self, urn: &Urn) -> Result<Option<Json>, Error> {
+        let target = Target::new(self.image_id(urn), COMPUTE_API);
+        let found = self
+            .once(target.path(), async {
+                Ok(self.context.client.get_opt(&self.scope, &target).await?.into_iter().collect())
+            })
+            .await?;
+        Ok(found.first().cloned())
+    }
+
+    /// The version of `listed` to take. Where the list does not say which versions are deprecated, each candidate is
+    /// asked, newest first, and `listed` remembers the answers.
+    pub async fn pick(
+        &self,
+        image: &Urn,
+        listed: &mut Vec<Listed>,
+        wanted: &Wanted,
+        include_deprecated: bool,
+        now: OffsetDateTime,
+    ) -> Result<Pick, Error> {
+        loop {
+            let pick = pick(listed, wanted, include_deprecated, now);
+            let Pick::One(version) = &pick else {
+                return Ok(pick);
+            };
+            let Some(index) = listed.iter().position(|listed| listed.version == *version) else {
+                return Ok(pick);
+            };
+            if listed[index].status.is_some() || include_deprecated || wanted.is_exact() {
+                return Ok(pick);
+            }
+            match self.image(&image.with_version(version)).await? {
+                Some(found) => listed[index].status = Some(Status::read(&found).unwrap_or_default()),
+                // withdrawn since it was listed
+                None => drop(listed.remove(index)),
+            }
+        }
+    }
+
+    /// Which part of `urn` does not exist, and what does that comes near it.
+    pub async fn missing(&self, urn: &Urn, wanted: &Wanted) -> Result<Missing, Error> {
+        let Urn { publisher, offer, sku, .. } = urn;
+        let place = &self.location;
+        let image = format!("{publisher}:{offer}:{sku}");
+        let listed = self.versions(urn).await?;
+        if !listed.is_empty() {
+            let names = nearest_versions(wanted, listed.iter().map(|listed| listed.version.as_str()));
+            let what = match wanted {
+                Wanted::Constraint(_) => format!("No version of {image} in {place} satisfies \"{wanted}\""),
+                _ => format!("There is no version {wanted} of {image} in {place}"),
+            };
+            let detail = hint(&names, &[]).unwrap_or_default();
+            return Ok(Missing { part: UrnPart::Version, what, detail });
+        }
+        let skus = self.names(&[publisher, offer]).await?;
+        if skus.iter().any(|name| name.eq_ignore_ascii_case(sku)) {
+            return Ok(Missing {
+                part: UrnPart::Sku,
+                what: format!("{image} has no versions in {place}"),
+                detail: "The publisher offers none there, or has withdrawn them all. Try another location, or another sku.".to_owned(),
+            });
+        }
+        if !skus.is_empty() {
+            let what = format!("There is no sku {sku:?} of {publisher}:{offer} in {place}");
+            return Ok(Missing::of(UrnPart::Sku, what, sku, &skus));
+        }
+        let offers = self.names(&[publisher]).await?;
+        if offers.iter().any(|name| name.eq_ignore_ascii_case(offer)) {
+            return Ok(Missing {
+                part: UrnPart::Offer,
+                what: format!("{publisher}:{offer} has no skus in {place}"),
+                detail: "Try another location, or another offer.".to_owned(),
+            });
+        }
+        if !offers.is_empty() {
+            let what = format!("There is no offer {offer:?} of publisher {publisher:?} in {place}");
+            return Ok(Missing::of(UrnPart::Offer, what, offer, &offers));
+        }
+        let publishers = self.names(&[]).await?;
+        let what = if publishers.iter().any(|name| name.eq_ignore_ascii_case(publisher)) {
+            format!("Publisher {publisher:?} has no virtual machine images in {place}")
+        } else {
+            format!("There is no publisher {publisher:?} in {place}")
+        };
+        Ok(Missing::of(UrnPart::Publisher, what, publisher, &publishers))
+    }
+
+    /// The ARM id of an exact version here.
+    pub fn image_id(&self, urn: &Urn) -> String {
+        image_id(self.subscription, &self.location, urn)
+    }
+
+    /// A failed call as a diagnostic.
+    pub fn fault(&self, error: &Error, image: &str) -> Diagnostic {
+        fault::diagnostic(error, self.scope.what(), &format!("{image} in {}", self.location))
+    }
+
+    async fn list(&self, path: &str, with_deprecation: bool) -> Result<Arc<Vec<Json>>, Error> {
+        let target = Target::new(path, COMPUTE_API);
+        let target = match with_deprecation {
+            true => target.query("$expand", "properties/imageDeprecationStatus"),
+            false => target,
+        };
+        self.once(path, async {
+            match self.context.client.list(&self.scope, &target).await {
+                Err(error) if error.is_not_found() => Ok(Vec::new()),
+                other => other,
+            }
+        })
+        .await
+    }
+
+    // The answer for `path`, asked for by the first who wants it while the others wait; failures are not kept.
+    async fn once(
+        &self,
+        path: &str,
+        ask: impl Future<Output = Result<Vec<Json>, Error>>,
+    ) -> Result<Arc<Vec<Json>>, Error> {
+        let cell = self.context.marketplace.cell(path);
+        let waiting = cell.get_or_try_init(|| async { ask.await.map(Arc::new) });
+        // who waits for another's call still ends with its own operation
+        self.scope.run(waiting).await?.cloned()
+    }
+}
+
+/// One version in a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// Its name, such as `22.04.202501010`.
+    pub version: String,
+    /// Its deprecation; `None` where the list does not tell.
+    pub status: Option<Status>,
+}
+
+/// Whether the publisher stands by a version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// `Active`, `ScheduledForDeprecation` or `Deprecated`.
+    pub state: String,
+    /// When it is, or was, deprecated: RFC 3339.
+    pub time: Option<String>,
+    /// What the publisher proposes instead: `Offer` or `Plan`, and its name.
+    pub alternative: Option<(String, String)>,
+}
+
+impl Default for Status {
+    fn default() -> Status {
+        Status { state: "Active".to_owned(), time: None, alternative: None }
+    }
+}
+
+impl Status {
+    /// The status in an item of a list or in an image; `None` when there is none.
+    pub fn read(item: &Json) -> Option<Status> {
+        let status = body::at(item, "properties.imageDeprecationStatus")?;
+        let alternative = body::text(status, "alternativeOption.type")
+            .zip(body::text(status, "alternativeOption.value"))
+            .filter(|(kind, value)| !kind.eq_ignore_ascii_case("None") && !value.is_empty());
+        Some(Status {
+            state: body::text(status, "imageState").unwrap_or_else(|| Status::default().state),
+            time: body::text(status, "scheduledDeprecationTime"),
+            alternative,
+        })
+    }
+
+    /// Whether nobody can deploy it any more at `now`.
+    pub fn is_over(&self, now: OffsetDateTime) -> bool {
+        self.state.eq_ignore_ascii_case("Deprecated")
+            || self.state.eq_ignore_ascii_case("ScheduledForDeprecation")
+                && self.time.as_deref().and_then(instant).is_some_and(|time| time <= now)
+    }
+
+    /// The URN of what the publisher proposes instead of `urn`, at its `latest`.
+    pub fn alternative_urn(&self, urn: &Urn) -> Option<String> {
+        let (kind, value) = self.alternative.as_ref()?;
+        if Urn::parse(value).is_ok() {
+            return Some(value.clone());
+        }
+        let Urn { publisher, offer, sku, .. } = urn;
+        match kind.to_ascii_lowercase().as_str() {
+            "plan" => Some(format!("{publisher}:{offer}:{value}:latest")),
+            "offer" => Some(format!("{publisher}:{value}:{sku}:latest")),
+            _ => None,
+        }
+    }
+}
+
+/// What choosing a version came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pick {
+    /// This one.
+    One(String),
+    /// Only deprecated versions would do; this is the newest of them.
+    Deprecated(String),
+    /// None would do.
+    Nothing,
+}
+
+/// The greatest version by number of those that are wanted. Deprecated ones are passed over, unless they are asked
+/// for or named exactly.
+pub fn pick(listed: &[Listed], wanted: &Wanted, include_deprecated: bool, now: OffsetDateTime) -> Pick {
+    let everything = include_deprecated || wanted.is_exact();
+    let usable = listed
+        .iter()
+        .filter(|listed| everything || !listed.status.as_ref().is_some_and(|status| status.is_over(now)))
+        .map(|listed| listed.version.as_str());
+    if let Some(version) = newest(usable, wanted) {
+        return Pick::One(version.to_owned());
+    }
+    match newest(listed.iter().map(|listed| listed.version.as_str()), wanted) {
+        Some(version) => Pick::Deprecated(version.to_owned()),
+        None => Pick::Nothing,
+    }
+}
+
+/// A part of a URN that does not exist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Missing {
+    /// Which part.
+    pub part: UrnPart,
+    /// That it does not exist, in one line.
+    pub what: String,
+    /// What does.
+    pub detail: String,
+}
+
+impl Missing {
+    fn of(part: UrnPart, what: String, name: &str, names: &[String]) -> Missing {
+        let near = nearest_names(name, names.iter().map(String::as_str));
+        let mut detail = hint(&near, names).unwrap_or_default();
+        if !detail.is_empty() {
+            detail.push(' ');
+        }
+        detail.push_str("The data source azimage_marketplace_catalog lists all.");
+        Missing { part, what, detail }
+    }
+
+    /// The diagnostic, at the attribute that holds the part.
+    pub fn diagnostic(self, path: Path) -> Diagnostic {
+        Diagnostic::error(self.what, self.detail).at(path)
+    }
+}
+
+/// The most names that an error lists when none of them comes near.
+const FEW: usize = 12;
+
+fn hint(near: &[&str], all: &[String]) -> Option<String> {
+    if let Some(mut hint) = did_you_mean(near) {
+        hint[..1].make_ascii_uppercase();
+        return Some(hint);
+    }
+    (!all.is_empty() && all.len() <= FEW).then(|| format!("There are: {}.", all.join(", ")))
+}
+
+/// The ARM id of a Marketplace image version. `location` in any spelling.
+pub fn image_id(subscription: &str, location: &str, urn: &Urn) -> String {
+    let parents = [urn.publisher.as_str(), &urn.offer, &urn.sku];
+    format!("{}/{}", list_path(subscription, &region::normalise(location), &parents), urn.version)
+}
+
+// The list of what is below `parents`: publishers, offers, skus or versions.
+fn list_path(subscription: &str, location: &str, parents: &[&str]) -> String {
+    const LEVELS: [&str; 3] = ["artifacttypes/vmimage/offers", "skus", "versions"];
+    let mut path =
+        format!("/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/publishers");
+    for (name, level) in parents.iter().zip(LEVELS) {
+        path.push_str(&format!("/{name}/{level}"));
+    }
+    path
+}
+
+/// Answers of the Marketplace that this process has had, or is waiting for. Lists of thousands of versions are
+/// wanted by many data sources of one run at the same time.
+#[derive(Default)]
+pub struct Cache(Mutex<HashMap<String, (Instant, Cell)>>);
+
+type Cell = Arc<OnceCell<Arc<Vec<Json>>>>;
+
+/// For how long an answer is good: longer than a plan takes, shorter than anybody waits for a new version.
+const KEEP: Duration = Duration::from_secs(5 * 60);
+
+impl Cache {
+    fn cell(&self, path: &str) -> Cell {
+        let mut cells = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let now = Instant::now();
+        cells.retain(|_, (since, _)| now.duration_since(*since) < KEEP);
+        let (_, cell) = cells.entry(path.to_lowercase()).or_insert_with(|| (now, Cell::default()));
+        cell.clone()
+    }
+}
+
+/// A URN, at any version.
+pub fn check_urn(text: &str) -> Result<(), String> {
+    Urn::parse(text).map(drop).map_err(|error| format!("is no Marketplace URN (publisher:offer:sku:version): {}", error.reason))
+}
+
+/// A publisher's name.
+pub fn check_publisher(text: &str) -> Result<(), String> {
+    check_part(Urn::new(text, "o", "s", "latest"))
+}
+
+/// An offer's name.
+pub fn check_offer(text: &str) -> Result<(), String> {
+    check_part(Urn::new("p", text, "s", "latest"))
+}
+
+/// A sku's name.
+pub fn check_sku(text: &str) -> Result<(), String> {
+    check_part(Urn::new("p", "o", text, "latest"))
+}
+
+/// An exact version, `latest`, or a constraint.
+pub fn check_version(text: &str) -> Result<(), String> {
+    Wanted::parse(text).map(drop).map_err(|error| format!("names no version: {error}"))
+}
+
+fn check_part(urn: Result<Urn, UrnError>) -> Result<(), String> {
+    urn.map(drop).map_err(|error| format!("is no name in the Marketplace: {}", error.reason))
+}
+
+#[cfg(test)]
+#[path = "marketplace_tests.rs"]
+mod tests;

@@ -1,0 +1,207 @@
+//! A pretend Resource Manager for unit tests: paths and what they answer, and a record of what was asked.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value as Json, json};
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use crate::arm::{
+    Client, Cloud, CloudSource, Method, Options, Request, Response, Secret, StaticTokens, Transport, TransportError,
+};
+use crate::framework::Op;
+
+/// The subscription of [`FakeArm::context`].
+pub const SUBSCRIPTION: &str = "5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10";
+
+/// Answers by method and path; what has no answer is a 404 as Resource Manager writes it.
+///
+/// ```ignore
+/// let arm = FakeArm::new();
+/// arm.get("/subscriptions/…/galleries/g", json!({"name": "g"}));
+/// let context = arm.context();
+/// …
+/// assert_eq!(arm.calls(), ["GET /subscriptions/…/galleries/g"]);
+/// ```
+#[derive(Default)]
+pub struct FakeArm {
+    routes: Mutex<Vec<Route>>,
+    seen: Mutex<Vec<Seen>>,
+    latency: Mutex<Duration>,
+}
+
+struct Route {
+    method: Method,
+    path: String,
+    query: String,
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Json,
+    times: Option<usize>,
+}
+
+/// A request that came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// The method, a space, and the path as it was sent, without the query.
+    pub call: String,
+    /// The query, still encoded, without `api-version`.
+    pub query: String,
+    /// The body, or null.
+    pub body: Json,
+}
+
+impl FakeArm {
+    /// One that knows nothing.
+    pub fn new() -> Arc<FakeArm> {
+        Arc::default()
+    }
+
+    /// Answers GETs of `path` with `body`. A `?` in `path` begins a text that the decoded query must contain.
+    pub fn get(&self, path: &str, body: Json) -> &FakeArm {
+        self.on(Method::Get, path, 200, body)
+    }
+
+    /// Answers a method on `path`; later answers hide earlier ones.
+    pub fn on(&self, method: Method, path: &str, status: u16, body: Json) -> &FakeArm {
+        self.add(method, path, status, &[], body, None)
+    }
+
+    /// The same, but only the next `times` times; then what was there before shows again.
+    pub fn next(&self, times: usize, method: Method, path: &str, status: u16, body: Json) -> &FakeArm {
+        self.add(method, path, status, &[], body, Some(times))
+    }
+
+    /// The same as [`on`](FakeArm::on), with headers.
+    pub fn on_with(
+        &self,
+        method: Method,
+        path: &str,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: Json,
+    ) -> &FakeArm {
+        self.add(method, path, status, headers, body, None)
+    }
+
+    fn add(
+        &self,
+        method: Method,
+        path: &str,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: Json,
+        times: Option<usize>,
+    ) -> &FakeArm {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        self.routes.lock().unwrap().push(Route {
+            method,
+            path: path.to_lowercase(),
+            query: query.to_owned(),
+            status,
+            headers: headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            body,
+            times,
+        });
+        self
+    }
+
+    /// Every answer takes this long (on tokio's clock).
+    pub fn takes(&self, latency: Duration) -> &FakeArm {
+        *self.latency.lock().unwrap() = latency;
+        self
+    }
+
+    /// What came so far: method and path of each request.
+    pub fn calls(&self) -> Vec<String> {
+        self.seen.lock().unwrap().iter().map(|seen| seen.call.clone()).collect()
+    }
+
+    /// What came so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Forgets what came.
+    pub fn forget(&self) {
+        self.seen.lock().unwrap().clear();
+    }
+
+    /// A client of this service.
+    pub fn client(self: &Arc<Self>) -> Client {
+        Client::new(
+            self.clone(),
+            Arc::new(StaticTokens(Secret::new("token"))),
+            CloudSource::Known(Cloud::public()),
+            Options {
+                user_agent: "test".to_owned(),
+                max_concurrent_requests: 8,
+                correlation_id: String::new(),
+            },
+        )
+    }
+
+    /// A context with this service and [`SUBSCRIPTION`].
+    pub fn context(self: &Arc<Self>) -> Context {
+        let mut context = Context::new(self.client());
+        context.subscription_id = Some(SUBSCRIPTION.to_owned());
+        context
+    }
+}
+
+/// A frame for one operation.
+pub fn op() -> Op {
+    Op::new(Duration::from_secs(300), CancellationToken::new())
+}
+
+#[async_trait]
+impl Transport for FakeArm {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let url = url::Url::parse(&request.url).expect("an absolute URL");
+        let query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        let decoded: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let decoded = decoded.join("&");
+        let body = request.body.as_deref().and_then(|body| serde_json::from_slice(body).ok());
+        self.seen.lock().unwrap().push(Seen {
+            call: format!("{} {}", request.method, url.path()),
+            query: url
+                .query()
+                .unwrap_or_default()
+                .split('&')
+                .filter(|part| !part.starts_with("api-version="))
+                .collect::<Vec<_>>()
+                .join("&"),
+            body: body.unwrap_or(Json::Null),
+        });
+        let latency = *self.latency.lock().unwrap();
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        let path = url.path().to_lowercase();
+        let mut routes = self.routes.lock().unwrap();
+        let found = routes.iter_mut().rev().find(|route| {
+            route.method == request.method
+                && route.path == path
+                && decoded.contains(&route.query)
+                && route.times != Some(0)
+        });
+        let Some(route) = found else {
+            let message = format!("The Resource '{path}' was not found.");
+            return Ok(answer(404, &[], &json!({"error": {"code": "ResourceNotFound", "message": message}})));
+        };
+        if let Some(times) = &mut route.times {
+            *times -= 1;
+        }
+        Ok(answer(route.status, &route.headers, &route.body))
+    }
+}
+
+fn answer(status: u16, headers: &[(String, String)], body: &Json) -> Response {
+    Response {
+        status,
+        headers: headers.to_vec(),
+        body: if body.is_null() { Vec::new() } else { body.to_string().into_bytes() },
+    }
+}

@@ -1,0 +1,355 @@
+//! Writes that lose nothing: what the service accepted is remembered until it is settled, whatever interrupts the run.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use super::{body, fault};
+use crate::arm::{Client, Error, Kind, Operation, ResourceId, Scope, Target};
+use crate::framework::Private;
+use crate::schema::{Diagnostic, Diagnostics};
+
+/// Key in private state of the operation that a run did not see end.
+const OPERATION: &str = "operation";
+
+/// Remembers an operation, so that a later run can go on waiting for it.
+pub fn remember(private: &mut Private, operation: &Operation) {
+    private.set(OPERATION, operation);
+}
+
+/// Forgets the remembered operation: it is settled.
+pub fn forget(private: &mut Private) {
+    private.remove(OPERATION);
+}
+
+/// What a write came to.
+#[derive(Debug)]
+pub struct Written {
+    /// The object as the service last told it.
+    pub body: Json,
+    /// How the operation ended, as far as this run saw.
+    pub outcome: Outcome,
+}
+
+/// How an accepted write ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Well.
+    Done,
+    /// Not yet: the run was interrupted, its time passed, or the service could not be asked any more. The operation's
+    /// URL lies in private state.
+    Unfinished(Error),
+    /// Badly: the object exists, in a failed state.
+    Failed(Error),
+}
+
+/// Puts `body` at `target`, waits for the operation, and reads the result. An error means that the service did not
+/// accept the write.
+pub async fn put(
+    client: &Client,
+    scope: &Scope,
+    target: &Target,
+    body: &Json,
+    private: &mut Private,
+) -> Result<Written, Error> {
+    let accepted = client.put(scope, target, body).await?;
+    let outcome = match accepted.operation {
+        Some(operation) => wait(client, scope, operation, private).await,
+        None => Outcome::Done,
+    };
+    Ok(read_back(client, scope, target, accepted.body, outcome).await)
+}
+
+/// Sends `body` to an action, such as `…/share`, and waits for it.
+pub async fn act(
+    client: &Client,
+    scope: &Scope,
+    target: &Target,
+    body: Option<&Json>,
+) -> Result<(), Error> {
+    let accepted = client.post(scope, target, body).await?;
+    match accepted.operation {
+        Some(operation) => client.wait(scope, &operation).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Goes on with what an earlier run left unfinished: waits for its operation, then until the object says that it is
+/// settled. `None` when the object is gone.
+pub async fn resume(
+    client: &Client,
+    scope: &Scope,
+    target: &Target,
+    private: &mut Private,
+) -> Result<Option<Written>, Error> {
+    if let Some(operation) = private.get::<Operation>(OPERATION) {
+        match wait(client, scope, operation, private).await {
+            Outcome::Done => {}
+            Outcome::Failed(error) if !error.is_not_found() => {
+                let body = client.get_opt(scope, target).await?;
+                return Ok(body.map(|body| Written { body, outcome: Outcome::Failed(error) }));
+            }
+            // the service forgets operations after a while: then the object itself is asked
+            Outcome::Failed(_) => private.remove(OPERATION),
+            Outcome::Unfinished(error) if error.is_not_found() => private.remove(OPERATION),
+            Outcome::Unfinished(error) => {
+                let body = client.get_opt(&patient(scope), target).await?;
+                return Ok(body.map(|body| Written { body, outcome: Outcome::Unfinished(error) }));
+            }
+        }
+    }
+    settled(client, scope, target).await
+}
+
+/// Polls the object at `target` until its provisioning state is final. `None` when it is gone.
+pub async fn settled(client: &Client, scope: &Scope, target: &Target) -> Result<Option<Written>, Error> {
+    let mut last = Json::Null;
+    for wait in waits() {
+        match client.get_opt(scope, target).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(body)) => last = body,
+            Err(error) if is_interruption(&error) && !last.is_null() => {
+                return Ok(Some(Written { body: last, outcome: Outcome::Unfinished(error) }));
+            }
+            Err(error) => return Err(error),
+        }
+        if !is_in_flight(&last) {
+            break;
+        }
+        if let Err(error) = scope.sleep(wait).await {
+            return Ok(Some(Written { body: last, outcome: Outcome::Unfinished(error) }));
+        }
+    }
+    Ok(Some(Written { body: last, outcome: Outcome::Done }))
+}
+
+/// Deletes what `target` names and waits; fine when it is gone.
+pub async fn delete(client: &Client, scope: &Scope, target: &Target) -> Result<(), Error> {
+    let accepted = client.delete(scope, target).await?;
+    match accepted.operation {
+        Some(operation) => client.wait(scope, &operation).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Fails when `children` lists anything that would be lost with its parent.
+pub async fn refuse_with_children(
+    client: &Client,
+    scope: &Scope,
+    id: &ResourceId,
+    children: &Target,
+    child_noun: &str,
+) -> Result<(), Diagnostics> {
+    let left = remaining(client, scope, children)
+        .await
+        .map_err(|error| fault::diagnostic(&error, scope.what(), &id.to_string()))?;
+    if left.is_empty() { Ok(()) } else { Err(still_holds(scope, child_noun, &left, &id.to_string()).into()) }
+}
+
+/// Deletes a parent. Just after its last child went, the service still believes in the child for some seconds: that
+/// conflict is retried. Children that really remain are named by the error. `children` lists them.
+pub async fn delete_parent(
+    client: &Client,
+    scope: &Scope,
+    target: &Target,
+    children: &Target,
+    child_noun: &str,
+) -> Result<(), Diagnostics> {
+    let id = target.path().to_owned();
+    let mut patience = 0;
+    for wait in waits() {
+        let error = match delete(client, scope, target).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if !is_nested(&error) {
+            return Err(fault::diagnostic(&error, scope.what(), &id).into());
+        }
+        let left = remaining(client, scope, children)
+            .await
+            .map_err(|error| fault::diagnostic(&error, scope.what(), &id))?;
+        if !left.is_empty() {
+            return Err(still_holds(scope, child_noun, &left, &id).into());
+        }
+        patience += 1;
+        if patience > 40 {
+            return Err(fault::diagnostic(&error, scope.what(), &id).into());
+        }
+        scope
+            .sleep(wait)
+            .await
+            .map_err(|error| fault::diagnostic(&error, scope.what(), &id))?;
+    }
+    Ok(())
+}
+
+/// The object that already stands where one is to be created: an error with a ready import block, unless it is still
+/// coming to be, which is what a killed run leaves behind: then its body, for the caller to join when it is the same.
+pub async fn existing(
+    client: &Client,
+    scope: &Scope,
+    target: &Target,
+    noun: &str,
+    type_name: &str,
+) -> Result<Option<Json>, Diagnostics> {
+    let id = target.path();
+    match client.get_opt(scope, target).await {
+        Ok(None) => Ok(None),
+        Ok(Some(body)) if body::text(&body, "properties.provisioningState").as_deref() == Some("Creating") => {
+            Ok(Some(body))
+        }
+        Ok(Some(_)) => Err(already_exists(id, noun, type_name).into()),
+        Err(error) => Err(fault::diagnostic(&error, scope.what(), id).into()),
+    }
+}
+
+/// Tells that something exists which this state does not know, and how to take it over.
+pub fn already_exists(id: &str, noun: &str, type_name: &str) -> Diagnostic {
+    let name = ResourceId::parse(id).map(|id| id.name().to_owned()).unwrap_or_default();
+    Diagnostic::error(
+        format!("{} {name:?} already exists", capital(noun)),
+        format!(
+            "It is not in this state, so it is left alone. To manage it here, import it and apply again (put the \
+             resource's own address after \"to\"):\n\n  import {{\n    to = {type_name}.{}\n    id = \"{id}\"\n  }}\n",
+            label(&name)
+        ),
+    )
+}
+
+/// The warning that goes with something accepted but not finished.
+pub fn unfinished(noun: &str, id: &str, error: &Error, progress: &str) -> Diagnostic {
+    let why = match error.kind {
+        Kind::Stopped => "the run was interrupted".to_owned(),
+        _ => error.to_string(),
+    };
+    Diagnostic::warning(
+        format!("{} is not finished yet", capital(noun)),
+        format!(
+            "The service accepted it and goes on by itself; this run did not see the end: {why}.{progress}\n\n\
+             It is kept in the state. The next plan shows what is unfinished, and the next apply goes on waiting.\n\n{id}"
+        ),
+    )
+}
+
+/// Whether the service is still at work on the object.
+pub fn is_in_flight(object: &Json) -> bool {
+    matches!(
+        body::text(object, "properties.provisioningState").as_deref(),
+        Some("Creating" | "Updating" | "Deleting" | "Migrating")
+    )
+}
+
+async fn wait(client: &Client, scope: &Scope, operation: Operation, private: &mut Private) -> Outcome {
+    private.set(OPERATION, &operation);
+    match client.wait(scope, &operation).await {
+        Ok(_) => {
+            private.remove(OPERATION);
+            Outcome::Done
+        }
+        Err(error) if error.kind == Kind::Operation => {
+            private.remove(OPERATION);
+            Outcome::Failed(error)
+        }
+        Err(error) => Outcome::Unfinished(error),
+    }
+}
+
+// The object after a write. It exists: whatever keeps us from reading it makes the write unfinished, not failed.
+async fn read_back(
+    client: &Client,
+    scope: &Scope,
+    target: &Target,
+    accepted: Json,
+    outcome: Outcome,
+) -> Written {
+    let scope = if matches!(outcome, Outcome::Done) { scope.clone() } else { patient(scope) };
+    for wait in waits() {
+        match client.get_opt(&scope, target).await {
+            Ok(Some(body)) => return Written { body, outcome },
+            // shortly after a create the service may not see its own object
+            Ok(None) => {
+                if let Err(error) = scope.sleep(wait).await {
+                    return unread(accepted, outcome, error);
+                }
+            }
+            Err(error) => return unread(accepted, outcome, error),
+        }
+    }
+    Written { body: accepted, outcome }
+}
+
+fn unread(body: Json, outcome: Outcome, error: Error) -> Written {
+    let outcome = match outcome {
+        Outcome::Done => Outcome::Unfinished(error),
+        other => other,
+    };
+    Written { body, outcome }
+}
+
+// A last short look after time has passed or the user has called a halt.
+fn patient(scope: &Scope) -> Scope {
+    Scope::new(Duration::from_secs(5), Default::default(), scope.what())
+}
+
+async fn remaining(client: &Client, scope: &Scope, children: &Target) -> Result<Vec<String>, Error> {
+    let mut ids = Vec::new();
+    for child in client.list(scope, children).await? {
+        let (Some(id), Some(name)) = (body::text(&child, "id"), body::text(&child, "name")) else {
+            continue;
+        };
+        // lists lag behind too: what a GET does not find is gone, what is being deleted is going
+        let target = Target::new(format!("{}/{name}", children.path()), children.api_version());
+        match client.get_opt(scope, &target).await? {
+            Some(found) if body::text(&found, "properties.provisioningState").as_deref() != Some("Deleting") => {
+                ids.push(id);
+            }
+            _ => {}
+        }
+    }
+    Ok(ids)
+}
+
+fn still_holds(scope: &Scope, child_noun: &str, left: &[String], id: &str) -> Diagnostic {
+    Diagnostic::error(
+        format!("{} failed: it still holds {} {child_noun}", capital(scope.what()), left.len()),
+        format!(
+            "These are not in this state, or are kept by deletion_policy = \"retain\", and would be lost with it:\n\n  {}\n\n\
+             Delete them, or import them into this state, and apply again. To forget the parent without \
+             deleting it: terraform state rm.\n\n{id}",
+            left.join("\n  ")
+        ),
+    )
+}
+
+fn is_nested(error: &Error) -> bool {
+    error.is_conflict()
+        && (error.code == "CannotDeleteResource" || error.message.to_lowercase().contains("nested resource"))
+}
+
+fn is_interruption(error: &Error) -> bool {
+    matches!(error.kind, Kind::Stopped | Kind::TimedOut | Kind::Transport { .. })
+}
+
+/// How long to wait between looks: 0.2 s, growing to 5 s. The scope ends it.
+pub fn waits() -> impl Iterator<Item = Duration> {
+    std::iter::successors(Some(Duration::from_millis(200)), |wait| {
+        Some((*wait * 3 / 2).min(Duration::from_secs(5)))
+    })
+}
+
+fn capital(text: &str) -> String {
+    let mut text = text.to_owned();
+    if let Some(first) = text.get_mut(0..1) {
+        first.make_ascii_uppercase();
+    }
+    text
+}
+
+// A name that HCL takes as a resource's label.
+fn label(name: &str) -> String {
+    let label: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+        .collect();
+    if label.starts_with(|c: char| c.is_ascii_alphabetic()) { label } else { format!("this_{label}") }
+}

@@ -1,0 +1,316 @@
+//! `azimage_marketplace_image`: what a Marketplace URN, `latest` or a constraint means today, as one exact image.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde_json::Value as Json;
+use time::OffsetDateTime;
+
+use crate::arm::region;
+use crate::azure::attributes::{check_location, told};
+use crate::azure::marketplace::{
+    Market, Pick, Status, check_offer, check_publisher, check_sku, check_urn, check_version,
+};
+use crate::azure::{Context, body};
+use crate::framework::timeouts::ReadTimeouts;
+use crate::framework::{DataSource, Op};
+use crate::image::{Urn, UrnPart, Version, Wanted};
+use crate::model;
+use crate::schema::spec::{block, optional, optional_computed, required};
+use crate::schema::{Diagnostic, Diagnostics, Path, Value};
+
+model! {
+    /// Resolves a Marketplace image (an exact version, `latest`, or a constraint) to one exact version, and tells what
+    /// the service knows of it. Versions are compared by number, however many segments they have.
+    ///
+    /// Name the image by `urn`, or by `publisher`, `offer`, `sku` and `version`. What you write stays as you wrote it:
+    /// after `version = "~> 22.04.2025"` the exact version is in `exact_version`, and after a `urn` that ends in
+    /// `latest` the exact one is in `exact_urn`.
+    pub struct Model {
+        /// The location whose Marketplace is asked, in any spelling.
+        pub location: String = required().same(region::same).check_text(check_location),
+        /// The image as `publisher:offer:sku:version`; its version may be exact, `latest`, or a constraint. Left out, it
+        /// is the exact URN of what the other arguments name.
+        pub urn: Option<String> = optional_computed().check_text(check_urn),
+        /// The publisher, such as `Canonical`.
+        pub publisher: Option<String> = optional_computed().check_text(check_publisher),
+        /// The offer, such as `0001-com-ubuntu-server-jammy`.
+        pub offer: Option<String> = optional_computed().check_text(check_offer),
+        /// The sku, such as `22_04-lts-gen2`.
+        pub sku: Option<String> = optional_computed().check_text(check_sku),
+        /// An exact version, `latest`, or a constraint such as `~> 22.04.2025`. `latest` unless set.
+        pub version: Option<String> = optional_computed().check_text(check_version),
+        /// Lets `latest` and constraints choose versions that the publisher has deprecated. They are passed over unless set.
+        pub include_deprecated: Option<bool> = optional(),
+        /// The exact version.
+        pub exact_version: Option<String> = told(),
+        /// The exact URN, whichever way the image was named.
+        pub exact_urn: Option<String> = told(),
+        /// The ARM id of the exact version in this location.
+        pub id: Option<String> = told(),
+        /// `Linux` or `Windows`.
+        pub os_type: Option<String> = told(),
+        /// `x64` or `Arm64`.
+        pub architecture: Option<String> = told(),
+        /// `V1` or `V2`.
+        pub hyper_v_generation: Option<String> = told(),
+        /// Further features by name, such as `SecurityType` or `IsAcceleratedNetworkSupported`.
+        pub features: BTreeMap<String, String> = told(),
+        /// The size of the operating system's disk in GiB.
+        pub os_disk_size_gb: Option<i64> = told(),
+        /// How many data disks the image brings.
+        pub data_disk_count: Option<i64> = told(),
+        /// The purchase plan that a virtual machine made from the image must name; null when the image has no terms to
+        /// accept.
+        pub plan: Option<Plan> = told(),
+        /// The newest version that there is; deprecated ones count only with `include_deprecated`.
+        pub newest_version: Option<String> = told(),
+        /// Whether there is no newer version.
+        pub is_newest: Option<bool> = told(),
+        /// `Active`, `ScheduledForDeprecation` or `Deprecated`.
+        pub deprecation_state: Option<String> = told(),
+        /// When the version is, or was, deprecated.
+        pub scheduled_deprecation_time: Option<String> = told(),
+        /// The URN that the publisher proposes instead of a deprecated image.
+        pub alternative_urn: Option<String> = told(),
+        /// How long reading may take.
+        pub timeouts: Option<ReadTimeouts> = block(),
+    }
+}
+
+model! {
+    /// A Marketplace purchase plan.
+    pub struct Plan {
+        /// The plan's name.
+        pub name: String = told(),
+        /// The plan's publisher.
+        pub publisher: String = told(),
+        /// The plan's product.
+        pub product: String = told(),
+    }
+}
+
+/// The data source.
+pub struct MarketplaceImage;
+
+#[async_trait]
+impl DataSource<Context> for MarketplaceImage {
+    type Model = Model;
+
+    fn type_name(&self) -> &'static str {
+        "azimage_marketplace_image"
+    }
+
+    fn validate(&self, config: &Value, found: &mut Diagnostics) {
+        let parts = ["publisher", "offer", "sku"];
+        let urn = config.get("urn");
+        if urn.is_null() {
+            if parts.iter().all(|part| config.get(part).is_null()) {
+                found.error(
+                    Path::attribute("urn"),
+                    "No image is named",
+                    "Set urn, or publisher, offer and sku.",
+                );
+                return;
+            }
+            for part in parts.iter().filter(|part| config.get(part).is_null()) {
+                found.error(
+                    Path::attribute(*part),
+                    format!("{part} is missing"),
+                    "An image is named by publisher, offer and sku together, or by urn.",
+                );
+            }
+        } else if urn.is_known() {
+            for part in ["publisher", "offer", "sku", "version"] {
+                if !config.get(part).is_null() {
+                    found.error(
+                        Path::attribute(part),
+                        format!("{part} does not go with urn"),
+                        format!("The urn names the {part} already: remove one of the two."),
+                    );
+                }
+            }
+        }
+    }
+
+    async fn read(&self, context: &Context, op: &Op, config: Model) -> Result<Model, Diagnostics> {
+        let asked = Asked::read(&config)?;
+        let Asked { urn, wanted, .. } = &asked;
+        let mut found = Diagnostics::new();
+        if wanted.is_latest() {
+            context.guardrails.latest(asked.path(UrnPart::Version), &mut found);
+        }
+        tell(op, std::mem::take(&mut found))?;
+
+        let now = OffsetDateTime::now_utc();
+        let include_deprecated = config.include_deprecated.unwrap_or_default();
+        let market = Market::open(context, op, &config.location, format!("reading Marketplace image \"{urn}\"")).await?;
+        let fault = |error| Diagnostics::from(market.fault(&error, &urn.to_string()));
+        let mut listed = market.versions(urn).await.map_err(fault)?;
+        let pick = market.pick(urn, &mut listed, wanted, include_deprecated, now).await.map_err(fault)?;
+        let version = match (pick, wanted) {
+            (Pick::One(version), _) => version,
+            // the service may know a version that it does not list
+            (Pick::Nothing, Wanted::Exact(version)) => version.to_string(),
+            (Pick::Deprecated(version), _) => return Err(asked.deprecated(&version).into()),
+            (Pick::Nothing, _) => String::new(),
+        };
+        let exact = urn.with_version(&version);
+        let image = if version.is_empty() { None } else { market.image(&exact).await.map_err(fault)? };
+        let Some(image) = image else {
+            let missing = market.missing(urn, wanted).await.map_err(fault)?;
+            let path = asked.path(missing.part);
+            return Err(missing.diagnostic(path).into());
+        };
+
+        let in_list = listed.iter().find(|listed| listed.version == version).and_then(|listed| listed.status.clone());
+        let status = Status::read(&image).or(in_list).unwrap_or_default();
+        let alternative_urn = status.alternative_urn(&exact);
+        context.guardrails.deprecated(
+            asked.path(UrnPart::Version),
+            &exact.to_string(),
+            &status.state,
+            alternative_urn.as_deref(),
+            &mut found,
+        );
+        tell(op, found)?;
+
+        let newest = match market.pick(urn, &mut listed, &Wanted::Latest, include_deprecated, now).await.map_err(fault)? {
+            Pick::One(newest) | Pick::Deprecated(newest) => newest,
+            Pick::Nothing => version.clone(),
+        };
+        let id = market.image_id(&exact);
+        Ok(Model {
+            is_newest: Some(!is_newer(&newest, &version)),
+            newest_version: Some(newest),
+            deprecation_state: Some(status.state),
+            scheduled_deprecation_time: status.time,
+            alternative_urn,
+            id: Some(id),
+            ..flatten(config, &exact, &image)
+        })
+    }
+}
+
+/// What the user asks for, and by which arguments.
+struct Asked {
+    urn: Urn,
+    wanted: Wanted,
+    by_urn: bool,
+}
+
+impl Asked {
+    fn read(config: &Model) -> Result<Asked, Diagnostic> {
+        let by_urn = config.urn.is_some();
+        let text = |part: &Option<String>| part.clone().unwrap_or_default();
+        let urn = match &config.urn {
+            Some(urn) => Urn::parse(urn),
+            None => {
+                let version = config.version.as_deref().unwrap_or("latest");
+                Urn::new(&text(&config.publisher), &text(&config.offer), &text(&config.sku), version)
+            }
+        };
+        let urn = urn.map_err(|error| {
+            let part = error.part.unwrap_or(UrnPart::Version);
+            Diagnostic::error("The image cannot be read", error.to_string()).at(path(by_urn, part))
+        })?;
+        let wanted = Wanted::parse(&urn.version).map_err(|error| {
+            Diagnostic::error("The version cannot be read", error.to_string()).at(path(by_urn, UrnPart::Version))
+        })?;
+        Ok(Asked { urn, wanted, by_urn })
+    }
+
+    fn path(&self, part: UrnPart) -> Path {
+        path(self.by_urn, part)
+    }
+
+    fn deprecated(&self, newest: &str) -> Diagnostic {
+        let Urn { publisher, offer, sku, .. } = &self.urn;
+        let image = format!("{publisher}:{offer}:{sku}");
+        let what = match &self.wanted {
+            Wanted::Constraint(constraint) => format!("Every version of {image} that satisfies \"{constraint}\" is deprecated"),
+            _ => format!("Every version of {image} is deprecated"),
+        };
+        Diagnostic::error(
+            what,
+            format!(
+                "The newest of them is {newest}. No new virtual machine can be made from it: choose another image. \
+                 To read it nevertheless, set include_deprecated = true, or name it exactly."
+            ),
+        )
+        .at(self.path(UrnPart::Version))
+    }
+}
+
+fn path(by_urn: bool, part: UrnPart) -> Path {
+    Path::attribute(match part {
+        _ if by_urn => "urn",
+        UrnPart::Publisher => "publisher",
+        UrnPart::Offer => "offer",
+        UrnPart::Sku => "sku",
+        UrnPart::Version => "version",
+    })
+}
+
+// Warnings are told; errors end the reading.
+fn tell(op: &Op, found: Diagnostics) -> Result<(), Diagnostics> {
+    if found.has_errors() {
+        return Err(found);
+    }
+    for warning in found {
+        op.warn(warning);
+    }
+    Ok(())
+}
+
+fn is_newer(a: &str, b: &str) -> bool {
+    match (Version::parse(a), Version::parse(b)) {
+        (Ok(a), Ok(b)) => a > b,
+        _ => false,
+    }
+}
+
+fn flatten(config: Model, urn: &Urn, image: &Json) -> Model {
+    let plan = body::at(image, "properties.plan").map(|plan| Plan {
+        name: body::text(plan, "name").unwrap_or_default(),
+        publisher: body::text(plan, "publisher").unwrap_or_default(),
+        product: body::text(plan, "product").unwrap_or_default(),
+    });
+    let features = body::items(image, "properties.features")
+        .iter()
+        .filter_map(|feature| Some((body::text(feature, "name")?, body::text(feature, "value").unwrap_or_default())))
+        .collect();
+    let size = body::int(image, "properties.osDiskImage.sizeInGb")
+        .or_else(|| body::int(image, "properties.osDiskImage.sizeInBytes").map(gibibytes));
+    Model {
+        urn: config.urn.or_else(|| Some(urn.to_string())),
+        publisher: Some(urn.publisher.clone()),
+        offer: Some(urn.offer.clone()),
+        sku: Some(urn.sku.clone()),
+        version: config.version.or_else(|| Some(urn.version.clone())),
+        exact_version: Some(urn.version.clone()),
+        exact_urn: Some(urn.to_string()),
+        os_type: body::text(image, "properties.osDiskImage.operatingSystem"),
+        architecture: body::text(image, "properties.architecture"),
+        hyper_v_generation: body::text(image, "properties.hyperVGeneration"),
+        features,
+        os_disk_size_gb: size,
+        data_disk_count: Some(body::items(image, "properties.dataDiskImages").len() as i64),
+        plan: plan.filter(|plan| *plan != Plan::default()),
+        location: config.location,
+        include_deprecated: config.include_deprecated,
+        timeouts: config.timeouts,
+        ..Model::default()
+    }
+}
+
+// The file of a fixed disk is up to 2 MiB longer than the disk: 32213303808 bytes are 30 GiB.
+fn gibibytes(bytes: i64) -> i64 {
+    const GIB: i64 = 1 << 30;
+    const FOOTER: i64 = 2 << 20;
+    (bytes - FOOTER).max(0) / GIB + i64::from((bytes - FOOTER).max(0) % GIB > 0)
+}
+
+#[cfg(test)]
+#[path = "marketplace_image_tests.rs"]
+mod tests;

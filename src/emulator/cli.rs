@@ -1,0 +1,451 @@
+//! The `emulator` command: serve, run another program against it, and change its state by hand.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+
+use super::json::Json;
+use super::providers::subscriptions;
+use super::settings::Options;
+use super::{Emulator, Request, server, tls};
+
+const USAGE: &str = "\
+usage: terraform-provider-azimage emulator --listen HOST:PORT [--state FILE] [--tls-dir DIR] [--allow-remote]
+       terraform-provider-azimage emulator run [--state FILE] -- COMMAND [ARGUMENT...]
+       terraform-provider-azimage emulator --state FILE get ID
+       terraform-provider-azimage emulator --state FILE list [PREFIX]
+       terraform-provider-azimage emulator --state FILE patch ID JSON
+       terraform-provider-azimage emulator --state FILE delete ID
+       terraform-provider-azimage emulator --state FILE advance SECONDS
+
+Serve: port 0 is a free port; one line on standard output says where. Without --state the state ends with the process.
+With --tls-dir it serves https, and clients trust DIR/ca.pem. Any tenant, client id and secret is accepted.
+Run: serves on a free port while COMMAND runs, with the ARM_* and certificate variables set that point it there.
+The others change a state by hand, as another person's program would, and print JSON; PATCH is an RFC 7396 merge patch.
+";
+
+/// Runs the command; `args` are those after `emulator`. Returns the exit code.
+pub fn main(args: Vec<String>) -> i32 {
+    let plan = match parse(args) {
+        Ok(plan) => plan,
+        Err(why) => {
+            say(&format!("{why}\n\n{USAGE}"));
+            return 2;
+        }
+    };
+    let done = match plan.action {
+        Action::Help => {
+            print(USAGE);
+            return 0;
+        }
+        Action::Serve { listen, tls_dir } => asynchronously(serve(plan.state, listen, tls_dir)),
+        Action::Run(command) => asynchronously(run(plan.state, command)),
+        Action::Hand(hand) => by_hand(plan.state, &hand).map(|shown| {
+            print(&format!("{}\n", serde_json::to_string_pretty(&shown).unwrap_or_default()));
+            0
+        }),
+    };
+    match done {
+        Ok(code) => code,
+        Err(why) => {
+            say(&format!("error: {why}\n"));
+            1
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Plan {
+    state: Option<PathBuf>,
+    action: Action,
+}
+
+#[derive(Debug, PartialEq)]
+enum Action {
+    Help,
+    Serve { listen: SocketAddr, tls_dir: Option<PathBuf> },
+    Run(Vec<String>),
+    Hand(Hand),
+}
+
+#[derive(Debug, PartialEq)]
+enum Hand {
+    Get(String),
+    List(String),
+    Patch(String, Json),
+    Delete(String),
+    Advance(f64),
+}
+
+fn parse(args: Vec<String>) -> Result<Plan, String> {
+    let mut args = args.into_iter();
+    let (mut state, mut listen, mut tls_dir, mut remote) = (None, None, None, false);
+    let mut words = Vec::new();
+    let mut command = Vec::new();
+    while let Some(arg) = args.next() {
+        let mut value = |name: &str| args.next().ok_or_else(|| format!("{name} needs a value"));
+        match arg.as_str() {
+            "--state" => state = Some(PathBuf::from(value("--state")?)),
+            "--listen" => listen = Some(value("--listen")?),
+            "--tls-dir" => tls_dir = Some(PathBuf::from(value("--tls-dir")?)),
+            "--allow-remote" => remote = true,
+            "--help" | "-h" | "help" => return Ok(Plan { state, action: Action::Help }),
+            "--" => {
+                command = args.by_ref().collect();
+            }
+            flag if flag.starts_with("--") => return Err(format!("{flag} is not known")),
+            _ => words.push(arg),
+        }
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let action = match (words.as_slice(), listen) {
+        (["run"], None) if !command.is_empty() => Action::Run(command),
+        (["run", ..], _) => return Err("run needs -- and a command after it".to_owned()),
+        ([], Some(listen)) => Action::Serve {
+            listen: address(&listen, remote)?,
+            tls_dir,
+        },
+        (["get", id], None) => Action::Hand(Hand::Get((*id).to_owned())),
+        (["list"], None) => Action::Hand(Hand::List(String::new())),
+        (["list", prefix], None) => Action::Hand(Hand::List((*prefix).to_owned())),
+        (["patch", id, patch], None) => {
+            let patch = Json::parse(patch.as_bytes()).map_err(|why| format!("the patch is not JSON: {why}"))?;
+            Action::Hand(Hand::Patch((*id).to_owned(), patch))
+        }
+        (["delete", id], None) => Action::Hand(Hand::Delete((*id).to_owned())),
+        (["advance", seconds], None) => {
+            let seconds = seconds
+                .parse()
+                .map_err(|_| format!("'{seconds}' is not a number of seconds"))?;
+            Action::Hand(Hand::Advance(seconds))
+        }
+        ([], None) => return Err("give --listen HOST:PORT, or a command".to_owned()),
+        (words, _) => return Err(format!("'{}' is not known", words.join(" "))),
+    };
+    Ok(Plan { state, action })
+}
+
+/// Only this machine, unless told otherwise: the emulator lets everybody in.
+fn address(text: &str, remote: bool) -> Result<SocketAddr, String> {
+    let plain = text.replace("localhost:", "127.0.0.1:");
+    let address: SocketAddr = plain
+        .parse()
+        .map_err(|_| format!("'{text}' is not HOST:PORT with an IP address or localhost"))?;
+    if address.ip().is_loopback() || remote {
+        Ok(address)
+    } else {
+        Err(format!(
+            "'{text}' can be reached from other machines, and the emulator asks nobody for a password; add --allow-remote if that is meant"
+        ))
+    }
+}
+
+fn asynchronously(work: impl Future<Output = Result<i32, String>>) -> Result<i32, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("starting the runtime: {error}"))?
+        .block_on(work)
+}
+
+fn open(state: Option<&Path>) -> Result<Emulator, String> {
+    let emulator = match state {
+        Some(path) => Emulator::open(path).map_err(|error| error.to_string())?,
+        None => Emulator::in_memory(),
+    };
+    Ok(emulator.with_options(Options::served()))
+}
+
+async fn serve(state: Option<PathBuf>, listen: SocketAddr, tls_dir: Option<PathBuf>) -> Result<i32, String> {
+    let emulator = Arc::new(open(state.as_deref())?);
+    let tls = match &tls_dir {
+        Some(folder) => Some(tls::config(folder, OffsetDateTime::now_utc()).map_err(|error| error.to_string())?),
+        None => None,
+    };
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| format!("listening on {listen}: {error}"))?;
+    let bound = listener.local_addr().map_err(|error| error.to_string())?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    print(&format!("listening on {scheme}://{bound}\n"));
+    server::serve(listener, emulator, tls, signalled()).await;
+    Ok(0)
+}
+
+/// Done at SIGINT or SIGTERM.
+async fn signalled() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            Err(_) => {
+                let _ = tokio::signal::ctrl_c().await;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+async fn run(state: Option<PathBuf>, command: Vec<String>) -> Result<i32, String> {
+    let emulator = Arc::new(open(state.as_deref())?);
+    let folder = std::env::temp_dir().join(format!("azimage-emulator-{}-{:08x}", std::process::id(), fastrand::u32(..)));
+    let result = run_in(&folder, emulator, command).await;
+    // Best effort: what is left in a temporary folder harms nobody.
+    let _ = std::fs::remove_dir_all(&folder);
+    result
+}
+
+async fn run_in(folder: &Path, emulator: Arc<Emulator>, command: Vec<String>) -> Result<i32, String> {
+    let tls = tls::config(folder, OffsetDateTime::now_utc()).map_err(|error| error.to_string())?;
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .map_err(|error| format!("listening on 127.0.0.1: {error}"))?;
+    let port = listener.local_addr().map_err(|error| error.to_string())?.port();
+    let bundle = bundle(folder)?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(server::serve(listener, emulator, Some(tls), async {
+        let _ = stopped.await;
+    }));
+    let Some((program, arguments)) = command.split_first() else {
+        return Err("run needs a command".to_owned());
+    };
+    let mut child = tokio::process::Command::new(program);
+    child.args(arguments).kill_on_drop(true);
+    for name in ["ARM_ENVIRONMENT", "ARM_USE_CLI", "ARM_USE_OIDC", "ARM_USE_MSI"] {
+        child.env_remove(name);
+    }
+    child.envs(environment(port, folder, &bundle));
+    let mut child = child.spawn().map_err(|error| format!("starting {program}: {error}"))?;
+    // The terminal sends its interrupt to the child as well; it decides when to end.
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            _ = signalled() => {}
+        }
+    };
+    let _ = stop.send(());
+    let _ = serving.await;
+    let status = status.map_err(|error| format!("waiting for {program}: {error}"))?;
+    Ok(exit_code(status))
+}
+
+fn exit_code(status: std::process::ExitStatus) -> i32 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt;
+        if let Some(signal) = status.signal() {
+            return 128 + signal;
+        }
+    }
+    status.code().unwrap_or(1)
+}
+
+/// What points terraform, az and SDKs at the emulator.
+fn environment(port: u16, folder: &Path, bundle: &Path) -> Vec<(&'static str, OsString)> {
+    let base = format!("https://127.0.0.1:{port}");
+    let local = "127.0.0.1,localhost,::1";
+    let no_proxy = match std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy")) {
+        Ok(list) if !list.is_empty() => format!("{list},{local}"),
+        _ => local.to_owned(),
+    };
+    vec![
+        ("ARM_RESOURCE_MANAGER_ENDPOINT", base.clone().into()),
+        ("ARM_RESOURCE_MANAGER_AUDIENCE", base.clone().into()),
+        ("ARM_ACTIVE_DIRECTORY_AUTHORITY_HOST", format!("{base}/").into()),
+        ("AZURE_AUTHORITY_HOST", format!("{base}/").into()),
+        ("ARM_METADATA_HOSTNAME", format!("127.0.0.1:{port}").into()),
+        ("ARM_TENANT_ID", super::providers::identity::TENANT.into()),
+        ("ARM_CLIENT_ID", "33333333-3333-3333-3333-333333333333".into()),
+        ("ARM_CLIENT_SECRET", "emulator".into()),
+        ("ARM_SUBSCRIPTION_ID", subscriptions::DEFAULT.into()),
+        ("ARM_DISABLE_INSTANCE_DISCOVERY", "true".into()),
+        ("AZURE_CORE_INSTANCE_DISCOVERY", "false".into()),
+        ("SSL_CERT_FILE", bundle.into()),
+        ("REQUESTS_CA_BUNDLE", bundle.into()),
+        ("NODE_EXTRA_CA_CERTS", folder.join("ca.pem").into()),
+        ("NO_PROXY", no_proxy.clone().into()),
+        ("no_proxy", no_proxy.into()),
+        ("AZIMAGE_EMULATOR", base.into()),
+    ]
+}
+
+/// The system's certificates with ours behind them, so that the child still trusts everybody else.
+fn bundle(folder: &Path) -> Result<PathBuf, String> {
+    let system = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from).into_iter().chain(
+        [
+            "/etc/ssl/certs/ca-certificates.crt",
+            "/etc/pki/tls/certs/ca-bundle.crt",
+            "/etc/ssl/ca-bundle.pem",
+            "/etc/ssl/cert.pem",
+        ]
+        .map(PathBuf::from),
+    );
+    let mut text = system.into_iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
+    let own = folder.join("ca.pem");
+    let reading = |error| format!("reading {}: {error}", own.display());
+    text.push(b'\n');
+    text.extend(std::fs::read(&own).map_err(reading)?);
+    let path = folder.join("bundle.pem");
+    std::fs::write(&path, text).map_err(|error| format!("writing {}: {error}", path.display()))?;
+    Ok(path)
+}
+
+/// The newest api-version of what an id names.
+fn api_version(id: &str) -> &'static str {
+    let lower = id.to_ascii_lowercase();
+    if lower.contains("/microsoft.compute/galleries") {
+        "2026-03-03"
+    } else if ["disks", "snapshots", "diskencryptionsets"]
+        .iter()
+        .any(|kind| lower.contains(&format!("/microsoft.compute/{kind}/")))
+    {
+        "2026-03-02"
+    } else if lower.contains("/microsoft.compute/") {
+        "2026-03-01"
+    } else {
+        "2022-09-01"
+    }
+}
+
+fn by_hand(state: Option<PathBuf>, hand: &Hand) -> Result<Json, String> {
+    let state = state.ok_or("give --state FILE: it is the file that is looked at or changed")?;
+    if !state.exists() {
+        return Err(format!("{} does not exist", state.display()));
+    }
+    let emulator = open(Some(&state))?;
+    let now = OffsetDateTime::now_utc();
+    let ask = |method: &str, url: String, body: Option<Json>| -> Result<Json, String> {
+        let request = Request {
+            method: method.to_owned(),
+            url,
+            headers: Vec::new(),
+            body: body.map(|body| body.compact().into_bytes()).unwrap_or_default(),
+        };
+        let response = emulator.handle_by_hand(&request, now);
+        let body = Json::parse(&response.body).unwrap_or_default();
+        if response.status < 300 {
+            return Ok(body);
+        }
+        Err(format!(
+            "{method} {}: {} {}: {}",
+            request.url.split('?').next().unwrap_or_default(),
+            response.status,
+            body.text("error.code").unwrap_or_default(),
+            body.text("error.message").unwrap_or_default()
+        ))
+    };
+    let url = |id: &str| format!("/{}?api-version={}", id.trim_start_matches('/'), api_version(id));
+    let shown = match hand {
+        Hand::Get(id) => ask("GET", url(id), None)?,
+        Hand::List(prefix) => list(&ask("GET", "/_emulator/summary".to_owned(), None)?, prefix),
+        Hand::Patch(id, patch) => {
+            let mut body = ask("GET", url(id), None)?;
+            body.merge_patch(patch);
+            ask("PUT", url(id), Some(body))?;
+            ask("GET", url(id), None)?
+        }
+        Hand::Delete(id) => {
+            // Looked up first, so that a mistyped id is an error and not the 204 of something gone.
+            ask("GET", url(id), None)?;
+            ask("DELETE", url(id), None)?;
+            Json::object().with("deleted", id.as_str())
+        }
+        Hand::Advance(seconds) => ask(
+            "POST",
+            "/_emulator/clock/advance".to_owned(),
+            Some(Json::object().with("seconds", *seconds)),
+        )?,
+    };
+    Ok(shown)
+}
+
+fn list(summary: &Json, prefix: &str) -> Json {
+    let prefix = prefix.to_ascii_lowercase();
+    Json::Array(
+        summary
+            .list("resources")
+            .iter()
+            .chain(summary.list("versions"))
+            .filter(|resource| {
+                resource
+                    .text("id")
+                    .is_some_and(|id| id.to_ascii_lowercase().starts_with(&prefix))
+            })
+            .cloned()
+            .collect(),
+    )
+}
+
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // A reader that went away is no reason to fail.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn say(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn command_lines() {
+        assert_eq!(
+            parse(words("--listen localhost:0 --state s.json --tls-dir d")),
+            Ok(Plan {
+                state: Some("s.json".into()),
+                action: Action::Serve {
+                    listen: "127.0.0.1:0".parse().unwrap(),
+                    tls_dir: Some("d".into())
+                }
+            })
+        );
+        assert_eq!(
+            parse(words("run --state s -- terraform apply --auto-approve")).unwrap().action,
+            Action::Run(words("terraform apply --auto-approve"))
+        );
+        assert_eq!(
+            parse(words("--state s patch /x {\"tags\":null}")).unwrap().action,
+            Action::Hand(Hand::Patch("/x".into(), Json::object().with("tags", Json::Null)))
+        );
+        for bad in ["", "run", "run terraform", "--listen 0.0.0.0:80", "--listen here", "--state", "--loud", "patch /x {", "advance soon"] {
+            assert!(parse(words(bad)).is_err(), "{bad}");
+        }
+        assert!(parse(words("--listen 0.0.0.0:80 --allow-remote")).is_ok());
+    }
+
+    #[test]
+    fn a_state_is_changed_by_hand() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("s.json");
+        assert!(by_hand(Some(state.clone()), &Hand::Advance(1.0)).is_err());
+        drop(Emulator::open(&state).unwrap());
+        let group = format!("/subscriptions/{}/resourceGroups/my-rg", subscriptions::DEFAULT);
+        let patch = Json::parse(br#"{"tags":{"owner":"me"}}"#).unwrap();
+        by_hand(Some(state.clone()), &Hand::Patch(group.clone(), patch)).unwrap();
+        let shown = by_hand(Some(state.clone()), &Hand::Get(group.clone())).unwrap();
+        assert_eq!(shown.text("tags.owner"), Some("me"));
+        let missing = by_hand(Some(state.clone()), &Hand::Delete(format!("{group}/providers/Microsoft.Compute/images/x")));
+        assert!(missing.unwrap_err().contains("ResourceNotFound"));
+    }
+}

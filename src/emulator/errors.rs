@@ -1,0 +1,164 @@
+//! The service's errors as values: status, code, message, target, and who of the two (gateway or resource provider) made it.
+
+use super::json::Json;
+
+/// An error answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArmError {
+    /// HTTP status.
+    pub status: u16,
+    /// `error.code`.
+    pub code: String,
+    /// `error.message`.
+    pub message: String,
+    /// `error.target`, when the resource provider names one.
+    pub target: Option<String>,
+    /// True when ARM's front door made it: compact body and `x-ms-failure-cause: gateway`.
+    pub gateway: bool,
+    /// True for the body without an `error` wrapper (compute throttling).
+    pub flat: bool,
+    /// `details[]`, as they stand.
+    pub details: Vec<Json>,
+    /// Extra headers such as Retry-After.
+    pub headers: Vec<(String, String)>,
+}
+
+impl ArmError {
+    /// An error of a resource provider.
+    pub fn new(status: u16, code: &str, message: impl Into<String>) -> ArmError {
+        ArmError {
+            status,
+            code: code.to_owned(),
+            message: message.into(),
+            target: None,
+            gateway: false,
+            flat: false,
+            details: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// An error of ARM's front door.
+    pub fn gateway(status: u16, code: &str, message: impl Into<String>) -> ArmError {
+        ArmError {
+            gateway: true,
+            ..ArmError::new(status, code, message)
+        }
+    }
+
+    /// 400 InvalidParameter.
+    pub fn parameter(target: &str, message: impl Into<String>) -> ArmError {
+        ArmError::new(400, "InvalidParameter", message).target(target)
+    }
+
+    /// 400 for a required property that is absent.
+    pub fn missing(target: &str) -> ArmError {
+        ArmError::parameter(
+            target,
+            format!("Required parameter '{target}' is missing (null)."),
+        )
+    }
+
+    /// 409 for a property that is fixed at creation.
+    pub fn unchangeable(target: &str) -> ArmError {
+        ArmError::new(
+            409,
+            "PropertyChangeNotAllowed",
+            format!("Changing property '{target}' is not allowed."),
+        )
+        .target(target)
+    }
+
+    /// 404 of the resource provider for a source that does not exist in the region.
+    pub fn no_entity(target: &str) -> ArmError {
+        ArmError::new(404, "NotFound", "The entity was not found in this Azure location.")
+            .target(target)
+    }
+
+    /// The gateway's 404 of a resource: `Microsoft.Compute/galleries/g` in group `rg`.
+    pub fn no_resource(path: &str, group: &str) -> ArmError {
+        ArmError::gateway(
+            404,
+            "ResourceNotFound",
+            format!(
+                "The Resource '{path}' under resource group '{group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix"
+            ),
+        )
+    }
+
+    /// The gateway's 404 of a resource group.
+    pub fn no_group(group: &str) -> ArmError {
+        ArmError::gateway(
+            404,
+            "ResourceGroupNotFound",
+            format!("Resource group '{group}' could not be found."),
+        )
+    }
+
+    /// The gateway's 404 of a child whose parent does not exist.
+    pub fn no_parent(parent: &str) -> ArmError {
+        ArmError::gateway(
+            404,
+            "ParentResourceNotFound",
+            format!(
+                "Can not perform requested operation on nested resource. Parent resource '{parent}' not found."
+            ),
+        )
+    }
+
+    /// 405, as ARM answers a verb that a type does not have.
+    pub fn no_method(method: &str, what: &str) -> ArmError {
+        ArmError::gateway(
+            405,
+            "MethodNotAllowed",
+            format!("The requested resource '{what}' does not support http method '{method}'."),
+        )
+    }
+
+    /// Sets the target.
+    pub fn target(mut self, target: &str) -> ArmError {
+        self.target = Some(target.to_owned());
+        self
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> ArmError {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The body.
+    pub fn body(&self) -> Json {
+        let mut inner = Json::object()
+            .with("code", self.code.as_str())
+            .with("message", self.message.as_str());
+        if let Some(target) = &self.target {
+            inner.set("target", target.as_str());
+        }
+        if !self.details.is_empty() {
+            inner.set("details", self.details.clone());
+        }
+        if self.flat {
+            inner
+        } else {
+            Json::object().with("error", inner)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recorded_shape() {
+        assert_eq!(
+            ArmError::no_resource("Microsoft.Compute/images/i", "rg").body().compact(),
+            r#"{"error":{"code":"ResourceNotFound","message":"The Resource 'Microsoft.Compute/images/i' under resource group 'rg' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix"}}"#
+        );
+        assert_eq!(
+            ArmError::unchangeable("galleryImage.properties.osType").body().compact(),
+            r#"{"error":{"code":"PropertyChangeNotAllowed","message":"Changing property 'galleryImage.properties.osType' is not allowed.","target":"galleryImage.properties.osType"}}"#
+        );
+    }
+}

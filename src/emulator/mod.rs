@@ -1,0 +1,575 @@
+//! A pretend Azure Resource Manager for virtual machine images: deterministic, durable, and hard to tell from the real one.
+//!
+//! [`Emulator::handle`] turns a request and an instant into an answer; there are no sockets and no clocks in it. [`server`]
+//! serves it over HTTP, [`cli`] is its command line, [`control`] what tests and people use to drive it.
+
+pub mod call;
+
+pub mod cli;
+pub mod clock;
+pub mod control;
+pub mod errors;
+pub mod faults;
+pub mod json;
+pub mod operations;
+pub mod page;
+pub mod providers;
+pub mod regions;
+pub mod resource;
+pub mod router;
+pub mod server;
+pub mod settings;
+pub mod store;
+pub mod throttle;
+pub mod tls;
+pub mod versions_known;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use call::{Answer, Body, Call, Method};
+use clock::Ticks;
+use errors::ArmError;
+use json::Json;
+use providers::identity::{self, Outside};
+use settings::{Options, Settings};
+use store::{Store, Transaction};
+
+/// A request as a client sent it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Request {
+    /// The verb.
+    pub method: String,
+    /// Absolute, or path and query.
+    pub url: String,
+    /// Header names in any case.
+    pub headers: Vec<(String, String)>,
+    /// The body, empty when there is none.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// What is to go wrong with the delivery of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// Send it this much later.
+    Delay(Duration),
+    /// Close the connection without an answer.
+    Drop,
+    /// Send the headers and this many bytes of the body, then close.
+    Truncate(usize),
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// All headers but those of the connection.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// What is to go wrong on the way.
+    pub fault: Fault,
+}
+
+/// Why a state could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum EmulatorError {
+    /// The file system refused.
+    #[error("{doing} the emulator's state file {path}: {source}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// The state file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is something else, or damaged.
+    #[error("{path} cannot be used as an emulator state: {why}; name another file, or delete this one to start afresh")]
+    Format {
+        /// The file.
+        path: String,
+        /// Why.
+        why: String,
+    },
+}
+
+impl EmulatorError {
+    fn io(doing: &'static str, path: &Path, source: std::io::Error) -> EmulatorError {
+        EmulatorError::Io {
+            doing,
+            path: path.display().to_string(),
+            source,
+        }
+    }
+
+    fn format(path: &Path, why: &str) -> EmulatorError {
+        EmulatorError::Format {
+            path: path.display().to_string(),
+            why: why.to_owned(),
+        }
+    }
+}
+
+/// One line of the list of last requests.
+#[derive(Clone, Debug)]
+struct Seen {
+    at: Ticks,
+    method: String,
+    path: String,
+    status: u16,
+}
+
+/// How many requests the list remembers.
+const REMEMBERED: usize = 50;
+
+/// A pretend Azure Resource Manager.
+pub struct Emulator {
+    store: Store,
+    options: Options,
+    meter: Mutex<throttle::Meter>,
+    seen: Mutex<VecDeque<Seen>>,
+    served: AtomicU64,
+}
+
+impl Emulator {
+    /// An emulator whose state is a file, shared safely with other processes. Created, with its folders, when absent.
+    pub fn open(path: impl AsRef<Path>) -> Result<Emulator, EmulatorError> {
+        Ok(Emulator::with_store(Store::open(path.as_ref())?))
+    }
+
+    /// An emulator whose state ends with it; the same requests at the same times get the same answers.
+    pub fn in_memory() -> Emulator {
+        Emulator::with_store(Store::in_memory())
+    }
+
+    fn with_store(store: Store) -> Emulator {
+        Emulator {
+            store,
+            options: Options::in_process(),
+            meter: Mutex::default(),
+            seen: Mutex::default(),
+            served: AtomicU64::new(0),
+        }
+    }
+
+    /// Sets what the program decides: [`Options::in_process`] (the default) or [`Options::served`].
+    pub fn with_options(mut self, options: Options) -> Emulator {
+        self.options = options;
+        self
+    }
+
+    /// Answers a request at an instant. Never blocks but for the state file's lock; never panics on bad input.
+    pub fn handle(&self, request: &Request, now: OffsetDateTime) -> Response {
+        self.handle_as(request, now, false)
+    }
+
+    /// Answers a request as if another person's program had sent it and all work took no time: for changes made by hand.
+    pub fn handle_by_hand(&self, request: &Request, now: OffsetDateTime) -> Response {
+        self.handle_as(request, now, true)
+    }
+
+    fn handle_as(&self, request: &Request, now: OffsetDateTime, by_hand: bool) -> Response {
+        let wall = clock::ticks(now);
+        let Some(target) = Target::parse(request) else {
+            let error = ArmError::gateway(400, "InvalidRequestUri", "The request URI is not valid.");
+            return finish(refusal(error), Vec::new(), request, wall, String::new());
+        };
+        if target.segments.first().is_some_and(|first| first == "_emulator")
+            && target.segments.get(1).is_none_or(|second| second != "aliases.json")
+        {
+            return control::handle(self, request, &target, wall);
+        }
+        if target.segments.is_empty() && request.method.eq_ignore_ascii_case("GET") {
+            return page::response();
+        }
+        let write = !matches!(Method::parse(&request.method), Some(Method::Get | Method::Head));
+        let served = self.served.fetch_add(1, Ordering::Relaxed);
+        let run = self
+            .store
+            .run(write, wall, |state| self.answer(request, &target, wall, served, by_hand, state));
+        let response = match run {
+            Ok(response) => response,
+            Err(error) => {
+                let error = ArmError::new(500, "InternalServerError", error.to_string());
+                finish(refusal(error), Vec::new(), request, wall, String::new())
+            }
+        };
+        self.remember(request, &target, response.status, wall);
+        response
+    }
+
+    fn answer(
+        &self,
+        request: &Request,
+        target: &Target,
+        wall: Ticks,
+        served: u64,
+        by_hand: bool,
+        state: &mut Transaction<'_>,
+    ) -> Response {
+        let mut settings = Settings::read(state.get(settings::KEY).as_deref(), &self.options);
+        if by_hand {
+            settings.by_hand = true;
+            settings.time_scale = Some(0.0);
+            settings.require_token = false;
+            settings.throttling = false;
+            return self.carry_out(request, target, wall, served, &settings, faults::Effects::default(), state);
+        }
+        let path = format!("/{}", target.segments.join("/"));
+        let effects = faults::meet(state, request, &path);
+        let mut delay = effects.delay;
+        for rule in &settings.latency {
+            if faults::matches(rule, &request.method, &path) {
+                delay += Duration::from_millis(rule.int("milliseconds").and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0));
+            }
+        }
+        if effects.drop_before {
+            return dropped();
+        }
+        let (malformed, truncate, drop_after) = (effects.malformed, effects.truncate, effects.drop_after);
+        let mut response = match &effects.answer {
+            Some(script) => scripted(script, request, wall),
+            None => self.carry_out(request, target, wall, served, &settings, effects, state),
+        };
+        if malformed {
+            response.body = b"<html><body>502 Bad Gateway</body>".to_vec();
+        }
+        response.fault = match (drop_after, truncate) {
+            (true, _) => Fault::Drop,
+            (_, Some(bytes)) => Fault::Truncate(bytes),
+            _ if !delay.is_zero() => Fault::Delay(delay),
+            _ => Fault::None,
+        };
+        response
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn carry_out(
+        &self,
+        request: &Request,
+        target: &Target,
+        wall: Ticks,
+        served: u64,
+        settings: &Settings,
+        effects: faults::Effects,
+        state: &mut Transaction<'_>,
+    ) -> Response {
+        let request_id = store::guid(wall as u64, served, 1);
+        let lower: Vec<String> = target.segments.iter().map(|segment| segment.to_ascii_lowercase()).collect();
+        let outside = Outside {
+            segments: &lower,
+            query: &target.query,
+            body: &request.body,
+            base: &target.base,
+            now: wall,
+        };
+        if let Some(outcome) = identity::outside(&outside) {
+            let answer = outcome.unwrap_or_else(|error| {
+                Answer::compact(
+                    error.status,
+                    Json::object()
+                        .with("error", error.code)
+                        .with("error_description", error.message),
+                )
+            });
+            return finish(answer, Vec::new(), request, wall, request_id);
+        }
+        let caller = match authenticate(request, settings, &effects, wall) {
+            Ok(caller) => caller,
+            Err(error) => return finish(refusal(error), Vec::new(), request, wall, request_id),
+        };
+        let Some(method) = Method::parse(&request.method) else {
+            let error = ArmError::no_method(&request.method, "resource");
+            return finish(refusal(error), Vec::new(), request, wall, request_id);
+        };
+        let body = match parse_body(request) {
+            Ok(body) => body,
+            Err(error) => return finish(refusal(error), Vec::new(), request, wall, request_id),
+        };
+        let mut call = Call {
+            method,
+            segments: target.segments.clone(),
+            query: target.query.clone(),
+            api: target.api(),
+            body,
+            now: wall + settings.clock_offset,
+            base: target.base.clone(),
+            subscription: String::new(),
+            tenant: caller.tenant,
+            object: caller.object,
+            settings,
+            effects,
+            state,
+            meter: None,
+        };
+        let outcome = router::route(&mut call);
+        let gateway = matches!(&outcome, Err(error) if error.gateway);
+        let (class, subscription) = (call.meter, call.subscription.clone());
+        let mut headers = Vec::new();
+        let mut outcome = outcome;
+        if !subscription.is_empty() && !(gateway && class.is_some() && method == Method::Get) {
+            let class = if gateway { None } else { class };
+            let path = lower.join("/");
+            let mut meter = lock(&self.meter);
+            if settings.throttling
+                && let Some(refused) = meter.refuse(&subscription, method, class, &path, wall)
+            {
+                // The work was only staged: dropping what was staged is as if it had never been asked for.
+                state.undo();
+                outcome = Err(refused);
+            } else {
+                headers = meter.headers(&subscription, method, class, &path, wall);
+            }
+        }
+        let answer = outcome.unwrap_or_else(refusal);
+        finish(answer, headers, request, wall, request_id)
+    }
+
+    fn remember(&self, request: &Request, target: &Target, status: u16, at: Ticks) {
+        let mut seen = lock(&self.seen);
+        if seen.len() == REMEMBERED {
+            seen.pop_front();
+        }
+        seen.push_back(Seen {
+            at,
+            method: request.method.clone(),
+            path: format!("/{}", target.segments.join("/")),
+            status,
+        });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request's URL taken apart.
+pub struct Target {
+    /// Decoded path segments.
+    pub segments: Vec<String>,
+    /// Decoded query pairs.
+    pub query: Vec<(String, String)>,
+    /// `scheme://host` for links.
+    pub base: String,
+}
+
+impl Target {
+    fn parse(request: &Request) -> Option<Target> {
+        let absolute = request.url.contains("://");
+        let url = if absolute {
+            url::Url::parse(&request.url).ok()?
+        } else {
+            let host = request.header("host").unwrap_or("management.azure.com");
+            let scheme = request.header("x-forwarded-proto").unwrap_or("https");
+            url::Url::parse(&format!("{scheme}://{host}")).ok()?.join(&request.url).ok()?
+        };
+        let segments = url
+            .path_segments()?
+            .filter(|segment| !segment.is_empty())
+            .map(|segment| {
+                // `form_urlencoded` would turn a plus into a blank.
+                let plain = segment.replace('+', "%2B");
+                url::form_urlencoded::parse(plain.as_bytes())
+                    .next()
+                    .map(|(name, value)| if value.is_empty() { name.into_owned() } else { format!("{name}={value}") })
+                    .unwrap_or_default()
+            })
+            .collect();
+        let query = url.query_pairs().into_owned().collect();
+        let base = url.origin().ascii_serialization();
+        Some(Target { segments, query, base })
+    }
+
+    fn api(&self) -> String {
+        self.query
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("api-version"))
+            .map(|(_, value)| value.to_ascii_lowercase())
+            .unwrap_or_default()
+    }
+}
+
+fn parse_body(request: &Request) -> Result<Json, ArmError> {
+    let text = request.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&request.body);
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Json::Null);
+    }
+    if text.len() > 4 * 1024 * 1024 {
+        return Err(ArmError::gateway(
+            413,
+            "RequestContentTooLarge",
+            "The request content size exceeds the maximum size of 4 MB.",
+        ));
+    }
+    Json::parse(text).map_err(|why| providers::invalid_content(&why))
+}
+
+fn authenticate(
+    request: &Request,
+    settings: &Settings,
+    effects: &faults::Effects,
+    wall: Ticks,
+) -> Result<identity::Caller, ArmError> {
+    let challenge = |error: ArmError, code: &str| {
+        error.header(
+            "WWW-Authenticate",
+            format!("Bearer authorization_uri=\"https://login.microsoftonline.com/{}\", error=\"{code}\"", identity::TENANT),
+        )
+    };
+    let token = request
+        .header("authorization")
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty())
+        .map(|(_, token)| token.trim());
+    let Some(token) = token else {
+        if !settings.require_token {
+            return Ok(identity::caller(""));
+        }
+        return Err(challenge(
+            ArmError::gateway(
+                401,
+                "AuthenticationFailed",
+                "Authentication failed. The 'Authorization' header is missing.",
+            ),
+            "invalid_token",
+        ));
+    };
+    let caller = identity::caller(token);
+    let expired = caller.expires.is_some_and(|expires| expires * clock::SECOND <= wall);
+    if effects.expired || (settings.require_token && expired) {
+        let until = clock::format_z(caller.expires.unwrap_or_default() * clock::SECOND);
+        return Err(challenge(
+            ArmError::gateway(
+                401,
+                "ExpiredAuthenticationToken",
+                format!(
+                    "The access token expiry UTC time '{until}' is earlier than current UTC time '{}'.",
+                    clock::format_z(wall)
+                ),
+            ),
+            "invalid_token",
+        ));
+    }
+    Ok(caller)
+}
+
+fn refusal(error: ArmError) -> Answer {
+    let body = error.body();
+    let mut answer = if error.gateway {
+        Answer::compact(error.status, body).header("x-ms-failure-cause", "gateway")
+    } else {
+        Answer::pretty(error.status, body)
+    };
+    answer.headers.extend(error.headers);
+    answer
+}
+
+fn dropped() -> Response {
+    Response {
+        status: 0,
+        headers: Vec::new(),
+        body: Vec::new(),
+        fault: Fault::Drop,
+    }
+}
+
+fn scripted(script: &Json, request: &Request, wall: Ticks) -> Response {
+    let status = script.int("status").and_then(|status| u16::try_from(status).ok()).unwrap_or(500);
+    let body = match script.get("body") {
+        Some(Json::String(text)) => Body::Bytes("text/plain", text.clone().into_bytes()),
+        Some(body) => Body::Compact(body.clone()),
+        None => {
+            let code = script.text("code").unwrap_or(match status {
+                429 => "TooManyRequests",
+                503 => "ServerTimeout",
+                _ => "InternalServerError",
+            });
+            let message = script.text("message").unwrap_or("The server encountered an error. Please retry later.");
+            Body::Compact(ArmError::new(status, code, message).body())
+        }
+    };
+    let headers = script
+        .get("headers")
+        .map_or(&[][..], Json::pairs)
+        .iter()
+        .map(|(name, value)| {
+            let text = value.as_str().map_or_else(|| value.compact(), str::to_owned);
+            (name.clone(), text)
+        })
+        .collect();
+    let answer = Answer { status, headers, body };
+    finish(answer, Vec::new(), request, wall, store::guid(wall as u64, 0, 9))
+}
+
+/// Adds what every answer has.
+fn finish(answer: Answer, rates: Vec<(String, String)>, request: &Request, wall: Ticks, request_id: String) -> Response {
+    let (kind, body) = match answer.body {
+        Body::None => (None, Vec::new()),
+        Body::Pretty(body) => (Some("application/json; charset=utf-8"), body.pretty().into_bytes()),
+        Body::Compact(body) => (Some("application/json; charset=utf-8"), body.compact().into_bytes()),
+        Body::Bytes(kind, bytes) => (Some(kind), bytes),
+    };
+    let mut headers = answer.headers;
+    let mut add = |name: &str, value: String| {
+        if !headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            headers.push((name.to_owned(), value));
+        }
+    };
+    if let Some(kind) = kind {
+        add("Content-Type", kind.to_owned());
+    }
+    if answer.status != 204 {
+        add("Content-Length", body.len().to_string());
+    }
+    add("Date", clock::http_date(wall));
+    for (name, value) in rates {
+        add(&name, value);
+    }
+    add("x-ms-request-id", request_id.clone());
+    let correlation = request
+        .header("x-ms-correlation-request-id")
+        .map_or(request_id.clone(), str::to_owned);
+    add("x-ms-correlation-request-id", correlation);
+    let stamp: String = clock::format_z(wall - wall.rem_euclid(clock::SECOND))
+        .chars()
+        .filter(|c| *c != '-' && *c != ':')
+        .collect();
+    add("x-ms-routing-request-id", format!("WESTEUROPE:{stamp}:{request_id}"));
+    if request.header("x-ms-return-client-request-id").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        && let Some(id) = request.header("x-ms-client-request-id")
+    {
+        add("x-ms-client-request-id", id.to_owned());
+    }
+    add("Strict-Transport-Security", "max-age=31536000; includeSubDomains".to_owned());
+    add("X-Content-Type-Options", "nosniff".to_owned());
+    add("Cache-Control", "no-cache".to_owned());
+    add("Pragma", "no-cache".to_owned());
+    add("Expires", "-1".to_owned());
+    Response {
+        status: answer.status,
+        headers,
+        body,
+        fault: Fault::None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,399 @@
+//! `Microsoft.Compute/galleries`: create, change, show, list, delete.
+
+use super::super::call::{Answer, Call, Method, Outcome};
+use super::super::errors::ArmError;
+use super::super::json::Json;
+use super::super::operations::{Begin, Family, begin};
+use super::super::resource::{Resource, Verb};
+use super::super::settings::Work;
+use super::{head, no_children, one_of, put_location, save_deleting, take_tags, too_fresh, upper_group, valid_entity_name};
+
+/// The type's name.
+pub const KIND: &str = "Microsoft.Compute/galleries";
+
+/// One gallery by name.
+pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
+    let id = format!(
+        "/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}",
+        call.subscription
+    );
+    let existing = call.find(&id);
+    call.meter = Some(match call.method {
+        Method::Put | Method::Patch => "CreateUpdateGallery",
+        Method::Delete => "DeleteGallery",
+        _ => "GetGallery",
+    });
+    match call.method {
+        Method::Get => {
+            let gallery = existing
+                .filter(|gallery| !too_fresh(call, gallery))
+                .ok_or_else(|| ArmError::no_resource(&format!("{KIND}/{name}"), group))?;
+            Ok(Answer::pretty(200, show(call, &gallery)))
+        }
+        Method::Put => put(call, group, &id, existing),
+        Method::Patch => {
+            let gallery =
+                existing.ok_or_else(|| ArmError::no_resource(&format!("{KIND}/{name}"), group))?;
+            let mut merged = Json::object()
+                .with("location", gallery.location())
+                .maybe("tags", gallery.doc.get("tags"))
+                .maybe("identity", gallery.doc.get("identity"))
+                .maybe("properties", gallery.doc.get("properties"));
+            merged.merge_patch(&call.body.clone());
+            call.body = merged;
+            put(call, group, &id, Some(gallery))
+        }
+        Method::Delete => delete(call, existing),
+        _ => Err(ArmError::no_method(call.method.name(), KIND)),
+    }
+}
+
+/// The galleries of a resource group, or of the subscription.
+pub fn list(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
+    match group {
+        Some(group) => {
+            let collection = format!(
+                "/subscriptions/{}/resourceGroups/{group}/providers/{KIND}",
+                call.subscription
+            );
+            if call.children(&collection).is_empty() {
+                // An empty group list comes from ARM's own cache, without the provider's rate header.
+                return Ok(Answer::compact(200, Json::object().with("value", Vec::new())));
+            }
+            call.meter = Some("ListGalleryInResourceGroup");
+            Ok(call.list_answer(&collection, |gallery| upper_group(show(call, gallery))))
+        }
+        None => {
+            call.meter = Some("ListGallery");
+            Ok(call.subscription_answer(KIND, |gallery| upper_group(show(call, gallery))))
+        }
+    }
+}
+
+fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource>) -> Outcome {
+    let name = id.rsplit('/').next().unwrap_or_default().to_owned();
+    if !valid_entity_name(&name, false) {
+        return Err(ArmError::parameter(
+            "galleryName",
+            r"The entity name 'galleryName' is invalid according to its validation rule: ^[^_\W][\w-._]{0,79}(?<![-.])$.",
+        ));
+    }
+    let location = put_location(call, KIND, existing.as_ref(), group)?;
+    if let Some(gallery) = &existing
+        && gallery.state(call.now) == "Deleting"
+    {
+        return Err(deleting("Update Gallery", &name));
+    }
+    if existing.is_none() {
+        unique_name(call, id, &name)?;
+    }
+    let created = existing.is_none();
+    let mut gallery = existing
+        .clone()
+        .unwrap_or_else(|| Resource::new(id, KIND, &location));
+    take_tags(&call.body, &mut gallery)?;
+    take_identity(call, &mut gallery)?;
+    let sharing = take_sharing(call, &name, existing.as_ref())?;
+    let soft_delete = take_soft_delete(call, existing.as_ref())?;
+    let description = call.body.at("properties.description").cloned().filter(|text| !text.is_null());
+    let properties = Json::object()
+        .maybe("description", description)
+        .maybe("sharingProfile", sharing)
+        .maybe("softDeletePolicy", soft_delete);
+    gallery.doc.set("properties", properties);
+    if created {
+        gallery.hide("created", call.now);
+    }
+    let end = call.now + call.duration(Work::GalleryPut);
+    let operation = begin(
+        call,
+        Begin {
+            family: Family::Caps,
+            location: &location,
+            resource: id,
+            action: if created { "create" } else { "update" },
+            end,
+            error: None,
+            output: None,
+            retry_after: None,
+        },
+    );
+    gallery.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
+    call.save(&gallery);
+    let mut shown = show(call, &gallery);
+    first_state(&mut shown, created);
+    Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, false))
+}
+
+/// The first answer of a PUT says `Creating` or `Updating` even when the work takes no time.
+pub fn first_state(shown: &mut Json, created: bool) {
+    shown.entry("properties").set(
+        "provisioningState",
+        if created { "Creating" } else { "Updating" },
+    );
+}
+
+/// 409 for a change to something that is being deleted.
+pub fn deleting(action: &str, name: &str) -> ArmError {
+    ArmError::new(
+        409,
+        "OperationNotAllowed",
+        format!(
+            "Operation '{action}' is not allowed on {name} since it is marked for deletion. You can only retry the Delete operation (or wait for an ongoing one to complete)."
+        ),
+    )
+}
+
+fn unique_name(call: &Call<'_, '_>, id: &str, name: &str) -> Result<(), ArmError> {
+    let taken = call
+        .state
+        .of_type(&call.subscription, KIND)
+        .iter()
+        .map(Resource::from_record)
+        .any(|other| {
+            other.exists(call.now)
+                && other.name().eq_ignore_ascii_case(name)
+                && !other.id().eq_ignore_ascii_case(id)
+        });
+    if taken {
+        return Err(ArmError::new(
+            409,
+            "Conflict",
+            format!("A gallery named '{name}' already exists in the subscription '{}'. Gallery names are unique within a subscription.", call.subscription),
+        )
+        .target("galleryName"));
+    }
+    Ok(())
+}
+
+fn take_identity(call: &mut Call<'_, '_>, gallery: &mut Resource) -> Result<(), ArmError> {
+    if !call.since("2024-03-03") {
+        return Ok(());
+    }
+    let Some(identity) = call.body.get("identity").cloned() else {
+        return Ok(());
+    };
+    let kind = one_of(
+        identity.text("type").unwrap_or("None"),
+        &["SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned", "None"],
+        "identity.type",
+    )?;
+    if kind == "None" {
+        gallery.doc.remove("identity");
+        return Ok(());
+    }
+    let old = gallery.doc.get("identity").cloned().unwrap_or_default();
+    let mut shown = Json::object();
+    if kind.contains("System") {
+        let principal = match old.text("principalId") {
+            Some(principal) => principal.to_owned(),
+            None => call.state.guid(),
+        };
+        shown.set("principalId", principal);
+        shown.set("tenantId", call.tenant.as_str());
+    }
+    shown.set("type", kind);
+    if kind.contains("User") {
+        let mut assigned = Json::object();
+        for (user, _) in identity.get("userAssignedIdentities").map_or(&[][..], Json::pairs) {
+            let known = old.get("userAssignedIdentities").and_then(|all| all.get(user)).cloned();
+            let entry = match known {
+                Some(known) => known,
+                None => Json::object()
+                    .with("principalId", call.state.guid())
+                    .with("clientId", call.state.guid()),
+            };
+            assigned.set(user, entry);
+        }
+        shown.set("userAssignedIdentities", assigned);
+    }
+    gallery.doc.set("identity", shown);
+    Ok(())
+}
+
+fn take_sharing(
+    call: &mut Call<'_, '_>,
+    name: &str,
+    existing: Option<&Resource>,
+) -> Result<Option<Json>, ArmError> {
+    const TARGET: &str = "gallery.properties.sharingProfile.permissions";
+    let old = existing.and_then(|gallery| gallery.property("sharingProfile")).cloned();
+    let Some(sent) = call.body.at("properties.sharingProfile").filter(|sent| !sent.is_null()).cloned() else {
+        return Ok(old);
+    };
+    let wanted = match sent.text("permissions") {
+        Some(permissions) => one_of(permissions, &["Private", "Groups", "Community"], TARGET)?,
+        None => return Ok(old),
+    };
+    if existing.is_some() {
+        let current = old.as_ref().and_then(|old| old.text("permissions")).unwrap_or("Private");
+        if current != wanted {
+            return Err(ArmError::parameter(
+                TARGET,
+                // The quote that is missing is missing in the service's text too.
+                format!(
+                    "Cannot update the gallery '{name}' sharing permissions from '{current}' to '{wanted}. Permissions can only be changed by a POST ShareGallery call. Currently, gallery permissions can only be set to 'Groups' or 'Community' during creation."
+                ),
+            ));
+        }
+    }
+    let mut profile = old.clone().unwrap_or_else(Json::object);
+    profile.set("permissions", wanted);
+    if wanted == "Community" {
+        let base = "gallery.properties.sharingProfile.communityGalleryInfo";
+        let info = sent.get("communityGalleryInfo").cloned().unwrap_or_default();
+        let before = old.as_ref().and_then(|old| old.get("communityGalleryInfo")).cloned().unwrap_or_default();
+        let field = |key: &str| -> Result<String, ArmError> {
+            info.text(key)
+                .or_else(|| before.text(key))
+                .map(str::to_owned)
+                .ok_or_else(|| ArmError::missing(&format!("{base}.{key}")))
+        };
+        let prefix = field("publicNamePrefix")?;
+        if !(5..=16).contains(&prefix.len()) || !prefix.chars().all(|c| c.is_ascii_alphanumeric()) {
+            return Err(ArmError::parameter(
+                &format!("{base}.publicNamePrefix"),
+                format!("The public name prefix '{prefix}' is invalid. It must have 5 to 16 alphanumeric characters."),
+            ));
+        }
+        let names = match before.get("publicNames") {
+            Some(names) => names.clone(),
+            None => Json::Array(vec![format!("{prefix}-{}", call.state.guid()).into()]),
+        };
+        let shown = Json::object()
+            .with("communityGalleryEnabled", before.flag("communityGalleryEnabled").unwrap_or(false))
+            .with("publisherUri", field("publisherUri")?)
+            .with("publisherContact", field("publisherContact")?)
+            .with("eula", field("eula")?)
+            .with("publicNamePrefix", prefix)
+            .with("publicNames", names);
+        profile.set("communityGalleryInfo", shown);
+    }
+    Ok(Some(profile))
+}
+
+fn take_soft_delete(
+    call: &Call<'_, '_>,
+    existing: Option<&Resource>,
+) -> Result<Option<Json>, ArmError> {
+    let old = existing.and_then(|gallery| gallery.property("softDeletePolicy")).cloned();
+    let Some(sent) = call.body.at("properties.softDeletePolicy").filter(|sent| !sent.is_null()) else {
+        return Ok(old);
+    };
+    let mut policy = Json::object();
+    let enabled = sent
+        .flag("isSoftDeleteEnabled")
+        .or_else(|| old.as_ref().and_then(|old| old.flag("isSoftDeleteEnabled")));
+    if let Some(enabled) = enabled {
+        policy.set("isSoftDeleteEnabled", enabled);
+    }
+    for key in ["retentionPeriodInDays", "gracePeriodInDays"] {
+        let target = format!("gallery.properties.softDeletePolicy.{key}");
+        let days = match sent.get(key) {
+            Some(Json::Number(_)) if sent.int(key).is_some_and(|days| days >= 0) => sent.int(key),
+            None | Some(Json::Null) => old.as_ref().and_then(|old| old.int(key)),
+            Some(other) => {
+                return Err(ArmError::parameter(
+                    &target,
+                    format!("The value '{}' of parameter '{target}' is invalid.", other.compact()),
+                ));
+            }
+        };
+        if let Some(days) = days {
+            policy.set(key, days);
+        }
+    }
+    Ok(Some(policy))
+}
+
+fn delete(call: &mut Call<'_, '_>, existing: Option<Resource>) -> Outcome {
+    let Some(gallery) = existing else {
+        return Ok(Answer::empty(204));
+    };
+    no_children(call, gallery.id(), &["images", "applications"])?;
+    if super::soft_delete::holds(call, gallery.id()) {
+        return Err(ArmError::new(
+            409,
+            "CannotDeleteResource",
+            "Can not delete resource before nested resources are deleted.",
+        ));
+    }
+    let community = gallery.property("sharingProfile.communityGalleryInfo.communityGalleryEnabled");
+    if community == Some(&Json::Bool(true)) {
+        return Err(ArmError::new(
+            409,
+            "OperationNotAllowed",
+            format!("Gallery '{}' is shared to the community. Reset its sharing before deleting it.", gallery.name()),
+        ));
+    }
+    let end = call.now + call.duration(Work::GalleryDelete);
+    let operation = begin(
+        call,
+        Begin {
+            family: Family::Caps,
+            location: gallery.location(),
+            resource: gallery.id(),
+            action: "delete",
+            end,
+            error: None,
+            output: None,
+            retry_after: None,
+        },
+    );
+    save_deleting(call, gallery, &operation);
+    Ok(Answer::empty(202).asynchronous(call, &operation, true))
+}
+
+/// The gallery as this request's api-version shows it.
+pub fn show(call: &Call<'_, '_>, gallery: &Resource) -> Json {
+    let subscription = gallery.id().split('/').nth(2).unwrap_or_default();
+    let unique = format!("{subscription}-{}", gallery.name().to_uppercase());
+    let mut properties = Json::object()
+        .maybe("description", gallery.property("description"))
+        .with("identifier", Json::object().with("uniqueName", unique));
+    if call.since("2020-09-30")
+        && let Some(profile) = gallery.property("sharingProfile")
+    {
+        properties.set("sharingProfile", show_sharing(call, profile));
+    }
+    properties.set("provisioningState", gallery.state(call.now));
+    if call.since("2021-03-01")
+        && let Some(policy) = gallery.property("softDeletePolicy")
+    {
+        let mut policy = policy.clone();
+        if !call.since("2026-03-03") {
+            policy.remove("retentionPeriodInDays");
+            policy.remove("gracePeriodInDays");
+        }
+        properties.set("softDeletePolicy", policy);
+    }
+    if wants_groups(call) && call.since("2022-01-03")
+        && let Some(profile) = gallery.property("sharingProfile")
+        && profile.text("permissions") != Some("Private")
+    {
+        properties.set("sharingStatus", super::sharing::status(call, gallery));
+    }
+    let mut shown = head(gallery);
+    shown.set("properties", properties);
+    if call.since("2024-03-03")
+        && let Some(identity) = gallery.doc.get("identity")
+    {
+        shown.set("identity", identity);
+    }
+    shown
+}
+
+fn wants_groups(call: &Call<'_, '_>) -> bool {
+    call.query("$select").is_some_and(|select| select.eq_ignore_ascii_case("Permissions"))
+        || call.expands("SharingProfile/Groups")
+}
+
+fn show_sharing(call: &Call<'_, '_>, profile: &Json) -> Json {
+    let mut shown = profile.clone();
+    let groups = shown.remove("groups").unwrap_or_default();
+    if wants_groups(call) && !groups.is_empty() {
+        shown.set("groups", groups);
+    }
+    shown
+}
+

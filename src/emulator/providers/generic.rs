@@ -1,0 +1,79 @@
+//! Any other resource: stored as it was sent, shown again, deleted. Enough for networks and role assignments that stand beside images.
+
+use super::super::call::{Answer, Call, Method, Outcome};
+use super::super::errors::ArmError;
+use super::super::json::Json;
+use super::super::resource::Resource;
+use super::take_tags;
+
+/// Answers by the shape of the path: an odd number of segments after the namespace is a collection, an even one a resource.
+pub fn route(call: &mut Call<'_, '_>) -> Outcome {
+    let at = call
+        .segments
+        .iter()
+        .rposition(|segment| segment.eq_ignore_ascii_case("providers"))
+        .unwrap_or(0);
+    let tail = call.segments[at + 1..].to_vec();
+    let id = format!("/{}", call.segments.join("/"));
+    if tail.len() < 2 {
+        return Err(ArmError::gateway(404, "InvalidResourceType", format!("The resource type could not be found in '{id}'.")));
+    }
+    let kind = std::iter::once(tail[0].as_str())
+        .chain(tail.iter().skip(1).step_by(2).map(String::as_str))
+        .collect::<Vec<_>>()
+        .join("/");
+    if tail.len().is_multiple_of(2) {
+        return match call.method {
+            Method::Get => {
+                let values: Vec<Json> = call.children(&id).iter().map(show).collect();
+                Ok(Answer::compact(200, Json::object().with("value", values)))
+            }
+            _ => Err(ArmError::no_method(call.method.name(), &kind)),
+        };
+    }
+    let existing = call.find(&id);
+    let group = call.segments.get(3).cloned().unwrap_or_default();
+    let absent = || ArmError::no_resource(&format!("{}/{}", tail[0], tail[1..].join("/")), &group);
+    match call.method {
+        Method::Get => Ok(Answer::compact(200, show(&existing.ok_or_else(absent)?))),
+        Method::Head => Ok(Answer::empty(if existing.is_some() { 204 } else { 404 })),
+        Method::Delete => {
+            let Some(resource) = existing else {
+                return Ok(Answer::empty(204));
+            };
+            let key = super::super::store::resource_key(resource.id());
+            call.state.delete(&key);
+            Ok(Answer::compact(200, show(&resource)))
+        }
+        Method::Put | Method::Patch => {
+            let created = existing.is_none();
+            if created && call.method == Method::Patch {
+                return Err(absent());
+            }
+            let location = call.body.text("location").unwrap_or_default().to_owned();
+            let mut resource = existing.unwrap_or_else(|| Resource::new(&id, &kind, &super::super::regions::normalize(&location)));
+            if call.method == Method::Put {
+                take_tags(&call.body, &mut resource)?;
+                resource.doc.remove("properties");
+            }
+            let mut body = call.body.clone();
+            for fixed in ["id", "name", "type", "location"] {
+                body.remove(fixed);
+            }
+            resource.doc.merge_patch(&body);
+            resource.doc.entry("properties").set("provisioningState", "Succeeded");
+            call.save(&resource);
+            Ok(Answer::compact(if created { 201 } else { 200 }, show(&resource)))
+        }
+        Method::Post => Ok(Answer::compact(200, Json::object().with("value", Vec::new()))),
+    }
+}
+
+fn show(resource: &Resource) -> Json {
+    let mut shown = resource.doc.clone();
+    shown.remove("_");
+    if resource.location().is_empty() {
+        shown.remove("location");
+    }
+    shown
+}

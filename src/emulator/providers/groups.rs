@@ -1,0 +1,294 @@
+//! Resource groups: made by hand, by the first write beneath them where that is allowed, or present from the start.
+
+use super::super::call::{Answer, Call, Method, Outcome};
+use super::super::clock;
+use super::super::errors::ArmError;
+use super::super::json::Json;
+use super::super::operations;
+use super::super::resource::{Resource, Verb};
+use super::super::settings::Work;
+use super::super::store::EXPIRES;
+use super::{machines, put_location, take_tags};
+
+/// The type's name.
+pub const KIND: &str = "Microsoft.Resources/resourceGroups";
+/// The groups of a fresh subscription, each with a machine to capture.
+const FRESH: [&str; 2] = ["my-rg", "rg"];
+const FRESH_LOCATION: &str = "eastus";
+
+fn id_of(subscription: &str, group: &str) -> String {
+    format!("/subscriptions/{subscription}/resourceGroups/{group}")
+}
+
+/// The record that says a subscription has been seen.
+pub fn subscription_key(subscription: &str) -> String {
+    format!("sub|{}", subscription.to_ascii_lowercase())
+}
+
+/// Any subscription exists; the first request to one fills it.
+pub fn ensure_subscription(call: &mut Call<'_, '_>) {
+    let subscription = call.subscription.clone();
+    let key = subscription_key(&subscription);
+    if call.record(&key).is_some() {
+        return;
+    }
+    call.state.put(
+        &key,
+        Json::object().with("subscriptionId", subscription.to_ascii_lowercase()),
+    );
+    for group in FRESH {
+        make(call, &subscription, group, FRESH_LOCATION, false);
+        machines::golden(call, &subscription, group, FRESH_LOCATION);
+    }
+}
+
+fn make(call: &mut Call<'_, '_>, subscription: &str, group: &str, location: &str, automatic: bool) {
+    let mut made = Resource::new(&id_of(subscription, group), KIND, location);
+    if automatic {
+        made.hide("automatic", true);
+    }
+    call.save(&made);
+}
+
+/// The group a request works in; made on the first write where that is allowed.
+pub fn require(call: &mut Call<'_, '_>, group: &str) -> Result<Resource, ArmError> {
+    let id = id_of(&call.subscription, group);
+    if let Some(found) = call.find(&id) {
+        if found.state(call.now) == "Deleting" && matches!(call.method, Method::Put | Method::Patch) {
+            return Err(ArmError::gateway(
+                409,
+                "ResourceGroupBeingDeleted",
+                format!("The resource group '{group}' is in deprovisioning state and cannot perform this operation."),
+            ));
+        }
+        return Ok(found);
+    }
+    if call.settings.auto_create_resource_groups && call.method == Method::Put && valid_name(group) {
+        let location = call
+            .body
+            .text("location")
+            .and_then(super::super::regions::find)
+            .map_or(FRESH_LOCATION, |region| region.name);
+        let subscription = call.subscription.clone();
+        make(call, &subscription, group, location, true);
+    }
+    call.find(&id).ok_or_else(|| ArmError::no_group(group))
+}
+
+/// Sees to it that `golden-vm` is in a group the emulator made by itself, or makes that group. Once deleted it stays so.
+pub fn golden(call: &mut Call<'_, '_>, subscription: &str, group: &str) -> bool {
+    if !call.settings.auto_create_resource_groups {
+        return false;
+    }
+    let id = id_of(subscription, group);
+    if call.find(&id).is_none() {
+        make(call, subscription, group, FRESH_LOCATION, true);
+    }
+    let Some(mut found) = call.find(&id) else {
+        return false;
+    };
+    if found.hidden("automatic").is_none() || found.hidden("seeded").is_some() {
+        return false;
+    }
+    found.hide("seeded", true);
+    call.save(&found);
+    let location = found.location().to_owned();
+    machines::golden(call, subscription, group, &location);
+    true
+}
+
+fn valid_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.chars().count() <= 90
+        && name.chars().all(|c| c.is_alphanumeric() || "_-.()".contains(c))
+        && !name.ends_with('.')
+}
+
+/// One group by name.
+pub fn one(call: &mut Call<'_, '_>, name: &str) -> Outcome {
+    let id = id_of(&call.subscription, name);
+    let existing = call.find(&id);
+    match call.method {
+        Method::Get => {
+            let found = existing.ok_or_else(|| ArmError::no_group(name))?;
+            Ok(Answer::compact(200, show(call, &found)))
+        }
+        Method::Head => Ok(Answer::empty(if existing.is_some() { 204 } else { 404 })),
+        Method::Put => put(call, name, existing),
+        Method::Patch => {
+            let mut found = existing.ok_or_else(|| ArmError::no_group(name))?;
+            if call.body.get("tags").is_some() {
+                take_tags(&call.body, &mut found)?;
+            }
+            call.save(&found);
+            Ok(Answer::compact(200, show(call, &found)))
+        }
+        Method::Delete => delete(call, existing.ok_or_else(|| ArmError::no_group(name))?),
+        Method::Post => Err(ArmError::no_method("POST", KIND)),
+    }
+}
+
+fn put(call: &mut Call<'_, '_>, name: &str, existing: Option<Resource>) -> Outcome {
+    if !valid_name(name) {
+        return Err(ArmError::gateway(
+            400,
+            "InvalidResourceGroup",
+            format!("The provided resource group name '{name}' has these invalid characters or an invalid length. The name can only be a letter, digit, '-', '.', '(', ')' or '_', at most 90 of them, and cannot end with '.'."),
+        ));
+    }
+    if let Some(found) = &existing
+        && call.body.text("location").is_some_and(|given| super::super::regions::normalize(given) != found.location())
+    {
+        return Err(ArmError::gateway(
+            409,
+            "InvalidResourceGroupLocation",
+            format!(
+                "Invalid resource group location '{}'. The Resource group already exists in location '{}'.",
+                call.body.text("location").unwrap_or_default(),
+                found.location()
+            ),
+        ));
+    }
+    let location = put_location(call, KIND, existing.as_ref(), name)?;
+    let created = existing.is_none();
+    let mut group = existing.unwrap_or_else(|| Resource::new(&id_of(&call.subscription, name), KIND, &location));
+    take_tags(&call.body, &mut group)?;
+    if let Some(manager) = call.body.get("managedBy") {
+        group.doc.set("managedBy", manager);
+    }
+    call.save(&group);
+    Ok(Answer::compact(if created { 201 } else { 200 }, show(call, &group)))
+}
+
+/// Everything in the group goes with it.
+fn delete(call: &mut Call<'_, '_>, mut group: Resource) -> Outcome {
+    let end = call.now + call.duration(Work::GroupDelete);
+    let guid = call.state.guid();
+    call.state.put(
+        &operations::key(&guid),
+        Json::object()
+            .with("guid", guid.as_str())
+            .with("family", "group")
+            .with("subscription", call.subscription.as_str())
+            .with("resource", group.id())
+            .with("action", "delete")
+            .with("start", call.now)
+            .with("end", end)
+            .with(EXPIRES, end + clock::DAY),
+    );
+    let operation = operations::Operation {
+        guid: guid.clone(),
+        family: operations::Family::Compute,
+        location: group.location().to_owned(),
+        start: call.now,
+        end: Some(end),
+        error: None,
+        output: None,
+        retry_after: None,
+    };
+    let mut inside = Vec::new();
+    call.state.scan(&format!("r|{}/", group.id().to_ascii_lowercase()), None, |_, record| {
+        inside.push(Resource::from_record(record));
+        true
+    });
+    for mut resource in inside {
+        if resource.exists(call.now) {
+            resource.bind(&operation, Verb::Delete, 0);
+            call.save(&resource);
+        }
+    }
+    super::soft_delete::forget(call, group.id());
+    group.bind(&operation, Verb::Delete, 0);
+    call.save(&group);
+    Ok(poll_answer(call, &guid))
+}
+
+fn poll_answer(call: &Call<'_, '_>, guid: &str) -> Answer {
+    Answer::empty(202)
+        .header(
+            "Location",
+            format!(
+                "{}/subscriptions/{}/operationresults/{guid}?api-version={}",
+                call.base, call.subscription, call.api
+            ),
+        )
+        .poll_hint(call, Some(15))
+}
+
+/// `GET /subscriptions/{s}/operationresults/{guid}`.
+pub fn poll(call: &mut Call<'_, '_>, guid: &str) -> Outcome {
+    let record = call
+        .record(&operations::key(guid))
+        .ok_or_else(|| ArmError::gateway(404, "NotFound", format!("The operation '{guid}' was not found.")))?;
+    if record.int("end").is_some_and(|end| call.now >= end) {
+        Ok(Answer::empty(200))
+    } else {
+        Ok(poll_answer(call, guid))
+    }
+}
+
+/// The groups of the subscription.
+pub fn list(call: &mut Call<'_, '_>) -> Outcome {
+    let collection = format!("/subscriptions/{}/resourceGroups", call.subscription);
+    let mut answer = call.list_answer(&collection, |group| show(call, group));
+    if let super::super::call::Body::Pretty(body) = answer.body {
+        answer.body = super::super::call::Body::Compact(body);
+    }
+    Ok(answer)
+}
+
+/// `GET …/resources` of a group or of the subscription.
+pub fn resources(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
+    let base = match group {
+        Some(group) => id_of(&call.subscription, group),
+        None => format!("/subscriptions/{}/resourceGroups", call.subscription),
+    };
+    let wanted = call
+        .query("$filter")
+        .and_then(|filter| filter.to_ascii_lowercase().split_once("resourcetype eq '").map(|(_, rest)| rest.to_owned()))
+        .and_then(|rest| rest.split('\'').next().map(str::to_owned));
+    let mut values = Vec::new();
+    call.state.scan(&format!("r|{}/", base.to_ascii_lowercase()), None, |_, record| {
+        let resource = Resource::from_record(record);
+        let kind = resource.doc.text("type").unwrap_or_default();
+        if resource.exists(call.now) && wanted.as_deref().is_none_or(|wanted| kind.eq_ignore_ascii_case(wanted)) {
+            values.push(
+                Json::object()
+                    .with("id", resource.id())
+                    .with("name", resource.name())
+                    .with("type", kind)
+                    .with("location", resource.location())
+                    .maybe("tags", resource.doc.get("tags")),
+            );
+        }
+        true
+    });
+    Ok(Answer::compact(200, Json::object().with("value", values)))
+}
+
+fn show(call: &Call<'_, '_>, group: &Resource) -> Json {
+    Json::object()
+        .with("id", group.id())
+        .with("name", group.name())
+        .with("type", KIND)
+        .with("location", group.location())
+        .maybe("managedBy", group.doc.get("managedBy"))
+        .maybe("tags", group.doc.get("tags"))
+        .with(
+            "properties",
+            Json::object().with("provisioningState", group.state(call.now)),
+        )
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for (name, valid) in [("my-rg", true), ("a(b)_c.d", true), ("x.", false), ("", false), ("a/b", false)] {
+            assert_eq!(valid_name(name), valid, "{name}");
+        }
+    }
+}

@@ -1,0 +1,577 @@
+//! `Microsoft.Compute/virtualMachines`: just enough of machines to capture images from them.
+
+use super::super::call::{Answer, Call, Method, Outcome};
+use super::super::clock::{self, Ticks};
+use super::super::errors::ArmError;
+use super::super::json::Json;
+use super::super::operations::{Begin, Family, Operation, begin, stable};
+use super::super::regions;
+use super::super::resource::{Resource, Verb};
+use super::super::settings::Work;
+use super::galleries::first_state;
+use super::{disks, groups, head, marketplace, put_location, save_deleting, take_tags, too_fresh, upper_group};
+
+/// The type's name.
+pub const KIND: &str = "Microsoft.Compute/virtualMachines";
+/// The machine that a fresh state holds, ready to be captured.
+pub const GOLDEN: &str = "golden-vm";
+
+/// A machine by id; `golden-vm` comes into being in groups that the emulator makes by itself.
+pub fn find(call: &mut Call<'_, '_>, id: &str) -> Option<Resource> {
+    if let Some(machine) = call.find(id) {
+        return Some(machine);
+    }
+    let segments: Vec<String> = id.split('/').map(str::to_owned).collect();
+    if !segments.last()?.eq_ignore_ascii_case(GOLDEN) || segments.len() != 9 {
+        return None;
+    }
+    groups::golden(call, &segments[2], &segments[4]).then(|| call.find(id))?
+}
+
+/// The machine of a fresh state: Linux, second generation, 30 GB, running, standard security.
+pub fn golden(call: &mut Call<'_, '_>, subscription: &str, group: &str, location: &str) {
+    let base = format!("/subscriptions/{subscription}/resourceGroups/{group}/providers");
+    let id = format!("{base}/{KIND}/{GOLDEN}");
+    let body = Json::object().with(
+        "properties",
+        Json::object()
+            .with("hardwareProfile", Json::object().with("vmSize", "Standard_D2s_v5"))
+            .with(
+                "storageProfile",
+                Json::object()
+                    .with(
+                        "imageReference",
+                        Json::object()
+                            .with("publisher", "Canonical")
+                            .with("offer", "ubuntu-24_04-lts")
+                            .with("sku", "server")
+                            .with("version", "latest"),
+                    )
+                    .with(
+                        "osDisk",
+                        Json::object()
+                            .with("createOption", "FromImage")
+                            .with("caching", "ReadWrite")
+                            .with("diskSizeGB", 30_i64),
+                    ),
+            )
+            .with(
+                "osProfile",
+                Json::object()
+                    .with("computerName", GOLDEN)
+                    .with("adminUsername", "azureuser"),
+            ),
+    );
+    let mut machine = Resource::new(&id, KIND, location);
+    let properties = fill(call, &id, location, &body, None);
+    machine.doc.set("properties", properties);
+    machine.hide("generation", "V2");
+    machine.hide("architecture", "x64");
+    machine.hide("power", Json::object().with("to", "running"));
+    call.save(&machine);
+}
+
+/// One machine by name.
+pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
+    let id = id_of(call, group, name);
+    call.meter = Some(match call.method {
+        Method::Put | Method::Patch => "UpdateVMResource",
+        Method::Delete => "DeleteVMResource",
+        _ => "GetVMResource",
+    });
+    let existing = find(call, &id);
+    let absent = || ArmError::no_resource(&format!("{KIND}/{name}"), group);
+    match call.method {
+        Method::Get => {
+            let machine = existing.filter(|machine| !too_fresh(call, machine)).ok_or_else(absent)?;
+            Ok(Answer::pretty(200, show(call, &machine)))
+        }
+        Method::Put => put(call, group, &id, existing),
+        Method::Patch => {
+            let machine = existing.ok_or_else(absent)?;
+            let mut merged = Json::object()
+                .with("location", machine.location())
+                .maybe("tags", machine.doc.get("tags"))
+                .maybe("properties", machine.doc.get("properties"));
+            merged.merge_patch(&call.body.clone());
+            call.body = merged;
+            put(call, group, &id, Some(machine))
+        }
+        Method::Delete => {
+            let Some(machine) = existing else {
+                return Ok(Answer::empty(204));
+            };
+            let operation = work(call, &machine, "delete", Work::MachineDelete, None);
+            save_deleting(call, machine, &operation);
+            Ok(Answer::empty(202).asynchronous(call, &operation, true))
+        }
+        _ => Err(ArmError::no_method(call.method.name(), KIND)),
+    }
+}
+
+fn id_of(call: &Call<'_, '_>, group: &str, name: &str) -> String {
+    format!(
+        "/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}",
+        call.subscription
+    )
+}
+
+/// The machines of a resource group, or of the subscription.
+pub fn list(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
+    call.meter = Some("HighCostGetVMSubscriptionMaximum");
+    Ok(match group {
+        Some(group) => {
+            let collection = format!(
+                "/subscriptions/{}/resourceGroups/{group}/providers/{KIND}",
+                call.subscription
+            );
+            call.list_answer(&collection, |machine| upper_group(show(call, machine)))
+        }
+        None => call.subscription_answer(KIND, |machine| upper_group(show(call, machine))),
+    })
+}
+
+fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource>) -> Outcome {
+    let location = put_location(call, KIND, existing.as_ref(), group)?;
+    let created = existing.is_none();
+    let body = call.body.clone();
+    if created && body.at("properties.storageProfile").is_none() {
+        return Err(ArmError::missing("storageProfile"));
+    }
+    let before = existing.as_ref().and_then(|machine| machine.doc.get("properties")).cloned();
+    let mut machine = existing.unwrap_or_else(|| Resource::new(id, KIND, &location));
+    take_tags(&call.body, &mut machine)?;
+    let generation = generation_of(call, &body, &location);
+    let properties = fill(call, id, &location, &body, before.as_ref());
+    machine.doc.set("properties", properties);
+    for key in ["plan", "zones", "identity", "extendedLocation"] {
+        if let Some(value) = body.get(key) {
+            machine.doc.set(key, value);
+        }
+    }
+    if created {
+        machine.hide("generation", generation.0);
+        machine.hide("architecture", generation.1);
+        machine.hide("created", call.now);
+    }
+    let operation = work(call, &machine, if created { "create" } else { "update" }, Work::MachinePut, Some(10));
+    if created {
+        machine.hide("power", power("creating", "running", &operation));
+    }
+    machine.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
+    call.save(&machine);
+    let mut shown = show(call, &machine);
+    first_state(&mut shown, created);
+    Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, false))
+}
+
+/// Generation and architecture: of the image it is made from, else of the disk, else the first generation.
+fn generation_of(call: &Call<'_, '_>, body: &Json, location: &str) -> (String, String) {
+    let reference = body.at("properties.storageProfile.imageReference").cloned().unwrap_or_default();
+    let plain = |generation: &str| (generation.to_owned(), "x64".to_owned());
+    if let Some(id) = reference.text("id") {
+        let definition = id.split("/versions/").next().unwrap_or(id);
+        return match call.find(definition).or_else(|| call.find(id)) {
+            Some(image) => (
+                image.property_text("hyperVGeneration").unwrap_or("V1").to_owned(),
+                image.property_text("architecture").unwrap_or("x64").to_owned(),
+            ),
+            None => plain("V1"),
+        };
+    }
+    if let (Some(publisher), Some(offer), Some(sku)) =
+        (reference.text("publisher"), reference.text("offer"), reference.text("sku"))
+    {
+        return marketplace::machine_kind(call, publisher, offer, sku);
+    }
+    let _ = location;
+    if let Some(id) = body.text("properties.storageProfile.osDisk.managedDisk.id")
+        && let Some(disk) = call.find(id)
+    {
+        return plain(disk.property_text("hyperVGeneration").unwrap_or("V1"));
+    }
+    if body.at("properties.securityProfile.securityType").is_some() {
+        return plain("V2");
+    }
+    plain("V1")
+}
+
+/// Completes a machine's properties: vmId, exact version, disks with names, ids and sizes.
+fn fill(call: &mut Call<'_, '_>, id: &str, location: &str, body: &Json, before: Option<&Json>) -> Json {
+    let sent = body.get("properties").cloned().unwrap_or_default();
+    let none = Json::object();
+    let before = before.unwrap_or(&none);
+    let group_base = id.rsplit_once("/virtualMachines/").map_or(id, |(base, _)| base).to_owned();
+    let name = id.rsplit('/').next().unwrap_or_default().to_owned();
+    let mut storage = sent.get("storageProfile").or_else(|| before.get("storageProfile")).cloned().unwrap_or_default();
+    if let Some(version) = exact_version(call, &storage, location) {
+        storage.entry("imageReference").set("exactVersion", version);
+    }
+    let linux = !body.compact().to_ascii_lowercase().contains("windows");
+    let mut os = storage.get("osDisk").cloned().unwrap_or_else(Json::object);
+    // The service numbers the disks through when there is more than one.
+    let stem = if storage.list("dataDisks").is_empty() { "OsDisk_1" } else { "disk1" };
+    complete_disk(call, &mut os, &group_base, &format!("{name}_{stem}"), location, 30, "ReadWrite");
+    let os_type = os.text("osType").unwrap_or(if linux { "Linux" } else { "Windows" }).to_owned();
+    os.set("osType", os_type);
+    let mut data = Vec::new();
+    for (index, disk) in storage.list("dataDisks").to_vec().into_iter().enumerate() {
+        let mut disk = disk;
+        complete_disk(call, &mut disk, &group_base, &format!("{name}_disk{}", index + 2), location, 10, "None");
+        data.push(disk);
+    }
+    let storage = Json::object()
+        .maybe("imageReference", storage.get("imageReference"))
+        .with("osDisk", os)
+        .with("dataDisks", data)
+        .with("diskControllerType", storage.text("diskControllerType").unwrap_or("SCSI"));
+    let vm_id = match before.text("vmId") {
+        Some(id) => id.to_owned(),
+        None => call.state.guid(),
+    };
+    let mut properties = Json::object()
+        .with(
+            "hardwareProfile",
+            sent.get("hardwareProfile")
+                .or_else(|| before.get("hardwareProfile"))
+                .cloned()
+                .unwrap_or_else(|| Json::object().with("vmSize", "Standard_D2s_v5")),
+        )
+        .with("provisioningState", "Succeeded")
+        .with("vmId", vm_id)
+        .with("storageProfile", storage);
+    for key in ["osProfile", "securityProfile", "networkProfile", "diagnosticsProfile", "licenseType", "priority", "additionalCapabilities"] {
+        if let Some(value) = sent.get(key).or_else(|| before.get(key)) {
+            let mut value = value.clone();
+            if key == "osProfile" {
+                value.remove("adminPassword");
+                value.remove("customData");
+            }
+            properties.set(key, value);
+        }
+    }
+    properties.set(
+        "timeCreated",
+        before.text("timeCreated").map_or_else(|| clock::format(call.now), str::to_owned),
+    );
+    properties
+}
+
+fn exact_version(call: &Call<'_, '_>, storage: &Json, location: &str) -> Option<String> {
+    let reference = storage.get("imageReference")?;
+    if let Some(id) = reference.text("id") {
+        if let Some((_, version)) = id.split_once("/versions/") {
+            return Some(version.to_owned());
+        }
+        let mut versions: Vec<_> = call
+            .children(&format!("{id}/versions"))
+            .iter()
+            .filter(|version| version.ready(call.now))
+            .filter_map(|version| super::versions::number(version.name()))
+            .collect();
+        versions.sort_unstable();
+        return versions.last().map(|(major, minor, patch)| format!("{major}.{minor}.{patch}"));
+    }
+    let (publisher, offer, sku) = (reference.text("publisher")?, reference.text("offer")?, reference.text("sku")?);
+    match reference.text("version")? {
+        "latest" => marketplace::latest(call, publisher, offer, sku, location),
+        version => Some(version.to_owned()),
+    }
+}
+
+fn complete_disk(
+    call: &mut Call<'_, '_>,
+    disk: &mut Json,
+    group_base: &str,
+    stem: &str,
+    location: &str,
+    size: i64,
+    caching: &str,
+) {
+    let given = disk.text("managedDisk.id").map(str::to_owned);
+    let known = given.as_deref().and_then(|id| call.find(id));
+    let name = match (disk.text("name"), &given) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(id)) => id.rsplit('/').next().unwrap_or_default().to_owned(),
+        (None, None) => format!("{stem}_{}", call.state.guid().replace('-', "")),
+    };
+    let size = disk
+        .int("diskSizeGB")
+        .or_else(|| known.as_ref().and_then(|disk| disk.doc.int("properties.diskSizeGB")))
+        .unwrap_or(size);
+    let sku = disk.text("managedDisk.storageAccountType").unwrap_or("Premium_LRS").to_owned();
+    let id = given.unwrap_or_else(|| {
+        format!("{}/disks/{name}", group_base)
+    });
+    let mut managed = Json::object().with("storageAccountType", sku.as_str()).with("id", id.as_str());
+    if let Some(set) = disk.at("managedDisk.diskEncryptionSet") {
+        managed.set("diskEncryptionSet", set);
+    }
+    if known.is_none() {
+        disks::attach(call, &id, location, size, &sku);
+    }
+    let mut shown = Json::object()
+        .maybe("lun", disk.get("lun"))
+        .maybe("osType", disk.get("osType"))
+        .with("name", name)
+        .with("createOption", disk.text("createOption").unwrap_or("FromImage"))
+        .with("caching", disk.text("caching").unwrap_or(caching))
+        .with("managedDisk", managed)
+        .with("deleteOption", disk.text("deleteOption").unwrap_or("Detach"))
+        .with("diskSizeGB", size);
+    if let Some(vhd) = disk.get("vhd") {
+        shown.set("vhd", vhd);
+        shown.remove("managedDisk");
+    }
+    *disk = shown;
+}
+
+fn work(call: &mut Call<'_, '_>, machine: &Resource, action: &str, work: Work, retry_after: Option<u32>) -> Operation {
+    let end = call.now + call.duration(work);
+    begin(
+        call,
+        Begin {
+            family: Family::Compute,
+            location: machine.location(),
+            resource: machine.id(),
+            action,
+            end,
+            error: None,
+            output: None,
+            retry_after,
+        },
+    )
+}
+
+/// Deallocate, powerOff, start, restart, generalize, capture, redeploy, instanceView.
+pub fn act(call: &mut Call<'_, '_>, group: &str, name: &str, action: &str) -> Outcome {
+    let id = id_of(call, group, name);
+    let get = action == "instanceview";
+    call.meter = Some(match action {
+        "deallocate" | "poweroff" => "DeleteVMResource",
+        _ if get => "GetVMResource",
+        _ => "UpdateVMResource",
+    });
+    if get != (call.method == Method::Get) || !get && call.method != Method::Post {
+        return Err(ArmError::no_method(call.method.name(), KIND));
+    }
+    let mut machine =
+        find(call, &id).ok_or_else(|| ArmError::no_resource(&format!("{KIND}/{name}"), group))?;
+    let now = power_state(&machine, call.now);
+    let generalized = machine.hidden("generalized") == Some(&Json::Bool(true));
+    let refused = |action: &str, why: &str| {
+        ArmError::new(
+            409,
+            "OperationNotAllowed",
+            format!("Operation '{action}' is not allowed on VM '{name}' since the VM is {why}."),
+        )
+    };
+    let (verb, via, to, work_kind) = match action {
+        "instanceview" => return Ok(Answer::pretty(200, instance_view(call, &machine))),
+        "generalize" => {
+            if !matches!(now, "deallocated" | "stopped") {
+                return Err(ArmError::new(
+                    409,
+                    "OperationNotAllowed",
+                    format!("Operation 'generalize' is not allowed on VM '{name}' since the VM is running. Please power off explicitly in case you shut down the VM from inside the guest operating system."),
+                ));
+            }
+            machine.hide("generalized", true);
+            call.save(&machine);
+            return Ok(Answer::empty(200));
+        }
+        "capture" => return capture(call, &machine, generalized),
+        "deallocate" => ("deallocate", "deallocating", "deallocated", Work::Deallocate),
+        "poweroff" => ("powerOff", "stopping", "stopped", Work::PowerOff),
+        "start" if generalized => return Err(refused("start", "generalized")),
+        "start" => ("start", "starting", "running", Work::Start),
+        "restart" if generalized => return Err(refused("restart", "generalized")),
+        "restart" => ("restart", "starting", "running", Work::Start),
+        "redeploy" | "reapply" => ("redeploy", "starting", "running", Work::Start),
+        _ => return Err(ArmError::no_method(call.method.name(), &format!("{KIND}/{action}"))),
+    };
+    let kind = if now == to { Work::Capture } else { work_kind };
+    let operation = work(call, &machine, verb, kind, Some(10));
+    let before = power_state(&machine, call.now).to_owned();
+    let target = if operation.error.is_some() { before.as_str() } else { to };
+    machine.hide("power", power(via, target, &operation));
+    call.save(&machine);
+    Ok(Answer::empty(202).asynchronous(call, &operation, true))
+}
+
+fn power(via: &str, to: &str, operation: &Operation) -> Json {
+    Json::object().with("via", via).with("to", to).maybe("end", operation.end)
+}
+
+fn power_state(machine: &Resource, now: Ticks) -> &str {
+    let power = machine.hidden("power").unwrap_or(&Json::Null);
+    let moving = power.text("via").is_some() && power.int("end").is_none_or(|end| now < end);
+    let shown = if moving { power.text("via") } else { power.text("to") };
+    shown.unwrap_or("running")
+}
+
+/// The old capture of unmanaged disks: the operation's output is a template.
+fn capture(call: &mut Call<'_, '_>, machine: &Resource, generalized: bool) -> Outcome {
+    if !generalized {
+        return Err(ArmError::new(
+            409,
+            "OperationNotAllowed",
+            format!("The operation 'Capture' requires the Virtual Machine '{}' to be Generalized.", machine.name()),
+        ));
+    }
+    let text = |kind: &str| Json::object().with("type", kind);
+    let prefix = call.body.text("vhdPrefix").unwrap_or("vm").to_owned();
+    let container = call.body.text("destinationContainerName").unwrap_or("vhds").to_owned();
+    let vhd = format!("{prefix}-osDisk.{}.vhd", call.state.guid());
+    let store = format!("https://vhdstorage{:x}.blob.core.windows.net", stable(machine.id()));
+    let os = Json::object()
+        .with("osType", machine.property_text("storageProfile.osDisk.osType").unwrap_or("Linux"))
+        .with("name", vhd.as_str())
+        .with("createOption", "FromImage")
+        .with("image", Json::object().with("uri", format!("{store}/system/Microsoft.Compute/Images/{container}/{vhd}")))
+        .with("vhd", Json::object().with("uri", format!("{store}/vmcontainer/{vhd}")))
+        .with("caching", "ReadWrite");
+    let resource = Json::object()
+        .with("name", "[parameters('vmName')]")
+        .with("type", KIND)
+        .with("location", machine.location())
+        .with("apiVersion", call.api.as_str())
+        .with(
+            "properties",
+            Json::object()
+                .with("hardwareProfile", Json::object().with("vmSize", "[parameters('vmSize')]"))
+                .with("provisioningState", 0_i64)
+                .with("storageProfile", Json::object().with("osDisk", os))
+                .with(
+                    "osProfile",
+                    Json::object()
+                        .with("computerName", "[parameters('vmName')]")
+                        .with("adminUsername", "[parameters('adminUsername')]")
+                        .with("adminPassword", "[parameters('adminPassword')]"),
+                )
+                .with(
+                    "networkProfile",
+                    Json::object().with(
+                        "networkInterfaces",
+                        vec![Json::object().with("id", "[parameters('networkInterfaceId')]")],
+                    ),
+                ),
+        );
+    let output = Json::object()
+        .with("$schema", "http://schema.management.azure.com/schemas/2014-04-01-preview/VM_IP.json")
+        .with("contentVersion", "1.0.0.0")
+        .with(
+            "parameters",
+            Json::object()
+                .with("vmName", text("string"))
+                .with(
+                    "vmSize",
+                    text("string").with(
+                        "defaultValue",
+                        machine.property_text("hardwareProfile.vmSize").unwrap_or("Standard_DS1_v2"),
+                    ),
+                )
+                .with("adminUserName", text("string"))
+                .with("adminPassword", text("securestring"))
+                .with("networkInterfaceId", text("string")),
+        )
+        .with("resources", vec![resource]);
+    let end = call.now + call.duration(Work::Capture);
+    let operation = begin(
+        call,
+        Begin {
+            family: Family::Compute,
+            location: machine.location(),
+            resource: machine.id(),
+            action: "capture",
+            end,
+            error: None,
+            output: Some(output),
+            retry_after: None,
+        },
+    );
+    Ok(Answer::empty(202).asynchronous(call, &operation, true))
+}
+
+fn instance_view(call: &Call<'_, '_>, machine: &Resource) -> Json {
+    let state = machine.state(call.now);
+    let power = power_state(machine, call.now);
+    let at = clock::format(machine.ended().filter(|end| *end <= call.now).unwrap_or(call.now));
+    let status = |code: String, display: String, time: Option<String>| {
+        Json::object()
+            .with("code", code)
+            .with("level", "Info")
+            .with("displayStatus", display)
+            .maybe("time", time)
+    };
+    let (code, display) = match state {
+        "Succeeded" => ("ProvisioningState/succeeded", "Provisioning succeeded"),
+        "Failed" => ("ProvisioningState/failed/InternalOperationError", "Provisioning failed"),
+        "Creating" => ("ProvisioningState/creating", "Creating"),
+        "Deleting" => ("ProvisioningState/deleting", "Deleting"),
+        _ => ("ProvisioningState/updating", "Updating"),
+    };
+    let provisioning = status(code.to_owned(), display.to_owned(), Some(at));
+    let mut statuses = Vec::new();
+    if machine.hidden("generalized") == Some(&Json::Bool(true)) {
+        statuses.push(status("OSState/generalized".to_owned(), "VM generalized".to_owned(), None));
+    }
+    statuses.push(provisioning.clone());
+    statuses.push(status(format!("PowerState/{power}"), format!("VM {power}"), None));
+    let disk_name = machine.property_text("storageProfile.osDisk.name").unwrap_or_default();
+    let mut view = Json::object();
+    if power == "running" {
+        let linux = machine.property_text("storageProfile.osDisk.osType") != Some("Windows");
+        view = view
+            .with(
+                "computerName",
+                machine.property_text("osProfile.computerName").unwrap_or(machine.name()),
+            )
+            .with("osName", if linux { "ubuntu" } else { "Windows Server 2022 Datacenter" })
+            .with("osVersion", if linux { "24.04" } else { "10.0.20348" });
+    }
+    view.maybe("hyperVGeneration", machine.hidden("generation"))
+        .with(
+            "disks",
+            vec![Json::object().with("name", disk_name).with("statuses", vec![provisioning])],
+        )
+        .with("statuses", statuses)
+}
+
+/// The machine as this request shows it.
+pub fn show(call: &Call<'_, '_>, machine: &Resource) -> Json {
+    let mut properties = machine.doc.get("properties").cloned().unwrap_or_default();
+    properties.set("provisioningState", machine.state(call.now));
+    if call.expands("instanceView") {
+        properties.set("instanceView", instance_view(call, machine));
+    }
+    let mut shown = head(machine);
+    for key in ["plan", "zones", "identity", "extendedLocation"] {
+        if let Some(value) = machine.doc.get(key) {
+            shown.set(key, value);
+        }
+    }
+    shown.set("properties", properties);
+    if call.since("2024-03-01") {
+        let number = machine.started().unwrap_or_default() / clock::SECOND % 1_000 + 1;
+        shown.set("etag", format!("\"{number}\""));
+    }
+    debug_assert!(regions::normalize(machine.location()) == machine.location());
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn power_follows_the_clock() {
+        let mut machine = Resource::new("/x/vm", KIND, "eastus");
+        assert_eq!(power_state(&machine, 5), "running");
+        machine.hide("power", power("deallocating", "deallocated", &Operation::for_tests(0, Some(10))));
+        assert_eq!(power_state(&machine, 9), "deallocating");
+        assert_eq!(power_state(&machine, 10), "deallocated");
+        machine.hide("power", power("deallocating", "deallocated", &Operation::for_tests(0, None)));
+        assert_eq!(power_state(&machine, i64::MAX), "deallocating");
+    }
+}

@@ -1,0 +1,409 @@
+//! The Marketplace's virtual machine images: publishers, offers, skus, versions, and what each version is.
+
+use super::super::call::{Answer, Call, Method, Outcome};
+use super::super::errors::ArmError;
+use super::super::json::Json;
+use super::super::regions;
+use super::catalogue::{self, Image};
+
+/// A version with whatever was changed about it by hand.
+pub struct Version {
+    /// Its name.
+    pub name: String,
+    /// `Active`, `ScheduledForDeprecation`, `Deprecated`.
+    pub state: String,
+    /// When it is or was deprecated.
+    pub time: Option<String>,
+    /// `{type, value}`.
+    pub alternative: Option<Json>,
+}
+
+/// The key of a change to a version, or with an empty version to a whole sku.
+pub fn change_key(publisher: &str, offer: &str, sku: &str, version: &str) -> String {
+    format!("m|{publisher}|{offer}|{sku}|{version}").to_ascii_lowercase()
+}
+
+fn image(publisher: &str, offer: &str, sku: &str) -> Option<&'static Image> {
+    catalogue::IMAGES.iter().find(|image| {
+        image.publisher.eq_ignore_ascii_case(publisher)
+            && image.offer.eq_ignore_ascii_case(offer)
+            && image.sku.eq_ignore_ascii_case(sku)
+    })
+}
+
+/// The versions of a sku, in the lexicographic order of the service.
+pub fn versions(call: &Call<'_, '_>, publisher: &str, offer: &str, sku: &str) -> Vec<Version> {
+    let mut found: Vec<Version> = Vec::new();
+    if let Some(image) = image(publisher, offer, sku) {
+        let (state, time, alternative) = image.fate.show();
+        found = image
+            .versions()
+            .into_iter()
+            .map(|name| Version {
+                name,
+                state: state.to_owned(),
+                time: time.clone(),
+                alternative: alternative.clone(),
+            })
+            .collect();
+    }
+    call.state.scan(&change_key(publisher, offer, sku, ""), None, |_, change| {
+        let name = change.text("version").unwrap_or_default();
+        if name.is_empty() {
+            for version in &mut found {
+                apply(version, change);
+            }
+            return true;
+        }
+        found.retain(|version| change.text("state") != Some("Withdrawn") || !version.name.eq_ignore_ascii_case(name));
+        match found.iter_mut().find(|version| version.name.eq_ignore_ascii_case(name)) {
+            Some(version) => apply(version, change),
+            None if change.text("state") == Some("Withdrawn") => {}
+            None => {
+                let mut version = Version {
+                    name: name.to_owned(),
+                    state: "Active".to_owned(),
+                    time: None,
+                    alternative: None,
+                };
+                apply(&mut version, change);
+                found.push(version);
+            }
+        }
+        true
+    });
+    found.sort_by(|left, right| left.name.cmp(&right.name));
+    found
+}
+
+fn apply(version: &mut Version, change: &Json) {
+    if let Some(state) = change.text("state") {
+        version.state = state.to_owned();
+        version.time = change.text("time").map(str::to_owned);
+        version.alternative = change.get("alternative").filter(|value| !value.is_null()).cloned();
+    }
+}
+
+/// The numbers of a version name, for the order that people mean.
+pub fn numeric(name: &str) -> Vec<u64> {
+    name.split('.').map(|part| part.parse().unwrap_or(0)).collect()
+}
+
+/// The newest version that is not deprecated.
+pub fn latest(call: &Call<'_, '_>, publisher: &str, offer: &str, sku: &str, _location: &str) -> Option<String> {
+    versions(call, publisher, offer, sku)
+        .into_iter()
+        .filter(|version| version.state != "Deprecated")
+        .max_by_key(|version| numeric(&version.name))
+        .map(|version| version.name)
+}
+
+/// Generation and architecture of a machine made from a sku.
+pub fn machine_kind(_call: &Call<'_, '_>, publisher: &str, offer: &str, sku: &str) -> (String, String) {
+    match image(publisher, offer, sku) {
+        Some(image) => (image.generation.to_owned(), image.architecture.to_owned()),
+        None => ("V1".to_owned(), "x64".to_owned()),
+    }
+}
+
+/// `…/locations/{loc}[/edgeZones/{zone}]/publishers/…`; `rest` are the segments after `publishers`.
+pub fn route(call: &mut Call<'_, '_>, location: &str, zone: Option<&str>, rest: &[String]) -> Outcome {
+    if call.method != Method::Get {
+        return Err(ArmError::no_method(call.method.name(), "locations/publishers"));
+    }
+    if regions::find(location).is_none() {
+        return Err(ArmError::gateway(
+            400,
+            "NoRegisteredProviderFound",
+            format!("No registered resource provider found for location '{location}' and API version '{}' for type 'locations/publishers'.", call.api),
+        ));
+    }
+    let lower: Vec<String> = rest.iter().map(|segment| segment.to_ascii_lowercase()).collect();
+    let words: Vec<&str> = lower.iter().map(String::as_str).collect();
+    let place = Place { location, zone, subscription: call.subscription.clone() };
+    match words.as_slice() {
+        [] => Ok(publishers(call, &place)),
+        [_, "artifacttypes", "vmimage", "offers"] => {
+            call.meter = Some("ListVMImageOffersFromLocation");
+            let publisher = known_publisher(call, &rest[0])?;
+            let list = distinct(call, |image| image.0.eq_ignore_ascii_case(&publisher), |image| image.1.clone());
+            Ok(names(&list, &place, |name| format!("/Publishers/{publisher}/ArtifactTypes/VMImage/Offers/{name}"), None))
+        }
+        [_, "artifacttypes", "vmimage", "offers", _, "skus"] => {
+            call.meter = Some("ListVMImageSkusFromLocation");
+            let publisher = known_publisher(call, &rest[0])?;
+            let offer = canonical(call, |image| {
+                (image.0.eq_ignore_ascii_case(&publisher) && image.1.eq_ignore_ascii_case(&rest[4])).then(|| image.1.clone())
+            })
+            .unwrap_or_else(|| rest[4].clone());
+            let list = distinct(
+                call,
+                |image| image.0.eq_ignore_ascii_case(&publisher) && image.1.eq_ignore_ascii_case(&offer),
+                |image| image.2.clone(),
+            );
+            let automatic = Json::object().with(
+                "automaticOSUpgradeProperties",
+                Json::object().with("automaticOSUpgradeSupported", false),
+            );
+            Ok(names(
+                &list,
+                &place,
+                |name| format!("/Publishers/{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus/{name}"),
+                call.since("2019-03-01").then_some(automatic),
+            ))
+        }
+        [_, "artifacttypes", "vmimage", "offers", _, "skus", _, "versions"] => {
+            call.meter = Some("ListVMImagesVersionsFromLocation");
+            list_versions(call, &place, &rest[0], &rest[4], &rest[6])
+        }
+        [_, "artifacttypes", "vmimage", "offers", _, "skus", _, "versions", _] => {
+            call.meter = Some("GetVMImageFromLocation");
+            one_version(call, &place, [&rest[0], &rest[4], &rest[6], &rest[8]])
+        }
+        [_, "artifacttypes", "vmextension", "types"] => Ok(Answer::pretty(200, Json::Array(Vec::new()))),
+        _ => Err(ArmError::new(404, "NotFound", "Artifact: VMImage was not found.")),
+    }
+}
+
+struct Place<'a> {
+    location: &'a str,
+    zone: Option<&'a str>,
+    subscription: String,
+}
+
+impl Place<'_> {
+    fn id(&self, tail: &str) -> String {
+        format!(
+            "/Subscriptions/{}/Providers/Microsoft.Compute/Locations/{}{tail}",
+            self.subscription, self.location
+        )
+    }
+
+    fn item(&self, name: &str, tail: &str, properties: Option<Json>) -> Json {
+        let zone = self.zone.map(|zone| Json::object().with("type", "EdgeZone").with("name", zone));
+        Json::object()
+            .maybe("properties", properties)
+            .with("location", self.location)
+            .maybe("extendedLocation", zone)
+            .with("name", name)
+            .with("id", self.id(tail))
+    }
+}
+
+type Names = (String, String, String);
+
+/// Publisher, offer and sku of everything there is, what was published by hand included.
+fn everything(call: &Call<'_, '_>) -> Vec<Names> {
+    let mut all: Vec<Names> = catalogue::IMAGES
+        .iter()
+        .map(|image| (image.publisher.to_owned(), image.offer.to_owned(), image.sku.to_owned()))
+        .collect();
+    call.state.scan("m|", None, |_, change| {
+        let text = |key: &str| change.text(key).unwrap_or_default().to_owned();
+        let names = (text("publisher"), text("offer"), text("sku"));
+        let known = all.iter().any(|other| {
+            other.0.eq_ignore_ascii_case(&names.0)
+                && other.1.eq_ignore_ascii_case(&names.1)
+                && other.2.eq_ignore_ascii_case(&names.2)
+        });
+        if !known {
+            all.push(names);
+        }
+        true
+    });
+    all
+}
+
+fn canonical(call: &Call<'_, '_>, pick: impl Fn(&Names) -> Option<String>) -> Option<String> {
+    everything(call).iter().find_map(pick)
+}
+
+fn distinct(call: &Call<'_, '_>, keep: impl Fn(&Names) -> bool, name: impl Fn(&Names) -> String) -> Vec<String> {
+    let mut list: Vec<String> = everything(call).iter().filter(|names| keep(names)).map(name).collect();
+    list.sort();
+    list.dedup();
+    list
+}
+
+fn known_publisher(call: &Call<'_, '_>, name: &str) -> Result<String, ArmError> {
+    canonical(call, |image| image.0.eq_ignore_ascii_case(name).then(|| image.0.clone()))
+        .ok_or_else(|| ArmError::new(404, "NotFound", format!("Publisher: {name} was not found.")))
+}
+
+fn publishers(call: &Call<'_, '_>, place: &Place<'_>) -> Answer {
+    let mut list = distinct(call, |_| true, |image| image.0.clone());
+    // The service does not sort publishers.
+    list.sort_by_key(|name| super::super::operations::stable(name));
+    names(&list, place, |name| format!("/Publishers/{name}"), None)
+}
+
+fn names(list: &[String], place: &Place<'_>, tail: impl Fn(&str) -> String, properties: Option<Json>) -> Answer {
+    let items = list
+        .iter()
+        .map(|name| place.item(name, &tail(name), properties.clone()))
+        .collect();
+    Answer::pretty(200, Json::Array(items))
+}
+
+fn list_versions(call: &Call<'_, '_>, place: &Place<'_>, publisher: &str, offer: &str, sku: &str) -> Outcome {
+    if call.query("$filter").is_some() {
+        return Ok(Answer::pretty(
+            400,
+            Json::object().with(
+                "Message",
+                "The query specified in the URI is not valid. Query option 'Filter' is not allowed. To allow it, set the 'AllowedQueryOptions' property on EnableQueryAttribute or QueryValidationSettings.",
+            ),
+        ));
+    }
+    let publisher = known_publisher(call, publisher)?;
+    let (offer, sku) = everything(call)
+        .into_iter()
+        .find(|image| {
+            image.0.eq_ignore_ascii_case(&publisher) && image.1.eq_ignore_ascii_case(offer) && image.2.eq_ignore_ascii_case(sku)
+        })
+        .map_or_else(|| (offer.to_owned(), sku.to_owned()), |image| (image.1, image.2));
+    let mut list = versions(call, &publisher, &offer, &sku);
+    let descending = call
+        .query("$orderby")
+        .is_some_and(|order| order.to_ascii_lowercase().ends_with(" desc"));
+    if descending {
+        list.reverse();
+    }
+    if let Some(top) = call.query("$top").and_then(|top| top.parse::<usize>().ok()) {
+        list.truncate(top);
+    }
+    let details = image(&publisher, &offer, &sku);
+    let expand = call.query("$expand").is_some_and(|expand| expand.to_ascii_lowercase().starts_with("properties"));
+    let items = list
+        .iter()
+        .map(|version| {
+            let tail = format!(
+                "/Publishers/{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus/{sku}/Versions/{}",
+                version.name
+            );
+            if expand {
+                expanded(place, version, details, &tail)
+            } else {
+                place.item(&version.name, &tail, None)
+            }
+        })
+        .collect();
+    Ok(Answer::pretty(200, Json::Array(items)))
+}
+
+/// The only place where the service writes nulls.
+fn expanded(place: &Place<'_>, version: &Version, details: Option<&Image>, tail: &str) -> Json {
+    let zone = place.zone.map(|zone| Json::object().with("type", "EdgeZone").with("name", zone));
+    let mut status = Json::object()
+        .with("imageState", version.state.as_str())
+        .with("scheduledDeprecationTime", version.time.as_deref().map_or(Json::Null, Json::from));
+    if let Some(alternative) = &version.alternative {
+        status.set("alternativeOption", alternative);
+    }
+    let properties = Json::object()
+        .with("imageDeprecationStatus", status)
+        .with("hyperVGeneration", details.map_or("V1", |image| image.generation))
+        .with("architecture", details.map_or("x64", |image| image.architecture))
+        .with("replicaType", if zone.is_some() { "Managed" } else { "Unmanaged" })
+        .with("replicaCount", if zone.is_some() { Json::from(1_i64) } else { Json::Null })
+        .with("goLiveDate", Json::Null);
+    Json::object()
+        .with("properties", properties)
+        .with("extendedLocation", zone.unwrap_or(Json::Null))
+        .with("location", place.location)
+        .with("name", version.name.as_str())
+        .with("id", place.id(tail))
+}
+
+fn one_version(call: &Call<'_, '_>, place: &Place<'_>, [publisher, offer, sku, wanted]: [&String; 4]) -> Outcome {
+    known_publisher(call, publisher)?;
+    let list = versions(call, publisher, offer, sku);
+    let absent = || ArmError::new(404, "NotFound", "Artifact: VMImage was not found.");
+    let name = if wanted.eq_ignore_ascii_case("latest") {
+        latest(call, publisher, offer, sku, place.location).ok_or_else(absent)?
+    } else {
+        wanted.clone()
+    };
+    let version = list.iter().find(|version| version.name.eq_ignore_ascii_case(&name)).ok_or_else(absent)?;
+    let details = image(publisher, offer, sku);
+    let size = details.map_or(30, |image| image.size_gb);
+    // Recorded: a footer of 512 bytes, and a megabyte more on the images of 30 GB.
+    let bytes = size * 1_073_741_824 + 512 + if size == 30 { 1_048_576 } else { 0 };
+    let windows = details.is_some_and(|image| image.os == "Windows");
+    let os = Json::object()
+        .with("operatingSystem", if windows { "Windows" } else { "Linux" })
+        .maybe("sizeInGb", details.filter(|image| image.plan || windows).map(|_| size))
+        .with("sizeInBytes", bytes);
+    // This answer keeps the request's own casing where lists do not.
+    let tail = format!("/Publishers/{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus/{sku}/Versions/{}", version.name);
+    let none = Vec::<Json>::new();
+    let properties = if call.since("2020-06-01") {
+        let features: Vec<Json> = details
+            .map(|image| image.features)
+            .unwrap_or_default()
+            .iter()
+            .map(|(name, value)| Json::object().with("name", *name).with("value", *value))
+            .collect();
+        let mut status = Json::object().with("imageState", version.state.as_str());
+        if let Some(time) = &version.time {
+            status.set("scheduledDeprecationTime", time.as_str());
+        }
+        if let Some(alternative) = &version.alternative {
+            status.set("alternativeOption", alternative);
+        }
+        let plan = details.filter(|image| image.plan).map(|image| {
+            Json::object()
+                .with("publisher", image.publisher)
+                .with("name", image.sku)
+                .with("product", image.offer)
+        });
+        let supported = details.is_some_and(|image| !image.plan);
+        Json::object()
+            .with("hyperVGeneration", details.map_or("V1", |image| image.generation))
+            .with("architecture", details.map_or("x64", |image| image.architecture))
+            .with("replicaType", if place.zone.is_some() { "Managed" } else { "Unmanaged" })
+            .maybe("replicaCount", place.zone.map(|_| 1_i64))
+            .with("disallowed", Json::object().with("vmDiskType", "None"))
+            .with(
+                "automaticOSUpgradeProperties",
+                Json::object().with("automaticOSUpgradeSupported", supported),
+            )
+            .with("imageDeprecationStatus", status)
+            .maybe("features", (!features.is_empty()).then_some(features))
+            .maybe("plan", plan)
+            .with("osDiskImage", os)
+            .with("dataDiskImages", none)
+    } else {
+        Json::object().with("osDiskImage", os).with("dataDiskImages", none)
+    };
+    Ok(Answer::pretty(200, place.item(&version.name, &tail, Some(properties))))
+}
+
+/// The plan of a sku that has one, or nothing; `None` for a sku that is not known.
+pub fn has_plan(publisher: &str, offer: &str, plan: &str) -> Option<bool> {
+    image(publisher, offer, plan).map(|image| image.plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_order_where_names_do_not() {
+        assert!("9.10.1" < "9.2.1");
+        assert!(numeric("9.10.1") > numeric("9.2.1"));
+        assert!(numeric("22.04.202410020") > numeric("22.04.202409180"));
+    }
+
+    #[test]
+    fn every_sku_has_versions_and_names_are_unique() {
+        for image in catalogue::IMAGES {
+            let mut names = image.versions();
+            assert!(!names.is_empty(), "{}", image.sku);
+            let count = names.len();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), count, "{} {}", image.offer, image.sku);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The resource providers: one file per type, and the rules all of them share.
+
+pub mod agreements;
+pub mod applications;
+pub mod catalogue;
+pub mod definitions;
+pub mod disks;
+pub mod galleries;
+pub mod generic;
+pub mod groups;
+pub mod identity;
+pub mod images;
+pub mod machines;
+pub mod marketplace;
+pub mod replication;
+pub mod sharing;
+pub mod soft_delete;
+pub mod sources;
+pub mod subscriptions;
+pub mod version_profile;
+pub mod versions;
+
+use super::call::{Call, Method};
+use super::errors::ArmError;
+use super::json::Json;
+use super::operations::Operation;
+use super::regions;
+use super::resource::{Resource, Verb};
+use super::settings::Work;
+
+/// The `location` of a PUT, checked: present, known, and the same as that of an existing resource. Returned in the
+/// spelling that answers use (lower case, no spaces).
+pub fn put_location(
+    call: &Call<'_, '_>,
+    kind: &str,
+    existing: Option<&Resource>,
+    group: &str,
+) -> Result<String, ArmError> {
+    let Some(given) = call.body.text("location").filter(|location| !location.is_empty()) else {
+        return match existing {
+            Some(resource) => Ok(resource.location().to_owned()),
+            None => Err(ArmError::gateway(
+                400,
+                "LocationRequired",
+                "The location property is required for this definition.",
+            )),
+        };
+    };
+    let Some(region) = regions::find(given) else {
+        let known: Vec<&str> = regions::REGIONS.iter().map(|region| region.name).collect();
+        return Err(ArmError::gateway(
+            400,
+            "LocationNotAvailableForResourceType",
+            format!(
+                "The provided location '{given}' is not available for resource type '{kind}'. List of available regions for the resource type is '{}'.",
+                known.join(",")
+            ),
+        ));
+    };
+    if let Some(resource) = existing
+        && regions::normalize(resource.location()) != region.name
+    {
+        return Err(ArmError::gateway(
+            409,
+            "InvalidResourceLocation",
+            format!(
+                "The resource '{}' already exists in location '{}' in resource group '{group}'. A resource with the same name cannot be created in location '{}'. Please select a new resource name.",
+                resource.name(),
+                resource.location(),
+                region.name
+            ),
+        ));
+    }
+    Ok(region.name.to_owned())
+}
+
+/// Copies the tags of a body, which must be an object of strings: sent `{}` stays, absent stays absent.
+pub fn take_tags(body: &Json, resource: &mut Resource) -> Result<(), ArmError> {
+    match body.get("tags") {
+        None | Some(Json::Null) => {
+            resource.doc.remove("tags");
+        }
+        Some(tags @ Json::Object(pairs)) => {
+            if pairs.len() > 50 {
+                return Err(ArmError::gateway(
+                    400,
+                    "InvalidTags",
+                    "The number of tags exceeds the maximum of 50.",
+                ));
+            }
+            let mut text = Json::object();
+            for (name, value) in pairs {
+                match value {
+                    Json::String(value) => text.set(name, value.as_str()),
+                    Json::Null => text.set(name, ""),
+                    Json::Object(_) | Json::Array(_) => {
+                        return Err(invalid_content("a tag's value must be a string"));
+                    }
+                    other => text.set(name, other.compact()),
+                }
+            }
+            debug_assert_eq!(tags.pairs().len(), text.pairs().len());
+            // Tags stand between location and properties.
+            let properties = resource.doc.remove("properties").unwrap_or_else(Json::object);
+            resource.doc.remove("tags");
+            resource.doc.set("tags", text);
+            resource.doc.set("properties", properties);
+        }
+        Some(_) => return Err(invalid_content("tags must be an object of strings")),
+    }
+    Ok(())
+}
+
+/// 400 for a body that has the wrong shape.
+pub fn invalid_content(why: &str) -> ArmError {
+    ArmError::gateway(
+        400,
+        "InvalidRequestContent",
+        format!("The request content was invalid and could not be deserialized: '{why}'."),
+    )
+}
+
+/// `name, id, type, location, tags`: the head of an answer, in the order of the compute provider.
+pub fn head(resource: &Resource) -> Json {
+    Json::object()
+        .with("name", resource.name())
+        .with("id", resource.id())
+        .with("type", resource.doc.text("type").unwrap_or_default())
+        .with("location", resource.location())
+        .maybe("tags", resource.doc.get("tags"))
+}
+
+/// A copy whose id has the resource group in upper case, as lists of galleries and images show it.
+pub fn upper_group(mut shown: Json) -> Json {
+    let Some(id) = shown.text("id").map(str::to_owned) else {
+        return shown;
+    };
+    let mut segments: Vec<String> = id.split('/').map(str::to_owned).collect();
+    if let Some(group) = segments.get_mut(4) {
+        *group = group.to_uppercase();
+    }
+    shown.set("id", segments.join("/"));
+    shown
+}
+
+/// Checks an enum and returns its canonical spelling.
+pub fn one_of<'x>(value: &str, allowed: &[&'x str], target: &str) -> Result<&'x str, ArmError> {
+    allowed
+        .iter()
+        .find(|candidate| candidate.eq_ignore_ascii_case(value))
+        .copied()
+        .ok_or_else(|| {
+            ArmError::parameter(
+                target,
+                format!(
+                    "The value '{value}' of parameter '{target}' is not allowed. Allowed values are: {}.",
+                    allowed.join(", ")
+                ),
+            )
+        })
+}
+
+/// Refuses to delete a parent whose children are still there, or were a moment ago.
+pub fn no_children(call: &Call<'_, '_>, id: &str, collections: &[&str]) -> Result<(), ArmError> {
+    let lag = call.duration(Work::NestedLag);
+    let mut found = Vec::new();
+    for collection in collections {
+        let prefix = format!("r|{}/{collection}|", id.to_ascii_lowercase());
+        call.state.scan(&prefix, None, |_, record| {
+            let child = Resource::from_record(record);
+            let lingering = child.ended().is_none_or(|end| call.now < end + lag);
+            if child.exists(call.now) || lingering {
+                found.push(child.id().to_owned());
+            }
+            found.len() < 5
+        });
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = found
+        .iter()
+        .map(|id| id.split_once("/providers/").map_or(id.as_str(), |(_, rest)| rest))
+        .collect();
+    Err(ArmError::gateway(
+        409,
+        "CannotDeleteResource",
+        format!(
+            "Cannot delete resource while nested resources exist. Some existing nested resource IDs include: '{}'. Please delete all nested resources before deleting this resource.",
+            names.join(", ")
+        ),
+    ))
+}
+
+/// Binds a delete and stores the resource.
+pub fn save_deleting(call: &mut Call<'_, '_>, mut resource: Resource, operation: &Operation) {
+    let keep = call.duration(Work::NestedLag);
+    resource.bind(operation, Verb::Delete, keep);
+    call.save(&resource);
+}
+
+/// With eventual consistency on: a resource created a moment ago is not found yet.
+pub fn too_fresh(call: &Call<'_, '_>, resource: &Resource) -> bool {
+    call.settings.eventual_consistency
+        && call.method == Method::Get
+        && resource
+            .hidden("created")
+            .and_then(|created| match created {
+                Json::Number(number) => number.as_i64(),
+                _ => None,
+            })
+            .is_some_and(|created| call.now < created + call.duration(Work::ReadLag))
+}
+
+/// `NAME` checks of galleries and definitions: starts with a letter or digit, ends with neither `-` nor `.`, 1 to 80 of `\w . -`.
+pub fn valid_entity_name(name: &str, dash: bool) -> bool {
+    let word = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let mut characters = name.chars();
+    let starts = characters.next().is_some_and(|first| first.is_ascii_alphanumeric());
+    starts
+        && name.len() <= 80
+        && name
+            .chars()
+            .all(|character| word(character) || character == '.' || (dash && character == '-'))
+        && !name.ends_with(['-', '.'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for (name, dash, valid) in [
+            ("gal", false, true),
+            ("gal_1.x", false, true),
+            ("gal-1", false, false),
+            ("img-1", true, true),
+            ("_x", true, false),
+            ("x.", true, false),
+            ("", true, false),
+        ] {
+            assert_eq!(valid_entity_name(name, dash), valid, "{name}");
+        }
+    }
+
+    #[test]
+    fn lists_shout_the_group() {
+        let shown = Json::object().with("id", "/subscriptions/s/resourceGroups/my-rg/providers/p");
+        assert_eq!(
+            upper_group(shown).text("id"),
+            Some("/subscriptions/s/resourceGroups/MY-RG/providers/p")
+        );
+    }
+}

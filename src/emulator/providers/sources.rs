@@ -1,0 +1,330 @@
+//! What an image can be made from: machines, managed images, other versions, disks, snapshots, and what they contain.
+
+use super::super::call::Call;
+use super::super::errors::ArmError;
+use super::super::json::Json;
+use super::super::regions;
+use super::super::resource::Resource;
+use super::machines;
+
+/// What a source is, as far as an image made from it cares.
+pub struct Source {
+    /// `Linux` or `Windows`; `None` when it cannot be known (a blob).
+    pub os_type: Option<String>,
+    /// `Generalized` or `Specialized`, when it is known.
+    pub os_state: Option<String>,
+    /// `V1` or `V2`, when it is known.
+    pub generation: Option<String>,
+    /// `Standard`, `TrustedLaunch`, `ConfidentialVM`.
+    pub security: Option<String>,
+    /// The OS disk's size and caching.
+    pub os_disk: (i64, String),
+    /// Data disks: LUN, size, caching.
+    pub data_disks: Vec<(i64, i64, String)>,
+    /// `x64` or `Arm64`, when it is known.
+    pub architecture: Option<String>,
+}
+
+/// The type part of an id, lower case: `microsoft.compute/virtualmachines`.
+pub fn kind_of(id: &str) -> String {
+    let Some((_, rest)) = id.rsplit_once("/providers/") else {
+        return String::new();
+    };
+    let segments: Vec<&str> = rest.split('/').collect();
+    let types = segments.iter().skip(1).step_by(2).copied();
+    std::iter::once(segments[0]).chain(types).collect::<Vec<_>>().join("/").to_ascii_lowercase()
+}
+
+/// Refuses what is no resource id at all.
+pub fn check_id(id: &str, path: &str) -> Result<(), ArmError> {
+    let lower = id.to_ascii_lowercase();
+    let whole = lower.starts_with("/subscriptions/") && lower.matches('/').count() >= 8;
+    if whole || lower.starts_with("/providers/") {
+        return Ok(());
+    }
+    Err(ArmError::gateway(
+        400,
+        "LinkedInvalidPropertyId",
+        format!(
+            "Property id '{id}' at path '{path}' is invalid. Expect fully qualified resource Id that start with '/subscriptions/{{subscriptionId}}' or '/providers/{{resourceProviderNamespace}}/'."
+        ),
+    ))
+}
+
+/// A managed image, virtual machine or gallery image version, for a version that shall live in `location`.
+pub fn image(
+    call: &mut Call<'_, '_>,
+    id: &str,
+    location: &str,
+    wanted_state: &str,
+    target: &str,
+) -> Result<Source, ArmError> {
+    check_id(id, "properties.storageProfile.source.id")?;
+    match kind_of(id).as_str() {
+        "microsoft.compute/images" => managed_image(call, id, location),
+        "microsoft.compute/virtualmachines" => {
+            let machine = machines::find(call, id).ok_or_else(|| ArmError::no_entity(id))?;
+            at_home(&machine, location, id)?;
+            if wanted_state == "Generalized" && machine.hidden("generalized") != Some(&Json::Bool(true)) {
+                return Err(ArmError::new(
+                    409,
+                    "OperationNotAllowed",
+                    format!(
+                        "The operation 'Create Gallery Image Version' requires the Virtual Machine '{}' to be Generalized.",
+                        machine.name()
+                    ),
+                ));
+            }
+            Ok(of_machine(&machine))
+        }
+        "microsoft.compute/galleries/images/versions" => version(call, id, location),
+        _ => Err(ArmError::parameter(
+            target,
+            format!("The source id: {id} must either be a managed image, virtual machine or another gallery image version."),
+        )),
+    }
+}
+
+fn managed_image(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source, ArmError> {
+    let image = call.find(id).ok_or_else(|| ArmError::no_entity(id))?;
+    at_home(&image, location, id)?;
+    if !image.ready(call.now) {
+        return Err(not_ready(&image, call));
+    }
+    let disk = |disk: &Json| {
+        (
+            disk.int("diskSizeGB").unwrap_or(30),
+            disk.text("caching").unwrap_or("None").to_owned(),
+        )
+    };
+    let stored = image.property("storageProfile.osDisk").cloned().unwrap_or_default();
+    Ok(Source {
+        os_type: stored.text("osType").map(str::to_owned),
+        os_state: stored.text("osState").map(str::to_owned),
+        generation: image.property_text("hyperVGeneration").map(str::to_owned),
+        security: None,
+        os_disk: {
+            let (size, caching) = disk(&stored);
+            (size, if caching == "None" { "ReadWrite".to_owned() } else { caching })
+        },
+        data_disks: image
+            .property("storageProfile")
+            .map(|profile| profile.list("dataDisks").to_vec())
+            .unwrap_or_default()
+            .iter()
+            .map(|data| {
+                let (size, caching) = disk(data);
+                (data.int("lun").unwrap_or(0), size, caching)
+            })
+            .collect(),
+        architecture: None,
+    })
+}
+
+fn version(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source, ArmError> {
+    let version = call.find(id).ok_or_else(|| ArmError::no_entity(id))?;
+    let replicated = version
+        .property("publishingProfile")
+        .map(|profile| profile.list("targetRegions").to_vec())
+        .unwrap_or_default()
+        .iter()
+        .any(|region| regions::normalize(region.text("name").unwrap_or_default()) == location);
+    if !replicated {
+        return Err(ArmError::no_entity(id));
+    }
+    if !version.ready(call.now) {
+        return Err(not_ready(&version, call));
+    }
+    let definition_id = id.rsplitn(3, '/').last().unwrap_or_default();
+    let definition = call.find(definition_id);
+    let of = |key: &str| {
+        definition
+            .as_ref()
+            .and_then(|definition| definition.property_text(key))
+            .map(str::to_owned)
+    };
+    Ok(Source {
+        os_type: of("osType"),
+        os_state: of("osState"),
+        generation: of("hyperVGeneration"),
+        security: None,
+        os_disk: (
+            version.doc.int("_.sizes.os.sizeInGB").unwrap_or(30),
+            version.doc.text("_.sizes.os.hostCaching").unwrap_or("ReadWrite").to_owned(),
+        ),
+        data_disks: version
+            .hidden("sizes")
+            .map(|sizes| sizes.list("data").to_vec())
+            .unwrap_or_default()
+            .iter()
+            .map(|data| {
+                (
+                    data.int("lun").unwrap_or(0),
+                    data.int("sizeInGB").unwrap_or(10),
+                    data.text("hostCaching").unwrap_or("None").to_owned(),
+                )
+            })
+            .collect(),
+        architecture: of("architecture"),
+    })
+}
+
+/// What a machine's disks make.
+pub fn of_machine(machine: &Resource) -> Source {
+    let os = machine.property("storageProfile.osDisk").cloned().unwrap_or_default();
+    Source {
+        os_type: os.text("osType").map(str::to_owned),
+        os_state: None,
+        generation: machine
+            .hidden("generation")
+            .and_then(Json::as_str)
+            .map(str::to_owned),
+        security: machine.property_text("securityProfile.securityType").map(str::to_owned),
+        os_disk: (
+            os.int("diskSizeGB").unwrap_or(30),
+            os.text("caching").unwrap_or("ReadWrite").to_owned(),
+        ),
+        data_disks: machine
+            .property("storageProfile")
+            .map(|profile| profile.list("dataDisks").to_vec())
+            .unwrap_or_default()
+            .iter()
+            .map(|data| {
+                (
+                    data.int("lun").unwrap_or(0),
+                    data.int("diskSizeGB").unwrap_or(10),
+                    data.text("caching").unwrap_or("None").to_owned(),
+                )
+            })
+            .collect(),
+        architecture: machine
+            .hidden("architecture")
+            .and_then(Json::as_str)
+            .map(str::to_owned),
+    }
+}
+
+/// A disk or snapshot as the source of one disk of an image.
+pub fn disk(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Resource, ArmError> {
+    check_id(id, "properties.storageProfile.osDiskImage.source.id")?;
+    let disk = call.find(id).ok_or_else(|| ArmError::no_entity(id))?;
+    at_home(&disk, location, id)?;
+    Ok(disk)
+}
+
+/// A version of a community gallery of this emulator: `/communityGalleries/{name}/images/{i}[/versions/{v}]`.
+pub fn community(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source, ArmError> {
+    let segments: Vec<&str> = id.trim_matches('/').split('/').collect();
+    let (name, image, wanted) = match segments.as_slice() {
+        [root, name, images, image] if is(root, "communityGalleries") && is(images, "images") => (name, image, None),
+        [root, name, images, image, versions, version]
+            if is(root, "communityGalleries") && is(images, "images") && is(versions, "versions") =>
+        {
+            (name, image, Some(*version))
+        }
+        _ => {
+            return Err(ArmError::parameter(
+                "galleryImageVersion.properties.storageProfile.source.communityGalleryImageId",
+                format!("The community gallery image id '{id}' is invalid."),
+            ));
+        }
+    };
+    let gallery = super::sharing::community_gallery(call, name).ok_or_else(|| ArmError::no_entity(id))?;
+    let mut versions = call.children(&format!("{}/images/{image}/versions", gallery.id()));
+    versions.sort_by_key(|version| super::versions::number(version.name()));
+    let found = match wanted {
+        Some(version) if !is(version, "latest") => versions.iter().find(|found| is(found.name(), version)),
+        _ => versions.last(),
+    };
+    let found = found.ok_or_else(|| ArmError::no_entity(id))?.id().to_owned();
+    version(call, &found, location)
+}
+
+fn is(left: &str, right: &str) -> bool {
+    left.eq_ignore_ascii_case(right)
+}
+
+fn at_home(resource: &Resource, location: &str, id: &str) -> Result<(), ArmError> {
+    if regions::normalize(resource.location()) == location {
+        Ok(())
+    } else {
+        Err(ArmError::no_entity(id))
+    }
+}
+
+fn not_ready(resource: &Resource, call: &Call<'_, '_>) -> ArmError {
+    ArmError::new(
+        409,
+        "OperationNotAllowed",
+        format!(
+            "The source '{}' cannot be used since its provisioning state is '{}'. It must be 'Succeeded'.",
+            resource.id(),
+            resource.state(call.now)
+        ),
+    )
+}
+
+/// Compares a source with the definition that a version of it would belong to.
+pub fn fits(source: &Source, id: &str, definition: &Resource, target: &str) -> Result<(), ArmError> {
+    let wanted = |key: &str| definition.property_text(key).unwrap_or_default();
+    let pairs = [
+        ("osType", &source.os_type),
+        ("osState", &source.os_state),
+        ("hyperVGeneration", &source.generation),
+        ("architecture", &source.architecture),
+    ];
+    for (key, value) in pairs {
+        if let Some(value) = value
+            && !wanted(key).is_empty()
+            && !value.eq_ignore_ascii_case(wanted(key))
+        {
+            return Err(ArmError::parameter(
+                target,
+                format!(
+                    "The resource '{id}' has a different {key} ['{value}'] than the parent gallery image {key} ['{}'].",
+                    wanted(key)
+                ),
+            ));
+        }
+    }
+    let security = definition
+        .property("features")
+        .and_then(|features| match features {
+            Json::Array(items) => items
+                .iter()
+                .find(|feature| feature.text("name") == Some("SecurityType"))
+                .and_then(|feature| feature.text("value")),
+            _ => None,
+        })
+        .unwrap_or("Standard");
+    let stands_for_trusted = security.contains("TrustedLaunch");
+    if source.security.as_deref() == Some("TrustedLaunch") && !stands_for_trusted {
+        return Err(ArmError::parameter(
+            target,
+            format!("The resource '{id}' has a different SecurityType ['TrustedLaunch'] than the parent gallery image SecurityType ['{security}']."),
+        ));
+    }
+    Ok(())
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds() {
+        for (id, kind) in [
+            ("/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/virtualMachines/v", "microsoft.compute/virtualmachines"),
+            (
+                "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g/images/i/versions/1.0.0",
+                "microsoft.compute/galleries/images/versions",
+            ),
+            ("nonsense", ""),
+        ] {
+            assert_eq!(kind_of(id), kind);
+        }
+        assert!(check_id("golden-vm", "p").is_err());
+        assert_eq!(check_id("images/x", "p").unwrap_err().code, "LinkedInvalidPropertyId");
+    }
+}

@@ -1,0 +1,177 @@
+//! Subscriptions, tenants, locations, and the registration of resource providers.
+
+use super::super::call::{Answer, Call, Method, Outcome};
+use super::super::errors::ArmError;
+use super::super::json::Json;
+use super::super::regions::{self, REGIONS};
+use super::super::versions_known;
+use super::groups::subscription_key;
+
+/// The subscription that is always there.
+pub const DEFAULT: &str = "00000000-0000-0000-0000-000000000000";
+
+/// `GET /subscriptions`.
+pub fn list(call: &mut Call<'_, '_>) -> Outcome {
+    let mut ids = vec![DEFAULT.to_owned()];
+    call.state.scan("sub|", None, |_, record| {
+        if let Some(id) = record.text("subscriptionId")
+            && !ids.iter().any(|known| known == id)
+        {
+            ids.push(id.to_owned());
+        }
+        true
+    });
+    let values: Vec<Json> = ids.iter().map(|id| show(call, id)).collect();
+    let count = values.len() as i64;
+    Ok(Answer::compact(
+        200,
+        Json::object().with("value", values).with(
+            "count",
+            Json::object().with("type", "Total").with("value", count),
+        ),
+    ))
+}
+
+/// `GET /subscriptions/{s}`.
+pub fn one(call: &mut Call<'_, '_>) -> Outcome {
+    let id = call.subscription.clone();
+    Ok(Answer::compact(200, show(call, &id)))
+}
+
+fn show(call: &Call<'_, '_>, id: &str) -> Json {
+    Json::object()
+        .with("id", format!("/subscriptions/{id}"))
+        .with("authorizationSource", "RoleBased")
+        .with("managedByTenants", Vec::new())
+        .with("subscriptionId", id)
+        .with("tenantId", call.tenant.as_str())
+        .with("displayName", "Emulated subscription")
+        .with("state", "Enabled")
+        .with(
+            "subscriptionPolicies",
+            Json::object()
+                .with("locationPlacementId", "Public_2014-09-01")
+                .with("quotaId", "PayAsYouGo_2014-09-01")
+                .with("spendingLimit", "Off"),
+        )
+}
+
+/// `GET /tenants`.
+pub fn tenants(call: &mut Call<'_, '_>) -> Outcome {
+    let tenant = Json::object()
+        .with("id", format!("/tenants/{}", call.tenant))
+        .with("tenantId", call.tenant.as_str())
+        .with("countryCode", "NL")
+        .with("displayName", "Emulated tenant")
+        .with("domains", vec![Json::from("emulator.example")])
+        .with("tenantCategory", "Home")
+        .with("defaultDomain", "emulator.example")
+        .with("tenantType", "AAD");
+    Ok(Answer::compact(200, Json::object().with("value", vec![tenant])))
+}
+
+/// `GET /subscriptions/{s}/locations`.
+pub fn locations(call: &mut Call<'_, '_>) -> Outcome {
+    let values: Vec<Json> = REGIONS
+        .iter()
+        .filter(|region| !region.name.ends_with("stg"))
+        .map(|region| regions::describe(region, &call.subscription))
+        .collect();
+    Ok(Answer::compact(200, Json::object().with("value", values)))
+}
+
+fn registration_key(subscription: &str, namespace: &str) -> String {
+    format!("reg|{}|{}", subscription.to_ascii_lowercase(), namespace.to_ascii_lowercase())
+}
+
+const NAMESPACES: &[&str] = &[
+    "Microsoft.Compute",
+    "Microsoft.Resources",
+    "Microsoft.MarketplaceOrdering",
+    "Microsoft.Authorization",
+    "Microsoft.Network",
+    "Microsoft.Storage",
+    "Microsoft.ManagedIdentity",
+    "Microsoft.KeyVault",
+    "Microsoft.VirtualMachineImages",
+];
+
+/// `GET /subscriptions/{s}/providers`, and of one namespace.
+pub fn providers(call: &mut Call<'_, '_>, namespace: Option<&str>) -> Outcome {
+    match namespace {
+        Some(namespace) => {
+            let shown = show_provider(call, namespace)?;
+            Ok(Answer::compact(200, shown))
+        }
+        None => {
+            let values = NAMESPACES
+                .iter()
+                .map(|namespace| show_provider(call, namespace))
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(Answer::compact(200, Json::object().with("value", values)))
+        }
+    }
+}
+
+/// `POST /subscriptions/{s}/providers/{ns}/register` and `unregister`.
+pub fn register(call: &mut Call<'_, '_>, namespace: &str, on: bool) -> Outcome {
+    if call.method != Method::Post {
+        return Err(ArmError::no_method(call.method.name(), namespace));
+    }
+    let key = registration_key(&call.subscription, namespace);
+    call.state.put(&key, Json::object().with("registered", on));
+    let shown = show_provider(call, namespace)?;
+    Ok(Answer::compact(200, shown))
+}
+
+fn show_provider(call: &Call<'_, '_>, namespace: &str) -> Result<Json, ArmError> {
+    let name = NAMESPACES
+        .iter()
+        .find(|known| known.eq_ignore_ascii_case(namespace))
+        .ok_or_else(|| {
+            ArmError::gateway(
+                404,
+                "InvalidResourceNamespace",
+                format!("The resource namespace '{namespace}' is invalid."),
+            )
+        })?;
+    let registered = call
+        .record(&registration_key(&call.subscription, name))
+        .and_then(|record| record.flag("registered"))
+        .unwrap_or(true);
+    let places: Vec<Json> = REGIONS.iter().map(|region| region.display.into()).collect();
+    let types: Vec<Json> = versions_known::types(name)
+        .iter()
+        .map(|(kind, versions)| {
+            let mut newest_first: Vec<Json> = versions.iter().rev().map(|version| (*version).into()).collect();
+            newest_first.dedup();
+            Json::object()
+                .with("resourceType", *kind)
+                .with("locations", places.clone())
+                .with("apiVersions", newest_first)
+                .with("capabilities", "CrossResourceGroupResourceMove, CrossSubscriptionResourceMove, SupportsTags, SupportsLocation")
+        })
+        .collect();
+    Ok(Json::object()
+        .with("id", format!("/subscriptions/{}/providers/{name}", call.subscription))
+        .with("namespace", *name)
+        .with("resourceTypes", types)
+        .with("registrationState", if registered { "Registered" } else { "NotRegistered" })
+        .with("registrationPolicy", "RegistrationRequired"))
+}
+
+/// 409 when a namespace was unregistered.
+pub fn check_registered(call: &Call<'_, '_>, namespace: &str) -> Result<(), ArmError> {
+    debug_assert!(call.record(&subscription_key(&call.subscription)).is_some() || call.subscription.is_empty());
+    let off = call
+        .record(&registration_key(&call.subscription, namespace))
+        .is_some_and(|record| record.flag("registered") == Some(false));
+    if off {
+        return Err(ArmError::gateway(
+            409,
+            "MissingSubscriptionRegistration",
+            format!("The subscription is not registered to use namespace '{namespace}'. See https://aka.ms/rps-not-found for how to register subscriptions."),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,517 @@
+//! The publishing and safety profile of an image version: target regions, replicas, storage types, dates and what may change.
+
+use super::super::call::Call;
+use super::super::clock;
+use super::super::errors::ArmError;
+use super::super::json::{Json, same};
+use super::super::regions;
+use super::definitions::end_of_life;
+use super::one_of;
+
+const BASE: &str = "galleryImageVersion.properties.publishingProfile";
+const STORAGE_TYPES: &[&str] = &["Standard_LRS", "Standard_ZRS", "Premium_LRS", "PremiumV2_LRS"];
+
+/// The profile that a body asks for, over the one that is stored.
+pub fn publishing(
+    call: &Call<'_, '_>,
+    sent: &Json,
+    old: Option<&Json>,
+    location: &str,
+) -> Result<Json, ArmError> {
+    let none = Json::object();
+    let sent = sent.get("publishingProfile").filter(|profile| !profile.is_null()).unwrap_or(&none);
+    let before = old.unwrap_or(&none);
+    let replicas = match sent.int("replicaCount") {
+        Some(count) => replica_count(count, "replicaCount")?,
+        None => before.int("replicaCount").unwrap_or(1),
+    };
+    let mode = replication_mode(sent, old)?;
+    let (storage, strategy) = storage_type(call, sent, old, location)?;
+    let regions = match sent.get("targetRegions") {
+        Some(Json::Array(items)) if !items.is_empty() => {
+            target_regions(call, items, before, &Defaults { replicas, storage: &storage, strategy: strategy.as_deref() }, location)?
+        }
+        _ if old.is_some() => before.list("targetRegions").to_vec(),
+        _ => vec![
+            Json::object()
+                .with("name", regions::display(location))
+                .with("regionalReplicaCount", replicas)
+                .with("storageAccountType", storage.as_str()),
+        ],
+    };
+    if mode.as_deref() == Some("Shallow")
+        && (regions.len() > 1 || regions.iter().any(|region| region.int("regionalReplicaCount") != Some(1)))
+    {
+        return Err(ArmError::parameter(
+            &format!("{BASE}.replicationMode"),
+            "Replication mode 'Shallow' allows one target region, the location of the image version, with one replica.",
+        ));
+    }
+    let date = match sent.get("endOfLifeDate") {
+        Some(Json::String(text)) => Some(end_of_life(
+            call,
+            text,
+            before.text("endOfLifeDate"),
+            "galleryImageVersion.properties.publishingProfile.endOfLifeDate",
+        )?),
+        Some(_) => None,
+        None => before.text("endOfLifeDate").map(str::to_owned),
+    };
+    let extended = match sent.get("targetExtendedLocations") {
+        Some(Json::Array(items)) => Some(extended_locations(items, replicas)?),
+        _ => match before.get("targetExtendedLocations") {
+            Some(Json::Array(items)) => Some(items.clone()),
+            _ => None,
+        },
+    };
+    Ok(Json::object()
+        .with("targetRegions", regions)
+        .maybe("targetExtendedLocations", extended.filter(|items| !items.is_empty()))
+        .with("replicaCount", replicas)
+        .with(
+            "excludeFromLatest",
+            sent.flag("excludeFromLatest")
+                .or_else(|| before.flag("excludeFromLatest"))
+                .unwrap_or(false),
+        )
+        .with(
+            "publishedDate",
+            before.text("publishedDate").map_or_else(|| clock::format(call.now), str::to_owned),
+        )
+        .maybe("endOfLifeDate", date)
+        .with("storageAccountType", storage)
+        .maybe("replicationMode", mode)
+        .maybe("storageAccountStrategy", strategy))
+}
+
+fn replica_count(count: i64, field: &str) -> Result<i64, ArmError> {
+    if (1..=100).contains(&count) {
+        return Ok(count);
+    }
+    let target = format!("{BASE}.{field}");
+    Err(ArmError::parameter(
+        &target,
+        format!("The value '{count}' of parameter {target} is out of range. The value must be between '1' and '100', inclusive."),
+    ))
+}
+
+fn replication_mode(sent: &Json, old: Option<&Json>) -> Result<Option<String>, ArmError> {
+    let target = format!("{BASE}.replicationMode");
+    let before = old.and_then(|old| old.text("replicationMode"));
+    let Some(mode) = sent.text("replicationMode") else {
+        return Ok(before.map(str::to_owned));
+    };
+    let mode = one_of(mode, &["Full", "Shallow"], &target)?;
+    if old.is_some() && before.unwrap_or("Full") != mode {
+        return Err(ArmError::unchangeable(&target));
+    }
+    Ok(Some(mode.to_owned()))
+}
+
+/// The profile's own storage type, and the strategy when one was sent. Since 2025-03-03 the default is zone-redundant
+/// storage where a region has it.
+fn storage_type(
+    call: &Call<'_, '_>,
+    sent: &Json,
+    old: Option<&Json>,
+    location: &str,
+) -> Result<(String, Option<String>), ArmError> {
+    let target = format!("{BASE}.storageAccountType");
+    let given = match sent.text("storageAccountType") {
+        Some(kind) => Some(one_of(kind, STORAGE_TYPES, &target)?),
+        None => None,
+    };
+    if let Some(old) = old {
+        let before = old.text("storageAccountType").unwrap_or("Standard_LRS");
+        if given.is_some_and(|kind| kind != before) {
+            return Err(ArmError::unchangeable(&target));
+        }
+        return Ok((before.to_owned(), old.text("storageAccountStrategy").map(str::to_owned)));
+    }
+    let strategy = match sent.text("storageAccountStrategy") {
+        Some(strategy) if call.since("2025-03-03") => Some(one_of(
+            strategy,
+            &["PreferStandard_ZRS", "DefaultStandard_LRS"],
+            &format!("{BASE}.storageAccountStrategy"),
+        )?),
+        _ => None,
+    };
+    if strategy.is_some() && given.is_some() {
+        return Err(ArmError::parameter(
+            &format!("{BASE}.storageAccountStrategy"),
+            "Only one of storageAccountType and storageAccountStrategy can be specified.",
+        ));
+    }
+    let zonal = match (given, strategy) {
+        (Some(kind), _) => return Ok((zones_allow(kind, location)?.to_owned(), None)),
+        (None, Some(strategy)) => strategy == "PreferStandard_ZRS",
+        (None, None) => call.since("2025-03-03"),
+    };
+    Ok((
+        preferred(zonal, location).to_owned(),
+        strategy.map(str::to_owned),
+    ))
+}
+
+fn preferred(zonal: bool, location: &str) -> &'static str {
+    if zonal && regions::find(location).is_some_and(|region| region.zones) {
+        "Standard_ZRS"
+    } else {
+        "Standard_LRS"
+    }
+}
+
+fn zones_allow<'k>(kind: &'k str, location: &str) -> Result<&'k str, ArmError> {
+    if kind == "Standard_ZRS" && regions::find(location).is_some_and(|region| !region.zones) {
+        return Err(ArmError::parameter(
+            &format!("{BASE}.storageAccountType"),
+            "ZRS storage account type is not supported in this region.",
+        ));
+    }
+    Ok(kind)
+}
+
+struct Defaults<'a> {
+    replicas: i64,
+    storage: &'a str,
+    strategy: Option<&'a str>,
+}
+
+fn target_regions(
+    call: &Call<'_, '_>,
+    items: &[Json],
+    before: &Json,
+    defaults: &Defaults<'_>,
+    location: &str,
+) -> Result<Vec<Json>, ArmError> {
+    let target = format!("{BASE}.targetRegions");
+    let mut shown = Vec::new();
+    let mut names = Vec::new();
+    for item in items {
+        let given = item.text("name").ok_or_else(|| ArmError::missing(&format!("{target}.name")))?;
+        let region = regions::find(given).ok_or_else(|| {
+            ArmError::parameter(
+                &target,
+                format!("The target region '{given}' is not a region of this cloud."),
+            )
+        })?;
+        if names.contains(&region.name) {
+            return Err(ArmError::parameter(
+                &target,
+                "Duplicate regions are not allowed in target publishing regions.",
+            ));
+        }
+        names.push(region.name);
+        shown.push(target_region(call, item, region, before, defaults)?);
+    }
+    if !names.contains(&location) {
+        return Err(ArmError::parameter(
+            &target,
+            // The blank at the end is the service's.
+            format!(
+                "Gallery image version publishing profile regions '{}' must contain the location of image version '{}'. ",
+                names.join(", "),
+                regions::display(location)
+            ),
+        ));
+    }
+    Ok(shown)
+}
+
+fn target_region(
+    call: &Call<'_, '_>,
+    item: &Json,
+    region: &regions::Region,
+    before: &Json,
+    defaults: &Defaults<'_>,
+) -> Result<Json, ArmError> {
+    let known = before
+        .list("targetRegions")
+        .iter()
+        .find(|old| regions::normalize(old.text("name").unwrap_or_default()) == region.name);
+    let replicas = match item.int("regionalReplicaCount") {
+        Some(count) => replica_count(count, "targetRegions.regionalReplicaCount")?,
+        None => defaults.replicas,
+    };
+    let kind_target = format!("{BASE}.targetRegions.storageAccountType");
+    let kind = match (item.text("storageAccountType"), known) {
+        (Some(kind), Some(known)) => {
+            let kind = one_of(kind, STORAGE_TYPES, &kind_target)?;
+            if known.text("storageAccountType") != Some(kind) {
+                return Err(ArmError::unchangeable(&kind_target));
+            }
+            kind.to_owned()
+        }
+        (Some(kind), None) => zones_allow(one_of(kind, STORAGE_TYPES, &kind_target)?, region.name)?.to_owned(),
+        (None, Some(known)) => known.text("storageAccountType").unwrap_or(defaults.storage).to_owned(),
+        (None, None) if defaults.strategy == Some("PreferStandard_ZRS") => preferred(true, region.name).to_owned(),
+        // A zone-redundant default does not reach regions without zones.
+        (None, None) if defaults.storage == "Standard_ZRS" => preferred(true, region.name).to_owned(),
+        (None, None) => defaults.storage.to_owned(),
+    };
+    let mut shown = Json::object()
+        .with("name", region.display)
+        .with("regionalReplicaCount", replicas)
+        .with("storageAccountType", kind);
+    match item.get("encryption").filter(|encryption| !encryption.is_null()) {
+        Some(encryption) => {
+            if let Some(old) = known.and_then(|known| known.get("encryption")) {
+                if !same(old, &show_encryption(encryption)) {
+                    return Err(ArmError::unchangeable(&format!("{BASE}.targetRegions.encryption")));
+                }
+            } else if known.is_some() {
+                return Err(ArmError::unchangeable(&format!("{BASE}.targetRegions.encryption")));
+            }
+            shown.set("encryption", show_encryption(encryption));
+        }
+        None => {
+            if let Some(old) = known.and_then(|known| known.get("encryption")) {
+                shown.set("encryption", old);
+            }
+        }
+    }
+    if item.flag("excludeFromLatest") == Some(true) {
+        shown.set("excludeFromLatest", true);
+    }
+    if call.since("2024-03-03") {
+        let sets = item.list("additionalReplicaSets");
+        for set in sets {
+            replica_count(
+                set.int("regionalReplicaCount").unwrap_or(1),
+                "targetRegions.additionalReplicaSets.regionalReplicaCount",
+            )?;
+        }
+        if !sets.is_empty() {
+            shown.set("additionalReplicaSets", sets.to_vec());
+        }
+    }
+    Ok(shown)
+}
+
+/// `securityProfile` stands first in an OS disk's encryption, and is added when it was not sent.
+fn show_encryption(sent: &Json) -> Json {
+    let mut shown = Json::object();
+    if let Some(os) = sent.get("osDiskImage") {
+        shown.set(
+            "osDiskImage",
+            Json::object()
+                .with(
+                    "securityProfile",
+                    os.get("securityProfile")
+                        .filter(|profile| !profile.is_null())
+                        .cloned()
+                        .unwrap_or_else(Json::object),
+                )
+                .maybe("diskEncryptionSetId", os.get("diskEncryptionSetId")),
+        );
+    }
+    if let Some(data) = sent.get("dataDiskImages").filter(|data| !data.is_null()) {
+        shown.set("dataDiskImages", data);
+    }
+    shown
+}
+
+fn extended_locations(items: &[Json], replicas: i64) -> Result<Vec<Json>, ArmError> {
+    let target = format!("{BASE}.targetExtendedLocations");
+    items
+        .iter()
+        .map(|item| {
+            let name = item.text("name").ok_or_else(|| ArmError::missing(&format!("{target}.name")))?;
+            let zone = item.get("extendedLocation").cloned().unwrap_or_default();
+            let kind = match item.text("storageAccountType") {
+                Some(kind) => one_of(
+                    kind,
+                    &["Standard_LRS", "Standard_ZRS", "StandardSSD_LRS", "Premium_LRS"],
+                    &format!("{target}.storageAccountType"),
+                )?,
+                None => "StandardSSD_LRS",
+            };
+            Ok(Json::object()
+                .with(
+                    "extendedLocation",
+                    Json::object()
+                        .with("type", zone.text("type").unwrap_or("EdgeZone"))
+                        .maybe("name", zone.get("name")),
+                )
+                .with("name", regions::display(name))
+                .with(
+                    "extendedLocationReplicaCount",
+                    item.int("extendedLocationReplicaCount").unwrap_or(replicas),
+                )
+                .with("storageAccountType", kind)
+                .maybe("encryption", item.get("encryption").map(show_encryption)))
+        })
+        .collect()
+}
+
+/// A region may leave only when the safety profile allows it; the home region never does (checked where regions are read).
+pub fn regions_may_go(
+    call: &Call<'_, '_>,
+    version: &str,
+    old: &Json,
+    new: &Json,
+    allowed: bool,
+) -> Result<(), ArmError> {
+    let names = |profile: &Json| -> Vec<String> {
+        profile
+            .list("targetRegions")
+            .iter()
+            .filter_map(|region| region.text("name").map(str::to_owned))
+            .collect()
+    };
+    let kept = names(new);
+    let gone: Vec<String> = names(old).into_iter().filter(|name| !kept.contains(name)).collect();
+    // The flag came with 2022-03-03; before, regions could go freely.
+    if gone.is_empty() || allowed || call.settings.by_hand || !call.since("2022-03-03") {
+        return Ok(());
+    }
+    Err(ArmError::new(
+        409,
+        "OperationNotAllowed",
+        format!(
+            "Removing the replicated regions '{}' of gallery image version '{version}' is not allowed since safetyProfile.allowDeletionOfReplicatedLocations is false. Set it to true to remove regions.",
+            gone.join(", ")
+        ),
+    )
+    .target("galleryImageVersion.properties.safetyProfile.allowDeletionOfReplicatedLocations"))
+}
+
+/// The safety profile over the stored one.
+pub fn safety(call: &Call<'_, '_>, sent: &Json, old: Option<&Json>) -> Result<Json, ArmError> {
+    let none = Json::object();
+    let wanted = sent.get("safetyProfile").unwrap_or(&none);
+    let before = old.unwrap_or(&none);
+    let block = if call.since("2024-03-03") {
+        wanted.flag("blockDeletionBeforeEndOfLife")
+    } else {
+        None
+    };
+    let block = block.or_else(|| before.flag("blockDeletionBeforeEndOfLife"));
+    Ok(Json::object()
+        .with("reportedForPolicyViolation", false)
+        .maybe("blockDeletionBeforeEndOfLife", block)
+        .with(
+            "allowDeletionOfReplicatedLocations",
+            wanted
+                .flag("allowDeletionOfReplicatedLocations")
+                .or_else(|| before.flag("allowDeletionOfReplicatedLocations"))
+                .unwrap_or(false),
+        ))
+}
+
+/// A LUN that is to be encrypted must exist, and an encryption set used in one region must be used in all.
+pub fn encryption_fits(publishing: &Json, sizes: &Json) -> Result<(), ArmError> {
+    let target = format!("{BASE}.targetRegions.encryption");
+    let regions = publishing.list("targetRegions");
+    let with_set = regions
+        .iter()
+        .filter(|region| region.at("encryption.osDiskImage.diskEncryptionSetId").is_some())
+        .count();
+    if with_set != 0 && with_set != regions.len() {
+        return Err(ArmError::parameter(
+            &target,
+            "A disk encryption set must be specified for all target regions or for none.",
+        ));
+    }
+    for region in regions {
+        let Some(encryption) = region.get("encryption") else { continue };
+        for disk in encryption.list("dataDiskImages") {
+            let lun = disk.int("lun");
+            if !sizes.list("data").iter().any(|known| known.int("lun") == lun) {
+                return Err(ArmError::parameter(
+                    &target,
+                    format!(
+                        "The source has no data disk with lun '{}' that could be encrypted.",
+                        lun.unwrap_or(-1)
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The profile as an api-version shows it.
+pub fn show_publishing(call: &Call<'_, '_>, stored: &Json) -> Json {
+    let mut shown = stored.clone();
+    if !call.since("2025-03-03") {
+        shown.remove("storageAccountStrategy");
+    }
+    if !call.since("2021-07-01") {
+        shown.remove("replicationMode");
+        shown.remove("targetExtendedLocations");
+    }
+    if !call.since("2019-03-01") {
+        shown.remove("storageAccountType");
+    }
+    let regions: Vec<Json> = stored
+        .list("targetRegions")
+        .iter()
+        .map(|region| {
+            let mut region = region.clone();
+            if !call.since("2019-03-01") {
+                region.remove("storageAccountType");
+            }
+            if !call.since("2023-07-03") {
+                region.remove("excludeFromLatest");
+            }
+            if !call.since("2024-03-03") {
+                region.remove("additionalReplicaSets");
+            }
+            region
+        })
+        .collect();
+    shown.set("targetRegions", regions);
+    shown
+}
+
+/// The safety profile as an api-version shows it.
+pub fn show_safety(call: &Call<'_, '_>, stored: &Json) -> Json {
+    let mut shown = stored.clone();
+    if !call.since("2022-03-03") {
+        shown.remove("allowDeletionOfReplicatedLocations");
+    }
+    if !call.since("2024-03-03") {
+        shown.remove("blockDeletionBeforeEndOfLife");
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encryption_is_shown_with_its_security_profile_first() {
+        let sent = Json::parse(
+            br#"{"osDiskImage":{"diskEncryptionSetId":"/d"},"dataDiskImages":[{"lun":0,"diskEncryptionSetId":"/d"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            show_encryption(&sent).compact(),
+            r#"{"osDiskImage":{"securityProfile":{},"diskEncryptionSetId":"/d"},"dataDiskImages":[{"lun":0,"diskEncryptionSetId":"/d"}]}"#
+        );
+    }
+
+    #[test]
+    fn a_lun_must_exist_and_sets_are_for_all_regions() {
+        let profile = |text: &str| Json::parse(text.as_bytes()).unwrap();
+        let sizes = profile(r#"{"data":[{"lun":0}]}"#);
+        let one = profile(
+            r#"{"targetRegions":[{"encryption":{"osDiskImage":{"diskEncryptionSetId":"/d"}}},{"name":"x"}]}"#,
+        );
+        assert!(encryption_fits(&one, &sizes).is_err());
+        let lun = profile(r#"{"targetRegions":[{"encryption":{"dataDiskImages":[{"lun":7}]}}]}"#);
+        assert!(encryption_fits(&lun, &sizes).is_err());
+        let fine = profile(r#"{"targetRegions":[{"encryption":{"dataDiskImages":[{"lun":0}]}}]}"#);
+        assert!(encryption_fits(&fine, &sizes).is_ok());
+    }
+
+    #[test]
+    fn zones() {
+        assert_eq!(preferred(true, "westeurope"), "Standard_ZRS");
+        assert_eq!(preferred(true, "westus"), "Standard_LRS");
+        assert!(zones_allow("Standard_ZRS", "westus").is_err());
+        assert!(replica_count(0, "replicaCount").is_err() && replica_count(101, "x").is_err());
+    }
+}

@@ -1,0 +1,580 @@
+//! `Microsoft.Compute/galleries/images/versions`: image versions.
+
+use super::super::call::{Answer, Call, Method, Outcome};
+use super::super::clock;
+use super::super::errors::ArmError;
+use super::super::json::{Json, same};
+use super::super::operations::{Begin, Family, begin};
+use super::super::regions;
+use super::super::resource::{Resource, Verb};
+use super::super::settings::Work;
+use super::galleries::{deleting, first_state};
+use super::sources::{self, Source};
+use super::version_profile as profile;
+use super::{head, put_location, replication, save_deleting, soft_delete, take_tags, too_fresh};
+
+/// The type's name.
+pub const KIND: &str = "Microsoft.Compute/galleries/images/versions";
+const STORAGE: &str = "galleryImageVersion.properties.storageProfile";
+
+/// `Major.Minor.Patch`, each a 32-bit whole number, for sorting.
+pub fn number(name: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = name.split('.').map(|part| {
+        let plain = !part.is_empty() && part.len() <= 10 && part.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| part.parse::<u32>().ok().filter(|n| *n <= i32::MAX as u32)).flatten()
+    });
+    let number = (parts.next()??, parts.next()??, parts.next()??);
+    parts.next().is_none().then_some(number)
+}
+
+fn definition_id(call: &Call<'_, '_>, group: &str, gallery: &str, image: &str) -> String {
+    format!(
+        "/subscriptions/{}/resourceGroups/{group}/providers/Microsoft.Compute/galleries/{gallery}/images/{image}",
+        call.subscription
+    )
+}
+
+/// One version by name.
+pub fn one(call: &mut Call<'_, '_>, group: &str, gallery: &str, image: &str, name: &str) -> Outcome {
+    let parent = definition_id(call, group, gallery, image);
+    let id = format!("{parent}/versions/{name}");
+    call.meter = Some(match call.method {
+        Method::Put | Method::Patch => "CreateUpdateGalleryImageVersion",
+        Method::Delete => "DeleteGalleryImageVersion",
+        _ => "GetGalleryImageVersion",
+    });
+    let Some(definition) = call.find(&parent) else {
+        return match call.method {
+            Method::Delete => Ok(Answer::empty(204)),
+            _ => Err(ArmError::no_parent(&format!("{gallery}/{image}"))),
+        };
+    };
+    let existing = call.find(&id);
+    let absent = || {
+        ArmError::no_resource(
+            &format!("Microsoft.Compute/galleries/{gallery}/images/{image}/versions/{name}"),
+            group,
+        )
+    };
+    match call.method {
+        Method::Get => {
+            let version = existing.filter(|version| !too_fresh(call, version)).ok_or_else(absent)?;
+            Ok(Answer::pretty(200, show(call, &version)))
+        }
+        Method::Put => put(call, group, &definition, &id, existing),
+        Method::Patch => {
+            let version = existing.ok_or_else(absent)?;
+            let mut merged = Json::object()
+                .with("location", version.location())
+                .maybe("tags", version.doc.get("tags"));
+            merged.merge_patch(&call.body.clone());
+            call.body = merged;
+            put(call, group, &definition, &id, Some(version))
+        }
+        Method::Delete => delete(call, &id, existing),
+        _ => Err(ArmError::no_method(call.method.name(), KIND)),
+    }
+}
+
+/// The versions of a definition.
+pub fn list(call: &mut Call<'_, '_>, group: &str, gallery: &str, image: &str) -> Outcome {
+    let parent = definition_id(call, group, gallery, image);
+    call.meter = Some("ListGalleryImageVersionsInGalleryImage");
+    if call.find(&parent).is_none() {
+        return Err(ArmError::no_parent(&format!("{gallery}/{image}")));
+    }
+    Ok(call.list_answer(&format!("{parent}/versions"), |version| show(call, version)))
+}
+
+fn put(
+    call: &mut Call<'_, '_>,
+    group: &str,
+    definition: &Resource,
+    id: &str,
+    existing: Option<Resource>,
+) -> Outcome {
+    let name = id.rsplit('/').next().unwrap_or_default().to_owned();
+    if number(&name).is_none() {
+        return Err(ArmError::parameter(
+            "galleryImageVersionName",
+            "The image version name is invalid. The image version name should follow Major(int).Minor(int).Patch(int) format, for e.g: 1.0.0, 2018.12.1 etc",
+        ));
+    }
+    if definition.state(call.now) == "Deleting" {
+        return Err(deleting("Create Gallery Image Version", definition.name()));
+    }
+    if let Some(version) = &existing
+        && version.state(call.now) == "Deleting"
+    {
+        return Err(deleting("Update Gallery Image Version", &name));
+    }
+    let recycled = match existing {
+        None => soft_delete::take(call, id),
+        Some(_) => None,
+    };
+    let restoring = recycled.is_some();
+    let existing = existing.or(recycled);
+    if existing.is_none() && call.body.flag("properties.restore") == Some(true) {
+        return Err(ArmError::no_entity("galleryImageVersion.properties.restore"));
+    }
+    let location = put_location(call, KIND, existing.as_ref(), group)?;
+    let created = existing.is_none();
+    let mut version = match existing {
+        Some(version) => change(call, version, restoring)?,
+        None => create(call, definition, id, &location)?,
+    };
+    take_tags(&call.body, &mut version)?;
+    let base = call.duration(match (created, restoring) {
+        (true, _) if version.property_text("publishingProfile.replicationMode") == Some("Shallow") => {
+            Work::ImagePut
+        }
+        (true, _) => Work::VersionCreate,
+        (false, true) => Work::VersionRestore,
+        (false, false) => Work::VersionUpdate,
+    });
+    let wanted: Vec<(String, i64)> = version
+        .property("publishingProfile")
+        .map(|profile| profile.list("targetRegions").to_vec())
+        .unwrap_or_default()
+        .iter()
+        .map(|region| {
+            (
+                regions::normalize(region.text("name").unwrap_or_default()),
+                region.int("regionalReplicaCount").unwrap_or(1),
+            )
+        })
+        .collect();
+    let before = version.hidden("replication").cloned().unwrap_or_default();
+    let before = match &before {
+        Json::Array(entries) if !restoring => entries.as_slice(),
+        _ => &[],
+    };
+    let plan = replication::plan(call, &wanted, before, base);
+    version.hide("replication", plan.regions);
+    // An update's operation may be over while added regions still replicate.
+    let end = if !created && call.settings.eventual_consistency {
+        call.now + (plan.end - call.now) / 2
+    } else {
+        plan.end
+    };
+    let operation = begin(
+        call,
+        Begin {
+            family: Family::Caps,
+            location: &location,
+            resource: id,
+            action: match (created, restoring) {
+                (true, _) => "create",
+                (_, true) => "restore",
+                _ => "update",
+            },
+            end,
+            error: plan.error,
+            output: None,
+            retry_after: Some(60),
+        },
+    );
+    version.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
+    call.save(&version);
+    let mut shown = show(call, &version);
+    first_state(&mut shown, created);
+    let properties = shown.entry("properties");
+    properties.remove("validationsProfile");
+    if created {
+        // Sizes come with the end of the work, even when the work takes no time.
+        properties.set(
+            "storageProfile",
+            version.property("storageProfile").cloned().unwrap_or_default(),
+        );
+    }
+    Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, false))
+}
+
+fn create(
+    call: &mut Call<'_, '_>,
+    definition: &Resource,
+    id: &str,
+    location: &str,
+) -> Result<Resource, ArmError> {
+    let sent = call.body.get("properties").cloned().unwrap_or_default();
+    let storage = sent
+        .get("storageProfile")
+        .filter(|storage| !storage.is_null())
+        .cloned()
+        .ok_or_else(|| ArmError::missing(STORAGE))?;
+    let publishing = profile::publishing(call, &sent, None, location)?;
+    let (stored, sizes) = take_sources(call, &storage, definition, location)?;
+    profile::encryption_fits(&publishing, &sizes)?;
+    let mut version = Resource::new(id, KIND, location);
+    let properties = Json::object()
+        .with("publishingProfile", publishing)
+        .with("storageProfile", stored)
+        .with("safetyProfile", profile::safety(call, &sent, None)?)
+        .maybe("securityProfile", sent.get("securityProfile").filter(|security| !security.is_empty()));
+    version.doc.set("properties", properties);
+    version.hide("sizes", sizes);
+    version.hide("created", call.now);
+    Ok(version)
+}
+
+fn change(call: &Call<'_, '_>, mut version: Resource, restoring: bool) -> Result<Resource, ArmError> {
+    if restoring {
+        return Ok(version);
+    }
+    let sent = call.body.get("properties").cloned().unwrap_or_default();
+    let old = version.doc.get("properties").cloned().unwrap_or_default();
+    same_source(sent.get("storageProfile"), old.get("storageProfile").unwrap_or(&Json::Null))?;
+    let safety = profile::safety(call, &sent, old.get("safetyProfile"))?;
+    let publishing = profile::publishing(call, &sent, old.get("publishingProfile"), version.location())?;
+    profile::regions_may_go(
+        call,
+        version.name(),
+        old.get("publishingProfile").unwrap_or(&Json::Null),
+        &publishing,
+        safety.flag("allowDeletionOfReplicatedLocations") == Some(true),
+    )?;
+    let properties = version.properties();
+    properties.set("publishingProfile", publishing);
+    properties.set("safetyProfile", safety);
+    Ok(version)
+}
+
+/// The sources of a version cannot change; an update may leave them out or say them again.
+fn same_source(sent: Option<&Json>, old: &Json) -> Result<(), ArmError> {
+    let Some(sent) = sent else { return Ok(()) };
+    let differs = |path: &str| {
+        sent.at(path)
+            .and_then(Json::as_str)
+            .is_some_and(|value| !old.text(path).unwrap_or_default().eq_ignore_ascii_case(value))
+    };
+    for path in [
+        "source.id",
+        "source.virtualMachineId",
+        "source.communityGalleryImageId",
+        "osDiskImage.source.id",
+        "osDiskImage.source.uri",
+        "osDiskImage.source.storageAccountId",
+    ] {
+        if differs(path) {
+            return Err(ArmError::unchangeable(&format!("{STORAGE}.{path}")));
+        }
+    }
+    for disk in sent.list("dataDiskImages") {
+        let Some(source) = disk.get("source").filter(|source| !source.is_empty()) else {
+            continue;
+        };
+        let lun = disk.int("lun");
+        let known = old.list("dataDiskImages").iter().find(|other| other.int("lun") == lun);
+        if known.and_then(|known| known.get("source")).is_none_or(|other| !same(other, source)) {
+            return Err(ArmError::unchangeable(&format!("{STORAGE}.dataDiskImages.source.id")));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the sources; returns what is stored of them and the sizes that appear once the version is there.
+fn take_sources(
+    call: &mut Call<'_, '_>,
+    storage: &Json,
+    definition: &Resource,
+    location: &str,
+) -> Result<(Json, Json), ArmError> {
+    let whole: Vec<(&str, String)> = ["id", "virtualMachineId", "communityGalleryImageId"]
+        .into_iter()
+        .filter_map(|key| {
+            storage.text(&format!("source.{key}")).map(|value| (key, value.to_owned()))
+        })
+        .collect();
+    let by_disk = storage.at("osDiskImage.source").is_some_and(|source| !source.is_empty());
+    if whole.len() + usize::from(by_disk) != 1 {
+        return Err(ArmError::parameter(
+            STORAGE,
+            "The gallery artifact version source can only be specified either directly under storageProfile or within individual OS or data disks. One and only one source type (Image, Community Gallery Image, Virtual Machine, Disk, Snapshot or Blob) can be specified.",
+        ));
+    }
+    let wanted_state = definition.property_text("osState").unwrap_or("Generalized").to_owned();
+    if let Some((key, id)) = whole.first() {
+        let target = format!("{STORAGE}.source.{key}");
+        let source = match *key {
+            "communityGalleryImageId" => sources::community(call, id, location)?,
+            "virtualMachineId" if sources::kind_of(id) != "microsoft.compute/virtualmachines" => {
+                return Err(ArmError::parameter(&target, format!("The source id: {id} must be a virtual machine.")));
+            }
+            _ => sources::image(call, id, location, &wanted_state, &target)?,
+        };
+        sources::fits(&source, id, definition, &target)?;
+        let shallow = call.body.text("properties.publishingProfile.replicationMode") == Some("Shallow");
+        if source.os_disk.0 > 2048 && !shallow {
+            return Err(ArmError::new(
+                400,
+                "GallerySourceResourceExceedsMaxSize",
+                format!("The source '{id}' has a disk of {} GB. The largest size is 2048 GB.", source.os_disk.0),
+            ));
+        }
+        let stored = Json::object().with("source", Json::object().with(key, id.as_str()));
+        return Ok((stored, sizes_of(&source)));
+    }
+    let mut lun_seen = Vec::new();
+    let os = storage.get("osDiskImage").cloned().unwrap_or_default();
+    let (os_stored, os_size) = one_disk(call, &os, "osDiskImage", "ReadWrite", location)?;
+    let mut stored = Json::object().with("osDiskImage", os_stored);
+    let os_caching = stored.text("osDiskImage.hostCaching").unwrap_or("ReadWrite").to_owned();
+    let mut sizes = Json::object().with(
+        "os",
+        Json::object().with("sizeInGB", os_size).with("hostCaching", os_caching),
+    );
+    let mut data = Vec::new();
+    let mut data_sizes = Vec::new();
+    for disk in storage.list("dataDiskImages").to_vec() {
+        let lun = disk
+            .int("lun")
+            .ok_or_else(|| ArmError::missing(&format!("{STORAGE}.dataDiskImages.lun")))?;
+        if lun_seen.contains(&lun) {
+            return Err(ArmError::parameter(
+                &format!("{STORAGE}.dataDiskImages.lun"),
+                format!("Duplicate data disk lun '{lun}' is not allowed."),
+            ));
+        }
+        lun_seen.push(lun);
+        let (one, size) = one_disk(call, &disk, "dataDiskImages", "ReadOnly", location)?;
+        let mut with_lun = Json::object().with("lun", lun);
+        for (key, value) in one.pairs() {
+            with_lun.set(key, value);
+        }
+        data_sizes.push(
+            Json::object()
+                .with("lun", lun)
+                .with("sizeInGB", size)
+                .maybe("hostCaching", one.get("hostCaching")),
+        );
+        data.push(with_lun);
+    }
+    if !data.is_empty() {
+        stored.set("dataDiskImages", data);
+    }
+    sizes.set("data", data_sizes);
+    sizes.set("disks", true);
+    Ok((stored, sizes))
+}
+
+fn one_disk(
+    call: &Call<'_, '_>,
+    disk: &Json,
+    place: &str,
+    caching: &str,
+    location: &str,
+) -> Result<(Json, i64), ArmError> {
+    let target = format!("{STORAGE}.{place}.source.id");
+    let source = disk.get("source").cloned().unwrap_or_default();
+    let caching = match disk.text("hostCaching") {
+        Some(value) => super::one_of(
+            value,
+            &["None", "ReadOnly", "ReadWrite"],
+            &format!("{STORAGE}.{place}.hostCaching"),
+        )?,
+        None => caching,
+    };
+    let size = if source.text("uri").is_some() {
+        // A blob: nothing of ours to look at.
+        30
+    } else {
+        let id = source.text("id").ok_or_else(|| ArmError::missing(&target))?;
+        if !["microsoft.compute/disks", "microsoft.compute/snapshots"].contains(&sources::kind_of(id).as_str()) {
+            sources::check_id(id, "properties.storageProfile.osDiskImage.source.id")?;
+            return Err(ArmError::parameter(&target, format!("The source id: {id} must be a managed disk or snapshot.")));
+        }
+        sources::disk(call, id, location)?
+            .property("diskSizeGB")
+            .map_or(30, |size| Json::object().with("n", size).int("n").unwrap_or(30))
+    };
+    let shown = Json::object()
+        .maybe("uri", source.get("uri"))
+        .maybe("id", source.get("id"))
+        .maybe("storageAccountId", source.get("storageAccountId"));
+    Ok((
+        Json::object().with("hostCaching", caching).with("source", shown),
+        size,
+    ))
+}
+
+fn sizes_of(source: &Source) -> Json {
+    let data: Vec<Json> = source
+        .data_disks
+        .iter()
+        .map(|(lun, size, caching)| {
+            Json::object()
+                .with("lun", *lun)
+                .with("sizeInGB", *size)
+                .with("hostCaching", caching.as_str())
+        })
+        .collect();
+    Json::object()
+        .with(
+            "os",
+            Json::object()
+                .with("sizeInGB", source.os_disk.0)
+                .with("hostCaching", source.os_disk.1.as_str()),
+        )
+        .with("data", data)
+}
+
+fn delete(call: &mut Call<'_, '_>, id: &str, existing: Option<Resource>) -> Outcome {
+    let bypass = call.since("2026-03-03")
+        && call.query("bypassSoftDelete").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let Some(version) = existing else {
+        if bypass && let Some(version) = soft_delete::take(call, id) {
+            return end_version(call, version);
+        }
+        return Ok(Answer::empty(204));
+    };
+    if version.property("safetyProfile.blockDeletionBeforeEndOfLife") == Some(&Json::Bool(true))
+        && let Some(end) = version
+            .property_text("publishingProfile.endOfLifeDate")
+            .and_then(clock::parse)
+        && call.now < end
+    {
+        return Err(ArmError::new(
+            409,
+            "DeleteGalleryImageVersionBlockedBeforeEndOfLife",
+            format!(
+                "Deletion of the gallery image version '{}' is blocked before its end of life date '{}'. Set safetyProfile.blockDeletionBeforeEndOfLife to false to delete it.",
+                version.name(),
+                clock::format(end)
+            ),
+        ));
+    }
+    if !bypass && soft_delete::is_on(call, id) && !version.busy(call.now) {
+        let at = call.now + call.duration(Work::VersionDelete);
+        soft_delete::put(call, &version, at);
+    }
+    end_version(call, version)
+}
+
+fn end_version(call: &mut Call<'_, '_>, version: Resource) -> Outcome {
+    let end = call.now + call.duration(Work::VersionDelete);
+    let operation = begin(
+        call,
+        Begin {
+            family: Family::Caps,
+            location: version.location(),
+            resource: version.id(),
+            action: "delete",
+            end,
+            error: None,
+            output: None,
+            retry_after: Some(60),
+        },
+    );
+    save_deleting(call, version, &operation);
+    Ok(Answer::empty(202).asynchronous(call, &operation, true))
+}
+
+/// The version as this request's api-version and `$expand` show it.
+pub fn show(call: &Call<'_, '_>, version: &Resource) -> Json {
+    let state = version.state(call.now);
+    let mut properties = Json::object()
+        .with(
+            "publishingProfile",
+            profile::show_publishing(call, version.property("publishingProfile").unwrap_or(&Json::Null)),
+        )
+        .with("storageProfile", show_storage(call, version));
+    if call.since("2022-01-03") {
+        let safety = version.property("safetyProfile").cloned().unwrap_or_default();
+        properties.set("safetyProfile", profile::show_safety(call, &safety));
+    }
+    if let Some(security) = version.property("securityProfile") {
+        let mut shown = security.clone();
+        if !call.expands("UefiSettings") {
+            shown.remove("uefiSettings");
+        }
+        if !call.since("2026-03-03") {
+            shown.remove("secretsProvisioningSettings");
+        }
+        if !shown.is_empty() && call.since("2023-07-03") {
+            properties.set("securityProfile", shown);
+        }
+    }
+    if call.since("2024-03-03") && state == "Succeeded" {
+        properties.set(
+            "validationsProfile",
+            Json::object().with("validationOperationStatus", "NotExecuted"),
+        );
+    }
+    properties.set("provisioningState", state);
+    if call.expands("ReplicationStatus")
+        && let Some(Json::Array(entries)) = version.hidden("replication")
+    {
+        properties.set("replicationStatus", replication::status(call, entries));
+    }
+    head(version).with("properties", properties)
+}
+
+fn show_storage(call: &Call<'_, '_>, version: &Resource) -> Json {
+    let stored = version.property("storageProfile").cloned().unwrap_or_default();
+    // Sizes are there once the first copy is: a version being updated keeps showing them.
+    let first_work = version.hidden("operation.verb").and_then(Json::as_str) == Some("create");
+    if first_work && version.state(call.now) != "Succeeded" {
+        return stored;
+    }
+    let sizes = version.hidden("sizes").cloned().unwrap_or_default();
+    let os = Json::object()
+        .maybe("sizeInGB", sizes.at("os.sizeInGB"))
+        .maybe("hostCaching", sizes.at("os.hostCaching"))
+        .with(
+            "source",
+            stored.at("osDiskImage.source").cloned().unwrap_or_else(Json::object),
+        );
+    let data: Vec<Json> = sizes
+        .list("data")
+        .iter()
+        .map(|disk| {
+            let source = stored
+                .list("dataDiskImages")
+                .iter()
+                .find(|other| other.int("lun") == disk.int("lun"))
+                .and_then(|other| other.get("source"));
+            disk.clone().maybe("source", source)
+        })
+        .collect();
+    Json::object()
+        .maybe("source", stored.get("source"))
+        .with("osDiskImage", os)
+        .maybe("dataDiskImages", (!data.is_empty()).then_some(data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_names() {
+        for (name, valid) in [
+            ("1.0.0", true),
+            ("2018.12.1", true),
+            ("2147483647.0.0", true),
+            ("2147483648.0.0", false),
+            ("1.0", false),
+            ("1.0.0.0", false),
+            ("v1.0.0", false),
+            ("1..0", false),
+            ("latest", false),
+        ] {
+            assert_eq!(number(name).is_some(), valid, "{name}");
+        }
+        assert!(number("1.10.0") > number("1.9.9"));
+    }
+
+    #[test]
+    fn sources_are_fixed() {
+        let old = Json::parse(br#"{"source":{"id":"/a/B"}}"#).unwrap();
+        for (sent, allowed) in [
+            (r#"{}"#, true),
+            (r#"{"source":{"id":"/A/b"}}"#, true),
+            (r#"{"source":{"id":"/a/c"}}"#, false),
+            (r#"{"osDiskImage":{"sizeInGB":30,"source":{}}}"#, true),
+        ] {
+            let sent = Json::parse(sent.as_bytes()).unwrap();
+            assert_eq!(same_source(Some(&sent), &old).is_ok(), allowed, "{}", sent.compact());
+        }
+    }
+}

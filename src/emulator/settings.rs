@@ -1,0 +1,212 @@
+//! What can be tuned: how fast time passes, which of the service's nuisances are on, and how long each piece of work takes.
+
+use super::clock::{self, Ticks};
+use super::json::Json;
+
+/// The record of the state that holds the settings.
+pub const KEY: &str = "s|settings";
+
+/// What the program that runs the emulator decides; the state's own settings may override it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Refuse ARM requests without a bearer token.
+    pub require_token: bool,
+    /// Create a resource group on the first write beneath it, and find a `golden-vm` in it.
+    pub auto_create_resource_groups: bool,
+}
+
+impl Options {
+    /// For use inside a provider's process: groups come into being by themselves, no token is asked for.
+    pub fn in_process() -> Options {
+        Options {
+            require_token: false,
+            auto_create_resource_groups: true,
+        }
+    }
+
+    /// For the served emulator: as strict as ARM.
+    pub fn served() -> Options {
+        Options {
+            require_token: true,
+            auto_create_resource_groups: false,
+        }
+    }
+}
+
+/// The settings in force for one request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `None`: quick durations made for people watching. Otherwise real durations divided by this; 0 makes all work instant.
+    pub time_scale: Option<f64>,
+    /// Added to the caller's clock.
+    pub clock_offset: Ticks,
+    /// Send Retry-After only where the service does; otherwise async answers carry a short one, since the work is short too.
+    pub recorded_polling: bool,
+    /// See [`Options`].
+    pub require_token: bool,
+    /// See [`Options`].
+    pub auto_create_resource_groups: bool,
+    /// Enforce the rate limits that are otherwise only counted.
+    pub throttling: bool,
+    /// After a create, reads answer 404 for a moment; after an update, regions lag behind the operation.
+    pub eventual_consistency: bool,
+    /// Refuse poll URLs that are not exactly those handed out.
+    pub verify_poll_urls: bool,
+    /// Entries in one page of a list.
+    pub page_size: usize,
+    /// The request is a change made by hand: it takes no time, and regions may go without leave.
+    pub by_hand: bool,
+    /// Delays by method and path: `[{"method","path","milliseconds"}]`.
+    pub latency: Vec<Json>,
+}
+
+impl Settings {
+    /// The stored settings over the program's options.
+    pub fn read(stored: Option<&Json>, options: &Options) -> Settings {
+        let none = Json::Null;
+        let stored = stored.unwrap_or(&none);
+        let number = |key: &str| match stored.get(key) {
+            Some(Json::Number(number)) => number.as_f64(),
+            _ => None,
+        };
+        Settings {
+            time_scale: number("time_scale").filter(|scale| *scale >= 0.0),
+            clock_offset: stored.int("clock_offset_ticks").unwrap_or(0),
+            recorded_polling: stored.flag("recorded_polling").unwrap_or(false),
+            require_token: stored.flag("require_token").unwrap_or(options.require_token),
+            auto_create_resource_groups: stored
+                .flag("auto_create_resource_groups")
+                .unwrap_or(options.auto_create_resource_groups),
+            throttling: stored.flag("throttling").unwrap_or(false),
+            eventual_consistency: stored.flag("eventual_consistency").unwrap_or(false),
+            verify_poll_urls: stored.flag("verify_poll_urls").unwrap_or(true),
+            page_size: stored
+                .int("page_size")
+                .and_then(|size| usize::try_from(size).ok())
+                .filter(|size| *size > 0)
+                .unwrap_or(50),
+            by_hand: false,
+            latency: stored.list("latency").to_vec(),
+        }
+    }
+
+    /// What `GET /_emulator/` shows.
+    pub fn show(&self) -> Json {
+        Json::object()
+            .with("time_scale", self.time_scale.map_or(Json::Null, Json::from))
+            .with("clock_offset_seconds", self.clock_offset as f64 / clock::SECOND as f64)
+            .with("recorded_polling", self.recorded_polling)
+            .with("require_token", self.require_token)
+            .with("auto_create_resource_groups", self.auto_create_resource_groups)
+            .with("throttling", self.throttling)
+            .with("eventual_consistency", self.eventual_consistency)
+            .with("verify_poll_urls", self.verify_poll_urls)
+            .with("page_size", self.page_size as i64)
+            .with("latency", self.latency.clone())
+    }
+
+    /// How long a piece of work takes.
+    pub fn duration(&self, work: Work) -> Ticks {
+        let (real, quick) = work.seconds();
+        clock::seconds(match self.time_scale {
+            None => quick,
+            Some(scale) if scale > 0.0 => real / scale,
+            Some(_) => 0.0,
+        })
+    }
+
+    /// The value of a Retry-After header in seconds; `recorded` is what the service sends there.
+    pub fn retry_after(&self, recorded: Option<u32>) -> Option<u32> {
+        if self.recorded_polling {
+            return recorded;
+        }
+        match self.time_scale {
+            Some(scale) if scale > 0.0 && scale < 10.0 => {
+                recorded.map(|wait| (f64::from(wait) / scale).ceil().max(1.0) as u32)
+            }
+            _ => Some(1),
+        }
+    }
+}
+
+/// Work that takes time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Work {
+    GalleryPut,
+    GalleryDelete,
+    DefinitionPut,
+    DefinitionDelete,
+    VersionCreate,
+    VersionUpdate,
+    VersionRestore,
+    VersionDelete,
+    ImagePut,
+    ImageDelete,
+    Share,
+    MachinePut,
+    MachineDelete,
+    Deallocate,
+    PowerOff,
+    Start,
+    Capture,
+    DiskPut,
+    DiskDelete,
+    GroupDelete,
+    /// How long a parent still sees a child that is gone.
+    NestedLag,
+    /// How long a new resource is not yet found, with eventual consistency.
+    ReadLag,
+}
+
+impl Work {
+    /// Median seconds of the real service (measured as endTime minus startTime), and the quick ones.
+    fn seconds(self) -> (f64, f64) {
+        match self {
+            Work::GalleryPut => (0.3, 0.15),
+            Work::GalleryDelete => (0.1, 0.1),
+            Work::DefinitionPut => (0.1, 0.15),
+            Work::DefinitionDelete => (0.2, 0.1),
+            Work::VersionCreate => (428.0, 2.4),
+            Work::VersionUpdate => (332.0, 1.8),
+            Work::VersionRestore => (150.0, 1.2),
+            Work::VersionDelete => (135.0, 0.4),
+            Work::ImagePut => (5.2, 1.0),
+            Work::ImageDelete => (5.1, 0.3),
+            Work::Share => (1.2, 0.2),
+            Work::MachinePut => (30.0, 0.8),
+            Work::MachineDelete => (30.0, 0.4),
+            Work::Deallocate => (30.0, 1.0),
+            Work::PowerOff => (8.0, 0.6),
+            Work::Start => (15.0, 0.6),
+            Work::Capture => (0.25, 0.2),
+            Work::DiskPut | Work::DiskDelete => (0.4, 0.2),
+            Work::GroupDelete => (60.0, 0.5),
+            Work::NestedLag => (20.0, 0.3),
+            Work::ReadLag => (3.0, 0.3),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_can_be_real_quick_or_none() {
+        let with = |text: &str| {
+            Settings::read(Json::parse(text.as_bytes()).ok().as_ref(), &Options::served())
+        };
+        assert_eq!(with("{}").duration(Work::VersionCreate), 24 * clock::SECOND / 10);
+        assert_eq!(
+            with(r#"{"time_scale":1}"#).duration(Work::VersionCreate),
+            428 * clock::SECOND
+        );
+        assert_eq!(with(r#"{"time_scale":0}"#).duration(Work::VersionCreate), 0);
+        assert_eq!(with("{}").retry_after(None), Some(1));
+        assert_eq!(with(r#"{"time_scale":1}"#).retry_after(None), None);
+        assert_eq!(with(r#"{"time_scale":1}"#).retry_after(Some(60)), Some(60));
+        assert_eq!(with(r#"{"recorded_polling":true}"#).retry_after(None), None);
+        assert!(with("{}").require_token);
+    }
+}

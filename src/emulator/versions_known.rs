@@ -1,0 +1,107 @@
+//! Which api-versions each resource type knows.
+
+use super::errors::ArmError;
+use super::regions::REGIONS;
+
+const GALLERY: &[&str] = &[
+    "2018-06-01", "2019-03-01", "2019-07-01", "2019-12-01", "2020-09-30", "2021-03-01", "2021-07-01",
+    "2021-10-01", "2022-01-03", "2022-03-03", "2022-08-03", "2023-07-03", "2024-03-03", "2025-03-03",
+    "2025-12-03", "2026-03-03",
+];
+const COMPUTE: &[&str] = &[
+    "2015-06-15", "2016-03-30", "2016-04-30-preview", "2017-03-30", "2017-12-01", "2018-04-01",
+    "2018-06-01", "2018-10-01", "2019-03-01", "2019-07-01", "2019-12-01", "2020-06-01", "2020-12-01",
+    "2021-03-01", "2021-04-01", "2021-07-01", "2021-11-01", "2022-03-01", "2022-08-01", "2022-11-01",
+    "2023-03-01", "2023-07-01", "2023-09-01", "2024-03-01", "2024-07-01", "2024-11-01", "2025-04-01",
+    "2025-11-01", "2026-03-01",
+];
+const DISK: &[&str] = &[
+    "2016-04-30-preview", "2017-03-30", "2018-04-01", "2018-06-01", "2018-09-30", "2019-03-01",
+    "2019-07-01", "2019-11-01", "2020-05-01", "2020-06-30", "2020-09-30", "2020-12-01", "2021-04-01",
+    "2021-08-01", "2021-12-01", "2022-03-02", "2022-07-02", "2023-01-02", "2023-04-02", "2023-10-02",
+    "2024-03-02", "2025-01-02", "2026-03-02",
+];
+const RESOURCES: &[&str] = &[
+    "2015-11-01", "2016-02-01", "2016-06-01", "2018-05-01", "2019-10-01", "2020-06-01", "2021-04-01",
+    "2022-09-01", "2024-03-01", "2025-04-01",
+];
+const ORDERING: &[&str] = &["2015-06-01", "2021-01-01"];
+
+/// Type names and api-versions of a namespace, for `GET /providers`.
+pub fn types(namespace: &str) -> Vec<(&'static str, &'static [&'static str])> {
+    match namespace.to_ascii_lowercase().as_str() {
+        "microsoft.compute" => vec![
+            ("galleries", GALLERY),
+            ("galleries/images", GALLERY),
+            ("galleries/images/versions", GALLERY),
+            ("galleries/applications", GALLERY),
+            ("galleries/applications/versions", GALLERY),
+            ("locations/sharedGalleries", GALLERY),
+            ("locations/communityGalleries", GALLERY),
+            ("images", COMPUTE),
+            ("virtualMachines", COMPUTE),
+            ("locations/publishers", COMPUTE),
+            ("disks", DISK),
+            ("snapshots", DISK),
+            ("diskEncryptionSets", DISK),
+        ],
+        "microsoft.resources" => vec![("resourceGroups", RESOURCES), ("subscriptions", RESOURCES)],
+        "microsoft.marketplaceordering" => vec![("agreements", ORDERING), ("offertypes", ORDERING)],
+        _ => Vec::new(),
+    }
+}
+
+/// Checks a request's api-version against a compute type such as `galleries/images`. The gallery list is complete;
+/// of machines and disks newer clients may use versions that are not listed here, so for them any date in the range passes.
+pub fn check(api: &str, kind: &str) -> Result<(), ArmError> {
+    let (known, strict) = match kind.split('/').next().unwrap_or_default() {
+        "galleries" | "sharedgalleries" | "communitygalleries" => (GALLERY, true),
+        "disks" | "snapshots" | "diskencryptionsets" => (DISK, false),
+        _ => (COMPUTE, false),
+    };
+    let date = api.get(..10).unwrap_or_default();
+    let in_range = date >= known[0] && date <= known.last().copied().unwrap_or_default();
+    if known.contains(&api) || (!strict && in_range) {
+        return Ok(());
+    }
+    let places: Vec<&str> = REGIONS.iter().map(|region| region.name).collect();
+    Err(ArmError::gateway(
+        400,
+        "NoRegisteredProviderFound",
+        format!(
+            "No registered resource provider found for location '' and API version '{api}' for type '{kind}'. The supported api-versions are '{}'. The supported locations are '{}'.",
+            known.join(", "),
+            places.join(", ")
+        ),
+    ))
+}
+
+/// Checks the form: `2026-03-03`, perhaps with `-preview`.
+pub fn well_formed(api: &str) -> bool {
+    let bytes = api.as_bytes();
+    let date = bytes.len() >= 10
+        && bytes[..10].iter().enumerate().all(|(at, byte)| {
+            if at == 4 || at == 7 {
+                *byte == b'-'
+            } else {
+                byte.is_ascii_digit()
+            }
+        });
+    date && (bytes.len() == 10 || (bytes[10] == b'-' && bytes.len() > 11))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        assert!(check("2026-03-03", "galleries/images").is_ok());
+        let error = check("2026-03-04", "galleries").unwrap_err();
+        assert_eq!((error.status, error.code.as_str()), (400, "NoRegisteredProviderFound"));
+        assert!(error.message.contains("2022-03-03, 2022-08-03"));
+        assert!(check("2024-08-01", "virtualmachines").is_ok());
+        assert!(check("2099-01-01", "virtualmachines").is_err());
+        assert!(well_formed("2016-04-30-preview") && !well_formed("latest") && !well_formed("2026-3-3"));
+    }
+}

@@ -1,0 +1,169 @@
+//! Planning and applying one change of a resource: the pure plan, the resource's objections, and then what was planned.
+
+use super::import::empty_blocks;
+use super::plan::{self, Draft};
+use super::provider::{Entry, Provider, Server};
+use super::settle::{Empties, settle};
+use super::{Op, Private};
+use crate::schema::{Diagnostics, Path, Value};
+
+/// What Terraform knows of a change.
+pub struct Change {
+    /// What exists; null when nothing does.
+    pub prior: Value,
+    /// What the user wrote; null to destroy.
+    pub config: Value,
+    /// What is remembered of the prior state.
+    pub private: Private,
+}
+
+/// A planned change.
+pub struct Planned {
+    /// What will be; null to destroy.
+    pub state: Value,
+    /// Paths that force a replacement.
+    pub replace: Vec<Path>,
+    /// What apply is to remember.
+    pub private: Private,
+    /// The identity; unknown while it is.
+    pub identity: Value,
+    /// What to tell the user.
+    pub diagnostics: Diagnostics,
+}
+
+/// An applied change.
+pub struct Applied {
+    /// What exists now.
+    pub state: Value,
+    /// The identity.
+    pub identity: Value,
+    /// What to remember.
+    pub private: Private,
+    /// What to tell the user.
+    pub diagnostics: Diagnostics,
+}
+
+impl<P: Provider> Server<P> {
+    /// Plans a change.
+    pub async fn plan(&self, entry: &Entry<P::Context>, change: Change) -> Planned {
+        let Change { prior, config, private } = change;
+        if config.is_null() {
+            return Planned {
+                state: Value::Null,
+                replace: Vec::new(),
+                private,
+                identity: Value::Null,
+                diagnostics: Diagnostics::new(),
+            };
+        }
+        let body = entry.body();
+        let context = self.context();
+        let mut draft = Draft {
+            config: &config,
+            prior: &prior,
+            planned: plan::begin(body, &config, &prior),
+            replace: Vec::new(),
+            diagnostics: Diagnostics::new(),
+        };
+        entry.resource.prepare(context.as_deref(), &mut draft);
+        let plan = plan::finish(body, &mut draft);
+        draft.planned = plan.planned;
+        draft.replace = plan.replace;
+        let mut found = std::mem::take(&mut draft.diagnostics);
+        if let Some(context) = &context
+            && !found.has_errors()
+        {
+            let timeout = entry.resource.timeouts().configured(&config).read;
+            let op = Op::new(timeout, self.stop_token());
+            entry.resource.check(context, &op, &draft, &mut found).await;
+            found.extend(op.take_warnings());
+        }
+        // the identity of what exists stays; that of what is to come is known once it is there
+        let identity = if prior.is_null() || !draft.replace.is_empty() {
+            unknown_identity(entry)
+        } else {
+            entry.resource.identify(&prior)
+        };
+        Planned {
+            state: draft.planned,
+            replace: draft.replace,
+            private,
+            identity,
+            diagnostics: found,
+        }
+    }
+
+    /// Applies a planned change. `planned` is null to destroy.
+    pub async fn apply(
+        &self,
+        entry: &Entry<P::Context>,
+        prior: Value,
+        planned: Value,
+        config: &Value,
+        mut private: Private,
+    ) -> Applied {
+        let context = match self.ready() {
+            Ok(context) => context,
+            Err(found) => {
+                return Applied {
+                    identity: identity_of(entry, &prior),
+                    state: prior,
+                    private,
+                    diagnostics: found,
+                };
+            }
+        };
+        let timeouts = entry.resource.timeouts();
+        let resource = &entry.resource;
+        // the configuration is the newest word on timeouts; a destroy has only the state's
+        let timeouts = timeouts.configured(if planned.is_null() { &prior } else { config });
+        let timeout = if planned.is_null() {
+            timeouts.delete
+        } else if prior.is_null() {
+            timeouts.create
+        } else {
+            timeouts.update
+        };
+        let op = Op::new(timeout, self.stop_token());
+        let (state, errors) = if planned.is_null() {
+            match resource.delete(&context, &op, &prior, &mut private).await {
+                Ok(()) => (Value::Null, Diagnostics::new()),
+                Err(errors) => (prior, errors),
+            }
+        } else {
+            let result = if prior.is_null() {
+                resource.create(&context, &op, &planned, &mut private).await
+            } else {
+                resource.update(&context, &op, &prior, &planned, &mut private).await
+            };
+            match result {
+                Ok(state) => (finished(entry, state, &planned), Diagnostics::new()),
+                // what is known to exist, else what existed: a failure loses nothing
+                Err((Some(state), errors)) => (finished(entry, state, &planned), errors),
+                Err((None, errors)) => (prior, errors),
+            }
+        };
+        let mut found = op.take_warnings();
+        found.extend(errors);
+        Applied {
+            identity: identity_of(entry, &state),
+            state,
+            private,
+            diagnostics: found,
+        }
+    }
+}
+
+// A new state in the words of the plan, with nothing unknown left.
+fn finished<C: Send + Sync>(entry: &Entry<C>, state: Value, planned: &Value) -> Value {
+    let state = empty_blocks(entry.body(), state.unknown_to_null());
+    settle(entry.body(), state, planned, Empties::Agree)
+}
+
+fn identity_of<C: Send + Sync>(entry: &Entry<C>, state: &Value) -> Value {
+    if state.is_null() { Value::Null } else { entry.resource.identify(state) }
+}
+
+fn unknown_identity<C: Send + Sync>(entry: &Entry<C>) -> Value {
+    Value::object(entry.resource.identity().iter().map(|field| (field.name, Value::Unknown)))
+}

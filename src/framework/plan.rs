@@ -1,0 +1,382 @@
+//! Planning, pure: what the user wrote and what exists become what will be, in a fixed order of steps.
+//!
+//! 1. the configuration, with defaults where it is silent and the prior value where the provider gives it;
+//! 2. the prior spelling wherever the meaning is the same;
+//! 3. the resource's own say ([`Resource::prepare`](super::Resource::prepare));
+//! 4. only if anything changed: computed values that may change become unknown;
+//! 5. attributes whose change replaces the resource are listed.
+
+use super::settle::{Empties, partner, settle};
+use crate::schema::{Attribute, Block, Body, Diagnostics, Nesting, Path, Value};
+
+/// A plan in the making, as the resource's own say sees it.
+pub struct Draft<'a> {
+    /// What the user wrote; may hold unknowns.
+    pub config: &'a Value,
+    /// What exists; null when nothing does.
+    pub prior: &'a Value,
+    /// What will be; may hold unknowns.
+    pub planned: Value,
+    /// Paths whose change replaces the resource, beyond those that the schema knows.
+    pub replace: Vec<Path>,
+    /// What to tell the user.
+    pub diagnostics: Diagnostics,
+}
+
+impl Draft<'_> {
+    /// Nothing exists yet.
+    pub fn is_create(&self) -> bool {
+        self.prior.is_null()
+    }
+
+    /// Whether the root attribute or block `name` will differ from what is (unknown counts as different).
+    pub fn changes(&self, name: &str) -> bool {
+        self.planned.get(name) != self.prior.get(name)
+    }
+}
+
+/// A finished plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What will be.
+    pub planned: Value,
+    /// Paths that force a replacement; empty on create.
+    pub replace: Vec<Path>,
+}
+
+/// Steps 1 and 2. `config` is not null. Core's own proposal is not needed: it is this first step without the defaults.
+pub fn begin(body: &Body, config: &Value, prior: &Value) -> Value {
+    settle(body, fill(body, config, prior), prior, Empties::Differ)
+}
+
+/// Steps 4 and 5, after the resource had its say.
+pub fn finish(body: &Body, draft: &mut Draft<'_>) -> Plan {
+    let prior = draft.prior;
+    let planned = std::mem::replace(&mut draft.planned, Value::Null);
+    if planned == *prior {
+        return Plan {
+            planned: prior.clone(),
+            replace: Vec::new(),
+        };
+    }
+    let planned = mark_unknown(body, draft.config, planned, prior);
+    let mut replace = Vec::new();
+    if !prior.is_null() {
+        replacing(body, &planned, prior, &Path::root(), &mut replace);
+        for path in draft.replace.drain(..) {
+            if !replace.contains(&path) {
+                replace.push(path);
+            }
+        }
+    }
+    draft.planned = planned.clone();
+    Plan { planned, replace }
+}
+
+// Step 1.
+fn fill(body: &Body, config: &Value, prior: &Value) -> Value {
+    let attributes = body.attributes.iter().map(|attribute| {
+        let given = config.get(attribute.name);
+        let value = match (given, &attribute.default) {
+            (Value::Null, Some(default)) => default.clone(),
+            (Value::Null, None) if attribute.is_computed() => prior.get(attribute.name).clone(),
+            (given, _) => given.clone(),
+        };
+        (attribute.name, value)
+    });
+    let blocks = body.blocks.iter().map(|block| {
+        let value = fill_block(block, config.get(block.name), prior.get(block.name));
+        (block.name, value)
+    });
+    Value::object(attributes.chain(blocks))
+}
+
+fn fill_block(block: &Block, config: &Value, prior: &Value) -> Value {
+    match (block.nesting, config) {
+        (_, Value::Unknown) => Value::Unknown,
+        (Nesting::Single, Value::Null) => Value::Null,
+        (Nesting::Single, config) => fill(&block.body, config, prior),
+        (Nesting::List, config) => Value::List(
+            config
+                .elements()
+                .iter()
+                .enumerate()
+                .map(|(index, config)| {
+                    let prior = prior.elements().get(index).unwrap_or(&Value::Null);
+                    fill_element(block, config, prior)
+                })
+                .collect(),
+        ),
+        (Nesting::Set, config) => Value::Set(
+            config
+                .elements()
+                .iter()
+                .map(|config| {
+                    let prior = partner(block.key, config, prior.elements()).unwrap_or(&Value::Null);
+                    fill_element(block, config, prior)
+                })
+                .collect(),
+        ),
+    }
+}
+
+fn fill_element(block: &Block, config: &Value, prior: &Value) -> Value {
+    if config.is_unknown() { Value::Unknown } else { fill(&block.body, config, prior) }
+}
+
+// Step 4.
+fn mark_unknown(body: &Body, config: &Value, planned: Value, prior: &Value) -> Value {
+    let Value::Object(mut fields) = planned else {
+        return planned;
+    };
+    for attribute in &body.attributes {
+        if let Some(value) = fields.get_mut(attribute.name)
+            && may_change(attribute, config.get(attribute.name), value, prior.get(attribute.name))
+        {
+            *value = Value::Unknown;
+        }
+    }
+    for block in &body.blocks {
+        let Some(slot) = fields.get_mut(block.name) else { continue };
+        let config = config.get(block.name);
+        let prior = prior.get(block.name);
+        let value = std::mem::replace(slot, Value::Null);
+        *slot = match (block.nesting, value) {
+            (Nesting::Single, value @ Value::Object(_)) => {
+                mark_unknown(&block.body, config, value, prior)
+            }
+            (Nesting::List, Value::List(elements)) => Value::List(
+                elements
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, element)| {
+                        let config = config.elements().get(i).unwrap_or(&Value::Null);
+                        let prior = prior.elements().get(i).unwrap_or(&Value::Null);
+                        mark_unknown(&block.body, config, element, prior)
+                    })
+                    .collect(),
+            ),
+            // planned elements stand in the configuration's order unless nothing in the set changed
+            (Nesting::Set, Value::Set(elements)) => Value::Set(
+                elements
+                    .into_iter()
+                    .map(|element| {
+                        let config = partner(block.key, &element, config.elements())
+                            .unwrap_or(&Value::Null)
+                            .clone();
+                        let prior = partner(block.key, &element, prior.elements())
+                            .unwrap_or(&Value::Null)
+                            .clone();
+                        mark_unknown(&block.body, &config, element, &prior)
+                    })
+                    .collect(),
+            ),
+            (_, value) => value,
+        };
+    }
+    Value::Object(fields)
+}
+
+// A computed value that nobody has settled: absent so far, or sure to move with any change.
+fn may_change(attribute: &Attribute, config: &Value, planned: &Value, prior: &Value) -> bool {
+    attribute.is_computed()
+        && attribute.default.is_none()
+        && config.is_null()
+        && (planned.is_null() || attribute.volatile && planned == prior)
+}
+
+// Step 5.
+fn replacing(body: &Body, planned: &Value, prior: &Value, path: &Path, out: &mut Vec<Path>) {
+    for attribute in body.attributes.iter().filter(|a| a.force_new) {
+        if planned.get(attribute.name) != prior.get(attribute.name) {
+            out.push(path.then(attribute.name));
+        }
+    }
+    for block in &body.blocks {
+        let (planned, prior) = (planned.get(block.name), prior.get(block.name));
+        if planned == prior {
+            continue;
+        }
+        let path = path.then(block.name);
+        if block.force_new {
+            out.push(path);
+            continue;
+        }
+        match block.nesting {
+            Nesting::Single if planned.is_known() && prior.is_known() => {
+                replacing(&block.body, planned, prior, &path, out);
+            }
+            Nesting::List => {
+                for (index, (planned, prior)) in
+                    planned.elements().iter().zip(prior.elements()).enumerate()
+                {
+                    replacing(&block.body, planned, prior, &path.index(index), out);
+                }
+            }
+            // elements of sets cannot be addressed: a resource that cares says so itself
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model;
+    use crate::schema::spec::*;
+    use crate::schema::{Model, Set, Slot};
+
+    model! {
+        pub struct Region {
+            pub name: String = required().same(same),
+            pub count: Option<i64> = optional().default(1),
+        }
+    }
+    model! {
+        pub struct Inner {
+            pub kind: Option<String> = optional().force_new(),
+            pub made: Option<String> = computed(),
+        }
+    }
+    model! {
+        pub struct Thing {
+            pub id: Option<String> = computed(),
+            pub etag: Option<String> = computed().volatile(),
+            pub name: String = required().force_new(),
+            pub location: Option<String> = optional_computed().force_new().same(same),
+            pub mode: Option<String> = optional().default("full"),
+            pub note: Option<String> = optional(),
+            pub region: Set<Region> = block().key(key),
+            pub inner: Option<Inner> = block(),
+            pub source: Option<Inner> = block().force_new(),
+        }
+    }
+
+    fn same(a: &str, b: &str) -> bool {
+        a.eq_ignore_ascii_case(b)
+    }
+
+    fn key(value: &Value) -> Option<String> {
+        value.get("name").as_str().map(str::to_lowercase)
+    }
+
+    fn config(fields: &[(&str, Value)]) -> Value {
+        let mut config = Thing { name: "n".into(), ..Default::default() }.encode();
+        for (name, value) in fields {
+            config.set(name, value.clone());
+        }
+        config
+    }
+
+    fn run(config: &Value, prior: &Value) -> Plan {
+        let body = <Thing as Model>::body();
+        let mut draft = Draft {
+            config,
+            prior,
+            planned: begin(&body, config, prior),
+            replace: Vec::new(),
+            diagnostics: Diagnostics::new(),
+        };
+        finish(&body, &mut draft)
+    }
+
+    fn state() -> Value {
+        Thing {
+            id: Some("1".into()),
+            etag: Some("e".into()),
+            name: "n".into(),
+            location: Some("West".into()),
+            mode: Some("full".into()),
+            note: None,
+            region: Set(vec![
+                Region { name: "East".into(), count: Some(1) },
+                Region { name: "West".into(), count: Some(2) },
+            ]),
+            inner: Some(Inner { kind: Some("k".into()), made: Some("m".into()) }),
+            source: None,
+        }
+        .encode()
+    }
+
+    fn regions(rows: &[(&str, Option<i64>)]) -> Value {
+        Value::Set(
+            rows.iter()
+                .map(|(name, count)| Region { name: name.to_string(), count: *count }.encode())
+                .collect(),
+        )
+    }
+
+    fn inner(kind: &str) -> Value {
+        Value::object([("kind", kind.into()), ("made", Value::Null)])
+    }
+
+    #[test]
+    fn create_knows_defaults_and_leaves_the_rest_unknown() {
+        let plan = run(&config(&[("inner", inner("k"))]), &Value::Null);
+        assert_eq!(plan.planned.get("mode").as_str(), Some("full"));
+        for unknown in ["id", "etag", "location"] {
+            assert!(plan.planned.get(unknown).is_unknown(), "{unknown}");
+        }
+        assert!(plan.planned.get("inner").get("made").is_unknown());
+        assert!(plan.planned.get("note").is_null());
+        assert!(plan.replace.is_empty());
+    }
+
+    #[test]
+    fn a_change_of_spelling_or_order_is_no_change() {
+        let config = config(&[
+            ("location", "WEST".into()),
+            ("region", regions(&[("west", Some(2)), ("EAST", None)])),
+            ("inner", inner("k")),
+        ]);
+        let plan = run(&config, &state());
+        assert_eq!(plan.planned, state());
+        assert!(plan.replace.is_empty());
+    }
+
+    #[test]
+    fn an_update_keeps_what_it_does_not_touch() {
+        let config = config(&[
+            ("note", "hello".into()),
+            ("region", regions(&[("west", Some(3)), ("north", None)])),
+            ("inner", inner("k")),
+        ]);
+        let plan = run(&config, &state());
+        assert_eq!(plan.planned.get("id").as_str(), Some("1"));
+        assert!(plan.planned.get("etag").is_unknown());
+        assert_eq!(plan.planned.get("location").as_str(), Some("West"));
+        assert_eq!(plan.planned.get("region"), &regions(&[("West", Some(3)), ("north", Some(1))]));
+        assert!(plan.replace.is_empty());
+    }
+
+    #[test]
+    fn forced_replacements_are_named() {
+        let rows: &[(&str, Value, &str)] = &[
+            ("name", "other".into(), "name"),
+            ("name", Value::Unknown, "name"),
+            ("location", "East".into(), "location"),
+            ("inner", inner("other"), "inner.kind"),
+            ("source", inner("k"), "source"),
+        ];
+        for (name, value, path) in rows {
+            let config = config(&[
+                ("region", state().get("region").clone()),
+                ("inner", inner("k")),
+                (*name, value.clone()),
+            ]);
+            let plan = run(&config, &state());
+            let paths: Vec<String> = plan.replace.iter().map(Path::to_string).collect();
+            assert_eq!(paths, [*path]);
+        }
+    }
+
+    #[test]
+    fn unknown_blocks_stay_unknown() {
+        let config = config(&[("region", Value::Unknown), ("inner", Value::Unknown)]);
+        for prior in [Value::Null, state()] {
+            let plan = run(&config, &prior);
+            assert!(plan.planned.get("region").is_unknown());
+            assert!(plan.planned.get("inner").is_unknown());
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Private state: what a resource remembers beside its attributes, seen by nobody else.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+/// Named JSON values that travel with a resource's state.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Private(BTreeMap<String, Json>);
+
+impl Private {
+    /// Reads what was stored; anything that is not ours is dropped, so that foreign bytes never stop a run.
+    pub fn from_bytes(bytes: &[u8]) -> Private {
+        Private(serde_json::from_slice(bytes).unwrap_or_default())
+    }
+
+    /// The bytes to store; none when there is nothing to remember.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        serde_json::to_vec(&self.0).unwrap_or_default()
+    }
+
+    /// The value under `key`, when there is one of that shape.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        serde_json::from_value(self.0.get(key)?.clone()).ok()
+    }
+
+    /// Remembers `value` under `key`.
+    pub fn set<T: Serialize>(&mut self, key: &str, value: &T) {
+        if let Ok(json) = serde_json::to_value(value) {
+            self.0.insert(key.to_owned(), json);
+        }
+    }
+
+    /// Forgets what is under `key`.
+    pub fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips_and_survives_foreign_bytes() {
+        let mut private = Private::default();
+        assert!(private.to_bytes().is_empty());
+        private.set("operation", &"https://x");
+        let back = Private::from_bytes(&private.to_bytes());
+        assert_eq!(back.get::<String>("operation").as_deref(), Some("https://x"));
+        assert_eq!(Private::from_bytes(b"\xff{not json"), Private::default());
+        assert_eq!(Private::from_bytes(b"[1]"), Private::default());
+    }
+}

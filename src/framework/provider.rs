@@ -1,0 +1,350 @@
+//! A provider as a whole: its registry, its configuration, and the server that answers the protocol from them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::data_source::{AnyDataSource, READ_TIMEOUT};
+use super::function::Function;
+use super::resource::AnyResource;
+use super::timeouts::Defaults;
+use super::{FunctionError, Op};
+use crate::schema::{Body, Diagnostic, Diagnostics, Path, Type, Value};
+
+/// What a provider must say.
+#[async_trait]
+pub trait Provider: Send + Sync + 'static {
+    /// What its resources work with once it is configured.
+    type Context: Send + Sync + 'static;
+
+    /// The schema of the provider block.
+    fn body(&self) -> Body;
+
+    /// Its resource types.
+    fn resources(&self) -> Vec<Box<dyn AnyResource<Self::Context>>>;
+
+    /// Its data sources.
+    fn data_sources(&self) -> Vec<Box<dyn AnyDataSource<Self::Context>>>;
+
+    /// Its functions.
+    fn functions(&self) -> Vec<Box<dyn Function>>;
+
+    /// Checks the provider block beyond its schema; unknown is no error.
+    fn validate(&self, _config: &Value, _diagnostics: &mut Diagnostics) {}
+
+    /// Makes the context. `config` is wholly known. Must not reach out: what is not needed is not looked up.
+    fn configure(
+        &self,
+        config: &Value,
+        terraform_version: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self::Context>;
+}
+
+/// A resource type with its schema, worked out once.
+pub struct Entry<C: Send + Sync> {
+    /// The resource.
+    pub resource: Box<dyn AnyResource<C>>,
+    body: OnceLock<Body>,
+    ty: OnceLock<Type>,
+}
+
+impl<C: Send + Sync> Entry<C> {
+    /// The schema.
+    pub fn body(&self) -> &Body {
+        self.body.get_or_init(|| self.resource.body())
+    }
+
+    /// The type of its states.
+    pub fn ty(&self) -> &Type {
+        self.ty.get_or_init(|| self.body().ty())
+    }
+
+    /// The type of its identity.
+    pub fn identity_ty(&self) -> Type {
+        Type::object(self.resource.identity().iter().map(|field| (field.name, Type::String)))
+    }
+}
+
+/// A data source with its schema, worked out once.
+pub struct DataEntry<C: Send + Sync> {
+    /// The data source.
+    pub source: Box<dyn AnyDataSource<C>>,
+    body: OnceLock<Body>,
+    ty: OnceLock<Type>,
+}
+
+impl<C: Send + Sync> DataEntry<C> {
+    /// The schema.
+    pub fn body(&self) -> &Body {
+        self.body.get_or_init(|| self.source.body())
+    }
+
+    /// The type of its results.
+    pub fn ty(&self) -> &Type {
+        self.ty.get_or_init(|| self.body().ty())
+    }
+}
+
+/// How far the provider is configured.
+pub(super) enum Configured<C> {
+    /// Not at all.
+    No,
+    /// Its configuration depends on what is not known yet: planning goes on, without a context.
+    Unknown,
+    /// Ready.
+    Yes(Arc<C>),
+}
+
+/// Answers every request of the protocol from a [`Provider`].
+pub struct Server<P: Provider> {
+    provider: P,
+    resources: BTreeMap<&'static str, Entry<P::Context>>,
+    data_sources: BTreeMap<&'static str, DataEntry<P::Context>>,
+    functions: BTreeMap<&'static str, Box<dyn Function>>,
+    body: OnceLock<Body>,
+    ty: OnceLock<Type>,
+    configured: RwLock<Configured<P::Context>>,
+    stop: Mutex<CancellationToken>,
+}
+
+impl<P: Provider> Server<P> {
+    /// A server of `provider`, not configured yet.
+    pub fn new(provider: P) -> Server<P> {
+        let entry = |resource: Box<dyn AnyResource<P::Context>>| Entry {
+            resource,
+            body: OnceLock::new(),
+            ty: OnceLock::new(),
+        };
+        let data_entry = |source: Box<dyn AnyDataSource<P::Context>>| DataEntry {
+            source,
+            body: OnceLock::new(),
+            ty: OnceLock::new(),
+        };
+        Server {
+            resources: provider
+                .resources()
+                .into_iter()
+                .map(|resource| (resource.type_name(), entry(resource)))
+                .collect(),
+            data_sources: provider
+                .data_sources()
+                .into_iter()
+                .map(|source| (source.type_name(), data_entry(source)))
+                .collect(),
+            functions: provider
+                .functions()
+                .into_iter()
+                .map(|function| (function.name(), function))
+                .collect(),
+            provider,
+            body: OnceLock::new(),
+            ty: OnceLock::new(),
+            configured: RwLock::new(Configured::No),
+            stop: Mutex::new(CancellationToken::new()),
+        }
+    }
+
+    /// The schema of the provider block.
+    pub fn body(&self) -> &Body {
+        self.body.get_or_init(|| self.provider.body())
+    }
+
+    /// The type of the provider block.
+    pub fn ty(&self) -> &Type {
+        self.ty.get_or_init(|| self.body().ty())
+    }
+
+    /// All resource types, by name.
+    pub fn resources(&self) -> impl Iterator<Item = (&'static str, &Entry<P::Context>)> {
+        self.resources.iter().map(|(name, entry)| (*name, entry))
+    }
+
+    /// All data sources, by name.
+    pub fn data_sources(&self) -> impl Iterator<Item = (&'static str, &DataEntry<P::Context>)> {
+        self.data_sources.iter().map(|(name, entry)| (*name, entry))
+    }
+
+    /// All functions, by name.
+    pub fn functions(&self) -> impl Iterator<Item = &dyn Function> {
+        self.functions.values().map(|function| &**function)
+    }
+
+    /// The resource type `name`.
+    pub fn resource(&self, name: &str) -> Result<&Entry<P::Context>, Diagnostics> {
+        self.resources
+            .get(name)
+            .ok_or_else(|| unsupported("resource type", name))
+    }
+
+    /// The data source `name`.
+    pub fn data_source(&self, name: &str) -> Result<&DataEntry<P::Context>, Diagnostics> {
+        self.data_sources
+            .get(name)
+            .ok_or_else(|| unsupported("data source", name))
+    }
+
+    /// Checks a provider block.
+    pub fn validate_provider(&self, config: &Value) -> Diagnostics {
+        let mut found = Diagnostics::new();
+        self.body().validate(config, &Path::root(), &mut found);
+        self.provider.validate(config, &mut found);
+        found
+    }
+
+    /// Configures the provider, as often as asked; the last configuration counts.
+    pub fn configure(&self, config: &Value, terraform_version: &str) -> Diagnostics {
+        let mut found = Diagnostics::new();
+        let configured = if !config.is_wholly_known() {
+            Configured::Unknown
+        } else {
+            match self.provider.configure(config, terraform_version, &mut found) {
+                Some(context) => Configured::Yes(Arc::new(context)),
+                None => Configured::No,
+            }
+        };
+        *self.configured.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = configured;
+        found
+    }
+
+    /// Checks the configuration of a resource; unknown is no error.
+    pub fn validate_resource(&self, entry: &Entry<P::Context>, config: &Value) -> Diagnostics {
+        let mut found = Diagnostics::new();
+        if config.is_known() {
+            entry.body().validate(config, &Path::root(), &mut found);
+            entry.resource.validate(config, &mut found);
+        }
+        found
+    }
+
+    /// Checks the configuration of a data source; unknown is no error.
+    pub fn validate_data_source(
+        &self,
+        entry: &DataEntry<P::Context>,
+        config: &Value,
+    ) -> Diagnostics {
+        let mut found = Diagnostics::new();
+        if config.is_known() {
+            entry.body().validate(config, &Path::root(), &mut found);
+            entry.source.validate(config, &mut found);
+        }
+        found
+    }
+
+    /// Reads a data source. What the user wrote stays exactly as written.
+    pub async fn read_data_source(
+        &self,
+        entry: &DataEntry<P::Context>,
+        config: &Value,
+    ) -> (Option<Value>, Diagnostics) {
+        let context = match self.ready() {
+            Ok(context) => context,
+            Err(found) => return (None, found),
+        };
+        let defaults = Defaults {
+            read: READ_TIMEOUT,
+            ..Defaults::minutes(0, 0, 0, 0)
+        };
+        let op = Op::new(defaults.configured(config).read, self.stop_token());
+        match entry.source.read(&context, &op, config).await {
+            Ok(state) => (
+                Some(as_configured(entry.body(), config, state)),
+                op.take_warnings(),
+            ),
+            Err(errors) => {
+                let mut found = op.take_warnings();
+                found.extend(errors);
+                (None, found)
+            }
+        }
+    }
+
+    /// Calls a function. Arguments may hold nulls and unknowns only where core lets them through, which is nowhere.
+    pub fn call(&self, name: &str, arguments: &[Value]) -> Result<Value, FunctionError> {
+        let function = self.functions.get(name).ok_or_else(|| FunctionError {
+            text: format!("There is no function {name:?} in this provider."),
+            argument: None,
+        })?;
+        for (index, argument) in arguments.iter().enumerate() {
+            if argument.is_null() {
+                return Err(FunctionError::argument(index as i64, "must not be null"));
+            }
+        }
+        function.call(arguments)
+    }
+
+    /// The function `name`.
+    pub fn function(&self, name: &str) -> Option<&dyn Function> {
+        self.functions.get(name).map(|function| &**function)
+    }
+
+    /// The user wants the run to end: everything under way ends soon, truthfully; what comes later runs as ever.
+    pub fn stop(&self) {
+        let mut token = self.stop.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        std::mem::replace(&mut *token, CancellationToken::new()).cancel();
+    }
+
+    /// Ends with the next [`stop`](Server::stop).
+    pub fn stop_token(&self) -> CancellationToken {
+        self.stop.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// The context, when the provider is configured and its configuration known.
+    pub fn context(&self) -> Option<Arc<P::Context>> {
+        match &*self.configured.read().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+            Configured::Yes(context) => Some(context.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether the provider's configuration waits for values known only after apply.
+    pub(super) fn is_unknown(&self) -> bool {
+        matches!(
+            &*self.configured.read().unwrap_or_else(|poisoned| poisoned.into_inner()),
+            Configured::Unknown
+        )
+    }
+
+    /// The context, or why there is none.
+    pub(super) fn ready(&self) -> Result<Arc<P::Context>, Diagnostics> {
+        self.context().ok_or_else(|| {
+            let why = if self.is_unknown() {
+                "The provider block depends on values that are known only after apply. Apply what it depends on first \
+                 (terraform apply -target=…), or give it known values."
+            } else {
+                "Terraform asked for work before it configured the provider."
+            };
+            Diagnostic::error("The provider is not configured", why).into()
+        })
+    }
+}
+
+fn unsupported(kind: &str, name: &str) -> Diagnostics {
+    Diagnostic::error(
+        format!("There is no {kind} {name:?} in this provider"),
+        "Check the spelling, and that the provider is new enough.",
+    )
+    .into()
+}
+
+// Core plans a deferred read with the values of the configuration, so a result must carry them unchanged.
+fn as_configured(body: &Body, config: &Value, state: Value) -> Value {
+    let Value::Object(mut fields) = state else {
+        return state;
+    };
+    for attribute in &body.attributes {
+        let given = config.get(attribute.name);
+        if !given.is_null() || !attribute.is_computed() {
+            fields.insert(attribute.name.to_owned(), given.clone());
+        }
+    }
+    for block in &body.blocks {
+        let computed = block.body.attributes.iter().all(|a| !a.is_configurable());
+        if !computed {
+            fields.insert(block.name.to_owned(), config.get(block.name).clone());
+        }
+    }
+    Value::Object(fields)
+}

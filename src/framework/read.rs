@@ -1,0 +1,62 @@
+//! Reading a resource: what exists now, in the words that its state uses.
+
+use super::import::empty_blocks;
+use super::provider::{Entry, Provider, Server};
+use super::settle::{Empties, settle};
+use super::{Op, Private};
+use crate::schema::{Diagnostic, Diagnostics, Value};
+
+/// What a read yields.
+pub struct Read {
+    /// What exists now; null when it is gone for certain; what was known before when reading failed.
+    pub state: Value,
+    /// The identity.
+    pub identity: Value,
+    /// What to remember.
+    pub private: Private,
+    /// What to tell the user.
+    pub diagnostics: Diagnostics,
+}
+
+impl<P: Provider> Server<P> {
+    /// Reads what `state` describes.
+    pub async fn read(&self, entry: &Entry<P::Context>, state: Value, mut private: Private) -> Read {
+        let name = entry.resource.type_name();
+        let answer = |state: Value, private, diagnostics| Read {
+            identity: if state.is_null() { Value::Null } else { entry.resource.identify(&state) },
+            state,
+            private,
+            diagnostics,
+        };
+        if state.is_null() {
+            return answer(state, private, Diagnostics::new());
+        }
+        let context = match self.ready() {
+            Ok(context) => context,
+            // a plan must stay possible while the provider block waits for something
+            Err(_) if self.is_unknown() => {
+                let warning = Diagnostic::warning(
+                    format!("{name} was not refreshed"),
+                    "The provider block depends on values that are known only after apply, so the last known state is used.",
+                );
+                return answer(state, private, warning.into());
+            }
+            Err(found) => return answer(state, private, found),
+        };
+        let timeout = entry.resource.timeouts().configured(&state).read;
+        let op = Op::new(timeout, self.stop_token());
+        let result = entry.resource.read(&context, &op, &state, &mut private).await;
+        let mut found = op.take_warnings();
+        match result {
+            Ok(Some(new)) => {
+                let new = empty_blocks(entry.body(), new);
+                answer(settle(entry.body(), new, &state, Empties::Agree), private, found)
+            }
+            Ok(None) => answer(Value::Null, private, found),
+            Err(errors) => {
+                found.extend(errors);
+                answer(state, private, found)
+            }
+        }
+    }
+}

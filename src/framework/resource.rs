@@ -1,0 +1,290 @@
+//! What a resource type must say and may say, in its own typed model; and the same seen without its type.
+
+use async_trait::async_trait;
+
+use super::import::{ImportFrom, MoveSource};
+use super::timeouts::Defaults;
+use super::{Draft, Op, Private};
+use crate::schema::{Body, Diagnostic, Diagnostics, Model, Slot, Value};
+
+/// One attribute of a resource's identity; all are texts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct IdentityField {
+    /// Its name.
+    pub name: &'static str,
+    /// Must be given to import by identity; otherwise it may be left out.
+    pub required: bool,
+    /// What it is.
+    pub doc: &'static str,
+}
+
+/// Why creating or updating did not end well, and what exists now.
+#[derive(Debug)]
+pub struct Failed<M> {
+    /// What exists, as far as known; `None` when nothing came to be (or, for an update, nothing changed).
+    pub state: Option<M>,
+    /// What to tell the user.
+    pub diagnostics: Diagnostics,
+}
+
+impl<M> Failed<M> {
+    /// Failed after `state` came to be.
+    pub fn with(state: M, diagnostics: impl Into<Diagnostics>) -> Failed<M> {
+        Failed {
+            state: Some(state),
+            diagnostics: diagnostics.into(),
+        }
+    }
+}
+
+impl<M, D: Into<Diagnostics>> From<D> for Failed<M> {
+    fn from(diagnostics: D) -> Failed<M> {
+        Failed {
+            state: None,
+            diagnostics: diagnostics.into(),
+        }
+    }
+}
+
+/// A resource type. Values reach it decoded into its model, in which what is unknown or null is absent.
+#[async_trait]
+pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
+    /// Its attributes.
+    type Model: Model;
+
+    /// Its name in HCL.
+    fn type_name(&self) -> &'static str;
+
+    /// What identifies it for good.
+    fn identity(&self) -> &'static [IdentityField];
+
+    /// The values of [`identity`](Resource::identity), in its order; `None` for what is not known.
+    fn identify(&self, model: &Self::Model) -> Vec<Option<String>>;
+
+    /// How long its operations may take when the user says nothing.
+    fn timeouts(&self) -> Defaults;
+
+    /// The little of the model by which [`read`](Resource::read) can find the object that an import names.
+    fn import(&self, context: Option<&C>, from: &ImportFrom) -> Result<Self::Model, Diagnostic>;
+
+    /// Checks a configuration beyond what the schema says; values may be unknown, and unknown is no error.
+    fn validate(&self, _config: &Value, _diagnostics: &mut Diagnostics) {}
+
+    /// The resource's own say in a plan, pure: sets computed values that are known already, adds paths that force a
+    /// replacement. Runs before it is decided whether anything changes. `context` is absent while the provider's
+    /// configuration is unknown.
+    fn prepare(&self, _context: Option<&C>, _draft: &mut Draft<'_>) {}
+
+    /// Looks at a finished plan and objects to it; may ask the service, but may not change a value.
+    async fn check(&self, _context: &C, _op: &Op, _draft: &Draft<'_>, _found: &mut Diagnostics) {}
+
+    /// What exists now; `None` when it is gone for certain.
+    async fn read(
+        &self,
+        context: &C,
+        op: &Op,
+        state: Self::Model,
+        private: &mut Private,
+    ) -> Result<Option<Self::Model>, Diagnostics>;
+
+    /// Makes it.
+    async fn create(
+        &self,
+        context: &C,
+        op: &Op,
+        plan: Self::Model,
+        private: &mut Private,
+    ) -> Result<Self::Model, Failed<Self::Model>>;
+
+    /// Changes it in place.
+    async fn update(
+        &self,
+        context: &C,
+        op: &Op,
+        prior: Self::Model,
+        plan: Self::Model,
+        private: &mut Private,
+    ) -> Result<Self::Model, Failed<Self::Model>>;
+
+    /// Removes it; fine when it is gone already.
+    async fn delete(
+        &self,
+        context: &C,
+        op: &Op,
+        prior: Self::Model,
+        private: &mut Private,
+    ) -> Result<(), Diagnostics>;
+
+    /// The model of an object that another provider's state describes; `None` when that type is none of ours to take.
+    fn move_from(&self, _source: &MoveSource) -> Option<Result<Self::Model, Diagnostic>> {
+        None
+    }
+
+    /// Changes a generated configuration so that it plans to no change.
+    fn generate(&self, _config: &mut Value) {}
+}
+
+/// [`Failed`] without the model's type.
+pub type FailedValue = (Option<Value>, Diagnostics);
+
+/// A [`Resource`] in values, so that all of them fit in one list.
+#[async_trait]
+pub trait AnyResource<C: Send + Sync>: Send + Sync {
+    /// See [`Resource::type_name`].
+    fn type_name(&self) -> &'static str;
+    /// The schema.
+    fn body(&self) -> Body;
+    /// See [`Resource::identity`].
+    fn identity(&self) -> &'static [IdentityField];
+    /// The identity of a state, as an object value.
+    fn identify(&self, state: &Value) -> Value;
+    /// See [`Resource::timeouts`].
+    fn timeouts(&self) -> Defaults;
+    /// See [`Resource::import`].
+    fn import(&self, context: Option<&C>, from: &ImportFrom) -> Result<Value, Diagnostic>;
+    /// See [`Resource::validate`].
+    fn validate(&self, config: &Value, diagnostics: &mut Diagnostics);
+    /// See [`Resource::prepare`].
+    fn prepare(&self, context: Option<&C>, draft: &mut Draft<'_>);
+    /// See [`Resource::check`].
+    async fn check(&self, context: &C, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics);
+    /// See [`Resource::read`].
+    async fn read(
+        &self,
+        context: &C,
+        op: &Op,
+        state: &Value,
+        private: &mut Private,
+    ) -> Result<Option<Value>, Diagnostics>;
+    /// See [`Resource::create`].
+    async fn create(
+        &self,
+        context: &C,
+        op: &Op,
+        plan: &Value,
+        private: &mut Private,
+    ) -> Result<Value, FailedValue>;
+    /// See [`Resource::update`].
+    async fn update(
+        &self,
+        context: &C,
+        op: &Op,
+        prior: &Value,
+        plan: &Value,
+        private: &mut Private,
+    ) -> Result<Value, FailedValue>;
+    /// See [`Resource::delete`].
+    async fn delete(
+        &self,
+        context: &C,
+        op: &Op,
+        prior: &Value,
+        private: &mut Private,
+    ) -> Result<(), Diagnostics>;
+    /// See [`Resource::move_from`].
+    fn move_from(&self, source: &MoveSource) -> Option<Result<Value, Diagnostic>>;
+    /// See [`Resource::generate`].
+    fn generate(&self, config: &mut Value);
+}
+
+#[async_trait]
+impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
+    fn type_name(&self) -> &'static str {
+        Resource::type_name(self)
+    }
+
+    fn body(&self) -> Body {
+        <R::Model as Model>::body()
+    }
+
+    fn identity(&self) -> &'static [IdentityField] {
+        Resource::identity(self)
+    }
+
+    fn identify(&self, state: &Value) -> Value {
+        let values = Resource::identify(self, &R::Model::decode(state));
+        Value::object(
+            Resource::identity(self)
+                .iter()
+                .zip(values)
+                .map(|(field, value)| (field.name, value.map_or(Value::Null, Value::String))),
+        )
+    }
+
+    fn timeouts(&self) -> Defaults {
+        Resource::timeouts(self)
+    }
+
+    fn import(&self, context: Option<&C>, from: &ImportFrom) -> Result<Value, Diagnostic> {
+        Resource::import(self, context, from).map(|model| model.encode())
+    }
+
+    fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
+        Resource::validate(self, config, diagnostics);
+    }
+
+    fn prepare(&self, context: Option<&C>, draft: &mut Draft<'_>) {
+        Resource::prepare(self, context, draft);
+    }
+
+    async fn check(&self, context: &C, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
+        Resource::check(self, context, op, draft, found).await;
+    }
+
+    async fn read(
+        &self,
+        context: &C,
+        op: &Op,
+        state: &Value,
+        private: &mut Private,
+    ) -> Result<Option<Value>, Diagnostics> {
+        let read = Resource::read(self, context, op, R::Model::decode(state), private).await?;
+        Ok(read.map(|model| model.encode()))
+    }
+
+    async fn create(
+        &self,
+        context: &C,
+        op: &Op,
+        plan: &Value,
+        private: &mut Private,
+    ) -> Result<Value, FailedValue> {
+        Resource::create(self, context, op, R::Model::decode(plan), private)
+            .await
+            .map(|model| model.encode())
+            .map_err(|failed| (failed.state.map(|model| model.encode()), failed.diagnostics))
+    }
+
+    async fn update(
+        &self,
+        context: &C,
+        op: &Op,
+        prior: &Value,
+        plan: &Value,
+        private: &mut Private,
+    ) -> Result<Value, FailedValue> {
+        let (prior, plan) = (R::Model::decode(prior), R::Model::decode(plan));
+        Resource::update(self, context, op, prior, plan, private)
+            .await
+            .map(|model| model.encode())
+            .map_err(|failed| (failed.state.map(|model| model.encode()), failed.diagnostics))
+    }
+
+    async fn delete(
+        &self,
+        context: &C,
+        op: &Op,
+        prior: &Value,
+        private: &mut Private,
+    ) -> Result<(), Diagnostics> {
+        Resource::delete(self, context, op, R::Model::decode(prior), private).await
+    }
+
+    fn move_from(&self, source: &MoveSource) -> Option<Result<Value, Diagnostic>> {
+        Resource::move_from(self, source).map(|moved| moved.map(|model| model.encode()))
+    }
+
+    fn generate(&self, config: &mut Value) {
+        Resource::generate(self, config);
+    }
+}

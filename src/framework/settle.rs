@@ -1,0 +1,187 @@
+//! Spelling: where two values mean the same, the old one stays, so that a difference of case, order or blanks is never a diff.
+
+use crate::schema::{Attribute, Body, Nesting, Value};
+
+/// What to do with empty values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Empties {
+    /// Null and empty differ: in a plan, core wants exactly what the user wrote.
+    Differ,
+    /// Null, `""` and empty collections mean the same: services drop or add them at will.
+    Agree,
+}
+
+/// `new` with the spelling of `old` wherever both mean the same. Unknowns in `old` give way.
+pub fn settle(body: &Body, new: Value, old: &Value, empties: Empties) -> Value {
+    let Value::Object(mut fields) = new else {
+        return new;
+    };
+    if !old.is_known() {
+        return Value::Object(fields);
+    }
+    for attribute in &body.attributes {
+        if let Some(new) = fields.get_mut(attribute.name) {
+            let old = old.get(attribute.name);
+            if !old.is_unknown() {
+                settle_attribute(attribute, new, old, empties);
+            }
+        }
+    }
+    for block in &body.blocks {
+        let Some(slot) = fields.get_mut(block.name) else {
+            continue;
+        };
+        let new = std::mem::replace(slot, Value::Null);
+        let old = old.get(block.name);
+        *slot = match (block.nesting, new, old) {
+            (Nesting::Single, new, old) if new.is_known() && old.is_known() => {
+                settle(&block.body, new, old, empties)
+            }
+            (Nesting::List, Value::List(elements), Value::List(olds)) => Value::List(
+                elements
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, element)| match olds.get(i) {
+                        Some(old) => settle(&block.body, element, old, empties),
+                        None => element,
+                    })
+                    .collect(),
+            ),
+            (Nesting::Set, Value::Set(elements), Value::Set(olds)) => {
+                let settled: Vec<Value> = elements
+                    .into_iter()
+                    .map(|element| match partner(block.key, &element, olds) {
+                        Some(old) => settle(&block.body, element, old, empties),
+                        None => element,
+                    })
+                    .collect();
+                let settled = Value::Set(settled);
+                // the old order too, so that nothing changed is nothing changed byte for byte
+                if settled == *old { old.clone() } else { settled }
+            }
+            (_, new, _) => new,
+        };
+    }
+    Value::Object(fields)
+}
+
+/// The element of `candidates` that is the same thing as `element`: by key, else by equality.
+pub fn partner<'v>(
+    key: Option<fn(&Value) -> Option<String>>,
+    element: &Value,
+    candidates: &'v [Value],
+) -> Option<&'v Value> {
+    match key.and_then(|key| Some((key, key(element)?))) {
+        Some((key, name)) => candidates
+            .iter()
+            .find(|old| key(old).as_deref() == Some(&name)),
+        None => candidates.iter().find(|old| *old == element),
+    }
+}
+
+fn settle_attribute(attribute: &Attribute, new: &mut Value, old: &Value, empties: Empties) {
+    if empties == Empties::Agree
+        && attribute.is_configurable()
+        && is_nothing(new)
+        && is_nothing(old)
+    {
+        *new = old.clone();
+        return;
+    }
+    if new == old {
+        // equal sets may differ in order
+        *new = old.clone();
+        return;
+    }
+    let Some(same) = attribute.same else { return };
+    match (&mut *new, old) {
+        (Value::String(a), Value::String(b)) => {
+            if same(a, b) {
+                *a = b.clone();
+            }
+        }
+        (Value::Set(elements), Value::Set(olds)) | (Value::List(elements), Value::List(olds)) => {
+            for element in elements.iter_mut() {
+                let Some(text) = element.as_str() else { continue };
+                if let Some(old) = olds
+                    .iter()
+                    .find(|old| old.as_str().is_some_and(|old| same(text, old)))
+                {
+                    *element = old.clone();
+                }
+            }
+        }
+        _ => {}
+    }
+    if new == old {
+        *new = old.clone();
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.is_empty() || value.as_str() == Some("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model;
+    use crate::schema::spec::*;
+    use crate::schema::{Model, Set, Slot};
+    use std::collections::BTreeMap;
+
+    model! {
+        pub struct Region {
+            pub name: String = required().same(same),
+            pub count: Option<i64> = optional(),
+        }
+    }
+    model! {
+        pub struct Thing {
+            pub location: Option<String> = optional().same(same),
+            pub ids: Option<Set<String>> = optional().same(same),
+            pub tags: Option<BTreeMap<String, String>> = optional(),
+            pub region: Set<Region> = block().key(key),
+        }
+    }
+
+    fn same(a: &str, b: &str) -> bool {
+        a.eq_ignore_ascii_case(b)
+    }
+
+    fn key(value: &Value) -> Option<String> {
+        value.get("name").as_str().map(str::to_lowercase)
+    }
+
+    fn thing(location: &str, ids: &[&str], regions: &[(&str, i64)]) -> Thing {
+        Thing {
+            location: Some(location.into()),
+            ids: Some(ids.iter().map(|s| s.to_string()).collect()),
+            tags: None,
+            region: regions
+                .iter()
+                .map(|(name, count)| Region { name: name.to_string(), count: Some(*count) })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn the_old_spelling_stays_and_the_new_meaning_comes() {
+        let body = <Thing as Model>::body();
+        let old = thing("West", &["A", "b"], &[("East", 1), ("West", 2)]);
+        let new = thing("WEST", &["B", "a", "c"], &[("WEST", 3), ("east", 1)]);
+        let settled = Thing::decode(&settle(&body, new.encode(), &old.encode(), Empties::Differ));
+        assert_eq!(settled, thing("West", &["b", "A", "c"], &[("West", 3), ("East", 1)]));
+        let same = thing("WEST", &["B", "a"], &[("west", 2), ("east", 1)]);
+        assert_eq!(settle(&body, same.encode(), &old.encode(), Empties::Differ), old.encode());
+    }
+
+    #[test]
+    fn empty_and_null_agree_only_when_asked() {
+        let body = <Thing as Model>::body();
+        let old = Thing { tags: Some(BTreeMap::new()), ..Default::default() }.encode();
+        let new = Thing::default().encode();
+        assert_eq!(settle(&body, new.clone(), &old, Empties::Agree), old);
+        assert_eq!(settle(&body, new.clone(), &old, Empties::Differ), new);
+    }
+}

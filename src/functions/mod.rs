@@ -1,0 +1,95 @@
+//! The provider's functions, one file each: pure, offline, and usable with no provider configuration.
+
+mod format_urn;
+mod parse_image_id;
+mod parse_urn;
+mod version_bump;
+mod version_latest;
+mod version_satisfies;
+mod version_sort;
+
+use crate::framework::{Function, FunctionError, Parameter};
+use crate::schema::{Type, Value};
+
+/// Every function of this provider.
+pub fn all() -> Vec<Box<dyn Function>> {
+    vec![
+        Box::new(format_urn::FormatUrn),
+        Box::new(parse_image_id::ParseImageId),
+        Box::new(parse_urn::ParseUrn),
+        Box::new(version_bump::VersionBump),
+        Box::new(version_latest::VersionLatest),
+        Box::new(version_satisfies::VersionSatisfies),
+        Box::new(version_sort::VersionSort),
+    ]
+}
+
+const fn text(name: &'static str, doc: &'static str) -> Parameter {
+    Parameter { name, ty: Type::String, doc }
+}
+
+fn texts(name: &'static str, doc: &'static str) -> Parameter {
+    Parameter { name, ty: Type::list(Type::String), doc }
+}
+
+/// The text argument at `index`; core has seen to it that it is one.
+fn argument(arguments: &[Value], index: usize) -> &str {
+    arguments.get(index).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The texts of the list argument at `index`; a null among them is an error.
+fn elements(arguments: &[Value], index: usize) -> Result<Vec<&str>, FunctionError> {
+    let list = arguments.get(index).map_or(&[][..], Value::elements);
+    list.iter()
+        .enumerate()
+        .map(|(position, element)| {
+            element.as_str().ok_or_else(|| {
+                FunctionError::argument(index as i64, format!("Element {position} is null; every element must be a version."))
+            })
+        })
+        .collect()
+}
+
+/// `text` as a whole sentence.
+fn sentence(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    if !text.ends_with(['.', '?', '!']) {
+        text.push('.');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_its_name_its_words_and_a_result_of_its_type() {
+        let mut names = Vec::new();
+        for function in all() {
+            let signature = function.signature();
+            assert!(signature.summary.ends_with('.') && !signature.doc.is_empty(), "{}", function.name());
+            assert!(signature.doc.contains(&format!("provider::azimage::{}(", function.name())), "{}", function.name());
+            assert!(signature.parameters.iter().all(|parameter| parameter.doc.ends_with('.')));
+            names.push(function.name());
+        }
+        assert_eq!(
+            names,
+            ["format_urn", "parse_image_id", "parse_urn", "version_bump", "version_latest", "version_satisfies", "version_sort"]
+        );
+    }
+
+    #[test]
+    fn nothing_but_errors_comes_of_wrong_arguments() {
+        for function in all() {
+            for value in [Value::Null, Value::string(""), Value::List(vec![Value::Null]), Value::int(3)] {
+                let arguments = vec![value; function.signature().parameters.len()];
+                let _ = function.call(&arguments);
+            }
+            let _ = function.call(&[]);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! When the process ends, and how it makes sure that it does.
+
+use super::{connections::Open, socket::Files};
+use std::{io, process, sync::Arc, thread, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// What is left to running calls after Shutdown. The host kills after two seconds; a process that is
+/// killed leaves its socket behind.
+const GRACE: Duration = Duration::from_millis(500);
+/// How often an unconnected process looks whether its host is still there.
+#[cfg(unix)]
+const WATCH: Duration = Duration::from_secs(5);
+
+/// The end of the process, shared by all who bring it about or wait for it.
+#[derive(Debug, Clone)]
+pub struct Lifetime {
+    ended: CancellationToken,
+    files: Arc<Files>,
+}
+
+impl Lifetime {
+    /// Begins with the listener's files, which go at the end, however it comes.
+    pub fn new(files: Files) -> Self {
+        Self {
+            ended: CancellationToken::new(),
+            files: Arc::new(files),
+        }
+    }
+
+    /// Without files, for tests of what ends with it.
+    #[cfg(test)]
+    pub fn for_tests() -> Self {
+        Self::new(Files::default())
+    }
+
+    /// Cancelled once the end has begun.
+    pub fn ended(&self) -> CancellationToken {
+        self.ended.clone()
+    }
+
+    /// Begins the end: streams close, calls that heed cancellation return. Whatever has not finished
+    /// soon is cut off, by a thread that no blocked runtime can hold up.
+    pub fn end(&self) {
+        if self.ended.is_cancelled() {
+            return;
+        }
+        self.ended.cancel();
+        let files = self.files.clone();
+        let deadline = thread::Builder::new()
+            .name("deadline".into())
+            .spawn(move || {
+                thread::sleep(GRACE);
+                files.remove();
+                process::exit(0);
+            });
+        if let Err(error) = deadline {
+            tracing::warn!(%error, "starting the thread that ends the process; the host will have to kill it");
+        }
+    }
+
+    /// Removes the files now: nothing runs after this.
+    pub fn clean_up(&self) {
+        self.files.remove();
+    }
+}
+
+/// Who may end the process by a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// Terraform: Ctrl-C reaches the whole group, but what to stop is the host's to say.
+    Host,
+    /// The person at the terminal.
+    Person,
+}
+
+/// Signals, caught from the moment this is made until the process ends.
+///
+/// Caught and not ignored, since children (such as the Azure CLI) would inherit the latter.
+pub struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+    #[cfg(windows)]
+    interrupt: tokio::signal::windows::CtrlC,
+}
+
+impl Signals {
+    /// Begins to catch them. Must be called inside a runtime.
+    #[cfg(unix)]
+    pub fn catch() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Begins to catch them. Must be called inside a runtime.
+    #[cfg(windows)]
+    pub fn catch() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: tokio::signal::windows::ctrl_c()?,
+        })
+    }
+
+    /// Waits for a signal that ends the process and gives the exit code, which for a signal that
+    /// usually kills is the one shells report then.
+    pub async fn ending(mut self, owner: Owner) -> u8 {
+        loop {
+            #[cfg(unix)]
+            let code = tokio::select! {
+                _ = self.interrupt.recv() => None,
+                _ = self.terminate.recv() => Some(128 + 15),
+                _ = self.hangup.recv() => Some(128 + 1),
+            };
+            #[cfg(windows)]
+            let code = self.interrupt.recv().await.and(None);
+            match (owner, code) {
+                (Owner::Host, None) => tracing::debug!("interrupt seen and left to the host"),
+                (Owner::Host, Some(code)) => return code,
+                (Owner::Person, _) => return 0,
+            }
+        }
+    }
+}
+
+/// Waits until the process that started us has died without a word and no one is connected, which a
+/// killed Terraform cannot tell us otherwise. `parent` is the starter's id, read at the start.
+#[cfg(unix)]
+pub async fn orphaned(parent: u32, open: Open) {
+    loop {
+        tokio::time::sleep(WATCH).await;
+        if open.none() && parent_id() != parent {
+            return;
+        }
+    }
+}
+
+/// Elsewhere a parent's death cannot be seen this way.
+#[cfg(not(unix))]
+pub async fn orphaned(_: u32, _: Open) {
+    std::future::pending().await
+}
+
+/// The id of the process that started this one, or of whoever inherited it.
+pub fn parent_id() -> u32 {
+    #[cfg(unix)]
+    return std::os::unix::process::parent_id();
+    #[cfg(not(unix))]
+    0
+}

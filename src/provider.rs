@@ -1,0 +1,47 @@
+//! The provider as a whole: its own block, and the lists that register everything it offers.
+
+mod config;
+mod configure;
+#[cfg(feature = "emulator")]
+mod emulated;
+
+use crate::azure::Context;
+use crate::framework::data_source::AnyDataSource;
+use crate::framework::resource::AnyResource;
+use crate::framework::{self, Function};
+use crate::schema::{Body, Diagnostics, Model, Slot, Value};
+use crate::{data_sources, functions, resources};
+
+pub use config::Config;
+
+/// The provider `azimage`.
+pub struct Provider;
+
+impl framework::Provider for Provider {
+    type Context = Context;
+
+    fn body(&self) -> Body {
+        <Config as Model>::body()
+    }
+
+    fn resources(&self) -> Vec<Box<dyn AnyResource<Context>>> {
+        resources::all()
+    }
+
+    fn data_sources(&self) -> Vec<Box<dyn AnyDataSource<Context>>> {
+        data_sources::all()
+    }
+
+    fn functions(&self) -> Vec<Box<dyn Function>> {
+        functions::all()
+    }
+
+    fn validate(&self, config: &Value, found: &mut Diagnostics) {
+        config::validate(config, found);
+    }
+
+    fn configure(&self, config: &Value, terraform_version: &str, found: &mut Diagnostics) -> Option<Context> {
+        let env = |name: &str| std::env::var(name).ok();
+        configure::configure(Config::decode(config), &env, terraform_version, found)
+    }
+}

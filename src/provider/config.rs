@@ -1,0 +1,148 @@
+//! The provider block: credentials and clouds by azurerm's names, and what this provider adds.
+
+use crate::arm::region;
+use crate::azure::attributes::{check_filled, check_guid};
+use crate::azure::context::Wait;
+use crate::azure::guardrails::Guardrails;
+use crate::azure::tags::{self, Tags};
+use crate::model;
+use crate::schema::spec::{block, optional};
+use crate::schema::{Diagnostics, Path, Set, Value};
+
+model! {
+    /// The azimage provider manages Azure VM images: Compute Galleries, image definitions, image versions, managed
+    /// images, and Marketplace images pinned so that they do not move.
+    pub struct Config {
+        /// The subscription of everything that names none itself. Also `ARM_SUBSCRIPTION_ID`.
+        pub subscription_id: Option<String> = optional().check_text(check_guid),
+        /// The tenant to sign in to. Also `ARM_TENANT_ID`.
+        pub tenant_id: Option<String> = optional().check_text(check_filled),
+        /// Further tenants whose tokens go along, for sources in other tenants; at most three. Also
+        /// `ARM_AUXILIARY_TENANT_IDS`, separated by semicolons.
+        pub auxiliary_tenant_ids: Option<Set<String>> = optional().check(at_most_three),
+        /// The application, or the user-assigned managed identity. Also `ARM_CLIENT_ID`.
+        pub client_id: Option<String> = optional(),
+        /// A file that holds the client id. Also `ARM_CLIENT_ID_FILE_PATH`.
+        pub client_id_file_path: Option<String> = optional(),
+        /// The client secret. Also `ARM_CLIENT_SECRET`.
+        pub client_secret: Option<String> = optional().sensitive(),
+        /// A file that holds the client secret. Also `ARM_CLIENT_SECRET_FILE_PATH`.
+        pub client_secret_file_path: Option<String> = optional(),
+        /// The client certificate, a PKCS#12 bundle in base64. Also `ARM_CLIENT_CERTIFICATE`.
+        pub client_certificate: Option<String> = optional().sensitive(),
+        /// A file that holds the client certificate as PKCS#12. Also `ARM_CLIENT_CERTIFICATE_PATH`.
+        pub client_certificate_path: Option<String> = optional(),
+        /// The password of the client certificate. Also `ARM_CLIENT_CERTIFICATE_PASSWORD`.
+        pub client_certificate_password: Option<String> = optional().sensitive(),
+        /// Whether to sign in with a federated token. Also `ARM_USE_OIDC`.
+        pub use_oidc: Option<bool> = optional(),
+        /// The federated token. Also `ARM_OIDC_TOKEN`.
+        pub oidc_token: Option<String> = optional().sensitive(),
+        /// A file that holds the federated token; read again whenever a token is needed. Also
+        /// `ARM_OIDC_TOKEN_FILE_PATH`.
+        pub oidc_token_file_path: Option<String> = optional(),
+        /// Where to ask for a federated token. Also `ARM_OIDC_REQUEST_URL`, `ACTIONS_ID_TOKEN_REQUEST_URL` and
+        /// `SYSTEM_OIDCREQUESTURI`.
+        pub oidc_request_url: Option<String> = optional(),
+        /// The token to ask with. Also `ARM_OIDC_REQUEST_TOKEN`, `ACTIONS_ID_TOKEN_REQUEST_TOKEN` and
+        /// `SYSTEM_ACCESSTOKEN`.
+        pub oidc_request_token: Option<String> = optional().sensitive(),
+        /// The service connection of an Azure DevOps pipeline. Also `ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID`.
+        pub ado_pipeline_service_connection_id: Option<String> = optional(),
+        /// Whether to sign in with the workload identity of an AKS pod. Also `ARM_USE_AKS_WORKLOAD_IDENTITY`.
+        pub use_aks_workload_identity: Option<bool> = optional(),
+        /// Whether to sign in with a managed identity. Also `ARM_USE_MSI`.
+        pub use_msi: Option<bool> = optional(),
+        /// Where to ask for a managed identity's token, when it is not where Azure has it. Also `ARM_MSI_ENDPOINT`.
+        pub msi_endpoint: Option<String> = optional(),
+        /// Whether to sign in as the user of the Azure CLI when nothing else is configured; true unless set. Also
+        /// `ARM_USE_CLI`.
+        pub use_cli: Option<bool> = optional(),
+        /// The cloud: `public` (unless set), `usgovernment`, `china`, or `emulator` for the built-in pretend ARM that
+        /// needs no Azure account. Also `ARM_ENVIRONMENT`.
+        pub environment: Option<String> =
+            optional().one_of(&["public", "usgovernment", "china", "emulator"]),
+        /// The host that tells the endpoints of any other cloud. Also `ARM_METADATA_HOSTNAME`.
+        pub metadata_host: Option<String> = optional().check_text(check_filled),
+        /// A GUID that attributes usage to a partner. Also `ARM_PARTNER_ID`.
+        pub partner_id: Option<String> = optional().check_text(check_partner),
+        /// Whether to send no partner id, even if one is set. Also `ARM_DISABLE_TERRAFORM_PARTNER_ID`.
+        pub disable_terraform_partner_id: Option<bool> = optional(),
+        /// Tags under every resource's own.
+        pub default_tags: Option<Tags> = optional().check(tags::check),
+        /// The most requests to be in flight at once; 64 unless set.
+        pub max_concurrent_requests: Option<i64> = optional().between(1, 1024),
+        /// How long image versions wait for replication when they do not say: `all` (unless set), `home` or `none`.
+        pub wait_for_replication: Option<String> = optional().one_of(Wait::WORDS),
+        /// The endpoints of any other cloud, one by one.
+        pub endpoint: Option<Endpoint> = block(),
+        /// The built-in emulator; read only when `environment = "emulator"`.
+        pub emulator: Option<EmulatorSettings> = block(),
+        /// Rules that stop the mistakes of image teams at plan time.
+        pub guardrails: Option<Guardrails> = block(),
+    }
+}
+
+model! {
+    /// The endpoints of any other cloud, one by one.
+    pub struct Endpoint {
+        /// Azure Resource Manager. Also `ARM_RESOURCE_MANAGER_ENDPOINT`.
+        pub resource_manager_endpoint: Option<String> = optional().check_text(check_endpoint),
+        /// Where tokens come from. Also `ARM_ACTIVE_DIRECTORY_AUTHORITY_HOST`.
+        pub active_directory_authority_host: Option<String> = optional().check_text(check_endpoint),
+        /// What tokens are for. Also `ARM_RESOURCE_MANAGER_AUDIENCE`.
+        pub resource_manager_audience: Option<String> = optional().check_text(check_filled),
+    }
+}
+
+model! {
+    /// The built-in emulator.
+    pub struct EmulatorSettings {
+        /// The file that keeps what was made; `.azimage/emulator.json` unless set.
+        pub state_path: Option<String> = optional().check_text(check_filled),
+    }
+}
+
+/// Checks the block beyond its schema.
+pub fn validate(config: &Value, found: &mut Diagnostics) {
+    let emulated = config.get("environment").as_str() == Some("emulator");
+    for name in ["metadata_host", "endpoint"] {
+        if emulated && config.get(name).is_known() {
+            found.error(
+                Path::attribute(name),
+                format!("{name} does not go with the emulator"),
+                "environment = \"emulator\" reaches nothing outside this process: remove one of the two.",
+            );
+        }
+    }
+    if config.get("metadata_host").is_known() && config.get("endpoint").is_known() {
+        found.error(
+            Path::attribute("endpoint"),
+            "endpoint does not go with metadata_host",
+            "Both say where the cloud is: remove one of them.",
+        );
+    }
+    for name in config.get("guardrails").get("required_regions").elements() {
+        if let Some(name) = name.as_str()
+            && let Some(near) = region::nearest(name)
+        {
+            found.warning(
+                Path::attribute("guardrails").then("required_regions"),
+                format!("{name:?} is no region that is known here"),
+                format!("Did you mean {near:?}?"),
+            );
+        }
+    }
+}
+
+fn at_most_three(value: &Value) -> Result<(), String> {
+    if value.elements().len() > 3 { Err("holds more than the three tenants that Azure takes".to_owned()) } else { Ok(()) }
+}
+
+fn check_partner(text: &str) -> Result<(), String> {
+    check_guid(text.strip_prefix("pid-").unwrap_or(text))
+}
+
+fn check_endpoint(text: &str) -> Result<(), String> {
+    crate::arm::clouds::endpoint(text).map(drop).map_err(|why| format!("is no endpoint: {why}"))
+}

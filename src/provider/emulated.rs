@@ -1,0 +1,86 @@
+//! The built-in emulator as a transport: requests end in this process, its state lies in a file.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use crate::arm::{
+    Cloud, CloudSource, Request, Response, Secret, StaticTokens, Tokens, Transport, TransportError,
+};
+use crate::emulator::{self, Emulator, Fault};
+
+/// Where the emulator keeps its state unless told otherwise, below the working directory.
+pub const STATE_PATH: &str = ".azimage/emulator.json";
+
+/// The subscription of who names none.
+pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+
+const HOST: &str = "https://management.emulator.invalid";
+
+/// The cloud that the emulator pretends to be. Its host cannot be reached from anywhere.
+pub fn cloud() -> CloudSource {
+    CloudSource::Known(Cloud {
+        name: "emulator".to_owned(),
+        resource_manager: HOST.to_owned(),
+        authority: HOST.to_owned(),
+        audience: HOST.to_owned(),
+        storage_suffix: "emulator.invalid".to_owned(),
+    })
+}
+
+/// A token that the emulator takes.
+pub fn tokens() -> Arc<dyn Tokens> {
+    Arc::new(StaticTokens(Secret::new("emulator")))
+}
+
+/// Hands requests to the emulator in this process. The state is opened with the first request.
+pub struct EmulatedTransport {
+    path: String,
+    emulator: OnceLock<Result<Arc<Emulator>, String>>,
+}
+
+impl EmulatedTransport {
+    /// Keeps the state in the file `path`.
+    pub fn new(path: String) -> EmulatedTransport {
+        EmulatedTransport { path, emulator: OnceLock::new() }
+    }
+}
+
+#[async_trait]
+impl Transport for EmulatedTransport {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let emulator = self
+            .emulator
+            .get_or_init(|| Emulator::open(&self.path).map(Arc::new).map_err(|error| error.to_string()))
+            .clone()
+            .map_err(|message| TransportError { sent: false, message })?;
+        let request = emulator::Request {
+            method: request.method.to_string(),
+            url: request.url,
+            headers: request.headers,
+            body: request.body.unwrap_or_default(),
+        };
+        // it reads and writes a file under a lock, which may wait for another process
+        let answer = tokio::task::spawn_blocking(move || emulator.handle(&request, OffsetDateTime::now_utc()))
+            .await
+            .map_err(|error| TransportError { sent: true, message: format!("the emulator failed: {error}") })?;
+        let mut body = answer.body;
+        match answer.fault {
+            Fault::None => {}
+            Fault::Delay(delay) => tokio::time::sleep(delay).await,
+            Fault::Truncate(length) => body.truncate(length),
+            Fault::Drop => {
+                return Err(TransportError {
+                    sent: true,
+                    message: "the emulator dropped the connection, as it was told to".to_owned(),
+                });
+            }
+        }
+        Ok(Response {
+            status: answer.status,
+            headers: answer.headers.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect(),
+            body,
+        })
+    }
+}

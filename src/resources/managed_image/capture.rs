@@ -1,0 +1,365 @@
+//! Capturing a virtual machine: what can be seen of it, which step comes next, and the steps up to the image itself.
+
+use serde_json::Value as Json;
+
+use super::Model;
+use crate::arm::id::VIRTUAL_MACHINE;
+use crate::arm::{Error, ResourceId, Scope, Target, region};
+use crate::azure::attributes::id_of;
+use crate::azure::context::scope;
+use crate::azure::{COMPUTE_API, Context, DISK_API, body, fault, writing};
+use crate::framework::{Draft, Op};
+use crate::model;
+use crate::schema::spec::{optional, required};
+use crate::schema::{Diagnostic, Diagnostics, Path, Slot};
+
+model! {
+    /// Makes the image from a virtual machine: deallocates it, generalizes it, then takes the image, each step skipped
+    /// when it is done already. A generalized machine can never be started again. What the machine becomes later, also
+    /// when it is deleted, does not concern the image.
+    pub struct Capture {
+        /// The id of the virtual machine, which must be in the image's region.
+        pub virtual_machine_id: String = id_of(required(), VIRTUAL_MACHINE).force_new(),
+        /// Whether a machine that is running is stopped and deallocated.
+        pub deallocate: bool = optional().default(true),
+        /// Whether a machine that is not generalized is marked as generalized. That only tells the service so: what
+        /// belongs to one machine must have been removed inside it before, by `waagent -deprovision+user` or Sysprep.
+        pub generalize: bool = optional().default(true),
+        /// Whether to fail, instead of warning, when the machine's agent still reports that it is ready, which means
+        /// that the machine was not deprovisioned and shut down.
+        pub require_deprovisioned: bool = optional().default(false),
+    }
+}
+
+impl Capture {
+    /// The capture that an existing image tells of.
+    pub fn imported(virtual_machine_id: String) -> Capture {
+        Capture { virtual_machine_id, deallocate: true, generalize: true, require_deprovisioned: false }
+    }
+}
+
+/// What is known of the image's source when planning.
+const SOURCE: &str = "virtual_machine_id";
+
+/// What matters of a virtual machine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Machine {
+    name: String,
+    location: String,
+    /// `running`, `stopped`, `deallocated` …; empty when it is not told.
+    power: String,
+    generalized: bool,
+    /// What the agent says of itself; `None` when it says nothing.
+    agent: Option<String>,
+    security_type: Option<String>,
+    generation: Option<String>,
+    os_disk_id: Option<String>,
+}
+
+/// What to do next with the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Stop it and give its hardware back.
+    Deallocate,
+    /// Mark it as generalized.
+    Generalize,
+    /// It is ready for its image.
+    Image,
+}
+
+/// Whether the machine looks as if what belongs to it alone had been removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deprovisioned {
+    /// It is generalized.
+    Yes,
+    /// Its agent reports that it is ready.
+    No,
+    /// The machine is off, or has no agent.
+    Unseen,
+}
+
+impl Machine {
+    /// Reads a machine got with `$expand=instanceView`.
+    pub fn parse(machine: &Json) -> Machine {
+        let statuses = body::items(machine, "properties.instanceView.statuses");
+        let after = |prefix: &str| {
+            statuses
+                .iter()
+                .filter_map(|status| body::text(status, "code"))
+                .find_map(|code| Some(code.get(..prefix.len())?.eq_ignore_ascii_case(prefix).then(|| code[prefix.len()..].to_lowercase())?))
+        };
+        Machine {
+            name: body::text(machine, "name").unwrap_or_default(),
+            location: body::text(machine, "location").unwrap_or_default(),
+            power: after("PowerState/").unwrap_or_default(),
+            generalized: after("OSState/").as_deref() == Some("generalized"),
+            agent: body::items(machine, "properties.instanceView.vmAgent.statuses")
+                .iter()
+                .find_map(|status| body::text(status, "displayStatus")),
+            security_type: body::text(machine, "properties.securityProfile.securityType"),
+            generation: body::text(machine, "properties.instanceView.hyperVGeneration"),
+            os_disk_id: body::text(machine, "properties.storageProfile.osDisk.managedDisk.id"),
+        }
+    }
+
+    fn is_off(&self) -> bool {
+        matches!(self.power.as_str(), "stopped" | "deallocated")
+    }
+
+    fn deprovisioned(&self) -> Deprovisioned {
+        if self.generalized {
+            return Deprovisioned::Yes;
+        }
+        match self.agent.as_deref() {
+            Some(agent) if agent.eq_ignore_ascii_case("Ready") && !self.is_off() => Deprovisioned::No,
+            _ => Deprovisioned::Unseen,
+        }
+    }
+
+    /// The next step towards an image.
+    pub fn next(&self, capture: &Capture) -> Step {
+        if capture.deallocate && !self.is_off() {
+            Step::Deallocate
+        } else if capture.generalize && !self.generalized {
+            Step::Generalize
+        } else {
+            Step::Image
+        }
+    }
+
+    /// What stands against capturing the machine as it is now, and no step of the capture removes.
+    fn refusals(&self, capture: &Capture, found: &mut Diagnostics) {
+        let path = Path::attribute("capture");
+        if let Some(kind) = self.security_type.as_deref()
+            && !kind.eq_ignore_ascii_case("Standard")
+        {
+            found.error(
+                path.then(SOURCE),
+                format!("Virtual machine {:?} cannot become a managed image", self.name),
+                format!(
+                    "Managed images are not supported for virtual machines with security type {kind}. Publish it to a gallery \
+                     instead: an azimage_image_version whose source block names it by virtual_machine_id, of an \
+                     azimage_image_definition whose security_type allows {kind}."
+                ),
+            );
+        }
+        if capture.generalize && !self.generalized && !capture.deallocate && !self.power.is_empty() && !self.is_off() {
+            found.error(
+                path.then("deallocate"),
+                format!("Virtual machine {:?} is {} and cannot be generalized", self.name, self.power),
+                "The service generalizes only machines that are stopped. Leave deallocate at true, or stop the machine first.",
+            );
+        }
+    }
+
+    // The warning, or with require_deprovisioned the error, that the machine may not have been deprovisioned.
+    fn deprovisioning(&self, capture: &Capture, planning: bool) -> Option<Diagnostic> {
+        if !capture.generalize && !self.generalized {
+            return None;
+        }
+        let cleaned = "Run `waagent -deprovision+user` (Linux) or Sysprep with /generalize /shutdown (Windows) in it, and shut it down.";
+        let told = match self.deprovisioned() {
+            Deprovisioned::Yes => return None,
+            Deprovisioned::Unseen if !capture.require_deprovisioned => return None,
+            Deprovisioned::Unseen => Diagnostic::warning(
+                format!("Whether virtual machine {:?} was deprovisioned cannot be seen", self.name),
+                format!(
+                    "It is {} and its agent reports nothing, as after a deprovisioning and a shut-down, but also after a mere \
+                     shut-down. It is captured as it is.",
+                    if self.power.is_empty() { "in an unknown power state" } else { &self.power }
+                ),
+            ),
+            Deprovisioned::No => {
+                let seen = "Its agent reports Ready. A machine that was deprovisioned and shut down no longer reports, so machines \
+                     made from this image would share its accounts, keys and host name.";
+                if capture.require_deprovisioned && !planning {
+                    Diagnostic::error(
+                        format!("Virtual machine {:?} was not deprovisioned", self.name),
+                        format!("{seen}\n\n{cleaned} Nothing was done to the machine. To capture it all the same, set require_deprovisioned = false."),
+                    )
+                } else {
+                    let then = if capture.require_deprovisioned {
+                        "Unless that changes before it is captured, applying fails, as require_deprovisioned demands."
+                    } else {
+                        "It is captured all the same; require_deprovisioned = true makes this an error."
+                    };
+                    Diagnostic::warning(
+                        format!("Virtual machine {:?} does not look deprovisioned", self.name),
+                        format!("{seen}\n\n{cleaned} {then}"),
+                    )
+                }
+            }
+        };
+        Some(told.at(Path::attribute("capture")))
+    }
+}
+
+/// Objects at plan to a capture that cannot succeed, when the machine can be read. A machine that is not there may come
+/// to be in the same run.
+pub async fn check(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
+    let planned = draft.planned.get("capture");
+    let (true, Some(id)) = (draft.is_create(), planned.get(SOURCE).as_str()) else {
+        return;
+    };
+    let scope = scope(op, format!("looking at virtual machine {id}"));
+    let machine = match read(context, &scope, id).await {
+        Ok(Some(machine)) => machine,
+        Ok(None) => return,
+        Err(error) => return tracing::debug!(%error, "the machine to capture cannot be read while planning"),
+    };
+    // an unknown choice is not judged
+    if ["deallocate", "generalize"].iter().all(|name| planned.get(name).is_known()) {
+        let capture = Capture::decode(planned);
+        machine.refusals(&capture, found);
+        if planned.get("require_deprovisioned").is_known() {
+            found.extend(machine.deprovisioning(&capture, true));
+        }
+        if context.guardrails.require_generalized_source == Some(true) && !capture.generalize && !machine.generalized {
+            found.push(context.guardrails.violation(
+                "require_generalized_source",
+                Path::attribute("capture").then("generalize"),
+                &format!("virtual machine {:?} is not generalized", machine.name),
+                "Set generalize = true, or generalize the machine before it is captured.",
+            ));
+        }
+    }
+    if let Some(location) = draft.planned.get("location").as_str()
+        && !machine.location.is_empty()
+        && !region::same(location, &machine.location)
+    {
+        found.error(
+            Path::attribute("location"),
+            format!("Virtual machine {:?} is in {}", machine.name, machine.location),
+            format!(
+                "A managed image is made in its machine's region, and {location:?} is another. Set location = {:?}.",
+                region::normalise(&machine.location)
+            ),
+        );
+    }
+    if let (Some(wanted), Some(has)) = (draft.config.get("hyper_v_generation").as_str(), &machine.generation)
+        && !wanted.eq_ignore_ascii_case(has)
+    {
+        found.error(
+            Path::attribute("hyper_v_generation"),
+            format!("Virtual machine {:?} is of generation {has}", machine.name),
+            format!("An image of it cannot be of generation {wanted}. Leave hyper_v_generation out: it follows the machine."),
+        );
+    }
+}
+
+/// Brings the machine of `plan` to the point where its image can be taken. Returns the image's generation, when it is
+/// known. Whatever was done already, in this run or in an earlier one, is not done again.
+pub async fn ready(
+    context: &Context,
+    op: &Op,
+    outer: &Scope,
+    plan: &Model,
+    capture: &Capture,
+) -> Result<Option<String>, Diagnostics> {
+    let id = capture.virtual_machine_id.as_str();
+    let failed = |error: &Error, doing: &str| fault::diagnostic(error, doing, id).at(Path::attribute("capture"));
+    let _guard = context.lock(id).await;
+    let mut machine = found(context, outer, id).await?;
+    let mut refusals = Diagnostics::new();
+    machine.refusals(capture, &mut refusals);
+    if !machine.generalized && !capture.generalize {
+        refusals.error(
+            Path::attribute("capture").then("generalize"),
+            format!("Virtual machine {:?} is not generalized", machine.name),
+            "The service makes managed images of generalized machines only. Set generalize = true, or generalize the machine \
+             first. Nothing was done to it.",
+        );
+    }
+    if let Some(told) = machine.deprovisioning(capture, false) {
+        if told.is_error() { refusals.push(told) } else { op.warn(told) }
+    }
+    if refusals.has_errors() {
+        return Err(refusals);
+    }
+    // each step is taken once at most: where the service does not show its effect at once, the next one tells
+    for step in [Step::Deallocate, Step::Generalize] {
+        if machine.next(capture) != step {
+            continue;
+        }
+        let doing = match step {
+            Step::Deallocate => format!("deallocating virtual machine {:?} for managed image {:?}", machine.name, plan.name),
+            _ => format!("generalizing virtual machine {:?} for managed image {:?}", machine.name, plan.name),
+        };
+        tracing::info!(id, "{doing}");
+        let action = if step == Step::Deallocate { "deallocate" } else { "generalize" };
+        let target = Target::new(format!("{}/{action}", id.trim_end_matches('/')), COMPUTE_API);
+        if let Err(error) = writing::act(&context.client, outer, &target, None).await {
+            return Err(explained(failed(&error, &doing), &error, step).into());
+        }
+        machine = found(context, outer, id).await?;
+        match step {
+            Step::Deallocate if !machine.is_off() => machine.power = "deallocated".to_owned(),
+            Step::Generalize => machine.generalized = true,
+            _ => {}
+        }
+    }
+    if machine.generation.is_none()
+        && let Some(disk) = &machine.os_disk_id
+    {
+        // who may not read the disk leaves the generation to the service
+        let disk = context.client.get(outer, &Target::new(disk.clone(), DISK_API)).await;
+        machine.generation = disk.ok().and_then(|disk| body::text(&disk, "properties.hyperVGeneration"));
+    }
+    Ok(machine.generation)
+}
+
+/// Adds what helps when the service refuses to take the image of a machine.
+pub fn refused(told: Diagnostic, error: &Error) -> Diagnostic {
+    let message = error.message.to_lowercase();
+    if message.contains("security type") || message.contains("trustedlaunch") {
+        return hint(told, "Publish the machine to a gallery instead: an azimage_image_version whose source block names it by virtual_machine_id.");
+    }
+    if message.contains("generalized") {
+        return hint(told, "Set generalize = true in the capture block, or generalize the machine first.");
+    }
+    told
+}
+
+fn explained(told: Diagnostic, error: &Error, step: Step) -> Diagnostic {
+    if step == Step::Generalize && error.is_conflict() {
+        return hint(told, "The service generalizes only machines that are stopped: set deallocate = true, or stop the machine first.");
+    }
+    hint(told, "What is done already is not done again by the next apply.")
+}
+
+fn hint(told: Diagnostic, hint: &str) -> Diagnostic {
+    Diagnostic { detail: format!("{}\n\n{hint}", told.detail), ..told }
+}
+
+async fn found(context: &Context, scope: &Scope, id: &str) -> Result<Machine, Diagnostics> {
+    match read(context, scope, id).await {
+        Ok(Some(machine)) => Ok(machine),
+        Ok(None) => Err(Diagnostic::error(
+            capital(&format!("{}: the virtual machine to capture does not exist", scope.what())),
+            format!("Create it first, or correct virtual_machine_id.\n\n{id}"),
+        )
+        .at(Path::attribute("capture").then(SOURCE))
+        .into()),
+        Err(error) => Err(fault::diagnostic(&error, scope.what(), id).at(Path::attribute("capture")).into()),
+    }
+}
+
+async fn read(context: &Context, scope: &Scope, id: &str) -> Result<Option<Machine>, Error> {
+    let target = Target::new(id.trim_end_matches('/'), COMPUTE_API).query("$expand", "instanceView");
+    let body = context.client.get_opt(scope, &target).await?;
+    Ok(body.map(|body| {
+        let mut machine = Machine::parse(&body);
+        if machine.name.is_empty() {
+            machine.name = ResourceId::parse(id).map(|id| id.name().to_owned()).unwrap_or_default();
+        }
+        machine
+    }))
+}
+
+fn capital(text: &str) -> String {
+    let mut text = text.to_owned();
+    if let Some(first) = text.get_mut(0..1) {
+        first.make_ascii_uppercase();
+    }
+    text
+}

@@ -1,0 +1,106 @@
+//! Failures as answers: an error, or even a panic, while answering becomes a diagnostic, never a dead process.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use tonic::{Response, Status};
+
+use super::convert::diagnostics;
+use super::proto::tfplugin5 as pb;
+use crate::schema::{Diagnostic, Diagnostics};
+
+/// An answer that can say that it failed.
+pub trait Answer: Default {
+    /// Nothing but the reasons.
+    fn failed(found: Diagnostics) -> Self;
+}
+
+/// Runs `work`; what goes wrong in it is told as diagnostics about `what`.
+pub async fn guarded<T: Answer>(
+    what: &str,
+    work: impl Future<Output = Result<T, Diagnostics>>,
+) -> Result<Response<T>, Status> {
+    let answer = match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(found)) => T::failed(found),
+        Err(panic) => T::failed(
+            Diagnostic::error(
+                format!("{what}: the provider met a bug of its own"),
+                format!(
+                    "It panicked: {}. Nothing is lost: run terraform plan to see where things stand. \
+                     Please report this with the output of TF_LOG=debug.",
+                    message(&*panic)
+                ),
+            )
+            .into(),
+        ),
+    };
+    Ok(Response::new(answer))
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+macro_rules! answers {
+    ($($module:ident),* $(,)?) => {$(
+        impl Answer for pb::$module::Response {
+            fn failed(found: Diagnostics) -> Self {
+                Self { diagnostics: diagnostics(found), ..Default::default() }
+            }
+        }
+    )*};
+}
+
+answers!(
+    apply_resource_change,
+    configure,
+    generate_resource_config,
+    get_provider_schema,
+    import_resource_state,
+    move_resource_state,
+    plan_resource_change,
+    prepare_provider_config,
+    read_data_source,
+    read_resource,
+    upgrade_resource_identity,
+    upgrade_resource_state,
+    validate_data_source_config,
+    validate_resource_type_config,
+);
+
+impl Answer for pb::call_function::Response {
+    fn failed(found: Diagnostics) -> Self {
+        let text = found
+            .into_iter()
+            .map(|d| format!("{}. {}", d.summary, d.detail))
+            .collect::<Vec<_>>()
+            .join(" ");
+        pb::call_function::Response {
+            result: None,
+            error: Some(pb::FunctionError {
+                text,
+                function_argument: None,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_a_diagnostic() {
+        let answer = guarded::<pb::configure::Response>("Configure", async { panic!("oh {}", 1) }).await;
+        let found = answer.unwrap().into_inner().diagnostics;
+        assert_eq!(found.len(), 1);
+        assert!(found[0].detail.contains("oh 1"), "{}", found[0].detail);
+        assert_eq!(found[0].severity, pb::diagnostic::Severity::Error as i32);
+    }
+}

@@ -1,0 +1,125 @@
+//! State JSON: what Terraform stored, read leniently by the current schema; and JSON forms of DynamicValue.
+
+use serde_json::Value as Json;
+
+use super::msgpack::DecodeError;
+use super::{Number, Path, Type, Value};
+
+/// Reads a value of type `ty`. Object attributes that the type lacks are dropped, missing ones are null;
+/// numbers and bools may be written as strings, as old states do.
+pub fn decode(json: &Json, ty: &Type) -> Result<Value, DecodeError> {
+    read(json, ty, &Path::root())
+}
+
+/// Writes `value` in state JSON; unknown becomes null.
+pub fn encode(value: &Value) -> Json {
+    match value {
+        Value::Null | Value::Unknown => Json::Null,
+        Value::Bool(bool) => Json::Bool(*bool),
+        Value::Number(Number::Int(int)) => Json::from(*int),
+        Value::Number(Number::Float(float)) => {
+            serde_json::Number::from_f64(*float).map_or(Json::Null, Json::Number)
+        }
+        // kept exact as text: state readers take numbers as strings
+        Value::Number(number @ Number::Decimal(_)) => Json::String(number.to_string()),
+        Value::String(text) => Json::String(text.clone()),
+        Value::List(elements) | Value::Set(elements) => elements.iter().map(encode).collect(),
+        Value::Map(entries) | Value::Object(entries) => {
+            Json::Object(entries.iter().map(|(k, v)| (k.clone(), encode(v))).collect())
+        }
+        Value::Dynamic(ty, value) => {
+            serde_json::json!({"type": ty.to_json(), "value": encode(value)})
+        }
+    }
+}
+
+fn read(json: &Json, ty: &Type, path: &Path) -> Result<Value, DecodeError> {
+    let wrong = |what: &str| DecodeError {
+        path: path.clone(),
+        reason: format!("{what} is required"),
+    };
+    match (ty, json) {
+        (_, Json::Null) => Ok(Value::Null),
+        (Type::Bool, Json::Bool(bool)) => Ok(Value::Bool(*bool)),
+        (Type::Bool, Json::String(text)) => {
+            text.parse().map(Value::Bool).map_err(|_| wrong("a bool"))
+        }
+        (Type::Number, Json::Number(number)) => Number::parse(&number.to_string())
+            .map(Value::Number)
+            .ok_or_else(|| wrong("a number")),
+        (Type::Number, Json::String(text)) => {
+            Number::parse(text).map(Value::Number).ok_or_else(|| wrong("a number"))
+        }
+        (Type::String, Json::String(text)) => Ok(Value::string(text.as_str())),
+        (Type::String, Json::Bool(_) | Json::Number(_)) => Ok(Value::string(json.to_string())),
+        (Type::List(element), Json::Array(items)) => items
+            .iter()
+            .enumerate()
+            .map(|(i, item)| read(item, element, &path.index(i)))
+            .collect::<Result<_, _>>()
+            .map(Value::List),
+        (Type::Set(element), Json::Array(items)) => items
+            .iter()
+            .map(|item| read(item, element, &path.element()))
+            .collect::<Result<_, _>>()
+            .map(Value::Set),
+        (Type::Tuple(types), Json::Array(items)) if types.len() == items.len() => types
+            .iter()
+            .zip(items)
+            .enumerate()
+            .map(|(i, (ty, item))| read(item, ty, &path.index(i)))
+            .collect::<Result<_, _>>()
+            .map(Value::List),
+        (Type::Map(element), Json::Object(fields)) => fields
+            .iter()
+            .map(|(k, v)| Ok((k.clone(), read(v, element, &path.key(k.as_str()))?)))
+            .collect::<Result<_, _>>()
+            .map(Value::Map),
+        (Type::Object(attributes), Json::Object(fields)) => attributes
+            .iter()
+            .map(|(name, ty)| {
+                let json = fields.get(name).unwrap_or(&Json::Null);
+                Ok((name.clone(), read(json, ty, &path.then(name.clone()))?))
+            })
+            .collect::<Result<_, _>>()
+            .map(Value::Object),
+        (Type::Dynamic, Json::Object(fields)) => {
+            let ty = fields
+                .get("type")
+                .and_then(Type::from_json)
+                .ok_or_else(|| wrong("a dynamic value with its type"))?;
+            let value = read(fields.get("value").unwrap_or(&Json::Null), &ty, path)?;
+            Ok(Value::Dynamic(ty, Box::new(value)))
+        }
+        (ty, _) => Err(wrong(&format!("a value of type {}", ty.to_json()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn state_is_read_leniently() {
+        let ty = Type::object([
+            ("n", Type::Number),
+            ("b", Type::Bool),
+            ("s", Type::set(Type::String)),
+            ("new", Type::String),
+        ]);
+        let json = json!({"n": "0.1", "b": "true", "s": ["x"], "gone": 1});
+        let value = decode(&json, &ty).unwrap();
+        assert_eq!(value.get("n"), &Value::Number(Number::parse("0.1").unwrap()));
+        assert_eq!(value.get("b"), &Value::Bool(true));
+        assert!(value.get("new").is_null());
+        assert_eq!(decode(&encode(&value), &ty).unwrap(), value);
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let ty = Type::object([("a", Type::list(Type::object([("b", Type::Bool)])))]);
+        let error = decode(&json!({"a": [{"b": 1}]}), &ty).unwrap_err();
+        assert_eq!(error.to_string(), "a[0].b: a value of type \"bool\" is required");
+    }
+}

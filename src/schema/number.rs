@@ -1,0 +1,214 @@
+//! Exact decimal numbers: Terraform computes with 512-bit mantissas, so no value may pass through an f64 by accident.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// A number in its one canonical form, so that equal numbers are equal values.
+#[derive(Clone, Debug)]
+pub enum Number {
+    /// Any integer that fits.
+    Int(i64),
+    /// A non-integral number that an f64 holds exactly, or an infinity.
+    Float(f64),
+    /// Everything else: a plain decimal text (`-12.5`, no exponent, no superfluous zeros).
+    Decimal(String),
+}
+
+/// Longest plain decimal that is worth keeping: beyond this a text is no number we accept.
+const MAXIMUM_DIGITS: usize = 4096;
+
+impl Number {
+    /// Reads decimal text (`12`, `-0.5`, `1e400`, `Inf`); `None` when it is none or absurdly long.
+    pub fn parse(text: &str) -> Option<Number> {
+        match text {
+            "Inf" | "+Inf" => return Some(Number::Float(f64::INFINITY)),
+            "-Inf" => return Some(Number::Float(f64::NEG_INFINITY)),
+            _ => {}
+        }
+        let (negative, rest) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let (mantissa, exponent) = match rest.find(['e', 'E']) {
+            Some(at) => (&rest[..at], rest[at + 1..].parse::<i64>().ok()?),
+            None => (rest, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits: String = [whole, fraction].concat();
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        Number::from_digits(negative, &digits, exponent.checked_sub(fraction.len() as i64)?)
+    }
+
+    /// The number an f64 holds, exactly; `None` for NaN.
+    pub fn from_f64(float: f64) -> Option<Number> {
+        if float.is_nan() {
+            return None;
+        }
+        if float.is_infinite() || float.fract() != 0.0 {
+            return Some(Number::Float(float));
+        }
+        Number::parse(&format!("{float:.0}"))
+    }
+
+    /// The number an unsigned integer holds.
+    pub fn from_u64(int: u64) -> Number {
+        match i64::try_from(int) {
+            Ok(int) => Number::Int(int),
+            Err(_) => Number::Decimal(int.to_string()),
+        }
+    }
+
+    /// The integer, when it is one that fits.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Number::Int(int) => Some(*int),
+            _ => None,
+        }
+    }
+
+    // digits × 10^exponent, brought to the canonical form
+    fn from_digits(negative: bool, digits: &str, exponent: i64) -> Option<Number> {
+        let digits = digits.trim_start_matches('0');
+        let significant = digits.trim_end_matches('0');
+        if significant.is_empty() {
+            return Some(Number::Int(0));
+        }
+        let exponent = exponent.checked_add((digits.len() - significant.len()) as i64)?;
+        let length = significant.len() as i64;
+        if exponent.unsigned_abs() as usize > MAXIMUM_DIGITS || significant.len() > MAXIMUM_DIGITS {
+            return None;
+        }
+        let sign = if negative { "-" } else { "" };
+        let plain = if exponent >= 0 {
+            format!("{sign}{significant}{}", "0".repeat(exponent as usize))
+        } else if length + exponent > 0 {
+            let point = (length + exponent) as usize;
+            format!("{sign}{}.{}", &significant[..point], &significant[point..])
+        } else {
+            let zeros = (-(length + exponent)) as usize;
+            format!("{sign}0.{}{significant}", "0".repeat(zeros))
+        };
+        if exponent >= 0 {
+            return Some(match plain.parse::<i64>() {
+                Ok(int) => Number::Int(int),
+                Err(_) => Number::Decimal(plain),
+            });
+        }
+        // exactly an f64 only when the f64's own full expansion is this very text
+        if let Ok(float) = plain.parse::<f64>() {
+            let places = (-exponent) as usize;
+            if format!("{float:.places$}") == plain && exact_places(float) <= places {
+                return Some(Number::Float(float));
+            }
+        }
+        Some(Number::Decimal(plain))
+    }
+}
+
+// How many decimal places the exact value of a non-integral f64 has.
+fn exact_places(float: f64) -> usize {
+    let bits = float.to_bits();
+    let exponent = ((bits >> 52) & 0x7ff) as i64;
+    let mantissa = (bits & ((1 << 52) - 1)) | if exponent == 0 { 0 } else { 1 << 52 };
+    let power = exponent.max(1) - 1075 + i64::from(mantissa.trailing_zeros());
+    if power >= 0 { 0 } else { (-power) as usize }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Number::Int(int) => write!(f, "{int}"),
+            Number::Float(float) if float.is_infinite() => {
+                f.write_str(if *float > 0.0 { "Inf" } else { "-Inf" })
+            }
+            Number::Float(float) => write!(f, "{float}"),
+            Number::Decimal(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<i64> for Number {
+    fn from(int: i64) -> Number {
+        Number::Int(int)
+    }
+}
+
+// Canonical forms are unique, so a structural order is an equality that means something.
+impl Ord for Number {
+    fn cmp(&self, other: &Number) -> Ordering {
+        match (self, other) {
+            (Number::Int(a), Number::Int(b)) => a.cmp(b),
+            (Number::Float(a), Number::Float(b)) => a.total_cmp(b),
+            (Number::Decimal(a), Number::Decimal(b)) => a.cmp(b),
+            (Number::Int(_), _) => Ordering::Less,
+            (_, Number::Int(_)) => Ordering::Greater,
+            (Number::Float(_), _) => Ordering::Less,
+            (_, Number::Float(_)) => Ordering::Greater,
+        }
+    }
+}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Number) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Number) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Number {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canonical_forms() {
+        let rows: &[(&str, &str)] = &[
+            ("12", "Int(12)"),
+            ("-0", "Int(0)"),
+            ("1.0", "Int(1)"),
+            ("120e-1", "Int(12)"),
+            ("9223372036854775807", "Int(9223372036854775807)"),
+            ("-9223372036854775808", "Int(-9223372036854775808)"),
+            ("9223372036854775808", "Decimal(\"9223372036854775808\")"),
+            ("1180591620717411303424", "Decimal(\"1180591620717411303424\")"),
+            ("0.5", "Float(0.5)"),
+            ("-0.25", "Float(-0.25)"),
+            ("0.1", "Decimal(\"0.1\")"),
+            ("1.5e3", "Int(1500)"),
+            ("Inf", "Float(inf)"),
+        ];
+        for (text, form) in rows {
+            assert_eq!(format!("{:?}", Number::parse(text).unwrap()), *form, "{text}");
+        }
+        let large = Number::parse("1e400").unwrap().to_string();
+        assert_eq!((large.len(), large.starts_with('1')), (401, true));
+    }
+
+    #[test]
+    fn floats_keep_their_exact_value() {
+        for float in [0.1, 1.5, -2.25, 1e300, 5e-324] {
+            let number = Number::from_f64(float).unwrap();
+            assert_eq!(number, Number::from_f64(float).unwrap());
+        }
+        assert_ne!(Number::from_f64(0.1), Number::parse("0.1"), "0.1 is not the f64 nearest to it");
+        assert_eq!(Number::from_f64(0.5), Number::parse("0.5"));
+        assert_eq!(Number::from_f64(-0.0), Some(Number::Int(0)));
+        assert_eq!(Number::from_f64(f64::NAN), None);
+        assert_eq!(Number::from_u64(u64::MAX).to_string(), "18446744073709551615");
+    }
+
+    #[test]
+    fn nonsense_is_no_number() {
+        for text in ["", "-", "1.2.3", "0x10", "1e", "e5", "1e99999999999999999999", "NaN", " 1", "1e999999"] {
+            assert_eq!(Number::parse(text), None, "{text}");
+        }
+    }
+}

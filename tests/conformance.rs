@@ -1,0 +1,398 @@
+//! The emulator answers recorded requests as the service did: recordings are replayed in order and the answers compared.
+//!
+//! The recordings lie beside the repository (`AZIMAGE_SHARED` names the folder that holds `recordings/`); where they are
+//! absent the test says so and passes. Compared are status, headers that clients act on, and bodies with the order of their
+//! keys; dates, GUIDs and counters only by their kind. What may differ is listed in [`ACCEPTED`], each with its reason.
+
+#![cfg(feature = "emulator")]
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use azimage::emulator::json::Json;
+use azimage::emulator::{Emulator, Request, Response};
+use time::{Duration, OffsetDateTime};
+
+/// A difference that is known: where (file, path in the answer; both are prefixes, `*` is any) and why it stands.
+struct Accepted {
+    file: &'static str,
+    at: &'static str,
+    why: &'static str,
+}
+
+const ACCEPTED: &[Accepted] = &[];
+
+/// Requests that are not replayed: file, numbers (none is all), a part of their URL, and why.
+const SKIPPED: &[(&str, &[i64], &str, &str)] = &[
+    ("*", &[], "/imageTemplates", "Image Builder is not emulated"),
+    ("*", &[], "Microsoft.VirtualMachineImages", "Image Builder is not emulated"),
+];
+
+/// What a recording's own requests do not create, since they were cut down to the interesting ones: file, and requests below
+/// the subscription (method, path, body).
+const PREPARED: &[(&str, &[(&str, &str, &str)])] = &[
+    (
+        "test_community_gallery_operations",
+        &[(
+            "PUT",
+            "cli_test_community_gallery_operations_000001/providers/Microsoft.Compute/virtualMachines/vm000002?api-version=2022-11-01",
+            r#"{"location":"centraluseuap","properties":{"storageProfile":{"osDisk":{"osType":"Linux"},"dataDisks":[{"lun":0,"diskSizeGB":10}]}}}"#,
+        )],
+    ),
+    (
+        "test_create_image_version_with_allow_replicated_location_deletion",
+        &[(
+            "PUT",
+            "clitest.rg000001/providers/Microsoft.Compute/virtualMachines/vm000002?api-version=2022-11-01",
+            r#"{"location":"centraluseuap","properties":{"storageProfile":{"osDisk":{"osType":"Linux"}}}}"#,
+        )],
+    ),
+    (
+        "test_gallery_e2e",
+        &[(
+            "PUT",
+            "clitest.rg000001/providers/Microsoft.Compute/virtualMachines/vm1?api-version=2022-11-01",
+            r#"{"location":"eastus2","properties":{"storageProfile":{"osDisk":{"osType":"Linux"},"dataDisks":[{"lun":0,"diskSizeGB":10}]}}}"#,
+        )],
+    ),
+    (
+        "test_replication_mode",
+        &[(
+            "PUT",
+            "clitest.rg000001/providers/Microsoft.Compute/virtualMachines/vm_000007?api-version=2022-11-01",
+            r#"{"location":"centraluseuap","properties":{"storageProfile":{"osDisk":{"osType":"Linux"}}}}"#,
+        )],
+    ),
+    (
+        "test_vm_capture_zone_resilient_image",
+        &[(
+            "PUT",
+            "cli_test_generalize_vm000001/providers/Microsoft.Compute/virtualMachines/vm-generalize?api-version=2022-11-01",
+            r#"{"location":"francecentral","properties":{"storageProfile":{"osDisk":{"osType":"Linux"}}}}"#,
+        )],
+    ),
+    (
+        "test_vm_custom_image_management",
+        &[(
+            "PUT",
+            "cli_test_vm_custom_image_mgmt_000001/providers/Microsoft.Compute/virtualMachines/vm1?api-version=2022-11-01",
+            r#"{"location":"westus","properties":{"storageProfile":{"osDisk":{"osType":"Linux"}}}}"#,
+        )],
+    ),
+    (
+        "test_vm_generalize",
+        &[
+            (
+                "PUT",
+                "cli_test_generalize_vm000001/providers/Microsoft.Compute/virtualMachines/vm-generalize?api-version=2022-11-01",
+                r#"{"location":"westus","properties":{"storageProfile":{"osDisk":{"osType":"Linux","name":"cli-test-os-disk","vhd":{"uri":"https://x.blob.core.windows.net/vhds/d.vhd"}}}}}"#,
+            ),
+            (
+                "POST",
+                "cli_test_generalize_vm000001/providers/Microsoft.Compute/virtualMachines/vm-generalize/powerOff?api-version=2022-11-01",
+                "",
+            ),
+        ],
+    ),
+];
+
+fn prepare(file: &str) -> Vec<(&'static str, String, &'static str)> {
+    PREPARED
+        .iter()
+        .filter(|(name, _)| *name == file)
+        .flat_map(|(_, requests)| requests.iter())
+        .map(|(method, tail, body)| {
+            let url = format!("/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/{tail}");
+            (*method, url, *body)
+        })
+        .collect()
+}
+
+#[test]
+fn recordings_are_answered_as_they_were() {
+    let folder = std::env::var_os("AZIMAGE_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from)
+        .join("recordings");
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        println!("skipped: there are no recordings in {}", folder.display());
+        return;
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .collect();
+    files.sort();
+    let mut report = Vec::new();
+    let (mut compared, mut skipped) = (0, 0);
+    for path in files {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut replay = Replay::new(&name);
+        let exchanges: Vec<Json> = text.lines().map(|line| Json::parse(line.as_bytes()).unwrap()).collect();
+        replay.look_ahead(&exchanges);
+        for (index, exchange) in exchanges.iter().enumerate() {
+            match replay.exchange(index, exchange) {
+                Some(differences) => {
+                    compared += 1;
+                    report.extend(differences);
+                }
+                None => skipped += 1,
+            }
+        }
+    }
+    println!("{compared} exchanges compared, {skipped} skipped");
+    assert!(report.is_empty(), "{} differences:\n{}", report.len(), report.join("\n"));
+}
+
+/// One recording being replayed.
+struct Replay {
+    file: String,
+    emulator: Emulator,
+    now: OffsetDateTime,
+    /// Operations: the recorded GUID and the URLs that the emulator gave for it (status, monitor).
+    operations: HashMap<String, (String, String)>,
+    /// Where each operation is last seen running.
+    running: HashMap<String, usize>,
+}
+
+impl Replay {
+    fn new(file: &str) -> Replay {
+        let mut replay = Replay {
+            file: file.to_owned(),
+            emulator: Emulator::in_memory(),
+            now: time::macros::datetime!(2025-01-07 05:52:23 UTC),
+            operations: HashMap::new(),
+            running: HashMap::new(),
+        };
+        let settings = r#"{"time_scale":1,"recorded_polling":true}"#;
+        replay.send("PUT", "/_emulator/settings", settings);
+        for (method, url, body) in prepare(file) {
+            let response = replay.send(method, &url, body);
+            assert!(response.status < 300, "{file}: preparing {url}: {}", String::from_utf8_lossy(&response.body));
+            replay.now += Duration::hours(1);
+        }
+        replay
+    }
+
+    fn send(&mut self, method: &str, url: &str, body: &str) -> Response {
+        let request = Request {
+            method: method.to_owned(),
+            url: url.to_owned(),
+            headers: vec![("Host".to_owned(), "management.azure.com".to_owned())],
+            body: body.as_bytes().to_vec(),
+        };
+        self.now += Duration::milliseconds(10);
+        self.emulator.handle(&request, self.now)
+    }
+
+    fn look_ahead(&mut self, exchanges: &[Json]) {
+        for (index, exchange) in exchanges.iter().enumerate() {
+            let running = body_of(exchange.get("response_body")).text("status") == Some("InProgress");
+            if running && let Some(guid) = guid_of_operation(exchange.text("uri").unwrap_or_default()) {
+                self.running.insert(guid, index);
+            }
+        }
+    }
+
+    /// Replays one exchange; `None` when it is skipped.
+    fn exchange(&mut self, index: usize, recorded: &Json) -> Option<Vec<String>> {
+        let uri = recorded.text("uri").unwrap_or_default();
+        let number = recorded.int("n").unwrap_or(index as i64 + 1);
+        if SKIPPED.iter().any(|(file, n, part, why)| {
+            !why.is_empty() && (*file == "*" || *file == self.file) && (n.is_empty() || n.contains(&number)) && uri.contains(part)
+        }) {
+            return None;
+        }
+        let answer = body_of(recorded.get("response_body"));
+        let still_running = self.operations.keys().any(|guid| self.running.get(guid).is_some_and(|last| *last >= index));
+        if !still_running {
+            // Whatever runs has ended by the time the recording goes on.
+            self.now += Duration::hours(1);
+        }
+        let url = match guid_of_operation(uri) {
+            Some(guid) => {
+                let (status, monitor) = self.operations.get(&guid)?;
+                if uri.contains("monitor=true") { monitor.clone() } else { status.clone() }
+            }
+            None => uri.to_owned(),
+        };
+        let body = match recorded.get("request_body") {
+            None | Some(Json::Null) => String::new(),
+            Some(Json::String(text)) => text.clone(),
+            Some(body) => body.compact(),
+        };
+        let response = self.send(recorded.text("method").unwrap_or_default(), &url, &body);
+        let headers = |name: &str| -> Option<String> {
+            recorded
+                .get("response_headers")?
+                .pairs()
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                .and_then(|(_, value)| value.as_str().map(str::to_owned))
+        };
+        if let Some(guid) = headers("azure-asyncoperation").as_deref().and_then(guid_of_operation) {
+            let ours = |name: &str| header(&response, name).unwrap_or_default().to_owned();
+            self.operations.insert(guid, (ours("azure-asyncoperation"), ours("location")));
+        }
+        let mut differences = Vec::new();
+        let status = recorded.int("status").unwrap_or(0);
+        if status != i64::from(response.status) {
+            let body = String::from_utf8_lossy(&response.body).into_owned();
+            differences.push(("HTTP status".to_owned(), status.to_string(), format!("{} {body}", response.status)));
+        }
+        // Excerpts do not have all headers: what they lack says nothing there.
+        let excerpt = self.file.starts_with("manual");
+        for name in ["azure-asyncoperation", "location", "content-type", "x-ms-failure-cause", "retry-after", "x-ms-ratelimit-remaining-resource"] {
+            let theirs = headers(name).map(|value| shape(name, &value));
+            let ours = header(&response, name).map(|value| shape(name, value));
+            if differences.is_empty() && theirs != ours && !(excerpt && theirs.is_none()) {
+                differences.push((format!("header {name}"), format!("{theirs:?}"), format!("{ours:?}")));
+            }
+        }
+        let ours = Json::parse(&response.body).unwrap_or_default();
+        if status == i64::from(response.status) {
+            compare("", &answer, &ours, &mut differences);
+        }
+        let what = format!(
+            "{} n={number} {} {}",
+            self.file,
+            recorded.text("method").unwrap_or_default(),
+            uri.split('?').next().unwrap_or_default().rsplit("/providers/").next().unwrap_or_default()
+        );
+        Some(
+            differences
+                .into_iter()
+                .filter(|(at, ..)| !accepted(&self.file, at))
+                .map(|(at, theirs, ours)| format!("{what}: {at}: recorded {theirs}, emulated {ours}"))
+                .collect(),
+        )
+    }
+}
+
+fn accepted(file: &str, at: &str) -> bool {
+    ACCEPTED.iter().any(|accepted| {
+        debug_assert!(!accepted.why.is_empty());
+        let fits = |pattern: &str, text: &str| pattern == "*" || text.starts_with(pattern);
+        fits(accepted.file, file) && fits(accepted.at, at)
+    })
+}
+
+fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
+    response
+        .headers
+        .iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.as_str())
+}
+
+fn body_of(recorded: Option<&Json>) -> Json {
+    match recorded {
+        Some(Json::String(text)) => Json::parse(text.as_bytes()).unwrap_or_else(|_| text.as_str().into()),
+        Some(body) => body.clone(),
+        None => Json::Null,
+    }
+}
+
+/// The GUID in `…/capsOperations/{guid}?…`.
+fn guid_of_operation(url: &str) -> Option<String> {
+    let lower = url.to_ascii_lowercase();
+    ["/capsoperations/", "/operations/", "/diskoperations/"]
+        .iter()
+        .find_map(|part| lower.split_once(part))
+        .map(|(_, rest)| rest.chars().take_while(|c| *c != '?' && *c != '/').collect())
+}
+
+/// A header without what changes from call to call.
+fn shape(name: &str, value: &str) -> String {
+    match name {
+        "azure-asyncoperation" | "location" => {
+            let url = url::Url::parse(value).unwrap();
+            let names: Vec<String> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
+            format!("{} {}", plain(url.path()), names.join(","))
+        }
+        "x-ms-ratelimit-remaining-resource" => value
+            .split(',')
+            .map(|part| part.split(';').next().unwrap_or_default().trim())
+            .collect::<Vec<_>>()
+            .join(","),
+        _ => value.to_owned(),
+    }
+}
+
+/// Texts with GUIDs, dates and signatures replaced by their kind.
+fn plain(text: &str) -> String {
+    thread_local! {
+        static GUID: regex_lite::Regex =
+            regex_lite::Regex::new("(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|_?[0-9a-f]{32}").unwrap();
+        static DATE: regex_lite::Regex =
+            regex_lite::Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?(Z|\+00:00)$").unwrap();
+    }
+    if DATE.with(|date| date.is_match(text)) {
+        return format!("<date{}>", if text.ends_with('Z') { " Z" } else { "" });
+    }
+    GUID.with(|guid| guid.replace_all(&group(text), "<guid>").into_owned())
+}
+
+/// Resource group names were replaced in some places only; what is left of them is whether they are in upper case.
+fn group(text: &str) -> String {
+    let Some((before, rest)) = text.split_once("/resourceGroups/") else {
+        return text.to_owned();
+    };
+    let (name, after) = rest.split_once('/').unwrap_or((rest, ""));
+    let shown = if name == name.to_uppercase() { "<RG>" } else { "<rg>" };
+    format!("{before}/resourceGroups/{shown}/{after}")
+}
+
+type Difference = (String, String, String);
+
+fn compare(at: &str, theirs: &Json, ours: &Json, differences: &mut Vec<Difference>) {
+    let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
+    match (theirs, ours) {
+        (Json::Object(a), Json::Object(b)) => {
+            let keys = |pairs: &[(String, Json)]| pairs.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+            let (mut left, mut right) = (keys(a), keys(b));
+            for key in &left {
+                if !right.contains(key) {
+                    differences.push((below(key), "present".into(), "absent".into()));
+                }
+            }
+            for key in &right {
+                if !left.contains(key) {
+                    differences.push((below(key), "absent".into(), "present".into()));
+                }
+            }
+            left.retain(|key| right.contains(key));
+            right.retain(|key| left.contains(key));
+            if left != right {
+                differences.push((format!("{at} (order)"), left.join(","), right.join(",")));
+            }
+            for key in left {
+                if let (Some(x), Some(y)) = (theirs.get(&key), ours.get(&key)) {
+                    compare(&below(&key), x, y, differences);
+                }
+            }
+        }
+        (Json::Array(a), Json::Array(b)) => {
+            if a.len() != b.len() {
+                differences.push((format!("{at}[]"), format!("{} entries", a.len()), format!("{} entries", b.len())));
+            }
+            for (x, y) in a.iter().zip(b) {
+                compare(&format!("{at}[]"), x, y, differences);
+            }
+        }
+        (Json::String(a), Json::String(b)) => {
+            let (a, b) = if at.ends_with("uniqueName") {
+                // The name in it was left as it was when names elsewhere were replaced.
+                (plain(a).split_once("<guid>-").is_some().to_string(), plain(b).split_once("<guid>-").is_some().to_string())
+            } else {
+                (plain(a), plain(b))
+            };
+            if a != b {
+                differences.push((at.to_owned(), format!("'{a}'"), format!("'{b}'")));
+            }
+        }
+        _ if theirs == ours => {}
+        _ => differences.push((at.to_owned(), theirs.compact(), ours.compact())),
+    }
+}
