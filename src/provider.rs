@@ -5,10 +5,13 @@ mod configure;
 #[cfg(feature = "emulator")]
 mod emulated;
 
-use crate::azure::Context;
+use async_trait::async_trait;
+
+use crate::azure::context::scope;
+use crate::azure::{Context, fault};
 use crate::framework::data_source::AnyDataSource;
 use crate::framework::resource::AnyResource;
-use crate::framework::{self, Function};
+use crate::framework::{self, Function, Op};
 use crate::schema::{Body, Diagnostics, Model, Slot, Value};
 use crate::{data_sources, functions, resources};
 
@@ -17,6 +20,7 @@ pub use config::Config;
 /// The provider `azimage`.
 pub struct Provider;
 
+#[async_trait]
 impl framework::Provider for Provider {
     type Context = Context;
 
@@ -38,6 +42,13 @@ impl framework::Provider for Provider {
 
     fn validate(&self, config: &Value, found: &mut Diagnostics) {
         config::validate(config, found);
+    }
+
+    async fn check(&self, context: &Context, op: &Op, found: &mut Diagnostics) {
+        let scope = scope(op, "signing in");
+        if let Err(error) = context.client.sign_in(&scope).await {
+            found.push(fault::bare(&error, scope.what()));
+        }
     }
 
     fn configure(&self, config: &Value, terraform_version: &str, found: &mut Diagnostics) -> Option<Context> {

@@ -64,6 +64,11 @@ impl Client {
         self.sender.cloud(scope).await.cloned()
     }
 
+    /// Finds the cloud and has a token, without asking Resource Manager anything: what fails here fails every call.
+    pub async fn sign_in(&self, scope: &Scope) -> Result<(), Error> {
+        self.sender.sign_in(scope).await
+    }
+
     /// Reads one thing.
     pub async fn get(&self, scope: &Scope, target: &Target) -> Result<Value, Error> {
         Ok(self

@@ -85,6 +85,12 @@ impl Sender {
         }
     }
 
+    /// See [`Client::sign_in`](super::Client::sign_in).
+    pub async fn sign_in(&self, scope: &Scope) -> Result<(), Error> {
+        self.cloud(scope).await?;
+        scope.run(self.tokens.token()).await?.map(drop)
+    }
+
     /// The cloud, found out at the first call.
     pub async fn cloud(&self, scope: &Scope) -> Result<&Cloud, Error> {
         scope

@@ -74,7 +74,7 @@ pub fn instant(text: &str) -> Option<OffsetDateTime> {
 
 /// Whether `id` names a resource of `kind`; the error tells what it should look like.
 pub fn check_id(id: &str, kind: &str) -> Result<(), String> {
-    ResourceId::parse_as(id, kind).map(drop).map_err(|error| format!("is no id of that kind: {error}"))
+    ResourceId::parse_as(id, kind).map(drop).map_err(|error| error.to_string())
 }
 
 /// Name of a gallery: letters, digits, and `_` or `.` in the middle, at most 80.

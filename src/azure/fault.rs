@@ -5,15 +5,21 @@ use crate::schema::{Diagnostic, Path};
 
 /// The diagnostic of `error`, which ended `doing` ("creating gallery \"g\"") something to `id`.
 pub fn diagnostic(error: &Error, doing: &str, id: &str) -> Diagnostic {
+    tell(error, doing, &[&error.to_string(), id])
+}
+
+/// The same for what concerns no single thing.
+pub fn bare(error: &Error, doing: &str) -> Diagnostic {
+    tell(error, doing, &[&error.to_string()])
+}
+
+fn tell(error: &Error, doing: &str, paragraphs: &[&str]) -> Diagnostic {
     let mut summary = doing.to_owned();
     if let Some(first) = summary.get_mut(0..1) {
         first.make_ascii_uppercase();
     }
-    let mut detail = format!("{error}\n\n{id}");
-    if let Some(remedy) = remedy(error) {
-        detail = format!("{detail}\n\n{remedy}");
-    }
-    Diagnostic::error(format!("{summary} failed"), detail)
+    let paragraphs: Vec<&str> = paragraphs.iter().copied().chain(remedy(error)).collect();
+    Diagnostic::error(format!("{summary} failed"), paragraphs.join("\n\n"))
 }
 
 /// The same, pointing at `attribute` when the error is about what it names.

@@ -14,7 +14,7 @@ use super::context::scope;
 use super::{COMPUTE_API, Context, body, fault};
 use crate::arm::{Error, Scope, Target, region};
 use crate::framework::Op;
-use crate::image::{Urn, UrnError, UrnPart, Wanted, did_you_mean, nearest_names, nearest_versions, newest};
+use crate::image::{Urn, UrnError, UrnPart, Version, Wanted, did_you_mean, nearest_names, nearest_versions, newest};
 use crate::schema::{Diagnostic, Path};
 
 /// The Marketplace of one location, as one operation reads it.
@@ -236,6 +236,11 @@ impl Status {
         })
     }
 
+    /// Whether the publisher stands by it, and has not said until when.
+    pub fn is_active(&self) -> bool {
+        self.state.eq_ignore_ascii_case("Active")
+    }
+
     /// Whether nobody can deploy it any more at `now`.
     pub fn is_over(&self, now: OffsetDateTime) -> bool {
         self.state.eq_ignore_ascii_case("Deprecated")
@@ -283,6 +288,14 @@ pub fn pick(listed: &[Listed], wanted: &Wanted, include_deprecated: bool, now: O
     match newest(listed.iter().map(|listed| listed.version.as_str()), wanted) {
         Some(version) => Pick::Deprecated(version.to_owned()),
         None => Pick::Nothing,
+    }
+}
+
+/// Whether version `a` is greater by number than `b`.
+pub fn is_newer(a: &str, b: &str) -> bool {
+    match (Version::parse(a), Version::parse(b)) {
+        (Ok(a), Ok(b)) => a > b,
+        _ => false,
     }
 }
 

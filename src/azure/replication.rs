@@ -106,9 +106,8 @@ impl Replication {
     /// looks more than once before it believes that.
     pub fn parse(version: &Json) -> Replication {
         let provisioning_state = body::text(version, "properties.provisioningState").unwrap_or_default();
-        let reported = body::at(version, "properties.replicationStatus.summary").is_some_and(|summary| {
-            summary.as_array().is_some_and(|summary| !summary.is_empty())
-        });
+        let reported = body::at(version, "properties.replicationStatus.summary")
+            .is_some_and(|summary| summary.as_array().is_some_and(|summary| !summary.is_empty()));
         let aggregated = body::text(version, "properties.replicationStatus.aggregatedState");
         let silent = match aggregated.as_deref().map(State::parse) {
             _ if reported => State::Unknown,
@@ -117,14 +116,15 @@ impl Replication {
             None if provisioning_state == "Succeeded" => State::Completed,
             None => State::Unknown,
         };
-        let mut regions: BTreeMap<String, Region> = body::items(version, "properties.publishingProfile.targetRegions")
-            .iter()
-            .filter_map(|target| body::text(target, "name"))
-            .map(|name| {
-                let progress = if silent == State::Completed { 100 } else { 0 };
-                (region::normalise(&name), Region { state: silent, progress, details: String::new() })
-            })
-            .collect();
+        let mut regions: BTreeMap<String, Region> =
+            body::items(version, "properties.publishingProfile.targetRegions")
+                .iter()
+                .filter_map(|target| body::text(target, "name"))
+                .map(|name| {
+                    let progress = if silent == State::Completed { 100 } else { 0 };
+                    (region::normalise(&name), Region { state: silent, progress, details: String::new() })
+                })
+                .collect();
         let only_targets = !regions.is_empty();
         for entry in body::items(version, "properties.replicationStatus.summary") {
             let Some(name) = body::text(entry, "region").map(|name| region::normalise(&name)) else {
@@ -248,7 +248,9 @@ impl Unready {
 
     /// The error to show, of `doing` something with the version `id`.
     pub fn diagnostic(&self, doing: &str, id: &str) -> Diagnostic {
-        let error = |what: &str, why: String| Diagnostic::error(capital(&format!("{doing}: {what}")), format!("{why}\n\n{id}"));
+        let error = |what: &str, why: String| {
+            Diagnostic::error(capital(&format!("{doing}: {what}")), format!("{why}\n\n{id}"))
+        };
         match self {
             Unready::Failed(look, failed) => error(
                 &format!("the replication failed in {}", failed.join(", ")),
@@ -287,10 +289,9 @@ impl Unready {
                 }
                 told
             }
-            Unready::Gone => error(
-                "there is no such version",
-                "Create it first, or correct the id.".to_owned(),
-            ),
+            Unready::Gone => {
+                error("there is no such version", "Create it first, or correct the id.".to_owned())
+            }
         }
     }
 }
@@ -299,7 +300,12 @@ impl Unready {
 const CERTAIN: u32 = 4;
 
 /// Looks at the version at `target` (without query options) until every `wanted` region has its replicas.
-pub async fn wait_until(client: &Client, scope: &Scope, target: &Target, wanted: &Wanted) -> Result<Look, Unready> {
+pub async fn wait_until(
+    client: &Client,
+    scope: &Scope,
+    target: &Target,
+    wanted: &Wanted,
+) -> Result<Look, Unready> {
     let target = target.clone().query("$expand", "ReplicationStatus");
     let mut last: Option<Box<Look>> = None;
     let mut told = String::new();
@@ -331,7 +337,8 @@ pub async fn wait_until(client: &Client, scope: &Scope, target: &Target, wanted:
                 if left.is_empty() && whole && (look.replication.reported || silent >= CERTAIN) {
                     return Ok(look);
                 }
-                let at_work = look.replication.regions.values().any(|region| region.state == State::Replicating);
+                let at_work =
+                    look.replication.regions.values().any(|region| region.state == State::Replicating);
                 match look.replication.provisioning_state.as_str() {
                     "Failed" if !at_work && !left.is_empty() => return Err(Unready::Halted(Box::new(look))),
                     "Deleting" => return Err(Unready::Halted(Box::new(look))),
@@ -360,7 +367,9 @@ pub async fn wait_until(client: &Client, scope: &Scope, target: &Target, wanted:
 
 // 1 s, growing to 15 s. The scope ends it.
 fn waits() -> impl Iterator<Item = Duration> {
-    std::iter::successors(Some(Duration::from_secs(1)), |wait| Some((*wait * 3 / 2).min(Duration::from_secs(15))))
+    std::iter::successors(Some(Duration::from_secs(1)), |wait| {
+        Some((*wait * 3 / 2).min(Duration::from_secs(15)))
+    })
 }
 
 fn capital(text: &str) -> String {
@@ -381,7 +390,8 @@ mod tests {
     use crate::arm::{Kind, Method};
     use crate::azure::testing::FakeArm;
 
-    const ID: &str = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/galleries/g/images/i/versions/1.0.0";
+    const ID: &str =
+        "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/galleries/g/images/i/versions/1.0.0";
 
     // A version with target regions East US and West Europe, and a summary of `(region, state, progress)`.
     fn version(provisioning: &str, summary: &[(&str, &str, i64)]) -> Json {
@@ -395,7 +405,8 @@ mod tests {
                     json!({"region": region, "state": state, "progress": progress, "details": format!("{state} there")})
                 })
                 .collect();
-            version["properties"]["replicationStatus"] = json!({"aggregatedState": "InProgress", "summary": summary});
+            version["properties"]["replicationStatus"] =
+                json!({"aggregatedState": "InProgress", "summary": summary});
         }
         version
     }
@@ -406,12 +417,18 @@ mod tests {
 
     #[test]
     fn reads_every_spelling_and_fills_what_is_missing() {
-        let read = Replication::parse(&version("Updating", &[("West Europe", "replicating", 40), ("UK South", "Completed", 100)]));
+        let read = Replication::parse(&version(
+            "Updating",
+            &[("West Europe", "replicating", 40), ("UK South", "Completed", 100)],
+        ));
         assert_eq!(read.describe(), "eastus not begun, westeurope 40 %");
         assert_eq!(read.states()["eastus"], "Unknown");
         assert_eq!(read.progress()["westeurope"], 40);
         assert!(!read.regions.contains_key("uksouth"), "no target region any more");
-        let read = Replication::parse(&version("Succeeded", &[("eastus", "Completed", 0), ("westeurope", "Failed", 7)]));
+        let read = Replication::parse(&version(
+            "Succeeded",
+            &[("eastus", "Completed", 0), ("westeurope", "Failed", 7)],
+        ));
         assert_eq!(read.describe(), "westeurope Failed, eastus Completed");
         assert_eq!(read.progress()["eastus"], 100);
         assert_eq!(read.reasons(&["westeurope".to_owned()]), "westeurope: Failed there");
@@ -436,7 +453,10 @@ mod tests {
 
     #[test]
     fn what_is_outstanding() {
-        let read = Replication::parse(&version("Updating", &[("East US", "Completed", 100), ("West Europe", "Failed", 3)]));
+        let read = Replication::parse(&version(
+            "Updating",
+            &[("East US", "Completed", 100), ("West Europe", "Failed", 3)],
+        ));
         let rows = [
             (Wanted::All, (0, 1, 0)),
             (regions(&["EAST US"]), (0, 0, 0)),
@@ -444,7 +464,11 @@ mod tests {
         ];
         for (wanted, (unfinished, failed, foreign)) in rows {
             let left = read.outstanding(&wanted);
-            assert_eq!((left.unfinished.len(), left.failed.len(), left.foreign.len()), (unfinished, failed, foreign), "{wanted:?}");
+            assert_eq!(
+                (left.unfinished.len(), left.failed.len(), left.foreign.len()),
+                (unfinished, failed, foreign),
+                "{wanted:?}"
+            );
         }
         assert_eq!(Wanted::new(Wait::Home, "West US"), Some(regions(&["West US"])));
         assert_eq!(Wanted::new(Wait::None, "West US"), None);
@@ -456,18 +480,28 @@ mod tests {
         for (index, body) in answers.iter().enumerate().rev() {
             let times = if index + 1 == answers.len() { usize::MAX } else { 1 };
             let status = if body.is_null() { 404 } else { 200 };
-            let body = if body.is_null() { json!({"error": {"code": "NotFound", "message": "gone"}}) } else { body.clone() };
+            let body = if body.is_null() {
+                json!({"error": {"code": "NotFound", "message": "gone"}})
+            } else {
+                body.clone()
+            };
             arm.next(times, Method::Get, ID, status, body);
         }
-        let scope = Scope::new(Duration::from_secs(seconds), Default::default(), "waiting for the replication of image version \"1.0.0\"");
-        let ended = wait_until(&Arc::clone(&arm).client(), &scope, &Target::new(ID, "2026-03-03"), &wanted).await;
+        let scope = Scope::new(
+            Duration::from_secs(seconds),
+            Default::default(),
+            "waiting for the replication of image version \"1.0.0\"",
+        );
+        let ended =
+            wait_until(&Arc::clone(&arm).client(), &scope, &Target::new(ID, "2026-03-03"), &wanted).await;
         assert!(arm.seen().iter().all(|seen| seen.query.contains("ReplicationStatus")));
         (ended, arm.calls().len())
     }
 
     #[tokio::test(start_paused = true)]
     async fn waits_until_the_wish_is_fulfilled() {
-        let running = version("Updating", &[("East US", "Completed", 100), ("West Europe", "Replicating", 40)]);
+        let running =
+            version("Updating", &[("East US", "Completed", 100), ("West Europe", "Replicating", 40)]);
         let done = version("Succeeded", &[("East US", "Completed", 100), ("West Europe", "Completed", 100)]);
         let stale = version("Updating", &[("East US", "Failed", 0), ("West Europe", "Completed", 100)]);
         let rows: &[(&[Json], Wanted, usize)] = &[
@@ -485,18 +519,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn all_means_that_the_operation_has_ended_too() {
+        let all = [("East US", "Completed", 100), ("West Europe", "Completed", 100)];
+        let answers = [version("Updating", &all), version("Succeeded", &all)];
+        assert_eq!(wait(&answers, Wanted::All, 600).await.1, 2);
+        assert_eq!(wait(&answers, regions(&["eastus", "westeurope"]), 600).await.1, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn ends_early_with_the_reason() {
-        let (ended, _) = wait(&[version("Succeeded", &[("East US", "Failed", 0), ("West Europe", "Replicating", 1)])], Wanted::All, 600).await;
+        let (ended, _) = wait(
+            &[version("Succeeded", &[("East US", "Failed", 0), ("West Europe", "Replicating", 1)])],
+            Wanted::All,
+            600,
+        )
+        .await;
         let told = ended.unwrap_err().diagnostic("creating x", ID);
         assert!(told.summary.contains("Creating x: the replication failed in eastus"), "{told}");
-        assert!(told.detail.contains("eastus: Failed there") && told.detail.contains("westeurope 1 %"), "{told}");
+        assert!(
+            told.detail.contains("eastus: Failed there") && told.detail.contains("westeurope 1 %"),
+            "{told}"
+        );
 
         let (ended, _) = wait(&[version("Updating", &[("East US", "Failed", 0)])], Wanted::All, 600).await;
         assert!(matches!(ended, Err(Unready::Failed(..))), "a failure that stays is believed");
         let (ended, _) = wait(&[version("Failed", &[("East US", "Completed", 100)])], Wanted::All, 600).await;
         assert!(matches!(ended, Err(Unready::Halted(_))));
-        let (ended, _) = wait(&[version("Deleting", &[("East US", "Completed", 100)])], regions(&["eastus"]), 600).await;
-        assert!(ended.is_ok() || matches!(ended, Err(Unready::Halted(_))));
+        let deleting = version("Deleting", &[("East US", "Completed", 100)]);
+        let (ended, calls) = wait(&[deleting], regions(&["westeurope"]), 600).await;
+        assert!(matches!(&ended, Err(Unready::Halted(_))), "{ended:?}");
+        assert_eq!(calls, 1);
+        assert!(ended.unwrap_err().diagnostic("waiting", ID).summary.contains("is being deleted"));
         let (ended, _) = wait(&[version("Succeeded", &[])], regions(&["uksouth", "eastus"]), 600).await;
         assert!(matches!(ended, Err(Unready::NotTargets(_, foreign)) if foreign == ["uksouth"]));
         let (ended, _) = wait(&[Json::Null], Wanted::All, 600).await;
@@ -506,12 +559,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_last_word_before_the_deadline_is_a_look() {
         let begun = tokio::time::Instant::now();
-        let running = version("Updating", &[("East US", "Completed", 100), ("West Europe", "Replicating", 40)]);
+        let running =
+            version("Updating", &[("East US", "Completed", 100), ("West Europe", "Replicating", 40)]);
         let (ended, calls) = wait(&[running], Wanted::All, 100).await;
         let Err(unready) = ended else { panic!("{ended:?}") };
         assert!(matches!(&unready, Unready::Interrupted(error, Some(_)) if error.kind == Kind::TimedOut));
         assert_eq!(begun.elapsed(), Duration::from_secs(100));
-        assert!((8..=15).contains(&calls), "{calls} looks, 1 s apart at first, then 15 s");
+        assert_eq!(calls, 13, "1 s apart at first, then 15 s, and one a second before the end");
         let told = unready.diagnostic("creating x", ID);
         assert!(told.detail.contains("westeurope 40 %, eastus Completed"), "{told}");
     }

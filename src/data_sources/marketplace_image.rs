@@ -6,15 +6,15 @@ use async_trait::async_trait;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
 
-use crate::arm::region;
+use super::finding::tell;
 use crate::azure::attributes::{check_location, told};
 use crate::azure::marketplace::{
-    Market, Pick, Status, check_offer, check_publisher, check_sku, check_urn, check_version,
+    Market, Pick, Status, check_offer, check_publisher, check_sku, check_urn, check_version, is_newer,
 };
 use crate::azure::{Context, body};
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
-use crate::image::{Urn, UrnPart, Version, Wanted};
+use crate::image::{Urn, UrnPart, Wanted};
 use crate::model;
 use crate::schema::spec::{block, optional, optional_computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
@@ -28,7 +28,7 @@ model! {
     /// `latest` the exact one is in `exact_urn`.
     pub struct Model {
         /// The location whose Marketplace is asked, in any spelling.
-        pub location: String = required().same(region::same).check_text(check_location),
+        pub location: String = required().check_text(check_location),
         /// The image as `publisher:offer:sku:version`; its version may be exact, `latest`, or a constraint. Left out, it
         /// is the exact URN of what the other arguments name.
         pub urn: Option<String> = optional_computed().check_text(check_urn),
@@ -250,24 +250,6 @@ fn path(by_urn: bool, part: UrnPart) -> Path {
         UrnPart::Sku => "sku",
         UrnPart::Version => "version",
     })
-}
-
-// Warnings are told; errors end the reading.
-fn tell(op: &Op, found: Diagnostics) -> Result<(), Diagnostics> {
-    if found.has_errors() {
-        return Err(found);
-    }
-    for warning in found {
-        op.warn(warning);
-    }
-    Ok(())
-}
-
-fn is_newer(a: &str, b: &str) -> bool {
-    match (Version::parse(a), Version::parse(b)) {
-        (Ok(a), Ok(b)) => a > b,
-        _ => false,
-    }
 }
 
 fn flatten(config: Model, urn: &Urn, image: &Json) -> Model {

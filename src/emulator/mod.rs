@@ -440,8 +440,14 @@ fn authenticate(
         .filter(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty())
         .map(|(_, token)| token.trim());
     let Some(token) = token else {
-        if !settings.require_token {
+        if !settings.require_token && !effects.expired {
             return Ok(identity::caller(""));
+        }
+        if effects.expired {
+            return Err(challenge(
+                ArmError::gateway(401, "ExpiredAuthenticationToken", "The access token has expired."),
+                "invalid_token",
+            ));
         }
         return Err(challenge(
             ArmError::gateway(

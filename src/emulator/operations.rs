@@ -277,7 +277,11 @@ pub fn poll(call: &mut Call<'_, '_>, segment: &str, guid: &str) -> Outcome {
     }
     let end = record.int("end");
     let running = end.is_none_or(|end| call.now < end);
-    let hint = record.int("retryAfter").and_then(|wait| u32::try_from(wait).ok());
+    // Polls of machines carry no Retry-After after the first answer did.
+    let hint = record
+        .int("retryAfter")
+        .filter(|_| segment != "operations")
+        .and_then(|wait| u32::try_from(wait).ok());
     if monitor {
         return Ok(match (running, record.get("output"), record.get("error")) {
             (true, ..) => {

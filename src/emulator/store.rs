@@ -639,6 +639,83 @@ mod tests {
         assert_eq!(type_of_key("o|guid"), None);
     }
 
+    /// Run in a process of its own by the test below: writes until it is killed, and says on standard output what it has written.
+    #[test]
+    fn writer_process() {
+        use std::io::Write;
+        let Some(path) = std::env::var_os("AZIMAGE_TEST_WRITER") else {
+            return;
+        };
+        let name = std::env::var("AZIMAGE_TEST_NAME").unwrap();
+        let store = Store::open(Path::new(&path)).unwrap();
+        let filler = "x".repeat(3_000);
+        for round in 0_i64.. {
+            store
+                .run(true, 0, |state| {
+                    let total = state.get("total").and_then(|total| total.int("n")).unwrap_or(0);
+                    state.put("total", Json::object().with("n", total + 1).with("fill", filler.as_str()));
+                    state.put(&name, Json::object().with("round", round));
+                })
+                .unwrap();
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "wrote {round}").unwrap();
+            out.flush().unwrap();
+        }
+    }
+
+    #[test]
+    fn killed_writers_lose_and_tear_nothing() {
+        use std::io::{BufRead, BufReader};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let test = module_path!().split_once("::").unwrap().1.to_owned() + "::writer_process";
+        let mut acknowledged = 0;
+        for wave in 0..3 {
+            let mut children: Vec<_> = (0..4)
+                .map(|child| {
+                    std::process::Command::new(std::env::current_exe().unwrap())
+                        .args(["--exact", &test, "--nocapture"])
+                        .env("AZIMAGE_TEST_WRITER", &path)
+                        .env("AZIMAGE_TEST_NAME", format!("w{wave}-{child}"))
+                        .stdout(std::process::Stdio::piped())
+                        .stderr(std::process::Stdio::null())
+                        .spawn()
+                        .unwrap()
+                })
+                .collect();
+            let lines: Vec<i64> = children
+                .iter_mut()
+                .enumerate()
+                .map(|(index, child)| {
+                    let reader = BufReader::new(child.stdout.take().unwrap());
+                    let wanted = 20 + 7 * index;
+                    let last = reader
+                        .lines()
+                        .map_while(Result::ok)
+                        .filter_map(|line| line.strip_prefix("wrote ").and_then(|n| n.parse().ok()))
+                        .nth(wanted)
+                        .unwrap();
+                    child.kill().unwrap();
+                    child.wait().unwrap();
+                    last
+                })
+                .collect();
+            let store = Store::open(&path).unwrap();
+            for (child, last) in lines.iter().enumerate() {
+                let written = get(&store, &format!("w{wave}-{child}")).unwrap().int("round").unwrap();
+                assert!(written >= *last, "child {child} had {last} acknowledged, {written} is there");
+            }
+            acknowledged += lines.iter().map(|last| last + 1).sum::<i64>();
+        }
+        let store = Store::open(&path).unwrap();
+        let rounds: i64 = (0..3)
+            .flat_map(|wave| (0..4).map(move |child| format!("w{wave}-{child}")))
+            .map(|name| get(&store, &name).unwrap().int("round").unwrap() + 1)
+            .sum();
+        assert_eq!(get(&store, "total").unwrap().int("n"), Some(rounds));
+        assert!(rounds >= acknowledged);
+    }
+
     #[test]
     fn expired_records_go_with_the_next_change() {
         let store = Store::in_memory();

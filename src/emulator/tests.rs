@@ -306,3 +306,164 @@ fn the_same_requests_get_the_same_answers() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn soft_deleted_versions_come_back() {
+    let mut world = World::new();
+    world.image();
+    world.done(
+        "PUT",
+        &gal("?api-version=2026-03-03"),
+        r#"{"location":"eastus","properties":{"softDeletePolicy":{"isSoftDeleteEnabled":true,"retentionPeriodInDays":30,"gracePeriodInDays":7}}}"#,
+    );
+    world.definition();
+    let url = gal("/images/img/versions/1.0.0?api-version=2026-03-03");
+    let created = world.done("PUT", &url, &version_body(r#"{"name":"eastus"}"#, ""));
+    let published = created.body.text("properties.publishingProfile.publishedDate").unwrap().to_owned();
+    let bin = gal("/softDeletedArtifactTypes/Images/artifacts/img/versions?api-version=2026-03-03");
+    assert!(world.ask("GET", &bin, "").body.list("value").is_empty());
+    world.done("DELETE", &url, "");
+    assert_eq!(world.ask("GET", &url, "").status, 404);
+    let listed = world.ask("GET", &bin, "");
+    let entry = &listed.body.list("value")[0];
+    assert_eq!(entry.text("properties.softDeletedTime"), Some("2026-11-02T09:14:53.5177421+00:00"));
+    assert_eq!(entry.text("properties.consumptionEndTime"), Some("2026-12-02T09:14:53.5177421+00:00"));
+    assert_eq!(entry.text("properties.hardDeletionTargetTime"), Some("2026-12-09T09:14:53.5177421+00:00"));
+    let stuck = world.ask("DELETE", &gal("/images/img?api-version=2026-03-03"), "");
+    assert_eq!((stuck.status, stuck.code()), (409, "CannotDeleteResource"));
+    let restored = world.done("PUT", &url, r#"{"location":"eastus","tags":{}}"#);
+    assert_eq!(restored.status, 200);
+    assert_eq!(restored.body.text("properties.provisioningState"), Some("Updating"));
+    assert_eq!(restored.body.text("properties.publishingProfile.publishedDate"), Some(published.as_str()));
+    assert!(world.ask("GET", &bin, "").body.list("value").is_empty());
+    world.done("DELETE", &url, "");
+    world.done("DELETE", &gal("/images/img/versions/1.0.0?api-version=2026-03-03&bypassSoftDelete=true"), "");
+    assert!(world.ask("GET", &bin, "").body.list("value").is_empty());
+    world.done("PUT", &url, &version_body(r#"{"name":"eastus"}"#, ""));
+    world.done("DELETE", &url, "");
+    world.wait(38.0 * 86_400.0);
+    assert!(world.ask("GET", &bin, "").body.list("value").is_empty());
+    assert_eq!(world.ask("PUT", &url, &version_body(r#"{"name":"eastus"}"#, "")).status, 201);
+}
+
+#[test]
+fn faults_do_what_they_say() {
+    let mut world = World::new();
+    world.image();
+    world.gallery();
+    world.definition();
+    let version = |n: u32| gal(&format!("/images/img/versions/{n}.0.0?api-version=2026-03-03"));
+    let both = version_body(r#"{"name":"eastus"},{"name":"westeurope"}"#, "");
+    let script = |world: &World, text: &str| {
+        let got = world.ask("PUT", "/_emulator/faults", text);
+        assert_eq!(got.status, 200, "{}", got.raw);
+    };
+    script(&world, r#"{"method":"PUT","path":"/versions/","status":503,"headers":{"Retry-After":"7"}}"#);
+    let refused = world.ask("PUT", &version(1), &both);
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "7"));
+    assert_eq!(world.ask("GET", &version(1), "").status, 404);
+    script(&world, r#"{"method":"PUT","path":"/versions/","fail_region":"West Europe"}"#);
+    let failing = world.ask("PUT", &version(1), &both);
+    assert_eq!(failing.status, 201);
+    world.wait(5.0);
+    let operation = world.ask("GET", failing.header("azure-asyncoperation"), "");
+    assert_eq!(operation.body.text("status"), Some("Failed"));
+    assert_eq!(operation.body.text("error.code"), Some("GalleryReplicationJobFailed"));
+    let shown = world.ask("GET", &format!("{}&$expand=ReplicationStatus", version(1)), "");
+    assert_eq!(shown.body.text("properties.provisioningState"), Some("Failed"));
+    assert_eq!(shown.body.text("properties.replicationStatus.aggregatedState"), Some("Failed"));
+    assert!(shown.raw.contains("\"Completed\"") && shown.raw.contains("\"Failed\""));
+    script(&world, r#"{"method":"PUT","path":"/versions/","stuck_operation":true}"#);
+    let stuck = world.ask("PUT", &version(2), &both);
+    world.wait(1e6);
+    let operation = world.ask("GET", stuck.header("azure-asyncoperation"), "");
+    assert_eq!(operation.body.text("status"), Some("InProgress"));
+    script(&world, r#"{"method":"DELETE","path":"/versions/","drop":"after"}"#);
+    let request = Request { method: "DELETE".into(), url: version(1), ..Request::default() };
+    assert_eq!(world.emulator.handle(&request, world.now).fault, Fault::Drop);
+    world.wait(5.0);
+    assert_eq!(world.ask("GET", &version(1), "").status, 404);
+    script(&world, r#"[{"method":"GET","malformed":true},{"method":"GET","skip":1,"expired_token":true}]"#);
+    assert!(world.ask("GET", &version(2), "").raw.starts_with("<html>"));
+    assert_eq!(world.ask("GET", &version(2), "").status, 401);
+    assert_eq!(world.ask("GET", &version(2), "").status, 200);
+}
+
+#[test]
+fn throttling_is_a_setting() {
+    let world = World::new();
+    let statuses = |world: &World| -> Vec<u16> {
+        (0..70)
+            .map(|n| {
+                let url = rg(&format!("galleries/g{n}?api-version=2026-03-03"));
+                world.ask("PUT", &url, r#"{"location":"eastus"}"#).status
+            })
+            .collect()
+    };
+    assert!(statuses(&world).iter().all(|status| *status == 201));
+    let strict = World::new();
+    strict.ask("PUT", "/_emulator/settings", r#"{"throttling":true}"#);
+    let seen = statuses(&strict);
+    assert_eq!(seen.iter().filter(|status| **status == 429).count(), 20, "{seen:?}");
+    let refused = strict.ask("PUT", &rg("galleries/more?api-version=2026-03-03"), r#"{"location":"eastus"}"#);
+    assert_eq!(refused.body.text("code"), Some("OperationNotAllowed"));
+    assert!(refused.header("retry-after").parse::<u32>().is_ok());
+}
+
+#[test]
+fn lists_of_ten_thousand_come_in_pages_quickly() {
+    let mut world = World::new();
+    world.image();
+    world.gallery();
+    world.definition();
+    world.ask("PUT", "/_emulator/settings", r#"{"time_scale":0}"#);
+    let body = version_body(r#"{"name":"eastus"}"#, "");
+    for n in 0..10_000 {
+        let url = gal(&format!("/images/img/versions/1.{}.{}?api-version=2026-03-03", n / 100, n % 100));
+        assert_eq!(world.ask("PUT", &url, &body).status, 201);
+    }
+    let started = std::time::Instant::now();
+    let mut url = gal("/images/img/versions?api-version=2026-03-03");
+    let mut seen = 0;
+    let mut pages = 0;
+    loop {
+        let page = world.ask("GET", &url, "");
+        seen += page.body.list("value").len();
+        pages += 1;
+        match page.body.text("nextLink") {
+            Some(next) => url = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!((seen, pages), (10_000, 200));
+    let each = started.elapsed() / pages;
+    assert!(each < std::time::Duration::from_millis(50), "{each:?} a page");
+}
+
+#[test]
+fn groups_come_into_being_where_that_is_allowed() {
+    let mut world = World::new();
+    let group = format!("{S}/resourceGroups/fresh");
+    let url = format!("{group}/providers/Microsoft.Compute/galleries/g?api-version=2026-03-03");
+    assert_eq!(world.ask("GET", &url, "").code(), "ResourceGroupNotFound");
+    assert_eq!(world.ask("PUT", &url, r#"{"location":"westeurope"}"#).status, 201);
+    let machine = format!("{group}/providers/Microsoft.Compute/virtualMachines/golden-vm?api-version=2026-03-01");
+    let found = world.ask("GET", &machine, "");
+    assert_eq!((found.status, found.body.text("location")), (200, Some("westeurope")));
+    world.done("DELETE", &machine, "");
+    assert_eq!(world.ask("GET", &machine, "").status, 404);
+    let elsewhere = machine.replace("fresh", "other");
+    assert_eq!(world.ask("GET", &elsewhere, "").body.text("location"), Some("eastus"));
+    let gone = world.ask("DELETE", &format!("{group}?api-version=2022-09-01"), "");
+    assert_eq!(gone.status, 202);
+    world.wait(5.0);
+    assert_eq!(world.ask("GET", gone.header("location"), "").status, 200);
+    assert_eq!(world.ask("GET", &url, "").code(), "ResourceGroupNotFound");
+    assert_eq!(world.ask("PUT", &format!("{group}?api-version=2022-09-01"), r#"{"location":"eastus"}"#).status, 201);
+    assert_eq!(world.ask("GET", &url, "").code(), "ResourceNotFound");
+    let served = World {
+        emulator: Emulator::in_memory().with_options(Options { require_token: false, ..Options::served() }),
+        now: world.now,
+    };
+    assert_eq!(served.ask("PUT", &url, r#"{"location":"westeurope"}"#).code(), "ResourceGroupNotFound");
+}

@@ -53,6 +53,8 @@ const WINDOWS: &[(&str, i64, i64)] = &[
     ("ListVMImagesVersionsFromLocation", 16_000, 44_000),
     ("GetVMImageFromLocation", 13_000, 74_000),
     ("HighCostSnapshotCreateHydrate", 1_000, 8_000),
+    ("CreateUpdateDisks", 3_000, 25_000),
+    ("DeleteDisks", 3_000, 25_000),
     ("LowCostGet", 15_000, 120_000),
     ("GetOperation", 50_000, 400_000),
 ];

@@ -75,7 +75,12 @@ impl<P: Provider> Server<P> {
         {
             let timeout = entry.resource.timeouts().configured(&config).read;
             let op = Op::new(timeout, self.stop_token());
-            entry.resource.check(context, &op, &draft, &mut found).await;
+            if draft.is_create() {
+                self.check_provider(context, &op, &mut found).await;
+            }
+            if !found.has_errors() {
+                entry.resource.check(context, &op, &draft, &mut found).await;
+            }
             found.extend(op.take_warnings());
         }
         // the identity of what exists stays; that of what is to come is known once it is there

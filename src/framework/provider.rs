@@ -34,6 +34,9 @@ pub trait Provider: Send + Sync + 'static {
     /// Checks the provider block beyond its schema; unknown is no error.
     fn validate(&self, _config: &Value, _diagnostics: &mut Diagnostics) {}
 
+    /// Looks, while something new is planned, for what would stop every apply: no credentials, no way to the service.
+    async fn check(&self, _context: &Self::Context, _op: &Op, _found: &mut Diagnostics) {}
+
     /// Makes the context. `config` is wholly known. Must not reach out: what is not needed is not looked up.
     fn configure(
         &self,
@@ -307,6 +310,11 @@ impl<P: Provider> Server<P> {
         )
     }
 
+    /// See [`Provider::check`].
+    pub(super) async fn check_provider(&self, context: &P::Context, op: &Op, found: &mut Diagnostics) {
+        self.provider.check(context, op, found).await;
+    }
+
     /// The context, or why there is none.
     pub(super) fn ready(&self) -> Result<Arc<P::Context>, Diagnostics> {
         self.context().ok_or_else(|| {
@@ -329,13 +337,17 @@ fn unsupported(kind: &str, name: &str) -> Diagnostics {
     .into()
 }
 
-// Core plans a deferred read with the values of the configuration, so a result must carry them unchanged.
+// Core plans a deferred read with the values of the configuration, so a result carries them unchanged, but for those
+// that are there to be resolved.
 fn as_configured(body: &Body, config: &Value, state: Value) -> Value {
     let Value::Object(mut fields) = state else {
         return state;
     };
     for attribute in &body.attributes {
         let given = config.get(attribute.name);
+        if attribute.resolved && fields.get(attribute.name).is_some_and(Value::is_known) {
+            continue;
+        }
         if !given.is_null() || !attribute.is_computed() {
             fields.insert(attribute.name.to_owned(), given.clone());
         }

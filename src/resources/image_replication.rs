@@ -11,7 +11,9 @@ use crate::azure::context::scope;
 use crate::azure::replication::{Replication, Wanted, wait_until};
 use crate::azure::{Context, GALLERY_API, fault, identity};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts};
+use crate::framework::{
+    Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
+};
 use crate::model;
 use crate::schema::spec::{block, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
@@ -76,8 +78,24 @@ impl Resource<Context> for ImageReplication {
             draft.planned.set("id", Value::string(id.to_string()));
         }
         // what is not there any more, or not yet, is waited for again
-        if !draft.is_create() && !is_complete(draft.prior.get("replication_state"), draft.planned.get("regions")) {
+        if !draft.is_create()
+            && !is_complete(draft.prior.get("replication_state"), draft.planned.get("regions"))
+        {
             draft.planned.set("replication_state", Value::Unknown);
+        }
+    }
+
+    async fn check(&self, context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
+        let Some(Ok(id)) = draft.planned.get("image_version_id").as_str().map(ResourceId::parse) else {
+            return;
+        };
+        if !draft.changes("regions") {
+            return;
+        }
+        for name in draft.planned.get("regions").elements().iter().filter_map(Value::as_str) {
+            if let Some(why) = context.unknown_location(op, id.subscription_id(), name).await {
+                found.error(Path::attribute("regions"), "Invalid value for regions", why);
+            }
         }
     }
 
@@ -206,9 +224,7 @@ mod tests {
     const ID: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/resourceGroups/rg/providers/Microsoft.Compute/galleries/g/images/i/versions/1.0.0";
 
     fn version(east: (&str, i64), west: (&str, i64)) -> Json {
-        let entry = |region: &str, (state, progress): (&str, i64)| {
-            json!({"region": region, "state": state, "progress": progress, "details": if state == "Failed" { "no capacity" } else { "" }})
-        };
+        let entry = |region: &str, (state, progress): (&str, i64)| json!({"region": region, "state": state, "progress": progress, "details": if state == "Failed" { "no capacity" } else { "" }});
         json!({"properties": {
             "provisioningState": "Succeeded",
             "publishingProfile": {"targetRegions": [{"name": "East US"}, {"name": "West Europe"}]},
@@ -272,7 +288,11 @@ mod tests {
         let gone = ImageReplication.read(&context, &op(), plan(&[]), &mut Private::default()).await.unwrap();
         assert!(gone.is_none());
         arm.get(ID, version(("Completed", 100), ("Failed", 10)));
-        let read = ImageReplication.read(&context, &op(), plan(&["East US"]), &mut Private::default()).await.unwrap().unwrap();
+        let read = ImageReplication
+            .read(&context, &op(), plan(&["East US"]), &mut Private::default())
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(read.regions.unwrap().to_vec(), ["East US"]);
         assert_eq!(read.replication_state.unwrap()["westeurope"], "Failed");
     }
@@ -280,7 +300,9 @@ mod tests {
     #[test]
     fn plans_to_wait_again_when_something_is_missing() {
         let states = |west: &str| {
-            Value::Map([("eastus".to_owned(), "Completed".into()), ("westeurope".to_owned(), west.into())].into())
+            Value::Map(
+                [("eastus".to_owned(), "Completed".into()), ("westeurope".to_owned(), west.into())].into(),
+            )
         };
         let regions = |names: &[&str]| Value::Set(names.iter().map(|name| Value::from(*name)).collect());
         let rows = [
@@ -295,6 +317,55 @@ mod tests {
             assert_eq!(is_complete(&states, &regions), complete, "{states:?} {regions:?}");
         }
         assert!(check_regions(&regions(&["East US", "eastus"])).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_region_that_does_not_exist_is_refused_at_plan() {
+        let arm = FakeArm::new();
+        let locations = json!({"value": [{"name": "eastus"}, {"name": "marscentral"}]});
+        arm.get("/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/locations", locations);
+        let context = arm.context();
+        for (region, errors) in [("West Europe", 0), ("marscentral", 0), ("westeuorpe", 1)] {
+            let config = plan(&[region]).encode();
+            let (planned, prior) = (config.clone(), Value::Null);
+            let draft = Draft {
+                config: &config,
+                prior: &prior,
+                planned,
+                replace: Vec::new(),
+                diagnostics: Diagnostics::new(),
+            };
+            let mut found = Diagnostics::new();
+            Resource::check(&ImageReplication, &context, &op(), &draft, &mut found).await;
+            assert_eq!(found.0.len(), errors, "{region}");
+        }
+    }
+
+    #[test]
+    fn a_plan_knows_the_id_and_what_is_unfinished() {
+        let prior = |west: &str| {
+            Model {
+                id: Some(ID.to_owned()),
+                replication_state: Some(BTreeMap::from([("westeurope".to_owned(), west.to_owned())])),
+                ..plan(&[])
+            }
+            .encode()
+        };
+        for (prior, waits) in [(Value::Null, true), (prior("Completed"), false), (prior("Replicating"), true)]
+        {
+            let planned = if prior.is_null() { plan(&[]).encode() } else { prior.clone() };
+            let config = plan(&[]).encode();
+            let mut draft = Draft {
+                config: &config,
+                prior: &prior,
+                planned,
+                replace: Vec::new(),
+                diagnostics: Diagnostics::new(),
+            };
+            Resource::prepare(&ImageReplication, None, &mut draft);
+            assert_eq!(draft.planned.get("id").as_str(), Some(ID));
+            assert_eq!(draft.changes("replication_state"), waits && !prior.is_null());
+        }
     }
 
     #[test]

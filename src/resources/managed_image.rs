@@ -16,7 +16,9 @@ use crate::azure::tags::{self, Tags};
 use crate::azure::writing::{self, Outcome, Written};
 use crate::azure::{COMPUTE_API, Context, body, fault, identity};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts};
+use crate::framework::{
+    Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
+};
 use crate::model;
 use crate::schema::spec::{block, optional, optional_computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
@@ -63,7 +65,8 @@ model! {
 /// The resource type.
 pub struct ManagedImage;
 
-const IDENTITY: &[IdentityField] = &[identity::SUBSCRIPTION_ID, identity::RESOURCE_GROUP_NAME, identity::NAME];
+const IDENTITY: &[IdentityField] =
+    &[identity::SUBSCRIPTION_ID, identity::RESOURCE_GROUP_NAME, identity::NAME];
 
 const NOUN: &str = "managed image";
 
@@ -100,7 +103,8 @@ impl Resource<Context> for ManagedImage {
     }
 
     fn validate(&self, config: &Value, found: &mut Diagnostics) {
-        let (capture, os_disk, data_disks) = (config.get("capture"), config.get("os_disk"), config.get("data_disk"));
+        let (capture, os_disk, data_disks) =
+            (config.get("capture"), config.get("os_disk"), config.get("data_disk"));
         if capture.is_known() && os_disk.is_known() {
             found.error(
                 Path::attribute("os_disk"),
@@ -152,8 +156,9 @@ impl Resource<Context> for ManagedImage {
         tags::check_required(context, draft, found);
         if draft.is_create() {
             identity::check_location(context, op, draft, found).await;
+            capture::check(context, op, draft, found).await;
+            disks::check(context, op, draft, found).await;
         }
-        capture::check(context, op, draft, found).await;
     }
 
     async fn read(
@@ -188,7 +193,8 @@ impl Resource<Context> for ManagedImage {
                 return Err(writing::already_exists(&id.to_string(), NOUN, type_name).into());
             }
             let settled = writing::settled(&context.client, &scope, &target(&id)).await;
-            let settled = settled.map_err(|error| fault::diagnostic(&error, scope.what(), &id.to_string()))?;
+            let settled =
+                settled.map_err(|error| fault::diagnostic(&error, scope.what(), &id.to_string()))?;
             // an image that did come to be is ours; one that did not, or vanished, is made anew below
             if let Some(written) = settled
                 && body::text(&written.body, "properties.provisioningState").as_deref() != Some("Failed")
@@ -202,9 +208,10 @@ impl Resource<Context> for ManagedImage {
             plan.hyper_v_generation = plan.hyper_v_generation.or(generation);
         }
         let body = expand(context, &plan);
-        let written = writing::put(&context.client, &scope, &target(&id), &body, private)
-            .await
-            .map_err(|error| capture::refused(fault::diagnostic(&error, scope.what(), &id.to_string()), &error))?;
+        let written =
+            writing::put(&context.client, &scope, &target(&id), &body, private).await.map_err(|error| {
+                capture::refused(fault::diagnostic(&error, scope.what(), &id.to_string()), &error)
+            })?;
         conclude(context, op, &scope, &id, &plan, written)
     }
 
@@ -228,14 +235,15 @@ impl Resource<Context> for ManagedImage {
         let wanted = tags::merged(context, plan.tags.as_ref());
         let broken = body::text(&current.body, "properties.provisioningState").as_deref() == Some("Failed");
         // of a finished image only the tags change: what is in the capture block tells how it was made
-        if tags::all(&current.body) == wanted && !broken || matches!(current.outcome, Outcome::Unfinished(_)) {
+        if tags::all(&current.body) == wanted && !broken || matches!(current.outcome, Outcome::Unfinished(_))
+        {
             return conclude(context, op, &scope, &id, &plan, current);
         }
         let desired = retagged(&current.body, &wanted);
         let written = match writing::put(&context.client, &scope, &target(&id), &desired, private).await {
             Ok(written) => written,
             // the whole body names sources that may be long gone; tags alone do not
-            Err(error) if !broken && (error.is_not_found() || error.status == Some(400)) => {
+            Err(error) if !broken && matches!(error.status, Some(400 | 404 | 409)) => {
                 tracing::debug!(%error, "the whole image is refused; sending its tags alone");
                 patch_tags(context, &scope, &id, &wanted).await.map_err(|_| failed(error))?
             }
@@ -317,7 +325,12 @@ fn retagged(current: &Json, tags: &Tags) -> Json {
     body
 }
 
-async fn patch_tags(context: &Context, scope: &Scope, id: &ResourceId, tags: &Tags) -> Result<Written, Error> {
+async fn patch_tags(
+    context: &Context,
+    scope: &Scope,
+    id: &ResourceId,
+    tags: &Tags,
+) -> Result<Written, Error> {
     let accepted = context.client.patch(scope, &target(id), &json!({"tags": tags})).await?;
     if let Some(operation) = accepted.operation {
         context.client.wait(scope, &operation).await?;
@@ -331,23 +344,22 @@ fn is_same(left: &Json, plan: &Model) -> bool {
     let machine = body::text(left, "properties.sourceVirtualMachine.id");
     let same_source = match (&plan.capture, &plan.os_disk, machine) {
         (Some(capture), _, Some(machine)) => id::same(&machine, &capture.virtual_machine_id),
-        (None, Some(os_disk), None) => {
-            disks::flatten_os_disk(left, Some(os_disk)).is_some_and(|left| {
-                let same = |a: &Option<String>, b: &Option<String>| match (a, b) {
-                    (Some(a), Some(b)) => id::same(a, b),
-                    (a, b) => a == b,
-                };
-                same(&left.managed_disk_id, &os_disk.managed_disk_id)
-                    && same(&left.snapshot_id, &os_disk.snapshot_id)
-                    && left.blob_uri == os_disk.blob_uri
-            })
-        }
+        (None, Some(os_disk), None) => disks::flatten_os_disk(left, Some(os_disk)).is_some_and(|left| {
+            let same = |a: &Option<String>, b: &Option<String>| match (a, b) {
+                (Some(a), Some(b)) => id::same(a, b),
+                (a, b) => a == b,
+            };
+            same(&left.managed_disk_id, &os_disk.managed_disk_id)
+                && same(&left.snapshot_id, &os_disk.snapshot_id)
+                && left.blob_uri == os_disk.blob_uri
+        }),
         _ => false,
     };
     same_source && attributes::same_region(left, &plan.location)
 }
 
 // The state after a write, however far it came.
+#[expect(clippy::result_large_err, reason = "a failure carries the state that it left")]
 fn conclude(
     context: &Context,
     op: &Op,
@@ -360,6 +372,7 @@ fn conclude(
     match written.outcome {
         Outcome::Done => Ok(state),
         Outcome::Unfinished(error) => {
+            state.tags = plan.tags.clone();
             state.tags_all = Some(tags::merged(context, plan.tags.as_ref()));
             op.warn(writing::unfinished(NOUN, &id.to_string(), &error, ""));
             Ok(state)
@@ -384,12 +397,19 @@ fn flatten(context: &Context, body: &Json, id: &ResourceId, known: &Model) -> Mo
         (None, Some(machine)) if known.os_disk.is_none() => Some(Capture::imported(machine)),
         (None, _) => None,
     };
+    // right after a write that was interrupted, the service's answer may say nothing of disks at all
+    let silent = body::at(body, "properties.storageProfile").is_none();
     let (os_disk, data_disk) = match &capture {
         Some(_) => (None, Set::default()),
+        None if silent => (known.os_disk.clone(), known.data_disk.clone()),
         None => (
             disks::flatten_os_disk(body, known.os_disk.as_ref()),
             disks::flatten_data_disks(body, &known.data_disk),
         ),
+    };
+    let zone_resilient = match body::bool(body, "properties.storageProfile.zoneResilient") {
+        None if silent => known.zone_resilient,
+        told => Some(told.unwrap_or_default()),
     };
     Model {
         id: Some(id.to_string()),
@@ -397,8 +417,9 @@ fn flatten(context: &Context, body: &Json, id: &ResourceId, known: &Model) -> Mo
         resource_group_name: id.resource_group().to_owned(),
         subscription_id: Some(id.subscription_id().to_owned()),
         location: body::text(body, "location").unwrap_or_else(|| known.location.clone()),
-        hyper_v_generation: body::text(body, "properties.hyperVGeneration").or_else(|| known.hyper_v_generation.clone()),
-        zone_resilient: Some(body::bool(body, "properties.storageProfile.zoneResilient").unwrap_or_default()),
+        hyper_v_generation: body::text(body, "properties.hyperVGeneration")
+            .or_else(|| known.hyper_v_generation.clone()),
+        zone_resilient,
         tags: tags::own(context, &all, known.tags.as_ref()),
         tags_all: Some(all),
         provisioning_state: body::text(body, "properties.provisioningState"),

@@ -8,11 +8,11 @@ use time::OffsetDateTime;
 use crate::arm::{Kind, ResourceId, region};
 use crate::azure::attributes::{check_location, location, same_text, told};
 use crate::azure::identity;
-use crate::azure::marketplace::{Market, Pick, Status, image_id};
+use crate::azure::marketplace::{Market, Pick, Status, image_id, is_newer};
 use crate::azure::{Context, guardrails::Guardrails};
 use crate::framework::timeouts::Defaults;
 use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Private, Resource, Timeouts};
-use crate::image::{Urn, Version, Wanted};
+use crate::image::{Urn, Wanted};
 use crate::model;
 use crate::schema::spec::{block, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
@@ -334,15 +334,16 @@ async fn look_back(context: &Context, op: &Op, location: &str, urn: &Urn) -> Res
         if error.kind == Kind::Stopped { Unseen::Ended(told) } else { Unseen::Failed(told) }
     };
     let mut listed = market.versions(urn).await.map_err(unseen)?;
-    let entry = listed.iter().find(|listed| listed.version.eq_ignore_ascii_case(&urn.version));
+    let entry = listed.iter().find(|listed| listed.version == urn.version);
     let status = match entry.and_then(|listed| listed.status.clone()) {
-        Some(status) => Some(status),
-        // not every version that can be deployed is listed, nor does every list tell
-        None => market
+        Some(status) if status.is_active() => Some(status),
+        // not every version that can be deployed is listed, not every list tells, and none tells of alternatives
+        in_list => market
             .image(urn)
             .await
             .map_err(unseen)?
-            .map(|image| Status::read(&image).unwrap_or_default()),
+            .map(|image| Status::read(&image).or(in_list.clone()).unwrap_or_default())
+            .or(in_list),
     };
     let pick = market
         .pick(urn, &mut listed, &Wanted::Latest, false, OffsetDateTime::now_utc())
@@ -354,13 +355,6 @@ async fn look_back(context: &Context, op: &Op, location: &str, urn: &Urn) -> Res
     };
     let upgrade = newest.as_deref().is_some_and(|newest| is_newer(newest, &urn.version));
     Ok(Seen { newest, upgrade, status })
-}
-
-fn is_newer(a: &str, b: &str) -> bool {
-    match (Version::parse(a), Version::parse(b)) {
-        (Ok(a), Ok(b)) => a > b,
-        _ => false,
-    }
 }
 
 impl Seen {
@@ -395,7 +389,7 @@ impl Seen {
                 "A pinned Marketplace image is deprecated",
                 format!("{urn} was deprecated{}: no new virtual machine can be made from it. {way_out}", time(status)),
             ),
-            Some(status) if !status.state.eq_ignore_ascii_case("Active") => warn(
+            Some(status) if !status.is_active() => warn(
                 "A pinned Marketplace image will be deprecated",
                 format!("{urn} will be deprecated{}: no new virtual machine can be made from it then. {way_out}", time(status)),
             ),

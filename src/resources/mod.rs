@@ -2,8 +2,11 @@
 
 pub mod gallery;
 pub mod image_definition;
+pub mod image_replication;
 pub mod image_version;
 pub mod managed_image;
+pub mod marketplace_agreement;
+pub mod marketplace_pin;
 
 use crate::azure::Context;
 use crate::framework::resource::AnyResource;
@@ -14,6 +17,9 @@ pub fn all() -> Vec<Box<dyn AnyResource<Context>>> {
         Box::new(gallery::Gallery),
         Box::new(image_definition::ImageDefinition),
         Box::new(image_version::ImageVersion),
+        Box::new(image_replication::ImageReplication),
         Box::new(managed_image::ManagedImage),
+        Box::new(marketplace_agreement::MarketplaceAgreement),
+        Box::new(marketplace_pin::MarketplacePin),
     ]
 }

@@ -42,6 +42,9 @@ pub struct Attribute {
     pub sensitive: bool,
     /// Computed, and unknown again whenever the resource changes.
     pub volatile: bool,
+    /// In a data source: the result says exactly what the configuration asked for in other words (`latest`, say), so it
+    /// replaces the configured value.
+    pub resolved: bool,
     /// Planned when the configuration says nothing.
     pub default: Option<Value>,
     /// The only texts allowed; empty = any.
@@ -88,6 +91,12 @@ impl Attribute {
     /// Unknown again whenever the resource changes.
     pub fn volatile(mut self) -> Self {
         self.volatile = true;
+        self
+    }
+
+    /// The result of a data source replaces what was configured.
+    pub fn resolved(mut self) -> Self {
+        self.resolved = true;
         self
     }
 
@@ -318,11 +327,10 @@ impl Attribute {
         }
         for check in &self.checks {
             if let Err(reason) = check(value) {
-                diagnostics.error(
-                    path.clone(),
-                    format!("Invalid value for {path}"),
-                    format!("{} {reason}.", show(value)),
-                );
+                // a reason that quotes the value itself is a whole sentence already
+                let sentence = if reason.starts_with('"') { reason } else { format!("{} {reason}", show(value)) };
+                let stop = if sentence.ends_with(['.', '?', '!']) { "" } else { "." };
+                diagnostics.error(path.clone(), format!("Invalid value for {path}"), format!("{sentence}{stop}"));
             }
         }
     }
@@ -366,6 +374,7 @@ fn attribute(mode: Mode) -> Attribute {
         force_new: false,
         sensitive: false,
         volatile: false,
+        resolved: false,
         default: None,
         one_of: &[],
         checks: Vec::new(),

@@ -192,6 +192,15 @@ fn complete(properties: &mut Json, location: &str, published: String) {
     let mut profile = Json::object()
         .maybe("source", sent.get("source"))
         .maybe("manageActions", sent.get("manageActions"))
+        .maybe("settings", sent.get("settings").map(|settings| {
+            let mut shown = Json::object()
+                .maybe("packageFileName", settings.get("packageFileName"))
+                .maybe("configFileName", settings.get("configFileName"));
+            for (key, value) in settings.pairs() {
+                shown.set(key, value);
+            }
+            shown
+        }))
         .with("enableHealthCheck", sent.flag("enableHealthCheck").unwrap_or(false))
         .with("targetRegions", target_regions)
         .with("replicaCount", replicas)

@@ -161,6 +161,16 @@ const fn with_plan(mut image: Image) -> Image {
     image
 }
 
+const fn featureless(mut image: Image) -> Image {
+    image.features = PLAIN;
+    image
+}
+
+const fn sized(mut image: Image, size_gb: i64) -> Image {
+    image.size_gb = size_gb;
+    image
+}
+
 const fn fated(mut image: Image, fate: Fate) -> Image {
     image.fate = fate;
     image
@@ -222,9 +232,12 @@ pub const IMAGES: &[Image] = &[
         ("MicrosoftWindowsServer", "WindowsServer", "2022-datacenter-azure-edition"),
         Naming::Windows { build: 20_348, revision: 2_113, from: (2023, 11), count: 34 },
     ),
-    windows(
-        ("MicrosoftWindowsServer", "WindowsServer", "2022-datacenter-smalldisk-g2"),
-        Naming::List(&["20348.2762.241006", "20348.2849.241105", "20348.2966.241205", "20348.3091.250112"]),
+    sized(
+        windows(
+            ("MicrosoftWindowsServer", "WindowsServer", "2022-datacenter-smalldisk-g2"),
+            Naming::List(&["20348.2762.241006", "20348.2849.241105", "20348.2966.241205"]),
+        ),
+        30,
     ),
     windows(
         ("MicrosoftWindowsServer", "WindowsServer", "2025-datacenter-g2"),
@@ -309,12 +322,12 @@ pub const IMAGES: &[Image] = &[
         80,
         Naming::List(&["8.3.0.205", "8.3.1.086", "9.0.0.324", "9.0.2.051", "9.0.10.012"]),
     )),
-    linux(
+    featureless(linux(
         ("OpenLogic", "CentOS", "7.5"),
         "V1",
         30,
         Naming::List(&["7.5.201805150", "7.5.201808150"]),
-    ),
+    )),
     linux(
         ("OpenLogic", "CentOS-HPC", "7.9-gen2"),
         "V2",

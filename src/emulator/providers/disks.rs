@@ -7,7 +7,7 @@ use super::super::json::Json;
 use super::super::operations::{Begin, Family, begin};
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
-use super::{head, put_location, save_deleting, sources, take_tags, upper_group};
+use super::{head, marketplace, put_location, save_deleting, sources, take_tags, upper_group};
 
 /// The type's proper name for its lower-case path segment.
 pub fn kind(segment: &str) -> Option<&'static str> {
@@ -27,7 +27,15 @@ pub fn attach(call: &mut Call<'_, '_>, id: &str, location: &str, size: i64, sku:
     let body = Json::object()
         .with("creationData", Json::object().with("createOption", "FromImage"))
         .with("diskSizeGB", size);
-    let properties = complete(call, &body, size, &unique, "Attached");
+    let made = Made {
+        size,
+        sku,
+        unique: &unique,
+        state: "Attached",
+        snapshot: false,
+        from: None,
+    };
+    let properties = complete(call, &body, &made);
     disk.doc.set("properties", properties);
     call.save(&disk);
 }
@@ -43,7 +51,9 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, segment: &str, name: &str) -> O
     );
     let set = segment == "diskencryptionsets";
     call.meter = Some(match call.method {
-        Method::Put | Method::Patch | Method::Delete if !set => "HighCostSnapshotCreateHydrate",
+        Method::Put | Method::Patch if segment == "snapshots" => "HighCostSnapshotCreateHydrate",
+        Method::Put | Method::Patch if !set => "CreateUpdateDisks",
+        Method::Delete if !set => "DeleteDisks",
         _ => "LowCostGet",
     });
     let existing = call.find(&id);
@@ -137,13 +147,19 @@ fn put(call: &mut Call<'_, '_>, group: &str, kind: &str, id: &str, existing: Opt
         return put_set(call, disk, &sent, created);
     }
     let mut size = sent.int("diskSizeGB");
+    let mut from = None;
     for key in ["sourceResourceId", "imageReference.id"] {
-        if let Some(source) = sent.text(&format!("creationData.{key}"))
-            && sources::kind_of(source).contains("/")
-            && (sources::kind_of(source).ends_with("/disks") || sources::kind_of(source).ends_with("/snapshots"))
-        {
+        let Some(source) = sent.text(&format!("creationData.{key}")) else {
+            continue;
+        };
+        let of = sources::kind_of(source);
+        if of.ends_with("/disks") || of.ends_with("/snapshots") {
             let source = sources::disk(call, source, &location)?;
             size = size.or_else(|| source.doc.int("properties.diskSizeGB"));
+            from = source.doc.get("properties").cloned();
+        } else if let Some((properties, large)) = of_marketplace(source) {
+            size = size.or(Some(large));
+            from = Some(properties);
         }
     }
     let sku = body
@@ -156,10 +172,18 @@ fn put(call: &mut Call<'_, '_>, group: &str, kind: &str, id: &str, existing: Opt
         Some(unique) => unique.to_owned(),
         None => call.state.guid(),
     };
-    let properties = complete(call, &sent, size.unwrap_or(30), &unique, "Unattached");
+    let made = Made {
+        size: size.unwrap_or(30),
+        sku: &sku,
+        unique: &unique,
+        state: if created { "Unattached" } else { disk.property_text("diskState").unwrap_or("Unattached") },
+        snapshot: kind.ends_with("snapshots"),
+        from,
+    };
+    let properties = complete(call, &sent, &made);
     disk.doc.set("properties", properties);
     let end = call.now + call.duration(Work::DiskPut);
-    let output = show_settled(&disk);
+    let output = show(call, &disk);
     let operation = begin(
         call,
         plan(&location, id, if created { "create" } else { "update" }, end, Some(output)),
@@ -169,9 +193,20 @@ fn put(call: &mut Call<'_, '_>, group: &str, kind: &str, id: &str, existing: Opt
     // The first answer has little more than what was sent.
     let shown = head(&disk).maybe("sku", body.get("sku")).with(
         "properties",
-        sent.with("provisioningState", "Updating"),
+        first_properties(&sent),
     );
     Ok(Answer::pretty(202, shown).asynchronous(call, &operation, true))
+}
+
+/// What was sent, with the generation in front as the service has it.
+fn first_properties(sent: &Json) -> Json {
+    let mut shown = Json::object()
+        .maybe("osType", sent.get("osType"))
+        .maybe("hyperVGeneration", sent.get("hyperVGeneration"));
+    for (key, value) in sent.pairs() {
+        shown.set(key, value);
+    }
+    shown.with("provisioningState", "Updating")
 }
 
 fn put_set(call: &mut Call<'_, '_>, mut set: Resource, sent: &Json, created: bool) -> Outcome {
@@ -203,38 +238,133 @@ fn show_sku(name: &str) -> Json {
     Json::object().with("name", name).with("tier", tier)
 }
 
-fn complete(call: &Call<'_, '_>, sent: &Json, size: i64, unique: &str, state: &str) -> Json {
-    Json::object()
-        .maybe("osType", sent.get("osType"))
-        .maybe("hyperVGeneration", sent.get("hyperVGeneration"))
-        .maybe("securityProfile", sent.get("securityProfile"))
-        .with(
-            "creationData",
-            sent.get("creationData")
-                .cloned()
-                .unwrap_or_else(|| Json::object().with("createOption", "Empty")),
-        )
-        .with("diskSizeGB", size)
-        .with(
-            "encryption",
-            sent.get("encryption")
-                .cloned()
-                .unwrap_or_else(|| Json::object().with("type", "EncryptionAtRestWithPlatformKey")),
-        )
-        .with("incremental", sent.flag("incremental").unwrap_or(false))
+/// A disk's or snapshot's properties in the order and with the defaults of the service.
+fn complete(call: &Call<'_, '_>, sent: &Json, made: &Made<'_>) -> Json {
+    let inherited = |key: &str| sent.get(key).cloned().or_else(|| made.from.as_ref().and_then(|from| from.get(key)).cloned());
+    let mut creation = sent
+        .get("creationData")
+        .cloned()
+        .unwrap_or_else(|| Json::object().with("createOption", "Empty"));
+    if let Some(unique) = made.from.as_ref().and_then(|from| from.text("uniqueId")) {
+        creation.set("sourceUniqueId", unique);
+    }
+    let (tier, operations, throughput) = performance(made.sku, made.size);
+    let system = inherited("osType").is_some();
+    let mut properties = Json::object()
+        .maybe("osType", inherited("osType"))
+        .maybe("hyperVGeneration", inherited("hyperVGeneration"))
+        .maybe("supportsHibernation", inherited("supportsHibernation"))
+        .maybe("supportedCapabilities", inherited("supportedCapabilities"))
+        .with("creationData", creation)
+        .with("diskSizeGB", made.size);
+    if !made.snapshot {
+        properties.set("diskIOPSReadWrite", operations);
+        properties.set("diskMBpsReadWrite", throughput);
+    }
+    properties.set(
+        "encryption",
+        sent.get("encryption")
+            .cloned()
+            .unwrap_or_else(|| Json::object().with("type", "EncryptionAtRestWithPlatformKey")),
+    );
+    if made.snapshot {
+        properties.set("incremental", sent.flag("incremental").unwrap_or(false));
+    }
+    properties = properties
         .with("networkAccessPolicy", sent.text("networkAccessPolicy").unwrap_or("AllowAll"))
+        .maybe("securityProfile", inherited("securityProfile"))
+        .with("publicNetworkAccess", sent.text("publicNetworkAccess").unwrap_or("Enabled"))
         .with("timeCreated", sent.text("timeCreated").map_or_else(|| clock::format(call.now), str::to_owned))
         .with("provisioningState", "Succeeded")
-        .with("diskState", state)
-        .with("diskSizeBytes", size * 1_073_741_824)
-        .with("uniqueId", unique)
+        .with("diskState", made.state)
+        // Recorded: disks made from an image are two megabytes larger than their size says.
+        .with("diskSizeBytes", made.size * 1_073_741_824 + if system { 2_097_152 } else { 0 })
+        .with("uniqueId", made.unique);
+    if !made.snapshot {
+        properties.set("tier", tier);
+    }
+    properties
+}
+
+/// What is known of a disk being made besides what was sent.
+struct Made<'a> {
+    size: i64,
+    sku: &'a str,
+    unique: &'a str,
+    state: &'a str,
+    snapshot: bool,
+    /// The properties of what it is made from.
+    from: Option<Json>,
+}
+
+/// Performance tier, operations and megabytes a second by kind and size.
+fn performance(sku: &str, size: i64) -> (&'static str, i64, i64) {
+    const PREMIUM: &[(i64, &str, i64, i64)] = &[
+        (4, "P1", 120, 25),
+        (8, "P2", 120, 25),
+        (16, "P3", 120, 25),
+        (32, "P4", 120, 25),
+        (64, "P6", 240, 50),
+        (128, "P10", 500, 100),
+        (256, "P15", 1_100, 125),
+        (512, "P20", 2_300, 150),
+        (1_024, "P30", 5_000, 200),
+        (2_048, "P40", 7_500, 250),
+        (i64::MAX, "P50", 7_500, 250),
+    ];
+    const STANDARD: &[(i64, &str)] = &[
+        (32, "S4"),
+        (64, "S6"),
+        (128, "S10"),
+        (256, "S15"),
+        (512, "S20"),
+        (1_024, "S30"),
+        (2_048, "S40"),
+        (i64::MAX, "S50"),
+    ];
+    if sku.starts_with("Premium") {
+        for (largest, tier, operations, throughput) in PREMIUM {
+            if size <= *largest {
+                return (tier, *operations, *throughput);
+            }
+        }
+    }
+    let tier = STANDARD.iter().find(|(largest, _)| size <= *largest).map_or("S50", |(_, tier)| tier);
+    (tier, 500, 60)
+}
+
+/// What a Marketplace image gives a disk that is made from it.
+fn of_marketplace(id: &str) -> Option<(Json, i64)> {
+    let segments: Vec<&str> = id.split('/').collect();
+    let after = |word: &str| {
+        segments
+            .iter()
+            .position(|segment| segment.eq_ignore_ascii_case(word))
+            .and_then(|at| segments.get(at + 1))
+            .copied()
+    };
+    let image = marketplace::image(after("publishers")?, after("offers")?, after("skus")?)?;
+    let controllers = image
+        .features
+        .iter()
+        .find(|(name, _)| *name == "DiskControllerTypes")
+        .map(|(_, types)| *types);
+    let properties = Json::object()
+        .with("osType", image.os)
+        .with("hyperVGeneration", image.generation)
+        .with("supportsHibernation", image.features.iter().any(|(name, _)| *name == "IsHibernateSupported"))
+        .with(
+            "supportedCapabilities",
+            Json::object()
+                .maybe("diskControllerTypes", controllers)
+                .with("acceleratedNetwork", true)
+                .with("architecture", image.architecture),
+        );
+    Some((properties, image.size_gb))
 }
 
 fn show_settled(disk: &Resource) -> Json {
     let mut properties = disk.doc.get("properties").cloned().unwrap_or_default();
-    if disk.doc.text("type").is_some_and(|kind| kind.ends_with("/disks")) {
-        properties.remove("incremental");
-    }
     properties.set("provisioningState", "Succeeded");
     head(disk)
         .maybe("sku", disk.doc.get("sku"))
@@ -244,6 +374,9 @@ fn show_settled(disk: &Resource) -> Json {
 
 fn show(call: &Call<'_, '_>, disk: &Resource) -> Json {
     let mut shown = show_settled(disk);
+    if !call.since("2021-04-01") {
+        shown.entry("properties").remove("publicNetworkAccess");
+    }
     shown.entry("properties").set("provisioningState", disk.state(call.now));
     shown
 }

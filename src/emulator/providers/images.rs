@@ -146,6 +146,10 @@ fn unchanged(body: &Json, image: &Resource) -> Result<(), ArmError> {
         "storageProfile.osDisk.caching",
         "storageProfile.osDisk.storageAccountType",
     ] {
+        // The disks of a captured machine follow from the machine; only the machine is compared.
+        if path.ends_with("managedDisk.id") && image.property("sourceVirtualMachine").is_some() {
+            continue;
+        }
         if let Some(value) = sent.text(path)
             && !image.property_text(path).unwrap_or_default().eq_ignore_ascii_case(value)
         {
@@ -233,14 +237,19 @@ fn from_machine(
     let shown = if of_machine == "V2" { of_machine } else { shown };
     let os = machine.property("storageProfile.osDisk").cloned().unwrap_or_default();
     let disk = |disk: &Json| {
+        let blob = disk.at("vhd.uri");
+        let kind = match blob {
+            Some(_) => "Standard_LRS",
+            None => disk.text("managedDisk.storageAccountType").unwrap_or("Premium_LRS"),
+        };
         Json::object()
             .maybe("managedDisk", disk.at("managedDisk.id").map(|id| Json::object().with("id", id)))
+            .maybe("blobUri", blob)
             .with("caching", disk.text("caching").unwrap_or("None"))
-            .with(
-                "storageAccountType",
-                disk.text("managedDisk.storageAccountType").unwrap_or("Premium_LRS"),
-            )
+            .with("storageAccountType", kind)
             .with("diskSizeGB", disk.int("diskSizeGB").unwrap_or(30))
+            // The size of a blob is known at once.
+            .maybe("_sized", blob.map(|_| true))
     };
     let mut os_disk = Json::object()
         .with("osType", os.text("osType").unwrap_or("Linux"))

@@ -307,7 +307,7 @@ fn complete_disk(
     if let Some(set) = disk.at("managedDisk.diskEncryptionSet") {
         managed.set("diskEncryptionSet", set);
     }
-    if known.is_none() {
+    if known.is_none() && disk.get("vhd").is_none() {
         disks::attach(call, &id, location, size, &sku);
     }
     let mut shown = Json::object()

@@ -23,7 +23,8 @@ pub fn change_key(publisher: &str, offer: &str, sku: &str, version: &str) -> Str
     format!("m|{publisher}|{offer}|{sku}|{version}").to_ascii_lowercase()
 }
 
-fn image(publisher: &str, offer: &str, sku: &str) -> Option<&'static Image> {
+/// What the catalogue says of a sku.
+pub fn image(publisher: &str, offer: &str, sku: &str) -> Option<&'static Image> {
     catalogue::IMAGES.iter().find(|image| {
         image.publisher.eq_ignore_ascii_case(publisher)
             && image.offer.eq_ignore_ascii_case(offer)
@@ -120,6 +121,9 @@ pub fn route(call: &mut Call<'_, '_>, location: &str, zone: Option<&str>, rest: 
     }
     let lower: Vec<String> = rest.iter().map(|segment| segment.to_ascii_lowercase()).collect();
     let words: Vec<&str> = lower.iter().map(String::as_str).collect();
+    let internal = regions::in_poll_url(location);
+    // The three regions with a casing of their own show it; others come back as the caller spelt them.
+    let location = if internal == regions::normalize(location) { location } else { internal.as_str() };
     let place = Place { location, zone, subscription: call.subscription.clone() };
     match words.as_slice() {
         [] => Ok(publishers(call, &place)),
@@ -327,13 +331,16 @@ fn one_version(call: &Call<'_, '_>, place: &Place<'_>, [publisher, offer, sku, w
     let version = list.iter().find(|version| version.name.eq_ignore_ascii_case(&name)).ok_or_else(absent)?;
     let details = image(publisher, offer, sku);
     let size = details.map_or(30, |image| image.size_gb);
-    // Recorded: a footer of 512 bytes, and a megabyte more on the images of 30 GB.
-    let bytes = size * 1_073_741_824 + 512 + if size == 30 { 1_048_576 } else { 0 };
+    // Recorded: a footer of 512 bytes, and a megabyte more on Canonical's.
+    let canonical = publisher.eq_ignore_ascii_case("Canonical");
+    let bytes = size * 1_073_741_824 + 512 + if canonical { 1_048_576 } else { 0 };
     let windows = details.is_some_and(|image| image.os == "Windows");
     let os = Json::object()
         .with("operatingSystem", if windows { "Windows" } else { "Linux" })
         .maybe("sizeInGb", details.filter(|image| image.plan || windows).map(|_| size))
-        .with("sizeInBytes", bytes);
+        .maybe("sizeInBytes", (!windows).then_some(bytes));
+    // Windows images are kept as managed replicas.
+    let managed = windows || place.zone.is_some();
     // This answer keeps the request's own casing where lists do not.
     let tail = format!("/Publishers/{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus/{sku}/Versions/{}", version.name);
     let none = Vec::<Json>::new();
@@ -357,13 +364,16 @@ fn one_version(call: &Call<'_, '_>, place: &Place<'_>, [publisher, offer, sku, w
                 .with("name", image.sku)
                 .with("product", image.offer)
         });
-        let supported = details.is_some_and(|image| !image.plan);
+        let supported = details.is_some_and(|image| !image.plan) && !windows;
         Json::object()
             .with("hyperVGeneration", details.map_or("V1", |image| image.generation))
             .with("architecture", details.map_or("x64", |image| image.architecture))
-            .with("replicaType", if place.zone.is_some() { "Managed" } else { "Unmanaged" })
-            .maybe("replicaCount", place.zone.map(|_| 1_i64))
-            .with("disallowed", Json::object().with("vmDiskType", "None"))
+            .with("replicaType", if managed { "Managed" } else { "Unmanaged" })
+            .maybe("replicaCount", managed.then_some(if place.zone.is_some() { 1_i64 } else { 10 }))
+            .with(
+                "disallowed",
+                Json::object().with("vmDiskType", if managed { "Unmanaged" } else { "None" }),
+            )
             .with(
                 "automaticOSUpgradeProperties",
                 Json::object().with("automaticOSUpgradeSupported", supported),
@@ -373,10 +383,20 @@ fn one_version(call: &Call<'_, '_>, place: &Place<'_>, [publisher, offer, sku, w
             .maybe("plan", plan)
             .with("osDiskImage", os)
             .with("dataDiskImages", none)
+            .maybe("goLiveDate", windows.then(|| go_live(&version.name)))
     } else {
         Json::object().with("osDiskImage", os).with("dataDiskImages", none)
     };
     Ok(Answer::pretty(200, place.item(&version.name, &tail, Some(properties))))
+}
+
+/// The day in a Windows version's last part.
+fn go_live(name: &str) -> String {
+    let digits = name.rsplit('.').next().unwrap_or_default();
+    match (digits.get(..2), digits.get(2..4), digits.get(4..6)) {
+        (Some(year), Some(month), Some(day)) => format!("20{year}-{month}-{day}T00:00:00+00:00"),
+        _ => "2024-01-01T00:00:00+00:00".to_owned(),
+    }
 }
 
 /// The plan of a sku that has one, or nothing; `None` for a sku that is not known.

@@ -305,8 +305,18 @@ fn show_encryption(sent: &Json) -> Json {
                 .maybe("diskEncryptionSetId", os.get("diskEncryptionSetId")),
         );
     }
-    if let Some(data) = sent.get("dataDiskImages").filter(|data| !data.is_null()) {
-        shown.set("dataDiskImages", data);
+    if let Some(Json::Array(disks)) = sent.get("dataDiskImages") {
+        let disks: Vec<Json> = disks
+            .iter()
+            .map(|disk| {
+                let mut shown = Json::object().maybe("lun", disk.get("lun"));
+                for (key, value) in disk.pairs() {
+                    shown.set(key, value);
+                }
+                shown
+            })
+            .collect();
+        shown.set("dataDiskImages", disks);
     }
     shown
 }
@@ -484,7 +494,7 @@ mod tests {
     #[test]
     fn encryption_is_shown_with_its_security_profile_first() {
         let sent = Json::parse(
-            br#"{"osDiskImage":{"diskEncryptionSetId":"/d"},"dataDiskImages":[{"lun":0,"diskEncryptionSetId":"/d"}]}"#,
+            br#"{"osDiskImage":{"diskEncryptionSetId":"/d"},"dataDiskImages":[{"diskEncryptionSetId":"/d","lun":0}]}"#,
         )
         .unwrap();
         assert_eq!(

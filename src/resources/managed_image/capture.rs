@@ -38,7 +38,7 @@ impl Capture {
     }
 }
 
-/// What is known of the image's source when planning.
+/// The attribute that names the machine.
 const SOURCE: &str = "virtual_machine_id";
 
 /// What matters of a virtual machine.
@@ -83,16 +83,16 @@ impl Machine {
     pub fn parse(machine: &Json) -> Machine {
         let statuses = body::items(machine, "properties.instanceView.statuses");
         let after = |prefix: &str| {
-            statuses
-                .iter()
-                .filter_map(|status| body::text(status, "code"))
-                .find_map(|code| Some(code.get(..prefix.len())?.eq_ignore_ascii_case(prefix).then(|| code[prefix.len()..].to_lowercase())?))
+            statuses.iter().filter_map(|status| body::text(status, "code")).find_map(|code| {
+                let (start, rest) = code.split_once('/')?;
+                start.eq_ignore_ascii_case(prefix).then(|| rest.to_lowercase())
+            })
         };
         Machine {
             name: body::text(machine, "name").unwrap_or_default(),
             location: body::text(machine, "location").unwrap_or_default(),
-            power: after("PowerState/").unwrap_or_default(),
-            generalized: after("OSState/").as_deref() == Some("generalized"),
+            power: after("PowerState").unwrap_or_default(),
+            generalized: after("OSState").as_deref() == Some("generalized"),
             agent: body::items(machine, "properties.instanceView.vmAgent.statuses")
                 .iter()
                 .find_map(|status| body::text(status, "displayStatus")),
@@ -143,7 +143,12 @@ impl Machine {
                 ),
             );
         }
-        if capture.generalize && !self.generalized && !capture.deallocate && !self.power.is_empty() && !self.is_off() {
+        if capture.generalize
+            && !self.generalized
+            && !capture.deallocate
+            && !self.power.is_empty()
+            && !self.is_off()
+        {
             found.error(
                 path.then("deallocate"),
                 format!("Virtual machine {:?} is {} and cannot be generalized", self.name, self.power),
@@ -175,7 +180,9 @@ impl Machine {
                 if capture.require_deprovisioned && !planning {
                     Diagnostic::error(
                         format!("Virtual machine {:?} was not deprovisioned", self.name),
-                        format!("{seen}\n\n{cleaned} Nothing was done to the machine. To capture it all the same, set require_deprovisioned = false."),
+                        format!(
+                            "{seen}\n\n{cleaned} Nothing was done to the machine. To capture it all the same, set require_deprovisioned = false."
+                        ),
                     )
                 } else {
                     let then = if capture.require_deprovisioned {
@@ -194,11 +201,11 @@ impl Machine {
     }
 }
 
-/// Objects at plan to a capture that cannot succeed, when the machine can be read. A machine that is not there may come
+/// Objects, when an image is planned, to a capture that cannot succeed, where the machine can be read. A machine that is not there may come
 /// to be in the same run.
 pub async fn check(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
     let planned = draft.planned.get("capture");
-    let (true, Some(id)) = (draft.is_create(), planned.get(SOURCE).as_str()) else {
+    let Some(id) = planned.get(SOURCE).as_str() else {
         return;
     };
     let scope = scope(op, format!("looking at virtual machine {id}"));
@@ -214,7 +221,10 @@ pub async fn check(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Di
         if planned.get("require_deprovisioned").is_known() {
             found.extend(machine.deprovisioning(&capture, true));
         }
-        if context.guardrails.require_generalized_source == Some(true) && !capture.generalize && !machine.generalized {
+        if context.guardrails.require_generalized_source == Some(true)
+            && !capture.generalize
+            && !machine.generalized
+        {
             found.push(context.guardrails.violation(
                 "require_generalized_source",
                 Path::attribute("capture").then("generalize"),
@@ -257,7 +267,8 @@ pub async fn ready(
     capture: &Capture,
 ) -> Result<Option<String>, Diagnostics> {
     let id = capture.virtual_machine_id.as_str();
-    let failed = |error: &Error, doing: &str| fault::diagnostic(error, doing, id).at(Path::attribute("capture"));
+    let failed =
+        |error: &Error, doing: &str| fault::diagnostic(error, doing, id).at(Path::attribute("capture"));
     let _guard = context.lock(id).await;
     let mut machine = found(context, outer, id).await?;
     let mut refusals = Diagnostics::new();
@@ -282,7 +293,9 @@ pub async fn ready(
             continue;
         }
         let doing = match step {
-            Step::Deallocate => format!("deallocating virtual machine {:?} for managed image {:?}", machine.name, plan.name),
+            Step::Deallocate => {
+                format!("deallocating virtual machine {:?} for managed image {:?}", machine.name, plan.name)
+            }
             _ => format!("generalizing virtual machine {:?} for managed image {:?}", machine.name, plan.name),
         };
         tracing::info!(id, "{doing}");
@@ -312,7 +325,10 @@ pub async fn ready(
 pub fn refused(told: Diagnostic, error: &Error) -> Diagnostic {
     let message = error.message.to_lowercase();
     if message.contains("security type") || message.contains("trustedlaunch") {
-        return hint(told, "Publish the machine to a gallery instead: an azimage_image_version whose source block names it by virtual_machine_id.");
+        return hint(
+            told,
+            "Publish the machine to a gallery instead: an azimage_image_version whose source block names it by virtual_machine_id.",
+        );
     }
     if message.contains("generalized") {
         return hint(told, "Set generalize = true in the capture block, or generalize the machine first.");
@@ -322,7 +338,10 @@ pub fn refused(told: Diagnostic, error: &Error) -> Diagnostic {
 
 fn explained(told: Diagnostic, error: &Error, step: Step) -> Diagnostic {
     if step == Step::Generalize && error.is_conflict() {
-        return hint(told, "The service generalizes only machines that are stopped: set deallocate = true, or stop the machine first.");
+        return hint(
+            told,
+            "The service generalizes only machines that are stopped: set deallocate = true, or stop the machine first.",
+        );
     }
     hint(told, "What is done already is not done again by the next apply.")
 }
@@ -362,4 +381,55 @@ fn capital(text: &str) -> String {
         first.make_ascii_uppercase();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn machine(codes: &[&str], agent: Option<&str>) -> Machine {
+        let statuses: Vec<Json> = codes.iter().map(|code| json!({"code": code})).collect();
+        let mut machine = json!({"name": "vm", "properties": {"instanceView": {"statuses": statuses}}});
+        if let Some(agent) = agent {
+            machine["properties"]["instanceView"]["vmAgent"] =
+                json!({"statuses": [{"displayStatus": agent}]});
+        }
+        Machine::parse(&machine)
+    }
+
+    #[test]
+    fn the_next_step() {
+        let rows: &[(&[&str], bool, bool, Step)] = &[
+            (&["PowerState/running"], true, true, Step::Deallocate),
+            (&["PowerState/stopping"], true, true, Step::Deallocate),
+            (&["PowerState/running"], false, true, Step::Generalize),
+            (&["powerstate/Stopped"], true, true, Step::Generalize),
+            (&["PowerState/deallocated", "ProvisioningState/succeeded"], true, false, Step::Image),
+            (&["OSState/generalized", "PowerState/deallocated"], true, true, Step::Image),
+            (&["OSState/generalized"], true, true, Step::Deallocate),
+            (&["OSState/generalized"], false, true, Step::Image),
+            (&[], false, true, Step::Generalize),
+        ];
+        for (codes, deallocate, generalize, step) in rows {
+            let capture = Capture { deallocate: *deallocate, generalize: *generalize, ..Capture::default() };
+            assert_eq!(machine(codes, None).next(&capture), *step, "{codes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_seen_of_a_deprovisioning() {
+        let rows: &[(&[&str], Option<&str>, Deprovisioned)] = &[
+            (&["PowerState/running"], Some("Ready"), Deprovisioned::No),
+            (&["PowerState/running"], Some("Not Ready"), Deprovisioned::Unseen),
+            (&["PowerState/running"], None, Deprovisioned::Unseen),
+            // what a machine that is off last said is old
+            (&["PowerState/deallocated"], Some("Ready"), Deprovisioned::Unseen),
+            (&["PowerState/running", "OSState/generalized"], Some("Ready"), Deprovisioned::Yes),
+        ];
+        for (codes, agent, seen) in rows {
+            assert_eq!(machine(codes, *agent).deprovisioned(), *seen, "{codes:?} {agent:?}");
+        }
+        assert_eq!(Machine::parse(&json!({})), Machine::default());
+    }
 }

@@ -2,9 +2,11 @@
 
 use serde_json::{Value as Json, json};
 
+use crate::arm::{Target, region};
 use crate::azure::attributes::{check_uri, id_of};
-use crate::azure::body;
-use crate::framework::Draft;
+use crate::azure::context::scope;
+use crate::azure::{Context, DISK_API, body};
+use crate::framework::{Draft, Op};
 use crate::model;
 use crate::schema::spec::{optional, optional_computed, required};
 use crate::schema::{Attribute, Diagnostics, Path, Set, Value};
@@ -143,6 +145,62 @@ pub fn check_luns(disks: &Value, found: &mut Diagnostics) {
     }
 }
 
+/// Compares, when an image is planned, the disk with the operating system to what is said of it, where it can be read.
+pub async fn check(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
+    let os_disk = draft.planned.get("os_disk");
+    let source = ["managed_disk_id", "snapshot_id"].into_iter().find_map(|name| os_disk.get(name).as_str());
+    let Some(id) = source else {
+        return;
+    };
+    let scope = scope(op, format!("looking at {id}"));
+    // it may come to be in the same run
+    match context.client.get_opt(&scope, &Target::new(id.trim_end_matches('/'), DISK_API)).await {
+        Ok(Some(disk)) => compare(&disk, id, &draft.planned, found),
+        Ok(None) => {}
+        Err(error) => tracing::debug!(%error, "the disk of the image cannot be read while planning"),
+    }
+}
+
+// The region is certain to be refused; of the rest the service believes what it is told, and machines pay for it.
+fn compare(disk: &Json, id: &str, planned: &Value, found: &mut Diagnostics) {
+    let name = id.rsplit('/').next().unwrap_or(id);
+    if let (Some(wanted), Some(has)) = (planned.get("location").as_str(), body::text(disk, "location"))
+        && !region::same(wanted, &has)
+    {
+        found.error(
+            Path::attribute("location"),
+            format!("The disk {name:?} is in {has}"),
+            format!("A managed image is made in the region of its disks, and {wanted:?} is another. Set location = {has:?}."),
+        );
+    }
+    let rows = [
+        (
+            "hyperVGeneration",
+            Path::attribute("hyper_v_generation"),
+            planned.get("hyper_v_generation"),
+            "generation",
+        ),
+        (
+            "osType",
+            Path::attribute("os_disk").then("os_type"),
+            planned.get("os_disk").get("os_type"),
+            "operating system",
+        ),
+    ];
+    for (property, path, wanted, what) in rows {
+        if let (Some(wanted), Some(has)) =
+            (wanted.as_str(), body::text(disk, &format!("properties.{property}")))
+            && !wanted.eq_ignore_ascii_case(&has)
+        {
+            let summary = format!("The disk {name:?} has {what} {has}, and the image {wanted}");
+            let detail = format!(
+                "Virtual machines made from the image may not start, and image versions made of it may be refused. Set {path} = {has:?}."
+            );
+            found.warning(path, summary, detail);
+        }
+    }
+}
+
 /// The storage profile of an image made of these disks.
 pub fn expand(os_disk: &OsDisk, data_disks: &Set<DataDisk>) -> Json {
     let mut data_disks: Vec<&DataDisk> = data_disks.iter().collect();
@@ -202,7 +260,8 @@ pub fn flatten_data_disks(image: &Json, known: &Set<DataDisk>) -> Set<DataDisk> 
             let lun = body::int(disk, "lun")?;
             let known = known.iter().find(|known| known.lun == lun);
             let old = known.cloned().unwrap_or_default();
-            let source = Source::of(disk, known.map(|old| [&old.managed_disk_id, &old.snapshot_id, &old.blob_uri]));
+            let source =
+                Source::of(disk, known.map(|old| [&old.managed_disk_id, &old.snapshot_id, &old.blob_uri]));
             Some(DataDisk {
                 lun,
                 managed_disk_id: source.managed_disk_id,
@@ -260,7 +319,8 @@ mod tests {
     use super::*;
     use crate::schema::Slot;
 
-    const ID: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/resourceGroups/rg/providers/Microsoft.Compute";
+    const ID: &str =
+        "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/resourceGroups/rg/providers/Microsoft.Compute";
 
     fn os_disk() -> OsDisk {
         OsDisk {
@@ -273,7 +333,12 @@ mod tests {
     }
 
     fn data_disk(lun: i64) -> DataDisk {
-        DataDisk { lun, snapshot_id: Some(format!("{ID}/snapshots/d{lun}")), caching: Some("ReadOnly".into()), ..DataDisk::default() }
+        DataDisk {
+            lun,
+            snapshot_id: Some(format!("{ID}/snapshots/d{lun}")),
+            caching: Some("ReadOnly".into()),
+            ..DataDisk::default()
+        }
     }
 
     #[test]
@@ -284,7 +349,10 @@ mod tests {
             disk_encryption_set_id: Some(format!("{ID}/diskEncryptionSets/d")),
             ..os_disk()
         };
-        let data = Set(vec![data_disk(3), DataDisk { blob_uri: Some("https://a/b.vhd".into()), snapshot_id: None, ..data_disk(1) }]);
+        let data = Set(vec![
+            data_disk(3),
+            DataDisk { blob_uri: Some("https://a/b.vhd".into()), snapshot_id: None, ..data_disk(1) },
+        ]);
         let profile = expand(&os, &data);
         assert_eq!(profile["osDisk"]["managedDisk"]["id"], json!(format!("{ID}/disks/os")));
         assert_eq!(profile["osDisk"]["diskSizeGB"], json!(64));
@@ -306,16 +374,53 @@ mod tests {
             "dataDisks": []}}});
         let known = OsDisk { blob_uri: Some("https://b".into()), managed_disk_id: None, ..os_disk() };
         let read = flatten_os_disk(&image, Some(&known)).unwrap();
-        assert_eq!((read.blob_uri.as_deref(), read.managed_disk_id), (Some("https://b"), None), "the way that is known stays");
+        assert_eq!(
+            (read.blob_uri.as_deref(), read.managed_disk_id),
+            (Some("https://b"), None),
+            "the way that is known stays"
+        );
         assert_eq!(read.size_gb, Some(30));
         assert_eq!(read.storage_account_type.as_deref(), Some("StandardSSD_LRS"));
         assert_eq!(read.disk_encryption_set_id, None, "nobody named one");
         let imported = flatten_os_disk(&image, None).unwrap();
-        assert_eq!((imported.managed_disk_id.as_deref(), imported.blob_uri), (Some("M"), None), "one way only");
+        assert_eq!(
+            (imported.managed_disk_id.as_deref(), imported.blob_uri),
+            (Some("M"), None),
+            "one way only"
+        );
         assert_eq!(imported.disk_encryption_set_id.as_deref(), Some("E"));
         let drifted = OsDisk { snapshot_id: Some("S".into()), managed_disk_id: None, ..os_disk() };
         let read = flatten_os_disk(&image, Some(&drifted)).unwrap();
-        assert_eq!((read.managed_disk_id.as_deref(), read.snapshot_id), (Some("M"), None), "another source is told");
+        assert_eq!(
+            (read.managed_disk_id.as_deref(), read.snapshot_id),
+            (Some("M"), None),
+            "another source is told"
+        );
+    }
+
+    #[test]
+    fn compares_with_the_disk() {
+        let planned = Value::object([
+            ("location", "West Europe".into()),
+            ("hyper_v_generation", "V1".into()),
+            ("os_disk", os_disk().encode()),
+        ]);
+        let rows = [
+            (
+                json!({"location": "westeurope", "properties": {"hyperVGeneration": "V1", "osType": "linux"}}),
+                "",
+            ),
+            (json!({}), ""),
+            (json!({"location": "eastus"}), "error: The disk \"os\" is in eastus (at location)"),
+            (json!({"properties": {"hyperVGeneration": "V2"}}), "Set hyper_v_generation = \"V2\"."),
+            (json!({"properties": {"osType": "Windows"}}), "Set os_disk.os_type = \"Windows\"."),
+        ];
+        for (disk, told) in rows {
+            let mut found = Diagnostics::new();
+            compare(&disk, &format!("{ID}/disks/os"), &planned, &mut found);
+            let text = found.0.iter().map(ToString::to_string).collect::<String>();
+            if told.is_empty() { assert_eq!(text, "") } else { assert!(text.contains(told), "{text}") }
+        }
     }
 
     #[test]
@@ -340,7 +445,10 @@ mod tests {
             assert_eq!(found.0.len(), *errors, "{fields:?}");
         }
         let mut found = Diagnostics::new();
-        check_luns(&Value::Set(vec![disk(&[]), disk(&[("lun", Value::Unknown)]), disk(&[("lun", 2.into())])]), &mut found);
+        check_luns(
+            &Value::Set(vec![disk(&[]), disk(&[("lun", Value::Unknown)]), disk(&[("lun", 2.into())])]),
+            &mut found,
+        );
         assert!(found.0.is_empty());
         check_luns(&Value::Set(vec![disk(&[]), disk(&[("blob_uri", "b".into())])]), &mut found);
         assert_eq!(found.0.len(), 1);

@@ -17,7 +17,8 @@ use crate::schema::{Body, Slot};
 use world::{Machine, Service, World};
 
 const SUBSCRIPTION: &str = "5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10";
-const GROUP: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/resourceGroups/rg/providers/Microsoft.Compute";
+const GROUP: &str =
+    "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/resourceGroups/rg/providers/Microsoft.Compute";
 const KIND: &str = "azimage_managed_image";
 
 fn image() -> String {
@@ -72,7 +73,13 @@ impl Bench {
 
     fn with(guardrails: Guardrails) -> Bench {
         let world = Arc::new(Mutex::new(World {
-            machine: Some(Machine { power: "running", generalized: false, agent: None, security: None, generation: Some("V2") }),
+            machine: Some(Machine {
+                power: "running",
+                generalized: false,
+                agent: None,
+                security: None,
+                generation: Some("V2"),
+            }),
             images: BTreeMap::new(),
             writes: Vec::new(),
             sent: Vec::new(),
@@ -118,7 +125,8 @@ impl Bench {
     }
 
     async fn refresh(&self, state: &Value) -> Value {
-        let read = self.server.read(self.server.resource(KIND).unwrap(), state.clone(), Private::default()).await;
+        let read =
+            self.server.read(self.server.resource(KIND).unwrap(), state.clone(), Private::default()).await;
         assert!(!read.diagnostics.has_errors(), "{}", text(&read.diagnostics));
         read.state
     }
@@ -155,7 +163,8 @@ fn agrees(planned: &Value, actual: &Value, path: &str) {
         (Value::Set(planned), Value::Set(actual)) => {
             assert_eq!(planned.len(), actual.len(), "{path}");
             for planned in planned {
-                let actual = actual.iter().find(|actual| disks::key(actual) == disks::key(planned)).expect(path);
+                let actual =
+                    actual.iter().find(|actual| disks::key(actual) == disks::key(planned)).expect(path);
                 agrees(planned, actual, path);
             }
         }
@@ -189,7 +198,12 @@ fn of_disks() -> Model {
             ..OsDisk::default()
         }),
         data_disk: Set(vec![
-            DataDisk { lun: 1, managed_disk_id: Some(format!("{GROUP}/disks/d1")), size_gb: Some(64), ..DataDisk::default() },
+            DataDisk {
+                lun: 1,
+                managed_disk_id: Some(format!("{GROUP}/disks/d1")),
+                size_gb: Some(64),
+                ..DataDisk::default()
+            },
             DataDisk { lun: 0, snapshot_id: Some(format!("{GROUP}/snapshots/d0")), ..DataDisk::default() },
         ]),
         ..base()
@@ -230,7 +244,8 @@ async fn captures_a_running_machine_and_forgets_it() {
     let planned = bench.plan(&reworded, &other).await;
     assert_eq!(planned.replace[0].to_string(), "capture.virtual_machine_id");
     let entry = bench.server.resource(KIND).unwrap();
-    let gone = bench.server.apply(entry, reworded.clone(), Value::Null, &Value::Null, Private::default()).await;
+    let gone =
+        bench.server.apply(entry, reworded.clone(), Value::Null, &Value::Null, Private::default()).await;
     assert!(gone.state.is_null() && !gone.diagnostics.has_errors());
     assert!(bench.refresh(&reworded).await.is_null());
 }
@@ -260,7 +275,10 @@ async fn goes_on_where_it_was_interrupted() {
     let bench = Bench::new();
     bench.world(|world| world.refuse.push(("generalize", 409, "OperationNotAllowed", "the VM is running")));
     let told = bench.apply(&Value::Null, &captured()).await.unwrap_err();
-    assert!(told.contains("Generalizing virtual machine \"vm\"") && told.contains("deallocate = true"), "{told}");
+    assert!(
+        told.contains("Generalizing virtual machine \"vm\"") && told.contains("deallocate = true"),
+        "{told}"
+    );
     bench.world(|world| world.refuse.push(("PUT", 403, "AuthorizationFailed", "no")));
     let told = bench.apply(&Value::Null, &captured()).await.unwrap_err();
     assert!(told.contains("Creating managed image \"img\" failed"), "{told}");
@@ -279,7 +297,9 @@ async fn nothing_is_done_to_the_machine_when_an_image_of_that_name_exists() {
     let told = bench.apply(&Value::Null, &captured()).await.unwrap_err();
     assert!(told.contains("already exists") && told.contains("import {"), "{told}");
     // one that is still coming to be is another's too, when it is not the same
-    bench.world(|world| world.images.get_mut(&image()).unwrap()["properties"]["provisioningState"] = json!("Creating"));
+    bench.world(|world| {
+        world.images.get_mut(&image()).unwrap()["properties"]["provisioningState"] = json!("Creating")
+    });
     assert!(bench.apply(&Value::Null, &captured()).await.unwrap_err().contains("already exists"));
     assert!(bench.world(|world| world.writes.is_empty()));
     assert!(!state.is_null());
@@ -297,7 +317,8 @@ async fn joins_what_a_killed_run_left() {
     let world = bench.world.clone();
     tokio::spawn(async move {
         tokio::time::sleep(std::time::Duration::from_secs(20)).await;
-        world.lock().unwrap().images.get_mut(&image()).unwrap()["properties"]["provisioningState"] = json!("Succeeded");
+        world.lock().unwrap().images.get_mut(&image()).unwrap()["properties"]["provisioningState"] =
+            json!("Succeeded");
     });
     let state = bench.apply(&Value::Null, &captured()).await.unwrap();
     assert_eq!(state.get("provisioning_state").as_str(), Some("Succeeded"));
@@ -308,14 +329,26 @@ async fn joins_what_a_killed_run_left() {
 async fn the_plan_objects_to_what_cannot_succeed() {
     type Change = fn(&mut Machine, &mut Model);
     let rows: &[(Change, &str)] = &[
-        (|machine, _| machine.security = Some("TrustedLaunch"), "error: Virtual machine \"vm\" cannot become a managed image (at capture.virtual_machine_id)"),
+        (
+            |machine, _| machine.security = Some("TrustedLaunch"),
+            "error: Virtual machine \"vm\" cannot become a managed image (at capture.virtual_machine_id)",
+        ),
         (|machine, _| machine.security = Some("ConfidentialVM"), "azimage_image_version"),
         (|machine, _| machine.security = Some("Standard"), ""),
-        (|_, config| config.location = "East US".into(), "error: Virtual machine \"vm\" is in westeurope (at location)"),
+        (
+            |_, config| config.location = "East US".into(),
+            "error: Virtual machine \"vm\" is in westeurope (at location)",
+        ),
         (|_, config| config.hyper_v_generation = Some("V1".into()), "is of generation V2"),
         (|_, config| config.hyper_v_generation = Some("V2".into()), ""),
-        (|_, config| config.capture.as_mut().unwrap().deallocate = false, "error: Virtual machine \"vm\" is running and cannot be generalized"),
-        (|machine, _| machine.agent = Some("Ready"), "warning: Virtual machine \"vm\" does not look deprovisioned"),
+        (
+            |_, config| config.capture.as_mut().unwrap().deallocate = false,
+            "error: Virtual machine \"vm\" is running and cannot be generalized",
+        ),
+        (
+            |machine, _| machine.agent = Some("Ready"),
+            "warning: Virtual machine \"vm\" does not look deprovisioned",
+        ),
         (|machine, _| machine.agent = Some("Not Ready"), ""),
         (|machine, _| (machine.agent, machine.generalized) = (Some("Ready"), true), ""),
     ];
@@ -325,7 +358,11 @@ async fn the_plan_objects_to_what_cannot_succeed() {
         bench.machine(|machine| change(machine, &mut config));
         let planned = bench.plan(&Value::Null, &config).await;
         let found = text(&planned.diagnostics);
-        if told.is_empty() { assert_eq!(found, "") } else { assert!(found.contains(told), "{found}") }
+        if told.is_empty() {
+            assert_eq!(found, "")
+        } else {
+            assert!(found.contains(told), "{found}")
+        }
         assert!(bench.world(|world| world.writes.is_empty()));
     }
     // who cannot read the machine plans all the same, and hears of it when applying
@@ -395,16 +432,25 @@ async fn images_of_disks_live_their_life() {
     assert_eq!(planned.state.get("hyper_v_generation").as_str(), Some("V1"), "known at plan");
     assert_eq!(planned.state.get("os_disk").get("caching").as_str(), Some("None"));
     assert!(planned.state.get("os_disk").get("size_gb").is_unknown());
+    assert_eq!(text(&planned.diagnostics), "");
+    let elsewhere = Model { hyper_v_generation: Some("V2".into()), location: "eastus".into(), ..of_disks() };
+    let told = text(&bench.plan(&Value::Null, &elsewhere).await.diagnostics);
+    assert!(
+        told.contains("is in westeurope") && told.contains("warning: The disk \"os\" has generation V1"),
+        "{told}"
+    );
     let state = bench.apply(&Value::Null, &config).await.unwrap();
     assert_eq!(state.get("os_disk").get("size_gb").as_i64(), Some(30));
-    let sizes: Vec<_> = state.get("data_disk").elements().iter().map(|disk| disk.get("size_gb").as_i64()).collect();
+    let sizes: Vec<_> =
+        state.get("data_disk").elements().iter().map(|disk| disk.get("size_gb").as_i64()).collect();
     assert!(sizes.contains(&Some(64)) && sizes.contains(&Some(30)), "{sizes:?}");
     bench.settled(&state, &config).await;
     // other order, other spelling
     let mut same = config.clone();
     same.data_disk.reverse();
     same.location = "westeurope".into();
-    same.os_disk.as_mut().unwrap().managed_disk_id = Some(format!("{GROUP}/disks/os").to_uppercase().replace("/SUBSCRIPTIONS", "/subscriptions"));
+    same.os_disk.as_mut().unwrap().managed_disk_id =
+        Some(format!("{GROUP}/disks/os").to_uppercase().replace("/SUBSCRIPTIONS", "/subscriptions"));
     bench.settled(&state, &same).await;
     // tags come, change and go in place
     let mut state = state;
@@ -418,7 +464,11 @@ async fn images_of_disks_live_their_life() {
         bench.settled(&state, &config).await;
     }
     let last = bench.world(|world| world.sent.last().cloned().unwrap());
-    assert_eq!(last["properties"]["storageProfile"]["dataDisks"].as_array().unwrap().len(), 2, "a PUT leaves nothing out");
+    assert_eq!(
+        last["properties"]["storageProfile"]["dataDisks"].as_array().unwrap().len(),
+        2,
+        "a PUT leaves nothing out"
+    );
     assert!(last["properties"].get("provisioningState").is_none());
     // drift of tags
     bench.world(|world| world.images.get_mut(&image()).unwrap()["tags"]["hand"] = json!("made"));
@@ -456,7 +506,9 @@ async fn images_of_disks_live_their_life() {
 async fn tags_change_though_the_sources_are_gone() {
     let bench = Bench::new();
     let state = bench.apply(&Value::Null, &of_disks()).await.unwrap();
-    bench.world(|world| world.refuse.push(("PUT", 404, "NotFound", "The entity was not found in this Azure location.")));
+    bench.world(|world| {
+        world.refuse.push(("PUT", 404, "NotFound", "The entity was not found in this Azure location."))
+    });
     let config = tagged(of_disks(), &[("a", "1")]);
     let state = bench.apply(&state, &config).await.unwrap();
     assert_eq!(bench.world(|world| world.writes.last().cloned()).as_deref(), Some("PATCH img"));
@@ -488,7 +540,9 @@ async fn what_broke_or_is_unfinished_is_taken_up_again() {
     let config = captured();
     let state = bench.apply(&Value::Null, &config).await.unwrap();
     let shown = |to: &'static str| {
-        bench.world(|world| world.images.get_mut(&image()).unwrap()["properties"]["provisioningState"] = json!(to));
+        bench.world(|world| {
+            world.images.get_mut(&image()).unwrap()["properties"]["provisioningState"] = json!(to)
+        });
     };
     shown("Failed");
     let read = bench.refresh(&state).await;
@@ -500,7 +554,8 @@ async fn what_broke_or_is_unfinished_is_taken_up_again() {
     let world = bench.world.clone();
     tokio::spawn(async move {
         tokio::time::sleep(std::time::Duration::from_secs(60)).await;
-        world.lock().unwrap().images.get_mut(&image()).unwrap()["properties"]["provisioningState"] = json!("Succeeded");
+        world.lock().unwrap().images.get_mut(&image()).unwrap()["properties"]["provisioningState"] =
+            json!("Succeeded");
     });
     let writes = bench.world(|world| world.writes.len());
     let done = bench.apply(&read, &config).await.unwrap();
@@ -509,10 +564,60 @@ async fn what_broke_or_is_unfinished_is_taken_up_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_interrupted_run_loses_nothing() {
+    let bench = Bench::new();
+    bench.world(|world| world.comes_out = "Creating");
+    let entry = bench.server.resource(KIND).unwrap();
+    for config in [tagged(captured(), &[("a", "1")]), tagged(of_disks(), &[("a", "1")])] {
+        let planned = bench.plan(&Value::Null, &config).await;
+        let applied = async {
+            bench
+                .server
+                .apply(entry, Value::Null, planned.state.clone(), &config.encode(), planned.private)
+                .await
+        };
+        let stop = async {
+            tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+            bench.server.stop();
+        };
+        let (applied, ()) = tokio::join!(applied, stop);
+        let told = text(&applied.diagnostics);
+        assert!(!applied.diagnostics.has_errors() && told.contains("not finished yet"), "{told}");
+        agrees(&planned.state, &applied.state, "");
+        assert_eq!(applied.state.get("provisioning_state").as_str(), Some("Creating"));
+        // the next plan shows it, and the next apply finishes it
+        let read = bench.refresh(&applied.state).await;
+        let again = bench.plan(&read, &config).await;
+        assert!(again.state.get("provisioning_state").is_unknown() && again.replace.is_empty());
+        bench.world(|world| {
+            world.images.get_mut(&image()).unwrap()["properties"]["provisioningState"] = json!("Succeeded")
+        });
+        let done = bench.apply(&read, &config).await.unwrap();
+        bench.settled(&done, &config).await;
+        bench.world(|world| world.images.clear());
+    }
+    // an answer that was lost says nothing of disks
+    let context = bench.server.context().unwrap();
+    let id = ResourceId::managed_image(SUBSCRIPTION, "rg", "img");
+    let plan = tagged(of_disks(), &[("a", "1")]);
+    let op = Op::new(std::time::Duration::from_secs(1), Default::default());
+    let lost = Error::new(crate::arm::Kind::Stopped, "stopped");
+    let written = Written { body: Json::Null, outcome: Outcome::Unfinished(lost) };
+    let state = conclude(&context, &op, &scope(&op, "creating"), &id, &plan, written).unwrap();
+    assert_eq!((state.os_disk, state.data_disk.len()), (plan.os_disk, 2));
+    assert_eq!((state.tags, state.location), (plan.tags, plan.location));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_of_the_service_comes_with_the_way_out() {
     let bench = Bench::new();
     bench.world(|world| {
-        world.refuse.push(("PUT", 400, "BadRequest", "Managed Images are not supported for virtual machines with security type TrustedLaunch."));
+        world.refuse.push((
+            "PUT",
+            400,
+            "BadRequest",
+            "Managed Images are not supported for virtual machines with security type TrustedLaunch.",
+        ));
     });
     let told = bench.apply(&Value::Null, &captured()).await.unwrap_err();
     assert!(told.contains("not supported") && told.contains("azimage_image_version"), "{told}");
@@ -529,11 +634,30 @@ fn validation() {
         (base(), |config| config.set("os_disk", Value::Unknown), ""),
         (captured(), |config| config.set("os_disk", Value::Unknown), ""),
         (Model { os_disk: of_disks().os_disk, ..captured() }, |_| {}, "The image has two sources"),
-        (Model { data_disk: of_disks().data_disk, ..captured() }, |_| {}, "data_disk does not go with capture"),
+        (
+            Model { data_disk: of_disks().data_disk, ..captured() },
+            |_| {},
+            "data_disk does not go with capture",
+        ),
         (Model { name: "-img".into(), ..captured() }, |_| {}, "Invalid value for name"),
         (Model { hyper_v_generation: Some("v2".into()), ..captured() }, |_| {}, "Did you mean \"V2\"?"),
-        (Model { capture: Some(Capture::imported("vm".into())), ..base() }, |_| {}, "Invalid value for capture.virtual_machine_id"),
-        (Model { os_disk: Some(OsDisk { os_type: "Linux".into(), os_state: "Generalized".into(), ..OsDisk::default() }), ..base() }, |_| {}, "os_disk has no source"),
+        (
+            Model { capture: Some(Capture::imported("vm".into())), ..base() },
+            |_| {},
+            "Invalid value for capture.virtual_machine_id",
+        ),
+        (
+            Model {
+                os_disk: Some(OsDisk {
+                    os_type: "Linux".into(),
+                    os_state: "Generalized".into(),
+                    ..OsDisk::default()
+                }),
+                ..base()
+            },
+            |_| {},
+            "os_disk has no source",
+        ),
     ];
     for (model, change, told) in rows {
         let mut config = model.encode();
@@ -555,7 +679,11 @@ fn moves_and_identity() {
         state,
     };
     let azurerm = source("hashicorp/azurerm", "azurerm_image", json!({"id": image()}));
-    let azapi = source("azure/azapi", "azapi_resource", json!({"id": image(), "type": "Microsoft.Compute/images@2024-07-01"}));
+    let azapi = source(
+        "azure/azapi",
+        "azapi_resource",
+        json!({"id": image(), "type": "Microsoft.Compute/images@2024-07-01"}),
+    );
     for source in [azurerm, azapi] {
         let stub = Resource::move_from(&ManagedImage, &source).unwrap().unwrap();
         assert_eq!(
@@ -563,7 +691,15 @@ fn moves_and_identity() {
             [Some(SUBSCRIPTION.to_owned()), Some("rg".to_owned()), Some("img".to_owned())]
         );
     }
-    assert!(Resource::move_from(&ManagedImage, &source("hashicorp/azurerm", "azurerm_disk", json!({}))).is_none());
-    let given = BTreeMap::from([("resource_group_name".to_owned(), "rg".to_owned()), ("name".to_owned(), "img".to_owned())]);
-    assert!(Resource::import(&ManagedImage, None, &ImportFrom::Identity(given)).is_err(), "no subscription anywhere");
+    assert!(
+        Resource::move_from(&ManagedImage, &source("hashicorp/azurerm", "azurerm_disk", json!({}))).is_none()
+    );
+    let given = BTreeMap::from([
+        ("resource_group_name".to_owned(), "rg".to_owned()),
+        ("name".to_owned(), "img".to_owned()),
+    ]);
+    assert!(
+        Resource::import(&ManagedImage, None, &ImportFrom::Identity(given)).is_err(),
+        "no subscription anywhere"
+    );
 }

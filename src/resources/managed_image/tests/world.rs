@@ -61,8 +61,12 @@ impl World {
             let (_, status, code, message) = self.refuse.remove(at);
             return (status, json!({"error": {"code": code, "message": message}}));
         }
-        let absent = (404, json!({"error": {"code": "ResourceNotFound", "message": format!("{path} was not found.")}}));
-        let body: Json = request.body.as_deref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+        let absent = (
+            404,
+            json!({"error": {"code": "ResourceNotFound", "message": format!("{path} was not found.")}}),
+        );
+        let body: Json =
+            request.body.as_deref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
         if path.contains("/virtualMachines/") {
             let Some(machine) = &mut self.machine else { return absent };
             return match (request.method, name.as_str()) {
@@ -72,9 +76,10 @@ impl World {
                     machine.agent = None;
                     (200, Json::Null)
                 }
-                (Method::Post, "generalize") if machine.power == "running" => {
-                    (409, json!({"error": {"code": "OperationNotAllowed", "message": "Operation 'generalize' is not allowed on VM 'vm' since the VM is running."}}))
-                }
+                (Method::Post, "generalize") if machine.power == "running" => (
+                    409,
+                    json!({"error": {"code": "OperationNotAllowed", "message": "Operation 'generalize' is not allowed on VM 'vm' since the VM is running."}}),
+                ),
                 (Method::Post, "generalize") => {
                     machine.generalized = true;
                     (200, Json::Null)
@@ -83,7 +88,8 @@ impl World {
             };
         }
         if path.contains("/disks/") {
-            return (200, json!({"properties": {"hyperVGeneration": "V2"}}));
+            let generation = if name == "vm_os" { "V2" } else { "V1" };
+            return (200, json!({"location": "westeurope", "properties": {"hyperVGeneration": generation}}));
         }
         match (request.method, self.images.get(&path).cloned()) {
             (Method::Get, Some(image)) => (200, image),
@@ -102,7 +108,8 @@ impl World {
                 let mut image = body;
                 image["name"] = json!(name);
                 if old.is_none() {
-                    image["location"] = json!(image["location"].as_str().unwrap().to_lowercase().replace(' ', ""));
+                    image["location"] =
+                        json!(image["location"].as_str().unwrap().to_lowercase().replace(' ', ""));
                     fill(&mut image);
                 }
                 image["properties"]["provisioningState"] = json!(self.comes_out);
@@ -119,13 +126,18 @@ fn fill(image: &mut Json) {
     let properties = &mut image["properties"];
     if properties.get("sourceVirtualMachine").is_some() {
         properties["storageProfile"]["osDisk"] = json!({"osType": "Linux", "osState": "Generalized", "managedDisk": {"id": format!("{GROUP}/disks/vm_os")}});
-        properties["storageProfile"]["dataDisks"] = json!([{"lun": 0, "managedDisk": {"id": format!("{GROUP}/disks/vm_d0")}}]);
+        properties["storageProfile"]["dataDisks"] =
+            json!([{"lun": 0, "managedDisk": {"id": format!("{GROUP}/disks/vm_d0")}}]);
     }
     if properties.get("hyperVGeneration").is_none() {
         properties["hyperVGeneration"] = json!("V1");
     }
     let fill = |disk: &mut Json| {
-        for (name, value) in [("diskSizeGB", json!(30)), ("caching", json!("None")), ("storageAccountType", json!("Premium_LRS"))] {
+        for (name, value) in [
+            ("diskSizeGB", json!(30)),
+            ("caching", json!("None")),
+            ("storageAccountType", json!("Premium_LRS")),
+        ] {
             if disk.get(name).is_none() {
                 disk[name] = value;
             }
@@ -139,7 +151,10 @@ fn fill(image: &mut Json) {
 
 impl Machine {
     fn show(&self, query: &str) -> Json {
-        let mut statuses = vec![json!({"code": "ProvisioningState/succeeded"}), json!({"code": format!("PowerState/{}", self.power)})];
+        let mut statuses = vec![
+            json!({"code": "ProvisioningState/succeeded"}),
+            json!({"code": format!("PowerState/{}", self.power)}),
+        ];
         if self.generalized {
             statuses.push(json!({"code": "OSState/generalized", "displayStatus": "VM generalized"}));
         }

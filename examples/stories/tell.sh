@@ -1,0 +1,60 @@
+# Tells a story with the real terraform on the built-in emulator. Sourced by each story's run script, which then speaks in
+# chapters: `run` a command, `expect` its exit code, and see that it `says` what it should.
+#
+#   examples/stories/STORY/run                      builds the provider first
+#   AZIMAGE_BINARY=… examples/stories/STORY/run     uses that one
+#   AZIMAGE_TERRAFORM_VERSION=1.15.5 …              with that Terraform
+
+here=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+if [ -t 1 ]; then bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'; else bold='' dim='' green='' red='' plain=''; fi
+chapter() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
+good() { printf '%s  ✓ %s%s\n' "$green" "$*" "$plain"; }
+bad() {
+    printf '%s  ✗ %s%s\n' "$red" "$*" "$plain"
+    exit 1
+}
+
+binary=${AZIMAGE_BINARY:-}
+if [ -z "$binary" ]; then
+    chapter "Building the provider (a few minutes, once)"
+    (cd "$root" && cargo build --release --quiet)
+    binary=${CARGO_TARGET_DIR:-$root/target}/release/terraform-provider-azimage
+fi
+[ -x "$binary" ] || bad "there is no provider at $binary"
+terraform=$("$root/.ci/terraform" ${AZIMAGE_TERRAFORM_VERSION:-})
+
+# Everything happens in a folder of its own, so that the story can be told again and again.
+work=$(mktemp -d "${TMPDIR:-/tmp}/azimage.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cp "$here"/*.tf "$work"
+ln -s "$(cd "$(dirname "$binary")" && pwd)/$(basename "$binary")" "$work/terraform-provider-azimage"
+cat >"$work/cli.tfrc" <<RC
+provider_installation {
+  dev_overrides {
+    "azimage/azimage" = "$work"
+  }
+  direct {}
+}
+RC
+export TF_CLI_CONFIG_FILE=$work/cli.tfrc CHECKPOINT_DISABLE=1 TF_IN_AUTOMATION=1
+cd "$work"
+log=$work/log
+
+# run WHAT ARGUMENTS…: terraform, its output shown dimmed and kept in $log; the exit code is kept in $code.
+run() {
+    printf '%s  $ terraform %s%s\n' "$dim" "$*" "$plain"
+    code=0
+    "$terraform" "$@" -no-color >"$log" 2>&1 || code=$?
+    sed -nE "s/ \\[id=.*//; /^(Plan:|Apply complete|Destroy complete|No changes|Success)|^  # .* (will|must) be |: (Creation|Modifications|Destruction) complete|Error: /{ s/^ *(# )?/$dim    /; s/\$/$plain/; p; }" "$log"
+}
+expect() { # CODE SENTENCE
+    [ "$code" = "$1" ] || { cat "$log"; bad "$2 (terraform ended with $code, expected $1)"; }
+    good "$2"
+}
+says() { # PATTERN SENTENCE
+    grep -qE -- "$1" "$log" || { cat "$log"; bad "$2 (nothing like “$1” above)"; }
+    good "$2"
+}
+emulator() { "$binary" emulator --state .azimage/emulator.json "$@"; }

@@ -1,0 +1,152 @@
+//! What looking something up takes: what is wanted, what exists beside it, and how to say that it does not exist.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use crate::arm::{Error, Scope, Target};
+use crate::azure::tags::Tags;
+use crate::azure::{Context, body};
+use crate::framework::Op;
+use crate::image::{Wanted, did_you_mean, nearest_names};
+use crate::schema::{Attribute, Diagnostic, Diagnostics, Path};
+
+/// The version that the attribute `version` asks for; `latest` when it is left out.
+pub fn wanted(version: Option<&str>) -> Result<Wanted, Diagnostic> {
+    Wanted::parse(version.unwrap_or("latest")).map_err(|error| {
+        Diagnostic::error("The version cannot be read", error.to_string()).at(Path::attribute("version"))
+    })
+}
+
+/// An attribute of a resource as a data source has it: nothing is replaced, and what is written stays.
+pub fn argument(mut attribute: Attribute) -> Attribute {
+    attribute.force_new = false;
+    attribute.same = None;
+    attribute
+}
+
+/// Warnings are told; errors end the reading.
+pub fn tell(op: &Op, found: Diagnostics) -> Result<(), Diagnostics> {
+    if found.has_errors() {
+        return Err(found);
+    }
+    for warning in found {
+        op.warn(warning);
+    }
+    Ok(())
+}
+
+/// `what` does not exist; `name` is what was looked for among `names`.
+pub fn absent(what: String, path: Path, name: &str, names: &[String], among: &str) -> Diagnostic {
+    let near = nearest_names(name, names.iter().map(String::as_str));
+    let detail = match did_you_mean(&near) {
+        Some(mut hint) => {
+            hint[..1].make_ascii_uppercase();
+            hint
+        }
+        None if names.is_empty() => format!("{among} holds none, or does not exist itself."),
+        None => format!("{among} holds: {}.", some(names)),
+    };
+    Diagnostic::error(what, detail).at(path)
+}
+
+/// A few of `names`, for a message.
+pub fn some(names: &[String]) -> String {
+    const FEW: usize = 10;
+    let shown = names.iter().take(FEW).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0..=FEW => shown,
+        more => format!("{shown} and {} more", more - FEW),
+    }
+}
+
+/// The names in the list at `target`, sorted. For a hint only: where they cannot be had there are none.
+pub async fn names(context: &Context, scope: &Scope, target: &Target) -> Vec<String> {
+    let items = context.client.list(scope, target).await.unwrap_or_default();
+    let mut names: Vec<String> = items.iter().filter_map(|item| body::text(item, "name")).collect();
+    names.sort();
+    names
+}
+
+/// The same items, with none where the list, or what it is in, does not exist.
+pub fn or_none<T>(listed: Result<Vec<T>, Error>) -> Result<Vec<T>, Error> {
+    match listed {
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+/// Whether `tags` hold all of `filter`: names without regard to case, values exactly.
+pub fn has_tags(tags: &Tags, filter: Option<&BTreeMap<String, String>>) -> bool {
+    filter.into_iter().flatten().all(|(name, value)| {
+        tags.iter().any(|(have, found)| have.eq_ignore_ascii_case(name) && found == value)
+    })
+}
+
+/// Compares names as people number them: `web-9` before `web-10`. Equal only when they are spelt the same.
+pub fn natural(a: &str, b: &str) -> Ordering {
+    let (mut left, mut right) = (a, b);
+    while let (Some(one), Some(two)) = (left.chars().next(), right.chars().next()) {
+        let order = if one.is_ascii_digit() && two.is_ascii_digit() {
+            let (number, rest) = digits(left);
+            let (other, others) = digits(right);
+            (left, right) = (rest, others);
+            number.len().cmp(&other.len()).then_with(|| number.cmp(other))
+        } else {
+            (left, right) = (&left[one.len_utf8()..], &right[two.len_utf8()..]);
+            one.to_lowercase().cmp(two.to_lowercase())
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+    left.len().cmp(&right.len()).then_with(|| a.cmp(b))
+}
+
+// The number that `text` begins with, without leading zeros, and what follows it.
+fn digits(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    (text[..end].trim_start_matches('0'), &text[end..])
+}
+
+/// A regular expression, as it is written in HCL.
+pub fn check_regex(text: &str) -> Result<(), String> {
+    regex_lite::Regex::new(text).map(drop).map_err(|error| format!("is no regular expression: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_ordered_as_people_number_them() {
+        let mut names = ["web-10", "web-9", "web", "Web-9b", "web-009", "db-2026.11.2", "db-2026.2.11", "ü1"];
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, ["db-2026.2.11", "db-2026.11.2", "web", "web-9", "web-009", "Web-9b", "web-10", "ü1"]);
+    }
+
+    #[test]
+    fn a_missing_tag_never_matches() {
+        let tags = |rows: &[(&str, &str)]| rows.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect::<Tags>();
+        for (have, filter, matches) in [
+            (&[("Stage", "ga")][..], &[("stage", "ga")][..], true),
+            (&[("stage", "GA")], &[("stage", "ga")], false),
+            (&[], &[("stage", "ga")], false),
+            (&[], &[], true),
+        ] {
+            assert_eq!(has_tags(&tags(have), Some(&tags(filter))), matches, "{have:?} {filter:?}");
+        }
+        assert!(has_tags(&tags(&[]), None));
+    }
+
+    #[test]
+    fn what_is_absent_is_told_with_what_is_there() {
+        let names = ["golden-web".to_owned(), "golden-db".to_owned()];
+        let told = absent("There is no image".to_owned(), Path::root(), "goldenweb", &names, "Gallery g");
+        assert!(told.detail.starts_with("Did you mean \"golden-web\""), "{told}");
+        let told = absent(String::new(), Path::root(), "zzz", &names, "Gallery g");
+        assert_eq!(told.detail, "Gallery g holds: golden-web, golden-db.");
+        assert!(absent(String::new(), Path::root(), "zzz", &[], "Gallery g").detail.contains("none"));
+        let many: Vec<String> = (0..12).map(|number| number.to_string()).collect();
+        assert!(some(&many).ends_with("9 and 2 more"));
+    }
+}

@@ -1,0 +1,162 @@
+//! Accepting, canceling and finding out of agreements, in each state that the service can be in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::arm::Method;
+use crate::azure::testing::{FakeArm, SUBSCRIPTION, op};
+
+const CURRENT: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/providers/Microsoft.MarketplaceOrdering/offerTypes/virtualmachine/publishers/acmefw/offers/acme-firewall/plans/payg/agreements/current";
+const ID: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/providers/Microsoft.MarketplaceOrdering/agreements/acmefw/offers/acme-firewall/plans/payg";
+
+fn terms(accepted: bool) -> Json {
+    json!({
+        "name": "payg",
+        "properties": {
+            "publisher": "acmefw", "product": "acme-firewall", "plan": "payg",
+            "licenseTextLink": "https://l", "privacyPolicyLink": "https://p", "signature": "K3QX", "accepted": accepted,
+        },
+    })
+}
+
+fn model() -> Model {
+    stub(SUBSCRIPTION, "acmefw", "acme-firewall", "payg")
+}
+
+fn service(accepted: bool) -> Arc<FakeArm> {
+    let arm = FakeArm::new();
+    arm.get(CURRENT, terms(accepted)).on(Method::Put, CURRENT, 200, terms(true));
+    arm
+}
+
+fn methods(arm: &FakeArm) -> Vec<String> {
+    arm.calls().iter().map(|call| call.split(' ').next().unwrap().to_owned()).collect()
+}
+
+async fn create(arm: &Arc<FakeArm>) -> Result<Model, Failed<Model>> {
+    let plan = Model { id: None, subscription_id: None, ..model() };
+    MarketplaceAgreement.create(&arm.context(), &op(), plan, &mut Private::default()).await
+}
+
+#[tokio::test]
+async fn accepts_with_the_document_just_read() {
+    let arm = service(false);
+    let state = create(&arm).await.unwrap();
+    assert_eq!(state.id.as_deref(), Some(ID));
+    assert_eq!((state.accepted, state.license_text_link.as_deref()), (Some(true), Some("https://l")));
+    let seen = arm.seen();
+    assert_eq!(methods(&arm), ["GET", "PUT"]);
+    assert_eq!(seen[1].body, terms(true));
+}
+
+#[tokio::test]
+async fn what_is_accepted_already_is_not_written() {
+    let arm = service(true);
+    assert_eq!(create(&arm).await.unwrap().accepted, Some(true));
+    assert_eq!(methods(&arm), ["GET"]);
+}
+
+#[tokio::test]
+async fn begins_anew_when_the_signature_is_stale() {
+    let arm = service(false);
+    let stale = json!({"error": {"code": "BadRequest", "message": "The signature is not valid."}});
+    arm.next(2, Method::Put, CURRENT, 400, stale.clone());
+    assert!(create(&arm).await.is_ok());
+    assert_eq!(methods(&arm), ["GET", "PUT", "GET", "PUT", "GET", "PUT"]);
+    arm.forget();
+    arm.on(Method::Put, CURRENT, 400, stale);
+    let failed = create(&arm).await.unwrap_err();
+    assert!(failed.state.is_none());
+    assert_eq!(arm.calls().len(), 2 * TRIES);
+    assert!(failed.diagnostics.0[0].summary.contains("acmefw:acme-firewall:payg"), "{}", failed.diagnostics.0[0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn agreements_of_one_plan_take_turns() {
+    let arm = service(false);
+    arm.takes(Duration::from_millis(50));
+    let context = arm.context();
+    let op = op();
+    let mut one = Private::default();
+    let mut two = Private::default();
+    let other = Model { publisher: "AcmeFW".to_owned(), ..model() };
+    let (a, b) = tokio::join!(
+        MarketplaceAgreement.create(&context, &op, model(), &mut one),
+        MarketplaceAgreement.create(&context, &op, other, &mut two)
+    );
+    assert!(a.is_ok() && b.is_ok());
+    assert_eq!(methods(&arm), ["GET", "PUT", "GET", "PUT"]);
+}
+
+#[tokio::test]
+async fn a_plan_that_does_not_exist_is_told_as_such() {
+    let arm = FakeArm::new();
+    arm.on(Method::Get, CURRENT, 400, json!({"error": {"code": "BadRequest", "message": "Offer with PublisherId: 'x' not found."}}));
+    let failed = create(&arm).await.unwrap_err().diagnostics.0;
+    assert!(failed[0].detail.contains("azimage_marketplace_image"), "{}", failed[0]);
+}
+
+#[tokio::test]
+async fn terms_that_are_not_accepted_are_gone() {
+    for (arm, there) in [(service(true), true), (service(false), false), (FakeArm::new(), false)] {
+        let read = MarketplaceAgreement.read(&arm.context(), &op(), model(), &mut Private::default()).await.unwrap();
+        assert_eq!(read.is_some(), there);
+    }
+    let arm = FakeArm::new();
+    arm.on(Method::Get, CURRENT, 403, json!({"error": {"code": "AuthorizationFailed", "message": "no"}}));
+    assert!(MarketplaceAgreement.read(&arm.context(), &op(), model(), &mut Private::default()).await.is_err());
+}
+
+#[tokio::test]
+async fn destroying_cancels_only_when_told_to_and_only_what_is_there() {
+    let gone = json!({"error": {"code": "ResourceNotFound", "message": "gone"}});
+    let no = json!({"error": {"code": "Conflict", "message": "no"}});
+    let withdrawn = json!({"error": {"code": "BadRequest", "message": "Offer … not found."}});
+    // (cancel_on_destroy, answer to cancel, terms then, succeeds, methods)
+    let rows: &[(bool, (u16, Json), (u16, Json), bool, &[&str])] = &[
+        (false, (200, json!({})), (200, terms(true)), true, &[]),
+        (true, (200, json!({})), (200, terms(true)), true, &["POST"]),
+        (true, (404, gone.clone()), (404, gone.clone()), true, &["POST", "GET"]),
+        (true, (404, gone.clone()), (200, terms(false)), true, &["POST", "GET"]),
+        (true, (404, gone.clone()), (200, terms(true)), true, &["POST", "GET", "PUT"]),
+        (true, (400, withdrawn.clone()), (400, withdrawn), true, &["POST", "GET"]),
+        (true, (409, no), (200, terms(true)), false, &["POST", "GET"]),
+    ];
+    for (cancel, (status, answer), (then, current), succeeds, called) in rows {
+        let arm = FakeArm::new();
+        arm.on(Method::Post, &format!("{ID}/cancel"), *status, answer.clone())
+            .on(Method::Get, CURRENT, *then, current.clone())
+            .on(Method::Put, CURRENT, 200, terms(false));
+        let prior = Model { cancel_on_destroy: Some(*cancel), ..model() };
+        let result = MarketplaceAgreement.delete(&arm.context(), &op(), prior, &mut Private::default()).await;
+        assert_eq!(result.is_ok(), *succeeds, "{result:?}");
+        assert_eq!(methods(&arm), *called);
+    }
+}
+
+#[test]
+fn imports_and_moves_by_either_id() {
+    for id in [ID, CURRENT, &ID.to_uppercase().replace("/SUBSCRIPTIONS", "/subscriptions")] {
+        let stub = MarketplaceAgreement.import(None, &ImportFrom::Id(id.to_owned())).unwrap();
+        assert!(stub.id.unwrap().eq_ignore_ascii_case(ID));
+        assert!(stub.publisher.eq_ignore_ascii_case("acmefw") && stub.plan.eq_ignore_ascii_case("payg"));
+    }
+    assert!(MarketplaceAgreement.import(None, &ImportFrom::Id("/subscriptions/s".to_owned())).is_err());
+    let source = |provider: &str, type_name: &str, state: Json| MoveSource {
+        provider: format!("registry.terraform.io/{provider}"),
+        type_name: type_name.to_owned(),
+        schema_version: 0,
+        state,
+    };
+    let kind = "Microsoft.MarketplaceOrdering/offerTypes/publishers/offers/plans/agreements@2021-01-01";
+    for (source, taken) in [
+        (source("hashicorp/azurerm", "azurerm_marketplace_agreement", json!({"id": ID})), Some(true)),
+        (source("azure/azapi", "azapi_resource", json!({"id": CURRENT, "type": kind})), Some(true)),
+        (source("azure/azapi", "azapi_resource", json!({"id": CURRENT, "type": "Microsoft.Compute/images@1"})), None),
+        (source("hashicorp/azurerm", "azurerm_marketplace_agreement", json!({"id": "x"})), Some(false)),
+        (source("other/azurerm_like", "azurerm_marketplace_agreement", json!({"id": ID})), None),
+    ] {
+        assert_eq!(MarketplaceAgreement.move_from(&source).map(|moved| moved.is_ok()), taken, "{source:?}");
+    }
+}
