@@ -1,1 +1,272 @@
-//! The Registry's pages, made from the schemas of everything that is registered. Pure: pages in, nothing out.
+//! The Registry's pages, made from the schemas of everything that is registered. Pure: texts in, pages out.
+//!
+//! What a schema knows is never typed: types, defaults, allowed values, what forces a replacement, timeouts and the ids of
+//! imports are all read from the registry. Examples and guides are written by people and come in as [`Written`];
+//! `tests/docs.rs` reads and writes the files, and fails when a page is not what it would be made now.
+
+mod import;
+mod index;
+mod schema;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::framework::data_source::READ_TIMEOUT;
+use crate::framework::provider::{DataEntry, Entry};
+use crate::framework::{Function, Provider, Server};
+use crate::schema::Type;
+use schema::{Timeouts, whole};
+
+/// The provider's name: what every type begins with.
+pub const NAME: &str = "azimage";
+
+/// What people wrote for the pages.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// Files below `examples/`, by their path from there, such as `resources/azimage_gallery/resource.tf`.
+    pub examples: BTreeMap<String, String>,
+    /// Guides below `docs/guides/`, by their name without `.md`.
+    pub guides: BTreeMap<String, String>,
+}
+
+impl Written {
+    /// The examples in `folder` whose names begin with `stem` and end in `.tf`, in the order of their names.
+    fn examples(&self, folder: &str, stem: &str) -> Vec<&str> {
+        let shown = |path: &str| {
+            let rest = path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+            rest.and_then(|name| name.strip_prefix(stem)).is_some_and(|rest| {
+                rest == ".tf" || rest.starts_with('-') && rest.ends_with(".tf") && !rest.contains('/')
+            })
+        };
+        // "resource-more.tf" sorts before "resource.tf", which is the first to read
+        let mut found: Vec<(&String, &String)> =
+            self.examples.iter().filter(|(path, _)| shown(path)).collect();
+        found.sort_by_key(|(path, _)| path.trim_end_matches(".tf"));
+        found.into_iter().map(|(_, text)| text.as_str()).collect()
+    }
+}
+
+/// Every generated file by its path from the root of the repository: the pages of `docs/`, and the import examples that
+/// follow from the identities in `examples/resources/<type>/import-by-identity.tf`.
+pub fn pages<P: Provider>(server: &Server<P>, written: &Written) -> BTreeMap<String, String> {
+    let mut pages = BTreeMap::from([("docs/index.md".to_owned(), index::page(server, written))]);
+    for (name, entry) in server.resources() {
+        pages.insert(format!("docs/resources/{}.md", short(name)), resource(name, entry, written));
+        pages.extend(import::examples(name, entry, written));
+    }
+    for (name, entry) in server.data_sources() {
+        pages.insert(format!("docs/data-sources/{}.md", short(name)), data_source(name, entry, written));
+    }
+    for function in server.functions() {
+        pages.insert(format!("docs/functions/{}.md", function.name()), function_page(function, written));
+    }
+    pages
+}
+
+/// Under which heading the Registry lists a type; empty for one that belongs nowhere yet.
+pub fn subcategory(type_name: &str) -> &'static str {
+    match short(type_name) {
+        name if name.starts_with("marketplace_") => "Marketplace",
+        name if name.starts_with("managed_image") => "Managed images",
+        "gallery" => "Compute Gallery",
+        name if ["image_", "community_image", "shared_image", "gallery_"]
+            .iter()
+            .any(|start| name.starts_with(start)) =>
+        {
+            "Compute Gallery"
+        }
+        _ => "",
+    }
+}
+
+fn resource<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) -> String {
+    let body = entry.body();
+    let mut page = head(&format!("{name} Resource - {NAME}"), subcategory(name), &body.doc);
+    let _ = writeln!(page, "# {name} (Resource)\n\n{}", body.doc);
+    usage(&mut page, &written.examples(&format!("resources/{name}"), "resource"));
+    let defaults = entry.resource.timeouts();
+    let timeouts = Timeouts(&[
+        ("create", defaults.create),
+        ("read", defaults.read),
+        ("update", defaults.update),
+        ("delete", defaults.delete),
+    ]);
+    page += &schema::section(body, &timeouts);
+    page += &import::section(name, entry, written);
+    page
+}
+
+fn data_source<C: Send + Sync>(name: &str, entry: &DataEntry<C>, written: &Written) -> String {
+    let body = entry.body();
+    let mut page = head(&format!("{name} Data Source - {NAME}"), subcategory(name), &body.doc);
+    let _ = writeln!(page, "# {name} (Data Source)\n\n{}", body.doc);
+    usage(&mut page, &written.examples(&format!("data-sources/{name}"), "data-source"));
+    page += &schema::section(body, &Timeouts(&[("read", READ_TIMEOUT)]));
+    page
+}
+
+fn function_page(function: &dyn Function, written: &Written) -> String {
+    let name = function.name();
+    let signature = function.signature();
+    let mut page = head(&format!("{name} function - {NAME}"), "", signature.summary);
+    let _ = writeln!(
+        page,
+        "# function: {name}\n\n{}\n\nProvider functions need Terraform 1.8 or OpenTofu 1.7. They work without any provider configuration.",
+        signature.doc
+    );
+    usage(&mut page, &written.examples(&format!("functions/{name}"), "function"));
+    let parameters: Vec<String> =
+        signature.parameters.iter().map(|p| format!("{} {}", p.name, written_type(&p.ty))).collect();
+    let _ = write!(
+        page,
+        "\n## Signature\n\n```text\n{name}({}) {}\n```\n",
+        parameters.join(", "),
+        written_type(&signature.returns)
+    );
+    page += "\n## Arguments\n\n";
+    for (index, parameter) in signature.parameters.iter().enumerate() {
+        let _ = writeln!(
+            page,
+            "{}. `{}` ({}) {}",
+            index + 1,
+            parameter.name,
+            parameter.ty.friendly(),
+            parameter.doc
+        );
+    }
+    let _ = write!(
+        page,
+        "\n## Return Type\n\nThe return type of `{name}` is {}.\n",
+        returned(&signature.returns)
+    );
+    page
+}
+
+fn returned(ty: &Type) -> String {
+    match ty {
+        Type::Object(fields) => {
+            let names: Vec<String> =
+                fields.iter().map(|(name, ty)| format!("`{name}` ({})", ty.friendly())).collect();
+            format!("an object with {}", names.join(", "))
+        }
+        ty => format!("`{}`", written_type(ty)),
+    }
+}
+
+/// A type as HCL spells it.
+fn written_type(ty: &Type) -> String {
+    match ty {
+        Type::String => "string".to_owned(),
+        Type::Number => "number".to_owned(),
+        Type::Bool => "bool".to_owned(),
+        Type::Dynamic => "dynamic".to_owned(),
+        Type::List(element) => format!("list({})", written_type(element)),
+        Type::Set(element) => format!("set({})", written_type(element)),
+        Type::Map(element) => format!("map({})", written_type(element)),
+        Type::Object(_) => "object".to_owned(),
+        Type::Tuple(_) => "tuple".to_owned(),
+    }
+}
+
+/// The frontmatter that the Registry reads, and a word to whoever opens the file to change it.
+fn head(title: &str, subcategory: &str, doc: &str) -> String {
+    format!(
+        "---\npage_title: \"{title}\"\nsubcategory: \"{subcategory}\"\ndescription: |-\n  {}\n---\n\n\
+         <!-- Made by tests/docs.rs from the schema: change the schema or the examples, then run UPDATE=1 cargo test --test docs -->\n\n",
+        summary(doc)
+    )
+}
+
+/// The first sentence of `doc`, on one line.
+fn summary(doc: &str) -> String {
+    let text = whole(doc.split("\n\n").next().unwrap_or_default());
+    match text.split_once(". ") {
+        Some((first, _)) => format!("{first}."),
+        None => text,
+    }
+}
+
+fn usage(page: &mut String, examples: &[&str]) {
+    if !examples.is_empty() {
+        *page += "\n## Example Usage\n";
+    }
+    for example in examples {
+        let _ = write!(page, "\n{}", terraform(example));
+    }
+}
+
+fn terraform(text: &str) -> String {
+    format!("```terraform\n{}\n```\n", text.trim_end())
+}
+
+fn short(type_name: &str) -> &str {
+    type_name.strip_prefix(NAME).map_or(type_name, |rest| rest.trim_start_matches('_'))
+}
+
+/// A duration as `timeouts` takes it: the largest unit that leaves no rest.
+fn spelt(duration: Duration) -> String {
+    match duration.as_secs() {
+        0 => format!("{}ms", duration.as_millis()),
+        seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summaries_are_one_sentence_on_one_line() {
+        let rows = [
+            (
+                "Manages a gallery: the place\nwhere images live. And more.",
+                "Manages a gallery: the place where images live.",
+            ),
+            ("One sentence.\n\nAnother paragraph.", "One sentence."),
+            ("", ""),
+        ];
+        for (doc, expected) in rows {
+            assert_eq!(summary(doc), expected);
+        }
+    }
+
+    #[test]
+    fn durations_are_spelt_for_people() {
+        for (seconds, expected) in [(10_800, "3h"), (1_800, "30m"), (5_400, "90m"), (45, "45s"), (90, "90s")]
+        {
+            assert_eq!(spelt(Duration::from_secs(seconds)), expected);
+        }
+    }
+
+    #[test]
+    fn the_plain_example_comes_first() {
+        let examples = [
+            ("resources/azimage_x/resource-more.tf", "more"),
+            ("resources/azimage_x/resource.tf", "plain"),
+            ("resources/azimage_x/resources.tf", "no"),
+            ("resources/azimage_xy/resource.tf", "no"),
+            ("resources/azimage_x/import.sh", "no"),
+        ];
+        let examples = examples.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
+        let written = Written { examples, ..Written::default() };
+        assert_eq!(written.examples("resources/azimage_x", "resource"), ["plain", "more"]);
+    }
+
+    #[test]
+    fn types_have_their_heading() {
+        let rows = [
+            ("azimage_gallery", "Compute Gallery"),
+            ("azimage_image_versions", "Compute Gallery"),
+            ("azimage_community_image_version", "Compute Gallery"),
+            ("azimage_managed_images", "Managed images"),
+            ("azimage_marketplace_pin", "Marketplace"),
+            ("azimage_role_assignment", ""),
+        ];
+        for (name, expected) in rows {
+            assert_eq!(subcategory(name), expected, "{name}");
+        }
+    }
+}

@@ -44,7 +44,11 @@ const ACCEPTED: &[Accepted] = &[
         at: "properties.output.resources[].properties.storageProfile.osDisk",
         why: "the storage account's name is made up",
     },
-    Accepted { file: "test_vm_generalize", at: "resources[].properties.storageProfile.osDisk", why: "as above" },
+    Accepted {
+        file: "test_vm_generalize",
+        at: "resources[].properties.storageProfile.osDisk",
+        why: "as above",
+    },
 ];
 
 /// Requests that are not replayed: file, numbers (none is all), a part of their URL, and why.
@@ -62,9 +66,12 @@ const SKIPPED: &[(&str, &[i64], &str, &str)] = &[
     ("test_image_build_managed_image", &[], "", "everything in it was made by Image Builder"),
 ];
 
+/// Method, path below the resource groups, body.
+type Prepared = (&'static str, &'static str, &'static str);
+
 /// What a recording's own requests do not create, since they were cut down to the interesting ones: file, and requests below
 /// the subscription (method, path, body).
-const PREPARED: &[(&str, &[(&str, &str, &str)])] = &[
+const PREPARED: &[(&str, &[Prepared])] = &[
     (
         "test_community_gallery_operations",
         &[(
@@ -205,7 +212,11 @@ impl Replay {
         replay.send("PUT", "/_emulator/settings", settings);
         for (method, url, body) in prepare(file) {
             let response = replay.send(method, &url, body);
-            assert!(response.status < 300, "{file}: preparing {url}: {}", String::from_utf8_lossy(&response.body));
+            assert!(
+                response.status < 300,
+                "{file}: preparing {url}: {}",
+                String::from_utf8_lossy(&response.body)
+            );
             replay.now += Duration::hours(1);
         }
         replay
@@ -236,12 +247,16 @@ impl Replay {
         let uri = recorded.text("uri").unwrap_or_default();
         let number = recorded.int("n").unwrap_or(index as i64 + 1);
         if SKIPPED.iter().any(|(file, n, part, why)| {
-            !why.is_empty() && (*file == "*" || *file == self.file) && (n.is_empty() || n.contains(&number)) && uri.contains(part)
+            !why.is_empty()
+                && (*file == "*" || *file == self.file)
+                && (n.is_empty() || n.contains(&number))
+                && uri.contains(part)
         }) {
             return None;
         }
         let answer = body_of(recorded.get("response_body"));
-        let still_running = self.operations.keys().any(|guid| self.running.get(guid).is_some_and(|last| *last >= index));
+        let still_running =
+            self.operations.keys().any(|guid| self.running.get(guid).is_some_and(|last| *last >= index));
         if !still_running {
             // Whatever runs has ended by the time the recording goes on.
             self.now += Duration::hours(1);
@@ -275,13 +290,24 @@ impl Replay {
         let status = recorded.int("status").unwrap_or(0);
         if status != i64::from(response.status) {
             let body = String::from_utf8_lossy(&response.body).into_owned();
-            differences.push(("HTTP status".to_owned(), status.to_string(), format!("{} {body}", response.status)));
+            differences.push((
+                "HTTP status".to_owned(),
+                status.to_string(),
+                format!("{} {body}", response.status),
+            ));
         }
         // Excerpts do not have all headers: what they lack says nothing there.
         let excerpt = self.file.starts_with("manual");
         // The command line's recordings have Retry-After taken out.
         let scrubbed = self.file.starts_with("test_");
-        for name in ["azure-asyncoperation", "location", "content-type", "x-ms-failure-cause", "retry-after", "x-ms-ratelimit-remaining-resource"] {
+        for name in [
+            "azure-asyncoperation",
+            "location",
+            "content-type",
+            "x-ms-failure-cause",
+            "retry-after",
+            "x-ms-ratelimit-remaining-resource",
+        ] {
             let theirs = headers(name).map(|value| shape(name, &value));
             let ours = header(&response, name).map(|value| shape(name, value));
             let unknown = (excerpt && theirs.is_none()) || (scrubbed && name == "retry-after");
@@ -324,11 +350,7 @@ fn accepted(file: &str, at: &str) -> bool {
 }
 
 fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
-    response
-        .headers
-        .iter()
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.as_str())
+    response.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
 fn body_of(recorded: Option<&Json>) -> Json {
@@ -395,7 +417,8 @@ fn compare(at: &str, theirs: &Json, ours: &Json, differences: &mut Vec<Differenc
     let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
     match (theirs, ours) {
         (Json::Object(a), Json::Object(b)) => {
-            let keys = |pairs: &[(String, Json)]| pairs.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+            let keys =
+                |pairs: &[(String, Json)]| pairs.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
             let (mut left, mut right) = (keys(a), keys(b));
             for key in &left {
                 if !right.contains(key) {
@@ -420,7 +443,11 @@ fn compare(at: &str, theirs: &Json, ours: &Json, differences: &mut Vec<Differenc
         }
         (Json::Array(a), Json::Array(b)) => {
             if a.len() != b.len() {
-                differences.push((format!("{at}[]"), format!("{} entries", a.len()), format!("{} entries", b.len())));
+                differences.push((
+                    format!("{at}[]"),
+                    format!("{} entries", a.len()),
+                    format!("{} entries", b.len()),
+                ));
             }
             for (x, y) in a.iter().zip(b) {
                 compare(&format!("{at}[]"), x, y, differences);
@@ -431,7 +458,10 @@ fn compare(at: &str, theirs: &Json, ours: &Json, differences: &mut Vec<Differenc
                 (a.len().to_string(), b.len().to_string())
             } else if at.ends_with("uniqueName") {
                 // The name in it was left as it was when names elsewhere were replaced.
-                (plain(a).split_once("<guid>-").is_some().to_string(), plain(b).split_once("<guid>-").is_some().to_string())
+                (
+                    plain(a).split_once("<guid>-").is_some().to_string(),
+                    plain(b).split_once("<guid>-").is_some().to_string(),
+                )
             } else {
                 (plain(a), plain(b))
             };

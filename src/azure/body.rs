@@ -85,6 +85,14 @@ pub fn covers(have: &Json, want: &Json) -> bool {
     }
 }
 
+/// Whether the object `have` needs no write to become `want`: all that `want` says holds, and the tags are those and no
+/// others.
+pub fn settled(have: &Json, want: &Json) -> bool {
+    let none = Json::Object(Map::new());
+    let tags = |json: &Json| json.get("tags").filter(|tags| !tags.is_null()).unwrap_or(&none).clone();
+    covers(have, want) && (want.get("tags").is_none() || tags(have) == tags(want))
+}
+
 /// The same without members that are null, at any depth: the service distinguishes absent from null.
 pub fn without_nulls(json: Json) -> Json {
     match json {
@@ -131,6 +139,14 @@ mod tests {
         for (want, covered) in rows {
             assert_eq!(covers(&have, &want), covered, "{want}");
         }
+    }
+
+    #[test]
+    fn a_tag_too_many_is_not_settled() {
+        let have = json!({"tags": {"a": "1", "b": "2"}, "x": 1});
+        assert!(!settled(&have, &json!({"tags": {"a": "1"}})));
+        assert!(settled(&have, &json!({"x": 1})));
+        assert!(settled(&json!({}), &json!({"tags": {}})));
     }
 
     #[test]

@@ -14,7 +14,9 @@ use super::context::scope;
 use super::{COMPUTE_API, Context, body, fault};
 use crate::arm::{Error, Scope, Target, region};
 use crate::framework::Op;
-use crate::image::{Urn, UrnError, UrnPart, Version, Wanted, did_you_mean, nearest_names, nearest_versions, newest};
+use crate::image::{
+    Urn, UrnError, UrnPart, Version, Wanted, did_you_mean, nearest_names, nearest_versions, newest,
+};
 use crate::schema::{Diagnostic, Path};
 
 /// The Marketplace of one location, as one operation reads it.
@@ -35,19 +37,16 @@ impl<'a> Market<'a> {
         doing: impl Into<String>,
     ) -> Result<Market<'a>, Diagnostic> {
         let subscription = context.subscription(None).map_err(|told| Diagnostic {
-            detail: "Set subscription_id in the provider block, or the environment variable ARM_SUBSCRIPTION_ID.".to_owned(),
+            detail:
+                "Set subscription_id in the provider block, or the environment variable ARM_SUBSCRIPTION_ID."
+                    .to_owned(),
             path: Path::root(),
             ..told
         })?;
         if let Some(why) = context.unknown_location(op, subscription, location).await {
             return Err(Diagnostic::error("Invalid value for location", why).at(Path::attribute("location")));
         }
-        Ok(Market {
-            context,
-            scope: scope(op, doing),
-            subscription,
-            location: region::normalise(location),
-        })
+        Ok(Market { context, scope: scope(op, doing), subscription, location: region::normalise(location) })
     }
 
     /// The names one level below `parents`: of publishers, of a publisher's offers, or of an offer's skus. Sorted
@@ -66,7 +65,9 @@ impl<'a> Market<'a> {
         let items = self.list(&list_path(self.subscription, &self.location, &parents), true).await?;
         Ok(items
             .iter()
-            .filter_map(|item| Some(Listed { version: body::text(item, "name")?, status: Status::read(item) }))
+            .filter_map(|item| {
+                Some(Listed { version: body::text(item, "name")?, status: Status::read(item) })
+            })
             .collect())
     }
 
@@ -377,7 +378,9 @@ impl Cache {
 
 /// A URN, at any version.
 pub fn check_urn(text: &str) -> Result<(), String> {
-    Urn::parse(text).map(drop).map_err(|error| format!("is no Marketplace URN (publisher:offer:sku:version): {}", error.reason))
+    Urn::parse(text)
+        .map(drop)
+        .map_err(|error| format!("is no Marketplace URN (publisher:offer:sku:version): {}", error.reason))
 }
 
 /// A publisher's name.

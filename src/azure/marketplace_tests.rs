@@ -57,7 +57,10 @@ fn the_greatest_number_wins_and_deprecated_ones_are_passed_over() {
 fn the_status_is_read_leniently() {
     let item = |status: Json| json!({"name": "1", "properties": {"imageDeprecationStatus": status}});
     assert_eq!(Status::read(&json!({"name": "1"})), None);
-    assert_eq!(Status::read(&item(json!({"imageState": "Active", "scheduledDeprecationTime": null}))), Some(Status::default()));
+    assert_eq!(
+        Status::read(&item(json!({"imageState": "Active", "scheduledDeprecationTime": null}))),
+        Some(Status::default())
+    );
     let urn = Urn::parse("acmefw:acme-firewall:payg-v8:8.4.2").unwrap();
     for (kind, value, alternative) in [
         ("Plan", "payg-v9", Some("acmefw:acme-firewall:payg-v9:latest")),
@@ -102,8 +105,18 @@ async fn names_the_level_that_is_missing_and_what_comes_near() {
     let op = op();
     let market = Market::open(&context, &op, "East US", "reading").await.unwrap();
     let rows: &[(&str, UrnPart, &str, &str)] = &[
-        ("Canonica:a:b:latest", UrnPart::Publisher, "no publisher \"Canonica\"", "Did you mean \"Canonical\""),
-        ("Canonical:ubuntu-24_04:b:latest", UrnPart::Offer, "no offer \"ubuntu-24_04\"", "\"ubuntu-24_04-lts\""),
+        (
+            "Canonica:a:b:latest",
+            UrnPart::Publisher,
+            "no publisher \"Canonica\"",
+            "Did you mean \"Canonical\"",
+        ),
+        (
+            "Canonical:ubuntu-24_04:b:latest",
+            UrnPart::Offer,
+            "no offer \"ubuntu-24_04\"",
+            "\"ubuntu-24_04-lts\"",
+        ),
         (
             "Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen3:latest",
             UrnPart::Sku,
@@ -156,7 +169,13 @@ async fn each_list_is_asked_for_once_while_it_is_fresh() {
 #[tokio::test]
 async fn failures_are_told_and_not_kept() {
     let arm = catalogue();
-    arm.next(1, crate::arm::Method::Get, BASE, 403, json!({"error": {"code": "AuthorizationFailed", "message": "no"}}));
+    arm.next(
+        1,
+        crate::arm::Method::Get,
+        BASE,
+        403,
+        json!({"error": {"code": "AuthorizationFailed", "message": "no"}}),
+    );
     let context = arm.context();
     let op = op();
     let market = Market::open(&context, &op, "eastus", "reading").await.unwrap();

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use crate::arm::{
-    Client, Cloud, CloudSource, Method, Options, Request, Response, Secret, StaticTokens, Transport, TransportError,
+    Client, Cloud, CloudSource, Method, Options, Request, Response, Secret, StaticTokens, Transport,
+    TransportError,
 };
 use crate::framework::Op;
 

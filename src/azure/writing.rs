@@ -286,8 +286,8 @@ fn unread(body: Json, outcome: Outcome, error: Error) -> Written {
     Written { body, outcome }
 }
 
-// A last short look after time has passed or the user has called a halt.
-fn patient(scope: &Scope) -> Scope {
+/// The frame of a last short look, after the time of `scope` has passed or the user has called a halt.
+pub fn patient(scope: &Scope) -> Scope {
     Scope::new(Duration::from_secs(5), Default::default(), scope.what())
 }
 

@@ -121,12 +121,17 @@ mod tests {
     fn names_are_ordered_as_people_number_them() {
         let mut names = ["web-10", "web-9", "web", "Web-9b", "web-009", "db-2026.11.2", "db-2026.2.11", "ü1"];
         names.sort_by(|a, b| natural(a, b));
-        assert_eq!(names, ["db-2026.2.11", "db-2026.11.2", "web", "web-9", "web-009", "Web-9b", "web-10", "ü1"]);
+        assert_eq!(
+            names,
+            ["db-2026.2.11", "db-2026.11.2", "web", "web-009", "web-9", "Web-9b", "web-10", "ü1"]
+        );
     }
 
     #[test]
     fn a_missing_tag_never_matches() {
-        let tags = |rows: &[(&str, &str)]| rows.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect::<Tags>();
+        let tags = |rows: &[(&str, &str)]| {
+            rows.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect::<Tags>()
+        };
         for (have, filter, matches) in [
             (&[("Stage", "ga")][..], &[("stage", "ga")][..], true),
             (&[("stage", "GA")], &[("stage", "ga")], false),

@@ -140,7 +140,11 @@ impl DataSource<Context> for Gallery {
         };
         // groups are told only to those who ask for them
         let groups = match permission(&gallery) {
-            "Groups" => context.client.get(&scope, &target.clone().query("$select", "Permissions")).await.map_err(fault)?,
+            "Groups" => context
+                .client
+                .get(&scope, &target.clone().query("$select", "Permissions"))
+                .await
+                .map_err(fault)?,
             _ => Json::Null,
         };
         let images = Target::new(format!("{id}/images"), GALLERY_API);
@@ -215,8 +219,7 @@ mod tests {
     use super::*;
     use crate::azure::testing::{FakeArm, SUBSCRIPTION, op};
 
-    const GALLERIES: &str =
-        "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/resourceGroups/rg/providers/Microsoft.Compute/galleries";
+    const GALLERIES: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/resourceGroups/rg/providers/Microsoft.Compute/galleries";
 
     fn config(name: &str) -> Model {
         Model { name: name.to_owned(), resource_group_name: "rg".to_owned(), ..Model::default() }
@@ -249,7 +252,10 @@ mod tests {
         assert_eq!(got.subscription_id.as_deref(), Some(SUBSCRIPTION));
         assert_eq!(got.tags["team"], "images");
         let sharing = got.sharing.unwrap();
-        assert_eq!((sharing.permission.as_str(), &sharing.subscription_ids.0, &sharing.tenant_ids.0), ("Groups", &vec!["s1".to_owned()], &vec!["t1".to_owned()]));
+        assert_eq!(
+            (sharing.permission.as_str(), &sharing.subscription_ids.0, &sharing.tenant_ids.0),
+            ("Groups", &vec!["s1".to_owned()], &vec!["t1".to_owned()])
+        );
         assert_eq!(got.soft_delete.unwrap().retention_days, Some(14));
         assert_eq!(got.identity.unwrap().identity_ids.0, ["/id/a"]);
         assert_eq!(got.unique_name.as_deref(), Some("X-GAL"));
@@ -258,8 +264,11 @@ mod tests {
     #[tokio::test]
     async fn a_plain_gallery_is_private_and_a_missing_one_is_told() {
         let arm = FakeArm::new();
-        arm.get(&format!("{GALLERIES}/gal"), json!({"name": "gal", "location": "westeurope", "properties": {}}))
-            .get(GALLERIES, json!({"value": [{"name": "gal_golden"}]}));
+        arm.get(
+            &format!("{GALLERIES}/gal"),
+            json!({"name": "gal", "location": "westeurope", "properties": {}}),
+        )
+        .get(GALLERIES, json!({"value": [{"name": "gal_golden"}]}));
         let context = arm.context();
         let got = Gallery.read(&context, &op(), config("gal")).await.unwrap();
         assert_eq!(got.sharing.unwrap().permission, "Private");

@@ -125,7 +125,8 @@ impl DataSource<Context> for ImageDefinition {
 
     async fn read(&self, context: &Context, op: &Op, config: Model) -> Result<Model, Diagnostics> {
         let gallery = ResourceId::parse_as(&config.gallery_id, GALLERY).map_err(|error| {
-            Diagnostic::error("gallery_id cannot be read", error.to_string()).at(Path::attribute("gallery_id"))
+            Diagnostic::error("gallery_id cannot be read", error.to_string())
+                .at(Path::attribute("gallery_id"))
         })?;
         let id = gallery.child("images", &config.name);
         let scope = scope(op, format!("reading image definition {:?}", config.name));
@@ -163,8 +164,8 @@ fn flatten(config: Model, id: &ResourceId, definition: &Json) -> Model {
         features.remove(&name)
     };
     let security_type = take("SecurityType").map_or("Standard".to_owned(), security);
-    let [accelerated, hibernation] =
-        ["IsAcceleratedNetworkSupported", "IsHibernateSupported"].map(|name| take(name).map(|value| value.eq_ignore_ascii_case("true")));
+    let [accelerated, hibernation] = ["IsAcceleratedNetworkSupported", "IsHibernateSupported"]
+        .map(|name| take(name).map(|value| value.eq_ignore_ascii_case("true")));
     let controllers = take("DiskControllerTypes").unwrap_or_default();
     let recommended = Recommended {
         minimum_vcpus: body::int(&properties, "recommended.vCPUs.min"),
@@ -188,7 +189,12 @@ fn flatten(config: Model, id: &ResourceId, definition: &Json) -> Model {
         security_type: Some(security_type),
         accelerated_networking_enabled: accelerated,
         hibernation_enabled: hibernation,
-        disk_controller_types: controllers.split(',').map(str::trim).filter(|kind| !kind.is_empty()).map(str::to_owned).collect(),
+        disk_controller_types: controllers
+            .split(',')
+            .map(str::trim)
+            .filter(|kind| !kind.is_empty())
+            .map(str::to_owned)
+            .collect(),
         features,
         tags_all: tags.clone(),
         tags,
@@ -225,7 +231,11 @@ mod tests {
         "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/galleries/gal/images";
 
     fn config(name: &str) -> Model {
-        Model { name: name.to_owned(), gallery_id: IMAGES.trim_end_matches("/images").to_uppercase(), ..Model::default() }
+        Model {
+            name: name.to_owned(),
+            gallery_id: IMAGES.trim_end_matches("/images").to_uppercase(),
+            ..Model::default()
+        }
     }
 
     #[tokio::test]

@@ -55,7 +55,8 @@ impl DataSource<Context> for MarketplaceCatalog {
 
     async fn read(&self, context: &Context, op: &Op, config: Model) -> Result<Model, Diagnostics> {
         let regex = config.name_regex.as_deref().map(Regex::new).transpose().map_err(|error| {
-            Diagnostic::error("name_regex cannot be read", error.to_string()).at(Path::attribute("name_regex"))
+            Diagnostic::error("name_regex cannot be read", error.to_string())
+                .at(Path::attribute("name_regex"))
         })?;
         let parents: Vec<&str> = config.publisher.iter().chain(&config.offer).map(String::as_str).collect();
         let what = match parents.as_slice() {
@@ -63,7 +64,8 @@ impl DataSource<Context> for MarketplaceCatalog {
             [publisher] => format!("offers of {publisher}"),
             [publisher, offer, ..] => format!("skus of {publisher}:{offer}"),
         };
-        let market = Market::open(context, op, &config.location, format!("listing Marketplace {what}")).await?;
+        let market =
+            Market::open(context, op, &config.location, format!("listing Marketplace {what}")).await?;
         let mut names = market.names(&parents).await.map_err(|error| market.fault(&error, &what))?;
         names.retain(|name| regex.as_ref().is_none_or(|regex| regex.is_match(name)));
         Ok(Model { names, ..config })
@@ -78,14 +80,16 @@ mod tests {
     use crate::azure::testing::{FakeArm, op};
     use crate::schema::Slot;
 
-    const PUBLISHERS: &str =
-        "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/providers/Microsoft.Compute/locations/westus/publishers";
+    const PUBLISHERS: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/providers/Microsoft.Compute/locations/westus/publishers";
 
     #[tokio::test]
     async fn lists_each_level_and_nothing_where_there_is_nothing() {
         let arm = FakeArm::new();
         arm.get(PUBLISHERS, json!([{"name": "RedHat"}, {"name": "Canonical"}]))
-            .get(&format!("{PUBLISHERS}/Canonical/artifacttypes/vmimage/offers"), json!([{"name": "jammy"}, {"name": "noble"}]))
+            .get(
+                &format!("{PUBLISHERS}/Canonical/artifacttypes/vmimage/offers"),
+                json!([{"name": "jammy"}, {"name": "noble"}]),
+            )
             .get(
                 &format!("{PUBLISHERS}/Canonical/artifacttypes/vmimage/offers/jammy/skus"),
                 json!([{"name": "22_04-lts-gen2"}, {"name": "22_04-lts"}, {"name": "minimal"}]),
@@ -113,7 +117,8 @@ mod tests {
 
     #[test]
     fn an_offer_needs_its_publisher_and_a_regex_must_be_one() {
-        let mut config = Model { location: "westus".to_owned(), offer: Some("o".to_owned()), ..Model::default() }.encode();
+        let mut config =
+            Model { location: "westus".to_owned(), offer: Some("o".to_owned()), ..Model::default() }.encode();
         let mut found = Diagnostics::new();
         MarketplaceCatalog.validate(&config, &mut found);
         assert_eq!(found.0[0].path, Path::attribute("publisher"));

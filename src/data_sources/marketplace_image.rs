@@ -24,7 +24,7 @@ model! {
     /// the service knows of it. Versions are compared by number, however many segments they have.
     ///
     /// Name the image by `urn`, or by `publisher`, `offer`, `sku` and `version`. What you write stays as you wrote it:
-    /// after `version = "~> 22.04.2025"` the exact version is in `exact_version`, and after a `urn` that ends in
+    /// after `version = "~> 22.04.202501010"` the exact version is in `exact_version`, and after a `urn` that ends in
     /// `latest` the exact one is in `exact_urn`.
     pub struct Model {
         /// The location whose Marketplace is asked, in any spelling.
@@ -38,7 +38,7 @@ model! {
         pub offer: Option<String> = optional_computed().check_text(check_offer),
         /// The sku, such as `22_04-lts-gen2`.
         pub sku: Option<String> = optional_computed().check_text(check_sku),
-        /// An exact version, `latest`, or a constraint such as `~> 22.04.2025`. `latest` unless set.
+        /// An exact version, `latest`, or a constraint such as `~> 22.04.202501010`. `latest` unless set.
         pub version: Option<String> = optional_computed().check_text(check_version),
         /// Lets `latest` and constraints choose versions that the publisher has deprecated. They are passed over unless set.
         pub include_deprecated: Option<bool> = optional(),
@@ -144,7 +144,9 @@ impl DataSource<Context> for MarketplaceImage {
 
         let now = OffsetDateTime::now_utc();
         let include_deprecated = config.include_deprecated.unwrap_or_default();
-        let market = Market::open(context, op, &config.location, format!("reading Marketplace image \"{urn}\"")).await?;
+        let market =
+            Market::open(context, op, &config.location, format!("reading Marketplace image \"{urn}\""))
+                .await?;
         let fault = |error| Diagnostics::from(market.fault(&error, &urn.to_string()));
         let mut listed = market.versions(urn).await.map_err(fault)?;
         let pick = market.pick(urn, &mut listed, wanted, include_deprecated, now).await.map_err(fault)?;
@@ -163,7 +165,8 @@ impl DataSource<Context> for MarketplaceImage {
             return Err(missing.diagnostic(path).into());
         };
 
-        let in_list = listed.iter().find(|listed| listed.version == version).and_then(|listed| listed.status.clone());
+        let in_list =
+            listed.iter().find(|listed| listed.version == version).and_then(|listed| listed.status.clone());
         let status = Status::read(&image).or(in_list).unwrap_or_default();
         let alternative_urn = status.alternative_urn(&exact);
         context.guardrails.deprecated(
@@ -175,7 +178,11 @@ impl DataSource<Context> for MarketplaceImage {
         );
         tell(op, found)?;
 
-        let newest = match market.pick(urn, &mut listed, &Wanted::Latest, include_deprecated, now).await.map_err(fault)? {
+        let newest = match market
+            .pick(urn, &mut listed, &Wanted::Latest, include_deprecated, now)
+            .await
+            .map_err(fault)?
+        {
             Pick::One(newest) | Pick::Deprecated(newest) => newest,
             Pick::Nothing => version.clone(),
         };
@@ -215,7 +222,8 @@ impl Asked {
             Diagnostic::error("The image cannot be read", error.to_string()).at(path(by_urn, part))
         })?;
         let wanted = Wanted::parse(&urn.version).map_err(|error| {
-            Diagnostic::error("The version cannot be read", error.to_string()).at(path(by_urn, UrnPart::Version))
+            Diagnostic::error("The version cannot be read", error.to_string())
+                .at(path(by_urn, UrnPart::Version))
         })?;
         Ok(Asked { urn, wanted, by_urn })
     }
@@ -228,7 +236,9 @@ impl Asked {
         let Urn { publisher, offer, sku, .. } = &self.urn;
         let image = format!("{publisher}:{offer}:{sku}");
         let what = match &self.wanted {
-            Wanted::Constraint(constraint) => format!("Every version of {image} that satisfies \"{constraint}\" is deprecated"),
+            Wanted::Constraint(constraint) => {
+                format!("Every version of {image} that satisfies \"{constraint}\" is deprecated")
+            }
             _ => format!("Every version of {image} is deprecated"),
         };
         Diagnostic::error(
@@ -260,7 +270,9 @@ fn flatten(config: Model, urn: &Urn, image: &Json) -> Model {
     });
     let features = body::items(image, "properties.features")
         .iter()
-        .filter_map(|feature| Some((body::text(feature, "name")?, body::text(feature, "value").unwrap_or_default())))
+        .filter_map(|feature| {
+            Some((body::text(feature, "name")?, body::text(feature, "value").unwrap_or_default()))
+        })
         .collect();
     let size = body::int(image, "properties.osDiskImage.sizeInGb")
         .or_else(|| body::int(image, "properties.osDiskImage.sizeInBytes").map(gibibytes));

@@ -48,9 +48,12 @@ fn service() -> Arc<FakeArm> {
             item("9.0.0", "Deprecated"),
         ]),
     );
-    for (version, state) in
-        [("8.10.3", "Active"), ("8.2.20", "Active"), ("8.4.2", "ScheduledForDeprecation"), ("9.0.0", "Deprecated")]
-    {
+    for (version, state) in [
+        ("8.10.3", "Active"),
+        ("8.2.20", "Active"),
+        ("8.4.2", "ScheduledForDeprecation"),
+        ("9.0.0", "Deprecated"),
+    ] {
         arm.get(&format!("{VERSIONS}/{version}"), image(version, state));
     }
     arm
@@ -125,7 +128,8 @@ async fn everything_the_service_knows_is_there() {
 #[tokio::test]
 async fn an_old_or_sparse_answer_leaves_gaps_and_no_error() {
     let arm = FakeArm::new();
-    arm.get(VERSIONS, json!([{"name": "1.0.9"}, {"name": "1.0.12"}])).get(&format!("{VERSIONS}/1.0.12"), json!({"name": "1.0.12"}));
+    arm.get(VERSIONS, json!([{"name": "1.0.9"}, {"name": "1.0.12"}]))
+        .get(&format!("{VERSIONS}/1.0.12"), json!({"name": "1.0.12"}));
     let got = read(&arm.context(), by_parts(None)).await.unwrap();
     assert_eq!(got.exact_version.as_deref(), Some("1.0.12"));
     assert_eq!((got.plan, got.os_type, got.os_disk_size_gb), (None, None, None));
@@ -208,7 +212,15 @@ fn validation_sees_what_does_not_go_together() {
         (&[("urn", "a:b:c".into())], &["urn"]),
         (&[("urn", "a:b:c:==1".into())], &["urn"]),
         (&[("publisher", "a b".into()), ("offer", "b".into()), ("sku", "c".into())], &["publisher"]),
-        (&[("publisher", "a".into()), ("offer", "b".into()), ("sku", "c".into()), ("version", "newest".into())], &["version"]),
+        (
+            &[
+                ("publisher", "a".into()),
+                ("offer", "b".into()),
+                ("sku", "c".into()),
+                ("version", "newest".into()),
+            ],
+            &["version"],
+        ),
     ];
     let body = <Model as crate::schema::Model>::body();
     for (set, paths) in rows {
@@ -229,7 +241,9 @@ fn validation_sees_what_does_not_go_together() {
 
 #[test]
 fn sizes_are_those_of_the_disk() {
-    for (bytes, size) in [(32_213_303_808, 30), (2_147_484_160, 2), (34_359_738_368, 32), (136_365_212_160, 127), (0, 0)] {
+    for (bytes, size) in
+        [(32_213_303_808, 30), (2_147_484_160, 2), (34_359_738_368, 32), (136_365_212_160, 127), (0, 0)]
+    {
         assert_eq!(gibibytes(bytes), size, "{bytes}");
     }
 }

@@ -62,21 +62,29 @@ impl DataSource<Context> for MarketplaceImages {
                 return Err(told.at(Path::attribute("constraint")).into());
             }
         };
-        let market =
-            Market::open(context, op, &config.location, format!("listing versions of Marketplace image \"{image}\"")).await?;
+        let market = Market::open(
+            context,
+            op,
+            &config.location,
+            format!("listing versions of Marketplace image \"{image}\""),
+        )
+        .await?;
         let fault = |error| Diagnostics::from(market.fault(&error, &image));
         let mut listed = market.versions(&urn).await.map_err(fault)?;
         let matching: Vec<&str> = listed
             .iter()
             .map(|listed| listed.version.as_str())
             .filter(|version| match &wanted {
-                Wanted::Constraint(constraint) => Version::parse(version).is_ok_and(|version| constraint.matches(&version)),
+                Wanted::Constraint(constraint) => {
+                    Version::parse(version).is_ok_and(|version| constraint.matches(&version))
+                }
                 _ => true,
             })
             .collect();
         let mut versions: Vec<String> = sort_newest_first(matching).into_iter().map(str::to_owned).collect();
         versions.truncate(config.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX));
-        let newest = market.pick(&urn, &mut listed, &wanted, false, OffsetDateTime::now_utc()).await.map_err(fault)?;
+        let newest =
+            market.pick(&urn, &mut listed, &wanted, false, OffsetDateTime::now_utc()).await.map_err(fault)?;
         let newest_version = match newest {
             Pick::One(version) => Some(version),
             Pick::Deprecated(_) | Pick::Nothing => None,

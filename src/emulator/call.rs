@@ -84,17 +84,13 @@ pub struct Call<'a, 'v> {
 impl<'v> Call<'_, 'v> {
     /// The value of a query parameter; names compare without case.
     pub fn query(&self, name: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.query.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// True when `$expand` lists a word.
     pub fn expands(&self, word: &str) -> bool {
-        self.query("$expand").is_some_and(|list| {
-            list.split(',').any(|item| item.trim().eq_ignore_ascii_case(word))
-        })
+        self.query("$expand")
+            .is_some_and(|list| list.split(',').any(|item| item.trim().eq_ignore_ascii_case(word)))
     }
 
     /// True from this api-version on (`2022-03-03`).
@@ -116,7 +112,7 @@ impl<'v> Call<'_, 'v> {
 
     /// Stores a resource.
     pub fn save(&mut self, resource: &Resource) {
-        self.state.put(&resource_key(resource.id()), resource.doc.clone());
+        self.state.put(&resource_key(resource.id()), Json::clone(&resource.doc));
     }
 
     /// The children of a collection such as `…/galleries`, those that exist now.
@@ -136,9 +132,7 @@ impl<'v> Call<'_, 'v> {
     /// One page of a collection, and whether more follow. The token of the next page is the last name shown.
     pub fn page(&self, collection: &str) -> (Vec<Resource>, bool) {
         let prefix = format!("r|{}|", collection.trim_end_matches('/').to_ascii_lowercase());
-        let after = self
-            .query("$skiptoken")
-            .map(|name| format!("{prefix}{}", name.to_ascii_lowercase()));
+        let after = self.query("$skiptoken").map(|name| format!("{prefix}{}", name.to_ascii_lowercase()));
         let size = self.page_size();
         let mut found = Vec::new();
         let mut more = false;
@@ -175,10 +169,7 @@ impl<'v> Call<'_, 'v> {
 
     /// All resources of one type in the subscription, as a list; paged by position.
     pub fn subscription_answer(&self, kind: &str, show: impl Fn(&Resource) -> Json) -> Answer {
-        let start: usize = self
-            .query("$skiptoken")
-            .and_then(|token| token.parse().ok())
-            .unwrap_or(0);
+        let start: usize = self.query("$skiptoken").and_then(|token| token.parse().ok()).unwrap_or(0);
         let all: Vec<Resource> = self
             .state
             .of_type(&self.subscription, kind)
@@ -193,8 +184,9 @@ impl<'v> Call<'_, 'v> {
     }
 
     fn next_link(&self, token: &str) -> String {
-        let mut url = url::Url::parse(&self.base)
-            .unwrap_or_else(|_| url::Url::parse("https://management.azure.com").unwrap_or_else(|_| unreachable!("a constant URL")));
+        let mut url = url::Url::parse(&self.base).unwrap_or_else(|_| {
+            url::Url::parse("https://management.azure.com").unwrap_or_else(|_| unreachable!("a constant URL"))
+        });
         if let Ok(mut path) = url.path_segments_mut() {
             path.clear().extend(&self.segments);
         }
@@ -240,27 +232,17 @@ pub struct Answer {
 impl Answer {
     /// No body.
     pub fn empty(status: u16) -> Answer {
-        Answer {
-            status,
-            headers: Vec::new(),
-            body: Body::None,
-        }
+        Answer { status, headers: Vec::new(), body: Body::None }
     }
 
     /// A body with CRLF and indent.
     pub fn pretty(status: u16, body: Json) -> Answer {
-        Answer {
-            body: Body::Pretty(body),
-            ..Answer::empty(status)
-        }
+        Answer { body: Body::Pretty(body), ..Answer::empty(status) }
     }
 
     /// A body on one line.
     pub fn compact(status: u16, body: Json) -> Answer {
-        Answer {
-            body: Body::Compact(body),
-            ..Answer::empty(status)
-        }
+        Answer { body: Body::Compact(body), ..Answer::empty(status) }
     }
 
     /// Adds a header.

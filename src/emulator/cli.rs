@@ -22,6 +22,8 @@ usage: terraform-provider-azimage emulator --listen HOST:PORT [--state FILE] [--
        terraform-provider-azimage emulator --state FILE patch ID JSON
        terraform-provider-azimage emulator --state FILE delete ID
        terraform-provider-azimage emulator --state FILE advance SECONDS
+       terraform-provider-azimage emulator --state FILE publish|deprecate|withdraw PUBLISHER:OFFER:SKU:VERSION
+       terraform-provider-azimage emulator --state FILE settings JSON
 
 Serve: port 0 is a free port; one line on standard output says where. Without --state the state ends with the process.
 With --tls-dir it serves https, and clients trust DIR/ca.pem. Any tenant, client id and secret is accepted.
@@ -80,6 +82,9 @@ enum Hand {
     Patch(String, Json),
     Delete(String),
     Advance(f64),
+    /// What is done, and the four parts of the URN.
+    Marketplace(&'static str, [String; 4]),
+    Settings(Json),
 }
 
 fn parse(args: Vec<String>) -> Result<Plan, String> {
@@ -106,23 +111,34 @@ fn parse(args: Vec<String>) -> Result<Plan, String> {
     let action = match (words.as_slice(), listen) {
         (["run"], None) if !command.is_empty() => Action::Run(command),
         (["run", ..], _) => return Err("run needs -- and a command after it".to_owned()),
-        ([], Some(listen)) => Action::Serve {
-            listen: address(&listen, remote)?,
-            tls_dir,
-        },
+        ([], Some(listen)) => Action::Serve { listen: address(&listen, remote)?, tls_dir },
         (["get", id], None) => Action::Hand(Hand::Get((*id).to_owned())),
         (["list"], None) => Action::Hand(Hand::List(String::new())),
         (["list", prefix], None) => Action::Hand(Hand::List((*prefix).to_owned())),
         (["patch", id, patch], None) => {
-            let patch = Json::parse(patch.as_bytes()).map_err(|why| format!("the patch is not JSON: {why}"))?;
+            let patch =
+                Json::parse(patch.as_bytes()).map_err(|why| format!("the patch is not JSON: {why}"))?;
             Action::Hand(Hand::Patch((*id).to_owned(), patch))
         }
         (["delete", id], None) => Action::Hand(Hand::Delete((*id).to_owned())),
         (["advance", seconds], None) => {
-            let seconds = seconds
-                .parse()
-                .map_err(|_| format!("'{seconds}' is not a number of seconds"))?;
+            let seconds = seconds.parse().map_err(|_| format!("'{seconds}' is not a number of seconds"))?;
             Action::Hand(Hand::Advance(seconds))
+        }
+        ([change @ ("publish" | "deprecate" | "withdraw"), urn], None) => {
+            let change = match *change {
+                "publish" => "publish",
+                "deprecate" => "deprecate",
+                _ => "withdraw",
+            };
+            let parts: Vec<String> = urn.split(':').map(str::to_owned).collect();
+            let parts = parts.try_into().map_err(|_| format!("'{urn}' is not PUBLISHER:OFFER:SKU:VERSION"))?;
+            Action::Hand(Hand::Marketplace(change, parts))
+        }
+        (["settings", settings], None) => {
+            let settings =
+                Json::parse(settings.as_bytes()).map_err(|why| format!("the settings are not JSON: {why}"))?;
+            Action::Hand(Hand::Settings(settings))
         }
         ([], None) => return Err("give --listen HOST:PORT, or a command".to_owned()),
         (words, _) => return Err(format!("'{}' is not known", words.join(" "))),
@@ -133,9 +149,8 @@ fn parse(args: Vec<String>) -> Result<Plan, String> {
 /// Only this machine, unless told otherwise: the emulator lets everybody in.
 fn address(text: &str, remote: bool) -> Result<SocketAddr, String> {
     let plain = text.replace("localhost:", "127.0.0.1:");
-    let address: SocketAddr = plain
-        .parse()
-        .map_err(|_| format!("'{text}' is not HOST:PORT with an IP address or localhost"))?;
+    let address: SocketAddr =
+        plain.parse().map_err(|_| format!("'{text}' is not HOST:PORT with an IP address or localhost"))?;
     if address.ip().is_loopback() || remote {
         Ok(address)
     } else {
@@ -164,12 +179,13 @@ fn open(state: Option<&Path>) -> Result<Emulator, String> {
 async fn serve(state: Option<PathBuf>, listen: SocketAddr, tls_dir: Option<PathBuf>) -> Result<i32, String> {
     let emulator = Arc::new(open(state.as_deref())?);
     let tls = match &tls_dir {
-        Some(folder) => Some(tls::config(folder, OffsetDateTime::now_utc()).map_err(|error| error.to_string())?),
+        Some(folder) => {
+            Some(tls::config(folder, OffsetDateTime::now_utc()).map_err(|error| error.to_string())?)
+        }
         None => None,
     };
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|error| format!("listening on {listen}: {error}"))?;
+    let listener =
+        TcpListener::bind(listen).await.map_err(|error| format!("listening on {listen}: {error}"))?;
     let bound = listener.local_addr().map_err(|error| error.to_string())?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     print(&format!("listening on {scheme}://{bound}\n"));
@@ -202,7 +218,11 @@ async fn signalled() {
 
 async fn run(state: Option<PathBuf>, command: Vec<String>) -> Result<i32, String> {
     let emulator = Arc::new(open(state.as_deref())?);
-    let folder = std::env::temp_dir().join(format!("azimage-emulator-{}-{:08x}", std::process::id(), fastrand::u32(..)));
+    let folder = std::env::temp_dir().join(format!(
+        "azimage-emulator-{}-{:08x}",
+        std::process::id(),
+        fastrand::u32(..)
+    ));
     let result = run_in(&folder, emulator, command).await;
     // Best effort: what is left in a temporary folder harms nobody.
     let _ = std::fs::remove_dir_all(&folder);
@@ -211,9 +231,8 @@ async fn run(state: Option<PathBuf>, command: Vec<String>) -> Result<i32, String
 
 async fn run_in(folder: &Path, emulator: Arc<Emulator>, command: Vec<String>) -> Result<i32, String> {
     let tls = tls::config(folder, OffsetDateTime::now_utc()).map_err(|error| error.to_string())?;
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .map_err(|error| format!("listening on 127.0.0.1: {error}"))?;
+    let listener =
+        TcpListener::bind("127.0.0.1:0").await.map_err(|error| format!("listening on 127.0.0.1: {error}"))?;
     let port = listener.local_addr().map_err(|error| error.to_string())?.port();
     let bundle = bundle(folder)?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -351,7 +370,7 @@ fn by_hand(state: Option<PathBuf>, hand: &Hand) -> Result<Json, String> {
     let url = |id: &str| format!("/{}?api-version={}", id.trim_start_matches('/'), api_version(id));
     let shown = match hand {
         Hand::Get(id) => ask("GET", url(id), None)?,
-        Hand::List(prefix) => list(&ask("GET", "/_emulator/summary".to_owned(), None)?, prefix),
+        Hand::List(prefix) => list(&ask("GET", "/_emulator/summary?all=true".to_owned(), None)?, prefix),
         Hand::Patch(id, patch) => {
             let mut body = ask("GET", url(id), None)?;
             body.merge_patch(patch);
@@ -369,6 +388,18 @@ fn by_hand(state: Option<PathBuf>, hand: &Hand) -> Result<Json, String> {
             "/_emulator/clock/advance".to_owned(),
             Some(Json::object().with("seconds", *seconds)),
         )?,
+        Hand::Marketplace(change, [publisher, offer, sku, version]) => ask(
+            "POST",
+            format!("/_emulator/marketplace/{change}"),
+            Some(
+                Json::object()
+                    .with("publisher", publisher.as_str())
+                    .with("offer", offer.as_str())
+                    .with("sku", sku.as_str())
+                    .with("version", version.as_str()),
+            ),
+        )?,
+        Hand::Settings(settings) => ask("PUT", "/_emulator/settings".to_owned(), Some(settings.clone()))?,
     };
     Ok(shown)
 }
@@ -381,9 +412,7 @@ fn list(summary: &Json, prefix: &str) -> Json {
             .iter()
             .chain(summary.list("versions"))
             .filter(|resource| {
-                resource
-                    .text("id")
-                    .is_some_and(|id| id.to_ascii_lowercase().starts_with(&prefix))
+                resource.text("id").is_some_and(|id| id.to_ascii_lowercase().starts_with(&prefix))
             })
             .cloned()
             .collect(),
@@ -414,10 +443,7 @@ mod tests {
             parse(words("--listen localhost:0 --state s.json --tls-dir d")),
             Ok(Plan {
                 state: Some("s.json".into()),
-                action: Action::Serve {
-                    listen: "127.0.0.1:0".parse().unwrap(),
-                    tls_dir: Some("d".into())
-                }
+                action: Action::Serve { listen: "127.0.0.1:0".parse().unwrap(), tls_dir: Some("d".into()) }
             })
         );
         assert_eq!(
@@ -428,7 +454,17 @@ mod tests {
             parse(words("--state s patch /x {\"tags\":null}")).unwrap().action,
             Action::Hand(Hand::Patch("/x".into(), Json::object().with("tags", Json::Null)))
         );
-        for bad in ["", "run", "run terraform", "--listen 0.0.0.0:80", "--listen here", "--state", "--loud", "patch /x {", "advance soon"] {
+        for bad in [
+            "",
+            "run",
+            "run terraform",
+            "--listen 0.0.0.0:80",
+            "--listen here",
+            "--state",
+            "--loud",
+            "patch /x {",
+            "advance soon",
+        ] {
             assert!(parse(words(bad)).is_err(), "{bad}");
         }
         assert!(parse(words("--listen 0.0.0.0:80 --allow-remote")).is_ok());
@@ -445,7 +481,10 @@ mod tests {
         by_hand(Some(state.clone()), &Hand::Patch(group.clone(), patch)).unwrap();
         let shown = by_hand(Some(state.clone()), &Hand::Get(group.clone())).unwrap();
         assert_eq!(shown.text("tags.owner"), Some("me"));
-        let missing = by_hand(Some(state.clone()), &Hand::Delete(format!("{group}/providers/Microsoft.Compute/images/x")));
+        let missing = by_hand(
+            Some(state.clone()),
+            &Hand::Delete(format!("{group}/providers/Microsoft.Compute/images/x")),
+        );
         assert!(missing.unwrap_err().contains("ResourceNotFound"));
     }
 }

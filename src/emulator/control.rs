@@ -24,14 +24,13 @@ pub fn handle(emulator: &Emulator, request: &Request, target: &Target, wall: Tic
     } else {
         Json::parse(&request.body)
     };
-    let result = body
-        .map_err(|why| bad(&format!("the body is not JSON: {why}")))
-        .and_then(|body| {
-            emulator
-                .store
-                .run(write, wall, |state| act(emulator, state, method, &words, &body, wall))
-                .unwrap_or_else(|error| Err(ArmError::new(500, "InternalServerError", error.to_string())))
-        });
+    let all = target.query.iter().any(|(name, value)| name == "all" && value != "false");
+    let result = body.map_err(|why| bad(&format!("the body is not JSON: {why}"))).and_then(|body| {
+        emulator
+            .store
+            .run(write, wall, |state| act(emulator, state, method, &words, &body, Moment { wall, all }))
+            .unwrap_or_else(|error| Err(ArmError::new(500, "InternalServerError", error.to_string())))
+    });
     let answer = match result {
         Ok(body) => Answer::compact(200, body),
         Err(error) => refusal(error),
@@ -49,10 +48,10 @@ fn act(
     method: Option<Method>,
     words: &[&str],
     body: &Json,
-    wall: Ticks,
+    moment: Moment,
 ) -> Result<Json, ArmError> {
     match (method, words) {
-        (Some(Method::Get), [] | ["summary"]) => Ok(summary(emulator, state, wall)),
+        (Some(Method::Get), [] | ["summary"]) => Ok(summary(emulator, state, moment)),
         (Some(Method::Get), ["settings"]) => Ok(read(emulator, state).show()),
         (Some(Method::Put | Method::Patch | Method::Post), ["settings"]) => {
             set(state, body)?;
@@ -97,9 +96,10 @@ fn act(
             *lock(&emulator.meter) = super::throttle::Meter::default();
             Ok(Json::object())
         }
-        (Some(Method::Post), ["marketplace", change @ ("publish" | "deprecate" | "withdraw" | "restore")]) => {
-            change_marketplace(state, change, body)
-        }
+        (
+            Some(Method::Post),
+            ["marketplace", change @ ("publish" | "deprecate" | "withdraw" | "restore")],
+        ) => change_marketplace(state, change, body),
         _ => Err(ArmError::new(
             404,
             "NotFound",
@@ -160,7 +160,8 @@ fn change_marketplace(state: &mut Transaction<'_>, change: &str, body: &Json) ->
     };
     let (publisher, offer, sku) = (text("publisher")?, text("offer")?, text("sku")?);
     // A whole sku can be deprecated; everything else concerns one version.
-    let version = if change == "deprecate" { body.text("version").unwrap_or_default() } else { text("version")? };
+    let version =
+        if change == "deprecate" { body.text("version").unwrap_or_default() } else { text("version")? };
     let key = marketplace::change_key(publisher, offer, sku, version);
     if change == "restore" {
         state.delete(&key);
@@ -185,10 +186,22 @@ fn change_marketplace(state: &mut Transaction<'_>, change: &str, body: &Json) ->
     Ok(record)
 }
 
+/// When a call came, and whether it wants everything.
+#[derive(Clone, Copy)]
+struct Moment {
+    wall: Ticks,
+    all: bool,
+}
+
+/// How many resources, and how many versions, a summary shows unless all are asked for.
+const SHOWN: usize = 200;
+
 /// What the page shows: galleries with versions and their regions, other resources, running operations, last requests.
-fn summary(emulator: &Emulator, state: &Transaction<'_>, wall: Ticks) -> Json {
+fn summary(emulator: &Emulator, state: &Transaction<'_>, moment: Moment) -> Json {
     let settings = read(emulator, state);
-    let now = wall + settings.clock_offset;
+    let now = moment.wall + settings.clock_offset;
+    let most = if moment.all { usize::MAX } else { SHOWN };
+    let mut counts = [0_i64; 2];
     let mut resources = Vec::new();
     let mut versions = Vec::new();
     state.scan("r|", None, |_, record| {
@@ -203,7 +216,12 @@ fn summary(emulator: &Emulator, state: &Transaction<'_>, wall: Ticks) -> Json {
             .with("type", kind.as_str())
             .with("location", resource.location())
             .with("state", resource.state(now));
-        if kind == super::providers::versions::KIND {
+        let version = kind == super::providers::versions::KIND;
+        counts[usize::from(version)] += 1;
+        if if version { versions.len() } else { resources.len() } >= most {
+            return true;
+        }
+        if version {
             versions.push(shown.with("regions", regions_of(&resource, now)));
         } else {
             resources.push(shown);
@@ -221,7 +239,10 @@ fn summary(emulator: &Emulator, state: &Transaction<'_>, wall: Ticks) -> Json {
                     .maybe("action", record.get("action"))
                     .maybe("resource", record.get("resource"))
                     .with("started", clock::format(start))
-                    .with("percent", end.map_or(Json::Null, |end| ((now - start) * 100 / (end - start).max(1)).into())),
+                    .with(
+                        "percent",
+                        end.map_or(Json::Null, |end| ((now - start) * 100 / (end - start).max(1)).into()),
+                    ),
             );
         }
         true
@@ -239,7 +260,9 @@ fn summary(emulator: &Emulator, state: &Transaction<'_>, wall: Ticks) -> Json {
         .collect();
     Json::object()
         .with("now", clock::format(now))
-        .with("records", state.len() as i64)
+        .with("records", state.record_count() as i64)
+        .with("resourceCount", counts[0])
+        .with("versionCount", counts[1])
         .with("settings", settings.show())
         .with("resources", resources)
         .with("versions", versions)

@@ -18,7 +18,7 @@ pub struct ArmError {
     /// True for the body without an `error` wrapper (compute throttling).
     pub flat: bool,
     /// `details[]`, as they stand.
-    pub details: Vec<Json>,
+    pub details: Option<Box<Json>>,
     /// Extra headers such as Retry-After.
     pub headers: Vec<(String, String)>,
 }
@@ -33,17 +33,14 @@ impl ArmError {
             target: None,
             gateway: false,
             flat: false,
-            details: Vec::new(),
+            details: None,
             headers: Vec::new(),
         }
     }
 
     /// An error of ARM's front door.
     pub fn gateway(status: u16, code: &str, message: impl Into<String>) -> ArmError {
-        ArmError {
-            gateway: true,
-            ..ArmError::new(status, code, message)
-        }
+        ArmError { gateway: true, ..ArmError::new(status, code, message) }
     }
 
     /// 400 InvalidParameter.
@@ -53,10 +50,7 @@ impl ArmError {
 
     /// 400 for a required property that is absent.
     pub fn missing(target: &str) -> ArmError {
-        ArmError::parameter(
-            target,
-            format!("Required parameter '{target}' is missing (null)."),
-        )
+        ArmError::parameter(target, format!("Required parameter '{target}' is missing (null)."))
     }
 
     /// 409 for a property that is fixed at creation.
@@ -71,8 +65,7 @@ impl ArmError {
 
     /// 404 of the resource provider for a source that does not exist in the region.
     pub fn no_entity(target: &str) -> ArmError {
-        ArmError::new(404, "NotFound", "The entity was not found in this Azure location.")
-            .target(target)
+        ArmError::new(404, "NotFound", "The entity was not found in this Azure location.").target(target)
     }
 
     /// The gateway's 404 of a resource: `Microsoft.Compute/galleries/g` in group `rg`.
@@ -129,20 +122,15 @@ impl ArmError {
 
     /// The body.
     pub fn body(&self) -> Json {
-        let mut inner = Json::object()
-            .with("code", self.code.as_str())
-            .with("message", self.message.as_str());
+        let mut inner =
+            Json::object().with("code", self.code.as_str()).with("message", self.message.as_str());
         if let Some(target) = &self.target {
             inner.set("target", target.as_str());
         }
-        if !self.details.is_empty() {
-            inner.set("details", self.details.clone());
+        if let Some(details) = &self.details {
+            inner.set("details", Json::clone(details));
         }
-        if self.flat {
-            inner
-        } else {
-            Json::object().with("error", inner)
-        }
+        if self.flat { inner } else { Json::object().with("error", inner) }
     }
 }
 

@@ -79,9 +79,8 @@ impl Effects {
 
 /// True when a rule's `method` and `path` meet a request.
 pub fn matches(rule: &Json, method: &str, path: &str) -> bool {
-    let method_fits = rule
-        .text("method")
-        .is_none_or(|wanted| wanted == "*" || wanted.eq_ignore_ascii_case(method));
+    let method_fits =
+        rule.text("method").is_none_or(|wanted| wanted == "*" || wanted.eq_ignore_ascii_case(method));
     method_fits
         && rule.text("path").is_none_or(|pattern| {
             regex_lite::RegexBuilder::new(pattern)
@@ -100,13 +99,24 @@ pub fn check(script: &[Json]) -> Result<(), String> {
             return Err(format!("fault {index}: the path '{pattern}' is not a regular expression: {error}"));
         }
         let does = [
-            "status", "drop", "malformed", "truncate", "delay_ms", "fail_operation", "stuck_operation", "fail_region",
+            "status",
+            "drop",
+            "malformed",
+            "truncate",
+            "delay_ms",
+            "fail_operation",
+            "stuck_operation",
+            "fail_region",
             "expired_token",
         ];
         for (key, _) in fault.pairs() {
-            let known = ["method", "path", "skip", "count", "code", "message", "headers", "body", "seen", "done"];
+            let known =
+                ["method", "path", "skip", "count", "code", "message", "headers", "body", "seen", "done"];
             if !does.contains(&key.as_str()) && !known.contains(&key.as_str()) {
-                return Err(format!("fault {index}: '{key}' is not known; a fault has one of {}", does.join(", ")));
+                return Err(format!(
+                    "fault {index}: '{key}' is not known; a fault has one of {}",
+                    does.join(", ")
+                ));
             }
         }
         if !does.iter().any(|key| fault.get(key).is_some()) {
@@ -160,7 +170,10 @@ mod tests {
     #[test]
     fn a_fault_skips_acts_and_ends() {
         let store = Store::in_memory();
-        let script = Json::parse(br#"{"faults":[{"method":"put","path":"/images/[^/]+$","skip":1,"count":2,"status":503}]}"#).unwrap();
+        let script = Json::parse(
+            br#"{"faults":[{"method":"put","path":"/images/[^/]+$","skip":1,"count":2,"status":503}]}"#,
+        )
+        .unwrap();
         store.run(true, 0, |state| state.put(KEY, script.clone())).unwrap();
         let met: Vec<bool> = (0..5)
             .map(|_| {
@@ -174,7 +187,9 @@ mod tests {
             .collect();
         assert_eq!(met, [false, true, true, false, false]);
         let other = store
-            .run(true, 0, |state| meet(state, &Request { method: "GET".into(), ..Request::default() }, "/x/images/i"))
+            .run(true, 0, |state| {
+                meet(state, &Request { method: "GET".into(), ..Request::default() }, "/x/images/i")
+            })
             .unwrap();
         assert_eq!(other, Effects::default());
     }

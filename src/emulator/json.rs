@@ -38,18 +38,14 @@ impl Json {
     /// The value under `key`, when this is an object that has it.
     pub fn get(&self, key: &str) -> Option<&Json> {
         match self {
-            Json::Object(pairs) => pairs
-                .iter()
-                .find(|(name, _)| name == key)
-                .map(|(_, value)| value),
+            Json::Object(pairs) => pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value),
             _ => None,
         }
     }
 
     /// The value at a dotted path such as `properties.identifier.offer`.
     pub fn at(&self, path: &str) -> Option<&Json> {
-        path.split('.')
-            .try_fold(self, |value, segment| value.get(segment))
+        path.split('.').try_fold(self, |value, segment| value.get(segment))
     }
 
     /// The string at a dotted path.
@@ -206,12 +202,9 @@ pub fn same(left: &Json, right: &Json) -> bool {
     match (left, right) {
         (Json::Object(a), Json::Object(b)) => {
             a.len() == b.len()
-                && a.iter()
-                    .all(|(key, value)| right.get(key).is_some_and(|other| same(value, other)))
+                && a.iter().all(|(key, value)| right.get(key).is_some_and(|other| same(value, other)))
         }
-        (Json::Array(a), Json::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(x, y)| same(x, y))
-        }
+        (Json::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(x, y)| same(x, y)),
         _ => left == right,
     }
 }
@@ -394,11 +387,7 @@ impl serde_json::ser::Formatter for Crlf {
         self.close(writer, b"]")
     }
 
-    fn begin_array_value<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         self.item(writer, first)
     }
 
@@ -415,11 +404,7 @@ impl serde_json::ser::Formatter for Crlf {
         self.close(writer, b"}")
     }
 
-    fn begin_object_key<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         self.item(writer, first)
     }
 
@@ -451,21 +436,13 @@ mod tests {
             .with("status", "Succeeded")
             .with("name", "7b8ac804-f18e-4a2f-a808-ddcd462aa5b9");
         assert_eq!(body.pretty().len(), 184);
-        assert_eq!(
-            Json::object().with("value", Vec::new()).pretty(),
-            "{\r\n  \"value\": []\r\n}"
-        );
+        assert_eq!(Json::object().with("value", Vec::new()).pretty(), "{\r\n  \"value\": []\r\n}");
     }
 
     #[test]
     fn merge_patch_removes_and_merges() {
         let mut value = Json::parse(br#"{"tags":{"a":"1","b":"2"},"x":[1]}"#).unwrap();
-        value.merge_patch(
-            &Json::parse(br#"{"tags":{"a":null,"c":"3"},"x":[2,3],"n":{"m":1}}"#).unwrap(),
-        );
-        assert_eq!(
-            value.compact(),
-            r#"{"tags":{"b":"2","c":"3"},"x":[2,3],"n":{"m":1}}"#
-        );
+        value.merge_patch(&Json::parse(br#"{"tags":{"a":null,"c":"3"},"x":[2,3],"n":{"m":1}}"#).unwrap());
+        assert_eq!(value.compact(), r#"{"tags":{"b":"2","c":"3"},"x":[2,3],"n":{"m":1}}"#);
     }
 }

@@ -55,10 +55,7 @@ pub struct Request {
 
 impl Request {
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 }
 
@@ -102,7 +99,9 @@ pub enum EmulatorError {
         source: std::io::Error,
     },
     /// The file is something else, or damaged.
-    #[error("{path} cannot be used as an emulator state: {why}; name another file, or delete this one to start afresh")]
+    #[error(
+        "{path} cannot be used as an emulator state: {why}; name another file, or delete this one to start afresh"
+    )]
     Format {
         /// The file.
         path: String,
@@ -113,18 +112,11 @@ pub enum EmulatorError {
 
 impl EmulatorError {
     fn io(doing: &'static str, path: &Path, source: std::io::Error) -> EmulatorError {
-        EmulatorError::Io {
-            doing,
-            path: path.display().to_string(),
-            source,
-        }
+        EmulatorError::Io { doing, path: path.display().to_string(), source }
     }
 
     fn format(path: &Path, why: &str) -> EmulatorError {
-        EmulatorError::Format {
-            path: path.display().to_string(),
-            why: why.to_owned(),
-        }
+        EmulatorError::Format { path: path.display().to_string(), why: why.to_owned() }
     }
 }
 
@@ -202,9 +194,8 @@ impl Emulator {
         }
         let write = !matches!(Method::parse(&request.method), Some(Method::Get | Method::Head));
         let served = self.served.fetch_add(1, Ordering::Relaxed);
-        let run = self
-            .store
-            .run(write, wall, |state| self.answer(request, &target, wall, served, by_hand, state));
+        let run =
+            self.store.run(write, wall, |state| self.answer(request, &target, wall, served, by_hand, state));
         let response = match run {
             Ok(response) => response,
             Err(error) => {
@@ -231,14 +222,24 @@ impl Emulator {
             settings.time_scale = Some(0.0);
             settings.require_token = false;
             settings.throttling = false;
-            return self.carry_out(request, target, wall, served, &settings, faults::Effects::default(), state);
+            return self.carry_out(
+                request,
+                target,
+                wall,
+                served,
+                &settings,
+                faults::Effects::default(),
+                state,
+            );
         }
         let path = format!("/{}", target.segments.join("/"));
         let effects = faults::meet(state, request, &path);
         let mut delay = effects.delay;
         for rule in &settings.latency {
             if faults::matches(rule, &request.method, &path) {
-                delay += Duration::from_millis(rule.int("milliseconds").and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0));
+                delay += Duration::from_millis(
+                    rule.int("milliseconds").and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0),
+                );
             }
         }
         if effects.drop_before {
@@ -285,9 +286,7 @@ impl Emulator {
             let answer = outcome.unwrap_or_else(|error| {
                 Answer::compact(
                     error.status,
-                    Json::object()
-                        .with("error", error.code)
-                        .with("error_description", error.message),
+                    Json::object().with("error", error.code).with("error_description", error.message),
                 )
             });
             return finish(answer, Vec::new(), request, wall, request_id);
@@ -325,8 +324,8 @@ impl Emulator {
         let (class, subscription) = (call.meter, call.subscription.clone());
         let mut headers = Vec::new();
         let mut outcome = outcome;
-        if !subscription.is_empty() && !(gateway && class.is_some() && method == Method::Get) {
-            let class = if gateway { None } else { class };
+        // Errors that ARM makes itself have no rate headers.
+        if !subscription.is_empty() && !gateway {
             let path = lower.join("/");
             let mut meter = lock(&self.meter);
             if settings.throttling
@@ -389,7 +388,11 @@ impl Target {
                 let plain = segment.replace('+', "%2B");
                 url::form_urlencoded::parse(plain.as_bytes())
                     .next()
-                    .map(|(name, value)| if value.is_empty() { name.into_owned() } else { format!("{name}={value}") })
+                    .map(
+                        |(name, value)| {
+                            if value.is_empty() { name.into_owned() } else { format!("{name}={value}") }
+                        },
+                    )
                     .unwrap_or_default()
             })
             .collect();
@@ -431,7 +434,10 @@ fn authenticate(
     let challenge = |error: ArmError, code: &str| {
         error.header(
             "WWW-Authenticate",
-            format!("Bearer authorization_uri=\"https://login.microsoftonline.com/{}\", error=\"{code}\"", identity::TENANT),
+            format!(
+                "Bearer authorization_uri=\"https://login.microsoftonline.com/{}\", error=\"{code}\"",
+                identity::TENANT
+            ),
         )
     };
     let token = request
@@ -489,12 +495,7 @@ fn refusal(error: ArmError) -> Answer {
 }
 
 fn dropped() -> Response {
-    Response {
-        status: 0,
-        headers: Vec::new(),
-        body: Vec::new(),
-        fault: Fault::Drop,
-    }
+    Response { status: 0, headers: Vec::new(), body: Vec::new(), fault: Fault::Drop }
 }
 
 fn scripted(script: &Json, request: &Request, wall: Ticks) -> Response {
@@ -508,7 +509,8 @@ fn scripted(script: &Json, request: &Request, wall: Ticks) -> Response {
                 503 => "ServerTimeout",
                 _ => "InternalServerError",
             });
-            let message = script.text("message").unwrap_or("The server encountered an error. Please retry later.");
+            let message =
+                script.text("message").unwrap_or("The server encountered an error. Please retry later.");
             Body::Compact(ArmError::new(status, code, message).body())
         }
     };
@@ -526,7 +528,13 @@ fn scripted(script: &Json, request: &Request, wall: Ticks) -> Response {
 }
 
 /// Adds what every answer has.
-fn finish(answer: Answer, rates: Vec<(String, String)>, request: &Request, wall: Ticks, request_id: String) -> Response {
+fn finish(
+    answer: Answer,
+    rates: Vec<(String, String)>,
+    request: &Request,
+    wall: Ticks,
+    request_id: String,
+) -> Response {
     let (kind, body) = match answer.body {
         Body::None => (None, Vec::new()),
         Body::Pretty(body) => (Some("application/json; charset=utf-8"), body.pretty().into_bytes()),
@@ -550,9 +558,7 @@ fn finish(answer: Answer, rates: Vec<(String, String)>, request: &Request, wall:
         add(&name, value);
     }
     add("x-ms-request-id", request_id.clone());
-    let correlation = request
-        .header("x-ms-correlation-request-id")
-        .map_or(request_id.clone(), str::to_owned);
+    let correlation = request.header("x-ms-correlation-request-id").map_or(request_id.clone(), str::to_owned);
     add("x-ms-correlation-request-id", correlation);
     let stamp: String = clock::format_z(wall - wall.rem_euclid(clock::SECOND))
         .chars()
@@ -569,12 +575,7 @@ fn finish(answer: Answer, rates: Vec<(String, String)>, request: &Request, wall:
     add("Cache-Control", "no-cache".to_owned());
     add("Pragma", "no-cache".to_owned());
     add("Expires", "-1".to_owned());
-    Response {
-        status: answer.status,
-        headers,
-        body,
-        fault: Fault::None,
-    }
+    Response { status: answer.status, headers, body, fault: Fault::None }
 }
 
 #[cfg(test)]

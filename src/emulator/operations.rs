@@ -112,12 +112,7 @@ pub fn begin(call: &mut Call<'_, '_>, plan: Begin<'_>) -> Operation {
         .maybe("output", operation.output.clone())
         .maybe("retryAfter", operation.retry_after.map(i64::from));
     if let Some((code, message)) = &operation.error {
-        record.set(
-            "error",
-            Json::object()
-                .with("code", code.as_str())
-                .with("message", message.as_str()),
-        );
+        record.set("error", Json::object().with("code", code.as_str()).with("message", message.as_str()));
     }
     if let Some(end) = operation.end {
         record.set(EXPIRES, end + REMEMBERED);
@@ -255,9 +250,7 @@ pub fn poll(call: &mut Call<'_, '_>, segment: &str, guid: &str) -> Outcome {
             record.text("subscription").unwrap_or_default().eq_ignore_ascii_case(&call.subscription)
                 && record.text("family").unwrap_or_default().eq_ignore_ascii_case(segment)
         })
-        .ok_or_else(|| {
-            ArmError::new(404, "NotFound", format!("The operation '{guid}' was not found."))
-        })?;
+        .ok_or_else(|| ArmError::new(404, "NotFound", format!("The operation '{guid}' was not found.")))?;
     let monitor = call.query("monitor").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let start = record.int("start").unwrap_or_default();
     if call.settings.verify_poll_urls {
@@ -288,10 +281,7 @@ pub fn poll(call: &mut Call<'_, '_>, segment: &str, guid: &str) -> Outcome {
                 let url = format!("{}{}", call.base, original(call));
                 Answer::empty(202).header("Location", url).poll_hint(call, hint)
             }
-            (false, _, Some(error)) => Answer::pretty(
-                409,
-                Json::object().with("error", error),
-            ),
+            (false, _, Some(error)) => Answer::pretty(409, Json::object().with("error", error)),
             (false, Some(output), None) => Answer::pretty(200, output.clone()),
             (false, None, None) => Answer::empty(200),
         });
@@ -316,19 +306,11 @@ pub fn poll(call: &mut Call<'_, '_>, segment: &str, guid: &str) -> Outcome {
     }
     document.set("name", record.text("guid").unwrap_or_default());
     let answer = Answer::pretty(200, document);
-    Ok(if running {
-        answer.poll_hint(call, hint)
-    } else {
-        answer
-    })
+    Ok(if running { answer.poll_hint(call, hint) } else { answer })
 }
 
 fn original(call: &Call<'_, '_>) -> String {
-    let query: Vec<String> = call
-        .query
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let query: Vec<String> = call.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
     format!("/{}?{}", call.segments.join("/"), query.join("&"))
 }
 

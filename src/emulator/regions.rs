@@ -95,11 +95,7 @@ pub const REGIONS: &[Region] = &[
 
 /// Lower case without spaces: `West Europe` becomes `westeurope`.
 pub fn normalize(location: &str) -> String {
-    location
-        .chars()
-        .filter(|character| !character.is_whitespace())
-        .flat_map(char::to_lowercase)
-        .collect()
+    location.chars().filter(|character| !character.is_whitespace()).flat_map(char::to_lowercase).collect()
 }
 
 /// The region of any spelling.
@@ -129,9 +125,7 @@ pub fn describe(region: &Region, subscription: &str) -> Json {
     let paired = if region.pair.is_empty() {
         Vec::new()
     } else {
-        vec![Json::object()
-            .with("name", region.pair)
-            .with("id", id(region.pair))]
+        vec![Json::object().with("name", region.pair).with("id", id(region.pair))]
     };
     let zones = (1..=3)
         .map(|zone| {

@@ -1,5 +1,6 @@
 //! A stored resource: its document, the operation that is changing it, and what state that puts it in at a given moment.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use super::clock::Ticks;
@@ -19,11 +20,35 @@ pub enum Verb {
     Delete,
 }
 
+/// A document that is shared with the store until it is changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Doc(Arc<Json>);
+
+impl Deref for Doc {
+    type Target = Json;
+
+    fn deref(&self) -> &Json {
+        &self.0
+    }
+}
+
+impl DerefMut for Doc {
+    fn deref_mut(&mut self) -> &mut Json {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl From<Json> for Doc {
+    fn from(json: Json) -> Doc {
+        Doc(Arc::new(json))
+    }
+}
+
 /// A resource as stored: `id`, `name`, `type`, `location`, `tags`, `properties` and hidden fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
     /// The whole document.
-    pub doc: Json,
+    pub doc: Doc,
 }
 
 impl Resource {
@@ -36,15 +61,14 @@ impl Resource {
                 .with("id", id)
                 .with("type", kind)
                 .with("location", location)
-                .with("properties", Json::object()),
+                .with("properties", Json::object())
+                .into(),
         }
     }
 
     /// A copy of a record.
     pub fn from_record(record: &Arc<Json>) -> Resource {
-        Resource {
-            doc: Json::clone(record),
-        }
+        Resource { doc: Doc(Arc::clone(record)) }
     }
 
     /// The ARM id, in the case it was created with.
@@ -114,7 +138,7 @@ impl Resource {
 
     /// Forgets the operation: the resource is simply there.
     pub fn settle(&mut self) {
-        if let Json::Object(_) = &self.doc {
+        if let Json::Object(_) = &*self.doc {
             self.doc.entry(HIDDEN).remove("operation");
             self.doc.remove(EXPIRES);
         }
@@ -160,11 +184,7 @@ impl Resource {
                 _ => "Updating",
             };
         }
-        if self.hidden("operation.failed").is_some() {
-            "Failed"
-        } else {
-            "Succeeded"
-        }
+        if self.hidden("operation.failed").is_some() { "Failed" } else { "Succeeded" }
     }
 }
 

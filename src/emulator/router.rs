@@ -4,37 +4,141 @@ use super::call::{Call, Method, Outcome};
 use super::errors::ArmError;
 use super::json::Json;
 use super::operations;
-use super::providers::{
-    agreements, definitions, disks, galleries, generic, groups, images, machines, marketplace, sharing, soft_delete,
-    subscriptions, versions,
-};
 use super::providers::applications;
+use super::providers::{
+    agreements, definitions, disks, galleries, generic, groups, images, locks, machines, marketplace,
+    sharing, soft_delete, subscriptions, versions,
+};
 use super::versions_known;
 
-/// The routes there are: resource type, verbs. Read by the documentation, and by a test that tries each.
-pub const ROUTES: &[(&str, &str, &str)] = &[
-    ("Subscriptions", "GET", "/subscriptions, /subscriptions/{s}, …/locations, …/resources, …/operationresults/{id}"),
-    ("Tenants", "GET", "/tenants"),
-    ("Resource providers", "GET, POST register, POST unregister", "/subscriptions/{s}/providers[/{namespace}]"),
-    ("Resource groups", "GET, HEAD, PUT, PATCH, DELETE, list", "/subscriptions/{s}/resourceGroups[/{rg}]"),
-    ("Galleries", "GET, PUT, PATCH, DELETE, list, POST share", "Microsoft.Compute/galleries"),
-    ("Image definitions", "GET, PUT, PATCH, DELETE, list", "Microsoft.Compute/galleries/images"),
-    ("Image versions", "GET, PUT, PATCH, DELETE, list", "Microsoft.Compute/galleries/images/versions"),
-    ("Gallery applications", "GET, PUT, PATCH, DELETE, list", "Microsoft.Compute/galleries/applications[/versions]"),
-    ("Soft-deleted versions", "list", "Microsoft.Compute/galleries/softDeletedArtifactTypes/Images/artifacts/{i}/versions"),
-    ("Managed images", "GET, PUT, PATCH, DELETE, list", "Microsoft.Compute/images"),
-    (
-        "Virtual machines",
-        "GET, PUT, PATCH, DELETE, list, GET instanceView, POST deallocate, powerOff, start, restart, redeploy, reapply, generalize, capture",
-        "Microsoft.Compute/virtualMachines",
+/// One line of the coverage table: what it is, an example of its path, and the verbs it has there.
+pub struct Route {
+    /// The resource type or call, for people.
+    pub what: &'static str,
+    /// Its path; `{…}` stands for a name.
+    pub path: &'static str,
+    /// The verbs.
+    pub verbs: &'static [&'static str],
+}
+
+const fn line(what: &'static str, path: &'static str, verbs: &'static [&'static str]) -> Route {
+    Route { what, path, verbs }
+}
+
+const READ: &[&str] = &["GET"];
+const DO: &[&str] = &["POST"];
+const WHOLE: &[&str] = &["GET", "PUT", "PATCH", "DELETE"];
+
+/// What the emulator answers; the documentation's coverage table is made of it, and a test tries every line.
+pub const ROUTES: &[Route] = &[
+    line("Subscriptions", "/subscriptions", READ),
+    line("Subscription", "/subscriptions/{s}", READ),
+    line("Tenants", "/tenants", READ),
+    line("Locations", "/subscriptions/{s}/locations", READ),
+    line("Resource providers", "/subscriptions/{s}/providers", READ),
+    line("Resource provider", "/subscriptions/{s}/providers/Microsoft.Compute", READ),
+    line("Register a provider", "/subscriptions/{s}/providers/Microsoft.Compute/register", DO),
+    line("Unregister a provider", "/subscriptions/{s}/providers/Microsoft.Storage/unregister", DO),
+    line("Resources of a subscription", "/subscriptions/{s}/resources", READ),
+    line("Resource groups", "/subscriptions/{s}/resourceGroups", READ),
+    line(
+        "Resource group",
+        "/subscriptions/{s}/resourceGroups/{rg}",
+        &["GET", "HEAD", "PUT", "PATCH", "DELETE"],
     ),
-    ("Disks, snapshots, disk encryption sets", "GET, PUT, PATCH, DELETE, list", "Microsoft.Compute/disks, snapshots, diskEncryptionSets"),
-    ("Marketplace images", "GET publishers, offers, skus, versions, one version", "Microsoft.Compute/locations/{l}/publishers/…"),
-    ("Shared galleries", "GET galleries, images, versions", "Microsoft.Compute/locations/{l}/sharedGalleries"),
-    ("Community galleries", "GET one gallery, its images, versions", "Microsoft.Compute/locations/{l}/communityGalleries"),
-    ("Operations", "GET", "Microsoft.Compute/locations/{l}/capsOperations, operations, DiskOperations"),
-    ("Marketplace terms", "GET, PUT, POST sign, POST cancel, list", "Microsoft.MarketplaceOrdering"),
-    ("Everything else", "GET, PUT, PATCH, DELETE, list", "any other namespace: stored and shown again, nothing more"),
+    line("Resources of a group", "/subscriptions/{s}/resourceGroups/{rg}/resources", READ),
+    line("Galleries of a subscription", "/subscriptions/{s}/providers/Microsoft.Compute/galleries", READ),
+    line("Galleries of a group", "{compute}/galleries", READ),
+    line("Gallery", "{compute}/galleries/{g}", WHOLE),
+    line("Share a gallery", "{compute}/galleries/{g}/share", DO),
+    line("Image definitions", "{compute}/galleries/{g}/images", READ),
+    line("Image definition", "{compute}/galleries/{g}/images/{i}", WHOLE),
+    line("Image versions", "{compute}/galleries/{g}/images/{i}/versions", READ),
+    line("Image version", "{compute}/galleries/{g}/images/{i}/versions/{v}", WHOLE),
+    line(
+        "Soft-deleted image versions",
+        "{compute}/galleries/{g}/softDeletedArtifactTypes/Images/artifacts/{i}/versions",
+        READ,
+    ),
+    line("Gallery applications", "{compute}/galleries/{g}/applications", READ),
+    line("Gallery application", "{compute}/galleries/{g}/applications/{a}", WHOLE),
+    line("Gallery application versions", "{compute}/galleries/{g}/applications/{a}/versions", READ),
+    line("Gallery application version", "{compute}/galleries/{g}/applications/{a}/versions/{v}", WHOLE),
+    line("Managed images of a subscription", "/subscriptions/{s}/providers/Microsoft.Compute/images", READ),
+    line("Managed images of a group", "{compute}/images", READ),
+    line("Managed image", "{compute}/images/{n}", WHOLE),
+    line(
+        "Virtual machines of a subscription",
+        "/subscriptions/{s}/providers/Microsoft.Compute/virtualMachines",
+        READ,
+    ),
+    line("Virtual machines of a group", "{compute}/virtualMachines", READ),
+    line("Virtual machine", "{compute}/virtualMachines/{vm}", WHOLE),
+    line("Instance view", "{compute}/virtualMachines/{vm}/instanceView", READ),
+    line("Deallocate", "{compute}/virtualMachines/{vm}/deallocate", DO),
+    line("Power off", "{compute}/virtualMachines/{vm}/powerOff", DO),
+    line("Start", "{compute}/virtualMachines/{vm}/start", DO),
+    line("Restart", "{compute}/virtualMachines/{vm}/restart", DO),
+    line("Redeploy", "{compute}/virtualMachines/{vm}/redeploy", DO),
+    line("Reapply", "{compute}/virtualMachines/{vm}/reapply", DO),
+    line("Generalize", "{compute}/virtualMachines/{vm}/generalize", DO),
+    line("Capture (unmanaged disks)", "{compute}/virtualMachines/{vm}/capture", DO),
+    line("Disks", "{compute}/disks", READ),
+    line("Disk", "{compute}/disks/{d}", WHOLE),
+    line("Snapshots", "{compute}/snapshots", READ),
+    line("Snapshot", "{compute}/snapshots/{d}", WHOLE),
+    line("Disk encryption sets", "{compute}/diskEncryptionSets", READ),
+    line("Disk encryption set", "{compute}/diskEncryptionSets/{d}", WHOLE),
+    line("Marketplace publishers", "{location}/publishers", READ),
+    line("Marketplace offers", "{location}/publishers/{p}/artifacttypes/vmimage/offers", READ),
+    line("Marketplace skus", "{location}/publishers/{p}/artifacttypes/vmimage/offers/{o}/skus", READ),
+    line(
+        "Marketplace versions",
+        "{location}/publishers/{p}/artifacttypes/vmimage/offers/{o}/skus/{k}/versions",
+        READ,
+    ),
+    line(
+        "Marketplace version",
+        "{location}/publishers/{p}/artifacttypes/vmimage/offers/{o}/skus/{k}/versions/{mv}",
+        READ,
+    ),
+    line("Shared galleries", "{location}/sharedGalleries", READ),
+    line("Shared gallery", "{location}/sharedGalleries/{u}", READ),
+    line("Shared image definitions", "{location}/sharedGalleries/{u}/images", READ),
+    line("Shared image definition", "{location}/sharedGalleries/{u}/images/{i}", READ),
+    line("Shared image versions", "{location}/sharedGalleries/{u}/images/{i}/versions", READ),
+    line("Shared image version", "{location}/sharedGalleries/{u}/images/{i}/versions/{v}", READ),
+    line("Community gallery", "{location}/communityGalleries/{c}", READ),
+    line("Community image definitions", "{location}/communityGalleries/{c}/images", READ),
+    line("Community image definition", "{location}/communityGalleries/{c}/images/{i}", READ),
+    line("Community image versions", "{location}/communityGalleries/{c}/images/{i}/versions", READ),
+    line("Community image version", "{location}/communityGalleries/{c}/images/{i}/versions/{v}", READ),
+    line(
+        "Marketplace terms",
+        "/subscriptions/{s}/providers/Microsoft.MarketplaceOrdering/offerTypes/virtualmachine/publishers/{p}/offers/{o}/plans/{k}/agreements/current",
+        &["GET", "PUT"],
+    ),
+    line("Signed agreements", "/subscriptions/{s}/providers/Microsoft.MarketplaceOrdering/agreements", READ),
+    line(
+        "Signed agreement",
+        "/subscriptions/{s}/providers/Microsoft.MarketplaceOrdering/agreements/{p}/offers/{o}/plans/{k}",
+        READ,
+    ),
+    line(
+        "Sign an agreement",
+        "/subscriptions/{s}/providers/Microsoft.MarketplaceOrdering/agreements/{p}/offers/{o}/plans/{k}/sign",
+        DO,
+    ),
+    line(
+        "Cancel an agreement",
+        "/subscriptions/{s}/providers/Microsoft.MarketplaceOrdering/agreements/{p}/offers/{o}/plans/{k}/cancel",
+        DO,
+    ),
+    line(
+        "Role assignment (stored and shown again, nothing more; like everything that is not named here)",
+        "{compute}/galleries/{g}/providers/Microsoft.Authorization/roleAssignments/{r}",
+        WHOLE,
+    ),
 ];
 
 /// Answers one ARM request.
@@ -53,7 +157,10 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
                 return Err(ArmError::gateway(
                     400,
                     "InvalidSubscriptionId",
-                    format!("The provided subscription identifier '{}' is malformed or invalid.", call.segments[1]),
+                    format!(
+                        "The provided subscription identifier '{}' is malformed or invalid.",
+                        call.segments[1]
+                    ),
                 ));
             }
             call.subscription = call.segments[1].clone();
@@ -85,11 +192,7 @@ fn check_api(call: &Call<'_, '_>) -> Result<(), ArmError> {
 }
 
 fn unknown(call: &Call<'_, '_>) -> ArmError {
-    ArmError::gateway(
-        404,
-        "NotFound",
-        format!("No resource is known at '/{}'.", call.segments.join("/")),
-    )
+    ArmError::gateway(404, "NotFound", format!("No resource is known at '/{}'.", call.segments.join("/")))
 }
 
 fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
@@ -101,6 +204,9 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         ["resourcegroups"] => groups::list(call),
         ["resourcegroups", _] => {
             let group = call.segments[3].clone();
+            if call.method == Method::Delete {
+                locks::check(call, &format!("/{}", call.segments.join("/")))?;
+            }
             groups::one(call, &group)
         }
         ["resourcegroups", _, "resources"] => {
@@ -180,6 +286,12 @@ fn compute(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
 
 /// `/subscriptions/{s}/resourceGroups/{rg}/providers/Microsoft.Compute/…`.
 fn in_group(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
+    if words.contains(&"providers") {
+        // A resource on a resource, such as a role assignment: another namespace, with api-versions of its own.
+        let group = call.segments[3].clone();
+        groups::require(call, &group)?;
+        return generic::route(call);
+    }
     if let [kind, ..] = words {
         versions_known::check(&call.api, &type_path(words, kind))?;
     }
@@ -190,6 +302,7 @@ fn in_group(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         groups::golden(call, &subscription, &group);
     }
     groups::require(call, &group)?;
+    locks::check(call, &format!("/{}", call.segments.join("/")))?;
     if matches!(call.method, Method::Put | Method::Patch) && !matches!(call.body, Json::Object(_)) {
         return Err(super::providers::invalid_content("The request body must be a JSON object"));
     }
@@ -229,4 +342,64 @@ fn type_path(words: &[&str], kind: &str) -> String {
         return kind.to_owned();
     }
     words.iter().step_by(2).copied().collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Emulator, Request};
+    use super::*;
+    use time::OffsetDateTime;
+
+    /// Every line of the table leads somewhere: no verb of it is answered as a path or a method that is not known.
+    #[test]
+    fn every_route_of_the_table_is_there() {
+        const S: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10";
+        let emulator = Emulator::in_memory();
+        let values = [
+            ("{compute}", format!("{S}/resourceGroups/my-rg/providers/Microsoft.Compute")),
+            ("{location}", format!("{S}/providers/Microsoft.Compute/locations/eastus")),
+            ("/subscriptions/{s}", S.to_owned()),
+            ("{rg}", "my-rg".to_owned()),
+            ("{g}", "gal".to_owned()),
+            ("{i}", "img".to_owned()),
+            ("{v}", "1.0.0".to_owned()),
+            ("{vm}", "golden-vm".to_owned()),
+            ("{p}", "fortinet".to_owned()),
+            ("{o}", "fortinet_fortigate-vm_v5".to_owned()),
+            ("{k}", "fortinet_fg-vm_payg".to_owned()),
+            ("{mv}", "5.6.5".to_owned()),
+            ("{r}", "5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f11".to_owned()),
+        ];
+        for route in ROUTES {
+            let path = values
+                .iter()
+                .fold(route.path.to_owned(), |path, (name, value)| path.replace(name, value))
+                .replace(['{', '}'], "");
+            let api = match &path {
+                path if path.contains("MarketplaceOrdering") => "2021-01-01",
+                path if path.contains("Microsoft.Authorization") => "2022-04-01",
+                path if ["galleries", "Galleries"].iter().any(|word| path.contains(word)) => "2026-03-03",
+                path if path.contains("Compute/") => "2026-03-01",
+                _ => "2022-09-01",
+            };
+            for verb in route.verbs {
+                let request = Request {
+                    method: (*verb).to_owned(),
+                    url: format!("{path}?api-version={api}"),
+                    headers: Vec::new(),
+                    body: if *verb == "GET" { Vec::new() } else { br#"{"location":"eastus"}"#.to_vec() },
+                };
+                let response = emulator.handle(&request, OffsetDateTime::UNIX_EPOCH);
+                let text = String::from_utf8(response.body).unwrap();
+                assert!(
+                    response.status != 405
+                        && !text.contains("No resource is known")
+                        && !text.contains("NoRegisteredProvider"),
+                    "{verb} {path}: {} {text}",
+                    response.status
+                );
+            }
+            assert!(!route.what.is_empty());
+        }
+    }
 }

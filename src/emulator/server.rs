@@ -40,12 +40,10 @@ pub async fn serve(
     let address = listener.local_addr();
     let accepting = tokio::spawn(accept(listener, tls, accepted));
     let app = Router::new()
-        .fallback(
-            move |ConnectInfo(wire): ConnectInfo<Wire>, request: axum::extract::Request| {
-                let emulator = Arc::clone(&emulator);
-                async move { answer(emulator, scheme, wire, request).await }
-            },
-        )
+        .fallback(move |ConnectInfo(wire): ConnectInfo<Wire>, request: axum::extract::Request| {
+            let emulator = Arc::clone(&emulator);
+            async move { answer(emulator, scheme, wire, request).await }
+        })
         .into_make_service_with_connect_info::<Wire>();
     let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
     let connections = Connections { connections, address };
@@ -64,7 +62,11 @@ pub async fn serve(
 }
 
 /// Accepts and shakes hands, each connection by itself, so that one slow client holds nobody up.
-async fn accept(mut listener: TcpListener, tls: Option<Arc<ServerConfig>>, accepted: mpsc::Sender<Connection>) {
+async fn accept(
+    mut listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    accepted: mpsc::Sender<Connection>,
+) {
     loop {
         let (stream, _) = Listener::accept(&mut listener).await;
         let _ = stream.set_nodelay(true);
@@ -78,10 +80,7 @@ async fn accept(mut listener: TcpListener, tls: Option<Arc<ServerConfig>>, accep
                     _ => return,
                 },
             };
-            let connection = Connection {
-                io,
-                cut: Arc::default(),
-            };
+            let connection = Connection { io, cut: Arc::default() };
             let _ = accepted.send(connection).await;
         });
     }
@@ -94,12 +93,7 @@ async fn answer(
     request: axum::extract::Request,
 ) -> axum::response::Response {
     let (head, body) = request.into_parts();
-    let host = head
-        .headers
-        .get("host")
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or("127.0.0.1")
-        .to_owned();
+    let host = head.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1").to_owned();
     let body = match axum::body::to_bytes(body, LARGEST).await {
         Ok(body) => body,
         Err(_) => return plain(StatusCode::PAYLOAD_TOO_LARGE),
@@ -116,7 +110,8 @@ async fn answer(
         body: body.to_vec(),
     };
     // The state file's lock can make it wait.
-    let handled = tokio::task::spawn_blocking(move || emulator.handle(&request, OffsetDateTime::now_utc())).await;
+    let handled =
+        tokio::task::spawn_blocking(move || emulator.handle(&request, OffsetDateTime::now_utc())).await;
     let Ok(response) = handled else {
         return plain(StatusCode::INTERNAL_SERVER_ERROR);
     };
@@ -151,7 +146,8 @@ fn deliver(response: Response) -> axum::response::Response {
         _ => Body::from(response.body),
     };
     let mut delivered = axum::response::Response::new(body);
-    *delivered.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *delivered.status_mut() =
+        StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in response.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             delivered.headers_mut().append(name, value);
@@ -173,22 +169,26 @@ struct Connection {
 
 impl Connection {
     fn check(&self) -> io::Result<()> {
-        if self.cut.load(Ordering::Relaxed) {
-            Err(io::ErrorKind::ConnectionReset.into())
-        } else {
-            Ok(())
-        }
+        if self.cut.load(Ordering::Relaxed) { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.check()?;
         Pin::new(&mut self.io).poll_write(context, bytes)
     }
@@ -266,7 +266,8 @@ mod tests {
         .await;
         assert!(metadata.starts_with("HTTP/1.1 200 OK"), "{metadata}");
         assert!(metadata.contains(r#""resourceManager":"http://emu.test:8080/""#), "{metadata}");
-        let script = r#"[{"path":"/tenants","drop":"before"},{"path":"/subscriptions","truncate":5,"status":200}]"#;
+        let script =
+            r#"[{"path":"/tenants","drop":"before"},{"path":"/subscriptions","truncate":5,"status":200}]"#;
         let posted = exchange(
             address,
             &format!(

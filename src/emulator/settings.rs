@@ -18,18 +18,12 @@ pub struct Options {
 impl Options {
     /// For use inside a provider's process: groups come into being by themselves, no token is asked for.
     pub fn in_process() -> Options {
-        Options {
-            require_token: false,
-            auto_create_resource_groups: true,
-        }
+        Options { require_token: false, auto_create_resource_groups: true }
     }
 
     /// For the served emulator: as strict as ARM.
     pub fn served() -> Options {
-        Options {
-            require_token: true,
-            auto_create_resource_groups: false,
-        }
+        Options { require_token: true, auto_create_resource_groups: false }
     }
 }
 
@@ -194,14 +188,10 @@ mod tests {
 
     #[test]
     fn time_can_be_real_quick_or_none() {
-        let with = |text: &str| {
-            Settings::read(Json::parse(text.as_bytes()).ok().as_ref(), &Options::served())
-        };
+        let with =
+            |text: &str| Settings::read(Json::parse(text.as_bytes()).ok().as_ref(), &Options::served());
         assert_eq!(with("{}").duration(Work::VersionCreate), 24 * clock::SECOND / 10);
-        assert_eq!(
-            with(r#"{"time_scale":1}"#).duration(Work::VersionCreate),
-            428 * clock::SECOND
-        );
+        assert_eq!(with(r#"{"time_scale":1}"#).duration(Work::VersionCreate), 428 * clock::SECOND);
         assert_eq!(with(r#"{"time_scale":0}"#).duration(Work::VersionCreate), 0);
         assert_eq!(with("{}").retry_after(None), Some(1));
         assert_eq!(with(r#"{"time_scale":1}"#).retry_after(None), None);

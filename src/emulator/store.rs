@@ -49,10 +49,7 @@ impl Store {
             fs::create_dir_all(parent)
                 .map_err(|error| EmulatorError::io("creating the folder of", path, error))?;
         }
-        let store = Store {
-            path: Some(path.to_owned()),
-            view: Mutex::default(),
-        };
+        let store = Store { path: Some(path.to_owned()), view: Mutex::default() };
         if !path.exists() {
             let _lock = lock(path)?;
             let mut view = store.view();
@@ -65,15 +62,8 @@ impl Store {
 
     /// A state that ends with the process; its random numbers are the same every time.
     pub fn in_memory() -> Store {
-        let view = View {
-            generation: "memory".to_owned(),
-            seed: 0x5eed,
-            ..View::default()
-        };
-        Store {
-            path: None,
-            view: Mutex::new(view),
-        }
+        let view = View { generation: "memory".to_owned(), seed: 0x5eed, ..View::default() };
+        Store { path: None, view: Mutex::new(view) }
     }
 
     /// Runs one request. `body` sees the newest state; what it stages is written as one line. A body that was called for
@@ -133,11 +123,7 @@ pub struct Transaction<'a> {
 
 impl<'a> Transaction<'a> {
     fn new(view: &'a View) -> Transaction<'a> {
-        Transaction {
-            view,
-            staged: BTreeMap::new(),
-            drawn: 0,
-        }
+        Transaction { view, staged: BTreeMap::new(), drawn: 0 }
     }
 
     /// The record under a key.
@@ -163,28 +149,16 @@ impl<'a> Transaction<'a> {
     }
 
     /// Calls `visit` for each record whose key starts with `prefix`, in key order, beginning after `after`, until it says false.
-    pub fn scan(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        mut visit: impl FnMut(&str, &Arc<Json>) -> bool,
-    ) {
+    pub fn scan(&self, prefix: &str, after: Option<&str>, mut visit: impl FnMut(&str, &Arc<Json>) -> bool) {
         let start = match after {
             Some(key) => Bound::Excluded(key.to_owned()),
             None => Bound::Included(prefix.to_owned()),
         };
         let range = (start, Bound::Unbounded);
-        let mut fresh = self
-            .staged
-            .range(range.clone())
-            .take_while(|(key, _)| key.starts_with(prefix))
-            .peekable();
-        let mut stored = self
-            .view
-            .records
-            .range(range)
-            .take_while(|(key, _)| key.starts_with(prefix))
-            .peekable();
+        let mut fresh =
+            self.staged.range(range.clone()).take_while(|(key, _)| key.starts_with(prefix)).peekable();
+        let mut stored =
+            self.view.records.range(range).take_while(|(key, _)| key.starts_with(prefix)).peekable();
         loop {
             let from_staged = match (fresh.peek(), stored.peek()) {
                 (None, None) => return,
@@ -236,7 +210,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// How many records there are, for summaries.
-    pub fn len(&self) -> usize {
+    pub fn record_count(&self) -> usize {
         self.view.records.len()
     }
 
@@ -335,9 +309,7 @@ impl View {
                         }
                         ("del", Json::Array(keys)) => {
                             staged.extend(
-                                keys.iter()
-                                    .filter_map(Json::as_str)
-                                    .map(|key| (key.to_owned(), None)),
+                                keys.iter().filter_map(Json::as_str).map(|key| (key.to_owned(), None)),
                             );
                         }
                         _ => {}
@@ -353,10 +325,7 @@ impl View {
     fn catch_up_for_writing(&mut self, path: &Path) -> Result<(), EmulatorError> {
         let length = self.catch_up(path)?;
         if self.generation.is_empty() {
-            *self = View {
-                seed: fastrand::u64(..) >> 1,
-                ..View::default()
-            };
+            *self = View { seed: fastrand::u64(..) >> 1, ..View::default() };
             return self.compact(path);
         }
         if length > self.offset {
@@ -516,8 +485,7 @@ fn lock(path: &Path) -> Result<File, EmulatorError> {
         .write(true)
         .open(beside(path, ".lock"))
         .map_err(|error| EmulatorError::io("locking", path, error))?;
-    file.lock()
-        .map_err(|error| EmulatorError::io("locking", path, error))?;
+    file.lock().map_err(|error| EmulatorError::io("locking", path, error))?;
     Ok(file)
 }
 
@@ -532,9 +500,7 @@ pub fn guid(seed: u64, sequence: u64, drawn: u64) -> String {
         mixed ^ (mixed >> 31)
     };
     let number = (u128::from(next()) << 64) | u128::from(next());
-    uuid::Builder::from_random_bytes(number.to_be_bytes())
-        .into_uuid()
-        .to_string()
+    uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid().to_string()
 }
 
 #[cfg(test)]
@@ -542,15 +508,11 @@ mod tests {
     use super::*;
 
     fn put(store: &Store, key: &str, value: &str) {
-        store
-            .run(true, 0, |transaction| transaction.put(key, Json::from(value)))
-            .unwrap();
+        store.run(true, 0, |transaction| transaction.put(key, Json::from(value))).unwrap();
     }
 
     fn get(store: &Store, key: &str) -> Option<Json> {
-        store
-            .run(false, 0, |transaction| transaction.get(key).map(|value| Json::clone(&value)))
-            .unwrap()
+        store.run(false, 0, |transaction| transaction.get(key).map(|value| Json::clone(&value))).unwrap()
     }
 
     #[test]
@@ -620,7 +582,7 @@ mod tests {
         });
         let store = Store::open(&path).unwrap();
         assert_eq!(get(&store, "n").unwrap().int("v"), Some(200));
-        assert_eq!(store.run(false, 0, |t| t.len()).unwrap(), 201);
+        assert_eq!(store.run(false, 0, |t| t.record_count()).unwrap(), 201);
     }
 
     #[test]
@@ -628,10 +590,7 @@ mod tests {
         let version = "/subscriptions/S/resourceGroups/rg/providers/Microsoft.Compute/galleries/g/images/i/versions/1.0.0";
         let key = resource_key(version);
         assert!(key.ends_with("/images/i/versions|1.0.0"));
-        assert_eq!(
-            type_of_key(&key).as_deref(),
-            Some("s|microsoft.compute/galleries/images/versions")
-        );
+        assert_eq!(type_of_key(&key).as_deref(), Some("s|microsoft.compute/galleries/images/versions"));
         assert_eq!(
             type_of_key(&resource_key("/subscriptions/S/resourceGroups/rg")).as_deref(),
             Some("s|resourcegroups")
@@ -719,9 +678,7 @@ mod tests {
     #[test]
     fn expired_records_go_with_the_next_change() {
         let store = Store::in_memory();
-        store
-            .run(true, 0, |t| t.put("old", Json::object().with(EXPIRES, 10_i64)))
-            .unwrap();
+        store.run(true, 0, |t| t.put("old", Json::object().with(EXPIRES, 10_i64))).unwrap();
         store.run(true, 9, |t| t.put("x", Json::Null)).unwrap();
         assert!(get(&store, "old").is_some());
         store.run(true, 10, |t| t.put("y", Json::Null)).unwrap();

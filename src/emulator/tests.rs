@@ -20,10 +20,7 @@ struct Got {
 
 impl Got {
     fn header(&self, name: &str) -> &str {
-        self.headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map_or("", |(_, value)| value)
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
     }
 
     fn code(&self) -> &str {
@@ -138,7 +135,11 @@ fn a_gallery_lives_as_recorded() {
     let status = world.ask("GET", &poll, "");
     assert_eq!(status.body.text("status"), Some("Succeeded"));
     assert_eq!(world.ask("GET", &poll.replace("2021-10-01", "2026-03-03"), "").status, 403);
-    let got = world.ask("GET", &gal("?api-version=2021-10-01").to_uppercase().replace("?API-VERSION", "?api-version"), "");
+    let got = world.ask(
+        "GET",
+        &gal("?api-version=2021-10-01").to_uppercase().replace("?API-VERSION", "?api-version"),
+        "",
+    );
     assert_eq!(got.body.text("properties.provisioningState"), Some("Succeeded"));
     let list = world.ask("GET", &rg("galleries?api-version=2021-10-01"), "");
     assert!(list.raw.contains("/resourceGroups/MY-RG/"), "{}", list.raw);
@@ -146,7 +147,10 @@ fn a_gallery_lives_as_recorded() {
     assert_eq!((gone.status, gone.raw.as_str()), (202, ""));
     assert_eq!(world.ask("GET", gone.header("location"), "").status, 200);
     let got = world.ask("GET", &gal("?api-version=2021-10-01"), "");
-    assert_eq!((got.status, got.code(), got.header("x-ms-failure-cause")), (404, "ResourceNotFound", "gateway"));
+    assert_eq!(
+        (got.status, got.code(), got.header("x-ms-failure-cause")),
+        (404, "ResourceNotFound", "gateway")
+    );
     assert_eq!(world.ask("DELETE", &gal("?api-version=2021-10-01"), "").status, 204);
     assert_eq!(world.ask("GET", &rg("galleries?api-version=2021-10-01"), "").raw, r#"{"value":[]}"#);
 }
@@ -154,14 +158,11 @@ fn a_gallery_lives_as_recorded() {
 #[test]
 fn a_golden_image_from_the_machine_to_two_regions() {
     let mut world = World::new();
-    let early = world.ask(
-        "POST",
-        &rg("virtualMachines/golden-vm/generalize?api-version=2026-03-01"),
-        "",
-    );
+    let early = world.ask("POST", &rg("virtualMachines/golden-vm/generalize?api-version=2026-03-01"), "");
     assert_eq!((early.status, early.code()), (409, "OperationNotAllowed"));
     world.image();
-    let view = world.ask("GET", &rg("virtualMachines/golden-vm?$expand=instanceView&api-version=2026-03-01"), "");
+    let view =
+        world.ask("GET", &rg("virtualMachines/golden-vm?$expand=instanceView&api-version=2026-03-01"), "");
     assert!(view.raw.contains("OSState/generalized") && view.raw.contains("PowerState/deallocated"));
     assert_eq!(
         world.ask("POST", &rg("virtualMachines/golden-vm/start?api-version=2026-03-01"), "").status,
@@ -174,7 +175,11 @@ fn a_golden_image_from_the_machine_to_two_regions() {
     let definition = world.ask("GET", &gal("/images/img?api-version=2026-03-03"), "");
     assert!(definition.raw.contains("TrustedLaunchSupported"));
     let url = gal("/images/img/versions/1.0.0?api-version=2023-07-03");
-    let created = world.ask("PUT", &url, &version_body(r#"{"name":"eastus"},{"name":"West Europe","regionalReplicaCount":3}"#, ""));
+    let created = world.ask(
+        "PUT",
+        &url,
+        &version_body(r#"{"name":"eastus"},{"name":"West Europe","regionalReplicaCount":3}"#, ""),
+    );
     assert_eq!(created.status, 201, "{}", created.raw);
     assert!(!created.raw.contains("osDiskImage"));
     let regions = created.body.list("properties.publishingProfile.targetRegions");
@@ -226,7 +231,10 @@ fn what_cannot_change_and_what_must_go_first() {
     let fewer = world.done(
         "PUT",
         &url,
-        &version_body(r#"{"name":"eastus"}"#, r#","safetyProfile":{"allowDeletionOfReplicatedLocations":true}"#),
+        &version_body(
+            r#"{"name":"eastus"}"#,
+            r#","safetyProfile":{"allowDeletionOfReplicatedLocations":true}"#,
+        ),
     );
     assert_eq!(fewer.status, 200);
     check(
@@ -276,7 +284,9 @@ fn the_gateway_speaks_first() {
         ("GET", gal("/images/i?api-version=2026-03-03"), 404, "ParentResourceNotFound"),
         (
             "GET",
-            format!("{S}/resourceGroups/nowhere/providers/Microsoft.Compute/galleries/g?api-version=2026-03-03"),
+            format!(
+                "{S}/resourceGroups/nowhere/providers/Microsoft.Compute/galleries/g?api-version=2026-03-03"
+            ),
             404,
             "ResourceGroupNotFound",
         ),
@@ -286,10 +296,7 @@ fn the_gateway_speaks_first() {
         let got = world.ask(method, &url, if method == "PUT" { "{" } else { "" });
         assert_eq!((got.status, got.code()), (status, code), "{url}: {}", got.raw);
     }
-    let served = World {
-        emulator: Emulator::in_memory().with_options(Options::served()),
-        now: world.now,
-    };
+    let served = World { emulator: Emulator::in_memory().with_options(Options::served()), now: world.now };
     assert_eq!(served.ask("GET", &gal("?api-version=2026-03-03"), "").status, 401);
 }
 
@@ -301,7 +308,11 @@ fn the_same_requests_get_the_same_answers() {
         world.gallery();
         world.definition();
         world
-            .ask("PUT", &gal("/images/img/versions/1.0.0?api-version=2026-03-03"), &version_body(r#"{"name":"eastus"}"#, ""))
+            .ask(
+                "PUT",
+                &gal("/images/img/versions/1.0.0?api-version=2026-03-03"),
+                &version_body(r#"{"name":"eastus"}"#, ""),
+            )
             .raw
     };
     assert_eq!(run(), run());
@@ -447,7 +458,8 @@ fn groups_come_into_being_where_that_is_allowed() {
     let url = format!("{group}/providers/Microsoft.Compute/galleries/g?api-version=2026-03-03");
     assert_eq!(world.ask("GET", &url, "").code(), "ResourceGroupNotFound");
     assert_eq!(world.ask("PUT", &url, r#"{"location":"westeurope"}"#).status, 201);
-    let machine = format!("{group}/providers/Microsoft.Compute/virtualMachines/golden-vm?api-version=2026-03-01");
+    let machine =
+        format!("{group}/providers/Microsoft.Compute/virtualMachines/golden-vm?api-version=2026-03-01");
     let found = world.ask("GET", &machine, "");
     assert_eq!((found.status, found.body.text("location")), (200, Some("westeurope")));
     world.done("DELETE", &machine, "");
@@ -459,11 +471,76 @@ fn groups_come_into_being_where_that_is_allowed() {
     world.wait(5.0);
     assert_eq!(world.ask("GET", gone.header("location"), "").status, 200);
     assert_eq!(world.ask("GET", &url, "").code(), "ResourceGroupNotFound");
-    assert_eq!(world.ask("PUT", &format!("{group}?api-version=2022-09-01"), r#"{"location":"eastus"}"#).status, 201);
+    assert_eq!(
+        world.ask("PUT", &format!("{group}?api-version=2022-09-01"), r#"{"location":"eastus"}"#).status,
+        201
+    );
     assert_eq!(world.ask("GET", &url, "").code(), "ResourceNotFound");
     let served = World {
         emulator: Emulator::in_memory().with_options(Options { require_token: false, ..Options::served() }),
         now: world.now,
     };
     assert_eq!(served.ask("PUT", &url, r#"{"location":"westeurope"}"#).code(), "ResourceGroupNotFound");
+}
+
+#[test]
+fn machines_are_made_of_what_is_there() {
+    let mut world = World::new();
+    world.image();
+    world.gallery();
+    world.definition();
+    let put = |world: &World, location: &str, reference: &str| {
+        let body = format!(
+            r#"{{"location":"{location}","properties":{{"storageProfile":{{"imageReference":{reference}}}}}}}"#
+        );
+        world.ask("PUT", &rg("virtualMachines/new?api-version=2024-07-01"), &body)
+    };
+    let definition = format!(r#"{{"id":"{}"}}"#, gal("/images/img"));
+    let version = format!(r#"{{"id":"{}"}}"#, gal("/images/img/versions/1.9.0"));
+    assert_eq!(put(&world, "eastus", &definition).status, 404);
+    let url = |name: &str| gal(&format!("/images/img/versions/{name}?api-version=2026-03-03"));
+    world.done("PUT", &url("1.9.0"), &version_body(r#"{"name":"eastus"}"#, ""));
+    world.done("PUT", &url("1.10.0"), &version_body(r#"{"name":"eastus"}"#, ""));
+    world.done("PUT", &url("2.0.0"), &version_body(r#"{"name":"eastus","excludeFromLatest":true}"#, ""));
+    let elsewhere = put(&world, "westeurope", &version);
+    assert_eq!((elsewhere.status, elsewhere.code()), (404, "GalleryImageNotFound"));
+    let made = put(&world, "eastus", &definition);
+    assert_eq!(made.status, 201, "{}", made.raw);
+    assert_eq!(made.body.text("properties.storageProfile.imageReference.exactVersion"), Some("1.10.0"));
+    let plan = r#"{"publisher":"resf","offer":"rockylinux-x86_64","sku":"9-lvm","version":"latest"}"#;
+    world.done("DELETE", &rg("virtualMachines/new?api-version=2024-07-01"), "");
+    let refused = put(&world, "eastus", plan);
+    assert_eq!((refused.status, refused.code()), (400, "MarketplacePurchaseEligibilityFailed"));
+    let terms = format!(
+        "{S}/providers/Microsoft.MarketplaceOrdering/offerTypes/virtualmachine/publishers/resf/offers/rockylinux-x86_64/plans/9-lvm/agreements/current?api-version=2021-01-01"
+    );
+    let mut read = world.ask("GET", &terms, "").body;
+    read.entry("properties").set("accepted", true);
+    assert_eq!(world.ask("PUT", &terms, &read.compact()).status, 200);
+    let made = put(&world, "eastus", plan);
+    assert_eq!(
+        made.body.text("properties.storageProfile.imageReference.exactVersion"),
+        Some("9.10.20260510")
+    );
+}
+
+#[test]
+fn locks_and_role_assignments() {
+    let mut world = World::new();
+    world.gallery();
+    let lock = gal("/providers/Microsoft.Authorization/locks/keep?api-version=2020-05-01");
+    assert_eq!(world.ask("PUT", &lock, r#"{"properties":{"level":"CanNotDelete"}}"#).status, 201);
+    let refused = world.ask("DELETE", &gal("?api-version=2026-03-03"), "");
+    assert_eq!((refused.status, refused.code()), (409, "ScopeLocked"));
+    assert_eq!(world.ask("PUT", &gal("?api-version=2026-03-03"), r#"{"location":"eastus"}"#).status, 200);
+    assert_eq!(world.ask("DELETE", &lock, "").status, 200);
+    let role = |name: &str| {
+        gal(&format!("/providers/Microsoft.Authorization/roleAssignments/{name}?api-version=2022-04-01"))
+    };
+    let body = r#"{"properties":{"roleDefinitionId":"/r/1","principalId":"p"}}"#;
+    let made = world.ask("PUT", &role("0d9a0000-0000-0000-0000-000000000001"), body);
+    assert_eq!((made.status, made.body.text("properties.scope")), (201, Some(gal("").as_str())));
+    let again = world.ask("PUT", &role("0d9a0000-0000-0000-0000-000000000002"), body);
+    assert_eq!((again.status, again.code()), (409, "RoleAssignmentExists"));
+    assert!(again.raw.contains("0d9a0000000000000000000000000001."));
 }

@@ -70,7 +70,9 @@ fn buckets(class: &str) -> Vec<(String, Bucket)> {
         "DeleteVMResource" => vec![single("DeleteVMSubscriptionMaximum", 1_500, 180), single(class, 12, 180)],
         "GetVMResource" => vec![single("GetVMSubscriptionMaximum", 24_000, 180), single(class, 36, 180)],
         "HighCostGetVMSubscriptionMaximum" => vec![single(class, 900, 180)],
-        "GetOperationResource" => vec![single(class, 45, 180), single("GetOperationSubscriptionMaximum", 15_000, 180)],
+        "GetOperationResource" => {
+            vec![single(class, 45, 180), single("GetOperationSubscriptionMaximum", 15_000, 180)]
+        }
         _ => match WINDOWS.iter().find(|(name, ..)| *name == class) {
             Some((name, short, long)) => vec![
                 ((*name).to_owned(), bucket("3Min", *short, 180)),
@@ -197,12 +199,11 @@ fn too_many(name: &str, size: i64, refill: f64) -> ArmError {
     .header("Retry-After", wait.to_string())
     .header("x-ms-ratelimit-remaining-resource", format!("Microsoft.Compute/{name};0"));
     error.flat = true;
-    error.details = vec![
-        Json::object()
-            .with("code", "TooManyRequests")
-            .with("target", name)
-            .with("message", message.compact()),
-    ];
+    let detail = Json::object()
+        .with("code", "TooManyRequests")
+        .with("target", name)
+        .with("message", message.compact());
+    error.details = Some(Box::new(Json::Array(vec![detail])));
     error
 }
 
@@ -214,7 +215,10 @@ mod tests {
     fn buckets_count_down_and_refill() {
         let mut meter = Meter::default();
         let headers = meter.headers("s", Method::Put, Some("CreateUpdateGallery"), "", 0);
-        assert_eq!(headers[0].1, "Microsoft.Compute/CreateUpdateGallery3Min;49,Microsoft.Compute/CreateUpdateGallery30Min;299");
+        assert_eq!(
+            headers[0].1,
+            "Microsoft.Compute/CreateUpdateGallery3Min;49,Microsoft.Compute/CreateUpdateGallery30Min;299"
+        );
         assert_eq!(headers[1], ("x-ms-ratelimit-remaining-subscription-writes".into(), "199".into()));
         assert_eq!(headers[2].1, "2999");
         for _ in 0..60 {

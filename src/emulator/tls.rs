@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
-    SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -47,10 +47,7 @@ pub enum TlsError {
 
 /// Reads or makes `ca.pem`, `server.pem` and `server.key` in a folder; clients trust `ca.pem`.
 pub fn config(folder: &Path, now: OffsetDateTime) -> Result<Arc<ServerConfig>, TlsError> {
-    let io = |source| TlsError::Folder {
-        folder: folder.display().to_string(),
-        source,
-    };
+    let io = |source| TlsError::Folder { folder: folder.display().to_string(), source };
     fs::create_dir_all(folder).map_err(io)?;
     // Two servers that start at once must not each write half of a pair.
     let lock = File::create(folder.join(".lock")).map_err(io)?;
@@ -73,14 +70,12 @@ fn reuse(folder: &Path, now: OffsetDateTime) -> Option<Arc<ServerConfig>> {
 }
 
 fn load(folder: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-    let using = |why: String| TlsError::Using {
-        folder: folder.display().to_string(),
-        why,
-    };
+    let using = |why: String| TlsError::Using { folder: folder.display().to_string(), why };
     let chain = CertificateDer::pem_file_iter(folder.join("server.pem"))
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| using(error.to_string()))?;
-    let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).map_err(|error| using(error.to_string()))?;
+    let key =
+        PrivateKeyDer::from_pem_file(folder.join("server.key")).map_err(|error| using(error.to_string()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -115,17 +110,12 @@ fn make(folder: &Path, now: OffsetDateTime) -> Result<(), TlsError> {
     let certificate = server.signed_by(&key, &authority)?;
 
     let write = |name: &str, text: String| {
-        write_private(folder, name, &text).map_err(|source| TlsError::Folder {
-            folder: folder.display().to_string(),
-            source,
-        })
+        write_private(folder, name, &text)
+            .map_err(|source| TlsError::Folder { folder: folder.display().to_string(), source })
     };
     write("ca.pem", authority.pem())?;
     write("server.key", key.serialize_pem())?;
-    write(
-        "server.pem",
-        format!("{UNTIL}{}\n{}", until.unix_timestamp(), certificate.pem()),
-    )
+    write("server.pem", format!("{UNTIL}{}\n{}", until.unix_timestamp(), certificate.pem()))
 }
 
 fn write_private(folder: &Path, name: &str, text: &str) -> std::io::Result<()> {

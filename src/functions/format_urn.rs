@@ -35,7 +35,10 @@ impl Function for FormatUrn {
         let [publisher, offer, sku, version] = [0, 1, 2, 3].map(|index| argument(arguments, index));
         let urn = Urn::new(publisher, offer, sku, version).map_err(|error| FunctionError {
             text: sentence(error.reason),
-            argument: UrnPart::ALL.iter().position(|part| error.part == Some(*part)).map(|index| index as i64),
+            argument: UrnPart::ALL
+                .iter()
+                .position(|part| error.part == Some(*part))
+                .map(|index| index as i64),
         })?;
         Ok(Value::String(urn.to_string()))
     }

@@ -44,7 +44,10 @@ fn elements(arguments: &[Value], index: usize) -> Result<Vec<&str>, FunctionErro
         .enumerate()
         .map(|(position, element)| {
             element.as_str().ok_or_else(|| {
-                FunctionError::argument(index as i64, format!("Element {position} is null; every element must be a version."))
+                FunctionError::argument(
+                    index as i64,
+                    format!("Element {position} is null; every element must be a version."),
+                )
             })
         })
         .collect()
@@ -72,13 +75,25 @@ mod tests {
         for function in all() {
             let signature = function.signature();
             assert!(signature.summary.ends_with('.') && !signature.doc.is_empty(), "{}", function.name());
-            assert!(signature.doc.contains(&format!("provider::azimage::{}(", function.name())), "{}", function.name());
+            assert!(
+                signature.doc.contains(&format!("provider::azimage::{}(", function.name())),
+                "{}",
+                function.name()
+            );
             assert!(signature.parameters.iter().all(|parameter| parameter.doc.ends_with('.')));
             names.push(function.name());
         }
         assert_eq!(
             names,
-            ["format_urn", "parse_image_id", "parse_urn", "version_bump", "version_latest", "version_satisfies", "version_sort"]
+            [
+                "format_urn",
+                "parse_image_id",
+                "parse_urn",
+                "version_bump",
+                "version_latest",
+                "version_satisfies",
+                "version_sort"
+            ]
         );
     }
 

@@ -58,7 +58,9 @@ impl Function for ParseImageId {
 
     fn call(&self, arguments: &[Value]) -> Result<Value, FunctionError> {
         let id = argument(arguments, 0);
-        let found = parse(id).map_err(|why| FunctionError::argument(0, format!("{id:?} is no image's id: {why} {EXPECTED}")))?;
+        let found = parse(id).map_err(|why| {
+            FunctionError::argument(0, format!("{id:?} is no image's id: {why} {EXPECTED}"))
+        })?;
         Ok(Value::object(KEYS.map(|key| {
             let value = found.iter().find(|(have, _)| *have == key);
             (key, value.map_or(Value::Null, |(_, value)| Value::string(value.as_str())))
@@ -71,10 +73,14 @@ type Found = Vec<(&'static str, String)>;
 fn parse(id: &str) -> Result<Found, String> {
     let segments: Vec<&str> = id.trim().trim_matches('/').split('/').collect();
     match segments[0].to_ascii_lowercase().as_str() {
-        "communitygalleries" => {
-            parse_public(&segments, ["community_gallery", "community_image", "community_image_version"], "public_gallery_name")
+        "communitygalleries" => parse_public(
+            &segments,
+            ["community_gallery", "community_image", "community_image_version"],
+            "public_gallery_name",
+        ),
+        "sharedgalleries" => {
+            parse_public(&segments, ["shared_gallery", "shared_image", "shared_image_version"], "unique_name")
         }
-        "sharedgalleries" => parse_public(&segments, ["shared_gallery", "shared_image", "shared_image_version"], "unique_name"),
         _ => parse_arm(id),
     }
 }
@@ -99,7 +105,8 @@ fn parse_public(segments: &[&str], kinds: [&'static str; 3], gallery: &'static s
 
 fn parse_arm(text: &str) -> Result<Found, String> {
     let id = ResourceId::parse(text).map_err(|error| sentence(error.why))?;
-    let mut found = vec![("subscription_id", id.subscription_id().to_owned()), ("name", id.name().to_owned())];
+    let mut found =
+        vec![("subscription_id", id.subscription_id().to_owned()), ("name", id.name().to_owned())];
     if !id.resource_group().is_empty() {
         found.push(("resource_group_name", id.resource_group().to_owned()));
     }
@@ -118,7 +125,9 @@ fn parse_arm(text: &str) -> Result<Found, String> {
             kind
         }
         Some(_) => return Err("it names no resource group.".to_owned()),
-        None if id.is_a(MARKETPLACE) && id.name_of("artifacttypes").is_some_and(|kind| kind.eq_ignore_ascii_case("vmimage")) => {
+        None if id.is_a(MARKETPLACE)
+            && id.name_of("artifacttypes").is_some_and(|kind| kind.eq_ignore_ascii_case("vmimage")) =>
+        {
             take("location", "locations");
             take("publisher", "publishers");
             take("offer", "offers");
@@ -205,7 +214,13 @@ mod tests {
             let group = ["subscription_id", "resource_group_name"];
             for key in KEYS {
                 let want = expected.iter().find(|(have, _)| *have == key).map(|(_, value)| *value);
-                let want = want.or_else(|| (id.starts_with(GROUP) && group.contains(&key)).then_some(if key == group[0] { "s" } else { "rg" }));
+                let want = want.or_else(|| {
+                    (id.starts_with(GROUP) && group.contains(&key)).then_some(if key == group[0] {
+                        "s"
+                    } else {
+                        "rg"
+                    })
+                });
                 assert_eq!(got.get(key).as_str(), want, "{id} {key}");
             }
         }
@@ -217,7 +232,10 @@ mod tests {
             ("", "empty"),
             ("img", "slash"),
             ("/subscriptions/s", "names no resource"),
-            ("/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm", "virtualMachines"),
+            (
+                "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm",
+                "virtualMachines",
+            ),
             ("/subscriptions/s/providers/Microsoft.Compute/images/i", "resource group"),
             ("/communityGalleries/g/pictures/i", "\"pictures\""),
             ("/communityGalleries/g/images", "VERSION"),

@@ -46,7 +46,8 @@ mod tests {
     #[test]
     fn splits() {
         let parts = ParseUrn.call(&["Canonical:o:s_1:22.04.202601140".into()]).unwrap();
-        let names = ["publisher", "offer", "sku", "version"].map(|name| parts.get(name).as_str().unwrap().to_owned());
+        let names =
+            ["publisher", "offer", "sku", "version"].map(|name| parts.get(name).as_str().unwrap().to_owned());
         assert_eq!(names, ["Canonical", "o", "s_1", "22.04.202601140"]);
         for version in ["latest", "~> 1.2"] {
             let parts = ParseUrn.call(&[format!("a:b:c:{version}").as_str().into()]).unwrap();
@@ -56,7 +57,12 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong() {
-        for (urn, text) in [("a:b:c", "version is missing"), ("", "empty"), ("a/b/c/1.0", "slashes"), ("a::c:1.0", "offer is empty")] {
+        for (urn, text) in [
+            ("a:b:c", "version is missing"),
+            ("", "empty"),
+            ("a/b/c/1.0", "slashes"),
+            ("a::c:1.0", "offer is empty"),
+        ] {
             let error = ParseUrn.call(&[urn.into()]).unwrap_err();
             assert_eq!(error.argument, Some(0));
             assert!(error.text.contains(text) && error.text.ends_with('.'), "{}", error.text);

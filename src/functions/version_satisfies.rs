@@ -59,9 +59,13 @@ mod tests {
 
     #[test]
     fn points_at_the_wrong_argument() {
-        for (version, constraint, argument) in
-            [("1.x", ">= 1", 0), ("latest", ">= 1", 0), ("1.0", "=> 1", 1), ("1.0", "", 1), ("1.0", "latest", 1)]
-        {
+        for (version, constraint, argument) in [
+            ("1.x", ">= 1", 0),
+            ("latest", ">= 1", 0),
+            ("1.0", "=> 1", 1),
+            ("1.0", "", 1),
+            ("1.0", "latest", 1),
+        ] {
             let error = VersionSatisfies.call(&[version.into(), constraint.into()]).unwrap_err();
             assert_eq!(error.argument, Some(argument), "{}", error.text);
         }

@@ -209,7 +209,7 @@ impl Resource<Context> for Gallery {
             return Err(identity::vanished("gallery", &id).into());
         };
         let desired = expand(context, &plan, Some(&current.body));
-        let mut state = if body::covers(&current.body, &desired) {
+        let mut state = if body::settled(&current.body, &desired) {
             conclude(context, op, &scope, &id, &plan, current).await?
         } else {
             let written = writing::put(&context.client, &scope, &target(&id), &desired, private)

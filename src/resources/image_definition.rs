@@ -272,7 +272,7 @@ impl Resource<Context> for ImageDefinition {
             return Err(identity::vanished(NOUN, &id).into());
         };
         let desired = expand(context, &plan, "", Some(&current.body));
-        if body::covers(&current.body, &desired) {
+        if body::settled(&current.body, &desired) {
             return conclude(context, op, &scope, &id, &plan, current);
         }
         write(context, op, &scope, &id, &plan, &desired, private).await
@@ -471,9 +471,14 @@ fn expand(context: &Context, plan: &Model, location: &str, current: Option<&Json
                 "vCPUs": range(recommended.minimum_vcpus, recommended.maximum_vcpus),
                 "memory": range(recommended.minimum_memory_gb, recommended.maximum_memory_gb),
             });
-            body::set(&mut properties, "recommended", body::without_nulls(recommended));
+            // null takes a bound of an existing definition back
+            properties["recommended"] =
+                if had("recommended") { recommended } else { body::without_nulls(recommended) };
         }
-        None if had("recommended") => body::set(&mut properties, "recommended", json!({})),
+        None if had("recommended") => {
+            let nothing = json!({"min": null, "max": null});
+            properties["recommended"] = json!({"vCPUs": nothing, "memory": nothing});
+        }
         None => {}
     }
     features::expand(&mut properties, plan, current);

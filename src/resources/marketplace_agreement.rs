@@ -8,7 +8,9 @@ use crate::azure::attributes::{check_filled, same_text, subscription_id, told};
 use crate::azure::context::scope;
 use crate::azure::{Context, ORDERING_API, body, fault, identity};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts};
+use crate::framework::{
+    Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
+};
 use crate::model;
 use crate::schema::Attribute;
 use crate::schema::spec::{block, optional, required};
@@ -49,7 +51,8 @@ fn name() -> Attribute {
 /// The resource type.
 pub struct MarketplaceAgreement;
 
-const PUBLISHER: IdentityField = IdentityField { name: "publisher", required: true, doc: "The publisher of the plan." };
+const PUBLISHER: IdentityField =
+    IdentityField { name: "publisher", required: true, doc: "The publisher of the plan." };
 const OFFER: IdentityField = IdentityField { name: "offer", required: true, doc: "The offer of the plan." };
 const PLAN: IdentityField = IdentityField { name: "plan", required: true, doc: "The name of the plan." };
 
@@ -107,7 +110,8 @@ impl Resource<Context> for MarketplaceAgreement {
     ) -> Result<Option<Model>, Diagnostics> {
         let scope = scope(op, doing("reading", &state));
         let terms = Terms { context, scope: &scope, of: &state };
-        let current = context.client.get_opt(&scope, &terms.current()).await.map_err(|error| terms.fault(&error))?;
+        let current =
+            context.client.get_opt(&scope, &terms.current()).await.map_err(|error| terms.fault(&error))?;
         // terms that are not accepted are no agreement
         Ok(current.filter(is_accepted).map(|current| flatten(state, &current)))
     }
@@ -163,7 +167,9 @@ impl Resource<Context> for MarketplaceAgreement {
             "azapi" => {
                 source.type_name == "azapi_resource"
                     && source.text("type").is_some_and(|kind| {
-                        kind.split('@').next().is_some_and(|kind| KINDS.iter().any(|known| known.eq_ignore_ascii_case(kind)))
+                        kind.split('@')
+                            .next()
+                            .is_some_and(|kind| KINDS.iter().any(|known| known.eq_ignore_ascii_case(kind)))
                     })
             }
             _ => false,

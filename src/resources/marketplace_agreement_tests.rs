@@ -69,7 +69,11 @@ async fn begins_anew_when_the_signature_is_stale() {
     let failed = create(&arm).await.unwrap_err();
     assert!(failed.state.is_none());
     assert_eq!(arm.calls().len(), 2 * TRIES);
-    assert!(failed.diagnostics.0[0].summary.contains("acmefw:acme-firewall:payg"), "{}", failed.diagnostics.0[0]);
+    assert!(
+        failed.diagnostics.0[0].summary.contains("acmefw:acme-firewall:payg"),
+        "{}",
+        failed.diagnostics.0[0]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +96,12 @@ async fn agreements_of_one_plan_take_turns() {
 #[tokio::test]
 async fn a_plan_that_does_not_exist_is_told_as_such() {
     let arm = FakeArm::new();
-    arm.on(Method::Get, CURRENT, 400, json!({"error": {"code": "BadRequest", "message": "Offer with PublisherId: 'x' not found."}}));
+    arm.on(
+        Method::Get,
+        CURRENT,
+        400,
+        json!({"error": {"code": "BadRequest", "message": "Offer with PublisherId: 'x' not found."}}),
+    );
     let failed = create(&arm).await.unwrap_err().diagnostics.0;
     assert!(failed[0].detail.contains("azimage_marketplace_image"), "{}", failed[0]);
 }
@@ -100,12 +109,15 @@ async fn a_plan_that_does_not_exist_is_told_as_such() {
 #[tokio::test]
 async fn terms_that_are_not_accepted_are_gone() {
     for (arm, there) in [(service(true), true), (service(false), false), (FakeArm::new(), false)] {
-        let read = MarketplaceAgreement.read(&arm.context(), &op(), model(), &mut Private::default()).await.unwrap();
+        let read =
+            MarketplaceAgreement.read(&arm.context(), &op(), model(), &mut Private::default()).await.unwrap();
         assert_eq!(read.is_some(), there);
     }
     let arm = FakeArm::new();
     arm.on(Method::Get, CURRENT, 403, json!({"error": {"code": "AuthorizationFailed", "message": "no"}}));
-    assert!(MarketplaceAgreement.read(&arm.context(), &op(), model(), &mut Private::default()).await.is_err());
+    assert!(
+        MarketplaceAgreement.read(&arm.context(), &op(), model(), &mut Private::default()).await.is_err()
+    );
 }
 
 #[tokio::test]
@@ -153,7 +165,14 @@ fn imports_and_moves_by_either_id() {
     for (source, taken) in [
         (source("hashicorp/azurerm", "azurerm_marketplace_agreement", json!({"id": ID})), Some(true)),
         (source("azure/azapi", "azapi_resource", json!({"id": CURRENT, "type": kind})), Some(true)),
-        (source("azure/azapi", "azapi_resource", json!({"id": CURRENT, "type": "Microsoft.Compute/images@1"})), None),
+        (
+            source(
+                "azure/azapi",
+                "azapi_resource",
+                json!({"id": CURRENT, "type": "Microsoft.Compute/images@1"}),
+            ),
+            None,
+        ),
         (source("hashicorp/azurerm", "azurerm_marketplace_agreement", json!({"id": "x"})), Some(false)),
         (source("other/azurerm_like", "azurerm_marketplace_agreement", json!({"id": ID})), None),
     ] {

@@ -110,9 +110,8 @@ impl Resource<Context> for MarketplacePin {
             ImportFrom::Identity(given) => {
                 (identity::text(given, &LOCATION).to_owned(), identity::text(given, &URN).to_owned())
             }
-            ImportFrom::Id(id) if id.trim_start().starts_with('/') => {
-                from_image_id(id).ok_or_else(|| wrong(id, "It is not the id of a Marketplace image".to_owned()))?
-            }
+            ImportFrom::Id(id) if id.trim_start().starts_with('/') => from_image_id(id)
+                .ok_or_else(|| wrong(id, "It is not the id of a Marketplace image".to_owned()))?,
             ImportFrom::Id(id) => id
                 .split_once('|')
                 .map(|(location, urn)| (location.trim().to_owned(), urn.trim().to_owned()))
@@ -149,14 +148,19 @@ impl Resource<Context> for MarketplacePin {
                     .map(|(location, subscription)| image_id(subscription, location, &urn));
                 draft.planned.set("image_id", known(image_id));
                 if draft.is_create() {
-                    draft.planned.set("id", known(location.map(|location| pin_id(&location, &urn.to_string()))));
+                    draft
+                        .planned
+                        .set("id", known(location.map(|location| pin_id(&location, &urn.to_string()))));
                 }
                 for name in SEEN {
                     draft.planned.set(name, Value::Unknown);
                 }
-                for (name, text) in
-                    [("publisher", urn.publisher), ("offer", urn.offer), ("sku", urn.sku), ("version", urn.version)]
-                {
+                for (name, text) in [
+                    ("publisher", urn.publisher),
+                    ("offer", urn.offer),
+                    ("sku", urn.sku),
+                    ("version", urn.version),
+                ] {
                     draft.planned.set(name, Value::String(text));
                 }
             }
@@ -173,7 +177,13 @@ impl Resource<Context> for MarketplacePin {
                 Some(true) => Some("withdrawn"),
                 _ => planned.get("deprecation_state").as_str(),
             };
-            context.guardrails.deprecated(Path::attribute("urn"), &urn.to_string(), state.unwrap_or("Active"), None, found);
+            context.guardrails.deprecated(
+                Path::attribute("urn"),
+                &urn.to_string(),
+                state.unwrap_or("Active"),
+                None,
+                found,
+            );
             return;
         }
         match look(context, op, location, &urn).await {
@@ -231,7 +241,12 @@ impl Resource<Context> for MarketplacePin {
         _private: &mut Private,
     ) -> Result<Model, Failed<Model>> {
         if plan.urn == prior.urn {
-            return Ok(Model { location: prior.location, keepers: plan.keepers, timeouts: plan.timeouts, ..prior });
+            return Ok(Model {
+                location: prior.location,
+                keepers: plan.keepers,
+                timeouts: plan.timeouts,
+                ..prior
+            });
         }
         let urn = parse(&plan.urn)?;
         let seen = look(context, op, &plan.location, &urn).await?;
@@ -270,7 +285,11 @@ fn fate(draft: &Draft<'_>) -> Fate {
     }
     let pinned = exact(draft.prior);
     let same_image = |urn: &Urn| pinned.as_ref().is_some_and(|pinned| pinned.is_same_image(urn));
-    let same_urn = planned.get("urn").as_str().zip(draft.prior.get("urn").as_str()).is_some_and(|(a, b)| same_text(a, b));
+    let same_urn = planned
+        .get("urn")
+        .as_str()
+        .zip(draft.prior.get("urn").as_str())
+        .is_some_and(|(a, b)| same_text(a, b));
     let kept = same_keepers(planned.get("keepers"), draft.prior.get("keepers"));
     match configured {
         // moving to where it is is not moving
@@ -320,8 +339,10 @@ async fn look(context: &Context, op: &Op, location: &str, urn: &Urn) -> Result<S
         return Ok(seen);
     }
     let market = Market::open(context, op, location, format!("reading Marketplace image \"{urn}\"")).await?;
-    let wanted = Wanted::parse(&urn.version).map_err(|error| Diagnostic::error("The version cannot be read", error.to_string()))?;
-    let missing = market.missing(urn, &wanted).await.map_err(|error| market.fault(&error, &urn.to_string()))?;
+    let wanted = Wanted::parse(&urn.version)
+        .map_err(|error| Diagnostic::error("The version cannot be read", error.to_string()))?;
+    let missing =
+        market.missing(urn, &wanted).await.map_err(|error| market.fault(&error, &urn.to_string()))?;
     Err(missing.diagnostic(Path::attribute("urn")).into())
 }
 
@@ -377,21 +398,32 @@ impl Seen {
 
     // One short warning for each thing to know; equal summaries, so that Terraform shows many pins as one.
     fn tell(&self, op: &Op, urn: &Urn, location: &str) {
-        let warn = |summary: &str, detail: String| op.warn(Diagnostic::warning(summary, detail).at(Path::attribute("urn")));
+        let warn = |summary: &str, detail: String| {
+            op.warn(Diagnostic::warning(summary, detail).at(Path::attribute("urn")))
+        };
         let way_out = "Change the pin's keepers to move it.";
-        let time = |status: &Status| status.time.clone().map(|time| format!(" at {time}")).unwrap_or_default();
+        let time =
+            |status: &Status| status.time.clone().map(|time| format!(" at {time}")).unwrap_or_default();
         match &self.status {
             None => warn(
                 "A pinned Marketplace image is withdrawn",
-                format!("{urn} is no longer offered in {location}: no new virtual machine can be made from it. {way_out}"),
+                format!(
+                    "{urn} is no longer offered in {location}: no new virtual machine can be made from it. {way_out}"
+                ),
             ),
             Some(status) if status.is_over(OffsetDateTime::now_utc()) => warn(
                 "A pinned Marketplace image is deprecated",
-                format!("{urn} was deprecated{}: no new virtual machine can be made from it. {way_out}", time(status)),
+                format!(
+                    "{urn} was deprecated{}: no new virtual machine can be made from it. {way_out}",
+                    time(status)
+                ),
             ),
             Some(status) if !status.is_active() => warn(
                 "A pinned Marketplace image will be deprecated",
-                format!("{urn} will be deprecated{}: no new virtual machine can be made from it then. {way_out}", time(status)),
+                format!(
+                    "{urn} will be deprecated{}: no new virtual machine can be made from it then. {way_out}",
+                    time(status)
+                ),
             ),
             Some(_) => {}
         }
@@ -424,8 +456,9 @@ fn exact(value: &Value) -> Option<Urn> {
 }
 
 fn parse(urn: &str) -> Result<Urn, Diagnostic> {
-    Urn::parse_exact(urn)
-        .map_err(|error| Diagnostic::error("The URN cannot be pinned", error.to_string()).at(Path::attribute("urn")))
+    Urn::parse_exact(urn).map_err(|error| {
+        Diagnostic::error("The URN cannot be pinned", error.to_string()).at(Path::attribute("urn"))
+    })
 }
 
 fn pin_id(location: &str, urn: &str) -> String {

@@ -65,7 +65,8 @@ fn run(context: Option<&Context>, config: &Value, prior: &Value) -> Plan {
     // what Terraform demands of every plan
     for attribute in body.attributes.iter().filter(|attribute| !attribute.is_computed()) {
         let (planned, config) = (plan.planned.get(attribute.name), config.get(attribute.name));
-        let kept = !prior.get(attribute.name).is_null() && !config.is_null() && planned == prior.get(attribute.name);
+        let kept =
+            !prior.get(attribute.name).is_null() && !config.is_null() && planned == prior.get(attribute.name);
         assert!(planned == config || kept, "{}: {planned:?} for {config:?}", attribute.name);
     }
     plan
@@ -75,7 +76,11 @@ fn run(context: Option<&Context>, config: &Value, prior: &Value) -> Plan {
 fn holds(first: &Value, second: &Value) {
     for attribute in body().attributes {
         let (first, second) = (first.get(attribute.name), second.get(attribute.name));
-        assert!(first.is_unknown() || !first.is_wholly_known() || first == second, "{}: {first:?} {second:?}", attribute.name);
+        assert!(
+            first.is_unknown() || !first.is_wholly_known() || first == second,
+            "{}: {first:?} {second:?}",
+            attribute.name
+        );
     }
 }
 
@@ -129,7 +134,12 @@ fn a_pin_stays_until_its_keepers_or_its_image_change() {
         ("the URN is not known yet", Value::Unknown, same.clone(), None),
         ("a keeper changed", NEW.into(), changed.clone(), Some(NEW.into())),
         ("a keeper changed, the URN did not", OLD.into(), changed.clone(), Some(OLD.into())),
-        ("a keeper changed and the URN is not known yet", Value::Unknown, changed.clone(), Some(Value::Unknown)),
+        (
+            "a keeper changed and the URN is not known yet",
+            Value::Unknown,
+            changed.clone(),
+            Some(Value::Unknown),
+        ),
         ("a keeper went", NEW.into(), Value::Null, Some(NEW.into())),
         ("a keeper is not known yet", NEW.into(), keepers(Value::Unknown), Some(NEW.into())),
         ("a keeper came that is not known yet", NEW.into(), two, Some(NEW.into())),
@@ -147,7 +157,11 @@ fn a_pin_stays_until_its_keepers_or_its_image_change() {
                 assert_eq!(plan.planned.get("id"), state().get("id"), "{what}");
                 let version = urn.as_str().map(|urn| urn.rsplit(':').next().unwrap().to_owned());
                 assert_eq!(plan.planned.get("version").as_str(), version.as_deref(), "{what}");
-                assert_eq!(plan.planned.get("newest_version").is_unknown(), urn.as_str() != Some(OLD), "{what}");
+                assert_eq!(
+                    plan.planned.get("newest_version").is_unknown(),
+                    urn.as_str() != Some(OLD),
+                    "{what}"
+                );
             }
         }
     }
@@ -272,18 +286,22 @@ async fn making_and_moving_pins_what_was_planned_and_looks_around() {
         listed(&[("22.04.202511010", "Active"), ("22.04.202601140", "Active"), ("22.04.20269", "Active")]),
     );
     let context = arm.context();
-    let planned = |urn: &str| Model { location: "East US".to_owned(), urn: urn.to_owned(), ..Model::default() };
+    let planned =
+        |urn: &str| Model { location: "East US".to_owned(), urn: urn.to_owned(), ..Model::default() };
     let made = MarketplacePin.create(&context, &op(), planned(OLD), &mut Private::default()).await.unwrap();
     assert_eq!(made.version.as_deref(), Some("22.04.202511010"));
     assert_eq!(made.newest_version.as_deref(), Some("22.04.202601140"));
     assert_eq!((made.upgrade_available, made.withdrawn), (Some(true), Some(false)));
     assert_eq!(made.deprecation_state.as_deref(), Some("Active"));
     let plan = Model { id: made.id.clone(), image_id: None, ..planned(NEW) };
-    let moved = MarketplacePin.update(&context, &op(), made.clone(), plan, &mut Private::default()).await.unwrap();
+    let moved =
+        MarketplacePin.update(&context, &op(), made.clone(), plan, &mut Private::default()).await.unwrap();
     assert_eq!(moved.image_id, Some(versions("jammy", "gen2") + "/22.04.202601140"));
     assert_eq!(moved.upgrade_available, Some(false));
     assert_eq!(MarketplacePin.identify(&moved), MarketplacePin.identify(&made));
-    let failed = MarketplacePin.create(&context, &op(), planned("Canonical:jammy:gen2:22.04.1"), &mut Private::default()).await;
+    let failed = MarketplacePin
+        .create(&context, &op(), planned("Canonical:jammy:gen2:22.04.1"), &mut Private::default())
+        .await;
     let told = failed.unwrap_err().diagnostics.0;
     assert_eq!(told[0].path, Path::attribute("urn"));
     assert!(told[0].detail.contains("22.04.20269"), "{}", told[0]);
@@ -297,16 +315,36 @@ async fn a_refresh_tells_and_changes_nothing() {
     let old = "22.04.202511010";
     let rows: &[(Option<Json>, Option<Json>, &[&str], [Option<bool>; 2])] = &[
         (Some(listed(&[(old, "Active")])), None, &[], [Some(false), Some(false)]),
-        (Some(listed(&[(old, "Active"), ("22.04.202601140", "Active")])), None, &["newer version"], [Some(true), Some(false)]),
-        (Some(listed(&[(old, "Active"), ("22.04.202601140", "Deprecated")])), None, &[], [Some(false), Some(false)]),
-        (Some(listed(&[(old, "ScheduledForDeprecation")])), Some(soon), &["will be deprecated"], [Some(false), Some(false)]),
+        (
+            Some(listed(&[(old, "Active"), ("22.04.202601140", "Active")])),
+            None,
+            &["newer version"],
+            [Some(true), Some(false)],
+        ),
+        (
+            Some(listed(&[(old, "Active"), ("22.04.202601140", "Deprecated")])),
+            None,
+            &[],
+            [Some(false), Some(false)],
+        ),
+        (
+            Some(listed(&[(old, "ScheduledForDeprecation")])),
+            Some(soon),
+            &["will be deprecated"],
+            [Some(false), Some(false)],
+        ),
         (
             Some(listed(&[(old, "Deprecated"), ("22.05.1", "Active")])),
             Some(over),
             &["is deprecated", "newer version"],
             [Some(true), Some(false)],
         ),
-        (Some(listed(&[("22.05.1", "Active")])), None, &["is withdrawn", "newer version"], [Some(true), Some(true)]),
+        (
+            Some(listed(&[("22.05.1", "Active")])),
+            None,
+            &["is withdrawn", "newer version"],
+            [Some(true), Some(true)],
+        ),
         (None, None, &["is withdrawn"], [Some(false), Some(true)]),
     ];
     for (list, image, warnings, [upgrade, withdrawn]) in rows {
@@ -319,10 +357,17 @@ async fn a_refresh_tells_and_changes_nothing() {
         }
         let op = op();
         let before = Model::decode(&state());
-        let after = MarketplacePin.read(&arm.context(), &op, before.clone(), &mut Private::default()).await.unwrap().unwrap();
+        let after = MarketplacePin
+            .read(&arm.context(), &op, before.clone(), &mut Private::default())
+            .await
+            .unwrap()
+            .unwrap();
         let told: Vec<String> = op.take_warnings().0.into_iter().map(|told| told.summary).collect();
         assert_eq!(told.len(), warnings.len(), "{told:?}");
-        assert!(told.iter().zip(*warnings).all(|(told, text)| told.ends_with(text) || told.contains(text)), "{told:?}");
+        assert!(
+            told.iter().zip(*warnings).all(|(told, text)| told.ends_with(text) || told.contains(text)),
+            "{told:?}"
+        );
         assert_eq!((after.upgrade_available, after.withdrawn), (*upgrade, *withdrawn));
         assert_eq!(after.urn, before.urn);
         // what a refresh tells makes no difference in a plan
@@ -342,17 +387,26 @@ async fn a_refresh_that_cannot_look_keeps_the_pin() {
     );
     let op = op();
     let before = Model::decode(&state());
-    let after = MarketplacePin.read(&arm.context(), &op, before.clone(), &mut Private::default()).await.unwrap();
+    let after =
+        MarketplacePin.read(&arm.context(), &op, before.clone(), &mut Private::default()).await.unwrap();
     assert_eq!(after, Some(before));
     assert!(op.take_warnings().0[0].detail.contains("AuthorizationFailed"));
     op.stop.cancel();
-    assert!(MarketplacePin.read(&arm.context(), &op, Model::decode(&state()), &mut Private::default()).await.is_err());
+    assert!(
+        MarketplacePin
+            .read(&arm.context(), &op, Model::decode(&state()), &mut Private::default())
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
 async fn the_guardrail_sees_what_is_pinned_and_what_will_be() {
     let arm = FakeArm::new();
-    arm.get(&versions("jammy", "gen2"), listed(&[("22.04.202511010", "Active"), ("22.04.202601140", "Deprecated")]));
+    arm.get(
+        &versions("jammy", "gen2"),
+        listed(&[("22.04.202511010", "Active"), ("22.04.202601140", "Deprecated")]),
+    );
     let mut context = arm.context();
     context.guardrails.deny_deprecated = Some(true);
     let mut deprecated = state();
@@ -371,7 +425,13 @@ async fn the_guardrail_sees_what_is_pinned_and_what_will_be() {
     for (urn, kept, prior, text) in rows {
         let config = configuration(urn.into(), kept);
         let planned = run(Some(&context), &config, &prior).planned;
-        let draft = Draft { config: &config, prior: &prior, planned, replace: Vec::new(), diagnostics: Diagnostics::new() };
+        let draft = Draft {
+            config: &config,
+            prior: &prior,
+            planned,
+            replace: Vec::new(),
+            diagnostics: Diagnostics::new(),
+        };
         let mut found = Diagnostics::new();
         MarketplacePin.check(&context, &op(), &draft, &mut found).await;
         match text {

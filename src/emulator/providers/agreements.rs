@@ -24,7 +24,9 @@ pub fn route(call: &mut Call<'_, '_>, rest: &[String]) -> Outcome {
             let found = known(call, &rest[1], &rest[3], &rest[5])?;
             Ok(Answer::compact(200, old_shape(call, &found)))
         }
-        ["agreements", _, "offers", _, "plans", _, action @ ("sign" | "cancel")] if call.method == Method::Post => {
+        ["agreements", _, "offers", _, "plans", _, action @ ("sign" | "cancel")]
+            if call.method == Method::Post =>
+        {
             let accepted = *action == "sign";
             let mut terms = known(call, &rest[1], &rest[3], &rest[5])?;
             terms.set("accepted", accepted);
@@ -36,6 +38,12 @@ pub fn route(call: &mut Call<'_, '_>, rest: &[String]) -> Outcome {
     }
 }
 
+/// True when the terms of a plan were accepted in the caller's subscription.
+pub fn accepted(call: &Call<'_, '_>, publisher: &str, offer: &str, plan: &str) -> bool {
+    call.record(&key(&call.subscription, publisher, offer, plan))
+        .is_some_and(|terms| terms.flag("accepted") == Some(true))
+}
+
 /// The stored terms of a plan, or those of one that was never asked for.
 fn known(call: &Call<'_, '_>, publisher: &str, offer: &str, plan: &str) -> Result<Json, ArmError> {
     if let Some(terms) = call.record(&key(&call.subscription, publisher, offer, plan)) {
@@ -45,7 +53,9 @@ fn known(call: &Call<'_, '_>, publisher: &str, offer: &str, plan: &str) -> Resul
         return Err(ArmError::new(
             400,
             "BadRequest",
-            format!("Offer with PublisherId: '{publisher}', OfferId: '{offer}' and PlanId: '{plan}' not found."),
+            format!(
+                "Offer with PublisherId: '{publisher}', OfferId: '{offer}' and PlanId: '{plan}' not found."
+            ),
         ));
     }
     Ok(Json::object()
@@ -82,7 +92,8 @@ fn current(call: &mut Call<'_, '_>, publisher: &str, offer: &str, plan: &str) ->
                     "The signature of the terms is not valid. Read the terms again and send them back with their signature.",
                 ));
             };
-            let retrieved = sent.text("retrieveDatetime").map_or_else(|| clock::format_z(call.now), str::to_owned);
+            let retrieved =
+                sent.text("retrieveDatetime").map_or_else(|| clock::format_z(call.now), str::to_owned);
             let given = given.to_owned();
             terms.set("accepted", accepted);
             terms.set(if accepted { "signDate" } else { "cancelDate" }, call.now);
@@ -101,7 +112,8 @@ fn signature(call: &Call<'_, '_>, plan: &str) -> String {
 
 /// Only the form is checked: the emulator does not remember what it gave out, as any GET gives a new one.
 fn well_signed(signature: &str) -> bool {
-    signature.len() == 103 && signature.bytes().all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte))
+    signature.len() == 103
+        && signature.bytes().all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte))
 }
 
 fn base32(mut number: u64) -> String {
@@ -192,10 +204,7 @@ fn old_shape(call: &Call<'_, '_>, terms: &Json) -> Json {
                 .maybe("signDate", date("signDate"))
                 .maybe("cancelDate", date("cancelDate"))
                 .with("accepted", terms.flag("accepted").unwrap_or(false))
-                .with(
-                    "state",
-                    if terms.flag("accepted") == Some(true) { "Active" } else { "Canceled" },
-                ),
+                .with("state", if terms.flag("accepted") == Some(true) { "Active" } else { "Canceled" }),
         )
 }
 

@@ -131,7 +131,11 @@ fn one_version(call: &mut Call<'_, '_>, group: &str, id: &str) -> Outcome {
             let created = existing.is_none();
             let location = put_location(call, kind, existing.as_ref(), group)?;
             let mut properties = call.body.get("properties").cloned().unwrap_or_default();
-            let old = existing.as_ref().and_then(|version| version.doc.get("properties")).cloned().unwrap_or_default();
+            let old = existing
+                .as_ref()
+                .and_then(|version| version.doc.get("properties"))
+                .cloned()
+                .unwrap_or_default();
             let published = old
                 .text("publishingProfile.publishedDate")
                 .map_or_else(|| clock::format(call.now), str::to_owned);
@@ -192,15 +196,18 @@ fn complete(properties: &mut Json, location: &str, published: String) {
     let mut profile = Json::object()
         .maybe("source", sent.get("source"))
         .maybe("manageActions", sent.get("manageActions"))
-        .maybe("settings", sent.get("settings").map(|settings| {
-            let mut shown = Json::object()
-                .maybe("packageFileName", settings.get("packageFileName"))
-                .maybe("configFileName", settings.get("configFileName"));
-            for (key, value) in settings.pairs() {
-                shown.set(key, value);
-            }
-            shown
-        }))
+        .maybe(
+            "settings",
+            sent.get("settings").map(|settings| {
+                let mut shown = Json::object()
+                    .maybe("packageFileName", settings.get("packageFileName"))
+                    .maybe("configFileName", settings.get("configFileName"));
+                for (key, value) in settings.pairs() {
+                    shown.set(key, value);
+                }
+                shown
+            }),
+        )
         .with("enableHealthCheck", sent.flag("enableHealthCheck").unwrap_or(false))
         .with("targetRegions", target_regions)
         .with("replicaCount", replicas)
@@ -213,9 +220,7 @@ fn complete(properties: &mut Json, location: &str, published: String) {
         }
     }
     let safety = properties.get("safetyProfile").cloned();
-    *properties = Json::object()
-        .with("publishingProfile", profile)
-        .maybe("safetyProfile", safety);
+    *properties = Json::object().with("publishingProfile", profile).maybe("safetyProfile", safety);
 }
 
 fn show_version(call: &Call<'_, '_>, version: &Resource) -> Json {

@@ -89,7 +89,12 @@ impl Image {
             Naming::Windows { build, revision, from, count } => (0..count)
                 .map(|index| {
                     let (year, month, _) = later(from, u32::from(index) * 30 + u32::from(index) / 2);
-                    format!("{build}.{}.{:02}{month:02}{:02}", revision + u32::from(index) * 171, year % 100, 9 + index % 6)
+                    format!(
+                        "{build}.{}.{:02}{month:02}{:02}",
+                        revision + u32::from(index) * 171,
+                        year % 100,
+                        9 + index % 6
+                    )
                 })
                 .collect(),
         }
@@ -119,15 +124,17 @@ const CONFIDENTIAL: &[(&str, &str)] = &[
     ("DiskControllerTypes", "SCSI, NVMe"),
     ("IsHibernateSupported", "True"),
 ];
-const FIRST: &[(&str, &str)] = &[
-    ("IsAcceleratedNetworkSupported", "True"),
-    ("IsHibernateSupported", "True"),
-];
+const FIRST: &[(&str, &str)] = &[("IsAcceleratedNetworkSupported", "True"), ("IsHibernateSupported", "True")];
 const PLAIN: &[(&str, &str)] = &[];
 
 type Row = (&'static str, &'static str, &'static str);
 
-const fn linux((publisher, offer, sku): Row, generation: &'static str, size_gb: i64, naming: Naming) -> Image {
+const fn linux(
+    (publisher, offer, sku): Row,
+    generation: &'static str,
+    size_gb: i64,
+    naming: Naming,
+) -> Image {
     Image {
         publisher,
         offer,
@@ -182,15 +189,35 @@ const fn ubuntu(prefix: &'static str, from: (u16, u8), count: u16) -> Naming {
 
 /// Everything there is.
 pub const IMAGES: &[Image] = &[
-    linux(("Canonical", "0001-com-ubuntu-server-jammy", "22_04-lts-gen2"), "V2", 30, ubuntu("22.04.", (2024, 1), 44)),
-    linux(("Canonical", "0001-com-ubuntu-server-jammy", "22_04-lts"), "V1", 30, ubuntu("22.04.", (2024, 1), 44)),
-    arm(linux(("Canonical", "0001-com-ubuntu-server-jammy", "22_04-lts-arm64"), "V2", 30, ubuntu("22.04.", (2024, 1), 44))),
+    linux(
+        ("Canonical", "0001-com-ubuntu-server-jammy", "22_04-lts-gen2"),
+        "V2",
+        30,
+        ubuntu("22.04.", (2024, 1), 44),
+    ),
+    linux(
+        ("Canonical", "0001-com-ubuntu-server-jammy", "22_04-lts"),
+        "V1",
+        30,
+        ubuntu("22.04.", (2024, 1), 44),
+    ),
+    arm(linux(
+        ("Canonical", "0001-com-ubuntu-server-jammy", "22_04-lts-arm64"),
+        "V2",
+        30,
+        ubuntu("22.04.", (2024, 1), 44),
+    )),
     linux(("Canonical", "ubuntu-24_04-lts", "server"), "V2", 30, ubuntu("24.04.", (2024, 5), 38)),
     linux(("Canonical", "ubuntu-24_04-lts", "server-gen1"), "V1", 30, ubuntu("24.04.", (2024, 5), 38)),
     arm(linux(("Canonical", "ubuntu-24_04-lts", "server-arm64"), "V2", 30, ubuntu("24.04.", (2024, 5), 38))),
     linux(("Canonical", "ubuntu-24_04-lts", "minimal"), "V2", 30, ubuntu("24.04.", (2024, 5), 38)),
     fated(
-        linux(("Canonical", "0001-com-ubuntu-server-focal", "20_04-lts-gen2"), "V2", 30, ubuntu("20.04.", (2023, 1), 36)),
+        linux(
+            ("Canonical", "0001-com-ubuntu-server-focal", "20_04-lts-gen2"),
+            "V2",
+            30,
+            ubuntu("20.04.", (2023, 1), 36),
+        ),
         Fate::Scheduled("2027-05-31T00:00:00+00:00", "22_04-lts-gen2"),
     ),
     fated(
@@ -211,19 +238,54 @@ pub const IMAGES: &[Image] = &[
         ),
         Fate::Deprecated("2024-06-01T00:00:00+00:00", "22_04-lts-gen2"),
     ),
-    linux(("RedHat", "RHEL", "9-lvm-gen2"), "V2", 64, Naming::Minor { major: 9, minors: (1, 11), builds: 3, year: 2022 }),
-    linux(("RedHat", "RHEL", "8-lvm-gen2"), "V2", 64, Naming::Minor { major: 8, minors: (4, 10), builds: 4, year: 2021 }),
-    linux(("RedHat", "RHEL", "96-gen2"), "V2", 64, Naming::Minor { major: 9, minors: (6, 6), builds: 9, year: 2025 }),
-    linux(("suse", "sles-15-sp6", "gen2"), "V2", 30, Naming::Dated { prefix: "", suffix: "", from: (2024, 7), count: 24, days: 34 }),
+    linux(
+        ("RedHat", "RHEL", "9-lvm-gen2"),
+        "V2",
+        64,
+        Naming::Minor { major: 9, minors: (1, 11), builds: 3, year: 2022 },
+    ),
+    linux(
+        ("RedHat", "RHEL", "8-lvm-gen2"),
+        "V2",
+        64,
+        Naming::Minor { major: 8, minors: (4, 10), builds: 4, year: 2021 },
+    ),
+    linux(
+        ("RedHat", "RHEL", "96-gen2"),
+        "V2",
+        64,
+        Naming::Minor { major: 9, minors: (6, 6), builds: 9, year: 2025 },
+    ),
+    linux(
+        ("suse", "sles-15-sp6", "gen2"),
+        "V2",
+        30,
+        Naming::Dated { prefix: "", suffix: "", from: (2024, 7), count: 24, days: 34 },
+    ),
     linux(
         ("suse", "sles-15-sp5", "gen2"),
         "V2",
         30,
         Naming::List(&["2024.01.17", "2024.02.05", "2024.06.14", "2024.10.29", "2025.03.11", "2025.12.02"]),
     ),
-    linux(("Debian", "debian-12", "12-gen2"), "V2", 30, Naming::Dated { prefix: "0.", suffix: ".1811", from: (2024, 2), count: 36, days: 26 }),
-    arm(linux(("Debian", "debian-12", "12-arm64"), "V2", 30, Naming::Dated { prefix: "0.", suffix: ".1811", from: (2024, 2), count: 36, days: 26 })),
-    linux(("Debian", "debian-13", "13-gen2"), "V2", 30, Naming::Dated { prefix: "0.", suffix: ".2210", from: (2025, 8), count: 14, days: 29 }),
+    linux(
+        ("Debian", "debian-12", "12-gen2"),
+        "V2",
+        30,
+        Naming::Dated { prefix: "0.", suffix: ".1811", from: (2024, 2), count: 36, days: 26 },
+    ),
+    arm(linux(
+        ("Debian", "debian-12", "12-arm64"),
+        "V2",
+        30,
+        Naming::Dated { prefix: "0.", suffix: ".1811", from: (2024, 2), count: 36, days: 26 },
+    )),
+    linux(
+        ("Debian", "debian-13", "13-gen2"),
+        "V2",
+        30,
+        Naming::Dated { prefix: "0.", suffix: ".2210", from: (2025, 8), count: 14, days: 29 },
+    ),
     windows(
         ("MicrosoftWindowsServer", "WindowsServer", "2022-datacenter-g2"),
         Naming::Windows { build: 20_348, revision: 2_113, from: (2023, 11), count: 34 },
@@ -258,14 +320,31 @@ pub const IMAGES: &[Image] = &[
         ("MicrosoftWindowsDesktop", "office-365", "win11-24h2-avd-m365"),
         Naming::Windows { build: 26_100, revision: 1_742, from: (2024, 9), count: 24 },
     ),
-    linux(("almalinux", "almalinux-x86_64", "9-gen2"), "V2", 30, Naming::Minor { major: 9, minors: (2, 10), builds: 3, year: 2023 }),
-    linux(("almalinux", "almalinux-x86_64", "8-gen2"), "V2", 30, Naming::Minor { major: 8, minors: (6, 10), builds: 4, year: 2022 }),
+    linux(
+        ("almalinux", "almalinux-x86_64", "9-gen2"),
+        "V2",
+        30,
+        Naming::Minor { major: 9, minors: (2, 10), builds: 3, year: 2023 },
+    ),
+    linux(
+        ("almalinux", "almalinux-x86_64", "8-gen2"),
+        "V2",
+        30,
+        Naming::Minor { major: 8, minors: (6, 10), builds: 4, year: 2022 },
+    ),
     with_plan(linux(
         ("resf", "rockylinux-x86_64", "9-lvm"),
         "V2",
         10,
         Naming::List(&[
-            "9.1.20221130", "9.2.20230513", "9.3.20231113", "9.4.20240509", "9.5.20241118", "9.6.20250531", "9.7.20251123", "9.10.20260510",
+            "9.1.20221130",
+            "9.2.20230513",
+            "9.3.20231113",
+            "9.4.20240509",
+            "9.5.20241118",
+            "9.6.20250531",
+            "9.7.20251123",
+            "9.10.20260510",
         ]),
     )),
     with_plan(linux(
@@ -279,8 +358,9 @@ pub const IMAGES: &[Image] = &[
         "V1",
         2,
         Naming::List(&[
-            "7.0.12", "7.0.13", "7.0.14", "7.0.15", "7.2.5", "7.2.6", "7.2.7", "7.2.8", "7.2.9", "7.2.10", "7.4.1", "7.4.2", "7.4.3",
-            "7.4.4", "7.4.5", "7.4.6", "7.4.7", "7.4.8", "7.4.9", "7.4.10", "7.6.0", "7.6.1", "7.6.2", "7.6.3",
+            "7.0.12", "7.0.13", "7.0.14", "7.0.15", "7.2.5", "7.2.6", "7.2.7", "7.2.8", "7.2.9", "7.2.10",
+            "7.4.1", "7.4.2", "7.4.3", "7.4.4", "7.4.5", "7.4.6", "7.4.7", "7.4.8", "7.4.9", "7.4.10",
+            "7.6.0", "7.6.1", "7.6.2", "7.6.3",
         ]),
     )),
     with_plan(linux(
@@ -293,22 +373,28 @@ pub const IMAGES: &[Image] = &[
         ("kinvolk", "flatcar-container-linux", "stable"),
         "V1",
         30,
-        Naming::List(&["3374.2.5", "3510.2.8", "3602.2.3", "3760.2.0", "3815.2.5", "3975.2.1", "4081.2.0", "4152.2.3", "4230.2.4"]),
+        Naming::List(&[
+            "3374.2.5", "3510.2.8", "3602.2.3", "3760.2.0", "3815.2.5", "3975.2.1", "4081.2.0", "4152.2.3",
+            "4230.2.4",
+        ]),
     )),
     linux(
         ("kinvolk", "flatcar-container-linux-free", "stable-gen2"),
         "V2",
         30,
         Naming::List(&[
-            "3374.2.5", "3510.2.8", "3602.2.3", "3760.2.0", "3815.2.0", "3815.2.5", "3975.2.0", "3975.2.1", "4081.2.0", "4081.2.1", "4152.2.0",
-            "4152.2.3", "4230.2.0", "4230.2.4", "4459.2.0",
+            "3374.2.5", "3510.2.8", "3602.2.3", "3760.2.0", "3815.2.0", "3815.2.5", "3975.2.0", "3975.2.1",
+            "4081.2.0", "4081.2.1", "4152.2.0", "4152.2.3", "4230.2.0", "4230.2.4", "4459.2.0",
         ]),
     ),
     with_plan(linux(
         ("paloaltonetworks", "vmseries-flex", "byol"),
         "V1",
         60,
-        Naming::List(&["10.1.9", "10.2.3", "10.2.4", "10.2.901", "11.0.0", "11.0.3", "11.1.0", "11.1.2", "11.1.202", "11.2.3"]),
+        Naming::List(&[
+            "10.1.9", "10.2.3", "10.2.4", "10.2.901", "11.0.0", "11.0.3", "11.1.0", "11.1.2", "11.1.202",
+            "11.2.3",
+        ]),
     )),
     with_plan(linux(
         ("cisco", "cisco-csr-1000v", "17_3_4a-byol"),

@@ -8,7 +8,9 @@ use super::super::operations::{Begin, Family, begin};
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
 use super::galleries::{deleting, first_state};
-use super::{head, no_children, one_of, put_location, save_deleting, take_tags, too_fresh, valid_entity_name};
+use super::{
+    head, no_children, one_of, put_location, save_deleting, take_tags, too_fresh, valid_entity_name,
+};
 
 /// The type's name.
 pub const KIND: &str = "Microsoft.Compute/galleries/images";
@@ -30,12 +32,11 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, gallery: &str, name: &str) -> O
         };
     };
     let existing = call.find(&id);
-    let absent = || ArmError::no_resource(&format!("Microsoft.Compute/galleries/{gallery}/images/{name}"), group);
+    let absent =
+        || ArmError::no_resource(&format!("Microsoft.Compute/galleries/{gallery}/images/{name}"), group);
     match call.method {
         Method::Get => {
-            let definition = existing
-                .filter(|definition| !too_fresh(call, definition))
-                .ok_or_else(absent)?;
+            let definition = existing.filter(|definition| !too_fresh(call, definition)).ok_or_else(absent)?;
             Ok(Answer::pretty(200, show(call, &definition)))
         }
         Method::Put => {
@@ -100,7 +101,10 @@ fn put(
     if existing.is_none() && community && gallery.location() != location {
         return Err(ArmError::parameter(
             "galleryImage.location",
-            format!("The gallery image must be in the same region as its community gallery, '{}'.", gallery.location()),
+            format!(
+                "The gallery image must be in the same region as its community gallery, '{}'.",
+                gallery.location()
+            ),
         ));
     }
     let properties = match &existing {
@@ -144,11 +148,8 @@ fn create(call: &Call<'_, '_>, gallery: &Resource, name: &str) -> Result<Json, A
             .ok_or_else(|| ArmError::missing(&format!("{BASE}.{path}")))
     };
     let os_type = one_of(&required("osType")?, &["Windows", "Linux"], "galleryImage.properties.osType")?;
-    let os_state = one_of(
-        &required("osState")?,
-        &["Generalized", "Specialized"],
-        "galleryImage.properties.osState",
-    )?;
+    let os_state =
+        one_of(&required("osState")?, &["Generalized", "Specialized"], "galleryImage.properties.osState")?;
     let identifier = Json::object()
         .with("publisher", identifier_part(&required("identifier.publisher")?, "publisher", 128)?)
         .with("offer", identifier_part(&required("identifier.offer")?, "offer", 64)?)
@@ -172,11 +173,7 @@ fn create(call: &Call<'_, '_>, gallery: &Resource, name: &str) -> Result<Json, A
     let mut features = features(&sent, generation)?;
     let names_security = features.iter().any(|feature| feature.text("name") == Some("SecurityType"));
     if call.since("2025-03-03") && generation == "V2" && !names_security {
-        features.push(
-            Json::object()
-                .with("name", "SecurityType")
-                .with("value", "TrustedLaunchSupported"),
-        );
+        features.push(Json::object().with("name", "SecurityType").with("value", "TrustedLaunchSupported"));
     }
     let plan = sent.get("purchasePlan").filter(|plan| !plan.is_empty()).cloned();
     if let Some(plan) = &plan
@@ -191,12 +188,15 @@ fn create(call: &Call<'_, '_>, gallery: &Resource, name: &str) -> Result<Json, A
         .with("osType", os_type)
         .with("osState", os_state)
         .with("identifier", identifier)
-        .maybe("purchasePlan", plan.map(|plan| {
-            Json::object()
-                .maybe("name", plan.get("name"))
-                .maybe("publisher", plan.get("publisher"))
-                .maybe("product", plan.get("product"))
-        }));
+        .maybe(
+            "purchasePlan",
+            plan.map(|plan| {
+                Json::object()
+                    .maybe("name", plan.get("name"))
+                    .maybe("publisher", plan.get("publisher"))
+                    .maybe("product", plan.get("product"))
+            }),
+        );
     changeable(call, &sent, None, fixed)
 }
 
@@ -223,7 +223,9 @@ fn update(call: &Call<'_, '_>, definition: &Resource) -> Result<Json, ArmError> 
     }
     let generation = old.text("hyperVGeneration").unwrap_or("V1");
     let mut fixed = Json::object();
-    for key in ["hyperVGeneration", "architecture", "features", "osType", "osState", "identifier", "purchasePlan"] {
+    for key in
+        ["hyperVGeneration", "architecture", "features", "osType", "osState", "identifier", "purchasePlan"]
+    {
         if let Some(value) = old.get(key) {
             fixed.set(key, value);
         }
@@ -319,7 +321,9 @@ fn recommended_machine(sent: &Json) -> Result<Json, ArmError> {
                 Some(value) => {
                     return Err(ArmError::parameter(
                         &format!("{base}.{bound}"),
-                        format!("The value '{value}' of parameter {base}.{bound} is out of range. The value must be between '1' and '{most}', inclusive."),
+                        format!(
+                            "The value '{value}' of parameter {base}.{bound} is out of range. The value must be between '1' and '{most}', inclusive."
+                        ),
                     ));
                 }
                 None => {}
@@ -330,7 +334,9 @@ fn recommended_machine(sent: &Json) -> Result<Json, ArmError> {
         {
             return Err(ArmError::parameter(
                 &format!("{base}.min"),
-                format!("The value '{min}' of parameter {base}.min is out of range. The value must be between '1' and '{max}', inclusive."),
+                format!(
+                    "The value '{min}' of parameter {base}.min is out of range. The value must be between '1' and '{max}', inclusive."
+                ),
             ));
         }
         shown.set(resource, bounds);
@@ -361,8 +367,7 @@ fn unique_identifier(
     identifier: &Json,
 ) -> Result<(), ArmError> {
     let key = |value: &Json| {
-        ["publisher", "offer", "sku"]
-            .map(|part| value.text(part).unwrap_or_default().to_lowercase())
+        ["publisher", "offer", "sku"].map(|part| value.text(part).unwrap_or_default().to_lowercase())
     };
     let taken = call
         .children(&format!("{}/images", gallery.id()))
@@ -399,7 +404,10 @@ fn features(sent: &Json, generation: &str) -> Result<Vec<Json>, ArmError> {
             ));
         }
         if shown.iter().any(|other| other.text("name") == Some(name)) {
-            return Err(ArmError::parameter(TARGET, format!("The feature '{name}' is given more than once.")));
+            return Err(ArmError::parameter(
+                TARGET,
+                format!("The feature '{name}' is given more than once."),
+            ));
         }
         shown.push(
             Json::object()
@@ -428,7 +436,9 @@ fn canonical_feature(name: &str, value: &str) -> Result<String, ArmError> {
             &target,
         )?
         .to_owned(),
-        "isacceleratednetworksupported" | "ishibernatesupported" | "issecurebootsupported"
+        "isacceleratednetworksupported"
+        | "ishibernatesupported"
+        | "issecurebootsupported"
         | "ismeasuredbootsupported" => one_of(value, &["True", "False"], &target)?.to_owned(),
         "diskcontrollertypes" => {
             let mut types: Vec<&str> = value

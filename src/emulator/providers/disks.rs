@@ -27,14 +27,7 @@ pub fn attach(call: &mut Call<'_, '_>, id: &str, location: &str, size: i64, sku:
     let body = Json::object()
         .with("creationData", Json::object().with("createOption", "FromImage"))
         .with("diskSizeGB", size);
-    let made = Made {
-        size,
-        sku,
-        unique: &unique,
-        state: "Attached",
-        snapshot: false,
-        from: None,
-    };
+    let made = Made { size, sku, unique: &unique, state: "Attached", snapshot: false, from: None };
     let properties = complete(call, &body, &made);
     disk.doc.set("properties", properties);
     call.save(&disk);
@@ -45,10 +38,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, segment: &str, name: &str) -> O
     let Some(kind) = kind(segment) else {
         return Err(ArmError::no_method(call.method.name(), segment));
     };
-    let id = format!(
-        "/subscriptions/{}/resourceGroups/{group}/providers/{kind}/{name}",
-        call.subscription
-    );
+    let id = format!("/subscriptions/{}/resourceGroups/{group}/providers/{kind}/{name}", call.subscription);
     let set = segment == "diskencryptionsets";
     call.meter = Some(match call.method {
         Method::Put | Method::Patch if segment == "snapshots" => "HighCostSnapshotCreateHydrate",
@@ -95,27 +85,22 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, segment: &str, name: &str) -> O
 }
 
 fn attached(call: &Call<'_, '_>, disk: &Resource) -> bool {
-    call.state
-        .of_type(&call.subscription, super::machines::KIND)
-        .iter()
-        .map(Resource::from_record)
-        .any(|machine| {
+    call.state.of_type(&call.subscription, super::machines::KIND).iter().map(Resource::from_record).any(
+        |machine| {
             machine.exists(call.now)
                 && machine.doc.compact().to_ascii_lowercase().contains(&disk.id().to_ascii_lowercase())
-        })
+        },
+    )
 }
 
-fn plan<'a>(location: &'a str, resource: &'a str, action: &'a str, end: i64, output: Option<Json>) -> Begin<'a> {
-    Begin {
-        family: Family::Disk,
-        location,
-        resource,
-        action,
-        end,
-        error: None,
-        output,
-        retry_after: Some(2),
-    }
+fn plan<'a>(
+    location: &'a str,
+    resource: &'a str,
+    action: &'a str,
+    end: i64,
+    output: Option<Json>,
+) -> Begin<'a> {
+    Begin { family: Family::Disk, location, resource, action, end, error: None, output, retry_after: Some(2) }
 }
 
 /// The disks, snapshots or encryption sets of a group or the subscription.
@@ -126,10 +111,8 @@ pub fn list(call: &mut Call<'_, '_>, group: Option<&str>, segment: &str) -> Outc
     call.meter = Some("LowCostGet");
     Ok(match group {
         Some(group) => {
-            let collection = format!(
-                "/subscriptions/{}/resourceGroups/{group}/providers/{kind}",
-                call.subscription
-            );
+            let collection =
+                format!("/subscriptions/{}/resourceGroups/{group}/providers/{kind}", call.subscription);
             call.list_answer(&collection, |disk| upper_group(show(call, disk)))
         }
         None => call.subscription_answer(kind, |disk| upper_group(show(call, disk))),
@@ -162,11 +145,8 @@ fn put(call: &mut Call<'_, '_>, group: &str, kind: &str, id: &str, existing: Opt
             from = Some(properties);
         }
     }
-    let sku = body
-        .text("sku.name")
-        .or_else(|| disk.doc.text("sku.name"))
-        .unwrap_or("Standard_LRS")
-        .to_owned();
+    let sku =
+        body.text("sku.name").or_else(|| disk.doc.text("sku.name")).unwrap_or("Standard_LRS").to_owned();
     disk.doc.set("sku", show_sku(&sku));
     let unique = match disk.property_text("uniqueId") {
         Some(unique) => unique.to_owned(),
@@ -184,17 +164,12 @@ fn put(call: &mut Call<'_, '_>, group: &str, kind: &str, id: &str, existing: Opt
     disk.doc.set("properties", properties);
     let end = call.now + call.duration(Work::DiskPut);
     let output = show(call, &disk);
-    let operation = begin(
-        call,
-        plan(&location, id, if created { "create" } else { "update" }, end, Some(output)),
-    );
+    let operation =
+        begin(call, plan(&location, id, if created { "create" } else { "update" }, end, Some(output)));
     disk.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
     call.save(&disk);
     // The first answer has little more than what was sent.
-    let shown = head(&disk).maybe("sku", body.get("sku")).with(
-        "properties",
-        first_properties(&sent),
-    );
+    let shown = head(&disk).maybe("sku", body.get("sku")).with("properties", first_properties(&sent));
     Ok(Answer::pretty(202, shown).asynchronous(call, &operation, true))
 }
 
@@ -224,10 +199,8 @@ fn put_set(call: &mut Call<'_, '_>, mut set: Resource, sent: &Json, created: boo
     set.doc.set("properties", properties);
     if let Some(identity) = identity {
         let principal = call.state.guid();
-        set.doc.set(
-            "identity",
-            identity.with("principalId", principal).with("tenantId", call.tenant.as_str()),
-        );
+        set.doc
+            .set("identity", identity.with("principalId", principal).with("tenantId", call.tenant.as_str()));
     }
     call.save(&set);
     Ok(Answer::pretty(if created { 201 } else { 200 }, show_settled(&set)))
@@ -240,11 +213,11 @@ fn show_sku(name: &str) -> Json {
 
 /// A disk's or snapshot's properties in the order and with the defaults of the service.
 fn complete(call: &Call<'_, '_>, sent: &Json, made: &Made<'_>) -> Json {
-    let inherited = |key: &str| sent.get(key).cloned().or_else(|| made.from.as_ref().and_then(|from| from.get(key)).cloned());
-    let mut creation = sent
-        .get("creationData")
-        .cloned()
-        .unwrap_or_else(|| Json::object().with("createOption", "Empty"));
+    let inherited = |key: &str| {
+        sent.get(key).cloned().or_else(|| made.from.as_ref().and_then(|from| from.get(key)).cloned())
+    };
+    let mut creation =
+        sent.get("creationData").cloned().unwrap_or_else(|| Json::object().with("createOption", "Empty"));
     if let Some(unique) = made.from.as_ref().and_then(|from| from.text("uniqueId")) {
         creation.set("sourceUniqueId", unique);
     }
@@ -344,11 +317,8 @@ fn of_marketplace(id: &str) -> Option<(Json, i64)> {
             .copied()
     };
     let image = marketplace::image(after("publishers")?, after("offers")?, after("skus")?)?;
-    let controllers = image
-        .features
-        .iter()
-        .find(|(name, _)| *name == "DiskControllerTypes")
-        .map(|(_, types)| *types);
+    let controllers =
+        image.features.iter().find(|(name, _)| *name == "DiskControllerTypes").map(|(_, types)| *types);
     let properties = Json::object()
         .with("osType", image.os)
         .with("hyperVGeneration", image.generation)

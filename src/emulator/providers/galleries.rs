@@ -6,17 +6,17 @@ use super::super::json::Json;
 use super::super::operations::{Begin, Family, begin};
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
-use super::{head, no_children, one_of, put_location, save_deleting, take_tags, too_fresh, upper_group, valid_entity_name};
+use super::{
+    head, no_children, one_of, put_location, save_deleting, take_tags, too_fresh, upper_group,
+    valid_entity_name,
+};
 
 /// The type's name.
 pub const KIND: &str = "Microsoft.Compute/galleries";
 
 /// One gallery by name.
 pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
-    let id = format!(
-        "/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}",
-        call.subscription
-    );
+    let id = format!("/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}", call.subscription);
     let existing = call.find(&id);
     call.meter = Some(match call.method {
         Method::Put | Method::Patch => "CreateUpdateGallery",
@@ -32,8 +32,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
         }
         Method::Put => put(call, group, &id, existing),
         Method::Patch => {
-            let gallery =
-                existing.ok_or_else(|| ArmError::no_resource(&format!("{KIND}/{name}"), group))?;
+            let gallery = existing.ok_or_else(|| ArmError::no_resource(&format!("{KIND}/{name}"), group))?;
             let mut merged = Json::object()
                 .with("location", gallery.location())
                 .maybe("tags", gallery.doc.get("tags"))
@@ -52,10 +51,8 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
 pub fn list(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
     match group {
         Some(group) => {
-            let collection = format!(
-                "/subscriptions/{}/resourceGroups/{group}/providers/{KIND}",
-                call.subscription
-            );
+            let collection =
+                format!("/subscriptions/{}/resourceGroups/{group}/providers/{KIND}", call.subscription);
             if call.children(&collection).is_empty() {
                 // An empty group list comes from ARM's own cache, without the provider's rate header.
                 return Ok(Answer::compact(200, Json::object().with("value", Vec::new())));
@@ -88,9 +85,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
         unique_name(call, id, &name)?;
     }
     let created = existing.is_none();
-    let mut gallery = existing
-        .clone()
-        .unwrap_or_else(|| Resource::new(id, KIND, &location));
+    let mut gallery = existing.clone().unwrap_or_else(|| Resource::new(id, KIND, &location));
     take_tags(&call.body, &mut gallery)?;
     take_identity(call, &mut gallery)?;
     let sharing = take_sharing(call, &name, existing.as_ref())?;
@@ -127,10 +122,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
 
 /// The first answer of a PUT says `Creating` or `Updating` even when the work takes no time.
 pub fn first_state(shown: &mut Json, created: bool) {
-    shown.entry("properties").set(
-        "provisioningState",
-        if created { "Creating" } else { "Updating" },
-    );
+    shown.entry("properties").set("provisioningState", if created { "Creating" } else { "Updating" });
 }
 
 /// 409 for a change to something that is being deleted.
@@ -145,16 +137,11 @@ pub fn deleting(action: &str, name: &str) -> ArmError {
 }
 
 fn unique_name(call: &Call<'_, '_>, id: &str, name: &str) -> Result<(), ArmError> {
-    let taken = call
-        .state
-        .of_type(&call.subscription, KIND)
-        .iter()
-        .map(Resource::from_record)
-        .any(|other| {
-            other.exists(call.now)
-                && other.name().eq_ignore_ascii_case(name)
-                && !other.id().eq_ignore_ascii_case(id)
-        });
+    let taken = call.state.of_type(&call.subscription, KIND).iter().map(Resource::from_record).any(|other| {
+        other.exists(call.now)
+            && other.name().eq_ignore_ascii_case(name)
+            && !other.id().eq_ignore_ascii_case(id)
+    });
     if taken {
         return Err(ArmError::new(
             409,
@@ -199,9 +186,9 @@ fn take_identity(call: &mut Call<'_, '_>, gallery: &mut Resource) -> Result<(), 
             let known = old.get("userAssignedIdentities").and_then(|all| all.get(user)).cloned();
             let entry = match known {
                 Some(known) => known,
-                None => Json::object()
-                    .with("principalId", call.state.guid())
-                    .with("clientId", call.state.guid()),
+                None => {
+                    Json::object().with("principalId", call.state.guid()).with("clientId", call.state.guid())
+                }
             };
             assigned.set(user, entry);
         }
@@ -242,7 +229,8 @@ fn take_sharing(
     if wanted == "Community" {
         let base = "gallery.properties.sharingProfile.communityGalleryInfo";
         let info = sent.get("communityGalleryInfo").cloned().unwrap_or_default();
-        let before = old.as_ref().and_then(|old| old.get("communityGalleryInfo")).cloned().unwrap_or_default();
+        let before =
+            old.as_ref().and_then(|old| old.get("communityGalleryInfo")).cloned().unwrap_or_default();
         let field = |key: &str| -> Result<String, ArmError> {
             info.text(key)
                 .or_else(|| before.text(key))
@@ -253,7 +241,9 @@ fn take_sharing(
         if !(5..=16).contains(&prefix.len()) || !prefix.chars().all(|c| c.is_ascii_alphanumeric()) {
             return Err(ArmError::parameter(
                 &format!("{base}.publicNamePrefix"),
-                format!("The public name prefix '{prefix}' is invalid. It must have 5 to 16 alphanumeric characters."),
+                format!(
+                    "The public name prefix '{prefix}' is invalid. It must have 5 to 16 alphanumeric characters."
+                ),
             ));
         }
         let names = match before.get("publicNames") {
@@ -272,10 +262,7 @@ fn take_sharing(
     Ok(Some(profile))
 }
 
-fn take_soft_delete(
-    call: &Call<'_, '_>,
-    existing: Option<&Resource>,
-) -> Result<Option<Json>, ArmError> {
+fn take_soft_delete(call: &Call<'_, '_>, existing: Option<&Resource>) -> Result<Option<Json>, ArmError> {
     let old = existing.and_then(|gallery| gallery.property("softDeletePolicy")).cloned();
     let Some(sent) = call.body.at("properties.softDeletePolicy").filter(|sent| !sent.is_null()) else {
         return Ok(old);
@@ -323,7 +310,10 @@ fn delete(call: &mut Call<'_, '_>, existing: Option<Resource>) -> Outcome {
         return Err(ArmError::new(
             409,
             "OperationNotAllowed",
-            format!("Gallery '{}' is shared to the community. Reset its sharing before deleting it.", gallery.name()),
+            format!(
+                "Gallery '{}' is shared to the community. Reset its sharing before deleting it.",
+                gallery.name()
+            ),
         ));
     }
     let end = call.now + call.duration(Work::GalleryDelete);
@@ -367,7 +357,8 @@ pub fn show(call: &Call<'_, '_>, gallery: &Resource) -> Json {
         }
         properties.set("softDeletePolicy", policy);
     }
-    if wants_groups(call) && call.since("2022-01-03")
+    if wants_groups(call)
+        && call.since("2022-01-03")
         && let Some(profile) = gallery.property("sharingProfile")
         && profile.text("permissions") != Some("Private")
     {
@@ -396,4 +387,3 @@ fn show_sharing(call: &Call<'_, '_>, profile: &Json) -> Json {
     }
     shown
 }
-

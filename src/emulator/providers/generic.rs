@@ -4,19 +4,19 @@ use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::resource::Resource;
-use super::take_tags;
+use super::{locks, take_tags};
 
 /// Answers by the shape of the path: an odd number of segments after the namespace is a collection, an even one a resource.
 pub fn route(call: &mut Call<'_, '_>) -> Outcome {
-    let at = call
-        .segments
-        .iter()
-        .rposition(|segment| segment.eq_ignore_ascii_case("providers"))
-        .unwrap_or(0);
+    let at = call.segments.iter().rposition(|segment| segment.eq_ignore_ascii_case("providers")).unwrap_or(0);
     let tail = call.segments[at + 1..].to_vec();
     let id = format!("/{}", call.segments.join("/"));
     if tail.len() < 2 {
-        return Err(ArmError::gateway(404, "InvalidResourceType", format!("The resource type could not be found in '{id}'.")));
+        return Err(ArmError::gateway(
+            404,
+            "InvalidResourceType",
+            format!("The resource type could not be found in '{id}'."),
+        ));
     }
     let kind = std::iter::once(tail[0].as_str())
         .chain(tail.iter().skip(1).step_by(2).map(String::as_str))
@@ -51,7 +51,8 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
                 return Err(absent());
             }
             let location = call.body.text("location").unwrap_or_default().to_owned();
-            let mut resource = existing.unwrap_or_else(|| Resource::new(&id, &kind, &super::super::regions::normalize(&location)));
+            let mut resource = existing
+                .unwrap_or_else(|| Resource::new(&id, &kind, &super::super::regions::normalize(&location)));
             if call.method == Method::Put {
                 take_tags(&call.body, &mut resource)?;
                 resource.doc.remove("properties");
@@ -61,7 +62,12 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
                 body.remove(fixed);
             }
             resource.doc.merge_patch(&body);
-            resource.doc.entry("properties").set("provisioningState", "Succeeded");
+            if kind.eq_ignore_ascii_case("Microsoft.Authorization/roleAssignments") {
+                let scope = format!("/{}", call.segments[..at].join("/"));
+                locks::role_assignment(call, &scope, &tail[2], &mut resource)?;
+            } else if !kind.to_ascii_lowercase().starts_with("microsoft.authorization/") {
+                resource.doc.entry("properties").set("provisioningState", "Succeeded");
+            }
             call.save(&resource);
             Ok(Answer::compact(if created { 201 } else { 200 }, show(&resource)))
         }
@@ -70,7 +76,7 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn show(resource: &Resource) -> Json {
-    let mut shown = resource.doc.clone();
+    let mut shown = Json::clone(&resource.doc);
     shown.remove("_");
     if resource.location().is_empty() {
         shown.remove("location");

@@ -32,10 +32,7 @@ pub fn ensure_subscription(call: &mut Call<'_, '_>) {
     if call.record(&key).is_some() {
         return;
     }
-    call.state.put(
-        &key,
-        Json::object().with("subscriptionId", subscription.to_ascii_lowercase()),
-    );
+    call.state.put(&key, Json::object().with("subscriptionId", subscription.to_ascii_lowercase()));
     for group in FRESH {
         make(call, &subscription, group, FRESH_LOCATION, false);
         machines::golden(call, &subscription, group, FRESH_LOCATION);
@@ -58,7 +55,9 @@ pub fn require(call: &mut Call<'_, '_>, group: &str) -> Result<Resource, ArmErro
             return Err(ArmError::gateway(
                 409,
                 "ResourceGroupBeingDeleted",
-                format!("The resource group '{group}' is in deprovisioning state and cannot perform this operation."),
+                format!(
+                    "The resource group '{group}' is in deprovisioning state and cannot perform this operation."
+                ),
             ));
         }
         return Ok(found);
@@ -133,11 +132,16 @@ fn put(call: &mut Call<'_, '_>, name: &str, existing: Option<Resource>) -> Outco
         return Err(ArmError::gateway(
             400,
             "InvalidResourceGroup",
-            format!("The provided resource group name '{name}' has these invalid characters or an invalid length. The name can only be a letter, digit, '-', '.', '(', ')' or '_', at most 90 of them, and cannot end with '.'."),
+            format!(
+                "The provided resource group name '{name}' has these invalid characters or an invalid length. The name can only be a letter, digit, '-', '.', '(', ')' or '_', at most 90 of them, and cannot end with '.'."
+            ),
         ));
     }
     if let Some(found) = &existing
-        && call.body.text("location").is_some_and(|given| super::super::regions::normalize(given) != found.location())
+        && call
+            .body
+            .text("location")
+            .is_some_and(|given| super::super::regions::normalize(given) != found.location())
     {
         return Err(ArmError::gateway(
             409,
@@ -151,7 +155,8 @@ fn put(call: &mut Call<'_, '_>, name: &str, existing: Option<Resource>) -> Outco
     }
     let location = put_location(call, KIND, existing.as_ref(), name)?;
     let created = existing.is_none();
-    let mut group = existing.unwrap_or_else(|| Resource::new(&id_of(&call.subscription, name), KIND, &location));
+    let mut group =
+        existing.unwrap_or_else(|| Resource::new(&id_of(&call.subscription, name), KIND, &location));
     take_tags(&call.body, &mut group)?;
     if let Some(manager) = call.body.get("managedBy") {
         group.doc.set("managedBy", manager);
@@ -217,9 +222,9 @@ fn poll_answer(call: &Call<'_, '_>, guid: &str) -> Answer {
 
 /// `GET /subscriptions/{s}/operationresults/{guid}`.
 pub fn poll(call: &mut Call<'_, '_>, guid: &str) -> Outcome {
-    let record = call
-        .record(&operations::key(guid))
-        .ok_or_else(|| ArmError::gateway(404, "NotFound", format!("The operation '{guid}' was not found.")))?;
+    let record = call.record(&operations::key(guid)).ok_or_else(|| {
+        ArmError::gateway(404, "NotFound", format!("The operation '{guid}' was not found."))
+    })?;
     if record.int("end").is_some_and(|end| call.now >= end) {
         Ok(Answer::empty(200))
     } else {
@@ -245,13 +250,17 @@ pub fn resources(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
     };
     let wanted = call
         .query("$filter")
-        .and_then(|filter| filter.to_ascii_lowercase().split_once("resourcetype eq '").map(|(_, rest)| rest.to_owned()))
+        .and_then(|filter| {
+            filter.to_ascii_lowercase().split_once("resourcetype eq '").map(|(_, rest)| rest.to_owned())
+        })
         .and_then(|rest| rest.split('\'').next().map(str::to_owned));
     let mut values = Vec::new();
     call.state.scan(&format!("r|{}/", base.to_ascii_lowercase()), None, |_, record| {
         let resource = Resource::from_record(record);
         let kind = resource.doc.text("type").unwrap_or_default();
-        if resource.exists(call.now) && wanted.as_deref().is_none_or(|wanted| kind.eq_ignore_ascii_case(wanted)) {
+        if resource.exists(call.now)
+            && wanted.as_deref().is_none_or(|wanted| kind.eq_ignore_ascii_case(wanted))
+        {
             values.push(
                 Json::object()
                     .with("id", resource.id())
@@ -274,12 +283,8 @@ fn show(call: &Call<'_, '_>, group: &Resource) -> Json {
         .with("location", group.location())
         .maybe("managedBy", group.doc.get("managedBy"))
         .maybe("tags", group.doc.get("tags"))
-        .with(
-            "properties",
-            Json::object().with("provisioningState", group.state(call.now)),
-        )
+        .with("properties", Json::object().with("provisioningState", group.state(call.now)))
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -287,7 +292,8 @@ mod tests {
 
     #[test]
     fn names() {
-        for (name, valid) in [("my-rg", true), ("a(b)_c.d", true), ("x.", false), ("", false), ("a/b", false)] {
+        for (name, valid) in [("my-rg", true), ("a(b)_c.d", true), ("x.", false), ("", false), ("a/b", false)]
+        {
             assert_eq!(valid_name(name), valid, "{name}");
         }
     }

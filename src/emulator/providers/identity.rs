@@ -56,9 +56,7 @@ fn metadata(request: &Outside<'_>) -> Answer {
         .map_or("", |(_, value)| value.as_str());
     let base = request.base;
     let audiences = vec![format!("{base}/").into(), Json::from(base)];
-    let old_login = Json::object()
-        .with("loginEndpoint", base)
-        .with("audiences", audiences.clone());
+    let old_login = Json::object().with("loginEndpoint", base).with("audiences", audiences.clone());
     if api < "2019-01-01" {
         return Answer::compact(
             200,
@@ -98,14 +96,7 @@ fn metadata(request: &Outside<'_>) -> Answer {
         .with("ossrDbmsResourceId", base)
         .with("gallery", format!("{base}/"));
     // One object since 2022-09-01, an array of clouds before.
-    Answer::compact(
-        200,
-        if api >= "2022-01-01" {
-            cloud
-        } else {
-            Json::Array(vec![cloud])
-        },
-    )
+    Answer::compact(200, if api >= "2022-01-01" { cloud } else { Json::Array(vec![cloud]) })
 }
 
 fn suffixes() -> Json {
@@ -138,10 +129,7 @@ fn discovery(base: &str) -> Answer {
     Answer::compact(
         200,
         Json::object()
-            .with(
-                "tenant_discovery_endpoint",
-                format!("{base}/common/v2.0/.well-known/openid-configuration"),
-            )
+            .with("tenant_discovery_endpoint", format!("{base}/common/v2.0/.well-known/openid-configuration"))
             .with("api-version", "1.1")
             .with(
                 "metadata",
@@ -169,7 +157,10 @@ fn openid(base: &str, tenant: &str) -> Answer {
             .with("response_modes_supported", strings(&["query", "fragment", "form_post"]))
             .with("subject_types_supported", strings(&["pairwise"]))
             .with("id_token_signing_alg_values_supported", strings(&["RS256"]))
-            .with("response_types_supported", strings(&["code", "id_token", "code id_token", "id_token token"]))
+            .with(
+                "response_types_supported",
+                strings(&["code", "id_token", "code id_token", "id_token token"]),
+            )
             .with("scopes_supported", strings(&["openid", "profile", "email", "offline_access"]))
             .with("issuer", format!("{base}/{tenant}/v2.0"))
             .with("authorization_endpoint", format!("{base}/{tenant}/oauth2/v2.0/authorize"))
@@ -186,7 +177,11 @@ fn token(request: &Outside<'_>, tenant: &str, second: bool) -> Outcome {
     let form: Vec<(String, String)> = url::form_urlencoded::parse(request.body).into_owned().collect();
     let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let Some(grant) = field("grant_type") else {
-        return Err(ArmError::new(400, "invalid_request", "AADSTS900144: The request body must contain the following parameter: 'grant_type'."));
+        return Err(ArmError::new(
+            400,
+            "invalid_request",
+            "AADSTS900144: The request body must contain the following parameter: 'grant_type'.",
+        ));
     };
     let client = field("client_id").unwrap_or("33333333-3333-3333-3333-333333333333").to_owned();
     let scope = field("scope").unwrap_or_default().to_owned();
@@ -318,7 +313,8 @@ mod tests {
         let request = Outside {
             segments: &segments,
             query: &[],
-            body: b"grant_type=client_credentials&client_id=me&client_secret=x&scope=https%3A%2F%2Fh%2F.default",
+            body:
+                b"grant_type=client_credentials&client_id=me&client_secret=x&scope=https%3A%2F%2Fh%2F.default",
             base: "https://h",
             now: 1_000 * clock::SECOND,
         };
@@ -337,7 +333,8 @@ mod tests {
         let segments = ["metadata", "endpoints"].map(str::to_owned);
         let shape = |api: &str| {
             let query = [("api-version".to_owned(), api.to_owned())];
-            let request = Outside { segments: &segments, query: &query, body: b"", base: "https://h", now: 0 };
+            let request =
+                Outside { segments: &segments, query: &query, body: b"", base: "https://h", now: 0 };
             match outside(&request).unwrap().unwrap().body {
                 Body::Compact(body) => body,
                 _ => panic!(),

@@ -8,17 +8,16 @@ use super::super::regions;
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
 use super::galleries::first_state;
-use super::{head, machines, one_of, put_location, save_deleting, sources, take_tags, too_fresh, upper_group};
+use super::{
+    head, machines, one_of, put_location, save_deleting, sources, take_tags, too_fresh, upper_group,
+};
 
 /// The type's name.
 pub const KIND: &str = "Microsoft.Compute/images";
 
 /// One image by name.
 pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
-    let id = format!(
-        "/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}",
-        call.subscription
-    );
+    let id = format!("/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}", call.subscription);
     call.meter = Some(match call.method {
         Method::Put | Method::Patch => "CreateImagesSubscriptionMaximum",
         Method::Delete => "DeleteImagesSubscriptionMaximum",
@@ -34,9 +33,8 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
         Method::Put => put(call, group, &id, existing),
         Method::Patch => {
             let image = existing.ok_or_else(absent)?;
-            let mut merged = Json::object()
-                .with("location", image.location())
-                .maybe("tags", image.doc.get("tags"));
+            let mut merged =
+                Json::object().with("location", image.location()).maybe("tags", image.doc.get("tags"));
             merged.merge_patch(&call.body.clone());
             call.body = merged;
             put(call, group, &id, Some(image))
@@ -58,10 +56,8 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
 pub fn list(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
     match group {
         Some(group) => {
-            let collection = format!(
-                "/subscriptions/{}/resourceGroups/{group}/providers/{KIND}",
-                call.subscription
-            );
+            let collection =
+                format!("/subscriptions/{}/resourceGroups/{group}/providers/{KIND}", call.subscription);
             if call.children(&collection).is_empty() {
                 return Ok(Answer::compact(200, Json::object().with("value", Vec::new())));
             }
@@ -93,7 +89,9 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     if !valid_name(name) {
         return Err(ArmError::parameter(
             "image.name",
-            format!("The entity name 'image.name' is invalid: '{name}' must have 1 to 80 letters, digits, '_', '.' or '-', begin with a letter or digit and end with a letter, digit or '_'."),
+            format!(
+                "The entity name 'image.name' is invalid: '{name}' must have 1 to 80 letters, digits, '_', '.' or '-', begin with a letter or digit and end with a letter, digit or '_'."
+            ),
         ));
     }
     let location = put_location(call, KIND, existing.as_ref(), group)?;
@@ -229,7 +227,10 @@ fn from_machine(
     if generation.is_some_and(|wanted| wanted != of_machine) {
         return Err(ArmError::parameter(
             "image.properties.hyperVGeneration",
-            format!("The hyperVGeneration '{}' differs from that of the source virtual machine, '{of_machine}'.", generation.unwrap_or_default()),
+            format!(
+                "The hyperVGeneration '{}' differs from that of the source virtual machine, '{of_machine}'.",
+                generation.unwrap_or_default()
+            ),
         ));
     }
     // Without a generation in the body the service says V1, whatever the machine has.
@@ -251,9 +252,8 @@ fn from_machine(
             // The size of a blob is known at once.
             .maybe("_sized", blob.map(|_| true))
     };
-    let mut os_disk = Json::object()
-        .with("osType", os.text("osType").unwrap_or("Linux"))
-        .with("osState", "Generalized");
+    let mut os_disk =
+        Json::object().with("osType", os.text("osType").unwrap_or("Linux")).with("osState", "Generalized");
     for (key, value) in disk(&os).pairs() {
         os_disk.set(key, value);
     }
@@ -282,10 +282,17 @@ fn from_disks(call: &Call<'_, '_>, sent: &Json, location: &str) -> Result<Json, 
         .ok_or_else(|| ArmError::missing(base))?;
     let field = |key: &str| os.text(key).ok_or_else(|| ArmError::missing(&format!("{base}.{key}")));
     let mut shown = Json::object()
-        .with("osType", one_of(field("osType")?, &["Windows", "Linux"], "image.properties.storageProfile.osDisk.osType")?)
+        .with(
+            "osType",
+            one_of(field("osType")?, &["Windows", "Linux"], "image.properties.storageProfile.osDisk.osType")?,
+        )
         .with(
             "osState",
-            one_of(field("osState")?, &["Generalized", "Specialized"], "image.properties.storageProfile.osDisk.osState")?,
+            one_of(
+                field("osState")?,
+                &["Generalized", "Specialized"],
+                "image.properties.storageProfile.osDisk.osState",
+            )?,
         );
     for (key, value) in one_disk(call, &os, location, base)?.pairs() {
         shown.set(key, value);
@@ -324,16 +331,12 @@ fn one_disk(call: &Call<'_, '_>, disk: &Json, location: &str, base: &str) -> Res
     };
     let kind = match disk.text("storageAccountType") {
         Some(kind) => kind.to_owned(),
-        None if managed.is_some() => source
-            .as_ref()
-            .and_then(|disk| disk.doc.text("sku.name"))
-            .unwrap_or("Standard_LRS")
-            .to_owned(),
+        None if managed.is_some() => {
+            source.as_ref().and_then(|disk| disk.doc.text("sku.name")).unwrap_or("Standard_LRS").to_owned()
+        }
         None => "Standard_LRS".to_owned(),
     };
-    let known = source
-        .as_ref()
-        .and_then(|disk| disk.doc.int("properties.diskSizeGB"));
+    let known = source.as_ref().and_then(|disk| disk.doc.int("properties.diskSizeGB"));
     let sent = disk.int("diskSizeGB");
     if let (Some(sent), Some(known)) = (sent, known)
         && sent < known
@@ -391,9 +394,7 @@ pub fn show(call: &Call<'_, '_>, image: &Resource) -> Json {
     if call.since("2019-03-01") {
         properties = properties.maybe("hyperVGeneration", image.property("hyperVGeneration"));
     }
-    head(image)
-        .with("properties", properties)
-        .maybe("extendedLocation", image.doc.get("extendedLocation"))
+    head(image).with("properties", properties).maybe("extendedLocation", image.doc.get("extendedLocation"))
 }
 
 #[cfg(test)]

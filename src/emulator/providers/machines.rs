@@ -5,11 +5,12 @@ use super::super::clock::{self, Ticks};
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::operations::{Begin, Family, Operation, begin, stable};
-use super::super::regions;
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
 use super::galleries::first_state;
-use super::{disks, groups, head, marketplace, put_location, save_deleting, take_tags, too_fresh, upper_group};
+use super::{
+    disks, groups, head, machine_images, put_location, save_deleting, take_tags, too_fresh, upper_group,
+};
 
 /// The type's name.
 pub const KIND: &str = "Microsoft.Compute/virtualMachines";
@@ -57,9 +58,7 @@ pub fn golden(call: &mut Call<'_, '_>, subscription: &str, group: &str, location
             )
             .with(
                 "osProfile",
-                Json::object()
-                    .with("computerName", GOLDEN)
-                    .with("adminUsername", "azureuser"),
+                Json::object().with("computerName", GOLDEN).with("adminUsername", "azureuser"),
             ),
     );
     let mut machine = Resource::new(&id, KIND, location);
@@ -110,10 +109,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
 }
 
 fn id_of(call: &Call<'_, '_>, group: &str, name: &str) -> String {
-    format!(
-        "/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}",
-        call.subscription
-    )
+    format!("/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}", call.subscription)
 }
 
 /// The machines of a resource group, or of the subscription.
@@ -121,10 +117,8 @@ pub fn list(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
     call.meter = Some("HighCostGetVMSubscriptionMaximum");
     Ok(match group {
         Some(group) => {
-            let collection = format!(
-                "/subscriptions/{}/resourceGroups/{group}/providers/{KIND}",
-                call.subscription
-            );
+            let collection =
+                format!("/subscriptions/{}/resourceGroups/{group}/providers/{KIND}", call.subscription);
             call.list_answer(&collection, |machine| upper_group(show(call, machine)))
         }
         None => call.subscription_answer(KIND, |machine| upper_group(show(call, machine))),
@@ -141,7 +135,10 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     let before = existing.as_ref().and_then(|machine| machine.doc.get("properties")).cloned();
     let mut machine = existing.unwrap_or_else(|| Resource::new(id, KIND, &location));
     take_tags(&call.body, &mut machine)?;
-    let generation = generation_of(call, &body, &location);
+    if created {
+        machine_images::check(call, &body, &location)?;
+    }
+    let generation = machine_images::kind(call, &body);
     let properties = fill(call, id, &location, &body, before.as_ref());
     machine.doc.set("properties", properties);
     for key in ["plan", "zones", "identity", "extendedLocation"] {
@@ -154,7 +151,8 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
         machine.hide("architecture", generation.1);
         machine.hide("created", call.now);
     }
-    let operation = work(call, &machine, if created { "create" } else { "update" }, Work::MachinePut, Some(10));
+    let operation =
+        work(call, &machine, if created { "create" } else { "update" }, Work::MachinePut, Some(10));
     if created {
         machine.hide("power", power("creating", "running", &operation));
     }
@@ -165,37 +163,6 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, false))
 }
 
-/// Generation and architecture: of the image it is made from, else of the disk, else the first generation.
-fn generation_of(call: &Call<'_, '_>, body: &Json, location: &str) -> (String, String) {
-    let reference = body.at("properties.storageProfile.imageReference").cloned().unwrap_or_default();
-    let plain = |generation: &str| (generation.to_owned(), "x64".to_owned());
-    if let Some(id) = reference.text("id") {
-        let definition = id.split("/versions/").next().unwrap_or(id);
-        return match call.find(definition).or_else(|| call.find(id)) {
-            Some(image) => (
-                image.property_text("hyperVGeneration").unwrap_or("V1").to_owned(),
-                image.property_text("architecture").unwrap_or("x64").to_owned(),
-            ),
-            None => plain("V1"),
-        };
-    }
-    if let (Some(publisher), Some(offer), Some(sku)) =
-        (reference.text("publisher"), reference.text("offer"), reference.text("sku"))
-    {
-        return marketplace::machine_kind(call, publisher, offer, sku);
-    }
-    let _ = location;
-    if let Some(id) = body.text("properties.storageProfile.osDisk.managedDisk.id")
-        && let Some(disk) = call.find(id)
-    {
-        return plain(disk.property_text("hyperVGeneration").unwrap_or("V1"));
-    }
-    if body.at("properties.securityProfile.securityType").is_some() {
-        return plain("V2");
-    }
-    plain("V1")
-}
-
 /// Completes a machine's properties: vmId, exact version, disks with names, ids and sizes.
 fn fill(call: &mut Call<'_, '_>, id: &str, location: &str, body: &Json, before: Option<&Json>) -> Json {
     let sent = body.get("properties").cloned().unwrap_or_default();
@@ -203,8 +170,11 @@ fn fill(call: &mut Call<'_, '_>, id: &str, location: &str, body: &Json, before: 
     let before = before.unwrap_or(&none);
     let group_base = id.rsplit_once("/virtualMachines/").map_or(id, |(base, _)| base).to_owned();
     let name = id.rsplit('/').next().unwrap_or_default().to_owned();
-    let mut storage = sent.get("storageProfile").or_else(|| before.get("storageProfile")).cloned().unwrap_or_default();
-    if let Some(version) = exact_version(call, &storage, location) {
+    let mut storage =
+        sent.get("storageProfile").or_else(|| before.get("storageProfile")).cloned().unwrap_or_default();
+    // What `latest` meant when the machine was made stays.
+    let known = before.text("storageProfile.imageReference.exactVersion").map(str::to_owned);
+    if let Some(version) = known.or_else(|| machine_images::exact_version(call, &storage, location)) {
         storage.entry("imageReference").set("exactVersion", version);
     }
     let linux = !body.compact().to_ascii_lowercase().contains("windows");
@@ -217,7 +187,15 @@ fn fill(call: &mut Call<'_, '_>, id: &str, location: &str, body: &Json, before: 
     let mut data = Vec::new();
     for (index, disk) in storage.list("dataDisks").to_vec().into_iter().enumerate() {
         let mut disk = disk;
-        complete_disk(call, &mut disk, &group_base, &format!("{name}_disk{}", index + 2), location, 10, "None");
+        complete_disk(
+            call,
+            &mut disk,
+            &group_base,
+            &format!("{name}_disk{}", index + 2),
+            location,
+            10,
+            "None",
+        );
         data.push(disk);
     }
     let storage = Json::object()
@@ -240,7 +218,15 @@ fn fill(call: &mut Call<'_, '_>, id: &str, location: &str, body: &Json, before: 
         .with("provisioningState", "Succeeded")
         .with("vmId", vm_id)
         .with("storageProfile", storage);
-    for key in ["osProfile", "securityProfile", "networkProfile", "diagnosticsProfile", "licenseType", "priority", "additionalCapabilities"] {
+    for key in [
+        "osProfile",
+        "securityProfile",
+        "networkProfile",
+        "diagnosticsProfile",
+        "licenseType",
+        "priority",
+        "additionalCapabilities",
+    ] {
         if let Some(value) = sent.get(key).or_else(|| before.get(key)) {
             let mut value = value.clone();
             if key == "osProfile" {
@@ -255,28 +241,6 @@ fn fill(call: &mut Call<'_, '_>, id: &str, location: &str, body: &Json, before: 
         before.text("timeCreated").map_or_else(|| clock::format(call.now), str::to_owned),
     );
     properties
-}
-
-fn exact_version(call: &Call<'_, '_>, storage: &Json, location: &str) -> Option<String> {
-    let reference = storage.get("imageReference")?;
-    if let Some(id) = reference.text("id") {
-        if let Some((_, version)) = id.split_once("/versions/") {
-            return Some(version.to_owned());
-        }
-        let mut versions: Vec<_> = call
-            .children(&format!("{id}/versions"))
-            .iter()
-            .filter(|version| version.ready(call.now))
-            .filter_map(|version| super::versions::number(version.name()))
-            .collect();
-        versions.sort_unstable();
-        return versions.last().map(|(major, minor, patch)| format!("{major}.{minor}.{patch}"));
-    }
-    let (publisher, offer, sku) = (reference.text("publisher")?, reference.text("offer")?, reference.text("sku")?);
-    match reference.text("version")? {
-        "latest" => marketplace::latest(call, publisher, offer, sku, location),
-        version => Some(version.to_owned()),
-    }
 }
 
 fn complete_disk(
@@ -300,9 +264,7 @@ fn complete_disk(
         .or_else(|| known.as_ref().and_then(|disk| disk.doc.int("properties.diskSizeGB")))
         .unwrap_or(size);
     let sku = disk.text("managedDisk.storageAccountType").unwrap_or("Premium_LRS").to_owned();
-    let id = given.unwrap_or_else(|| {
-        format!("{}/disks/{name}", group_base)
-    });
+    let id = given.unwrap_or_else(|| format!("{}/disks/{name}", group_base));
     let mut managed = Json::object().with("storageAccountType", sku.as_str()).with("id", id.as_str());
     if let Some(set) = disk.at("managedDisk.diskEncryptionSet") {
         managed.set("diskEncryptionSet", set);
@@ -326,7 +288,13 @@ fn complete_disk(
     *disk = shown;
 }
 
-fn work(call: &mut Call<'_, '_>, machine: &Resource, action: &str, work: Work, retry_after: Option<u32>) -> Operation {
+fn work(
+    call: &mut Call<'_, '_>,
+    machine: &Resource,
+    action: &str,
+    work: Work,
+    retry_after: Option<u32>,
+) -> Operation {
     let end = call.now + call.duration(work);
     begin(
         call,
@@ -373,7 +341,9 @@ pub fn act(call: &mut Call<'_, '_>, group: &str, name: &str, action: &str) -> Ou
                 return Err(ArmError::new(
                     409,
                     "OperationNotAllowed",
-                    format!("Operation 'generalize' is not allowed on VM '{name}' since the VM is running. Please power off explicitly in case you shut down the VM from inside the guest operating system."),
+                    format!(
+                        "Operation 'generalize' is not allowed on VM '{name}' since the VM is running. Please power off explicitly in case you shut down the VM from inside the guest operating system."
+                    ),
                 ));
             }
             machine.hide("generalized", true);
@@ -416,7 +386,10 @@ fn capture(call: &mut Call<'_, '_>, machine: &Resource, generalized: bool) -> Ou
         return Err(ArmError::new(
             409,
             "OperationNotAllowed",
-            format!("The operation 'Capture' requires the Virtual Machine '{}' to be Generalized.", machine.name()),
+            format!(
+                "The operation 'Capture' requires the Virtual Machine '{}' to be Generalized.",
+                machine.name()
+            ),
         ));
     }
     let text = |kind: &str| Json::object().with("type", kind);
@@ -428,7 +401,10 @@ fn capture(call: &mut Call<'_, '_>, machine: &Resource, generalized: bool) -> Ou
         .with("osType", machine.property_text("storageProfile.osDisk.osType").unwrap_or("Linux"))
         .with("name", vhd.as_str())
         .with("createOption", "FromImage")
-        .with("image", Json::object().with("uri", format!("{store}/system/Microsoft.Compute/Images/{container}/{vhd}")))
+        .with(
+            "image",
+            Json::object().with("uri", format!("{store}/system/Microsoft.Compute/Images/{container}/{vhd}")),
+        )
         .with("vhd", Json::object().with("uri", format!("{store}/vmcontainer/{vhd}")))
         .with("caching", "ReadWrite");
     let resource = Json::object()
@@ -523,18 +499,12 @@ fn instance_view(call: &Call<'_, '_>, machine: &Resource) -> Json {
     if power == "running" {
         let linux = machine.property_text("storageProfile.osDisk.osType") != Some("Windows");
         view = view
-            .with(
-                "computerName",
-                machine.property_text("osProfile.computerName").unwrap_or(machine.name()),
-            )
+            .with("computerName", machine.property_text("osProfile.computerName").unwrap_or(machine.name()))
             .with("osName", if linux { "ubuntu" } else { "Windows Server 2022 Datacenter" })
             .with("osVersion", if linux { "24.04" } else { "10.0.20348" });
     }
     view.maybe("hyperVGeneration", machine.hidden("generation"))
-        .with(
-            "disks",
-            vec![Json::object().with("name", disk_name).with("statuses", vec![provisioning])],
-        )
+        .with("disks", vec![Json::object().with("name", disk_name).with("statuses", vec![provisioning])])
         .with("statuses", statuses)
 }
 
@@ -556,7 +526,6 @@ pub fn show(call: &Call<'_, '_>, machine: &Resource) -> Json {
         let number = machine.started().unwrap_or_default() / clock::SECOND % 1_000 + 1;
         shown.set("etag", format!("\"{number}\""));
     }
-    debug_assert!(regions::normalize(machine.location()) == machine.location());
     shown
 }
 

@@ -56,7 +56,9 @@ pub fn versions(call: &Call<'_, '_>, publisher: &str, offer: &str, sku: &str) ->
             }
             return true;
         }
-        found.retain(|version| change.text("state") != Some("Withdrawn") || !version.name.eq_ignore_ascii_case(name));
+        found.retain(|version| {
+            change.text("state") != Some("Withdrawn") || !version.name.eq_ignore_ascii_case(name)
+        });
         match found.iter_mut().find(|version| version.name.eq_ignore_ascii_case(name)) {
             Some(version) => apply(version, change),
             None if change.text("state") == Some("Withdrawn") => {}
@@ -91,7 +93,7 @@ pub fn numeric(name: &str) -> Vec<u64> {
 }
 
 /// The newest version that is not deprecated.
-pub fn latest(call: &Call<'_, '_>, publisher: &str, offer: &str, sku: &str, _location: &str) -> Option<String> {
+pub fn latest(call: &Call<'_, '_>, publisher: &str, offer: &str, sku: &str) -> Option<String> {
     versions(call, publisher, offer, sku)
         .into_iter()
         .filter(|version| version.state != "Deprecated")
@@ -100,7 +102,7 @@ pub fn latest(call: &Call<'_, '_>, publisher: &str, offer: &str, sku: &str, _loc
 }
 
 /// Generation and architecture of a machine made from a sku.
-pub fn machine_kind(_call: &Call<'_, '_>, publisher: &str, offer: &str, sku: &str) -> (String, String) {
+pub fn machine_kind(publisher: &str, offer: &str, sku: &str) -> (String, String) {
     match image(publisher, offer, sku) {
         Some(image) => (image.generation.to_owned(), image.architecture.to_owned()),
         None => ("V1".to_owned(), "x64".to_owned()),
@@ -116,7 +118,10 @@ pub fn route(call: &mut Call<'_, '_>, location: &str, zone: Option<&str>, rest: 
         return Err(ArmError::gateway(
             400,
             "NoRegisteredProviderFound",
-            format!("No registered resource provider found for location '{location}' and API version '{}' for type 'locations/publishers'.", call.api),
+            format!(
+                "No registered resource provider found for location '{location}' and API version '{}' for type 'locations/publishers'.",
+                call.api
+            ),
         ));
     }
     let lower: Vec<String> = rest.iter().map(|segment| segment.to_ascii_lowercase()).collect();
@@ -130,14 +135,21 @@ pub fn route(call: &mut Call<'_, '_>, location: &str, zone: Option<&str>, rest: 
         [_, "artifacttypes", "vmimage", "offers"] => {
             call.meter = Some("ListVMImageOffersFromLocation");
             let publisher = known_publisher(call, &rest[0])?;
-            let list = distinct(call, |image| image.0.eq_ignore_ascii_case(&publisher), |image| image.1.clone());
-            Ok(names(&list, &place, |name| format!("/Publishers/{publisher}/ArtifactTypes/VMImage/Offers/{name}"), None))
+            let list =
+                distinct(call, |image| image.0.eq_ignore_ascii_case(&publisher), |image| image.1.clone());
+            Ok(names(
+                &list,
+                &place,
+                |name| format!("/Publishers/{publisher}/ArtifactTypes/VMImage/Offers/{name}"),
+                None,
+            ))
         }
         [_, "artifacttypes", "vmimage", "offers", _, "skus"] => {
             call.meter = Some("ListVMImageSkusFromLocation");
             let publisher = known_publisher(call, &rest[0])?;
             let offer = canonical(call, |image| {
-                (image.0.eq_ignore_ascii_case(&publisher) && image.1.eq_ignore_ascii_case(&rest[4])).then(|| image.1.clone())
+                (image.0.eq_ignore_ascii_case(&publisher) && image.1.eq_ignore_ascii_case(&rest[4]))
+                    .then(|| image.1.clone())
             })
             .unwrap_or_else(|| rest[4].clone());
             let list = distinct(
@@ -222,7 +234,11 @@ fn canonical(call: &Call<'_, '_>, pick: impl Fn(&Names) -> Option<String>) -> Op
     everything(call).iter().find_map(pick)
 }
 
-fn distinct(call: &Call<'_, '_>, keep: impl Fn(&Names) -> bool, name: impl Fn(&Names) -> String) -> Vec<String> {
+fn distinct(
+    call: &Call<'_, '_>,
+    keep: impl Fn(&Names) -> bool,
+    name: impl Fn(&Names) -> String,
+) -> Vec<String> {
     let mut list: Vec<String> = everything(call).iter().filter(|names| keep(names)).map(name).collect();
     list.sort();
     list.dedup();
@@ -241,11 +257,13 @@ fn publishers(call: &Call<'_, '_>, place: &Place<'_>) -> Answer {
     names(&list, place, |name| format!("/Publishers/{name}"), None)
 }
 
-fn names(list: &[String], place: &Place<'_>, tail: impl Fn(&str) -> String, properties: Option<Json>) -> Answer {
-    let items = list
-        .iter()
-        .map(|name| place.item(name, &tail(name), properties.clone()))
-        .collect();
+fn names(
+    list: &[String],
+    place: &Place<'_>,
+    tail: impl Fn(&str) -> String,
+    properties: Option<Json>,
+) -> Answer {
+    let items = list.iter().map(|name| place.item(name, &tail(name), properties.clone())).collect();
     Answer::pretty(200, Json::Array(items))
 }
 
@@ -263,13 +281,14 @@ fn list_versions(call: &Call<'_, '_>, place: &Place<'_>, publisher: &str, offer:
     let (offer, sku) = everything(call)
         .into_iter()
         .find(|image| {
-            image.0.eq_ignore_ascii_case(&publisher) && image.1.eq_ignore_ascii_case(offer) && image.2.eq_ignore_ascii_case(sku)
+            image.0.eq_ignore_ascii_case(&publisher)
+                && image.1.eq_ignore_ascii_case(offer)
+                && image.2.eq_ignore_ascii_case(sku)
         })
         .map_or_else(|| (offer.to_owned(), sku.to_owned()), |image| (image.1, image.2));
     let mut list = versions(call, &publisher, &offer, &sku);
-    let descending = call
-        .query("$orderby")
-        .is_some_and(|order| order.to_ascii_lowercase().ends_with(" desc"));
+    let descending =
+        call.query("$orderby").is_some_and(|order| order.to_ascii_lowercase().ends_with(" desc"));
     if descending {
         list.reverse();
     }
@@ -277,7 +296,8 @@ fn list_versions(call: &Call<'_, '_>, place: &Place<'_>, publisher: &str, offer:
         list.truncate(top);
     }
     let details = image(&publisher, &offer, &sku);
-    let expand = call.query("$expand").is_some_and(|expand| expand.to_ascii_lowercase().starts_with("properties"));
+    let expand =
+        call.query("$expand").is_some_and(|expand| expand.to_ascii_lowercase().starts_with("properties"));
     let items = list
         .iter()
         .map(|version| {
@@ -319,12 +339,16 @@ fn expanded(place: &Place<'_>, version: &Version, details: Option<&Image>, tail:
         .with("id", place.id(tail))
 }
 
-fn one_version(call: &Call<'_, '_>, place: &Place<'_>, [publisher, offer, sku, wanted]: [&String; 4]) -> Outcome {
+fn one_version(
+    call: &Call<'_, '_>,
+    place: &Place<'_>,
+    [publisher, offer, sku, wanted]: [&String; 4],
+) -> Outcome {
     known_publisher(call, publisher)?;
     let list = versions(call, publisher, offer, sku);
     let absent = || ArmError::new(404, "NotFound", "Artifact: VMImage was not found.");
     let name = if wanted.eq_ignore_ascii_case("latest") {
-        latest(call, publisher, offer, sku, place.location).ok_or_else(absent)?
+        latest(call, publisher, offer, sku).ok_or_else(absent)?
     } else {
         wanted.clone()
     };
@@ -342,7 +366,10 @@ fn one_version(call: &Call<'_, '_>, place: &Place<'_>, [publisher, offer, sku, w
     // Windows images are kept as managed replicas.
     let managed = windows || place.zone.is_some();
     // This answer keeps the request's own casing where lists do not.
-    let tail = format!("/Publishers/{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus/{sku}/Versions/{}", version.name);
+    let tail = format!(
+        "/Publishers/{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus/{sku}/Versions/{}",
+        version.name
+    );
     let none = Vec::<Json>::new();
     let properties = if call.since("2020-06-01") {
         let features: Vec<Json> = details
@@ -370,10 +397,7 @@ fn one_version(call: &Call<'_, '_>, place: &Place<'_>, [publisher, offer, sku, w
             .with("architecture", details.map_or("x64", |image| image.architecture))
             .with("replicaType", if managed { "Managed" } else { "Unmanaged" })
             .maybe("replicaCount", managed.then_some(if place.zone.is_some() { 1_i64 } else { 10 }))
-            .with(
-                "disallowed",
-                Json::object().with("vmDiskType", if managed { "Unmanaged" } else { "None" }),
-            )
+            .with("disallowed", Json::object().with("vmDiskType", if managed { "Unmanaged" } else { "None" }))
             .with(
                 "automaticOSUpgradeProperties",
                 Json::object().with("automaticOSUpgradeSupported", supported),

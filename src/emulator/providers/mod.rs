@@ -10,6 +10,8 @@ pub mod generic;
 pub mod groups;
 pub mod identity;
 pub mod images;
+pub mod locks;
+pub mod machine_images;
 pub mod machines;
 pub mod marketplace;
 pub mod replication;
@@ -80,7 +82,7 @@ pub fn take_tags(body: &Json, resource: &mut Resource) -> Result<(), ArmError> {
         None | Some(Json::Null) => {
             resource.doc.remove("tags");
         }
-        Some(tags @ Json::Object(pairs)) => {
+        Some(Json::Object(pairs)) => {
             if pairs.len() > 50 {
                 return Err(ArmError::gateway(
                     400,
@@ -99,7 +101,6 @@ pub fn take_tags(body: &Json, resource: &mut Resource) -> Result<(), ArmError> {
                     other => text.set(name, other.compact()),
                 }
             }
-            debug_assert_eq!(tags.pairs().len(), text.pairs().len());
             // Tags stand between location and properties.
             let properties = resource.doc.remove("properties").unwrap_or_else(Json::object);
             resource.doc.remove("tags");
@@ -145,19 +146,15 @@ pub fn upper_group(mut shown: Json) -> Json {
 
 /// Checks an enum and returns its canonical spelling.
 pub fn one_of<'x>(value: &str, allowed: &[&'x str], target: &str) -> Result<&'x str, ArmError> {
-    allowed
-        .iter()
-        .find(|candidate| candidate.eq_ignore_ascii_case(value))
-        .copied()
-        .ok_or_else(|| {
-            ArmError::parameter(
-                target,
-                format!(
-                    "The value '{value}' of parameter '{target}' is not allowed. Allowed values are: {}.",
-                    allowed.join(", ")
-                ),
-            )
-        })
+    allowed.iter().find(|candidate| candidate.eq_ignore_ascii_case(value)).copied().ok_or_else(|| {
+        ArmError::parameter(
+            target,
+            format!(
+                "The value '{value}' of parameter '{target}' is not allowed. Allowed values are: {}.",
+                allowed.join(", ")
+            ),
+        )
+    })
 }
 
 /// Refuses to delete a parent whose children are still there, or were a moment ago.
@@ -178,10 +175,8 @@ pub fn no_children(call: &Call<'_, '_>, id: &str, collections: &[&str]) -> Resul
     if found.is_empty() {
         return Ok(());
     }
-    let names: Vec<&str> = found
-        .iter()
-        .map(|id| id.split_once("/providers/").map_or(id.as_str(), |(_, rest)| rest))
-        .collect();
+    let names: Vec<&str> =
+        found.iter().map(|id| id.split_once("/providers/").map_or(id.as_str(), |(_, rest)| rest)).collect();
     Err(ArmError::gateway(
         409,
         "CannotDeleteResource",
@@ -219,9 +214,7 @@ pub fn valid_entity_name(name: &str, dash: bool) -> bool {
     let starts = characters.next().is_some_and(|first| first.is_ascii_alphanumeric());
     starts
         && name.len() <= 80
-        && name
-            .chars()
-            .all(|character| word(character) || character == '.' || (dash && character == '-'))
+        && name.chars().all(|character| word(character) || character == '.' || (dash && character == '-'))
         && !name.ends_with(['-', '.'])
 }
 
@@ -247,9 +240,6 @@ mod tests {
     #[test]
     fn lists_shout_the_group() {
         let shown = Json::object().with("id", "/subscriptions/s/resourceGroups/my-rg/providers/p");
-        assert_eq!(
-            upper_group(shown).text("id"),
-            Some("/subscriptions/s/resourceGroups/MY-RG/providers/p")
-        );
+        assert_eq!(upper_group(shown).text("id"), Some("/subscriptions/s/resourceGroups/MY-RG/providers/p"));
     }
 }

@@ -19,11 +19,7 @@ pub struct Plan {
 /// Plans the copies: regions that are there with as many replicas stay as they are, the others begin now.
 /// Each region has its own speed, between 0.7 and 1.2 times `base`, always the same for a name.
 pub fn plan(call: &Call<'_, '_>, wanted: &[(String, i64)], before: &[Json], base: Ticks) -> Plan {
-    let mut plan = Plan {
-        regions: Vec::new(),
-        end: call.now + base / 8,
-        error: None,
-    };
+    let mut plan = Plan { regions: Vec::new(), end: call.now + base / 8, error: None };
     let mut failed = Vec::new();
     for (name, replicas) in wanted {
         let failing = call.effects.fails_region(name);
@@ -83,10 +79,7 @@ pub fn progress(entry: &Json, now: Ticks) -> (&'static str, i64) {
         }
         Some(end) => {
             let span = (end - start).max(1);
-            (
-                "Replicating",
-                (i128::from((now - start).max(0)) * 100 / i128::from(span)).clamp(0, 99) as i64,
-            )
+            ("Replicating", (i128::from((now - start).max(0)) * 100 / i128::from(span)).clamp(0, 99) as i64)
         }
         None => ("Replicating", 37),
     }
@@ -104,23 +97,12 @@ pub fn status(call: &Call<'_, '_>, entries: &[Json]) -> Json {
             let (state, percent) = progress(entry, call.now);
             states.push(state);
             let shown = Json::object()
-                .with(
-                    "region",
-                    if modern {
-                        regions::display(name)
-                    } else {
-                        name.to_owned()
-                    },
-                )
+                .with("region", if modern { regions::display(name) } else { name.to_owned() })
                 .with("state", state);
             let shown = if modern {
                 shown.with(
                     "details",
-                    if state == "Failed" {
-                        "The replication job failed in this region."
-                    } else {
-                        ""
-                    },
+                    if state == "Failed" { "The replication job failed in this region." } else { "" },
                 )
             } else {
                 shown
@@ -135,9 +117,7 @@ pub fn status(call: &Call<'_, '_>, entries: &[Json]) -> Json {
     } else {
         "Completed"
     };
-    Json::object()
-        .with("aggregatedState", aggregated)
-        .with("summary", summary)
+    Json::object().with("aggregatedState", aggregated).with("summary", summary)
 }
 
 #[cfg(test)]

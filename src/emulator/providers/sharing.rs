@@ -1,7 +1,6 @@
 //! Sharing a gallery (`POST …/share`), and reading shared and community galleries from the other side.
 
 use super::super::call::{Answer, Call, Method, Outcome};
-use super::super::clock;
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::operations::{Begin, Family, begin};
@@ -23,9 +22,8 @@ pub fn share(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
         call.subscription,
         galleries::KIND
     );
-    let mut gallery = call
-        .find(&id)
-        .ok_or_else(|| ArmError::no_resource(&format!("{}/{name}", galleries::KIND), group))?;
+    let mut gallery =
+        call.find(&id).ok_or_else(|| ArmError::no_resource(&format!("{}/{name}", galleries::KIND), group))?;
     let mut profile = gallery
         .property("sharingProfile")
         .cloned()
@@ -38,10 +36,13 @@ pub fn share(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
             if permissions != "Groups" {
                 return Err(ArmError::parameter(
                     TARGET,
-                    format!("The operation '{operation_type}' requires the gallery's sharing permissions to be 'Groups'; they are '{permissions}'."),
+                    format!(
+                        "The operation '{operation_type}' requires the gallery's sharing permissions to be 'Groups'; they are '{permissions}'."
+                    ),
                 ));
             }
-            let groups = change_groups(profile.list("groups"), &body, operation_type.eq_ignore_ascii_case("add"))?;
+            let groups =
+                change_groups(profile.list("groups"), &body, operation_type.eq_ignore_ascii_case("add"))?;
             profile.set("groups", groups);
         }
         "reset" => profile = Json::object().with("permissions", "Private"),
@@ -49,7 +50,9 @@ pub fn share(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
             if permissions != "Community" {
                 return Err(ArmError::parameter(
                     TARGET,
-                    format!("The operation 'EnableCommunity' requires the gallery's sharing permissions to be 'Community'; they are '{permissions}'."),
+                    format!(
+                        "The operation 'EnableCommunity' requires the gallery's sharing permissions to be 'Community'; they are '{permissions}'."
+                    ),
                 ));
             }
             profile.entry("communityGalleryInfo").set("communityGalleryEnabled", true);
@@ -57,7 +60,9 @@ pub fn share(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
         _ => {
             return Err(ArmError::parameter(
                 TARGET,
-                format!("The value '{operation_type}' of parameter '{TARGET}' is not allowed. Allowed values are: Add, Remove, Reset, EnableCommunity."),
+                format!(
+                    "The value '{operation_type}' of parameter '{TARGET}' is not allowed. Allowed values are: Add, Remove, Reset, EnableCommunity."
+                ),
             ));
         }
     }
@@ -138,12 +143,8 @@ pub fn status(call: &Call<'_, '_>, gallery: &Resource) -> Json {
         Some(end) if call.now < end => "InProgress",
         _ => "Succeeded",
     };
-    let summary = Json::object()
-        .with("region", regions::display(gallery.location()))
-        .with("state", state);
-    Json::object()
-        .with("aggregatedState", state)
-        .with("summary", vec![summary])
+    let summary = Json::object().with("region", regions::display(gallery.location())).with("state", state);
+    Json::object().with("aggregatedState", state).with("summary", vec![summary])
 }
 
 /// A community gallery that is enabled, by its public name.
@@ -224,9 +225,9 @@ pub fn read(call: &mut Call<'_, '_>, location: &str, community: bool, rest: &[St
     let gallery = if community {
         community_gallery(call, &rest[0])
     } else {
-        every_gallery(call)
-            .into_iter()
-            .find(|gallery| unique_name(gallery).eq_ignore_ascii_case(&rest[0]) && shared_to_caller(call, gallery))
+        every_gallery(call).into_iter().find(|gallery| {
+            unique_name(gallery).eq_ignore_ascii_case(&rest[0]) && shared_to_caller(call, gallery)
+        })
     }
     .ok_or_else(|| absent("galleryUniqueName"))?;
     let name = if community {
@@ -242,17 +243,20 @@ pub fn read(call: &mut Call<'_, '_>, location: &str, community: bool, rest: &[St
         [_] => Ok(Answer::pretty(200, side.gallery(&gallery, &name, true))),
         [_, "images"] => Ok(call.list_answer(&images, |image| side.image(call, image, &name))),
         [_, "images", _] => {
-            let image = call.find(&format!("{images}/{}", rest[2])).ok_or_else(|| absent("galleryImage.name"))?;
+            let image =
+                call.find(&format!("{images}/{}", rest[2])).ok_or_else(|| absent("galleryImage.name"))?;
             Ok(Answer::pretty(200, side.image(call, &image, &name)))
         }
         [_, "images", _, "versions"] => {
-            let image = call.find(&format!("{images}/{}", rest[2])).ok_or_else(|| absent("galleryImage.name"))?;
+            let image =
+                call.find(&format!("{images}/{}", rest[2])).ok_or_else(|| absent("galleryImage.name"))?;
             Ok(call.list_answer(&format!("{}/versions", image.id()), |version| {
                 side.version(call, version, &name, image.name())
             }))
         }
         [_, "images", _, "versions", _] => {
-            let image = call.find(&format!("{images}/{}", rest[2])).ok_or_else(|| absent("galleryImage.name"))?;
+            let image =
+                call.find(&format!("{images}/{}", rest[2])).ok_or_else(|| absent("galleryImage.name"))?;
             let version = call
                 .find(&format!("{}/versions/{}", image.id(), rest[4]))
                 .filter(|version| here(version, location))
@@ -314,10 +318,7 @@ impl Side {
         } else if single {
             shown.set("properties", Json::object());
         }
-        shown
-            .with("location", self.place())
-            .with("name", name)
-            .with("identifier", self.unique(name))
+        shown.with("location", self.place()).with("name", name).with("identifier", self.unique(name))
     }
 
     fn image(&self, call: &Call<'_, '_>, image: &Resource, gallery: &str) -> Json {
@@ -330,10 +331,7 @@ impl Side {
             .maybe("osType", image.property("osType"))
             .maybe("osState", image.property("osState"))
             .maybe("endOfLifeDate", image.property("endOfLifeDate"))
-            .with(
-                "recommended",
-                image.property("recommended").cloned().unwrap_or_else(Json::object),
-            )
+            .with("recommended", image.property("recommended").cloned().unwrap_or_else(Json::object))
             .maybe("disallowed", image.property("disallowed"))
             .maybe("hyperVGeneration", image.property("hyperVGeneration"));
         if call.since("2022-08-03") || call.since("2023-07-03") {
@@ -390,15 +388,11 @@ impl Side {
         if call.since("2026-03-03") {
             properties.set("imageState", "Active");
         }
-        debug_assert!(clock::DAY > 0);
         Json::object()
             .with("properties", properties)
             .with("location", self.place())
             .with("name", version.name())
-            .with(
-                "identifier",
-                self.unique(&format!("{gallery}/Images/{image}/Versions/{}", version.name())),
-            )
+            .with("identifier", self.unique(&format!("{gallery}/Images/{image}/Versions/{}", version.name())))
     }
 }
 
@@ -409,11 +403,20 @@ mod tests {
     #[test]
     fn groups_are_added_and_removed() {
         let body = |text: &str| Json::parse(text.as_bytes()).unwrap();
-        let add = body(r#"{"groups":[{"type":"Subscriptions","ids":["a","b"]},{"type":"AADTenants","ids":["t"]}]}"#);
+        let add = body(
+            r#"{"groups":[{"type":"Subscriptions","ids":["a","b"]},{"type":"AADTenants","ids":["t"]}]}"#,
+        );
         let groups = change_groups(&[], &add, true).unwrap();
-        let again = change_groups(&groups, &body(r#"{"groups":[{"type":"subscriptions","ids":["A"]}]}"#), true).unwrap();
+        let again =
+            change_groups(&groups, &body(r#"{"groups":[{"type":"subscriptions","ids":["A"]}]}"#), true)
+                .unwrap();
         assert_eq!(again[0].list("ids").len(), 2);
-        let fewer = change_groups(&groups, &body(r#"{"groups":[{"type":"AADTenants","ids":["t"]},{"type":"Subscriptions","ids":["a"]}]}"#), false).unwrap();
+        let fewer = change_groups(
+            &groups,
+            &body(r#"{"groups":[{"type":"AADTenants","ids":["t"]},{"type":"Subscriptions","ids":["a"]}]}"#),
+            false,
+        )
+        .unwrap();
         assert_eq!(Json::Array(fewer).compact(), r#"[{"type":"Subscriptions","ids":["b"]}]"#);
         assert!(change_groups(&[], &body("{}"), true).is_err());
     }

@@ -41,13 +41,14 @@ pub fn put(call: &mut Call<'_, '_>, version: &Resource, at: Ticks) {
         .with("at", at)
         .with("consumable", at + retention * DAY)
         .with("gone", at + (retention + grace) * DAY)
-        .with("version", kept.doc)
+        .with("version", &*kept.doc)
         .with(EXPIRES, at + (retention + grace) * DAY);
     call.state.put(&key(version.id()), record);
 }
 
 fn live(call: &Call<'_, '_>, record: &Json) -> bool {
-    record.int("at").is_some_and(|at| call.now >= at) && record.int("gone").is_some_and(|gone| call.now < gone)
+    record.int("at").is_some_and(|at| call.now >= at)
+        && record.int("gone").is_some_and(|gone| call.now < gone)
 }
 
 /// Takes a version out of the list, to restore it or to end it for good.
@@ -55,7 +56,7 @@ pub fn take(call: &mut Call<'_, '_>, id: &str) -> Option<Resource> {
     let key = key(id);
     let record = call.record(&key).filter(|record| live(call, record))?;
     call.state.delete(&key);
-    record.get("version").map(|doc| Resource { doc: doc.clone() })
+    record.get("version").map(|doc| Resource { doc: doc.clone().into() })
 }
 
 /// True when the list holds something of a gallery or a definition.

@@ -80,7 +80,9 @@ pub fn image(
         "microsoft.compute/galleries/images/versions" => version(call, id, location),
         _ => Err(ArmError::parameter(
             target,
-            format!("The source id: {id} must either be a managed image, virtual machine or another gallery image version."),
+            format!(
+                "The source id: {id} must either be a managed image, virtual machine or another gallery image version."
+            ),
         )),
     }
 }
@@ -92,10 +94,7 @@ fn managed_image(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source
         return Err(not_ready(&image, call));
     }
     let disk = |disk: &Json| {
-        (
-            disk.int("diskSizeGB").unwrap_or(30),
-            disk.text("caching").unwrap_or("None").to_owned(),
-        )
+        (disk.int("diskSizeGB").unwrap_or(30), disk.text("caching").unwrap_or("None").to_owned())
     };
     let stored = image.property("storageProfile.osDisk").cloned().unwrap_or_default();
     Ok(Source {
@@ -138,10 +137,7 @@ fn version(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source, ArmE
     let definition_id = id.rsplitn(3, '/').last().unwrap_or_default();
     let definition = call.find(definition_id);
     let of = |key: &str| {
-        definition
-            .as_ref()
-            .and_then(|definition| definition.property_text(key))
-            .map(str::to_owned)
+        definition.as_ref().and_then(|definition| definition.property_text(key)).map(str::to_owned)
     };
     Ok(Source {
         os_type: of("osType"),
@@ -175,15 +171,9 @@ pub fn of_machine(machine: &Resource) -> Source {
     Source {
         os_type: os.text("osType").map(str::to_owned),
         os_state: None,
-        generation: machine
-            .hidden("generation")
-            .and_then(Json::as_str)
-            .map(str::to_owned),
+        generation: machine.hidden("generation").and_then(Json::as_str).map(str::to_owned),
         security: machine.property_text("securityProfile.securityType").map(str::to_owned),
-        os_disk: (
-            os.int("diskSizeGB").unwrap_or(30),
-            os.text("caching").unwrap_or("ReadWrite").to_owned(),
-        ),
+        os_disk: (os.int("diskSizeGB").unwrap_or(30), os.text("caching").unwrap_or("ReadWrite").to_owned()),
         data_disks: machine
             .property("storageProfile")
             .map(|profile| profile.list("dataDisks").to_vec())
@@ -197,10 +187,7 @@ pub fn of_machine(machine: &Resource) -> Source {
                 )
             })
             .collect(),
-        architecture: machine
-            .hidden("architecture")
-            .and_then(Json::as_str)
-            .map(str::to_owned),
+        architecture: machine.hidden("architecture").and_then(Json::as_str).map(str::to_owned),
     }
 }
 
@@ -216,7 +203,9 @@ pub fn disk(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Resource, A
 pub fn community(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source, ArmError> {
     let segments: Vec<&str> = id.trim_matches('/').split('/').collect();
     let (name, image, wanted) = match segments.as_slice() {
-        [root, name, images, image] if is(root, "communityGalleries") && is(images, "images") => (name, image, None),
+        [root, name, images, image] if is(root, "communityGalleries") && is(images, "images") => {
+            (name, image, None)
+        }
         [root, name, images, image, versions, version]
             if is(root, "communityGalleries") && is(images, "images") && is(versions, "versions") =>
         {
@@ -245,11 +234,7 @@ fn is(left: &str, right: &str) -> bool {
 }
 
 fn at_home(resource: &Resource, location: &str, id: &str) -> Result<(), ArmError> {
-    if regions::normalize(resource.location()) == location {
-        Ok(())
-    } else {
-        Err(ArmError::no_entity(id))
-    }
+    if regions::normalize(resource.location()) == location { Ok(()) } else { Err(ArmError::no_entity(id)) }
 }
 
 fn not_ready(resource: &Resource, call: &Call<'_, '_>) -> ArmError {
@@ -301,12 +286,13 @@ pub fn fits(source: &Source, id: &str, definition: &Resource, target: &str) -> R
     if source.security.as_deref() == Some("TrustedLaunch") && !stands_for_trusted {
         return Err(ArmError::parameter(
             target,
-            format!("The resource '{id}' has a different SecurityType ['TrustedLaunch'] than the parent gallery image SecurityType ['{security}']."),
+            format!(
+                "The resource '{id}' has a different SecurityType ['TrustedLaunch'] than the parent gallery image SecurityType ['{security}']."
+            ),
         ));
     }
     Ok(())
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -315,7 +301,10 @@ mod tests {
     #[test]
     fn kinds() {
         for (id, kind) in [
-            ("/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/virtualMachines/v", "microsoft.compute/virtualmachines"),
+            (
+                "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/virtualMachines/v",
+                "microsoft.compute/virtualmachines",
+            ),
             (
                 "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g/images/i/versions/1.0.0",
                 "microsoft.compute/galleries/images/versions",

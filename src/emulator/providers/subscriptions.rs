@@ -5,7 +5,6 @@ use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::regions::{self, REGIONS};
 use super::super::versions_known;
-use super::groups::subscription_key;
 
 /// The subscription that is always there.
 pub const DEFAULT: &str = "00000000-0000-0000-0000-000000000000";
@@ -25,10 +24,9 @@ pub fn list(call: &mut Call<'_, '_>) -> Outcome {
     let count = values.len() as i64;
     Ok(Answer::compact(
         200,
-        Json::object().with("value", values).with(
-            "count",
-            Json::object().with("type", "Total").with("value", count),
-        ),
+        Json::object()
+            .with("value", values)
+            .with("count", Json::object().with("type", "Total").with("value", count)),
     ))
 }
 
@@ -94,6 +92,35 @@ const NAMESPACES: &[&str] = &[
     "Microsoft.ManagedIdentity",
     "Microsoft.KeyVault",
     "Microsoft.VirtualMachineImages",
+    "Microsoft.ApiManagement",
+    "Microsoft.App",
+    "Microsoft.AppConfiguration",
+    "Microsoft.Automation",
+    "Microsoft.Cache",
+    "Microsoft.Cdn",
+    "Microsoft.ContainerInstance",
+    "Microsoft.ContainerRegistry",
+    "Microsoft.ContainerService",
+    "Microsoft.CostManagement",
+    "Microsoft.DataProtection",
+    "Microsoft.DocumentDB",
+    "Microsoft.EventGrid",
+    "Microsoft.EventHub",
+    "Microsoft.GuestConfiguration",
+    "Microsoft.Insights",
+    "Microsoft.Logic",
+    "Microsoft.Maintenance",
+    "Microsoft.ManagedServices",
+    "Microsoft.Management",
+    "Microsoft.OperationalInsights",
+    "Microsoft.OperationsManagement",
+    "Microsoft.PolicyInsights",
+    "Microsoft.RecoveryServices",
+    "Microsoft.ResourceGraph",
+    "Microsoft.Security",
+    "Microsoft.ServiceBus",
+    "Microsoft.Sql",
+    "Microsoft.Web",
 ];
 
 /// `GET /subscriptions/{s}/providers`, and of one namespace.
@@ -125,16 +152,13 @@ pub fn register(call: &mut Call<'_, '_>, namespace: &str, on: bool) -> Outcome {
 }
 
 fn show_provider(call: &Call<'_, '_>, namespace: &str) -> Result<Json, ArmError> {
-    let name = NAMESPACES
-        .iter()
-        .find(|known| known.eq_ignore_ascii_case(namespace))
-        .ok_or_else(|| {
-            ArmError::gateway(
-                404,
-                "InvalidResourceNamespace",
-                format!("The resource namespace '{namespace}' is invalid."),
-            )
-        })?;
+    let name = NAMESPACES.iter().find(|known| known.eq_ignore_ascii_case(namespace)).ok_or_else(|| {
+        ArmError::gateway(
+            404,
+            "InvalidResourceNamespace",
+            format!("The resource namespace '{namespace}' is invalid."),
+        )
+    })?;
     let registered = call
         .record(&registration_key(&call.subscription, name))
         .and_then(|record| record.flag("registered"))
@@ -162,7 +186,6 @@ fn show_provider(call: &Call<'_, '_>, namespace: &str) -> Result<Json, ArmError>
 
 /// 409 when a namespace was unregistered.
 pub fn check_registered(call: &Call<'_, '_>, namespace: &str) -> Result<(), ArmError> {
-    debug_assert!(call.record(&subscription_key(&call.subscription)).is_some() || call.subscription.is_empty());
     let off = call
         .record(&registration_key(&call.subscription, namespace))
         .is_some_and(|record| record.flag("registered") == Some(false));
@@ -170,7 +193,9 @@ pub fn check_registered(call: &Call<'_, '_>, namespace: &str) -> Result<(), ArmE
         return Err(ArmError::gateway(
             409,
             "MissingSubscriptionRegistration",
-            format!("The subscription is not registered to use namespace '{namespace}'. See https://aka.ms/rps-not-found for how to register subscriptions."),
+            format!(
+                "The subscription is not registered to use namespace '{namespace}'. See https://aka.ms/rps-not-found for how to register subscriptions."
+            ),
         ));
     }
     Ok(())

@@ -28,9 +28,13 @@ pub fn publishing(
     let mode = replication_mode(sent, old)?;
     let (storage, strategy) = storage_type(call, sent, old, location)?;
     let regions = match sent.get("targetRegions") {
-        Some(Json::Array(items)) if !items.is_empty() => {
-            target_regions(call, items, before, &Defaults { replicas, storage: &storage, strategy: strategy.as_deref() }, location)?
-        }
+        Some(Json::Array(items)) if !items.is_empty() => target_regions(
+            call,
+            items,
+            before,
+            &Defaults { replicas, storage: &storage, strategy: strategy.as_deref() },
+            location,
+        )?,
         _ if old.is_some() => before.list("targetRegions").to_vec(),
         _ => vec![
             Json::object()
@@ -70,9 +74,7 @@ pub fn publishing(
         .with("replicaCount", replicas)
         .with(
             "excludeFromLatest",
-            sent.flag("excludeFromLatest")
-                .or_else(|| before.flag("excludeFromLatest"))
-                .unwrap_or(false),
+            sent.flag("excludeFromLatest").or_else(|| before.flag("excludeFromLatest")).unwrap_or(false),
         )
         .with(
             "publishedDate",
@@ -91,7 +93,9 @@ fn replica_count(count: i64, field: &str) -> Result<i64, ArmError> {
     let target = format!("{BASE}.{field}");
     Err(ArmError::parameter(
         &target,
-        format!("The value '{count}' of parameter {target} is out of range. The value must be between '1' and '100', inclusive."),
+        format!(
+            "The value '{count}' of parameter {target} is out of range. The value must be between '1' and '100', inclusive."
+        ),
     ))
 }
 
@@ -147,10 +151,7 @@ fn storage_type(
         (None, Some(strategy)) => strategy == "PreferStandard_ZRS",
         (None, None) => call.since("2025-03-03"),
     };
-    Ok((
-        preferred(zonal, location).to_owned(),
-        strategy.map(str::to_owned),
-    ))
+    Ok((preferred(zonal, location).to_owned(), strategy.map(str::to_owned)))
 }
 
 fn preferred(zonal: bool, location: &str) -> &'static str {
@@ -242,9 +243,13 @@ fn target_region(
             }
             kind.to_owned()
         }
-        (Some(kind), None) => zones_allow(one_of(kind, STORAGE_TYPES, &kind_target)?, region.name)?.to_owned(),
+        (Some(kind), None) => {
+            zones_allow(one_of(kind, STORAGE_TYPES, &kind_target)?, region.name)?.to_owned()
+        }
         (None, Some(known)) => known.text("storageAccountType").unwrap_or(defaults.storage).to_owned(),
-        (None, None) if defaults.strategy == Some("PreferStandard_ZRS") => preferred(true, region.name).to_owned(),
+        (None, None) if defaults.strategy == Some("PreferStandard_ZRS") => {
+            preferred(true, region.name).to_owned()
+        }
         // A zone-redundant default does not reach regions without zones.
         (None, None) if defaults.storage == "Standard_ZRS" => preferred(true, region.name).to_owned(),
         (None, None) => defaults.storage.to_owned(),
@@ -391,11 +396,7 @@ pub fn safety(call: &Call<'_, '_>, sent: &Json, old: Option<&Json>) -> Result<Js
     let none = Json::object();
     let wanted = sent.get("safetyProfile").unwrap_or(&none);
     let before = old.unwrap_or(&none);
-    let block = if call.since("2024-03-03") {
-        wanted.flag("blockDeletionBeforeEndOfLife")
-    } else {
-        None
-    };
+    let block = if call.since("2024-03-03") { wanted.flag("blockDeletionBeforeEndOfLife") } else { None };
     let block = block.or_else(|| before.flag("blockDeletionBeforeEndOfLife"));
     Ok(Json::object()
         .with("reportedForPolicyViolation", false)
@@ -407,6 +408,18 @@ pub fn safety(call: &Call<'_, '_>, sent: &Json, old: Option<&Json>) -> Result<Js
                 .or_else(|| before.flag("allowDeletionOfReplicatedLocations"))
                 .unwrap_or(false),
         ))
+}
+
+/// Blocking deletion until the end of life needs an end of life.
+pub fn block_needs_date(publishing: &Json, safety: &Json) -> Result<(), ArmError> {
+    if safety.flag("blockDeletionBeforeEndOfLife") == Some(true) && publishing.get("endOfLifeDate").is_none()
+    {
+        return Err(ArmError::parameter(
+            "galleryImageVersion.properties.safetyProfile.blockDeletionBeforeEndOfLife",
+            "EndOfLifeDate must be set when blockDeletionBeforeEndOfLife is true.",
+        ));
+    }
+    Ok(())
 }
 
 /// A LUN that is to be encrypted must exist, and an encryption set used in one region must be used in all.

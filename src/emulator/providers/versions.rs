@@ -64,9 +64,8 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, gallery: &str, image: &str, nam
         Method::Put => put(call, group, &definition, &id, existing),
         Method::Patch => {
             let version = existing.ok_or_else(absent)?;
-            let mut merged = Json::object()
-                .with("location", version.location())
-                .maybe("tags", version.doc.get("tags"));
+            let mut merged =
+                Json::object().with("location", version.location()).maybe("tags", version.doc.get("tags"));
             merged.merge_patch(&call.body.clone());
             call.body = merged;
             put(call, group, &definition, &id, Some(version))
@@ -182,10 +181,7 @@ fn put(
     properties.remove("validationsProfile");
     if created {
         // Sizes come with the end of the work, even when the work takes no time.
-        properties.set(
-            "storageProfile",
-            version.property("storageProfile").cloned().unwrap_or_default(),
-        );
+        properties.set("storageProfile", version.property("storageProfile").cloned().unwrap_or_default());
     }
     Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, false))
 }
@@ -205,11 +201,13 @@ fn create(
     let publishing = profile::publishing(call, &sent, None, location)?;
     let (stored, sizes) = take_sources(call, &storage, definition, location)?;
     profile::encryption_fits(&publishing, &sizes)?;
+    let safety = profile::safety(call, &sent, None)?;
+    profile::block_needs_date(&publishing, &safety)?;
     let mut version = Resource::new(id, KIND, location);
     let properties = Json::object()
         .with("publishingProfile", publishing)
         .with("storageProfile", stored)
-        .with("safetyProfile", profile::safety(call, &sent, None)?)
+        .with("safetyProfile", safety)
         .maybe("securityProfile", sent.get("securityProfile").filter(|security| !security.is_empty()));
     version.doc.set("properties", properties);
     version.hide("sizes", sizes);
@@ -233,6 +231,7 @@ fn change(call: &Call<'_, '_>, mut version: Resource, restoring: bool) -> Result
         &publishing,
         safety.flag("allowDeletionOfReplicatedLocations") == Some(true),
     )?;
+    profile::block_needs_date(&publishing, &safety)?;
     let properties = version.properties();
     properties.set("publishingProfile", publishing);
     properties.set("safetyProfile", safety);
@@ -281,9 +280,9 @@ fn take_sources(
 ) -> Result<(Json, Json), ArmError> {
     let whole: Vec<(&str, String)> = ["id", "virtualMachineId", "communityGalleryImageId"]
         .into_iter()
-        .filter_map(|key| {
-            storage.text(&format!("source.{key}")).map(|value| (key, value.to_owned()))
-        })
+        // The key for machines came with 2023-07-03; before, it was not read.
+        .filter(|key| *key != "virtualMachineId" || call.since("2023-07-03"))
+        .filter_map(|key| storage.text(&format!("source.{key}")).map(|value| (key, value.to_owned())))
         .collect();
     let by_disk = storage.at("osDiskImage.source").is_some_and(|source| !source.is_empty());
     if whole.len() + usize::from(by_disk) != 1 {
@@ -298,7 +297,10 @@ fn take_sources(
         let source = match *key {
             "communityGalleryImageId" => sources::community(call, id, location)?,
             "virtualMachineId" if sources::kind_of(id) != "microsoft.compute/virtualmachines" => {
-                return Err(ArmError::parameter(&target, format!("The source id: {id} must be a virtual machine.")));
+                return Err(ArmError::parameter(
+                    &target,
+                    format!("The source id: {id} must be a virtual machine."),
+                ));
             }
             _ => sources::image(call, id, location, &wanted_state, &target)?,
         };
@@ -308,7 +310,10 @@ fn take_sources(
             return Err(ArmError::new(
                 400,
                 "GallerySourceResourceExceedsMaxSize",
-                format!("The source '{id}' has a disk of {} GB. The largest size is 2048 GB.", source.os_disk.0),
+                format!(
+                    "The source '{id}' has a disk of {} GB. The largest size is 2048 GB.",
+                    source.os_disk.0
+                ),
             ));
         }
         let stored = Json::object().with("source", Json::object().with(key, id.as_str()));
@@ -319,16 +324,13 @@ fn take_sources(
     let (os_stored, os_size) = one_disk(call, &os, "osDiskImage", "ReadWrite", location)?;
     let mut stored = Json::object().with("osDiskImage", os_stored);
     let os_caching = stored.text("osDiskImage.hostCaching").unwrap_or("ReadWrite").to_owned();
-    let mut sizes = Json::object().with(
-        "os",
-        Json::object().with("sizeInGB", os_size).with("hostCaching", os_caching),
-    );
+    let mut sizes =
+        Json::object().with("os", Json::object().with("sizeInGB", os_size).with("hostCaching", os_caching));
     let mut data = Vec::new();
     let mut data_sizes = Vec::new();
     for disk in storage.list("dataDiskImages").to_vec() {
-        let lun = disk
-            .int("lun")
-            .ok_or_else(|| ArmError::missing(&format!("{STORAGE}.dataDiskImages.lun")))?;
+        let lun =
+            disk.int("lun").ok_or_else(|| ArmError::missing(&format!("{STORAGE}.dataDiskImages.lun")))?;
         if lun_seen.contains(&lun) {
             return Err(ArmError::parameter(
                 &format!("{STORAGE}.dataDiskImages.lun"),
@@ -379,9 +381,14 @@ fn one_disk(
         30
     } else {
         let id = source.text("id").ok_or_else(|| ArmError::missing(&target))?;
-        if !["microsoft.compute/disks", "microsoft.compute/snapshots"].contains(&sources::kind_of(id).as_str()) {
+        if !["microsoft.compute/disks", "microsoft.compute/snapshots"]
+            .contains(&sources::kind_of(id).as_str())
+        {
             sources::check_id(id, "properties.storageProfile.osDiskImage.source.id")?;
-            return Err(ArmError::parameter(&target, format!("The source id: {id} must be a managed disk or snapshot.")));
+            return Err(ArmError::parameter(
+                &target,
+                format!("The source id: {id} must be a managed disk or snapshot."),
+            ));
         }
         sources::disk(call, id, location)?
             .property("diskSizeGB")
@@ -391,10 +398,7 @@ fn one_disk(
         .maybe("uri", source.get("uri"))
         .maybe("id", source.get("id"))
         .maybe("storageAccountId", source.get("storageAccountId"));
-    Ok((
-        Json::object().with("hostCaching", caching).with("source", shown),
-        size,
-    ))
+    Ok((Json::object().with("hostCaching", caching).with("source", shown), size))
 }
 
 fn sizes_of(source: &Source) -> Json {
@@ -402,18 +406,13 @@ fn sizes_of(source: &Source) -> Json {
         .data_disks
         .iter()
         .map(|(lun, size, caching)| {
-            Json::object()
-                .with("lun", *lun)
-                .with("sizeInGB", *size)
-                .with("hostCaching", caching.as_str())
+            Json::object().with("lun", *lun).with("sizeInGB", *size).with("hostCaching", caching.as_str())
         })
         .collect();
     Json::object()
         .with(
             "os",
-            Json::object()
-                .with("sizeInGB", source.os_disk.0)
-                .with("hostCaching", source.os_disk.1.as_str()),
+            Json::object().with("sizeInGB", source.os_disk.0).with("hostCaching", source.os_disk.1.as_str()),
         )
         .with("data", data)
 }
@@ -428,9 +427,7 @@ fn delete(call: &mut Call<'_, '_>, id: &str, existing: Option<Resource>) -> Outc
         return Ok(Answer::empty(204));
     };
     if version.property("safetyProfile.blockDeletionBeforeEndOfLife") == Some(&Json::Bool(true))
-        && let Some(end) = version
-            .property_text("publishingProfile.endOfLifeDate")
-            .and_then(clock::parse)
+        && let Some(end) = version.property_text("publishingProfile.endOfLifeDate").and_then(clock::parse)
         && call.now < end
     {
         return Err(ArmError::new(
@@ -495,10 +492,7 @@ pub fn show(call: &Call<'_, '_>, version: &Resource) -> Json {
         }
     }
     if call.since("2024-03-03") && state == "Succeeded" {
-        properties.set(
-            "validationsProfile",
-            Json::object().with("validationOperationStatus", "NotExecuted"),
-        );
+        properties.set("validationsProfile", Json::object().with("validationOperationStatus", "NotExecuted"));
     }
     properties.set("provisioningState", state);
     if call.expands("ReplicationStatus")
@@ -520,10 +514,7 @@ fn show_storage(call: &Call<'_, '_>, version: &Resource) -> Json {
     let os = Json::object()
         .maybe("sizeInGB", sizes.at("os.sizeInGB"))
         .maybe("hostCaching", sizes.at("os.hostCaching"))
-        .with(
-            "source",
-            stored.at("osDiskImage.source").cloned().unwrap_or_else(Json::object),
-        );
+        .with("source", stored.at("osDiskImage.source").cloned().unwrap_or_else(Json::object));
     let data: Vec<Json> = sizes
         .list("data")
         .iter()

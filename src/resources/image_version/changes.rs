@@ -131,7 +131,7 @@ pub async fn update(
     let replication = replicated(context, &scope, &target, &current).await.map_err(failed)?;
     let mut current = current;
     for step in steps(context, &plan, &current, &replication) {
-        if body::covers(&current, &step) {
+        if body::settled(&current, &step) {
             continue;
         }
         let written = writing::put(&context.client, &scope, &target, &step, private).await.map_err(failed)?;
@@ -239,6 +239,8 @@ async fn finish(
             Ok(Some(Written { body, outcome })) => match outcome {
                 Outcome::Done => {}
                 Outcome::Unfinished(error) => {
+                    let seen = expanded(context, &writing::patient(scope), &target).await.ok().flatten();
+                    let body = seen.unwrap_or(body);
                     let replication = Replication::parse(&body);
                     return End { body, replication, trouble: Some(Trouble::Unfinished(error)) };
                 }

@@ -1,0 +1,19 @@
+data "azimage_marketplace_image" "example" {
+  location  = "westeurope"
+  publisher = "Canonical"
+  offer     = "0001-com-ubuntu-server-jammy"
+  sku       = "22_04-lts-gen2"
+  version   = "~> 22.04.202401010"
+}
+
+output "urn" {
+  value = data.azimage_marketplace_image.example.urn
+}
+
+# Fails the run before a machine is made from an image that is going away.
+check "base_image" {
+  assert {
+    condition     = data.azimage_marketplace_image.example.deprecation_state == "Active"
+    error_message = "The base image is deprecated; use ${coalesce(data.azimage_marketplace_image.example.alternative_urn, "another one")}."
+  }
+}

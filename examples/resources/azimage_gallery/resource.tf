@@ -1,0 +1,15 @@
+resource "azimage_gallery" "example" {
+  name                = "golden"
+  resource_group_name = "images-rg"
+  location            = "westeurope"
+  description         = "Images that production runs on"
+
+  soft_delete {
+    enabled        = true
+    retention_days = 14
+  }
+
+  tags = {
+    environment = "production"
+  }
+}

@@ -1,0 +1,28 @@
+# The version is there as soon as Azure has accepted it …
+resource "azimage_image_version" "example" {
+  version              = "1.0.0"
+  image_definition_id  = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/galleries/golden/images/ubuntu-24.04"
+  wait_for_replication = "none"
+
+  source {
+    managed_image_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/images/golden-2026-11"
+  }
+
+  target_region {
+    name = "westeurope"
+  }
+
+  target_region {
+    name = "northeurope"
+  }
+}
+
+# … and what must not start before the bits are in northeurope depends on this.
+resource "azimage_image_replication" "example" {
+  image_version_id = azimage_image_version.example.id
+  regions          = ["northeurope"]
+
+  timeouts {
+    create = "2h"
+  }
+}

@@ -1,0 +1,10 @@
+import {
+  to = azimage_image_version.example
+  identity = {
+    subscription_id     = "00000000-0000-0000-0000-000000000000"
+    resource_group_name = "images-rg"
+    gallery_name        = "golden"
+    image_name          = "ubuntu-24.04"
+    name                = "1.0.0"
+  }
+}

@@ -1,0 +1,12 @@
+# Stops the machine, generalizes it, and takes the image; each step is skipped when it is done already.
+resource "azimage_managed_image" "example" {
+  name                = "golden-2026-11"
+  resource_group_name = "images-rg"
+  location            = "westeurope"
+  hyper_v_generation  = "V2"
+
+  capture {
+    virtual_machine_id    = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/virtualMachines/golden-vm"
+    require_deprovisioned = true
+  }
+}

@@ -1,0 +1,1 @@
+terraform import azimage_marketplace_agreement.example /subscriptions/00000000-0000-0000-0000-000000000000/providers/Microsoft.MarketplaceOrdering/agreements/resf/offers/rockylinux-x86_64/plans/9-lvm

@@ -1,0 +1,22 @@
+# The newest version that satisfies the constraint, today …
+data "azimage_marketplace_image" "example" {
+  location  = "westeurope"
+  publisher = "Canonical"
+  offer     = "0001-com-ubuntu-server-jammy"
+  sku       = "22_04-lts-gen2"
+  version   = "~> 22.04.202401010"
+}
+
+# … and the one that is used, until somebody changes the keeper.
+resource "azimage_marketplace_pin" "example" {
+  location = "westeurope"
+  urn      = data.azimage_marketplace_image.example.urn
+
+  keepers = {
+    rebuild = "2026-11"
+  }
+}
+
+output "base_image" {
+  value = azimage_marketplace_pin.example.urn
+}

@@ -1,0 +1,241 @@
+//! `azimage_image_version` as data: the one version of a gallery image to use, and why not each other.
+
+use std::collections::{BTreeMap, HashSet};
+
+use async_trait::async_trait;
+use serde_json::Value as Json;
+use time::OffsetDateTime;
+
+use super::finding::{self, argument};
+use super::gallery_version::{self, Source, TargetRegion, candidate, source, target_regions};
+use crate::arm::id::IMAGE_DEFINITION;
+use crate::arm::{ResourceId, Target};
+use crate::azure::attributes::{check_location, id_of, told};
+use crate::azure::context::scope;
+use crate::azure::marketplace::check_version;
+use crate::azure::replication::Replication;
+use crate::azure::tags::{self, Tags};
+use crate::azure::{Context, GALLERY_API, body, fault};
+use crate::framework::timeouts::ReadTimeouts;
+use crate::framework::{DataSource, Op};
+use crate::image::{Selected, Selection, Wanted, did_you_mean, nearest_versions, newest, select};
+use crate::model;
+use crate::schema::spec::{block, optional, optional_computed, required};
+use crate::schema::{Diagnostic, Diagnostics, Path, Set};
+
+model! {
+    /// Finds one version of an image definition: an exact one, or the newest that will do.
+    ///
+    /// The newest is the greatest by number among those that are ready (`Succeeded`), not past their end of life, not
+    /// excluded from latest (in `location`, or altogether), replicated to `location` when that is set, satisfying
+    /// `version` when that is a constraint, and carrying all of `tags`. `skipped` says why each other was passed over.
+    pub struct Model {
+        /// The id of the image definition, in any subscription.
+        pub image_definition_id: String = argument(id_of(required(), IMAGE_DEFINITION)),
+        /// An exact version, `latest`, or a constraint such as `~> 1.2`. `latest` unless set. What you write stays as you
+        /// wrote it: the version that was found is in `exact_version`.
+        pub version: Option<String> = optional_computed().check_text(check_version),
+        /// The region that the version must be replicated to, in any spelling. Left out, no region is demanded, and this is
+        /// the region that the version itself is in.
+        pub location: Option<String> = optional_computed().check_text(check_location),
+        /// Tags that the version must carry, with these values. Left out, this is the tags that the version carries.
+        pub tags: Option<Tags> = optional_computed(),
+        /// Takes versions that are excluded from latest as well.
+        pub include_excluded: Option<bool> = optional(),
+        /// Takes versions that are not, or not yet, replicated to `location` as well.
+        pub include_unreplicated: Option<bool> = optional(),
+        /// The version that was found.
+        pub exact_version: Option<String> = told(),
+        /// The ARM id of the image version.
+        pub id: Option<String> = told(),
+        /// All tags of the image version.
+        pub tags_all: Tags = told(),
+        /// Whether regions may be taken out of the version.
+        pub allow_deletion_of_replicated_locations: Option<bool> = told(),
+        /// Whether the service refuses to delete the version before its end-of-life date.
+        pub block_deletion_before_end_of_life: Option<bool> = told(),
+        /// When the version should no longer be used.
+        pub end_of_life_date: Option<String> = told(),
+        /// Whether the version is passed over by who asks for the latest one.
+        pub exclude_from_latest: Option<bool> = told(),
+        /// `Full` or `Shallow`.
+        pub replication_mode: Option<String> = told(),
+        /// State of the last operation on the version, `Succeeded` when all is well.
+        pub provisioning_state: Option<String> = told(),
+        /// When the version was published.
+        pub published_date: Option<String> = told(),
+        /// Replication by region: `Completed`, `Replicating`, `Failed` or `Unknown`. Regions in short spelling.
+        pub replication_state: BTreeMap<String, String> = told(),
+        /// Replication by region, in percent. Regions in short spelling.
+        pub replication_progress: BTreeMap<String, i64> = told(),
+        /// The size of the operating system disk, in GB.
+        pub os_disk_size_gb: Option<i64> = told(),
+        /// Where the bits came from; null when the service does not tell any more.
+        pub source: Option<Source> = told(),
+        /// The regions that the version is replicated to.
+        pub target_region: Set<TargetRegion> = told(),
+        /// Why each other version was passed over, by version. Empty after an exact version.
+        pub skipped: BTreeMap<String, String> = told(),
+        /// How long reading may take.
+        pub timeouts: Option<ReadTimeouts> = block(),
+    }
+}
+
+/// The data source.
+pub struct ImageVersion;
+
+#[async_trait]
+impl DataSource<Context> for ImageVersion {
+    type Model = Model;
+
+    fn type_name(&self) -> &'static str {
+        "azimage_image_version"
+    }
+
+    async fn read(&self, context: &Context, op: &Op, config: Model) -> Result<Model, Diagnostics> {
+        let definition = gallery_version::definition(&config.image_definition_id)?;
+        let wanted = finding::wanted(config.version.as_deref())?;
+        let filter = config.tags.clone().unwrap_or_default();
+        let selection = Selection {
+            wanted: &wanted,
+            location: config.location.as_deref(),
+            tags: &filter,
+            include_excluded: config.include_excluded.unwrap_or_default(),
+            include_unreplicated: config.include_unreplicated.unwrap_or_default(),
+            now: OffsetDateTime::now_utc(),
+        };
+        let search = Search { context, op, definition: &definition };
+        let (version, skipped) = search.find(&selection).await?;
+        Ok(Model { skipped, ..flatten(config, &definition, &version) })
+    }
+}
+
+/// The versions of one definition, as one operation looks among them.
+struct Search<'a> {
+    context: &'a Context,
+    op: &'a Op,
+    definition: &'a ResourceId,
+}
+
+impl Search<'_> {
+    async fn find(&self, selection: &Selection<'_>) -> Result<(Json, BTreeMap<String, String>), Diagnostics> {
+        let mut looked_at = HashSet::new();
+        let mut versions = match selection.wanted {
+            Wanted::Exact(exact) => {
+                let found = self.exact(exact.as_str(), selection.wanted).await?;
+                looked_at.insert(body::text(&found, "name").unwrap_or_default());
+                vec![found]
+            }
+            _ => gallery_version::list(self.context, self.op, self.definition).await?,
+        };
+        loop {
+            let candidates: Vec<_> = versions.iter().map(candidate).collect();
+            let selected = select(&candidates, selection);
+            let Some(index) = selected.chosen else {
+                return Err(self.nothing(selection, &selected).into());
+            };
+            let name = candidates[index].version.clone();
+            if !looked_at.insert(name.clone()) {
+                return Ok((versions.swap_remove(index), selected.skipped));
+            }
+            // lists do not tell of replication: look at the one that would be chosen, then choose again
+            match self.look(&name).await? {
+                Some(version) => versions[index] = version,
+                None => drop(versions.remove(index)),
+            }
+        }
+    }
+
+    async fn exact(&self, name: &str, wanted: &Wanted) -> Result<Json, Diagnostics> {
+        if let Some(found) = self.look(name).await? {
+            return Ok(found);
+        }
+        let listed = gallery_version::list(self.context, self.op, self.definition).await?;
+        let names: Vec<String> = listed.iter().filter_map(|version| body::text(version, "name")).collect();
+        // 1.02.0 is 1.2.0
+        if let Some(other) = newest(names.iter().map(String::as_str), wanted)
+            && other != name
+            && let Some(found) = self.look(other).await?
+        {
+            return Ok(found);
+        }
+        let near = nearest_versions(wanted, names.iter().map(String::as_str));
+        let mut detail = did_you_mean(&near).unwrap_or_else(|| "it has no versions at all.".to_owned());
+        detail[..1].make_ascii_uppercase();
+        let what = format!("There is no version {name} of image definition {:?}", self.definition.name());
+        Err(Diagnostic::error(what, format!("{detail}\n\n{}", self.definition))
+            .at(Path::attribute("version"))
+            .into())
+    }
+
+    async fn look(&self, name: &str) -> Result<Option<Json>, Diagnostics> {
+        let id = self.definition.child("versions", name);
+        let scope = scope(
+            self.op,
+            format!("reading version {name} of image definition {:?}", self.definition.name()),
+        );
+        let target = Target::new(id.to_string(), GALLERY_API).query("$expand", "ReplicationStatus");
+        let found = self.context.client.get_opt(&scope, &target).await;
+        found.map_err(|error| fault::diagnostic(&error, scope.what(), &id.to_string()).into())
+    }
+
+    fn nothing(&self, selection: &Selection<'_>, selected: &Selected) -> Diagnostic {
+        let name = self.definition.name();
+        let path = Path::attribute("version");
+        if selected.skipped.is_empty() {
+            let what = format!("Image definition {name:?} has no versions");
+            return Diagnostic::error(what, self.definition.to_string())
+                .at(Path::attribute("image_definition_id"));
+        }
+        let what = match selection.wanted {
+            Wanted::Exact(version) => {
+                format!("Version {version} of image definition {name:?} is not what is asked for")
+            }
+            Wanted::Latest => format!("No version of image definition {name:?} will do"),
+            Wanted::Constraint(constraint) => {
+                format!("No version of image definition {name:?} that satisfies \"{constraint}\" will do")
+            }
+        };
+        Diagnostic::error(what, format!("{}\n{}", selected.explain(10), self.definition)).at(path)
+    }
+}
+
+fn flatten(config: Model, definition: &ResourceId, version: &Json) -> Model {
+    let text = |path: &str| body::text(version, path);
+    let switch = |path: &str| Some(body::bool(version, path).unwrap_or_default());
+    let replication = Replication::parse(version);
+    let all = tags::all(version);
+    let name = text("name").unwrap_or_default();
+    Model {
+        id: Some(definition.child("versions", &name).to_string()),
+        version: config.version.or_else(|| Some(name.clone())),
+        exact_version: Some(name),
+        location: config.location.or_else(|| text("location")),
+        tags: config.tags.or_else(|| Some(all.clone())),
+        tags_all: all,
+        allow_deletion_of_replicated_locations: switch(
+            "properties.safetyProfile.allowDeletionOfReplicatedLocations",
+        ),
+        block_deletion_before_end_of_life: switch("properties.safetyProfile.blockDeletionBeforeEndOfLife"),
+        end_of_life_date: text("properties.publishingProfile.endOfLifeDate"),
+        exclude_from_latest: switch("properties.publishingProfile.excludeFromLatest"),
+        replication_mode: text("properties.publishingProfile.replicationMode")
+            .or_else(|| Some("Full".to_owned())),
+        provisioning_state: text("properties.provisioningState"),
+        published_date: text("properties.publishingProfile.publishedDate"),
+        replication_state: replication.states(),
+        replication_progress: replication.progress(),
+        os_disk_size_gb: body::int(version, "properties.storageProfile.osDiskImage.sizeInGB"),
+        source: source(version),
+        target_region: target_regions(version),
+        image_definition_id: config.image_definition_id,
+        include_excluded: config.include_excluded,
+        include_unreplicated: config.include_unreplicated,
+        timeouts: config.timeouts,
+        skipped: BTreeMap::new(),
+    }
+}
+
+#[cfg(test)]
+#[path = "image_version_tests.rs"]
+mod tests;

@@ -1,0 +1,178 @@
+//! Which version is found among excluded, unready, unreplicated and outlived ones, and what is said of the rest.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::*;
+use crate::azure::testing::{FakeArm, op};
+
+const DEFINITION: &str =
+    "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/galleries/gal/images/web";
+
+/// A version; `change` sets members below `properties`.
+fn version(name: &str, change: &[(&str, Json)]) -> Json {
+    let mut version = json!({
+        "name": name, "location": "westeurope", "tags": {"stage": "ga"},
+        "properties": {
+            "provisioningState": "Succeeded",
+            "publishingProfile": {
+                "excludeFromLatest": false, "publishedDate": "2026-11-02T09:14:03+00:00",
+                "targetRegions": [{"name": "West Europe", "regionalReplicaCount": 2}, {"name": "East US", "regionalReplicaCount": 1}],
+            },
+            "storageProfile": {"source": {"id": "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/images/i"}, "osDiskImage": {"sizeInGB": 30}},
+        },
+    });
+    for (path, value) in change {
+        body::set(&mut version, &format!("properties.{path}"), value.clone());
+    }
+    version
+}
+
+fn replicated(name: &str, east: &str) -> Json {
+    let summary = json!([{"region": "westeurope", "state": "Completed"}, {"region": "eastus", "state": east, "progress": 40}]);
+    version(name, &[("replicationStatus", json!({"aggregatedState": "InProgress", "summary": summary}))])
+}
+
+fn service() -> Arc<FakeArm> {
+    let arm = FakeArm::new();
+    let rc = {
+        let mut rc = version("1.0.13", &[]);
+        rc["tags"] = json!({"stage": "rc"});
+        rc
+    };
+    let all = [
+        version("1.0.10", &[]),
+        version("1.0.12", &[]),
+        rc,
+        version(
+            "1.0.14",
+            &[(
+                "publishingProfile.targetRegions",
+                json!([{"name": "East US", "excludeFromLatest": true}, {"name": "West Europe"}]),
+            )],
+        ),
+        version("1.0.15", &[("publishingProfile.excludeFromLatest", json!(true))]),
+        version("1.0.16", &[("provisioningState", json!("Creating"))]),
+        version("1.0.17", &[("publishingProfile.endOfLifeDate", json!("2020-01-01T00:00:00+00:00"))]),
+        version("1.0.18", &[("publishingProfile.targetRegions", json!([{"name": "West Europe"}]))]),
+        version("1.0.9", &[]),
+        version("2.0.0", &[]),
+    ];
+    arm.get(
+        &format!("{DEFINITION}/versions"),
+        json!({"value": all[..6], "nextLink": format!("https://management.azure.com{DEFINITION}/versions?api-version=x&page=2")}),
+    )
+    .get(&format!("{DEFINITION}/versions?page=2"), json!({"value": all[6..]}));
+    for version in &all {
+        let name = version["name"].as_str().unwrap();
+        arm.get(&format!("{DEFINITION}/versions/{name}?ReplicationStatus"), version.clone());
+    }
+    // what only a look tells: 2.0.0 is on its way to eastus, 1.0.12 is there
+    arm.get(&format!("{DEFINITION}/versions/2.0.0?ReplicationStatus"), replicated("2.0.0", "Replicating"))
+        .get(&format!("{DEFINITION}/versions/1.0.12?ReplicationStatus"), replicated("1.0.12", "Completed"));
+    arm
+}
+
+fn config(version: Option<&str>, location: Option<&str>) -> Model {
+    Model {
+        image_definition_id: DEFINITION.to_owned(),
+        version: version.map(str::to_owned),
+        location: location.map(str::to_owned),
+        ..Model::default()
+    }
+}
+
+fn stage(stage: &str, config: Model) -> Model {
+    Model { tags: Some([("Stage".to_owned(), stage.to_owned())].into()), ..config }
+}
+
+#[tokio::test]
+async fn finds_the_newest_that_will_do() {
+    let arm = service();
+    let context = arm.context();
+    let rows: &[(&str, Model, &str)] = &[
+        ("whatever is newest", config(None, None), "2.0.0"),
+        ("a constraint", config(Some("~> 1.0.0"), None), "1.0.18"),
+        ("in a region that has it", config(None, Some("West Europe")), "2.0.0"),
+        ("replicated, not excluded there", config(Some("latest"), Some("East US")), "1.0.13"),
+        ("by its tags", stage("ga", config(None, Some("eastus"))), "1.0.12"),
+        (
+            "and also excluded ones",
+            Model { include_excluded: Some(true), ..config(None, Some("eastus")) },
+            "1.0.15",
+        ),
+        (
+            "and also unreplicated ones",
+            Model { include_unreplicated: Some(true), ..config(None, Some("eastus")) },
+            "2.0.0",
+        ),
+        ("exactly, though excluded", config(Some("1.0.15"), None), "1.0.15"),
+        ("exactly, spelt otherwise", config(Some("1.0.012"), None), "1.0.12"),
+    ];
+    for (what, config, version) in rows {
+        let got = ImageVersion.read(&context, &op(), config.clone()).await.unwrap();
+        assert_eq!(got.exact_version.as_deref(), Some(*version), "{what}");
+        assert_eq!(got.version, config.version.clone().or(Some(version.to_string())), "{what}");
+        assert_eq!(got.id, Some(format!("{DEFINITION}/versions/{version}")), "{what}");
+        assert_eq!(got.location, config.location.clone().or(Some("westeurope".to_owned())), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn says_why_each_other_was_passed_over() {
+    let arm = service();
+    let got =
+        ImageVersion.read(&arm.context(), &op(), stage("ga", config(None, Some("eastus")))).await.unwrap();
+    for (version, why) in [
+        ("2.0.0", "Replicating"),
+        ("1.0.18", "not replicated to eastus"),
+        ("1.0.17", "end of life"),
+        ("1.0.16", "Creating"),
+        ("1.0.15", "excluded from latest"),
+        ("1.0.14", "excluded from latest in eastus"),
+        ("1.0.13", "tag"),
+        ("1.0.10", "older than 1.0.12"),
+        ("1.0.9", "older than 1.0.12"),
+    ] {
+        assert!(got.skipped[version].contains(why), "{version}: {}", got.skipped[version]);
+    }
+    assert_eq!(got.skipped.len(), 9);
+    assert_eq!(got.replication_state["eastus"], "Completed");
+    assert_eq!((got.os_disk_size_gb, got.target_region.len()), (Some(30), 2));
+    assert!(got.source.unwrap().managed_image_id.is_some());
+    assert_eq!(got.published_date.as_deref(), Some("2026-11-02T09:14:03+00:00"));
+}
+
+#[tokio::test]
+async fn what_vanishes_while_it_is_chosen_is_passed_over() {
+    let arm = service();
+    let gone = json!({"error": {"code": "ResourceNotFound", "message": "gone"}});
+    arm.on(crate::arm::Method::Get, &format!("{DEFINITION}/versions/2.0.0"), 404, gone);
+    let got = ImageVersion.read(&arm.context(), &op(), config(None, None)).await.unwrap();
+    assert_eq!(got.exact_version.as_deref(), Some("1.0.18"));
+}
+
+#[tokio::test]
+async fn mistakes_are_told_at_the_argument_that_makes_them() {
+    let arm = service();
+    let gallery = DEFINITION.trim_end_matches("/web");
+    arm.get(gallery, json!({"value": [{"name": "web"}, {"name": "none"}]}))
+        .get(&format!("{gallery}/none/versions"), json!({"value": []}));
+    let context = arm.context();
+    let other = |name: &str| Model { image_definition_id: format!("{gallery}/{name}"), ..config(None, None) };
+    let rows: &[(Model, &str, &str)] = &[
+        (config(Some("1.0.11"), None), "version", "\"1.0.12\""),
+        (config(Some("~> 3.0"), None), "version", "does not satisfy"),
+        (config(Some("1.0.18"), Some("eastus")), "version", "not replicated to eastus"),
+        (stage("dev", config(None, None)), "version", "tag"),
+        (other("wep"), "image_definition_id", "\"web\""),
+        (other("none"), "image_definition_id", "has no versions"),
+        (Model { image_definition_id: "/x".to_owned(), ..config(None, None) }, "image_definition_id", "/x"),
+    ];
+    for (config, path, text) in rows {
+        let found = ImageVersion.read(&context, &op(), config.clone()).await.unwrap_err().0;
+        assert_eq!(found[0].path, Path::attribute(*path), "{}", found[0]);
+        assert!(found[0].to_string().contains(text), "{}", found[0]);
+    }
+}

@@ -1,0 +1,185 @@
+//! `azimage_image_versions`: the versions of a gallery image.
+
+use async_trait::async_trait;
+use serde_json::Value as Json;
+
+use super::finding::{argument, has_tags};
+use super::gallery_version::{self, TargetRegion, target_regions};
+use crate::arm::ResourceId;
+use crate::arm::id::IMAGE_DEFINITION;
+use crate::azure::attributes::{id_of, told};
+use crate::azure::tags::{self, Tags};
+use crate::azure::{Context, body};
+use crate::framework::timeouts::ReadTimeouts;
+use crate::framework::{DataSource, Op};
+use crate::image::{Constraint, Version, sort_newest_first};
+use crate::model;
+use crate::schema::spec::{block, optional, required};
+use crate::schema::{Diagnostic, Diagnostics, Path, Set};
+
+model! {
+    /// Lists the versions of an image definition, newest first by number, whatever their state. None is no error.
+    pub struct Model {
+        /// The id of the image definition, in any subscription.
+        pub image_definition_id: String = argument(id_of(required(), IMAGE_DEFINITION)),
+        /// Only versions that satisfy this, such as `~> 1.2`.
+        pub constraint: Option<String> = optional().check_text(check_constraint),
+        /// Only versions that carry all of these tags, with these values.
+        pub tags: Option<Tags> = optional(),
+        /// The versions, newest first.
+        pub versions: Vec<Listed> = told(),
+        /// How long reading may take.
+        pub timeouts: Option<ReadTimeouts> = block(),
+    }
+}
+
+model! {
+    /// One version.
+    pub struct Listed {
+        /// The version.
+        pub version: String = told(),
+        /// Its ARM id.
+        pub id: String = told(),
+        /// The region that it is at home in.
+        pub location: Option<String> = told(),
+        /// When it was published.
+        pub published_date: Option<String> = told(),
+        /// When it should no longer be used.
+        pub end_of_life_date: Option<String> = told(),
+        /// Whether it is passed over by who asks for the latest one.
+        pub exclude_from_latest: bool = told(),
+        /// State of the last operation on it, `Succeeded` when all is well.
+        pub provisioning_state: Option<String> = told(),
+        /// The size of the operating system disk, in GB.
+        pub os_disk_size_gb: Option<i64> = told(),
+        /// Its tags.
+        pub tags: Tags = told(),
+        /// The regions that it is replicated to.
+        pub target_region: Set<TargetRegion> = told(),
+    }
+}
+
+/// The data source.
+pub struct ImageVersions;
+
+#[async_trait]
+impl DataSource<Context> for ImageVersions {
+    type Model = Model;
+
+    fn type_name(&self) -> &'static str {
+        "azimage_image_versions"
+    }
+
+    async fn read(&self, context: &Context, op: &Op, config: Model) -> Result<Model, Diagnostics> {
+        let definition = gallery_version::definition(&config.image_definition_id)?;
+        let constraint =
+            config.constraint.as_deref().map(Constraint::parse).transpose().map_err(|error| {
+                Diagnostic::error("The constraint cannot be read", error.to_string())
+                    .at(Path::attribute("constraint"))
+            })?;
+        let fits = |listed: &Listed| match &constraint {
+            Some(constraint) => {
+                Version::parse(&listed.version).is_ok_and(|version| constraint.matches(&version))
+            }
+            None => true,
+        };
+        let mut found: Vec<Listed> = gallery_version::list(context, op, &definition)
+            .await?
+            .iter()
+            .map(|version| flatten(&definition, version))
+            .filter(|listed| fits(listed) && has_tags(&listed.tags, config.tags.as_ref()))
+            .collect();
+        let order: Vec<String> = sort_newest_first(found.iter().map(|listed| listed.version.as_str()))
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        found.sort_by_key(|listed| order.iter().position(|version| *version == listed.version));
+        Ok(Model { versions: found, ..config })
+    }
+}
+
+fn flatten(definition: &ResourceId, version: &Json) -> Listed {
+    let text = |path: &str| body::text(version, path);
+    let name = text("name").unwrap_or_default();
+    Listed {
+        id: definition.child("versions", &name).to_string(),
+        version: name,
+        location: text("location"),
+        published_date: text("properties.publishingProfile.publishedDate"),
+        end_of_life_date: text("properties.publishingProfile.endOfLifeDate"),
+        exclude_from_latest: body::bool(version, "properties.publishingProfile.excludeFromLatest")
+            .unwrap_or_default(),
+        provisioning_state: text("properties.provisioningState"),
+        os_disk_size_gb: body::int(version, "properties.storageProfile.osDiskImage.sizeInGB"),
+        tags: tags::all(version),
+        target_region: target_regions(version),
+    }
+}
+
+fn check_constraint(text: &str) -> Result<(), String> {
+    Constraint::parse(text).map(drop).map_err(|error| format!("is no constraint: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::azure::testing::{FakeArm, op};
+
+    const DEFINITION: &str =
+        "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/galleries/gal/images/web";
+
+    #[tokio::test]
+    async fn lists_newest_first_over_all_pages() {
+        let arm = FakeArm::new();
+        // 130 versions in pages of 50, in the order of text
+        let mut all: Vec<String> = (0..130).map(|patch| format!("1.0.{patch}")).collect();
+        all.sort();
+        let pages: Vec<&[String]> = all.chunks(50).collect();
+        for (number, page) in pages.iter().enumerate() {
+            let items: Vec<Json> = page
+                .iter()
+                .map(|name| json!({"name": name, "tags": if name == "1.0.99" { json!({"stage": "ga"}) } else { Json::Null }}))
+                .collect();
+            let mut answer = json!({"value": items});
+            if number + 1 < pages.len() {
+                answer["nextLink"] = json!(format!(
+                    "https://management.azure.com{DEFINITION}/versions?api-version=x&page={}",
+                    number + 1
+                ));
+            }
+            let query = if number == 0 { String::new() } else { format!("?page={number}") };
+            arm.get(&format!("{DEFINITION}/versions{query}"), answer);
+        }
+        let context = arm.context();
+        let ga: Tags = [("stage".to_owned(), "ga".to_owned())].into();
+        for (constraint, tags, count, first) in [
+            (None, None, 130, Some("1.0.129")),
+            (Some("< 1.0.100"), None, 100, Some("1.0.99")),
+            (None, Some(ga), 1, Some("1.0.99")),
+            (Some("> 2"), None, 0, None),
+        ] {
+            let config = Model {
+                image_definition_id: DEFINITION.to_uppercase().replace("/SUBSCRIPTIONS", "/subscriptions"),
+                constraint: constraint.map(str::to_owned),
+                tags,
+                ..Model::default()
+            };
+            let got = ImageVersions.read(&context, &op(), config).await.unwrap().versions;
+            assert_eq!((got.len(), got.first().map(|listed| listed.version.as_str())), (count, first));
+        }
+    }
+
+    #[tokio::test]
+    async fn empty_is_empty_but_a_missing_definition_is_an_error() {
+        let arm = FakeArm::new();
+        arm.get(&format!("{DEFINITION}/versions"), json!({"value": []}));
+        let config = |id: &str| Model { image_definition_id: id.to_owned(), ..Model::default() };
+        let context = arm.context();
+        assert!(ImageVersions.read(&context, &op(), config(DEFINITION)).await.unwrap().versions.is_empty());
+        let missing = DEFINITION.replace("/web", "/none");
+        let told = ImageVersions.read(&context, &op(), config(&missing)).await.unwrap_err().0;
+        assert_eq!(told[0].path, Path::attribute("image_definition_id"));
+    }
+}

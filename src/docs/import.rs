@@ -1,0 +1,143 @@
+//! The Import section of a page and its examples: from one identity, written by a person, follow the id and everything else.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use super::{Written, terraform};
+use crate::framework::provider::Entry;
+use crate::framework::{ImportFrom, MoveSource};
+
+const BY_IDENTITY: &str = "import-by-identity.tf";
+const BY_ID: &str = "import-by-string-id.tf";
+const COMMAND: &str = "import.sh";
+
+/// The import examples of a resource that follow from its `import-by-identity.tf`, by path from the repository's root.
+pub fn examples<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) -> Vec<(String, String)> {
+    let Some(id) = id(name, entry, written) else { return Vec::new() };
+    let by_id = format!("import {{\n  to = {name}.example\n  id = \"{id}\"\n}}\n");
+    // single quotes: an id may hold marks that a shell reads
+    let quoted = if id.contains('|') { format!("'{id}'") } else { id.clone() };
+    let command = format!("terraform import {name}.example {quoted}\n");
+    vec![(path(name, BY_ID), by_id), (path(name, COMMAND), command)]
+        .into_iter()
+        .map(|(path, text)| (format!("examples/{path}"), text))
+        .collect()
+}
+
+/// The section, from its heading; and after it, what `moved` blocks can bring over.
+pub fn section<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) -> String {
+    let mut page = String::new();
+    let by_identity = written.examples.get(&path(name, BY_IDENTITY));
+    let made: BTreeMap<String, String> = examples(name, entry, written).into_iter().collect();
+    let made = |file: &str| made.get(&format!("examples/{}", path(name, file)));
+    if let (Some(by_identity), Some(by_id), Some(command)) = (by_identity, made(BY_ID), made(COMMAND)) {
+        page += "\n## Import\n\nWhat exists already is brought in by an `import` block, with its identity (Terraform 1.12 and later):\n\n";
+        page += &terraform(by_identity);
+        page += "\n### Identity Schema\n";
+        for (title, required) in [("Required", true), ("Optional", false)] {
+            let fields: Vec<String> = entry
+                .resource
+                .identity()
+                .iter()
+                .filter(|field| field.required == required)
+                .map(|field| format!("- `{}` (String) {}", field.name, field.doc))
+                .collect();
+            if !fields.is_empty() {
+                let _ = write!(page, "\n#### {title}\n\n{}\n", fields.join("\n"));
+            }
+        }
+        page += "\nWith its id (Terraform 1.5 and later, and OpenTofu):\n\n";
+        page += &terraform(by_id);
+        let _ = write!(page, "\nOr by the command:\n\n```shell\n{}\n```\n", command.trim_end());
+    }
+    let sources = moved(entry);
+    if !sources.is_empty() {
+        let _ = write!(
+            page,
+            "\n## Moving From Other Providers\n\nA `moved` block (Terraform 1.8 and later) takes over the state of {}. The plan that \
+             follows is empty when the configuration says the same. See [Migrating from azurerm](../guides/migrating-from-azurerm.md).\n",
+            sources.join(" and ")
+        );
+    }
+    page
+}
+
+/// The id that the written identity names.
+fn id<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) -> Option<String> {
+    let identity = identity(written.examples.get(&path(name, BY_IDENTITY))?);
+    let state = entry.resource.import(None, &ImportFrom::Identity(identity)).ok()?;
+    state.get("id").as_str().map(str::to_owned)
+}
+
+/// The texts of the `identity = { … }` of an import block.
+fn identity(example: &str) -> BTreeMap<String, String> {
+    let inside = example.split_once("identity = {").map_or("", |(_, rest)| rest);
+    let lines = inside.lines().take_while(|line| line.trim() != "}");
+    lines
+        .filter_map(|line| {
+            let (name, value) = line.split_once('=')?;
+            let value = value.trim().strip_prefix('"')?.strip_suffix('"')?;
+            Some((name.trim().to_owned(), value.to_owned()))
+        })
+        .collect()
+}
+
+/// Types of other providers that may be moved into this one; each is offered to the resource, which takes it or not.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("azurerm", "azurerm_shared_image_gallery"),
+    ("azurerm", "azurerm_shared_image"),
+    ("azurerm", "azurerm_shared_image_version"),
+    ("azurerm", "azurerm_image"),
+    ("azurerm", "azurerm_marketplace_agreement"),
+    ("azapi", "Microsoft.Compute/galleries"),
+    ("azapi", "Microsoft.Compute/galleries/images"),
+    ("azapi", "Microsoft.Compute/galleries/images/versions"),
+    ("azapi", "Microsoft.Compute/images"),
+    ("azapi", "Microsoft.MarketplaceOrdering/offerTypes/publishers/offers/plans/agreements"),
+];
+
+fn moved<C: Send + Sync>(entry: &Entry<C>) -> Vec<String> {
+    let taken = ELSEWHERE.iter().filter(|(provider, name)| {
+        let source = match *provider {
+            "azapi" => MoveSource {
+                provider: "registry.terraform.io/azure/azapi".to_owned(),
+                type_name: "azapi_resource".to_owned(),
+                schema_version: 2,
+                state: json!({"type": format!("{name}@2024-03-03")}),
+            },
+            _ => MoveSource {
+                provider: "registry.terraform.io/hashicorp/azurerm".to_owned(),
+                type_name: (*name).to_owned(),
+                schema_version: 1,
+                state: json!({}),
+            },
+        };
+        entry.resource.move_from(&source).is_some()
+    });
+    taken
+        .map(|(provider, name)| match *provider {
+            "azapi" => format!("`azapi_resource` of type `{name}`"),
+            _ => format!("`{name}`"),
+        })
+        .collect()
+}
+
+fn path(name: &str, file: &str) -> String {
+    format!("resources/{name}/{file}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_read_from_its_example() {
+        let example = "import {\n  to = x.example\n  identity = {\n    name     = \"a\"\n    location = \"b = c\"\n  }\n}\n";
+        let expected =
+            [("name", "a"), ("location", "b = c")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(identity(example), BTreeMap::from(expected));
+        assert!(identity("import {\n  id = \"x\"\n}\n").is_empty());
+    }
+}

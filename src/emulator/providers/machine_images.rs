@@ -1,0 +1,149 @@
+//! What machines are made from: whether an image may be used where the machine shall be, and which version `latest` means there.
+
+use super::super::call::Call;
+use super::super::errors::ArmError;
+use super::super::json::Json;
+use super::super::regions;
+use super::super::resource::Resource;
+use super::{agreements, marketplace, sources, versions};
+
+/// Generation and architecture: of the image a machine is made from, else of its disk, else the first generation.
+pub fn kind(call: &Call<'_, '_>, body: &Json) -> (String, String) {
+    let plain = |generation: &str| (generation.to_owned(), "x64".to_owned());
+    let reference = body.at("properties.storageProfile.imageReference").cloned().unwrap_or_default();
+    if let Some(id) = reference.text("id") {
+        let definition = id.split("/versions/").next().unwrap_or(id);
+        return match call.find(definition).or_else(|| call.find(id)) {
+            Some(image) => (
+                image.property_text("hyperVGeneration").unwrap_or("V1").to_owned(),
+                image.property_text("architecture").unwrap_or("x64").to_owned(),
+            ),
+            None => plain("V1"),
+        };
+    }
+    if let (Some(publisher), Some(offer), Some(sku)) =
+        (reference.text("publisher"), reference.text("offer"), reference.text("sku"))
+    {
+        return marketplace::machine_kind(publisher, offer, sku);
+    }
+    if let Some(id) = body.text("properties.storageProfile.osDisk.managedDisk.id")
+        && let Some(disk) = call.find(id)
+    {
+        return plain(disk.property_text("hyperVGeneration").unwrap_or("V1"));
+    }
+    if body.at("properties.securityProfile.securityType").is_some() {
+        return plain("V2");
+    }
+    plain("V1")
+}
+
+/// Refuses images that are not there, not replicated to the machine's region, or whose terms were not accepted.
+pub fn check(call: &Call<'_, '_>, body: &Json, location: &str) -> Result<(), ArmError> {
+    let Some(reference) = body.at("properties.storageProfile.imageReference") else {
+        return Ok(());
+    };
+    if let Some(id) = reference.text("id") {
+        return match sources::kind_of(id).as_str() {
+            "microsoft.compute/galleries/images/versions" => {
+                let version = call.find(id).ok_or_else(|| ArmError::no_entity("imageReference"))?;
+                if in_region(&version, location).is_some() {
+                    return Ok(());
+                }
+                Err(ArmError::new(
+                    404,
+                    "GalleryImageNotFound",
+                    format!(
+                        "The gallery image {id} is not available in {location} region. Please contact image owner to replicate to this region, or change your requested region."
+                    ),
+                )
+                .target("imageReference"))
+            }
+            "microsoft.compute/galleries/images" => match latest(call, id, location) {
+                Some(_) => Ok(()),
+                None => Err(ArmError::new(
+                    404,
+                    "NotFound",
+                    format!("There is no latest image version exists for \"{id}\""),
+                )
+                .target("imageReference")),
+            },
+            "microsoft.compute/images" => call
+                .find(id)
+                .filter(|image| regions::normalize(image.location()) == location)
+                .map(|_| ())
+                .ok_or_else(|| ArmError::no_entity("imageReference")),
+            _ => Ok(()),
+        };
+    }
+    let (Some(publisher), Some(offer), Some(sku)) =
+        (reference.text("publisher"), reference.text("offer"), reference.text("sku"))
+    else {
+        return Ok(());
+    };
+    if marketplace::has_plan(publisher, offer, sku) == Some(true)
+        && !agreements::accepted(call, publisher, offer, sku)
+    {
+        let inner = Json::object().with(
+            "error",
+            Json::object()
+                .with("code", "ResourcePurchaseValidationFailed")
+                .with(
+                    "message",
+                    format!("User failed validation to purchase resources. Error message: 'You have not accepted the legal terms on this subscription: '{}' for this plan. Before the subscription can be used, you need to accept the legal terms of the image.'", call.subscription),
+                ),
+        );
+        let mut error = ArmError::new(
+            400,
+            "MarketplacePurchaseEligibilityFailed",
+            "Marketplace purchase eligibilty check returned errors. See inner errors for details. ",
+        );
+        error.details = Some(Box::new(Json::Array(vec![
+            Json::object().with("code", "BadRequest").with("message", inner.compact()),
+        ])));
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// The target region of a version, when it is replicated there.
+fn in_region<'v>(version: &'v Resource, location: &str) -> Option<&'v Json> {
+    version
+        .property("publishingProfile")?
+        .list("targetRegions")
+        .iter()
+        .find(|region| regions::normalize(region.text("name").unwrap_or_default()) == location)
+}
+
+/// What `latest` of a definition means in a region: the highest number among the versions that are there, ready, and not
+/// excluded; a region's own exclusion is asked before the version's.
+fn latest(call: &Call<'_, '_>, definition: &str, location: &str) -> Option<String> {
+    call.children(&format!("{definition}/versions"))
+        .iter()
+        .filter(|version| version.ready(call.now))
+        .filter(|version| {
+            in_region(version, location).is_some_and(|region| {
+                let everywhere =
+                    version.property("publishingProfile.excludeFromLatest") == Some(&Json::Bool(true));
+                !region.flag("excludeFromLatest").unwrap_or(everywhere)
+            })
+        })
+        .max_by_key(|version| versions::number(version.name()))
+        .map(|version| version.name().to_owned())
+}
+
+/// The version that a machine's image reference resolves to.
+pub fn exact_version(call: &Call<'_, '_>, storage: &Json, location: &str) -> Option<String> {
+    let reference = storage.get("imageReference")?;
+    if let Some(id) = reference.text("id") {
+        return match id.split_once("/versions/") {
+            Some((_, version)) => Some(version.to_owned()),
+            None => latest(call, id, location),
+        };
+    }
+    let (publisher, offer, sku) =
+        (reference.text("publisher")?, reference.text("offer")?, reference.text("sku")?);
+    match reference.text("version")? {
+        "latest" => marketplace::latest(call, publisher, offer, sku),
+        version => Some(version.to_owned()),
+    }
+}

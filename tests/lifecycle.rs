@@ -1,0 +1,414 @@
+//! Every resource type through its whole life, in the hands of a pretend Terraform core: planned, made, changed, replaced,
+//! imported, moved, drifted, repaired and destroyed, with nothing left to do after each step.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "support/cases.rs"]
+mod cases;
+#[path = "support/core.rs"]
+mod core;
+
+use crate::core::{Action, Core, Held, Json, changed, differences, json, patched};
+use azimage::schema::spec::{Body, Nesting};
+use azimage::schema::{Path, Value};
+use cases::Case;
+use futures_util::FutureExt;
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+
+// Runs a test for every case, and tells all that fail.
+async fn each(test: impl AsyncFn(&Case)) {
+    let mut failed = Vec::new();
+    for case in cases::all() {
+        if AssertUnwindSafe(test(&case)).catch_unwind().await.is_err() {
+            failed.push(case.name);
+        }
+    }
+    assert!(failed.is_empty(), "failed for {failed:?}; see above");
+}
+
+async fn prepared(case: &Case) -> (Core, Json) {
+    let core = Core::new().await;
+    (case.prepare)(&core);
+    (core, patched(&case.small, &case.full))
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_resource_type_is_in_the_table() {
+    let core = Core::new().await;
+    let known: BTreeSet<&str> = cases::all().iter().map(|case| case.type_name).collect();
+    let registered: BTreeSet<&str> = core.schema.resource_schemas.keys().map(String::as_str).collect();
+    assert_eq!(registered, known);
+}
+
+// Items 30, 31, 32, 37, 38, 41.
+#[tokio::test(start_paused = true)]
+async fn what_is_made_has_nothing_to_do_and_what_is_destroyed_is_gone() {
+    each(async |case| {
+        let (core, full) = prepared(case).await;
+        let held = core.create(case.type_name, &case.small).await;
+        if let Some(id) = &case.id {
+            assert_eq!(held.text("id"), id, "{}", case.name);
+            assert!(core.exists(id), "{}", case.name);
+        }
+        let held = core.change(&held, &full, Action::Update).await;
+        let held = core.change(&held, &case.small, Action::Update).await;
+        let gone = core.destroy(&held).await;
+        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.told);
+        if let Some(id) = &case.id {
+            assert!(!core.exists(id), "{} is still there", case.name);
+        }
+        // item 40: what is gone already is no reason to fail
+        let gone = core.destroy(&held).await;
+        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.told);
+        assert!(core.refresh(&held).await.unwrap().is_none(), "{}", case.name);
+    })
+    .await;
+}
+
+// Items 30, 38: everything at once, in one go.
+#[tokio::test(start_paused = true)]
+async fn everything_can_be_made_with_everything_in_it() {
+    each(async |case| {
+        let (core, full) = prepared(case).await;
+        let held = core.create(case.type_name, &full).await;
+        assert!(core.destroy(&held).await.held.is_none(), "{}", case.name);
+    })
+    .await;
+}
+
+// Items 32, 41.
+#[tokio::test(start_paused = true)]
+async fn every_attribute_that_may_change_is_changed_in_place_and_back() {
+    each(async |case| {
+        let (core, full) = prepared(case).await;
+        let mut held = core.create(case.type_name, &full).await;
+        for (patch, touched) in &case.updates {
+            let before = held.state.clone();
+            held = core.change(&held, &patched(&full, patch), Action::Update).await;
+            let mut expected: BTreeSet<String> = touched.iter().map(|name| name.to_string()).collect();
+            let mut seen: BTreeSet<String> = changed(&before, &held.state).into_iter().collect();
+            for moves_along in ["replication_state", "replication_progress"] {
+                expected.remove(moves_along);
+                seen.remove(moves_along);
+            }
+            assert_eq!(seen, expected, "{} {patch}", case.name);
+            held = core.change(&held, &full, Action::Update).await;
+            let back = held.state.clone();
+            assert_eq!(before, back, "{} {patch}: {}", case.name, differences(&before, &back));
+        }
+    })
+    .await;
+}
+
+// Items 34, 48: plans only; what is planned first is planned again as a creation.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_changed_replaces_and_says_why() {
+    each(async |case| {
+        let (core, full) = prepared(case).await;
+        let held = core.create(case.type_name, &full).await;
+        for (patch, paths) in &case.forces {
+            let plan = core.plan(case.type_name, Some(&held), &patched(&full, patch)).await;
+            let mut named = plan.replace.clone();
+            named.sort();
+            assert_eq!(named, *paths, "{} {patch}", case.name);
+            assert_eq!(plan.action, Action::Replace, "{} {patch}", case.name);
+        }
+    })
+    .await;
+}
+
+// The tables above leave no attribute out that the schema marks.
+#[tokio::test(start_paused = true)]
+async fn the_table_has_every_attribute_that_replaces_and_every_one_that_drifts() {
+    let core = Core::new().await;
+    for (name, entry) in core.server.resources() {
+        let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.type_name == name).collect();
+        let mut marked = BTreeSet::new();
+        replacing(entry.body(), &Path::root(), &mut marked);
+        let named: BTreeSet<String> =
+            cases.iter().flat_map(|case| &case.forces).flat_map(|(_, paths)| paths.iter()).map(|p| p.to_string()).collect();
+        let missing: Vec<&String> = marked.difference(&named).collect();
+        assert!(missing.is_empty(), "{name}: no test replaces by {missing:?}");
+        let drifting: BTreeSet<&str> =
+            cases.iter().flat_map(|case| &case.drifts).flat_map(|(_, names)| names.iter().copied()).collect();
+        let exempt: BTreeSet<&str> = cases.iter().flat_map(|case| case.not_in_azure.iter().copied()).collect();
+        let body = entry.body();
+        let attributes = body.attributes.iter().filter(|a| a.is_configurable() && !a.force_new).map(|a| a.name);
+        let blocks = body.blocks.iter().filter(|b| !b.force_new && !all_forced(&b.body)).map(|b| b.name);
+        let missing: Vec<&str> =
+            attributes.chain(blocks).filter(|name| !drifting.contains(name) && !exempt.contains(name)).collect();
+        assert!(missing.is_empty(), "{name}: no test lets {missing:?} drift");
+    }
+}
+
+fn replacing(body: &Body, path: &Path, out: &mut BTreeSet<String>) {
+    for attribute in body.attributes.iter().filter(|attribute| attribute.force_new) {
+        out.insert(path.then(attribute.name).to_string());
+    }
+    for block in &body.blocks {
+        let path = path.then(block.name);
+        if block.force_new {
+            out.insert(path.to_string());
+        } else if block.nesting == Nesting::Single {
+            replacing(&block.body, &path, out);
+        }
+    }
+}
+
+fn all_forced(body: &Body) -> bool {
+    body.attributes.iter().all(|a| a.force_new || !a.is_configurable())
+        && body.blocks.iter().all(|block| block.force_new || all_forced(&block.body))
+}
+
+// Items 33, 49.
+#[tokio::test(start_paused = true)]
+async fn another_spelling_or_order_is_no_difference() {
+    each(async |case| {
+        let (core, full) = prepared(case).await;
+        let held = core.create(case.type_name, &full).await;
+        for patch in &case.same {
+            let plan = core.plan(case.type_name, Some(&held), &patched(&full, patch)).await;
+            let differ = differences(&held.state, &plan.state);
+            assert_eq!(plan.action, Action::NoOp, "{} {patch}: {differ}", case.name);
+        }
+    })
+    .await;
+}
+
+// Items 33, 41: who writes it that way from the start has nothing to do either.
+#[tokio::test(start_paused = true)]
+async fn any_spelling_may_be_the_first() {
+    each(async |case| {
+        for patch in &case.same {
+            let (core, full) = prepared(case).await;
+            let config = patched(&full, patch);
+            let held = core.create(case.type_name, &config).await;
+            // the identity is the object's, not the spelling's, and an id is in canonical case
+            if let Some(id) = &case.id {
+                assert!(held.text("id").eq_ignore_ascii_case(id), "{} {patch}", case.name);
+                assert!(held.text("id").contains("/resourceGroups/"), "{}", held.text("id"));
+                assert!(held.text("id").contains("/providers/Microsoft.Compute/"), "{}", held.text("id"));
+            }
+        }
+    })
+    .await;
+}
+
+// Items 41, 42.
+#[tokio::test(start_paused = true)]
+async fn what_somebody_else_changes_is_seen_and_put_back() {
+    each(async |case| {
+        let (core, full) = prepared(case).await;
+        let mut held = core.create(case.type_name, &full).await;
+        for (patch, touched) in &case.drifts {
+            let id = case.id.as_ref().unwrap();
+            core.tamper(id, patch.clone());
+            let read = core.refresh(&held).await.unwrap().unwrap();
+            let mut seen: BTreeSet<String> = changed(&held.state, &read.state).into_iter().collect();
+            for moves_along in ["provisioning_state", "replication_state", "replication_progress"] {
+                seen.remove(moves_along);
+            }
+            let expected: BTreeSet<String> = touched.iter().map(|name| name.to_string()).collect();
+            assert_eq!(seen, expected, "{} {patch}: {}", case.name, differences(&held.state, &read.state));
+            let repaired = core.change(&read, &full, Action::Update).await;
+            assert_eq!(held.state, repaired.state, "{} {patch}: {}", case.name, differences(&held.state, &repaired.state));
+            held = repaired;
+        }
+        if let Some(id) = &case.id {
+            let (status, _) = core.azure("DELETE", id, Json::Null);
+            assert!(status < 300);
+            assert!(core.refresh(&held).await.unwrap().is_none(), "{} was deleted by hand", case.name);
+        }
+    })
+    .await;
+}
+
+// Items 41, 44, 45, 56.
+#[tokio::test(start_paused = true)]
+async fn imports_by_id_and_by_identity_plan_to_nothing() {
+    each(async |case| {
+        let (core, full) = prepared(case).await;
+        for config in [&case.small, &full] {
+            let held = core.create(case.type_name, config).await;
+            let id = held.text("id").to_owned();
+            let shout = id.to_uppercase().replacen("/SUBSCRIPTIONS/", "/subscriptions/", 1);
+            for by in [&id, &shout] {
+                let brought = core.import(case.type_name, by, None).await;
+                let brought = brought.unwrap_or_else(|told| panic!("importing {by}: {told:?}"));
+                assert_imported(&core, case, &held, &brought, config, by == &id).await;
+            }
+            let brought = core.import(case.type_name, "", held.identity.as_ref()).await.unwrap();
+            assert_imported(&core, case, &held, &brought, config, true).await;
+            assert!(core.destroy(&held).await.held.is_none());
+            assert!(core.import(case.type_name, &id, None).await.is_err(), "{} is gone", case.name);
+        }
+    })
+    .await;
+}
+
+async fn assert_imported(core: &Core, case: &Case, held: &Held, brought: &Held, config: &Json, exact: bool) {
+    if exact {
+        assert_eq!(brought.identity, held.identity, "{}", case.name);
+        assert_eq!(brought.text("id"), held.text("id"), "{}", case.name);
+    }
+    // what Azure cannot tell is added in place, and nothing else differs
+    let plan = core.plan(case.type_name, Some(brought), config).await;
+    let missing = changed(&brought.state, &plan.state);
+    let unknown = |name: &String| plan.state.get(name).is_unknown();
+    let surprising: Vec<&String> = missing
+        .iter()
+        .filter(|name| !case.not_imported.contains(&name.as_str()) && !(unknown(name) && missing.len() > 1))
+        .collect();
+    assert!(surprising.is_empty(), "{}: {}", case.name, differences(&brought.state, &plan.state));
+    assert_ne!(plan.action, Action::Replace, "{} {:?}", case.name, plan.replace);
+    // and the configuration that the provider writes itself has nothing to do at all
+    let generated = core.generate(brought).await;
+    let plan = core.try_plan(case.type_name, Some(brought), &generated).await;
+    let plan = plan.unwrap_or_else(|told| panic!("{}: the generated configuration is refused: {told:?}", case.name));
+    assert_eq!(plan.action, Action::NoOp, "{}: {}", case.name, differences(&brought.state, &plan.state));
+}
+
+// Item 45.
+#[tokio::test(start_paused = true)]
+async fn an_import_that_names_nothing_of_the_kind_says_what_an_id_looks_like() {
+    let core = Core::new().await;
+    each(async |case| {
+        if case.id.is_none() {
+            return;
+        }
+        for wrong in ["gal", "/subscriptions/x", "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm", "…", "//"] {
+            let told = core.import(case.type_name, wrong, None).await.unwrap_err();
+            told.assert_error(&["Importing", case.type_name, wrong]);
+        }
+        let told = core.import(case.type_name, case.id.as_ref().unwrap(), None).await.unwrap_err();
+        told.assert_error(&["does not exist"]);
+    })
+    .await;
+}
+
+// Items 46, 41.
+#[tokio::test(start_paused = true)]
+async fn what_another_provider_managed_moves_here_and_plans_to_nothing() {
+    each(async |case| {
+        let Some(azurerm) = case.azurerm else { return };
+        let (core, _) = prepared(case).await;
+        let held = core.create(case.type_name, &case.small).await;
+        let id = held.text("id").to_owned();
+        let kind = match case.type_name {
+            "azimage_gallery" => "Microsoft.Compute/galleries",
+            "azimage_image_definition" => "Microsoft.Compute/galleries/images",
+            "azimage_image_version" => "Microsoft.Compute/galleries/images/versions",
+            _ => "Microsoft.Compute/images",
+        };
+        let sources = [
+            ("registry.terraform.io/hashicorp/azurerm", azurerm, json!({"id": id, "name": "x", "whatever": [1]})),
+            ("registry.opentofu.org/hashicorp/azurerm", azurerm, json!({"id": id})),
+            ("registry.terraform.io/azure/azapi", "azapi_resource", json!({"id": id, "type": format!("{kind}@2023-07-03"), "body": {}})),
+        ];
+        for (provider, source, state) in sources {
+            let brought = core.move_from(case.type_name, provider, source, &state).await;
+            let brought = brought.unwrap_or_else(|told| panic!("{source}: {told:?}"));
+            let plan = core.plan(case.type_name, Some(&brought), &case.small).await;
+            assert_eq!(plan.action, Action::NoOp, "{source}: {}", differences(&brought.state, &plan.state));
+            assert_eq!(brought.identity, held.identity);
+        }
+        // the same type under another address of the provider is a mere move
+        let state = azimage::schema::json::encode(&held.state);
+        let brought = core.move_from(case.type_name, "registry.example.com/a/b", case.type_name, &state).await.unwrap();
+        assert_eq!(brought.state, held.state, "{}", case.name);
+        for (provider, source, state) in [
+            ("registry.terraform.io/hashicorp/azurerm", "azurerm_resource_group", json!({"id": id})),
+            ("registry.terraform.io/hashicorp/aws", azurerm, json!({"id": id})),
+            ("registry.terraform.io/azure/azapi", "azapi_resource", json!({"id": id, "type": "Microsoft.Compute/disks@2023-01-01"})),
+        ] {
+            let told = core.move_from(case.type_name, provider, source, &state).await.unwrap_err();
+            told.assert_error(&[source, case.type_name, provider]);
+        }
+        let told = core
+            .move_from(case.type_name, "registry.terraform.io/hashicorp/azurerm", azurerm, &json!({"id": 3}))
+            .await
+            .unwrap_err();
+        told.assert_error(&[azurerm]);
+    })
+    .await;
+}
+
+// Items 36, 48.
+#[tokio::test(start_paused = true)]
+async fn what_is_tainted_is_made_anew() {
+    each(async |case| {
+        let (core, full) = prepared(case).await;
+        let mut held = core.create(case.type_name, &full).await;
+        held.tainted = true;
+        let read = core.refresh(&held).await.unwrap().unwrap();
+        let plan = core.plan(case.type_name, Some(&read), &full).await;
+        assert_eq!(plan.action, Action::Replace, "{}", case.name);
+        let applied = core.apply(&plan).await;
+        assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
+        let made = applied.held.unwrap();
+        assert!(!made.tainted);
+        core.settled(&made, &full).await;
+    })
+    .await;
+}
+
+// Items 34, 48: destroyed before it is made, and made before it is destroyed.
+#[tokio::test(start_paused = true)]
+async fn a_replacement_is_carried_out_in_either_order() {
+    each(async |case| {
+        if case.id.is_none() {
+            return;
+        }
+        let (core, full) = prepared(case).await;
+        let held = core.create(case.type_name, &full).await;
+        let (patch, _) = &case.forces[0];
+        let other = patched(&full, patch);
+        let replaced = core.change(&held, &other, Action::Replace).await;
+        assert!(!core.exists(held.text("id")), "{}", case.name);
+        // back again, the new one first
+        let plan = core.plan(case.type_name, Some(&replaced), &full).await;
+        assert_eq!(plan.action, Action::Replace);
+        let create = core.plan(case.type_name, None, &full).await;
+        let made = core.apply(&create).await;
+        assert!(!made.told.has_errors(), "{}: {:?}", case.name, made.told);
+        let gone = core.destroy(&replaced).await;
+        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.told);
+        let made = core.settled(&made.held.unwrap(), &full).await;
+        assert!(core.exists(made.text("id")), "{}", case.name);
+        assert!(!core.exists(replaced.text("id")), "{}", case.name);
+    })
+    .await;
+}
+
+// Item 37: what is unknown at plan becomes known, and the final plan keeps all that was promised.
+#[tokio::test(start_paused = true)]
+async fn what_is_unknown_at_first_becomes_known_and_no_promise_breaks() {
+    each(async |case| {
+        let (core, full) = prepared(case).await;
+        let (known, body) = (core.config(case.type_name, &full), core.block(case.type_name).clone());
+        let names: Vec<String> = body.attributes.iter().map(|a| a.name.clone()).chain(body.block_types.iter().map(|b| b.type_name.clone())).collect();
+        for name in &names {
+            if known.get(name).is_null() {
+                continue;
+            }
+            let mut config = known.clone();
+            config.set(name, Value::Unknown);
+            let plan = core.try_plan(case.type_name, None, &config).await;
+            let plan = plan.unwrap_or_else(|told| panic!("{} with an unknown {name}: {told:?}", case.name));
+            assert!(plan.state.get(name).is_unknown(), "{} {name}", case.name);
+            let applied = core.apply_as(&plan, &known).await;
+            assert!(!applied.told.has_errors(), "{} with an unknown {name}: {:?}", case.name, applied.told);
+            let held = core.settled(&applied.held.unwrap(), &full).await;
+            // and again as a change of what exists: it may turn out to be none, or a replacement that was announced
+            let plan = core.try_plan(case.type_name, Some(&held), &config).await.unwrap();
+            assert!(matches!(plan.action, Action::Update | Action::Replace), "{} {name}", case.name);
+            if plan.action == Action::Update {
+                let applied = core.apply_as(&plan, &known).await;
+                assert!(!applied.told.has_errors(), "{} {name}: {:?}", case.name, applied.told);
+                core.settled(&applied.held.unwrap(), &full).await;
+            }
+            assert!(core.destroy(&held).await.held.is_none());
+        }
+    })
+    .await;
+}

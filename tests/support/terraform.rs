@@ -1,0 +1,114 @@
+//! A real terraform at hand, told to use the binary that was just built.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use tempfile::TempDir;
+
+/// A terraform with settings of its own.
+pub struct Terraform {
+    program: PathBuf,
+    version: String,
+    settings: TempDir,
+}
+
+impl Terraform {
+    /// The one that `.ci/terraform` finds; `None`, and why, when it finds none.
+    pub fn find() -> Option<Terraform> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let found = Command::new(root.join(".ci/terraform")).output();
+        let program = match found {
+            Ok(output) if output.status.success() => {
+                String::from_utf8_lossy(&output.stdout).trim().to_owned()
+            }
+            Ok(output) => {
+                println!(
+                    "skipped: there is no terraform: {}",
+                    String::from_utf8_lossy(&output.stderr).trim()
+                );
+                return None;
+            }
+            Err(error) => {
+                println!("skipped: .ci/terraform does not run here: {error}");
+                return None;
+            }
+        };
+        let settings = tempfile::tempdir().expect("a folder");
+        let built = Path::new(env!("CARGO_BIN_EXE_terraform-provider-azimage"));
+        // a folder of its own: terraform looks for any file whose name begins so
+        let plugins = settings.path().join("plugins");
+        std::fs::create_dir(&plugins).expect("a folder");
+        let name = built.file_name().expect("a name");
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(built, plugins.join(name)).expect("a link");
+        #[cfg(not(unix))]
+        std::fs::copy(built, plugins.join(name)).expect("a copy");
+        let text = format!(
+            "provider_installation {{\n  dev_overrides {{\n    \"azimage/azimage\" = {:?}\n  }}\n  direct {{}}\n}}\n",
+            plugins.display().to_string()
+        );
+        std::fs::write(settings.path().join("cli.tfrc"), text).expect("written");
+        let mut terraform = Terraform { program: PathBuf::from(program), version: String::new(), settings };
+        let (_, told) = terraform.run(Path::new("."), &["version"]);
+        terraform.version = told.lines().next().unwrap_or_default().to_owned();
+        Some(terraform)
+    }
+
+    /// Its name and version, as it says them.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Whether it is at least this version of Terraform; OpenTofu's numbers say other things, and are never enough.
+    pub fn at_least(&self, major: u32, minor: u32) -> bool {
+        let numbers = self.version.strip_prefix("Terraform v").unwrap_or_default();
+        let mut numbers = numbers.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+        (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (major, minor)
+    }
+
+    /// Whether it went well, and what it said.
+    pub fn run(&self, folder: &Path, arguments: &[&str]) -> (bool, String) {
+        let mut command = Command::new(&self.program);
+        command.current_dir(folder).args(arguments).env_clear();
+        // whatever else the environment says of terraform and of Azure must not matter
+        for name in ["PATH", "HOME", "TMPDIR", "SystemRoot", "LD_LIBRARY_PATH"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command
+            .env("TF_CLI_CONFIG_FILE", self.settings.path().join("cli.tfrc"))
+            .env("CHECKPOINT_DISABLE", "1")
+            .env("TF_IN_AUTOMATION", "1");
+        match command.output() {
+            Ok(output) => {
+                let told =
+                    [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+                (output.status.success(), told.concat())
+            }
+            Err(error) => (false, format!("{} does not start: {error}", self.program.display())),
+        }
+    }
+}
+
+/// Does `work` for all, two at a time, and gathers what it found.
+pub fn in_pairs<T: Send, F: Send>(all: Vec<T>, work: impl Fn(T) -> Option<F> + Sync) -> Vec<F> {
+    let left = Mutex::new(all);
+    let found = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let next = left.lock().expect("no panic while it was held").pop();
+                    let Some(next) = next else { break };
+                    if let Some(result) = work(next) {
+                        found.lock().expect("no panic while it was held").push(result);
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().expect("no panic while it was held")
+}
