@@ -1,64 +1,281 @@
-//! The stories of `examples/stories` with the real command line, as users run them.
+//! The stories of `examples/stories`, and what users meet, with the real command line.
+
+#[path = "support/terraform.rs"]
+mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use support::{BINARY, HEAD, SUBSCRIPTION, Served, Workspace, ran, terraform, versions};
 
-/// Terraforms to tell each story with: the one that is found, or the versions named in `AZIMAGE_TERRAFORM_VERSIONS`.
-fn versions() -> Vec<String> {
-    match std::env::var("AZIMAGE_TERRAFORM_VERSIONS") {
-        Ok(list) => list.split_whitespace().map(str::to_owned).collect(),
-        Err(_) => vec![String::new()],
-    }
-}
-
-/// The path of a terraform, or `None`, told in print, where none can be had.
-fn terraform(version: &str) -> Option<String> {
-    let mut command = Command::new(Path::new(ROOT).join(".ci/terraform"));
-    if !version.is_empty() {
-        command.arg(version);
-    }
-    let output = command.output().unwrap();
-    if !output.status.success() {
-        println!("SKIPPED: no terraform can be had here: {}", String::from_utf8_lossy(&output.stderr));
-        return None;
-    }
-    Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
-}
-
-/// Folders of `examples/stories` that tell themselves.
 fn stories() -> Vec<PathBuf> {
-    let mut stories: Vec<PathBuf> = std::fs::read_dir(Path::new(ROOT).join("examples/stories"))
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/stories");
+    let mut stories: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.join("run").exists())
         .collect();
     stories.sort();
+    assert!(!stories.is_empty());
     stories
 }
 
 #[test]
 fn every_story_is_as_told() {
-    let stories = stories();
-    assert!(!stories.is_empty());
     for version in versions() {
         if terraform(&version).is_none() {
             continue;
         }
-        for story in &stories {
-            let output = Command::new(story.join("run"))
-                .env("AZIMAGE_BINARY", env!("CARGO_BIN_EXE_terraform-provider-azimage"))
-                .env("AZIMAGE_TERRAFORM_VERSION", &version)
-                .output()
-                .unwrap();
-            assert!(
-                output.status.success(),
-                "{} with terraform {version:?}:\n{}{}",
-                story.display(),
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            );
+        for story in stories() {
+            let mut command = Command::new(story.join("run"));
+            command.env("AZIMAGE_BINARY", BINARY).env("AZIMAGE_TERRAFORM_VERSION", &version);
+            for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ARM_")) {
+                command.env_remove(name);
+            }
+            let told = ran(&command.output().unwrap());
+            assert_eq!(told.code, 0, "{} with terraform {version:?}:\n{}", story.display(), told.text);
         }
     }
+}
+
+#[test]
+fn modules_are_tested_with_terraform_test() {
+    let Some(terraform) = terraform("") else { return };
+    for story in stories().into_iter().filter(|story| story.join("tests").exists()) {
+        let workspace = Workspace::new(&terraform);
+        std::fs::create_dir(workspace.path().join("tests")).unwrap();
+        for folder in ["", "tests"] {
+            for entry in std::fs::read_dir(story.join(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_some_and(|extension| extension == "tf" || extension == "hcl") {
+                    std::fs::copy(&path, workspace.path().join(folder).join(path.file_name().unwrap()))
+                        .unwrap();
+                }
+            }
+        }
+        workspace.run(&["test"]).ok().says("0 failed");
+    }
+}
+
+/// A gallery with everything that a service principal's first configuration has.
+fn golden() -> String {
+    format!(
+        r#"{HEAD}
+provider "azimage" {{
+  default_tags = {{ team = "images" }}
+}}
+data "azimage_marketplace_image" "windows" {{
+  location = "West Europe"
+  urn      = "MicrosoftWindowsServer:WindowsServer:2025-datacenter-g2:latest"
+}}
+resource "azimage_managed_image" "i" {{
+  name                = "img"
+  resource_group_name = "my-rg"
+  location            = "East US"
+  capture {{
+    virtual_machine_id = "/subscriptions/{SUBSCRIPTION}/resourceGroups/my-rg/providers/Microsoft.Compute/virtualMachines/golden-vm"
+  }}
+}}
+resource "azimage_gallery" "g" {{
+  name                = "gal"
+  resource_group_name = "my-rg"
+  location            = "East US"
+}}
+resource "azimage_image_definition" "d" {{
+  name               = "def"
+  gallery_id         = azimage_gallery.g.id
+  os_type            = "Linux"
+  hyper_v_generation = "V2"
+  identifier {{
+    publisher = "p"
+    offer     = "o"
+    sku       = "s"
+  }}
+}}
+resource "azimage_image_version" "v" {{
+  version             = "1.0.0"
+  image_definition_id = azimage_image_definition.d.id
+  end_of_life_date    = "2039-04-30T02:00:00+02:00"
+  source {{
+    managed_image_id = azimage_managed_image.i.id
+  }}
+  target_region {{
+    name                   = "eastus"
+    regional_replica_count = 2
+  }}
+  target_region {{
+    name = "West Europe"
+  }}
+}}
+"#
+    )
+}
+
+const VERSION: &str = "/galleries/gal/images/def/versions/1.0.0";
+
+fn id(rest: &str) -> String {
+    format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/my-rg/providers/Microsoft.Compute{rest}")
+}
+
+#[test]
+fn another_server_by_metadata_host_with_a_service_principal() {
+    for version in versions() {
+        let Some(terraform) = terraform(&version) else { continue };
+        let served = Served::start();
+        let mut workspace = Workspace::new(&terraform);
+        served.point(&mut workspace);
+        workspace.write("main.tf", &golden());
+        workspace.apply().ok().says("Resources: 4 added, 0 changed, 0 destroyed");
+        workspace.settled();
+
+        let drift = r#"{"tags":{"team":"others"},"properties":{"publishingProfile":{"targetRegions":[{"name":"eastus","regionalReplicaCount":5}]}}}"#;
+        served.by_hand(&["patch", &id(VERSION), drift]);
+        workspace.changes().says("0 to add, 1 to change, 0 to destroy");
+        workspace.apply().ok().says("0 added, 1 changed, 0 destroyed");
+        workspace.settled();
+
+        // a second state imports what the first one made
+        let mut other = Workspace::new(&terraform);
+        served.point(&mut other);
+        let imports = [
+            ("azimage_managed_image.i", "/images/img"),
+            ("azimage_gallery.g", "/galleries/gal"),
+            ("azimage_image_definition.d", "/galleries/gal/images/def"),
+            ("azimage_image_version.v", VERSION),
+        ]
+        .map(|(to, rest)| format!("import {{\n  to = {to}\n  id = {:?}\n}}\n", id(rest)));
+        other.write("main.tf", &(golden() + &imports.concat()));
+        other.apply().ok().says("Resources: 4 imported, 0 added, 0 changed, 0 destroyed");
+        other.settled();
+
+        workspace.destroy().ok().says("4 destroyed");
+        let left = served.by_hand(&["list"]);
+        assert!(!left.contains("/galleries/") && !left.contains("/images/"), "{left}");
+    }
+}
+
+#[test]
+fn what_the_service_refuses_is_told_and_nothing_is_lost() {
+    let Some(terraform) = terraform("") else { return };
+    let served = Served::start();
+    let mut workspace = Workspace::new(&terraform);
+    served.point(&mut workspace);
+    workspace.write("main.tf", &golden());
+    let fault = |path: &str, what: &str| {
+        served.by_hand(&["fault", &format!(r#"{{"path":{path:?},"count":0,{what}}}"#)]);
+    };
+    fault(
+        "/galleries/gal/images/def/versions/1.0.0",
+        r#""method":"PUT","status":403,"body":{"error":{"code":"AuthorizationFailed","message":"The client may not."}}"#,
+    );
+    workspace.apply().says("AuthorizationFailed").says("The client may not.").says("azimage_image_version.v");
+    served.by_hand(&["faults", "clear"]);
+    fault("/galleries/gal", r#""method":"GET","malformed":true"#);
+    let ran = workspace.run(&["plan"]).says("azimage_gallery.g");
+    assert_eq!(ran.code, 1);
+    served.by_hand(&["faults", "clear"]);
+    // three things were made before the refusal, and are still known
+    workspace.changes().says("1 to add, 0 to change, 0 to destroy");
+    workspace.apply().ok();
+    workspace.settled();
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_keeps_the_version_and_the_next_apply_goes_on() {
+    let Some(terraform) = terraform("") else { return };
+    let served = Served::start();
+    let mut workspace = Workspace::new(&terraform);
+    served.point(&mut workspace);
+    workspace.write("main.tf", &golden());
+    workspace.run(&["apply", "-auto-approve", "-target=azimage_image_definition.d", "-target=azimage_managed_image.i"]).ok();
+    // replication takes minutes now
+    served.by_hand(&["settings", r#"{"time_scale":1}"#]);
+    let child = workspace
+        .command(&["apply", "-auto-approve", "-no-color"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for(|| served.by_hand(&["list"]).contains("/versions/1.0.0"));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    ran(&child.wait_with_output().unwrap()).says("is not finished yet").says("kept in the state");
+    workspace.changes().says("azimage_image_version.v will be updated in-place").says("not replicated everywhere yet");
+    served.by_hand(&["advance", "7200"]);
+    workspace.apply().ok().says("0 destroyed");
+    workspace.settled();
+}
+
+fn wait_for(mut done: impl FnMut() -> bool) {
+    for _ in 0..200 {
+        if done() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("it did not come to be within ten seconds");
+}
+
+#[test]
+fn bad_input_is_told_before_anything_happens() {
+    let Some(terraform) = terraform("") else { return };
+    let gallery = |fields: &str| format!("{HEAD}\nprovider \"azimage\" {{\n  environment = \"emulator\"\n}}\nresource \"azimage_gallery\" \"g\" {{\n{fields}\n}}\n");
+    let version = |fields: &str| {
+        format!(
+            "{HEAD}\nprovider \"azimage\" {{\n  environment = \"emulator\"\n}}\nresource \"azimage_image_version\" \"v\" {{\n  image_definition_id = {:?}\n{fields}\n}}\n",
+            id("/galleries/g/images/d")
+        )
+    };
+    let machine = id("/virtualMachines/vm");
+    let image = id("/images/i");
+    let rows = [
+        (
+            "validate",
+            gallery("name = \"a-b\"\nresource_group_name = \"rg\"\nlocation = \"eastus\""),
+            "\"a-b\" must not contain '-'",
+        ),
+        (
+            "plan",
+            gallery("name = \"a\"\nresource_group_name = \"rg\"\nlocation = \"westeuropa\""),
+            "Did you mean \"westeurope\"?",
+        ),
+        (
+            "validate",
+            version(&format!("version = \"1.0\"\nsource {{\n managed_image_id = {image:?}\n}}")),
+            "the service wants exactly three",
+        ),
+        (
+            "validate",
+            version(&format!("version = \"1.0.0\"\nsource {{\n managed_image_id = {image:?}\n virtual_machine_id = {machine:?}\n}}")),
+            "The source names its bits in more than one way",
+        ),
+        (
+            "validate",
+            version(&format!(
+                "version = \"1.0.0\"\nsource {{\n managed_image_id = {image:?}\n}}\ntarget_region {{\n name = \"eastus\"\n}}\ntarget_region {{\n name = \"East US\"\n regional_replica_count = 2\n}}"
+            )),
+            "is given twice",
+        ),
+    ];
+    for (command, text, what) in rows {
+        let workspace = Workspace::new(&terraform);
+        workspace.write("main.tf", &text);
+        let ran = workspace.run(&[command]).says(what);
+        assert_eq!(ran.code, 1, "{}", ran.text);
+    }
+}
+
+#[test]
+fn no_way_in_is_told_at_plan() {
+    let Some(terraform) = terraform("") else { return };
+    let text = format!("{HEAD}\nprovider \"azimage\" {{\n  use_cli = false\n}}\nresource \"azimage_gallery\" \"g\" {{\n  name = \"g\"\n  resource_group_name = \"rg\"\n  location = \"eastus\"\n}}\n");
+    let mut workspace = Workspace::new(&terraform);
+    workspace.write("main.tf", &text);
+    workspace.env("ARM_SUBSCRIPTION_ID", SUBSCRIPTION);
+    let ran = workspace.run(&["plan"]).says("Signing in failed").says("client_secret is not set");
+    assert_eq!(ran.code, 1);
+    workspace.env("ARM_METADATA_HOSTNAME", "127.0.0.1:9");
+    let ran = workspace.run(&["plan"]).says("127.0.0.1:9").says("can be reached from here");
+    assert_eq!(ran.code, 1);
 }

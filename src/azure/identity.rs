@@ -100,6 +100,14 @@ pub async fn check_location(context: &Context, op: &Op, draft: &Draft<'_>, found
     }
 }
 
+/// The id as the service itself spells it, for an object that was named in any case, by an import say.
+pub fn as_told(id: &ResourceId, body: &serde_json::Value) -> ResourceId {
+    super::body::text(body, "id")
+        .and_then(|told| ResourceId::parse(&told).ok())
+        .filter(|told| told.key() == id.key())
+        .unwrap_or_else(|| id.clone())
+}
+
 /// Something that an update was for is gone.
 pub fn vanished(noun: &str, id: &ResourceId) -> Diagnostic {
     Diagnostic::error(

@@ -118,7 +118,10 @@ impl<'a> Market<'a> {
         let image = format!("{publisher}:{offer}:{sku}");
         let listed = self.versions(urn).await?;
         if !listed.is_empty() {
-            let names = nearest_versions(wanted, listed.iter().map(|listed| listed.version.as_str()));
+            // a version may be listed a moment longer than it is there
+            let others =
+                listed.iter().map(|listed| listed.version.as_str()).filter(|name| *name != urn.version);
+            let names = nearest_versions(wanted, others);
             let what = match wanted {
                 Wanted::Constraint(_) => format!("No version of {image} in {place} satisfies \"{wanted}\""),
                 _ => format!("There is no version {wanted} of {image} in {place}"),

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use serde_json::Value as Json;
+
 use crate::arm::{Error, Scope, Target};
 use crate::azure::tags::Tags;
 use crate::azure::{Context, body};
@@ -67,9 +69,9 @@ pub async fn names(context: &Context, scope: &Scope, target: &Target) -> Vec<Str
     names
 }
 
-/// The same items, with none where the list, or what it is in, does not exist.
-pub fn or_none<T>(listed: Result<Vec<T>, Error>) -> Result<Vec<T>, Error> {
-    match listed {
+/// The items of the list at `target`; none where it, or what it is in, does not exist.
+pub async fn list(context: &Context, scope: &Scope, target: &Target) -> Result<Vec<Json>, Error> {
+    match context.client.list(scope, target).await {
         Err(error) if error.is_not_found() => Ok(Vec::new()),
         other => other,
     }

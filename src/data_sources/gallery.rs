@@ -148,7 +148,7 @@ impl DataSource<Context> for Gallery {
             _ => Json::Null,
         };
         let images = Target::new(format!("{id}/images"), GALLERY_API);
-        let definitions = finding::or_none(context.client.list(&scope, &images).await).map_err(fault)?;
+        let definitions = finding::list(context, &scope, &images).await.map_err(fault)?;
         let mut image_definition_names: Vec<String> =
             definitions.iter().filter_map(|definition| body::text(definition, "name")).collect();
         image_definition_names.sort();

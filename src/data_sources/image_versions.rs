@@ -1,5 +1,7 @@
 //! `azimage_image_versions`: the versions of a gallery image.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use serde_json::Value as Json;
 
@@ -89,11 +91,13 @@ impl DataSource<Context> for ImageVersions {
             .map(|version| flatten(&definition, version))
             .filter(|listed| fits(listed) && has_tags(&listed.tags, config.tags.as_ref()))
             .collect();
-        let order: Vec<String> = sort_newest_first(found.iter().map(|listed| listed.version.as_str()))
+        let names: Vec<String> = found.iter().map(|listed| listed.version.clone()).collect();
+        let order: HashMap<&str, usize> = sort_newest_first(names.iter().map(String::as_str))
             .into_iter()
-            .map(str::to_owned)
+            .enumerate()
+            .map(|(place, name)| (name, place))
             .collect();
-        found.sort_by_key(|listed| order.iter().position(|version| *version == listed.version));
+        found.sort_by_key(|listed| order.get(listed.version.as_str()).copied());
         Ok(Model { versions: found, ..config })
     }
 }

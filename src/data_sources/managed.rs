@@ -105,7 +105,7 @@ impl Group<'_> {
 
     /// All its images, page by page; none when it does not exist. Newest first, by the order in which people number names.
     pub async fn list(&self, context: &Context, scope: &Scope) -> Result<Vec<Image>, Diagnostic> {
-        let listed = finding::or_none(context.client.list(scope, &self.images()).await).map_err(|error| {
+        let listed = finding::list(context, scope, &self.images()).await.map_err(|error| {
             fault::diagnostic(&error, scope.what(), &format!("resource group {:?}", self.name))
         })?;
         let mut images: Vec<Image> = listed.iter().map(|image| self.flatten(image)).collect();

@@ -80,7 +80,8 @@ mod tests {
         );
         let context = arm.context();
         let tag: Tags = [("a".to_owned(), "b".to_owned())].into();
-        let rows: &[(&str, Option<&str>, Option<Tags>, bool, &[&str])] = &[
+        type Row<'a> = (&'a str, Option<&'a str>, Option<Tags>, bool, &'a [&'a str]);
+        let rows: &[Row<'_>] = &[
             ("rg", None, None, false, &["web-10", "web-9", "db"]),
             ("rg", Some("web"), None, false, &["web-10", "web-9"]),
             ("rg", Some("web"), None, true, &["web-10"]),

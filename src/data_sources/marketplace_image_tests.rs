@@ -201,7 +201,8 @@ async fn guardrails_stop_or_warn() {
 
 #[test]
 fn validation_sees_what_does_not_go_together() {
-    let rows: &[(&[(&str, Value)], &[&str])] = &[
+    type Row<'a> = (&'a [(&'a str, Value)], &'a [&'a str]);
+    let rows: &[Row<'_>] = &[
         (&[("urn", "a:b:c:latest".into())], &[]),
         (&[("urn", Value::Unknown)], &[]),
         (&[("urn", Value::Unknown), ("sku", "x".into())], &[]),

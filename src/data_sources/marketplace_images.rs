@@ -121,7 +121,8 @@ mod tests {
             ]),
         );
         let context = arm.context();
-        let rows: &[(&str, Option<&str>, Option<i64>, &[&str], Option<&str>)] = &[
+        type Row<'a> = (&'a str, Option<&'a str>, Option<i64>, &'a [&'a str], Option<&'a str>);
+        let rows: &[Row<'_>] = &[
             ("s", None, None, &["9.11.0", "9.10.3", "9.2.20", "1.0.12", "1.0.9"], Some("9.10.3")),
             ("s", Some("< 9"), None, &["1.0.12", "1.0.9"], Some("1.0.12")),
             ("s", None, Some(2), &["9.11.0", "9.10.3"], Some("9.10.3")),

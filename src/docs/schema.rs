@@ -37,18 +37,7 @@ fn listed(page: &mut String, body: &Body, path: &[&str], heading: &str, timeouts
 // Everything below the top, each block before what is inside it.
 fn nested(page: &mut String, body: &Body, path: &[&str], timeouts: &Timeouts<'_>) {
     for attribute in &body.attributes {
-        if let Some(fields) = object(&attribute.ty) {
-            let path = [path, &[attribute.name]].concat();
-            let _ = write!(
-                page,
-                "\n<a id=\"nestedatt--{}\"></a>\n### Nested Schema for `{}`\n\nRead-Only:\n\n",
-                path.join("--"),
-                path.join(".")
-            );
-            for (name, ty) in fields {
-                let _ = writeln!(page, "- `{name}` ({})", ty.friendly());
-            }
-        }
+        objects(page, &attribute.ty, &[path, &[attribute.name]].concat());
     }
     for block in &body.blocks {
         let path = [path, &[block.name]].concat();
@@ -66,6 +55,27 @@ fn nested(page: &mut String, body: &Body, path: &[&str], timeouts: &Timeouts<'_>
         }
         listed(page, &block.body, &path, "", timeouts);
         nested(page, &block.body, &path, timeouts);
+    }
+}
+
+// What is inside an attribute that is an object, or a collection of them, and inside its own objects.
+fn objects(page: &mut String, ty: &Type, path: &[&str]) {
+    let Some(fields) = object(ty) else { return };
+    let _ = write!(
+        page,
+        "\n<a id=\"nestedatt--{}\"></a>\n### Nested Schema for `{}`\n\nRead-Only:\n\n",
+        path.join("--"),
+        path.join(".")
+    );
+    for (name, ty) in fields {
+        let below = match object(ty) {
+            Some(_) => format!(" (see [below for nested schema](#nestedatt--{}--{name}))", path.join("--")),
+            None => String::new(),
+        };
+        let _ = writeln!(page, "- `{name}` ({}){below}", ty.friendly());
+    }
+    for (name, ty) in fields {
+        objects(page, ty, &[path, &[name.as_str()]].concat());
     }
 }
 

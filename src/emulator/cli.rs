@@ -24,6 +24,8 @@ usage: terraform-provider-azimage emulator --listen HOST:PORT [--state FILE] [--
        terraform-provider-azimage emulator --state FILE advance SECONDS
        terraform-provider-azimage emulator --state FILE publish|deprecate|withdraw PUBLISHER:OFFER:SKU:VERSION
        terraform-provider-azimage emulator --state FILE settings JSON
+       terraform-provider-azimage emulator --state FILE fault JSON
+       terraform-provider-azimage emulator --state FILE faults clear
 
 Serve: port 0 is a free port; one line on standard output says where. Without --state the state ends with the process.
 With --tls-dir it serves https, and clients trust DIR/ca.pem. Any tenant, client id and secret is accepted.
@@ -85,6 +87,8 @@ enum Hand {
     /// What is done, and the four parts of the URN.
     Marketplace(&'static str, [String; 4]),
     Settings(Json),
+    Fault(Json),
+    NoFaults,
 }
 
 fn parse(args: Vec<String>) -> Result<Plan, String> {
@@ -132,12 +136,19 @@ fn parse(args: Vec<String>) -> Result<Plan, String> {
                 _ => "withdraw",
             };
             let parts: Vec<String> = urn.split(':').map(str::to_owned).collect();
-            let parts = parts.try_into().map_err(|_| format!("'{urn}' is not PUBLISHER:OFFER:SKU:VERSION"))?;
+            let parts =
+                parts.try_into().map_err(|_| format!("'{urn}' is not PUBLISHER:OFFER:SKU:VERSION"))?;
             Action::Hand(Hand::Marketplace(change, parts))
         }
+        (["fault", fault], None) => {
+            let fault =
+                Json::parse(fault.as_bytes()).map_err(|why| format!("the fault is not JSON: {why}"))?;
+            Action::Hand(Hand::Fault(fault))
+        }
+        (["faults", "clear"], None) => Action::Hand(Hand::NoFaults),
         (["settings", settings], None) => {
-            let settings =
-                Json::parse(settings.as_bytes()).map_err(|why| format!("the settings are not JSON: {why}"))?;
+            let settings = Json::parse(settings.as_bytes())
+                .map_err(|why| format!("the settings are not JSON: {why}"))?;
             Action::Hand(Hand::Settings(settings))
         }
         ([], None) => return Err("give --listen HOST:PORT, or a command".to_owned()),
@@ -399,6 +410,8 @@ fn by_hand(state: Option<PathBuf>, hand: &Hand) -> Result<Json, String> {
                     .with("version", version.as_str()),
             ),
         )?,
+        Hand::Fault(fault) => ask("POST", "/_emulator/faults".to_owned(), Some(fault.clone()))?,
+        Hand::NoFaults => ask("DELETE", "/_emulator/faults".to_owned(), None)?,
         Hand::Settings(settings) => ask("PUT", "/_emulator/settings".to_owned(), Some(settings.clone()))?,
     };
     Ok(shown)

@@ -16,3 +16,55 @@ pub fn response() -> Response {
         fault: Fault::None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::json::Json;
+    use super::super::{Emulator, Request};
+
+    /// The page asks nobody else for anything, and every field it reads is one that a summary has.
+    #[test]
+    fn the_page_stands_alone_and_reads_what_is_there() {
+        let emulator = Emulator::in_memory();
+        let ask = |method: &str, url: &str, body: &str| {
+            let request = Request {
+                method: method.to_owned(),
+                url: url.to_owned(),
+                headers: Vec::new(),
+                body: body.as_bytes().to_vec(),
+            };
+            emulator.handle(&request, time::OffsetDateTime::UNIX_EPOCH)
+        };
+        let group = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/resourceGroups/my-rg/providers/Microsoft.Compute";
+        let put =
+            ask("PUT", &format!("{group}/galleries/g?api-version=2026-03-03"), r#"{"location":"eastus"}"#);
+        assert_eq!(put.status, 201);
+        let page = String::from_utf8(ask("GET", "/", "").body).unwrap();
+        assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("src="));
+        let summary = Json::parse(&ask("GET", "/_emulator/summary", "").body).unwrap();
+        for field in [
+            "now",
+            "settings",
+            "resources",
+            "versions",
+            "operations",
+            "requests",
+            "versionCount",
+            "resourceCount",
+        ] {
+            assert!(page.contains(&format!("data.{field}")), "the page does not read {field}");
+            assert!(summary.get(field).is_some(), "a summary has no {field}");
+        }
+        let operation = &summary.list("operations")[0];
+        for field in ["action", "resource", "percent"] {
+            assert!(
+                page.contains(&format!("operation.{field}")) && operation.get(field).is_some(),
+                "{field}"
+            );
+        }
+        let request = &summary.list("requests")[0];
+        for field in ["at", "method", "path", "status"] {
+            assert!(page.contains(&format!("request.{field}")) && request.get(field).is_some(), "{field}");
+        }
+    }
+}

@@ -544,3 +544,56 @@ fn locks_and_role_assignments() {
     assert_eq!((again.status, again.code()), (409, "RoleAssignmentExists"));
     assert!(again.raw.contains("0d9a0000000000000000000000000001."));
 }
+
+#[test]
+fn each_api_version_shows_what_it_knows() {
+    let mut world = World::new();
+    world.image();
+    world.done(
+        "PUT",
+        &gal("?api-version=2026-03-03"),
+        r#"{"location":"eastus","identity":{"type":"SystemAssigned"},"properties":{"softDeletePolicy":{"isSoftDeleteEnabled":true,"retentionPeriodInDays":9}}}"#,
+    );
+    world.definition();
+    world.done(
+        "PUT",
+        &gal("/images/img/versions/1.0.0?api-version=2026-03-03"),
+        &version_body(
+            r#"{"name":"eastus","excludeFromLatest":true,"additionalReplicaSets":[{"storageAccountType":"Premium_LRS","regionalReplicaCount":1}]}"#,
+            r#","safetyProfile":{"blockDeletionBeforeEndOfLife":false},"securityProfile":{"uefiSettings":{"signatureTemplateNames":["NoSignatureTemplate"]}}"#,
+        ),
+    );
+    let shows = |url: &str, api: &str, word: &str| {
+        let got = world.ask(
+            "GET",
+            &format!("{url}{}api-version={api}", if url.contains('?') { "&" } else { "?" }),
+            "",
+        );
+        assert_eq!(got.status, 200, "{}", got.raw);
+        got.raw.contains(word)
+    };
+    let (gallery, image, version) = (gal(""), gal("/images/img"), gal("/images/img/versions/1.0.0"));
+    let uefi = format!("{version}?$expand=UefiSettings");
+    for (url, word, since, before) in [
+        (&gallery, "identity", "2024-03-03", "2023-07-03"),
+        (&gallery, "isSoftDeleteEnabled", "2021-10-01", "2019-12-01"),
+        (&gallery, "retentionPeriodInDays", "2026-03-03", "2025-12-03"),
+        (&image, "architecture", "2021-10-01", "2021-07-01"),
+        (&image, "hyperVGeneration", "2019-07-01", "2019-03-01"),
+        (&version, "\"safetyProfile", "2022-01-03", "2021-10-01"),
+        (&version, "allowDeletionOfReplicatedLocations", "2022-03-03", "2022-01-03"),
+        (&version, "blockDeletionBeforeEndOfLife", "2024-03-03", "2023-07-03"),
+        (&version, "additionalReplicaSets", "2024-03-03", "2023-07-03"),
+        (&version, "validationsProfile", "2024-03-03", "2023-07-03"),
+        (&uefi, "uefiSettings", "2023-07-03", "2022-08-03"),
+    ] {
+        assert!(shows(url, since, word), "{word} at {since}");
+        assert!(!shows(url, before, word), "{word} at {before}");
+    }
+    assert!(!shows(&version, "2026-03-03", "uefiSettings"));
+    let old = world.ask("GET", &format!("{gallery}?api-version=2019-03-01"), "");
+    let keys: Vec<&str> = old.body.pairs().iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["type", "location", "id", "name", "properties"]);
+    let update = world.ask("PUT", &format!("{gallery}?api-version=2018-06-01"), r#"{"location":"eastus"}"#);
+    assert_eq!((update.status, update.header("location").is_empty()), (202, false));
+}

@@ -1,6 +1,6 @@
 //! `format_urn(publisher, offer, sku, version)`: a Marketplace URN from its parts.
 
-use super::{argument, sentence, text};
+use super::{argument, text};
 use crate::framework::{Function, FunctionError, Signature};
 use crate::image::{Urn, UrnPart};
 use crate::schema::{Type, Value};
@@ -34,7 +34,7 @@ impl Function for FormatUrn {
     fn call(&self, arguments: &[Value]) -> Result<Value, FunctionError> {
         let [publisher, offer, sku, version] = [0, 1, 2, 3].map(|index| argument(arguments, index));
         let urn = Urn::new(publisher, offer, sku, version).map_err(|error| FunctionError {
-            text: sentence(error.reason),
+            text: error.reason,
             argument: UrnPart::ALL
                 .iter()
                 .position(|part| error.part == Some(*part))

@@ -46,23 +46,11 @@ fn elements(arguments: &[Value], index: usize) -> Result<Vec<&str>, FunctionErro
             element.as_str().ok_or_else(|| {
                 FunctionError::argument(
                     index as i64,
-                    format!("Element {position} is null; every element must be a version."),
+                    format!("element {position} is null, and every element must be a version"),
                 )
             })
         })
         .collect()
-}
-
-/// `text` as a whole sentence.
-fn sentence(text: impl Into<String>) -> String {
-    let mut text = text.into();
-    if let Some(first) = text.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    if !text.ends_with(['.', '?', '!']) {
-        text.push('.');
-    }
-    text
 }
 
 #[cfg(test)]
@@ -105,6 +93,11 @@ mod tests {
                 let _ = function.call(&arguments);
             }
             let _ = function.call(&[]);
+            // Terraform puts them after a colon and before a full stop
+            let error = function.call(&vec![Value::string("?"); function.signature().parameters.len()]);
+            if let Err(FunctionError { text, argument }) = error {
+                assert!(argument.is_some() && !text.ends_with(['.', '?']), "{}: {text}", function.name());
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `parse_image_id(id)`: what an image's id names, whichever sort of image it is.
 
-use super::{argument, sentence, text};
+use super::{argument, text};
 use crate::arm::ResourceId;
 use crate::arm::id::{GALLERY, IMAGE_DEFINITION, IMAGE_VERSION, MANAGED_IMAGE};
 use crate::framework::{Function, FunctionError, Signature};
@@ -25,9 +25,9 @@ const KEYS: [&str; 13] = [
     "unique_name",
 ];
 
-const EXPECTED: &str = "Expected is the id of a gallery, an image definition, an image version, a managed image or a \
+const EXPECTED: &str = "expected is the id of a gallery, an image definition, an image version, a managed image or a \
                         Marketplace image (/subscriptions/…), or of something in a community gallery \
-                        (/communityGalleries/…) or a directly shared one (/sharedGalleries/…).";
+                        (/communityGalleries/…) or a directly shared one (/sharedGalleries/…)";
 
 impl Function for ParseImageId {
     fn name(&self) -> &'static str {
@@ -59,7 +59,7 @@ impl Function for ParseImageId {
     fn call(&self, arguments: &[Value]) -> Result<Value, FunctionError> {
         let id = argument(arguments, 0);
         let found = parse(id).map_err(|why| {
-            FunctionError::argument(0, format!("{id:?} is no image's id: {why} {EXPECTED}"))
+            FunctionError::argument(0, format!("{id:?} is no image's id: {why}; {EXPECTED}"))
         })?;
         Ok(Value::object(KEYS.map(|key| {
             let value = found.iter().find(|(have, _)| *have == key);
@@ -87,15 +87,15 @@ fn parse(id: &str) -> Result<Found, String> {
 
 // /communityGalleries/G[/images/I[/versions/V]]
 fn parse_public(segments: &[&str], kinds: [&'static str; 3], gallery: &'static str) -> Result<Found, String> {
-    if segments.len() % 2 != 0 || segments.len() > 6 || segments.iter().any(|segment| segment.is_empty()) {
-        return Err(format!("it should be /{}/GALLERY/images/IMAGE/versions/VERSION.", segments[0]));
+    if !segments.len().is_multiple_of(2) || segments.len() > 6 || segments.iter().any(|segment| segment.is_empty()) {
+        return Err(format!("it should be /{}/GALLERY/images/IMAGE/versions/VERSION", segments[0]));
     }
     let keys = [gallery, "image", "version"];
     let words = [segments[0], "images", "versions"];
     let mut found = vec![("kind", kinds[segments.len() / 2 - 1].to_owned())];
     for ((pair, key), word) in segments.chunks(2).zip(keys).zip(words) {
         if !pair[0].eq_ignore_ascii_case(word) {
-            return Err(format!("{:?} stands where {word:?} should.", pair[0]));
+            return Err(format!("{:?} stands where {word:?} should", pair[0]));
         }
         found.push((key, pair[1].to_owned()));
     }
@@ -104,7 +104,7 @@ fn parse_public(segments: &[&str], kinds: [&'static str; 3], gallery: &'static s
 }
 
 fn parse_arm(text: &str) -> Result<Found, String> {
-    let id = ResourceId::parse(text).map_err(|error| sentence(error.why))?;
+    let id = ResourceId::parse(text).map_err(|error| error.why)?;
     let mut found =
         vec![("subscription_id", id.subscription_id().to_owned()), ("name", id.name().to_owned())];
     if !id.resource_group().is_empty() {
@@ -124,7 +124,7 @@ fn parse_arm(text: &str) -> Result<Found, String> {
             take("version", "versions");
             kind
         }
-        Some(_) => return Err("it names no resource group.".to_owned()),
+        Some(_) => return Err("it names no resource group".to_owned()),
         None if id.is_a(MARKETPLACE)
             && id.name_of("artifacttypes").is_some_and(|kind| kind.eq_ignore_ascii_case("vmimage")) =>
         {
@@ -138,8 +138,8 @@ fn parse_arm(text: &str) -> Result<Found, String> {
         None => {
             let kind = id.resource_type();
             return Err(match kind.as_str() {
-                "" => "it names no resource.".to_owned(),
-                kind => format!("it is the id of a {kind}."),
+                "" => "it names no resource".to_owned(),
+                kind => format!("it is the id of a {kind}"),
             });
         }
     };

@@ -1,6 +1,6 @@
 //! `parse_urn(urn)`: the four parts of a Marketplace URN.
 
-use super::{argument, sentence, text};
+use super::{argument, text};
 use crate::framework::{Function, FunctionError, Signature};
 use crate::image::Urn;
 use crate::schema::{Type, Value};
@@ -29,7 +29,7 @@ impl Function for ParseUrn {
 
     fn call(&self, arguments: &[Value]) -> Result<Value, FunctionError> {
         let urn = Urn::parse(argument(arguments, 0))
-            .map_err(|error| FunctionError::argument(0, sentence(error.to_string())))?;
+            .map_err(|error| FunctionError::argument(0, error.to_string()))?;
         Ok(Value::object([
             ("publisher", Value::String(urn.publisher)),
             ("offer", Value::String(urn.offer)),
@@ -65,7 +65,7 @@ mod tests {
         ] {
             let error = ParseUrn.call(&[urn.into()]).unwrap_err();
             assert_eq!(error.argument, Some(0));
-            assert!(error.text.contains(text) && error.text.ends_with('.'), "{}", error.text);
+            assert!(error.text.contains(text), "{}", error.text);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `version_bump(version, part)`: the gallery version that follows.
 
-use super::{argument, sentence, text};
+use super::{argument, text};
 use crate::framework::{Function, FunctionError, Signature};
 use crate::image::version::{Part, bump, check_gallery_version};
 use crate::schema::{Type, Value};
@@ -30,7 +30,7 @@ impl Function for VersionBump {
 
     fn call(&self, arguments: &[Value]) -> Result<Value, FunctionError> {
         let (version, part) = (argument(arguments, 0), argument(arguments, 1));
-        let wrong = |index| move |text: String| FunctionError::argument(index, sentence(text));
+        let wrong = |index| move |text: String| FunctionError::argument(index, text);
         check_gallery_version(version).map_err(wrong(0))?;
         let part = Part::parse(part).map_err(wrong(1))?;
         bump(version, part).map(Value::String).map_err(wrong(0))

@@ -1,8 +1,8 @@
 //! `version_latest(versions, constraint)`: the newest version that satisfies a constraint.
 
-use super::{argument, elements, sentence, text, texts, version_sort};
+use super::{argument, elements, text, texts, version_sort};
 use crate::framework::{Function, FunctionError, Signature};
-use crate::image::{Wanted, did_you_mean, nearest_versions, newest};
+use crate::image::{Wanted, nearest_versions, newest};
 use crate::schema::{Type, Value};
 
 /// The function.
@@ -34,16 +34,21 @@ impl Function for VersionLatest {
         let versions = elements(arguments, 0)?;
         version_sort::parse(versions.clone())?;
         let wanted = Wanted::parse(argument(arguments, 1))
-            .map_err(|error| FunctionError::argument(1, sentence(error.to_string())))?;
+            .map_err(|error| FunctionError::argument(1, error.to_string()))?;
         if let Some(version) = newest(versions.iter().copied(), &wanted) {
             return Ok(version.into());
         }
         if versions.is_empty() {
-            return Err(FunctionError::argument(0, "The list is empty: there is no version to choose from."));
+            return Err(FunctionError::argument(
+                0,
+                "the list is empty, so there is no version to choose from",
+            ));
         }
-        let near = did_you_mean(&nearest_versions(&wanted, versions)).map(sentence).unwrap_or_default();
-        let text = format!("None of the versions satisfies \"{wanted}\". {near}");
-        Err(FunctionError::argument(1, text.trim_end()))
+        let near = nearest_versions(&wanted, versions).join(", ");
+        Err(FunctionError::argument(
+            1,
+            format!("none of the versions satisfies \"{wanted}\"; the nearest are {near}"),
+        ))
     }
 }
 
@@ -75,7 +80,7 @@ mod tests {
         for (versions, constraint, argument, text) in [
             (&["1.0.0"][..], "~> 2.0", 1, "1.0.0"),
             (&[], "latest", 0, "empty"),
-            (&["1.x"], "latest", 0, "Element 0"),
+            (&["1.x"], "latest", 0, "element 0"),
             (&["1.0"], "=> 1", 1, "write >="),
         ] {
             let error = call(versions, constraint).unwrap_err();

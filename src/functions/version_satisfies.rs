@@ -1,6 +1,6 @@
 //! `version_satisfies(version, constraint)`: whether a version passes a constraint.
 
-use super::{argument, sentence, text};
+use super::{argument, text};
 use crate::framework::{Function, FunctionError, Signature};
 use crate::image::{Constraint, Version};
 use crate::schema::{Type, Value};
@@ -31,9 +31,9 @@ impl Function for VersionSatisfies {
 
     fn call(&self, arguments: &[Value]) -> Result<Value, FunctionError> {
         let version = Version::parse(argument(arguments, 0))
-            .map_err(|error| FunctionError::argument(0, sentence(error.to_string())))?;
+            .map_err(|error| FunctionError::argument(0, error.to_string()))?;
         let constraint = Constraint::parse(argument(arguments, 1))
-            .map_err(|error| FunctionError::argument(1, sentence(error.to_string())))?;
+            .map_err(|error| FunctionError::argument(1, error.to_string()))?;
         Ok(Value::Bool(constraint.matches(&version)))
     }
 }

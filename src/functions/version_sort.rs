@@ -1,6 +1,6 @@
 //! `version_sort(versions)`: versions in the order of their numbers.
 
-use super::{elements, sentence, texts};
+use super::{elements, texts};
 use crate::framework::{Function, FunctionError, Signature};
 use crate::image::Version;
 use crate::schema::{Type, Value};
@@ -40,7 +40,7 @@ pub(super) fn parse(texts: Vec<&str>) -> Result<Vec<Version>, FunctionError> {
         .enumerate()
         .map(|(position, text)| {
             Version::parse(text)
-                .map_err(|error| FunctionError::argument(0, sentence(format!("element {position}: {error}"))))
+                .map_err(|error| FunctionError::argument(0, format!("element {position}: {error}")))
         })
         .collect()
 }
@@ -70,8 +70,8 @@ mod tests {
     fn names_the_element_that_is_no_version() {
         let error = call(&["1.0.0", "1.0.x"]).unwrap_err();
         assert_eq!(error.argument, Some(0));
-        assert!(error.text.contains("Element 1") && error.text.contains("1.0.x"), "{}", error.text);
+        assert!(error.text.contains("element 1") && error.text.contains("1.0.x"), "{}", error.text);
         let error = VersionSort.call(&[Value::List(vec![Value::Null])]).unwrap_err();
-        assert!(error.text.contains("Element 0 is null"), "{}", error.text);
+        assert!(error.text.contains("element 0 is null"), "{}", error.text);
     }
 }

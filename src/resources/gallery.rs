@@ -28,7 +28,7 @@ model! {
         /// The ARM id of the gallery.
         pub id: Option<String> = told(),
         /// The name of the gallery, unique in the subscription: letters, digits, underscores and full stops.
-        pub name: String = required().force_new().check_text(check_gallery_name),
+        pub name: String = required().force_new().same(attributes::same_text).check_text(check_gallery_name),
         /// The resource group that the gallery is in.
         pub resource_group_name: String = attributes::resource_group_name(),
         /// The subscription that the gallery is in. The provider's unless set.
@@ -127,6 +127,7 @@ impl Resource<Context> for Gallery {
     fn prepare(&self, context: Option<&Context>, draft: &mut Draft<'_>) {
         tags::prepare(context, draft);
         identity::prepare_subscription(context, draft);
+        prepare_identity(draft);
         sharing::prepare(draft);
     }
 
@@ -151,6 +152,8 @@ impl Resource<Context> for Gallery {
         let Some(body) = found.map_err(failed)? else {
             return Ok(None);
         };
+        // an import may have spelt it in any way
+        let id = if state.location.is_empty() { identity::as_told(&id, &body) } else { id.clone() };
         flatten(context, &scope, &body, &id, &state).await.map(Some).map_err(failed)
     }
 
@@ -425,6 +428,18 @@ fn flatten_identity(body: &Json) -> Option<Identity> {
         principal_id: body::text(body, "identity.principalId"),
         tenant_id: body::text(body, "identity.tenantId"),
     })
+}
+
+// Another sort of identity has another principal, or none.
+fn prepare_identity(draft: &mut Draft<'_>) {
+    let mut planned = draft.planned.get("identity").clone();
+    let prior = draft.prior.get("identity");
+    if planned.is_known() && prior.is_known() && planned.get("type") != prior.get("type") {
+        for name in ["principal_id", "tenant_id"] {
+            planned.set(name, Value::Unknown);
+        }
+        draft.planned.set("identity", planned);
+    }
 }
 
 fn same_identity_type(a: &str, b: &str) -> bool {

@@ -30,7 +30,7 @@ model! {
         /// The ARM id of the image definition.
         pub id: Option<String> = told(),
         /// The name of the image definition.
-        pub name: String = required().force_new().check_text(check_definition_name),
+        pub name: String = required().force_new().same(attributes::same_text).check_text(check_definition_name),
         /// The id of the gallery that the definition is in, in any subscription.
         pub gallery_id: String = attributes::id_of(required().force_new(), GALLERY),
         /// The region that the definition is in. The gallery's unless set.
@@ -221,7 +221,11 @@ impl Resource<Context> for ImageDefinition {
         let doing = format!("reading image definition {:?}", state.name);
         let found = context.client.get_opt(&scope(op, &doing), &target(&id)).await;
         let body = found.map_err(|error| fault::diagnostic(&error, &doing, &id.to_string()))?;
-        Ok(body.map(|body| flatten(context, &body, &id, &state)))
+        Ok(body.map(|body| {
+            // an import may have spelt it in any way
+            let id = if state.location.is_none() { identity::as_told(&id, &body) } else { id };
+            flatten(context, &body, &id, &state)
+        }))
     }
 
     async fn create(

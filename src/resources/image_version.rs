@@ -194,6 +194,8 @@ impl Resource<Context> for ImageVersion {
                 }
             }
         };
+        // an import may have spelt it in any way
+        let id = if state.location.is_none() { identity::as_told(&id, &body) } else { id.clone() };
         Ok(Some(json::flatten(context, &body, &replication, &id, &state)))
     }
 

@@ -126,7 +126,8 @@ async fn destroying_cancels_only_when_told_to_and_only_what_is_there() {
     let no = json!({"error": {"code": "Conflict", "message": "no"}});
     let withdrawn = json!({"error": {"code": "BadRequest", "message": "Offer … not found."}});
     // (cancel_on_destroy, answer to cancel, terms then, succeeds, methods)
-    let rows: &[(bool, (u16, Json), (u16, Json), bool, &[&str])] = &[
+    type Row<'a> = (bool, (u16, Json), (u16, Json), bool, &'a [&'a str]);
+    let rows: &[Row<'_>] = &[
         (false, (200, json!({})), (200, terms(true)), true, &[]),
         (true, (200, json!({})), (200, terms(true)), true, &["POST"]),
         (true, (404, gone.clone()), (404, gone.clone()), true, &["POST", "GET"]),

@@ -313,7 +313,8 @@ async fn a_refresh_tells_and_changes_nothing() {
         "imageState": "ScheduledForDeprecation", "scheduledDeprecationTime": "2999-01-01T00:00:00+00:00"}}});
     let over = json!({"properties": {"imageDeprecationStatus": {"imageState": "Deprecated"}}});
     let old = "22.04.202511010";
-    let rows: &[(Option<Json>, Option<Json>, &[&str], [Option<bool>; 2])] = &[
+    type Row<'a> = (Option<Json>, Option<Json>, &'a [&'a str], [Option<bool>; 2]);
+    let rows: &[Row<'_>] = &[
         (Some(listed(&[(old, "Active")])), None, &[], [Some(false), Some(false)]),
         (
             Some(listed(&[(old, "Active"), ("22.04.202601140", "Active")])),

@@ -74,6 +74,9 @@ pub fn with_sources(core: &Core) {
         put(core, &rg(&format!("images/{name}")), body);
     }
     with_disks(core);
+    let west = json!({"osType": "Linux", "osState": "Generalized", "managedDisk": {"id": rg("disks/west")}});
+    let properties = json!({"hyperVGeneration": "V2", "storageProfile": {"osDisk": west}});
+    put(core, &rg("images/west"), json!({"location": "westeurope", "properties": properties}));
     let body = json!({
         "location": "eastus",
         "properties": {
@@ -85,13 +88,15 @@ pub fn with_sources(core: &Core) {
 }
 
 pub fn with_disks(core: &Core) {
-    for name in ["os", "os2", "data", "data2"] {
+    for (name, location) in
+        [("os", "eastus"), ("os2", "eastus"), ("data", "eastus"), ("data2", "eastus"), ("west", "westeurope")]
+    {
         let properties = json!({
             "osType": "Linux", "hyperVGeneration": "V2", "diskSizeGB": 30, "creationData": {"createOption": "Empty"},
         });
-        put(core, &rg(&format!("disks/{name}")), json!({"location": "eastus", "sku": {"name": "Premium_LRS"}, "properties": properties}));
+        put(core, &rg(&format!("disks/{name}")), json!({"location": location, "sku": {"name": "Premium_LRS"}, "properties": properties}));
         let copy = json!({"osType": "Linux", "hyperVGeneration": "V2", "creationData": {"createOption": "Copy", "sourceResourceId": rg(&format!("disks/{name}"))}});
-        put(core, &rg(&format!("snapshots/{name}")), json!({"location": "eastus", "properties": copy}));
+        put(core, &rg(&format!("snapshots/{name}")), json!({"location": location, "properties": copy}));
     }
     for name in ["des", "des2"] {
         put(core, &rg(&format!("diskEncryptionSets/{name}")), json!({"location": "eastus", "identity": {"type": "SystemAssigned"}, "properties": {"activeKey": {"keyUrl": "https://v.vault.azure.net/keys/k/1"}}}));
@@ -99,7 +104,7 @@ pub fn with_disks(core: &Core) {
 }
 
 pub fn all() -> Vec<Case> {
-    vec![gallery(), image_definition(), image_version(), version_of_disks(), captured_image(), image_of_disks()]
+    vec![gallery(), image_definition(), image_version(), version_of_disks(), captured_image(), image_of_disks(), image_replication(), pin(), agreement()]
 }
 
 pub fn gallery() -> Case {
@@ -113,7 +118,7 @@ pub fn gallery() -> Case {
             "tags": {"team": "platform", "Cost": "1"},
             "soft_delete": {"enabled": true, "retention_days": 14},
             "identity": {"type": "SystemAssigned"},
-            "sharing": {"permission": "Groups", "subscription_ids": [GUID_A, GUID_B], "tenant_ids": [GUID_C]},
+            "sharing": {"permission": "Private"},
             "timeouts": {"create": "10m", "read": "1m"},
         }),
         updates: vec![
@@ -130,9 +135,6 @@ pub fn gallery() -> Case {
             ),
             (json!({"identity": {"type": "SystemAssigned, UserAssigned", "identity_ids": [identity("one")]}}), &["identity"]),
             (json!({"identity": null}), &["identity"]),
-            (json!({"sharing": {"subscription_ids": [GUID_A, GUID_C]}}), &["sharing"]),
-            (json!({"sharing": {"tenant_ids": null}}), &["sharing"]),
-            (json!({"sharing": {"permission": "Private", "subscription_ids": null, "tenant_ids": null}}), &["sharing"]),
             (json!({"sharing": null}), &["sharing"]),
             (json!({"timeouts": {"create": "20m"}}), &["timeouts"]),
             (json!({"timeouts": null}), &["timeouts"]),
@@ -147,8 +149,8 @@ pub fn gallery() -> Case {
             json!({"location": "westeurope"}),
             json!({"location": "WEST  EUROPE"}),
             json!({"resource_group_name": "RG"}),
-            json!({"sharing": {"subscription_ids": [GUID_B, GUID_A.to_uppercase()]}}),
             json!({"subscription_id": SUBSCRIPTION}),
+            json!({"name": "GAL"}),
         ],
         drifts: vec![
             (json!({"tags": {"team": "somebody", "extra": "y"}}), &["tags", "tags_all"]),
@@ -225,7 +227,7 @@ pub fn image_definition() -> Case {
             (json!({"timeouts": null}), &["timeouts"]),
         ],
         forces: vec![
-            (json!({"name": "def3"}), &["name"]),
+            (json!({"name": "def3", "identifier": {"sku": "other"}}), &["identifier.sku", "name"]),
             (json!({"gallery_id": rg("galleries/gal2")}), &["gallery_id"]),
             (json!({"location": "westeurope"}), &["location"]),
             (json!({"os_type": "Windows"}), &["os_type"]),
@@ -250,6 +252,7 @@ pub fn image_definition() -> Case {
             json!({"disallowed_disk_types": ["StandardSSD_LRS", "Standard_LRS"]}),
             json!({"disk_controller_types": ["NVMe", "SCSI"]}),
             json!({"os_state": "Generalized", "architecture": "x64"}),
+            json!({"name": "DEF"}),
         ],
         drifts: vec![
             (json!({"tags": {"os": "unix"}}), &["tags", "tags_all"]),
@@ -336,7 +339,10 @@ pub fn image_version() -> Case {
         forces: vec![
             (json!({"version": "1.0.1"}), &["version"]),
             (json!({"image_definition_id": rg("galleries/gal/images/def2")}), &["image_definition_id"]),
-            (json!({"location": "westeurope"}), &["location"]),
+            (
+                json!({"location": "westeurope", "source": {"managed_image_id": rg("images/west")}}),
+                &["location", "source.managed_image_id"],
+            ),
             (json!({"replication_mode": "Shallow", "target_region": [{"name": "eastus"}]}), &["replication_mode"]),
             (json!({"uefi_settings_json": "{\"signatureTemplateNames\":[\"NoSignatureTemplate\"]}"}), &["uefi_settings_json"]),
             (json!({"source": {"managed_image_id": rg("images/img2")}}), &["source.managed_image_id"]),
@@ -396,6 +402,7 @@ pub fn version_of_disks() -> Case {
         full: json!({"tags": {"build": "17"}, "wait_for_replication": "home"}),
         updates: vec![(json!({"tags": {"build": "18"}}), &["tags", "tags_all"])],
         forces: vec![
+            (json!({"version": "2.0.1"}), &["version"]),
             (json!({"source": {"os_disk": {"snapshot_id": rg("snapshots/os2")}}}), &["source.os_disk.snapshot_id"]),
             (
                 json!({"source": {"os_disk": {"snapshot_id": null, "disk_id": rg("disks/os")}}}),
@@ -417,6 +424,8 @@ pub fn version_of_disks() -> Case {
             json!({"source": {"os_disk": {"snapshot_id": rg("snapshots/OS")}}}),
         ],
         drifts: Vec::new(),
+        // whether the user or the service chose the version's own region cannot be told apart
+        not_imported: &["timeouts", "wait_for_replication", "deletion_policy", "target_region"],
         id: Some(rg("galleries/gal/images/def/versions/2.0.0")),
         azurerm: Some("azurerm_shared_image_version"),
         ..image_version()
@@ -445,7 +454,6 @@ pub fn captured_image() -> Case {
             (json!({"name": "image2"}), &["name"]),
             (json!({"resource_group_name": "my-rg"}), &["resource_group_name"]),
             (json!({"subscription_id": GUID_A}), &["subscription_id"]),
-            (json!({"hyper_v_generation": "V1"}), &["hyper_v_generation"]),
             (json!({"zone_resilient": true}), &["zone_resilient"]),
             (
                 json!({"capture": {"virtual_machine_id": rg("virtualMachines/golden-vm").replace("/rg/", "/my-rg/")}}),
@@ -488,7 +496,12 @@ pub fn image_of_disks() -> Case {
         }),
         updates: vec![(json!({"tags": {"os": "unix"}}), &["tags", "tags_all"])],
         forces: vec![
-            (json!({"location": "westeurope"}), &["location"]),
+            (json!({"name": "image2"}), &["name"]),
+            (
+                json!({"location": "westeurope", "os_disk": {"managed_disk_id": rg("disks/west")}}),
+                &["location", "os_disk.managed_disk_id"],
+            ),
+            (json!({"hyper_v_generation": "V1"}), &["hyper_v_generation"]),
             (os(json!({"os_type": "Windows"})), &["os_disk.os_type"]),
             (os(json!({"os_state": "Specialized"})), &["os_disk.os_state"]),
             (os(json!({"managed_disk_id": rg("disks/os2")})), &["os_disk.managed_disk_id"]),
@@ -513,5 +526,92 @@ pub fn image_of_disks() -> Case {
         drifts: vec![(json!({"tags": {"os": "unix", "x": "y"}}), &["tags", "tags_all"])],
         not_in_azure: &["timeouts", "capture"],
         ..captured_image()
+    }
+}
+
+pub fn with_version(core: &Core) {
+    with_sources(core);
+    let regions = json!([{"name": "eastus"}, {"name": "westeurope"}]);
+    let source = json!({"id": rg("images/img")});
+    for name in ["1.0.0", "1.0.1"] {
+        let properties = json!({"publishingProfile": {"targetRegions": regions}, "storageProfile": {"source": source}});
+        let id = rg(&format!("galleries/gal/images/def/versions/{name}"));
+        put(core, &id, json!({"location": "eastus", "properties": properties}));
+    }
+}
+
+pub fn image_replication() -> Case {
+    Case {
+        name: "image replication",
+        type_name: "azimage_image_replication",
+        prepare: with_version,
+        small: json!({"image_version_id": rg("galleries/gal/images/def/versions/1.0.0")}),
+        full: json!({"regions": ["East US", "West Europe"], "timeouts": {"create": "1h"}}),
+        updates: vec![
+            (json!({"regions": ["East US"]}), &["regions"]),
+            (json!({"regions": null}), &["regions"]),
+            (json!({"timeouts": null}), &["timeouts"]),
+        ],
+        forces: vec![(json!({"image_version_id": rg("galleries/gal/images/def/versions/1.0.1")}), &["image_version_id"])],
+        same: vec![
+            json!({"regions": ["westeurope", "eastus"]}),
+            json!({"image_version_id": rg("galleries/GAL/images/def/versions/1.0.0")}),
+        ],
+        drifts: Vec::new(),
+        not_in_azure: &["regions", "timeouts"],
+        not_imported: &["regions", "timeouts"],
+        id: None,
+        azurerm: None,
+    }
+}
+
+pub const URN: &str = "kinvolk:flatcar-container-linux-free:stable-gen2:3374.2.5";
+
+pub fn pin() -> Case {
+    Case {
+        name: "pin",
+        type_name: "azimage_marketplace_pin",
+        prepare: bare,
+        small: json!({"location": "East US", "urn": URN}),
+        full: json!({"keepers": {"rebuild": "2026-11"}, "timeouts": {"read": "1m"}}),
+        updates: vec![
+            (json!({"keepers": {"rebuild": "2026-12"}}), &["keepers"]),
+            (json!({"keepers": null}), &["keepers"]),
+            (json!({"timeouts": null}), &["timeouts"]),
+        ],
+        forces: vec![(json!({"location": "westeurope"}), &["location"])],
+        // the configured URN moves, and the pin does not
+        same: vec![json!({"location": "eastus"}), json!({"urn": URN.replace("3374.2.5", "4081.2.1")})],
+        drifts: Vec::new(),
+        not_in_azure: &["urn", "keepers", "timeouts"],
+        not_imported: &["keepers", "timeouts"],
+        id: None,
+        azurerm: None,
+    }
+}
+
+pub fn agreement() -> Case {
+    Case {
+        name: "agreement",
+        type_name: "azimage_marketplace_agreement",
+        prepare: bare,
+        small: json!({"publisher": "resf", "offer": "rockylinux-x86_64", "plan": "9-lvm"}),
+        full: json!({"cancel_on_destroy": true, "timeouts": {"read": "1m"}}),
+        updates: vec![
+            (json!({"cancel_on_destroy": false}), &["cancel_on_destroy"]),
+            (json!({"timeouts": null}), &["timeouts"]),
+        ],
+        forces: vec![
+            (json!({"plan": "8-base"}), &["plan"]),
+            (json!({"offer": "other"}), &["offer"]),
+            (json!({"publisher": "other"}), &["publisher"]),
+            (json!({"subscription_id": GUID_A}), &["subscription_id"]),
+        ],
+        same: vec![json!({"publisher": "RESF"}), json!({"plan": "9-LVM"}), json!({"subscription_id": SUBSCRIPTION})],
+        drifts: Vec::new(),
+        not_in_azure: &["cancel_on_destroy", "timeouts"],
+        not_imported: &["cancel_on_destroy", "timeouts"],
+        id: None,
+        azurerm: Some("azurerm_marketplace_agreement"),
     }
 }

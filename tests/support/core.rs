@@ -539,6 +539,14 @@ impl Core {
 
     /// ReadResource.
     pub async fn read(&self, held: &Held) -> Result<(Option<Held>, Told), Told> {
+        let (read, told) = self.read_any(held).await?;
+        if let Some(read) = &read {
+            assert_eq!(held.identity.as_ref().or(read.identity.as_ref()), read.identity.as_ref(), "a read moved the identity");
+        }
+        Ok((read, told))
+    }
+
+    async fn read_any(&self, held: &Held) -> Result<(Option<Held>, Told), Told> {
         let name = held.type_name.as_str();
         let (block, ty) = (self.block(name), self.ty(name));
         let request = pb::read_resource::Request {
@@ -564,9 +572,6 @@ impl Core {
         no_null_blocks(block, &state);
         let identity = self.identity_value(name, answer.new_identity.as_ref()).expect("a read tells the identity");
         assert!(identity.is_wholly_known(), "{identity:?}");
-        if let Some(before) = &held.identity {
-            assert_eq!(before, &identity, "a read moved the identity");
-        }
         let tainted = held.tainted;
         let held = Held { type_name: name.into(), state, private: answer.private, identity: Some(identity), tainted };
         Ok((Some(held), told))
@@ -634,10 +639,14 @@ impl Core {
     ) -> Result<Held, Told> {
         let stub = Held { type_name: type_name.into(), state, private, identity, tainted: false };
         no_null_blocks(self.block(type_name), &stub.state);
-        let (held, _) = self.read(&stub).await?;
-        held.ok_or_else(|| {
+        let (held, _) = self.read_any(&stub).await?;
+        let held = held.ok_or_else(|| {
             Told(vec![pb::Diagnostic { severity: 1, summary: "does not exist".into(), ..Default::default() }])
-        })
+        })?;
+        // who imports may spell it in any case, and the service knows the right one
+        let plain = |identity: &Option<Value>| format!("{identity:?}").to_lowercase();
+        assert!(stub.identity.is_none() || plain(&stub.identity) == plain(&held.identity), "another identity was read");
+        Ok(held)
     }
 
     /// GenerateResourceConfig.

@@ -1,8 +1,8 @@
-# The newest 1.x that machines in northeurope can be made from.
+# The newest 1.x that machines in westeurope can be made from.
 data "azimage_image_version" "example" {
   image_definition_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/galleries/golden/images/ubuntu-24.04"
   version             = "~> 1.0"
-  location            = "northeurope"
+  location            = "westeurope"
 }
 
 output "image" {

@@ -1,6 +1,6 @@
 # Without an offer the names are offers; with one they are skus; without a publisher they are publishers.
 data "azimage_marketplace_catalog" "example" {
-  location   = "westeurope"
+  location   = "eastus"
   publisher  = "Canonical"
   name_regex = "^0001-com-ubuntu-server-"
 }

@@ -1,5 +1,5 @@
 data "azimage_marketplace_images" "example" {
-  location   = "westeurope"
+  location   = "eastus"
   publisher  = "Canonical"
   offer      = "0001-com-ubuntu-server-jammy"
   sku        = "22_04-lts-gen2"

@@ -1,5 +1,5 @@
 data "azimage_shared_image_version" "example" {
-  location    = "westeurope"
+  location    = "eastus"
   unique_name = "00000000-0000-0000-0000-000000000000-GOLDEN"
   image_name  = "ubuntu-24.04"
   version     = "~> 1.0"

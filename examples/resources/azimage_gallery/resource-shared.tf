@@ -2,7 +2,7 @@
 resource "azimage_gallery" "shared" {
   name                = "golden_shared"
   resource_group_name = "images-rg"
-  location            = "westeurope"
+  location            = "eastus"
 
   sharing {
     permission = "Groups"

@@ -1,7 +1,7 @@
 resource "azimage_gallery" "example" {
   name                = "golden"
   resource_group_name = "images-rg"
-  location            = "westeurope"
+  location            = "eastus"
   description         = "Images that production runs on"
 
   soft_delete {

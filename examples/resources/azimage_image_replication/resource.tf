@@ -9,18 +9,18 @@ resource "azimage_image_version" "example" {
   }
 
   target_region {
-    name = "westeurope"
+    name = "eastus"
   }
 
   target_region {
-    name = "northeurope"
+    name = "westeurope"
   }
 }
 
-# … and what must not start before the bits are in northeurope depends on this.
+# … and what must not start before the bits are in westeurope depends on this.
 resource "azimage_image_replication" "example" {
   image_version_id = azimage_image_version.example.id
-  regions          = ["northeurope"]
+  regions          = ["westeurope"]
 
   timeouts {
     create = "2h"

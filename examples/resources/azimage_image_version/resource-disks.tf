@@ -16,11 +16,11 @@ resource "azimage_image_version" "disks" {
   }
 
   target_region {
-    name = "westeurope"
+    name = "eastus"
   }
 
   target_region {
-    name                = "northeurope"
+    name                = "westeurope"
     exclude_from_latest = true
   }
 

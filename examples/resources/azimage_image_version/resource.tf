@@ -1,7 +1,7 @@
 resource "azimage_gallery" "example" {
   name                = "golden"
   resource_group_name = "images-rg"
-  location            = "westeurope"
+  location            = "eastus"
 }
 
 resource "azimage_image_definition" "example" {
@@ -30,12 +30,12 @@ resource "azimage_image_version" "example" {
   }
 
   target_region {
-    name                   = "westeurope"
+    name                   = "eastus"
     regional_replica_count = 2
   }
 
   target_region {
-    name                   = "northeurope"
+    name                   = "westeurope"
     regional_replica_count = 2
     storage_account_type   = "Standard_ZRS"
   }

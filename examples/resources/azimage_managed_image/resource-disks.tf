@@ -2,7 +2,7 @@
 resource "azimage_managed_image" "disks" {
   name                = "golden-disks"
   resource_group_name = "images-rg"
-  location            = "westeurope"
+  location            = "eastus"
   hyper_v_generation  = "V2"
   zone_resilient      = true
 

@@ -2,7 +2,7 @@
 resource "azimage_managed_image" "example" {
   name                = "golden-2026-11"
   resource_group_name = "images-rg"
-  location            = "westeurope"
+  location            = "eastus"
   hyper_v_generation  = "V2"
 
   capture {

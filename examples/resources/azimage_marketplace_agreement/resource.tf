@@ -1,5 +1,5 @@
 data "azimage_marketplace_image" "example" {
-  location = "westeurope"
+  location = "eastus"
   urn      = "resf:rockylinux-x86_64:9-lvm:latest"
 }
 

@@ -1,4 +1,4 @@
 import {
   to = azimage_marketplace_pin.example
-  id = "westeurope|Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen2:22.04.202410020"
+  id = "eastus|Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen2:22.04.202410020"
 }

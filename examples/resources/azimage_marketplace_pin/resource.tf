@@ -1,6 +1,6 @@
 # The newest version that satisfies the constraint, today …
 data "azimage_marketplace_image" "example" {
-  location  = "westeurope"
+  location  = "eastus"
   publisher = "Canonical"
   offer     = "0001-com-ubuntu-server-jammy"
   sku       = "22_04-lts-gen2"
@@ -9,7 +9,7 @@ data "azimage_marketplace_image" "example" {
 
 # … and the one that is used, until somebody changes the keeper.
 resource "azimage_marketplace_pin" "example" {
-  location = "westeurope"
+  location = "eastus"
   urn      = data.azimage_marketplace_image.example.urn
 
   keepers = {

@@ -9,7 +9,8 @@ use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
 use super::galleries::{deleting, first_state};
 use super::{
-    head, no_children, one_of, put_location, save_deleting, take_tags, too_fresh, valid_entity_name,
+    gallery_head, no_children, one_of, put_answer, put_location, save_deleting, take_tags, too_fresh,
+    valid_entity_name,
 };
 
 /// The type's name.
@@ -136,7 +137,7 @@ fn put(
     call.save(&definition);
     let mut shown = show(call, &definition);
     first_state(&mut shown, created);
-    Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, false))
+    Ok(put_answer(call, created, shown, &operation))
 }
 
 fn create(call: &Call<'_, '_>, gallery: &Resource, name: &str) -> Result<Json, ArmError> {
@@ -524,7 +525,7 @@ pub fn show(call: &Call<'_, '_>, definition: &Resource) -> Json {
         .maybe("releaseNoteUri", stored.get("releaseNoteUri"))
         .with("provisioningState", definition.state(call.now))
         .maybe("description", stored.get("description"));
-    head(definition).with("properties", properties)
+    gallery_head(call, definition).with("properties", properties)
 }
 
 #[cfg(test)]

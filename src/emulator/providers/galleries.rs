@@ -7,8 +7,8 @@ use super::super::operations::{Begin, Family, begin};
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
 use super::{
-    head, no_children, one_of, put_location, save_deleting, take_tags, too_fresh, upper_group,
-    valid_entity_name,
+    gallery_head, no_children, one_of, put_answer, put_location, save_deleting, take_tags, too_fresh,
+    upper_group, valid_entity_name,
 };
 
 /// The type's name.
@@ -117,7 +117,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     call.save(&gallery);
     let mut shown = show(call, &gallery);
     first_state(&mut shown, created);
-    Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, false))
+    Ok(put_answer(call, created, shown, &operation))
 }
 
 /// The first answer of a PUT says `Creating` or `Updating` even when the work takes no time.
@@ -275,6 +275,13 @@ fn take_soft_delete(call: &Call<'_, '_>, existing: Option<&Resource>) -> Result<
         policy.set("isSoftDeleteEnabled", enabled);
     }
     for key in ["retentionPeriodInDays", "gracePeriodInDays"] {
+        if !call.since("2026-03-03") {
+            // Not known to this api-version: what is stored stays.
+            if let Some(days) = old.as_ref().and_then(|old| old.int(key)) {
+                policy.set(key, days);
+            }
+            continue;
+        }
         let target = format!("gallery.properties.softDeletePolicy.{key}");
         let days = match sent.get(key) {
             Some(Json::Number(_)) if sent.int(key).is_some_and(|days| days >= 0) => sent.int(key),
@@ -364,7 +371,7 @@ pub fn show(call: &Call<'_, '_>, gallery: &Resource) -> Json {
     {
         properties.set("sharingStatus", super::sharing::status(call, gallery));
     }
-    let mut shown = head(gallery);
+    let mut shown = gallery_head(call, gallery);
     shown.set("properties", properties);
     if call.since("2024-03-03")
         && let Some(identity) = gallery.doc.get("identity")

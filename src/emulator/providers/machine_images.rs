@@ -140,6 +140,12 @@ pub fn exact_version(call: &Call<'_, '_>, storage: &Json, location: &str) -> Opt
             None => latest(call, id, location),
         };
     }
+    for key in ["sharedGalleryImageId", "communityGalleryImageId"] {
+        if let Some(id) = reference.text(key) {
+            let at = id.to_ascii_lowercase().find("/versions/")?;
+            return Some(id[at + "/versions/".len()..].to_owned());
+        }
+    }
     let (publisher, offer, sku) =
         (reference.text("publisher")?, reference.text("offer")?, reference.text("sku")?);
     match reference.text("version")? {

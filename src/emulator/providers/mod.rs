@@ -22,7 +22,7 @@ pub mod subscriptions;
 pub mod version_profile;
 pub mod versions;
 
-use super::call::{Call, Method};
+use super::call::{Answer, Call, Method};
 use super::errors::ArmError;
 use super::json::Json;
 use super::operations::Operation;
@@ -129,6 +129,29 @@ pub fn head(resource: &Resource) -> Json {
         .with("type", resource.doc.text("type").unwrap_or_default())
         .with("location", resource.location())
         .maybe("tags", resource.doc.get("tags"))
+}
+
+/// The head of an answer of the gallery types: before 2019-12-01 its keys stood in another order.
+pub fn gallery_head(call: &Call<'_, '_>, resource: &Resource) -> Json {
+    if call.since("2019-12-01") {
+        return head(resource);
+    }
+    Json::object()
+        .with("type", resource.doc.text("type").unwrap_or_default())
+        .with("location", resource.location())
+        .maybe("tags", resource.doc.get("tags"))
+        .with("id", resource.id())
+        .with("name", resource.name())
+}
+
+/// The answer to a PUT of the gallery types: 201 or 200 without Location; updates at 2018-06-01 were 202 with one.
+pub fn put_answer(call: &Call<'_, '_>, created: bool, shown: Json, operation: &Operation) -> Answer {
+    let (status, location) = match created {
+        true => (201, false),
+        false if call.since("2019-03-01") => (200, false),
+        false => (202, true),
+    };
+    Answer::pretty(status, shown).asynchronous(call, operation, location)
 }
 
 /// A copy whose id has the resource group in upper case, as lists of galleries and images show it.

@@ -11,6 +11,11 @@ use super::one_of;
 const BASE: &str = "galleryImageVersion.properties.publishingProfile";
 const STORAGE_TYPES: &[&str] = &["Standard_LRS", "Standard_ZRS", "Premium_LRS", "PremiumV2_LRS"];
 
+/// The storage types of an api-version: the last one came with 2024-03-03.
+fn storage_types(call: &Call<'_, '_>) -> &'static [&'static str] {
+    if call.since("2024-03-03") { STORAGE_TYPES } else { &STORAGE_TYPES[..3] }
+}
+
 /// The profile that a body asks for, over the one that is stored.
 pub fn publishing(
     call: &Call<'_, '_>,
@@ -122,7 +127,7 @@ fn storage_type(
 ) -> Result<(String, Option<String>), ArmError> {
     let target = format!("{BASE}.storageAccountType");
     let given = match sent.text("storageAccountType") {
-        Some(kind) => Some(one_of(kind, STORAGE_TYPES, &target)?),
+        Some(kind) => Some(one_of(kind, storage_types(call), &target)?),
         None => None,
     };
     if let Some(old) = old {
@@ -237,14 +242,14 @@ fn target_region(
     let kind_target = format!("{BASE}.targetRegions.storageAccountType");
     let kind = match (item.text("storageAccountType"), known) {
         (Some(kind), Some(known)) => {
-            let kind = one_of(kind, STORAGE_TYPES, &kind_target)?;
+            let kind = one_of(kind, storage_types(call), &kind_target)?;
             if known.text("storageAccountType") != Some(kind) {
                 return Err(ArmError::unchangeable(&kind_target));
             }
             kind.to_owned()
         }
         (Some(kind), None) => {
-            zones_allow(one_of(kind, STORAGE_TYPES, &kind_target)?, region.name)?.to_owned()
+            zones_allow(one_of(kind, storage_types(call), &kind_target)?, region.name)?.to_owned()
         }
         (None, Some(known)) => known.text("storageAccountType").unwrap_or(defaults.storage).to_owned(),
         (None, None) if defaults.strategy == Some("PreferStandard_ZRS") => {

@@ -11,7 +11,9 @@ use super::super::settings::Work;
 use super::galleries::{deleting, first_state};
 use super::sources::{self, Source};
 use super::version_profile as profile;
-use super::{head, put_location, replication, save_deleting, soft_delete, take_tags, too_fresh};
+use super::{
+    gallery_head, put_answer, put_location, replication, save_deleting, soft_delete, take_tags, too_fresh,
+};
 
 /// The type's name.
 pub const KIND: &str = "Microsoft.Compute/galleries/images/versions";
@@ -183,7 +185,7 @@ fn put(
         // Sizes come with the end of the work, even when the work takes no time.
         properties.set("storageProfile", version.property("storageProfile").cloned().unwrap_or_default());
     }
-    Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, false))
+    Ok(put_answer(call, created, shown, &operation))
 }
 
 fn create(
@@ -203,12 +205,14 @@ fn create(
     profile::encryption_fits(&publishing, &sizes)?;
     let safety = profile::safety(call, &sent, None)?;
     profile::block_needs_date(&publishing, &safety)?;
+    let security =
+        sent.get("securityProfile").filter(|security| !security.is_empty() && call.since("2023-07-03"));
     let mut version = Resource::new(id, KIND, location);
     let properties = Json::object()
         .with("publishingProfile", publishing)
         .with("storageProfile", stored)
         .with("safetyProfile", safety)
-        .maybe("securityProfile", sent.get("securityProfile").filter(|security| !security.is_empty()));
+        .maybe("securityProfile", security);
     version.doc.set("properties", properties);
     version.hide("sizes", sizes);
     version.hide("created", call.now);
@@ -500,7 +504,7 @@ pub fn show(call: &Call<'_, '_>, version: &Resource) -> Json {
     {
         properties.set("replicationStatus", replication::status(call, entries));
     }
-    head(version).with("properties", properties)
+    gallery_head(call, version).with("properties", properties)
 }
 
 fn show_storage(call: &Call<'_, '_>, version: &Resource) -> Json {

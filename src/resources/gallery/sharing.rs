@@ -136,8 +136,9 @@ pub async fn change(
     };
     match wanted.permission.as_str() {
         "Groups" => {
+            let mut refused = None;
             if has_permission != "Groups" {
-                enter(context, scope, target, wanted).await?;
+                refused = enter(context, scope, target, wanted).await?;
                 changed = true;
             }
             let (have_subscriptions, have_tenants) = if has_permission == "Groups" {
@@ -163,21 +164,28 @@ pub async fn change(
                     remove.push(json!({"type": kind, "ids": surplus}));
                 }
             }
+            if let (Some(refused), true) = (&refused, add.is_empty()) {
+                return Err(refused.clone());
+            }
             for (operation, groups) in [("Add", add), ("Remove", remove)] {
                 if !groups.is_empty() {
-                    share(context, scope, target, &json!({"operationType": operation, "groups": groups})).await?;
+                    let update = json!({"operationType": operation, "groups": groups});
+                    // why the permission was refused tells more than that it is missing now
+                    share(context, scope, target, &update).await.map_err(|error| refused.clone().unwrap_or(error))?;
                     changed = true;
                 }
             }
         }
         "Community" => {
+            let mut refused = None;
             if has_permission != "Community" {
-                enter(context, scope, target, wanted).await?;
+                refused = enter(context, scope, target, wanted).await?;
                 changed = true;
             }
             let enabled = "properties.sharingProfile.communityGalleryInfo.communityGalleryEnabled";
             if has_permission != "Community" || body::bool(&current, enabled) != Some(true) {
-                share(context, scope, target, &json!({"operationType": "EnableCommunity"})).await?;
+                let update = json!({"operationType": "EnableCommunity"});
+                share(context, scope, target, &update).await.map_err(|error| refused.unwrap_or(error))?;
                 changed = true;
             }
         }
@@ -235,8 +243,14 @@ pub async fn flatten(
 }
 
 // Gives a private gallery the wanted permission. New ones get it at creation; for one that exists the service may
-// want it by PUT or only by the share action, so a refused PUT leaves the decision to the action that follows.
-async fn enter(context: &Context, scope: &Scope, target: &Target, wanted: &Sharing) -> Result<(), Error> {
+// want it by PUT or only by the share action, so a refused PUT, which is returned, leaves the decision to the action
+// that follows.
+async fn enter(
+    context: &Context,
+    scope: &Scope,
+    target: &Target,
+    wanted: &Sharing,
+) -> Result<Option<Error>, Error> {
     let current = context.client.get(scope, target).await?;
     let mut gallery = current.clone();
     body::keep_only(&mut gallery, &["location", "tags", "identity", "properties"]);
@@ -247,12 +261,12 @@ async fn enter(context: &Context, scope: &Scope, target: &Target, wanted: &Shari
     expand(&mut gallery, Some(wanted), None);
     let accepted = match context.client.put(scope, target, &gallery).await {
         Ok(accepted) => accepted,
-        Err(error) if error.status == Some(400) || error.is_conflict() => return Ok(()),
+        Err(error) if error.status == Some(400) || error.is_conflict() => return Ok(Some(error)),
         Err(error) => return Err(error),
     };
     match accepted.operation {
-        Some(operation) => context.client.wait(scope, &operation).await.map(drop),
-        None => Ok(()),
+        Some(operation) => context.client.wait(scope, &operation).await.map(|_| None),
+        None => Ok(None),
     }
 }
 

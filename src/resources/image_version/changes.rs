@@ -324,7 +324,7 @@ fn conclude(
         );
     }
     // what the service is still doing shows in replication_state; the plan's regions are what it has accepted
-    if !plan.target_region.is_empty() && matches!(end.trouble, Some(Trouble::Unfinished(_) | Trouble::Regions(_))) {
+    if matches!(end.trouble, Some(Trouble::Unfinished(_) | Trouble::Regions(_))) {
         state.target_region = plan.target_region.clone();
     }
     match end.trouble {

@@ -52,11 +52,13 @@ pub fn expand_change(context: &Context, plan: &Model, current: &Json) -> Json {
     }
     let exclude = plan.exclude_from_latest == Some(true);
     body::set(&mut properties, "publishingProfile.excludeFromLatest", json!(exclude));
-    if !plan.target_region.is_empty() {
-        let current = body::items(current, "properties.publishingProfile.targetRegions");
-        let targets = regions::expand(&plan.target_region, current);
-        body::set(&mut properties, "publishingProfile.targetRegions", targets);
-    }
+    let regions = body::items(current, "properties.publishingProfile.targetRegions");
+    let targets = if plan.target_region.is_empty() {
+        regions::only_home(regions, body::text(current, "location").as_deref())
+    } else {
+        regions::expand(&plan.target_region, regions)
+    };
+    body::set(&mut properties, "publishingProfile.targetRegions", targets);
     match &plan.end_of_life_date {
         Some(date) => body::set(&mut properties, "publishingProfile.endOfLifeDate", json!(date)),
         // written, not left out: null takes the date back

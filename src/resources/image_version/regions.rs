@@ -79,6 +79,9 @@ pub fn prepare(draft: &mut Draft<'_>) {
         return;
     }
     let find = |key: &str| planned.elements().iter().find(|region| region_key(region).as_deref() == Some(key));
+    // without any target region the version stays in its own
+    let home = draft.prior.get("location").as_str().map(region::normalise);
+    let stays = |key: &str| planned.is_empty() && home.as_deref() == Some(key);
     // a region whose name is not known yet may be any of those that seem dropped
     let all_named = planned.elements().iter().all(|region| region_key(region).is_some());
     let (mut dropped, mut refused) = (Vec::new(), Vec::new());
@@ -86,7 +89,7 @@ pub fn prepare(draft: &mut Draft<'_>) {
         let Some(key) = region_key(old) else { continue };
         let name = old.get("name").as_str().unwrap_or_default().to_owned();
         match find(&key) {
-            None if all_named => dropped.push(name),
+            None if all_named && !stays(&key) => dropped.push(name),
             None => {}
             Some(new) => {
                 for attribute in ["storage_account_type", "encryption"] {
@@ -203,6 +206,17 @@ pub fn expand(targets: &[TargetRegion], current: &[Json]) -> Json {
             body::without_nulls(region)
         })
         .collect()
+}
+
+/// The target regions to send when the user leaves them to the service: the version's own, where it is told.
+pub fn only_home(current: &[Json], location: Option<&str>) -> Json {
+    let is_home = |target: &&Json| {
+        location.zip(body::text(target, "name")).is_some_and(|(home, name)| region::same(home, &name))
+    };
+    match current.iter().find(is_home) {
+        Some(home) => json!([home]),
+        None => json!(current),
+    }
 }
 
 fn expand_encryption(encryption: &Encryption) -> Json {
