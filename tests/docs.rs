@@ -46,6 +46,20 @@ static COMPARED: LazyLock<Vec<String>> = LazyLock::new(|| {
             wrong.push(format!("--- {path}\n+++ {path} as the schema says\n{}", difference(&have, page)));
         }
     }
+    #[cfg(feature = "emulator")]
+    {
+        let file = root().join(COVERED);
+        let have = fs::read_to_string(&file).unwrap();
+        let page = covered(&have);
+        if have != page && update {
+            fs::write(&file, page).unwrap();
+        } else if have != page {
+            wrong.push(format!(
+                "--- {COVERED}\n+++ as the emulator's routes say\n{}",
+                difference(&have, &page)
+            ));
+        }
+    }
     // a page of what is registered no more
     for folder in ["docs/resources", "docs/data-sources", "docs/functions"] {
         for file in files(&root().join(folder)).into_iter().filter(|file| !pages.contains_key(&name(file))) {
@@ -58,6 +72,25 @@ static COMPARED: LazyLock<Vec<String>> = LazyLock::new(|| {
     }
     wrong
 });
+
+/// The guide with the table of what the emulator covers.
+#[cfg(feature = "emulator")]
+const COVERED: &str = "docs/guides/testing-with-the-emulator.md";
+
+/// The guide with its table made anew from the emulator's routes.
+#[cfg(feature = "emulator")]
+fn covered(guide: &str) -> String {
+    let (before, rest) = guide.split_once("<!-- coverage:").expect("the guide has a place for the table");
+    let (opening, rest) = rest.split_once("-->\n").expect("the comment ends");
+    let (_, after) = rest.split_once("<!-- end of coverage -->").expect("the table has an end");
+    let rows: String = azimage::emulator::router::ROUTES
+        .iter()
+        .map(|route| format!("| {} | `{}` | {} |\n", route.what, route.path, route.verbs.join(", ")))
+        .collect();
+    format!(
+        "{before}<!-- coverage:{opening}-->\n\n| what | path | verbs |\n|---|---|---|\n{rows}\n<!-- end of coverage -->{after}"
+    )
+}
 
 #[test]
 fn whatever_is_registered_has_examples_and_a_heading() {
@@ -153,6 +186,62 @@ fn pages_are_as_the_registry_wants_them() {
     let manifest = fs::read_to_string(root().join("terraform-registry-manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     assert_eq!(manifest, serde_json::json!({"version": 1, "metadata": {"protocol_versions": ["5.0"]}}));
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn the_troubleshooting_guide_quotes_errors_as_they_are() {
+    let guide = fs::read_to_string(root().join("docs/guides/troubleshooting.md")).unwrap();
+    let source: String = files(&root().join("src"))
+        .iter()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
+        .map(|file| unescaped(&fs::read_to_string(file).unwrap()))
+        .collect();
+    let mut wrong = Vec::new();
+    let headings: Vec<&str> = guide.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    assert!(headings.len() > 20);
+    for heading in headings {
+        // what stands between the names that change from case to case
+        for part in heading.split('…').map(str::trim).filter(|part| part.len() > 2) {
+            if !source.contains(part) {
+                wrong.push(format!("{heading:?}: nothing in src says {part:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// The texts of a Rust file as people see them: escaped quotes plain, lines that go on joined.
+fn unescaped(source: &str) -> String {
+    let mut joined = String::new();
+    let mut goes_on = false;
+    for line in source.lines() {
+        let line = if goes_on { line.trim_start() } else { line };
+        goes_on = line.ends_with('\\');
+        joined.push_str(line.trim_end_matches('\\'));
+        if !goes_on {
+            joined.push('\n');
+        }
+    }
+    joined.replace("\\\"", "\"")
+}
+
+#[test]
+fn promises_are_held_by_tests_that_exist() {
+    let guide = fs::read_to_string(root().join("docs/guides/reliability.md")).unwrap();
+    let mut wrong = Vec::new();
+    let mut promises = 0;
+    for line in guide.lines().filter(|line| line.starts_with("| ") && line.contains("`: `")) {
+        let proof = line.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap_or_default();
+        let words: Vec<&str> = proof.split('`').collect();
+        let [_, file, _, test, ..] = words[..] else { panic!("{line}") };
+        promises += 1;
+        let text = fs::read_to_string(root().join(file)).unwrap_or_default();
+        if !text.contains(&format!("fn {test}(")) {
+            wrong.push(format!("docs/guides/reliability.md: there is no test {test} in {file}"));
+        }
+    }
+    assert!(promises > 20);
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 

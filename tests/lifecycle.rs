@@ -95,8 +95,10 @@ async fn every_attribute_that_may_change_is_changed_in_place_and_back() {
             }
             assert_eq!(seen, expected, "{} {patch}", case.name);
             held = core.change(&held, &full, Action::Update).await;
-            let back = held.state.clone();
-            assert_eq!(before, back, "{} {patch}: {}", case.name, differences(&before, &back));
+            let mut left = changed(&before, &held.state);
+            // another identity of the same sort
+            left.retain(|name| name != "identity" || touched != &["identity"]);
+            assert!(left.is_empty(), "{} {patch}: {}", case.name, differences(&before, &held.state));
         }
     })
     .await;

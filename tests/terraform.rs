@@ -1,6 +1,6 @@
 //! The stories of `examples/stories`, and what users meet, with the real command line.
 
-#[path = "support/terraform.rs"]
+#[path = "support/cli.rs"]
 mod support;
 
 use std::path::{Path, PathBuf};

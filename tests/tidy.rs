@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const MAY_LOOK_AT: &[(&str, &[&str])] = &[
     ("schema", &[]),
     ("framework", &["schema"]),
-    ("rpc", &["framework", "schema"]),
+    ("rpc", &["framework", "plugin", "schema"]),
     ("plugin", &[]),
     ("arm", &[]),
     ("image", &[]),

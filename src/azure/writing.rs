@@ -22,6 +22,10 @@ pub fn forget(private: &mut Private) {
     private.remove(OPERATION);
 }
 
+/// How often a parent's deletion is tried while the service still believes in children that are gone: some 90 s, where
+/// the service has been seen to need 20.
+const PATIENCE: u32 = 24;
+
 /// What a write came to.
 #[derive(Debug)]
 pub struct Written {
@@ -172,7 +176,7 @@ pub async fn delete_parent(
             return Err(still_holds(scope, child_noun, &left, &id).into());
         }
         patience += 1;
-        if patience > 40 {
+        if patience > PATIENCE {
             return Err(fault::diagnostic(&error, scope.what(), &id).into());
         }
         scope

@@ -95,7 +95,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("azapi", "Microsoft.Compute/galleries/images"),
     ("azapi", "Microsoft.Compute/galleries/images/versions"),
     ("azapi", "Microsoft.Compute/images"),
-    ("azapi", "Microsoft.MarketplaceOrdering/offerTypes/publishers/offers/plans/agreements"),
+    ("azapi", "Microsoft.MarketplaceOrdering/agreements/offers/plans"),
 ];
 
 fn moved<C: Send + Sync>(entry: &Entry<C>) -> Vec<String> {

@@ -204,26 +204,24 @@ async fn serve(state: Option<PathBuf>, listen: SocketAddr, tls_dir: Option<PathB
     Ok(0)
 }
 
-/// Done at SIGINT or SIGTERM.
-async fn signalled() {
+/// Done at SIGTERM; never where there is no such signal.
+async fn terminated() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! {
-                    _ = tokio::signal::ctrl_c() => {}
-                    _ = terminate.recv() => {}
-                }
-            }
-            Err(_) => {
-                let _ = tokio::signal::ctrl_c().await;
-            }
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            terminate.recv().await;
+            return;
         }
     }
-    #[cfg(not(unix))]
-    {
-        let _ = tokio::signal::ctrl_c().await;
+    std::future::pending::<()>().await;
+}
+
+/// Done at SIGINT or SIGTERM.
+async fn signalled() {
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated() => {}
     }
 }
 
@@ -260,11 +258,14 @@ async fn run_in(folder: &Path, emulator: Arc<Emulator>, command: Vec<String>) ->
     }
     child.envs(environment(port, folder, &bundle));
     let mut child = child.spawn().map_err(|error| format!("starting {program}: {error}"))?;
-    // The terminal sends its interrupt to the child as well; it decides when to end.
+    // The terminal sends its interrupt to the child as well; it decides when to end. A termination is sent to us alone.
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,
-            _ = signalled() => {}
+            _ = tokio::signal::ctrl_c() => {}
+            () = terminated() => {
+                let _ = child.start_kill();
+            }
         }
     };
     let _ = stop.send(());

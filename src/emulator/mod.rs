@@ -252,6 +252,7 @@ impl Emulator {
         };
         if malformed {
             response.body = b"<html><body>502 Bad Gateway</body>".to_vec();
+            response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Content-Length"));
         }
         response.fault = match (drop_after, truncate) {
             (true, _) => Fault::Drop,

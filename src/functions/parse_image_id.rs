@@ -87,7 +87,10 @@ fn parse(id: &str) -> Result<Found, String> {
 
 // /communityGalleries/G[/images/I[/versions/V]]
 fn parse_public(segments: &[&str], kinds: [&'static str; 3], gallery: &'static str) -> Result<Found, String> {
-    if !segments.len().is_multiple_of(2) || segments.len() > 6 || segments.iter().any(|segment| segment.is_empty()) {
+    if !segments.len().is_multiple_of(2)
+        || segments.len() > 6
+        || segments.iter().any(|segment| segment.is_empty())
+    {
         return Err(format!("it should be /{}/GALLERY/images/IMAGE/versions/VERSION", segments[0]));
     }
     let keys = [gallery, "image", "version"];

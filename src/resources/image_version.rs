@@ -196,7 +196,14 @@ impl Resource<Context> for ImageVersion {
         };
         // an import may have spelt it in any way
         let id = if state.location.is_none() { identity::as_told(&id, &body) } else { id.clone() };
-        Ok(Some(json::flatten(context, &body, &replication, &id, &state)))
+        let mut model = json::flatten(context, &body, &replication, &id, &state);
+        // an import knows nothing yet, and what is told only on request would look like a reason to replace
+        if state.provisioning_state.is_none() && state.uefi_settings_json.is_none() {
+            let expanded = Target::new(id.to_string(), GALLERY_API).query("$expand", "UefiSettings");
+            let expanded = context.client.get_opt(&scope, &expanded).await.ok().flatten();
+            model.uefi_settings_json = expanded.as_ref().and_then(json::uefi_settings);
+        }
+        Ok(Some(model))
     }
 
     async fn create(

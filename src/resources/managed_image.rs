@@ -32,7 +32,7 @@ model! {
         /// The ARM id of the image.
         pub id: Option<String> = told(),
         /// The name of the image, unique in the resource group: letters, digits, underscores, full stops and hyphens.
-        pub name: String = required().force_new().check_text(check_image_name),
+        pub name: String = required().force_new().same(attributes::same_text).check_text(check_image_name),
         /// The resource group that the image is in.
         pub resource_group_name: String = attributes::resource_group_name(),
         /// The subscription that the image is in. The provider's unless set.

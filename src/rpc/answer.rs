@@ -1,13 +1,12 @@
 //! Failures as answers: an error, or even a panic, while answering becomes a diagnostic, never a dead process.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 
-use futures_util::FutureExt;
 use tonic::{Response, Status};
 
 use super::convert::diagnostics;
 use super::proto::tfplugin5 as pb;
+use crate::plugin::panics;
 use crate::schema::{Diagnostic, Diagnostics};
 
 /// An answer that can say that it failed.
@@ -21,7 +20,7 @@ pub async fn guarded<T: Answer>(
     what: &str,
     work: impl Future<Output = Result<T, Diagnostics>>,
 ) -> Result<Response<T>, Status> {
-    let answer = match AssertUnwindSafe(work).catch_unwind().await {
+    let answer = match panics::catch(work).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(found)) => T::failed(found),
         Err(panic) => T::failed(
@@ -30,21 +29,13 @@ pub async fn guarded<T: Answer>(
                 format!(
                     "It panicked: {}. Nothing is lost: run terraform plan to see where things stand. \
                      Please report this with the output of TF_LOG=debug.",
-                    message(&*panic)
+                    panic
                 ),
             )
             .into(),
         ),
     };
     Ok(Response::new(answer))
-}
-
-fn message(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }
 
 macro_rules! answers {

@@ -29,27 +29,58 @@ impl Fence {
         ["azurerm", "azapi"].iter().any(|name| self.text.contains(name))
     }
 
-    /// What it declares, by which a later block of the same replaces it.
-    fn declares(&self) -> BTreeSet<String> {
-        let mut found = BTreeSet::new();
-        let mut outer = "";
+    /// Its declarations, each by itself, with the comments before it.
+    fn declarations(&self) -> Vec<Declaration> {
+        let mut found: Vec<Declaration> = Vec::new();
+        let mut text = String::new();
         for line in self.text.lines() {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            if line.starts_with(|c: char| c.is_alphabetic()) {
-                outer = words[0];
-                if !matches!(outer, "import" | "moved" | "locals") {
-                    found.insert(words.join(" ").trim_end_matches(['{', '}', ' ']).to_owned());
-                }
-            } else if line.starts_with("  ") && !line.starts_with("   ") && words.get(1) == Some(&"=") {
-                match (outer, words[0]) {
-                    ("locals", name) => found.insert(format!("local {name}")),
-                    ("import", "to") | ("moved", "from") => found.insert(format!("{outer} {}", words[2])),
-                    _ => false,
-                };
+            text.push_str(line);
+            text.push('\n');
+            // a top-level block ends with a brace at the margin, or on the line that it begins on
+            let one_line = line.starts_with(|c: char| c.is_alphabetic()) && line.ends_with('}');
+            if line == "}" || one_line {
+                let text = std::mem::take(&mut text);
+                found.push(Declaration {
+                    file: format!("line_{:04}_{}", self.line, found.len() + 1),
+                    names: names(&text),
+                    text,
+                });
             }
         }
+        assert!(text.trim().is_empty(), "{}.md, line {}: {text:?} is no declaration", self.guide, self.line);
         found
     }
+}
+
+/// A top-level block of Terraform's.
+#[derive(Clone, Debug)]
+struct Declaration {
+    file: String,
+    names: BTreeSet<String>,
+    text: String,
+}
+
+/// What a top-level block declares: a later one of the same replaces it.
+fn names(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut outer = "";
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if line.starts_with(|c: char| c.is_alphabetic()) {
+            outer = words[0];
+            if !matches!(outer, "import" | "moved" | "locals") {
+                let header = line.split('{').next().unwrap_or_default();
+                found.insert(header.trim().to_owned());
+            }
+        } else if line.starts_with("  ") && !line.starts_with("   ") && words.get(1) == Some(&"=") {
+            match (outer, words[0]) {
+                ("locals", name) => found.insert(format!("local {name}")),
+                ("import", "to") | ("moved", "from") => found.insert(format!("{outer} {}", words[2])),
+                _ => false,
+            };
+        }
+    }
+    found
 }
 
 /// The blocks of one guide, in order.
@@ -96,49 +127,64 @@ impl Case {
     }
 }
 
-/// A guide tells one story: each block is added to those before it, and replaces those that declare the same. What is
-/// replaced was validated before.
+/// A guide tells one story: each block is added to those before it, and what it declares anew replaces what was declared
+/// before. What is replaced has been a case of its own by then. Tests are cases of `terraform test`, and stand by themselves.
 pub fn cases(fences: Vec<Fence>) -> Vec<Case> {
     let mut cases = Vec::new();
-    let mut together: Vec<Fence> = Vec::new();
-    let mut close = |together: &[Fence]| {
-        if let Some(last) = together.last() {
-            let mut case =
-                Case::new(&format!("docs/guides/{}.md, up to the block at line {}", last.guide, last.line));
-            for fence in together {
-                let folder = if fence.is_test() { "tests/" } else { "" };
-                let extension = if fence.is_test() { "tftest.hcl" } else { "tf" };
-                case.add(&format!("{folder}line_{:04}.{extension}", fence.line), &fence.text);
-            }
-            cases.push(case);
-        }
-    };
+    let mut together: Vec<Declaration> = Vec::new();
+    let mut last: Option<Fence> = None;
     for fence in fences.into_iter().filter(|fence| !fence.is_foreign()) {
-        let declares = fence.declares();
-        let other = together.last().is_some_and(|last| last.guide != fence.guide);
-        let again = together.iter().any(|earlier| !earlier.declares().is_disjoint(&declares));
-        if other || again {
-            close(&together);
+        let other = last.as_ref().is_some_and(|last| last.guide != fence.guide);
+        let declares: BTreeSet<String> = if fence.is_test() {
+            BTreeSet::new()
+        } else {
+            fence.declarations().into_iter().flat_map(|declaration| declaration.names).collect()
+        };
+        if other || together.iter().any(|earlier| !earlier.names.is_disjoint(&declares)) {
+            cases.extend(last.as_ref().map(|last| case(last, &together)));
         }
-        together.retain(|earlier| !other && earlier.declares().is_disjoint(&declares));
-        together.push(fence);
+        together.retain(|earlier| !other && earlier.names.is_disjoint(&declares));
+        if fence.is_test() {
+            let file = format!("tests/line_{:04}.tftest.hcl", fence.line);
+            together.push(Declaration { file, names: BTreeSet::new(), text: fence.text.clone() });
+        } else {
+            together.extend(fence.declarations());
+        }
+        last = Some(fence);
     }
-    close(&together);
+    cases.extend(last.as_ref().map(|last| case(last, &together)));
     cases
 }
 
+fn case(last: &Fence, together: &[Declaration]) -> Case {
+    let mut case =
+        Case::new(&format!("docs/guides/{}.md, up to the block at line {}", last.guide, last.line));
+    for declaration in together {
+        let file = if declaration.file.contains('.') {
+            declaration.file.clone()
+        } else {
+            format!("{}.tf", declaration.file)
+        };
+        case.add(&file, &declaration.text);
+    }
+    case
+}
+
 #[test]
-fn blocks_that_belong_together_are_kept_together() {
-    let guide = "```terraform\nvariable \"a\" {\n}\n```\ntext\n```terraform\nresource \"x\" \"y\" {\n}\n```\n\
+fn what_is_declared_anew_replaces_only_that() {
+    let guide = "```terraform\nvariable \"a\" {\n}\n\n# b\nvariable \"b\" {}\n```\ntext\n```terraform\nresource \"x\" \"y\" {\n}\n```\n\
                  ```shell\nno\n```\n```terraform\nvariable \"a\" {\n  default = 1\n}\n```\n\
                  ```terraform\nresource \"azurerm_image\" \"y\" {\n}\n```\n";
     let found = fences("g", guide);
-    assert_eq!(found.iter().map(|fence| fence.line).collect::<Vec<_>>(), [2, 7, 14, 19]);
+    assert_eq!(found.iter().map(|fence| fence.line).collect::<Vec<_>>(), [2, 10, 17, 22]);
     let cases = cases(found);
     let files: Vec<Vec<&str>> =
         cases.iter().map(|case| case.files.iter().map(|(name, _)| name.as_str()).collect()).collect();
     assert_eq!(
         files,
-        [["line_0002.tf", "line_0007.tf", "source.tf"], ["line_0007.tf", "line_0014.tf", "source.tf"]]
+        [
+            ["line_0002_1.tf", "line_0002_2.tf", "line_0010_1.tf", "source.tf"],
+            ["line_0002_2.tf", "line_0010_1.tf", "line_0017_1.tf", "source.tf"]
+        ]
     );
 }

@@ -692,6 +692,14 @@ impl Core {
         Ok(state)
     }
 
+    /// Stop, which must answer at once whatever else is under way.
+    pub async fn stop(&self) {
+        let begun = std::time::Instant::now();
+        let answer = self.service.stop(Request::new(Default::default())).await.unwrap().into_inner();
+        assert!(answer.error.is_empty());
+        assert!(begun.elapsed() < std::time::Duration::from_secs(1));
+    }
+
     fn identity_data(&self, type_name: &str, identity: Option<&Value>) -> Option<pb::ResourceIdentityData> {
         let identity = identity?;
         let ty = self.identity_type(type_name);

@@ -1,1 +1,1 @@
-terraform import azimage_marketplace_pin.example 'westeurope|Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen2:22.04.202410020'
+terraform import azimage_marketplace_pin.example 'eastus|Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen2:22.04.202410020'

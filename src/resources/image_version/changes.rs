@@ -489,7 +489,7 @@ mod tests {
 
     #[tokio::test]
     async fn permission_comes_before_dropping_and_failed_regions_leave_and_return() {
-        let context = crate::azure::testing::context();
+        let context = crate::azure::testing::FakeArm::new().context();
         let plan = |regions: &[&str], allow: bool| Model {
             target_region: Set(regions.iter().map(|name| region(name)).collect()),
             allow_deletion_of_replicated_locations: Some(allow),

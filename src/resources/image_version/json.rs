@@ -131,6 +131,11 @@ pub fn flatten(
     }
 }
 
+/// The UEFI settings of a version got with `$expand=UefiSettings`.
+pub fn uefi_settings(version: &Json) -> Option<String> {
+    body::at(version, "properties.securityProfile.uefiSettings").map(Json::to_string)
+}
+
 /// Equal but for blanks and order of members.
 pub fn same_json(a: &str, b: &str) -> bool {
     let parse = |text: &str| serde_json::from_str::<Json>(text).ok();

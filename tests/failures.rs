@@ -1,0 +1,404 @@
+//! Every resource type while the service refuses, breaks down, talks nonsense, hangs up or takes too long: an error that names
+//! the object, a state that is true, and a next run that gets to the end.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "support/cases.rs"]
+mod cases;
+#[path = "support/core.rs"]
+mod core;
+
+use crate::core::{Action, Applied, Core, Held, Json, differences, json, patched};
+use cases::{Case, rg};
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+// Runs a test for every case that Azure knows of, and tells all that fail.
+async fn each(test: impl AsyncFn(&Case, &str)) {
+    let mut failed = Vec::new();
+    for case in cases::all() {
+        let Some(id) = &case.id else { continue };
+        if AssertUnwindSafe(test(&case, id)).catch_unwind().await.is_err() {
+            failed.push(case.name);
+        }
+    }
+    assert!(failed.is_empty(), "failed for {failed:?}; see above");
+}
+
+async fn prepared(case: &Case) -> (Core, Json) {
+    let core = Core::new().await;
+    (case.prepare)(&core);
+    (core, patched(&case.small, &case.full))
+}
+
+// What may come instead of an answer, and whether the service has then done what was asked.
+fn mishaps() -> Vec<(&'static str, Json, bool)> {
+    let refused = "The client 'x' does not have authorization to perform the action.";
+    vec![
+        ("403", json!({"status": 403, "code": "AuthorizationFailed", "message": refused}), false),
+        ("500", json!({"status": 500, "code": "InternalServerError", "message": "Something broke."}), false),
+        ("503 with HTML", json!({"status": 503, "body": "<html>down</html>"}), false),
+        ("400", json!({"status": 400, "code": "InvalidParameter", "message": "No."}), false),
+        ("hung up before", json!({"drop": "before"}), false),
+        ("hung up after", json!({"drop": "after"}), true),
+        ("nonsense", json!({"malformed": true}), true),
+        ("cut short", json!({"truncate": 20}), true),
+    ]
+}
+
+// A fault for all requests of a method to exactly this id.
+fn always(method: &str, id: &str, fault: &Json) -> Json {
+    let path = format!("{}$", id.replace('.', r"\."));
+    patched(fault, &json!({"method": method, "path": path, "count": 0}))
+}
+
+// Whatever there is and whatever it takes, the next run comes to the end.
+async fn finish(core: &Core, case: &Case, held: Option<Held>, config: &Json) -> Held {
+    let held = match held {
+        Some(held) => core.refresh(&held).await.unwrap_or_else(|told| panic!("{}: {told:?}", case.name)),
+        None => None,
+    };
+    let plan = core.plan(case.type_name, held.as_ref(), config).await;
+    let applied = core.apply(&plan).await;
+    assert!(!applied.told.has_errors(), "{}: the next run fails: {:?}", case.name, applied.told);
+    core.settled(&applied.held.unwrap(), config).await
+}
+
+fn assert_told(applied: &Applied, case: &Case, what: &str, id: &str) {
+    let errors = applied.told.errors();
+    assert!(applied.told.has_errors(), "{} {what}: nobody was told", case.name);
+    assert!(errors.contains(id), "{} {what}: the error does not name the object: {errors}", case.name);
+}
+
+// Item 39.
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_fails_is_told_and_can_be_done_again() {
+    each(async |case, id| {
+        for (what, fault, done) in mishaps() {
+            let (core, full) = prepared(case).await;
+            let plan = core.plan(case.type_name, None, &full).await;
+            core.fault(always("PUT", id, &fault));
+            let applied = core.apply(&plan).await;
+            assert_told(&applied, case, what, id);
+            if !done {
+                assert!(applied.held.is_none(), "{} {what}: nothing was made, but something is in the state", case.name);
+            }
+            core.heal();
+            let held = finish(&core, case, applied.held, &full).await;
+            assert!(core.destroy(&held).await.held.is_none(), "{} {what}", case.name);
+        }
+    })
+    .await;
+}
+
+// Items 39, 36.
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_fails_while_creating_leaves_a_tainted_object() {
+    each(async |case, id| {
+        let (core, full) = prepared(case).await;
+        let plan = core.plan(case.type_name, None, &full).await;
+        core.fault(json!({"method": "PUT", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "AllocationFailed", "message": "No room."}}));
+        let applied = core.apply(&plan).await;
+        assert_told(&applied, case, "failed operation", id);
+        applied.told.assert_error(&["AllocationFailed", "No room."]);
+        let held = applied.held.expect("what exists is in the state");
+        assert!(held.tainted);
+        assert_eq!(held.text("id"), id);
+        assert_eq!(held.text("provisioning_state"), "Failed", "{}", case.name);
+        let read = core.refresh(&held).await.unwrap().unwrap();
+        let plan = core.plan(case.type_name, Some(&read), &full).await;
+        assert_eq!(plan.action, Action::Replace, "{}", case.name);
+        finish(&core, case, Some(read), &full).await;
+    })
+    .await;
+}
+
+// Item 40.
+#[tokio::test(start_paused = true)]
+async fn an_update_that_fails_keeps_what_was_true() {
+    each(async |case, id| {
+        for (what, fault, done) in mishaps() {
+            let (core, full) = prepared(case).await;
+            let held = core.create(case.type_name, &full).await;
+            let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
+            let config = patched(&full, patch);
+            let plan = core.plan(case.type_name, Some(&held), &config).await;
+            core.fault(always("PUT", id, &fault));
+            core.fault(always("PATCH", id, &fault));
+            let applied = core.apply(&plan).await;
+            assert_told(&applied, case, what, id);
+            let kept = applied.held.expect("an update that fails loses nothing");
+            assert!(!kept.tainted);
+            if !done {
+                assert_eq!(kept.state, held.state, "{} {what}: {}", case.name, differences(&held.state, &kept.state));
+            }
+            core.heal();
+            finish(&core, case, Some(kept), &config).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_fails_while_updating_leaves_an_object_that_the_next_run_repairs() {
+    each(async |case, id| {
+        let (core, full) = prepared(case).await;
+        let held = core.create(case.type_name, &full).await;
+        let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
+        let config = patched(&full, patch);
+        let plan = core.plan(case.type_name, Some(&held), &config).await;
+        core.fault(json!({"method": "P(UT|ATCH)", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "AllocationFailed", "message": "No room."}}));
+        core.fault(json!({"method": "PUT", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "AllocationFailed", "message": "No room."}}));
+        let applied = core.apply(&plan).await;
+        assert_told(&applied, case, "failed operation", id);
+        let kept = applied.held.expect("an update that fails loses nothing");
+        assert!(!kept.tainted);
+        core.heal();
+        let kept = finish(&core, case, Some(kept), &config).await;
+        assert_eq!(kept.text("provisioning_state"), "Succeeded", "{}", case.name);
+    })
+    .await;
+}
+
+// Item 40.
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_fails_keeps_the_object_in_the_state() {
+    each(async |case, id| {
+        for (what, fault, done) in mishaps() {
+            let (core, full) = prepared(case).await;
+            let held = core.create(case.type_name, &full).await;
+            core.fault(always("DELETE", id, &fault));
+            let applied = core.destroy(&held).await;
+            if !done {
+                assert_told(&applied, case, what, id);
+                assert!(core.exists(id));
+            }
+            core.heal();
+            if let Some(held) = applied.held {
+                assert!(core.destroy(&held).await.held.is_none(), "{} {what}", case.name);
+            }
+            assert!(!core.exists(id), "{} {what}", case.name);
+        }
+        let (core, full) = prepared(case).await;
+        let held = core.create(case.type_name, &full).await;
+        core.fault(json!({"method": "DELETE", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "Busy", "message": "Not now."}}));
+        let applied = core.destroy(&held).await;
+        assert_told(&applied, case, "failed operation", id);
+        applied.told.assert_error(&["Busy", "Not now."]);
+        assert!(core.destroy(&applied.held.unwrap()).await.held.is_none());
+    })
+    .await;
+}
+
+// Item 42.
+#[tokio::test(start_paused = true)]
+async fn only_what_is_gone_for_certain_leaves_the_state() {
+    each(async |case, id| {
+        let (core, full) = prepared(case).await;
+        let held = core.create(case.type_name, &full).await;
+        for (what, fault, _) in mishaps() {
+            core.fault(always("GET", id, &fault));
+            match core.refresh(&held).await {
+                Ok(read) => panic!("{} {what}: read {read:?}", case.name),
+                Err(told) => told.assert_error(&[id]),
+            }
+            core.heal();
+        }
+        for code in ["ResourceNotFound", "ParentResourceNotFound", "ResourceGroupNotFound"] {
+            core.fault(always("GET", id, &json!({"status": 404, "code": code, "message": "Not found."})));
+            assert!(core.refresh(&held).await.unwrap().is_none(), "{} {code}", case.name);
+            core.heal();
+        }
+        // the wrong subscription or tenant is no proof that anything is gone
+        for code in ["SubscriptionNotFound", "InvalidSubscriptionId"] {
+            core.fault(always("GET", id, &json!({"status": 404, "code": code, "message": "No such subscription."})));
+            assert!(core.refresh(&held).await.is_err(), "{} {code}", case.name);
+            core.heal();
+        }
+        core.settled(&held, &full).await;
+    })
+    .await;
+}
+
+// Items 39, 59: what the service accepted is never thrown away.
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_takes_too_long_is_kept_and_finished_by_the_next_run() {
+    each(async |case, id| {
+        let (core, full) = prepared(case).await;
+        let short = patched(&full, &json!({"timeouts": {"create": "1s"}}));
+        let plan = core.plan(case.type_name, None, &short).await;
+        core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+        let applied = core.apply(&plan).await;
+        assert!(!applied.told.has_errors() || case.name == "captured image", "{}: {:?}", case.name, applied.told);
+        core.control("POST", "clock/advance", json!({"seconds": 1e8}));
+        core.control("PUT", "settings", json!({"time_scale": 0}));
+        match &applied.held {
+            Some(held) => {
+                applied.told.assert_warning(&["not finished yet", id]);
+                assert!(!held.tainted, "{}", case.name);
+            }
+            // the machine comes first, and is not in any state
+            None => assert_eq!(case.name, "captured image"),
+        }
+        finish(&core, case, applied.held, &full).await;
+    })
+    .await;
+}
+
+// Item 59.
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_run_ends_at_once_and_loses_nothing() {
+    each(async |case, id| {
+        if case.name == "captured image" {
+            return;
+        }
+        let (core, full) = prepared(case).await;
+        let plan = core.plan(case.type_name, None, &full).await;
+        core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+        let begun = tokio::time::Instant::now();
+        let interrupt = async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            core.stop().await;
+        };
+        let (applied, ()) = tokio::join!(core.apply(&plan), interrupt);
+        assert!(begun.elapsed() < Duration::from_secs(3), "{}: {:?}", case.name, begun.elapsed());
+        assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
+        applied.told.assert_warning(&["not finished yet", "interrupted", id]);
+        let held = applied.held.unwrap();
+        assert!(!held.tainted);
+        assert_eq!(held.text("id"), id);
+        // the same process goes on as if nothing had been
+        core.control("POST", "clock/advance", json!({"seconds": 1e8}));
+        core.control("PUT", "settings", json!({"time_scale": 0}));
+        let held = finish(&core, case, Some(held), &full).await;
+        // an update that is interrupted
+        let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
+        let config = patched(&full, patch);
+        let plan = core.plan(case.type_name, Some(&held), &config).await;
+        core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+        let interrupt = async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            core.stop().await;
+        };
+        let (applied, ()) = tokio::join!(core.apply(&plan), interrupt);
+        assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
+        core.control("POST", "clock/advance", json!({"seconds": 1e8}));
+        core.control("PUT", "settings", json!({"time_scale": 0}));
+        let held = finish(&core, case, applied.held, &config).await;
+        // a deletion that is interrupted keeps the object, and the next one finds it gone
+        core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+        let interrupt = async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            core.stop().await;
+        };
+        let (applied, ()) = tokio::join!(core.destroy(&held), interrupt);
+        assert_told(&applied, case, "interrupted", id);
+        core.control("POST", "clock/advance", json!({"seconds": 1e8}));
+        core.control("PUT", "settings", json!({"time_scale": 0}));
+        assert!(core.destroy(&applied.held.unwrap()).await.held.is_none(), "{}", case.name);
+    })
+    .await;
+}
+
+// A process that was killed leaves no private bytes and no state: the next creation joins what is under way.
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_run_left_under_way_is_joined() {
+    each(async |case, id| {
+        if case.name == "captured image" {
+            return;
+        }
+        let (core, full) = prepared(case).await;
+        let plan = core.plan(case.type_name, None, &full).await;
+        core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+        let killed = tokio::time::timeout(Duration::from_secs(5), core.apply(&plan)).await;
+        assert!(killed.is_err());
+        // in a process of its own it would end there; in this one it is told to
+        core.stop().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let next = core.again(json!({})).await;
+        let plan = next.plan(case.type_name, None, &full).await;
+        let advance = async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            core.control("POST", "clock/advance", json!({"seconds": 1e8}));
+            core.control("PUT", "settings", json!({"time_scale": 0}));
+        };
+        let (applied, ()) = tokio::join!(next.apply(&plan), advance);
+        assert!(!applied.told.has_errors(), "{} {id}: {:?}", case.name, applied.told);
+        next.settled(&applied.held.unwrap(), &full).await;
+    })
+    .await;
+}
+
+// Something that exists and is in no state is left alone, and the error has the import ready.
+#[tokio::test(start_paused = true)]
+async fn what_exists_already_is_not_taken_over_silently() {
+    each(async |case, id| {
+        let (core, full) = prepared(case).await;
+        let held = core.create(case.type_name, &case.small).await;
+        let before = core.look(id);
+        let plan = core.plan(case.type_name, None, &full).await;
+        let applied = core.apply(&plan).await;
+        assert!(applied.held.is_none());
+        applied.told.assert_error(&["already exists", "import {", &format!("to = {}", case.type_name), &format!("id = \"{id}\"")]);
+        assert_eq!(core.look(id), before, "{}", case.name);
+        core.settled(&held, &case.small).await;
+    })
+    .await;
+}
+
+// What is gone when an update comes is told, and the next run makes it anew.
+#[tokio::test(start_paused = true)]
+async fn what_vanished_between_plan_and_apply_is_told() {
+    each(async |case, id| {
+        let (core, full) = prepared(case).await;
+        let held = core.create(case.type_name, &full).await;
+        let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
+        let config = patched(&full, patch);
+        let plan = core.plan(case.type_name, Some(&held), &config).await;
+        core.azure("DELETE", id, Json::Null);
+        let applied = core.apply(&plan).await;
+        assert_told(&applied, case, "vanished", id);
+        applied.told.assert_error(&["is gone"]);
+        finish(&core, case, applied.held, &config).await;
+    })
+    .await;
+}
+
+// The parent may be missing: an error, and no trace of what was to be made.
+#[tokio::test(start_paused = true)]
+async fn a_missing_parent_is_told() {
+    let core = Core::new().await;
+    let definition = cases::image_definition();
+    let plan = core.plan(definition.type_name, None, &definition.small).await;
+    let applied = core.apply(&plan).await;
+    assert!(applied.held.is_none());
+    applied.told.assert_error(&["gallery", &rg("galleries/gal")]);
+    let version = cases::image_version();
+    let plan = core.plan(version.type_name, None, &version.small).await;
+    let applied = core.apply(&plan).await;
+    assert!(applied.held.is_none());
+    applied.told.assert_error(&[&rg("galleries/gal/images/def")]);
+}
+
+// Read errors are errors also for what lives in the state only.
+#[tokio::test(start_paused = true)]
+async fn what_lives_in_the_state_only_is_not_lost_either() {
+    let case = cases::image_replication();
+    let (core, full) = prepared(&case).await;
+    let held = core.create(case.type_name, &full).await;
+    let id = held.text("id").to_owned();
+    core.fault(always("GET", &id, &json!({"status": 403, "code": "AuthorizationFailed", "message": "No."})));
+    core.refresh(&held).await.unwrap_err().assert_error(&[&id, "AuthorizationFailed"]);
+    core.heal();
+    core.azure("DELETE", &id, Json::Null);
+    assert!(core.refresh(&held).await.unwrap().is_none());
+
+    let case = cases::agreement();
+    let (core, full) = prepared(&case).await;
+    let held = core.create(case.type_name, &full).await;
+    core.fault(json!({"path": "agreements", "count": 0, "status": 500, "code": "InternalServerError", "message": "Broken."}));
+    core.refresh(&held).await.unwrap_err().assert_error(&["Broken", held.text("id")]);
+    core.heal();
+    assert!(core.destroy(&held).await.held.is_none());
+    assert!(core.refresh(&held).await.unwrap().is_none(), "cancelled, since cancel_on_destroy is set");
+}

@@ -1,0 +1,213 @@
+//! The real command line in a folder of its own, and a served emulator for it to speak to.
+
+#![allow(dead_code)] // each test file uses its part
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The provider under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_terraform-provider-azimage");
+
+/// The subscription of tests against a served emulator.
+pub const SUBSCRIPTION: &str = "5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10";
+
+/// The head of every configuration.
+pub const HEAD: &str = r#"
+terraform {
+  required_providers {
+    azimage = { source = "azimage/azimage" }
+  }
+}
+"#;
+
+/// Terraforms to test with: the one that is found, or the versions named in `AZIMAGE_TERRAFORM_VERSIONS`.
+pub fn versions() -> Vec<String> {
+    match std::env::var("AZIMAGE_TERRAFORM_VERSIONS") {
+        Ok(list) => list.split_whitespace().map(str::to_owned).collect(),
+        Err(_) => vec![String::new()],
+    }
+}
+
+/// The path of a terraform of that version (any when empty), or `None`, told in print, where none can be had.
+pub fn terraform(version: &str) -> Option<String> {
+    let mut command = Command::new(Path::new(ROOT).join(".ci/terraform"));
+    if !version.is_empty() {
+        command.arg(version);
+    }
+    let output = command.output().unwrap();
+    if !output.status.success() {
+        println!("SKIPPED: no terraform can be had here: {}", String::from_utf8_lossy(&output.stderr));
+        return None;
+    }
+    Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+}
+
+/// What a run of terraform came to.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    /// Standard output and standard error together, with line breaks and frames of messages made plain.
+    pub text: String,
+}
+
+impl Ran {
+    #[track_caller]
+    pub fn ok(self) -> Ran {
+        assert_eq!(self.code, 0, "{}", self.text);
+        self
+    }
+
+    #[track_caller]
+    pub fn says(self, what: &str) -> Ran {
+        let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat(&self.text).contains(&flat(what)), "nothing like {what:?} in:\n{}", self.text);
+        self
+    }
+}
+
+/// A folder with a configuration and a terraform that knows the provider under test.
+pub struct Workspace {
+    pub dir: TempDir,
+    terraform: String,
+    env: Vec<(String, String)>,
+}
+
+impl Workspace {
+    pub fn new(terraform: &str) -> Workspace {
+        let dir = TempDir::new().unwrap();
+        let bin = Path::new(BINARY).parent().unwrap();
+        // dev_overrides want a folder with the provider in it: the build's own
+        let rc = format!(
+            "provider_installation {{\n  dev_overrides {{\n    \"azimage/azimage\" = {:?}\n  }}\n  direct {{}}\n}}\n",
+            bin.display().to_string()
+        );
+        std::fs::write(dir.path().join("cli.tfrc"), rc).unwrap();
+        Workspace { dir, terraform: terraform.to_owned(), env: Vec::new() }
+    }
+
+    pub fn env(&mut self, name: &str, value: impl Into<String>) {
+        self.env.push((name.to_owned(), value.into()));
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.terraform);
+        command.args(arguments).current_dir(self.path());
+        for (name, _) in std::env::vars().filter(|(name, _)| {
+            name.starts_with("ARM_") || name.starts_with("TF_") || name.starts_with("AZURE_")
+        }) {
+            command.env_remove(name);
+        }
+        command
+            .env("TF_CLI_CONFIG_FILE", self.path().join("cli.tfrc"))
+            .env("CHECKPOINT_DISABLE", "1")
+            .env("TF_IN_AUTOMATION", "1");
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        let mut arguments = arguments.to_vec();
+        arguments.push("-no-color");
+        ran(&self.command(&arguments).output().unwrap())
+    }
+
+    pub fn apply(&self) -> Ran {
+        self.run(&["apply", "-auto-approve"])
+    }
+
+    pub fn destroy(&self) -> Ran {
+        self.run(&["destroy", "-auto-approve"])
+    }
+
+    /// Plans, and fails unless there is nothing to do.
+    #[track_caller]
+    pub fn settled(&self) {
+        let ran = self.run(&["plan", "-detailed-exitcode"]);
+        assert_eq!(ran.code, 0, "{}", ran.text);
+    }
+
+    /// Plans, and fails unless there is something to do.
+    #[track_caller]
+    pub fn changes(&self) -> Ran {
+        let ran = self.run(&["plan", "-detailed-exitcode"]);
+        assert_eq!(ran.code, 2, "{}", ran.text);
+        ran
+    }
+}
+
+pub fn ran(output: &Output) -> Ran {
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    let text = String::from_utf8_lossy(&text).replace(['│', '╷', '╵'], " ");
+    Ran { code: output.status.code().unwrap_or(-1), text }
+}
+
+/// The emulator as a server of its own, as another implementation of Resource Manager would be.
+pub struct Served {
+    child: Child,
+    pub url: String,
+    pub dir: TempDir,
+}
+
+impl Served {
+    pub fn start() -> Served {
+        let dir = TempDir::new().unwrap();
+        let mut child = Command::new(BINARY)
+            .args(["emulator", "--listen", "127.0.0.1:0", "--state"])
+            .arg(dir.path().join("state.json"))
+            .arg("--tls-dir")
+            .arg(dir.path().join("tls"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("listening on ").expect("a line that says where").to_owned();
+        Served { child, url, dir }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.dir.path().join("state.json")
+    }
+
+    /// Points a workspace at it: discovery by metadata host, a service principal, a private CA.
+    pub fn point(&self, workspace: &mut Workspace) {
+        workspace.env("ARM_METADATA_HOSTNAME", self.url.trim_start_matches("https://"));
+        workspace.env("SSL_CERT_FILE", self.dir.path().join("tls/ca.pem").display().to_string());
+        workspace.env("ARM_SUBSCRIPTION_ID", SUBSCRIPTION);
+        workspace.env("ARM_TENANT_ID", "11111111-1111-1111-1111-111111111111");
+        workspace.env("ARM_CLIENT_ID", "22222222-2222-2222-2222-222222222222");
+        workspace.env("ARM_CLIENT_SECRET", "hunter2-hunter2");
+    }
+
+    /// A change by hand, as another person's program would make it.
+    pub fn by_hand(&self, arguments: &[&str]) -> String {
+        let output = Command::new(BINARY)
+            .args(["emulator", "--state"])
+            .arg(self.state())
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
