@@ -4,6 +4,9 @@
 
 #[path = "support/blocks.rs"]
 mod blocks;
+#[cfg(feature = "emulator")]
+#[path = "support/seed.rs"]
+mod seed;
 #[path = "support/terraform.rs"]
 mod terraform;
 
@@ -310,6 +313,62 @@ fn terraform_is_valid() {
         }
         let (good, told) = terraform.run(folder.path(), &["validate", "-no-color"]);
         (!good).then(|| format!("{}:\n{told}", case.name))
+    });
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// Cases that are not applied on the emulator, by the beginning of their name, and why.
+#[cfg(feature = "emulator")]
+const NOT_APPLIED: &[(&str, &str)] = &[
+    ("examples/provider/", "nothing but a provider block"),
+    ("examples/data-sources/azimage_community_image_version", "the gallery is somebody else's"),
+    ("examples/data-sources/azimage_shared_image_version", "the gallery is somebody else's"),
+    ("docs/guides/authentication", "it is about other clouds"),
+    ("docs/guides/migrating-from-azurerm", "it imports what azurerm made"),
+];
+
+/// Cases that must fail, and what they say.
+#[cfg(feature = "emulator")]
+const REFUSED: &[(&str, &str)] =
+    &[("docs/guides/guardrails", "Guardrail deny_latest: \"latest\" is not allowed")];
+
+#[cfg(feature = "emulator")]
+#[test]
+fn terraform_applies_and_then_has_nothing_to_do() {
+    let Some(terraform) = Terraform::find() else { return };
+    let mut cases = example_cases(&terraform);
+    cases.extend(blocks::cases(fences()));
+    cases.retain(|case| {
+        !case.name.contains("/import-by-")
+            && !NOT_APPLIED.iter().any(|(start, _)| case.name.starts_with(start))
+    });
+    let wrong = terraform::in_pairs(cases, |case| {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, text) in &case.files {
+            let file = folder.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        let text: String = case.files.iter().map(|(_, text)| text.as_str()).collect();
+        seed::seed(folder.path(), &text);
+        let is_test = case.files.iter().any(|(file, _)| file.ends_with(".tftest.hcl"));
+        let steps: &[&[&str]] = if is_test {
+            &[&["test", "-no-color"]]
+        } else {
+            &[&["apply", "-auto-approve", "-no-color"], &["plan", "-detailed-exitcode", "-no-color"]]
+        };
+        for step in steps {
+            let (good, told) = terraform.run(folder.path(), step);
+            match REFUSED.iter().find(|(start, _)| case.name.starts_with(start)) {
+                Some((_, why)) if !good && told.contains(why) => return None,
+                Some((_, why)) => return Some(format!("{}: it does not say {why:?}\n{told}", case.name)),
+                None if !good => {
+                    return Some(format!("{}: terraform {}:\n{told}", case.name, step.join(" ")));
+                }
+                None => {}
+            }
+        }
+        None
     });
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }

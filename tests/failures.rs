@@ -79,8 +79,11 @@ async fn a_creation_that_fails_is_told_and_can_be_done_again() {
             let plan = core.plan(case.type_name, None, &full).await;
             core.fault(always("PUT", id, &fault));
             let applied = core.apply(&plan).await;
-            assert_told(&applied, case, what, id);
-            if !done {
+            if done {
+                // the answer got lost, and what it spoke of is there
+                assert!(applied.held.is_some(), "{} {what}: {:?}", case.name, applied.told);
+            } else {
+                assert_told(&applied, case, what, id);
                 assert!(applied.held.is_none(), "{} {what}: nothing was made, but something is in the state", case.name);
             }
             core.heal();
@@ -99,13 +102,22 @@ async fn an_operation_that_fails_while_creating_leaves_a_tainted_object() {
         let plan = core.plan(case.type_name, None, &full).await;
         core.fault(json!({"method": "PUT", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "AllocationFailed", "message": "No room."}}));
         let applied = core.apply(&plan).await;
-        assert_told(&applied, case, "failed operation", id);
-        applied.told.assert_error(&["AllocationFailed", "No room."]);
-        let held = applied.held.expect("what exists is in the state");
-        assert!(held.tainted);
+        let held = applied.held.clone().expect("what exists is in the state");
         assert_eq!(held.text("id"), id);
         assert_eq!(held.text("provisioning_state"), "Failed", "{}", case.name);
         let read = core.refresh(&held).await.unwrap().unwrap();
+        if case.type_name == "azimage_image_version" {
+            // its bits are in its own region: not to be thrown away, so told without an error
+            applied.told.assert_warning(&["AllocationFailed", "No room.", id]);
+            assert!(!held.tainted);
+            let plan = core.plan(case.type_name, Some(&read), &full).await;
+            assert_eq!(plan.action, Action::Update, "{}", case.name);
+            finish(&core, case, Some(read), &full).await;
+            return;
+        }
+        assert_told(&applied, case, "failed operation", id);
+        applied.told.assert_error(&["AllocationFailed", "No room."]);
+        assert!(held.tainted);
         let plan = core.plan(case.type_name, Some(&read), &full).await;
         assert_eq!(plan.action, Action::Replace, "{}", case.name);
         finish(&core, case, Some(read), &full).await;
@@ -126,7 +138,9 @@ async fn an_update_that_fails_keeps_what_was_true() {
             core.fault(always("PUT", id, &fault));
             core.fault(always("PATCH", id, &fault));
             let applied = core.apply(&plan).await;
-            assert_told(&applied, case, what, id);
+            if !done {
+                assert_told(&applied, case, what, id);
+            }
             let kept = applied.held.expect("an update that fails loses nothing");
             assert!(!kept.tainted);
             if !done {
@@ -147,7 +161,6 @@ async fn an_operation_that_fails_while_updating_leaves_an_object_that_the_next_r
         let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
         let config = patched(&full, patch);
         let plan = core.plan(case.type_name, Some(&held), &config).await;
-        core.fault(json!({"method": "P(UT|ATCH)", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "AllocationFailed", "message": "No room."}}));
         core.fault(json!({"method": "PUT", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "AllocationFailed", "message": "No room."}}));
         let applied = core.apply(&plan).await;
         assert_told(&applied, case, "failed operation", id);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::{body, fault};
-use crate::arm::{Client, Error, Kind, Operation, ResourceId, Scope, Target};
-use crate::framework::Private;
-use crate::schema::{Diagnostic, Diagnostics};
+use crate::arm::{Accepted, Client, Error, Kind, Operation, ResourceId, Scope, Target};
+use crate::framework::{Draft, Private};
+use crate::schema::{Diagnostic, Diagnostics, Value};
 
 /// Key in private state of the operation that a run did not see end.
 const OPERATION: &str = "operation";
@@ -48,7 +48,7 @@ pub enum Outcome {
 }
 
 /// Puts `body` at `target`, waits for the operation, and reads the result. An error means that the service did not
-/// accept the write.
+/// accept the write, as far as can be known.
 pub async fn put(
     client: &Client,
     scope: &Scope,
@@ -56,12 +56,81 @@ pub async fn put(
     body: &Json,
     private: &mut Private,
 ) -> Result<Written, Error> {
-    let accepted = client.put(scope, target, body).await?;
+    let error = match client.put(scope, target, body).await {
+        Ok(accepted) => return Ok(follow(client, scope, target, accepted, private).await),
+        Err(error) => error,
+    };
+    // where an object is, and how it came there, does not tell one write from another
+    let mut telling = body.clone();
+    body::set(&mut telling, "location", Json::Null);
+    match after_lost_answer(client, scope, target, &error).await {
+        Some(written) if body::covers(&written.body, &telling) => Ok(written),
+        _ => Err(error),
+    }
+}
+
+/// The same for something new. Nothing was there before, so what is there after an answer that got lost is ours.
+pub async fn create(
+    client: &Client,
+    scope: &Scope,
+    target: &Target,
+    body: &Json,
+    private: &mut Private,
+) -> Result<Written, Error> {
+    match client.put(scope, target, body).await {
+        Ok(accepted) => Ok(follow(client, scope, target, accepted, private).await),
+        Err(error) => after_lost_answer(client, scope, target, &error).await.ok_or(error),
+    }
+}
+
+async fn follow(
+    client: &Client,
+    scope: &Scope,
+    target: &Target,
+    accepted: Accepted,
+    private: &mut Private,
+) -> Written {
     let outcome = match accepted.operation {
         Some(operation) => wait(client, scope, operation, private).await,
         None => Outcome::Done,
     };
-    Ok(read_back(client, scope, target, accepted.body, outcome).await)
+    read_back(client, scope, target, accepted.body, outcome).await
+}
+
+/// What there is after `error` ended a write whose answer got lost on its way: the service may have acted, and nobody
+/// would know. `None` when it has not, or when the error says that it refused.
+pub async fn after_lost_answer(
+    client: &Client,
+    scope: &Scope,
+    target: &Target,
+    error: &Error,
+) -> Option<Written> {
+    if !error.may_have_acted() && error.kind != Kind::Malformed {
+        return None;
+    }
+    let mut written = match settled(client, scope, target).await {
+        Ok(written) => written?,
+        // the run is over: one look is still due
+        Err(_) => settled(client, &patient(scope), target).await.ok()??,
+    };
+    tracing::debug!(id = target.path(), why = %error, "the answer got lost, and the object is there");
+    if is_broken(&written.body) {
+        written.outcome = Outcome::Failed(error.clone());
+    }
+    Some(written)
+}
+
+/// Whether the last operation on the object failed, so that it wants to be written again even if it looks right.
+pub fn is_broken(object: &Json) -> bool {
+    body::text(object, "properties.provisioningState").as_deref() == Some("Failed")
+}
+
+/// Plans an update for what an earlier run left unfinished or broken, so that the next one takes it up.
+pub fn take_up(draft: &mut Draft<'_>) {
+    let state = draft.prior.get("provisioning_state").as_str();
+    if matches!(state, Some("Creating" | "Updating" | "Failed")) {
+        draft.planned.set("provisioning_state", Value::Unknown);
+    }
 }
 
 /// Sends `body` to an action, such as `…/share`, and waits for it.

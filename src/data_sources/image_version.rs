@@ -32,9 +32,9 @@ model! {
     pub struct Model {
         /// The id of the image definition, in any subscription.
         pub image_definition_id: String = argument(id_of(required(), IMAGE_DEFINITION)),
-        /// An exact version, `latest`, or a constraint such as `~> 1.2`. `latest` unless set. What you write stays as you
-        /// wrote it: the version that was found is in `exact_version`.
-        pub version: Option<String> = optional_computed().check_text(check_version),
+        /// An exact version, `latest`, or a constraint such as `~> 1.2`. `latest` unless set. The
+        /// result is always the version that was found.
+        pub version: Option<String> = optional_computed().resolved().check_text(check_version),
         /// The region that the version must be replicated to, in any spelling. Left out, no region is demanded, and this is
         /// the region that the version itself is in.
         pub location: Option<String> = optional_computed().check_text(check_location),
@@ -44,7 +44,7 @@ model! {
         pub include_excluded: Option<bool> = optional(),
         /// Takes versions that are not, or not yet, replicated to `location` as well.
         pub include_unreplicated: Option<bool> = optional(),
-        /// The version that was found.
+        /// The same as `version`, but unknown, and not what you wrote, while reading waits for apply.
         pub exact_version: Option<String> = told(),
         /// The ARM id of the image version.
         pub id: Option<String> = told(),
@@ -208,7 +208,7 @@ fn flatten(config: Model, definition: &ResourceId, version: &Json) -> Model {
     let name = text("name").unwrap_or_default();
     Model {
         id: Some(definition.child("versions", &name).to_string()),
-        version: config.version.or_else(|| Some(name.clone())),
+        version: Some(name.clone()),
         exact_version: Some(name),
         location: config.location.or_else(|| text("location")),
         tags: config.tags.or_else(|| Some(all.clone())),

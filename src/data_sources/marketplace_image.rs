@@ -23,28 +23,28 @@ model! {
     /// Resolves a Marketplace image (an exact version, `latest`, or a constraint) to one exact version, and tells what
     /// the service knows of it. Versions are compared by number, however many segments they have.
     ///
-    /// Name the image by `urn`, or by `publisher`, `offer`, `sku` and `version`. What you write stays as you wrote it:
-    /// after `version = "~> 22.04.202501010"` the exact version is in `exact_version`, and after a `urn` that ends in
-    /// `latest` the exact one is in `exact_urn`.
+    /// Name the image by `urn`, or by `publisher`, `offer`, `sku` and `version`. Whichever way, the result's `urn` and
+    /// `version` are exact.
     pub struct Model {
         /// The location whose Marketplace is asked, in any spelling.
         pub location: String = required().check_text(check_location),
-        /// The image as `publisher:offer:sku:version`; its version may be exact, `latest`, or a constraint. Left out, it
-        /// is the exact URN of what the other arguments name.
-        pub urn: Option<String> = optional_computed().check_text(check_urn),
+        /// The image as `publisher:offer:sku:version`; its version may be exact, `latest`, or a constraint. The result is
+        /// always the exact URN.
+        pub urn: Option<String> = optional_computed().resolved().check_text(check_urn),
         /// The publisher, such as `Canonical`.
         pub publisher: Option<String> = optional_computed().check_text(check_publisher),
         /// The offer, such as `0001-com-ubuntu-server-jammy`.
         pub offer: Option<String> = optional_computed().check_text(check_offer),
         /// The sku, such as `22_04-lts-gen2`.
         pub sku: Option<String> = optional_computed().check_text(check_sku),
-        /// An exact version, `latest`, or a constraint such as `~> 22.04.202501010`. `latest` unless set.
-        pub version: Option<String> = optional_computed().check_text(check_version),
+        /// An exact version, `latest`, or a constraint such as `~> 22.04.202501010`. `latest` unless set. The result is
+        /// always the exact version.
+        pub version: Option<String> = optional_computed().resolved().check_text(check_version),
         /// Lets `latest` and constraints choose versions that the publisher has deprecated. They are passed over unless set.
         pub include_deprecated: Option<bool> = optional(),
-        /// The exact version.
+        /// The same as `version`, but unknown, and not what you wrote, while reading waits for apply.
         pub exact_version: Option<String> = told(),
-        /// The exact URN, whichever way the image was named.
+        /// The same as `urn`, but unknown, and not what you wrote, while reading waits for apply.
         pub exact_urn: Option<String> = told(),
         /// The ARM id of the exact version in this location.
         pub id: Option<String> = told(),
@@ -277,11 +277,11 @@ fn flatten(config: Model, urn: &Urn, image: &Json) -> Model {
     let size = body::int(image, "properties.osDiskImage.sizeInGb")
         .or_else(|| body::int(image, "properties.osDiskImage.sizeInBytes").map(gibibytes));
     Model {
-        urn: config.urn.or_else(|| Some(urn.to_string())),
+        urn: Some(urn.to_string()),
         publisher: Some(urn.publisher.clone()),
         offer: Some(urn.offer.clone()),
         sku: Some(urn.sku.clone()),
-        version: config.version.or_else(|| Some(urn.version.clone())),
+        version: Some(urn.version.clone()),
         exact_version: Some(urn.version.clone()),
         exact_urn: Some(urn.to_string()),
         os_type: body::text(image, "properties.osDiskImage.operatingSystem"),

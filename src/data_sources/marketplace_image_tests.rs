@@ -97,8 +97,8 @@ async fn every_way_of_naming_gives_one_exact_image() {
         let exact = format!("acmefw:acme-firewall:payg:{version}");
         assert_eq!(got.exact_urn.as_deref(), Some(exact.as_str()));
         assert_eq!(got.exact_version.as_deref(), Some(*version));
-        assert_eq!(got.urn, config.urn.clone().or(Some(exact)));
-        assert_eq!(got.version, config.version.clone().or(Some(version.to_string())));
+        assert_eq!(got.urn, Some(exact));
+        assert_eq!(got.version.as_deref(), Some(*version));
         assert_eq!(got.is_newest, Some(*newest), "{version}");
         assert_eq!(got.publisher.as_deref(), Some("acmefw"));
         assert_eq!(got.id.as_deref(), Some(format!("{VERSIONS}/{version}").as_str()));

@@ -24,10 +24,10 @@ model! {
         pub unique_name: String = required().check_text(check_filled),
         /// The name of the image.
         pub image_name: String = required().check_text(check_definition_name),
-        /// An exact version, `latest`, or a constraint such as `~> 1.2`. `latest` unless set. What you write stays as you
-        /// wrote it: the version that was found is in `exact_version`.
-        pub version: Option<String> = optional_computed().check_text(check_version),
-        /// The version that was found.
+        /// An exact version, `latest`, or a constraint such as `~> 1.2`. `latest` unless set. The
+        /// result is always the version that was found.
+        pub version: Option<String> = optional_computed().resolved().check_text(check_version),
+        /// The same as `version`, but unknown, and not what you wrote, while reading waits for apply.
         pub exact_version: Option<String> = told(),
         /// The id of the version, which virtual machines take as their source.
         pub id: Option<String> = told(),
@@ -82,7 +82,7 @@ impl DataSource<Context> for SharedImageVersion {
             skipped,
         } = found;
         Ok(Model {
-            version: config.version.or_else(|| Some(version.clone())),
+            version: Some(version.clone()),
             exact_version: Some(version),
             id: Some(id),
             published_date,
@@ -103,7 +103,7 @@ mod tests {
     use crate::azure::testing::{FakeArm, op};
 
     #[tokio::test]
-    async fn finds_one_and_keeps_what_was_asked() {
+    async fn finds_exactly_one() {
         let arm = FakeArm::new();
         let versions = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/providers/Microsoft.Compute/locations/westus/sharedGalleries/g-1/images/base/versions";
         arm.get(versions, json!({"value": [{"name": "1.0.9"}, {"name": "1.0.10"}, {"name": "2.0.0"}]}));
@@ -117,7 +117,7 @@ mod tests {
             };
             let got = SharedImageVersion.read(&arm.context(), &op(), config).await.unwrap();
             assert_eq!(got.exact_version.as_deref(), Some(exact));
-            assert_eq!(got.version.as_deref(), version.or(Some(exact)));
+            assert_eq!(got.version.as_deref(), Some(exact));
             assert_eq!(got.id, Some(format!("/SharedGalleries/g-1/Images/base/Versions/{exact}")));
             assert_eq!(got.skipped.len(), 2);
         }

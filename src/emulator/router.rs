@@ -200,6 +200,7 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         [] => subscriptions::one(call),
         ["locations"] => subscriptions::locations(call),
         ["resources"] => groups::resources(call, None),
+        ["tagnames"] => Ok(super::call::Answer::compact(200, Json::object().with("value", Vec::new()))),
         ["operationresults", id] => groups::poll(call, id),
         ["resourcegroups"] => groups::list(call),
         ["resourcegroups", _] => {

@@ -25,7 +25,7 @@ pub struct Planned {
     pub replace: Vec<Path>,
     /// What apply is to remember.
     pub private: Private,
-    /// The identity; unknown while it is.
+    /// The identity; null while it is not known.
     pub identity: Value,
     /// What to tell the user.
     pub diagnostics: Diagnostics,
@@ -83,9 +83,10 @@ impl<P: Provider> Server<P> {
             }
             found.extend(op.take_warnings());
         }
-        // the identity of what exists stays; that of what is to come is known once it is there
+        // the identity of what exists stays; that of what is to come is told once it is there: an unknown one would be
+        // allowed, but Terraform 1.15 cannot show a plan that holds one
         let identity = if prior.is_null() || !draft.replace.is_empty() {
-            unknown_identity(entry)
+            Value::Null
         } else {
             entry.resource.identify(&prior)
         };
@@ -167,8 +168,4 @@ fn finished<C: Send + Sync>(entry: &Entry<C>, state: Value, planned: &Value) -> 
 
 fn identity_of<C: Send + Sync>(entry: &Entry<C>, state: &Value) -> Value {
     if state.is_null() { Value::Null } else { entry.resource.identify(state) }
-}
-
-fn unknown_identity<C: Send + Sync>(entry: &Entry<C>) -> Value {
-    Value::object(entry.resource.identity().iter().map(|field| (field.name, Value::Unknown)))
 }

@@ -128,6 +128,7 @@ impl Resource<Context> for Gallery {
         tags::prepare(context, draft);
         identity::prepare_subscription(context, draft);
         prepare_identity(draft);
+        writing::take_up(draft);
         sharing::prepare(draft);
     }
 
@@ -176,7 +177,7 @@ impl Resource<Context> for Gallery {
             return Err(writing::already_exists(&id.to_string(), "gallery", "azimage_gallery").into());
         }
         let body = expand(context, &plan, None);
-        let written = writing::put(&context.client, &scope, &target(&id), &body, private)
+        let written = writing::create(&context.client, &scope, &target(&id), &body, private)
             .await
             .map_err(|error| fault::diagnostic(&error, scope.what(), &id.to_string()))?;
         let state = conclude(context, op, &scope, &id, &plan, written).await?;
@@ -220,6 +221,9 @@ impl Resource<Context> for Gallery {
                 .map_err(failed)?;
             conclude(context, op, &scope, &id, &plan, written).await?
         };
+        if state.provisioning_state.as_deref() != Some("Succeeded") {
+            return Ok(state);
+        }
         // what the service has decides which steps are needed, not what an older state remembers
         let changed = sharing::change(context, &scope, &target(&id), plan.sharing.as_ref())
         .await
@@ -355,7 +359,12 @@ async fn conclude(
     match written.outcome {
         Outcome::Done => Ok(state),
         Outcome::Unfinished(error) => {
+            // what was accepted will be true; where it is not, the next plan shows it
+            state.tags = plan.tags.clone();
             state.tags_all = Some(tags::merged(context, plan.tags.as_ref()));
+            state.description = plan.description.clone();
+            state.soft_delete = plan.soft_delete.clone();
+            state.sharing = plan.sharing.clone();
             op.warn(writing::unfinished("gallery", &id.to_string(), &error, ""));
             Ok(state)
         }

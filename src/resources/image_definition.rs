@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 
 use crate::arm::id::{GALLERY, IMAGE_DEFINITION};
-use crate::arm::{ResourceId, Scope, Target, region};
+use crate::arm::{Error, ResourceId, Scope, Target, region};
 use crate::azure::attributes::{
     self, check_definition_name, check_filled, check_identifier, check_uri, date, told,
 };
@@ -187,6 +187,7 @@ impl Resource<Context> for ImageDefinition {
 
     fn prepare(&self, context: Option<&Context>, draft: &mut Draft<'_>) {
         tags::prepare(context, draft);
+        writing::take_up(draft);
         // what exists keeps its type when nobody names one; a new definition gets the service's choice, known already
         if draft.is_create() && draft.config.get("security_type").is_null() {
             let chosen = match draft.planned.get("hyper_v_generation").as_str() {
@@ -255,7 +256,8 @@ impl Resource<Context> for ImageDefinition {
             None => gallery_location(context, &scope, &plan.gallery_id).await?,
         };
         let body = expand(context, &plan, &location, None);
-        write(context, op, &scope, &id, &plan, &body, private).await
+        let written = writing::create(&context.client, &scope, &target(&id), &body, private).await;
+        write(context, op, &scope, &id, &plan, written)
     }
 
     async fn update(
@@ -279,7 +281,8 @@ impl Resource<Context> for ImageDefinition {
         if body::settled(&current.body, &desired) {
             return conclude(context, op, &scope, &id, &plan, current);
         }
-        write(context, op, &scope, &id, &plan, &desired, private).await
+        let written = writing::put(&context.client, &scope, &target(&id), &desired, private).await;
+        write(context, op, &scope, &id, &plan, written)
     }
 
     async fn delete(
@@ -350,20 +353,17 @@ async fn gallery_location(
     Ok(body::text(&body, "location").unwrap_or_default())
 }
 
-async fn write(
+fn write(
     context: &Context,
     op: &Op,
     scope: &Scope,
     id: &ResourceId,
     plan: &Model,
-    body: &Json,
-    private: &mut Private,
+    written: Result<Written, Error>,
 ) -> Result<Model, Failed<Model>> {
-    let written = writing::put(&context.client, scope, &target(id), body, private)
-        .await
-        .map_err(|error| {
-            fault::at(&error, scope.what(), &id.to_string(), attribute_of(error.target.as_deref()))
-        })?;
+    let written = written.map_err(|error| {
+        fault::at(&error, scope.what(), &id.to_string(), attribute_of(error.target.as_deref()))
+    })?;
     conclude(context, op, scope, id, plan, written)
 }
 

@@ -68,7 +68,7 @@ impl Terraform {
         (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (major, minor)
     }
 
-    /// Whether it went well, and what it said.
+    /// Whether it went well, and what it said. Where the configuration names no cloud, it is the emulator's.
     pub fn run(&self, folder: &Path, arguments: &[&str]) -> (bool, String) {
         let mut command = Command::new(&self.program);
         command.current_dir(folder).args(arguments).env_clear();
@@ -80,6 +80,7 @@ impl Terraform {
         }
         command
             .env("TF_CLI_CONFIG_FILE", self.settings.path().join("cli.tfrc"))
+            .env("ARM_ENVIRONMENT", "emulator")
             .env("CHECKPOINT_DISABLE", "1")
             .env("TF_IN_AUTOMATION", "1");
         match command.output() {

@@ -17,6 +17,16 @@ resource "azimage_image_definition" "example" {
   }
 }
 
+resource "azimage_managed_image" "example" {
+  name                = "ubuntu-24.04-1.0.0"
+  resource_group_name = "images-rg"
+  location            = "eastus"
+
+  capture {
+    virtual_machine_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/virtualMachines/golden-vm"
+  }
+}
+
 resource "azimage_image_version" "example" {
   version             = "1.0.0"
   image_definition_id = azimage_image_definition.example.id
@@ -26,7 +36,7 @@ resource "azimage_image_version" "example" {
   deletion_policy = "retain"
 
   source {
-    virtual_machine_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/virtualMachines/golden-vm"
+    managed_image_id = azimage_managed_image.example.id
   }
 
   target_region {

@@ -248,18 +248,16 @@ pub fn resources(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
         Some(group) => id_of(&call.subscription, group),
         None => format!("/subscriptions/{}/resourceGroups", call.subscription),
     };
-    let wanted = call
-        .query("$filter")
-        .and_then(|filter| {
-            filter.to_ascii_lowercase().split_once("resourcetype eq '").map(|(_, rest)| rest.to_owned())
-        })
-        .and_then(|rest| rest.split('\'').next().map(str::to_owned));
+    let filter = call.query("$filter").unwrap_or_default().to_owned();
+    let (wanted, group) = (equals(&filter, "resourceType"), equals(&filter, "resourceGroup"));
     let mut values = Vec::new();
     call.state.scan(&format!("r|{}/", base.to_ascii_lowercase()), None, |_, record| {
         let resource = Resource::from_record(record);
         let kind = resource.doc.text("type").unwrap_or_default();
+        let inside = resource.id().split('/').nth(4).unwrap_or_default();
         if resource.exists(call.now)
             && wanted.as_deref().is_none_or(|wanted| kind.eq_ignore_ascii_case(wanted))
+            && group.as_deref().is_none_or(|group| inside.eq_ignore_ascii_case(group))
         {
             values.push(
                 Json::object()
@@ -273,6 +271,12 @@ pub fn resources(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
         true
     });
     Ok(Answer::compact(200, Json::object().with("value", values)))
+}
+
+/// The value that a filter such as `resourceType eq 'x' and …` compares a field with.
+fn equals(filter: &str, field: &str) -> Option<String> {
+    let at = filter.to_ascii_lowercase().find(&format!("{} eq '", field.to_ascii_lowercase()))?;
+    filter[at + field.len() + 5..].split('\'').next().map(str::to_owned)
 }
 
 fn show(call: &Call<'_, '_>, group: &Resource) -> Json {
@@ -289,6 +293,14 @@ fn show(call: &Call<'_, '_>, group: &Resource) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn filters() {
+        let filter = "resourceGroup eq 'my-rg' and ResourceType eq 'Microsoft.Compute/images'";
+        assert_eq!(equals(filter, "resourceType").as_deref(), Some("Microsoft.Compute/images"));
+        assert_eq!(equals(filter, "resourceGroup").as_deref(), Some("my-rg"));
+        assert_eq!(equals("", "resourceGroup"), None);
+    }
 
     #[test]
     fn names() {
