@@ -21,6 +21,9 @@
 //!
 //! Who may look at whom is written down, and checked, in `tests/tidy.rs`.
 
+// standard output carries the handshake, and bad input is an error, not a panic
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 pub mod arm;
 pub mod azure;
 pub mod data_sources;

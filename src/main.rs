@@ -1,5 +1,7 @@
 //! The binary: a plugin when Terraform starts it, an emulator or a little help when people do.
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 use std::process::ExitCode;
 use std::sync::Arc;
 

@@ -4,6 +4,8 @@
 
 #[path = "support/blocks.rs"]
 mod blocks;
+#[path = "support/markdown.rs"]
+mod markdown;
 #[cfg(feature = "emulator")]
 #[path = "support/seed.rs"]
 mod seed;
@@ -18,7 +20,9 @@ use std::sync::LazyLock;
 use azimage::docs::{self, Written};
 use azimage::framework::Server;
 use azimage::provider::Provider;
+use azimage::schema::Body;
 use blocks::{Case, Fence};
+use markdown::{anchors, difference, joined, links, unescaped};
 use terraform::Terraform;
 
 /// What the Registry takes of one page.
@@ -214,19 +218,61 @@ fn the_troubleshooting_guide_quotes_errors_as_they_are() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// The texts of a Rust file as people see them: escaped quotes plain, lines that go on joined.
-fn unescaped(source: &str) -> String {
-    let mut joined = String::new();
-    let mut goes_on = false;
-    for line in source.lines() {
-        let line = if goes_on { line.trim_start() } else { line };
-        goes_on = line.ends_with('\\');
-        joined.push_str(line.trim_end_matches('\\'));
-        if !goes_on {
-            joined.push('\n');
+#[test]
+fn the_migration_guide_names_what_there_is() {
+    let guide = fs::read_to_string(root().join("docs/guides/migrating-from-azurerm.md")).unwrap();
+    let server = Server::new(Provider);
+    let mut wrong = Vec::new();
+    let mut rows = 0;
+    let mut known: BTreeSet<&str> = BTreeSet::new();
+    for line in guide.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            let ours = heading.split_once(" → ").map(|(_, ours)| ours);
+            known = ours.map(|name| names(server.resource(name).unwrap().body())).unwrap_or_default();
+        }
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let ([theirs, ours, ..], false) = (&cells[..], known.is_empty()) else { continue };
+        let ours = if ours.starts_with("the same") { theirs } else { ours };
+        // inside backticks, words outside quotes; a value after = is no name
+        for code in ours.split('`').skip(1).step_by(2) {
+            for word in code
+                .split('=')
+                .next()
+                .unwrap_or_default()
+                .split(|c: char| !c.is_ascii_lowercase() && c != '_')
+            {
+                rows += 1;
+                if !word.is_empty() && !known.contains(word) {
+                    wrong.push(format!("{word} is nothing of ours: {line}"));
+                }
+            }
         }
     }
-    joined.replace("\\\"", "\"")
+    assert!(rows > 50);
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// All names in a body, whatever their depth.
+fn names(body: &Body) -> BTreeSet<&str> {
+    let own = body.attributes.iter().map(|attribute| attribute.name);
+    own.chain(body.blocks.iter().flat_map(|block| names(&block.body).into_iter().chain([block.name])))
+        .collect()
+}
+
+#[test]
+fn variables_that_the_pages_name_are_read() {
+    let source: String =
+        files(&root().join("src")).iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
+    let mut wrong = Vec::new();
+    for (path, text) in pages_on_disk() {
+        for word in text.split(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_') {
+            let ours = ["ARM_", "ACTIONS_", "SYSTEM_", "AZURE_"].iter().any(|start| word.starts_with(start));
+            if ours && word.len() > 5 && !source.contains(&format!("{word}\"")) {
+                wrong.push(format!("{path}: nothing reads {word}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
 #[test]
@@ -284,12 +330,14 @@ fn links_lead_somewhere() {
 fn terraform_is_formatted() {
     let Some(terraform) = Terraform::find() else { return };
     let folder = tempfile::tempdir().unwrap();
-    for fence in fences() {
+    for fence in fences().into_iter().filter(|fence| terraform.too_old_for(&fence.text).is_none()) {
         let file = folder.path().join(fence.file_name());
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, &fence.text).unwrap();
     }
-    for (path, text) in written().examples.iter().filter(|(path, _)| path.ends_with(".tf")) {
+    let examples = written().examples;
+    let readable = |path: &str, text: &str| path.ends_with(".tf") && terraform.too_old_for(text).is_none();
+    for (path, text) in examples.iter().filter(|(path, text)| readable(path, text)) {
         let file = folder.path().join("examples").join(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, text).unwrap();
@@ -301,8 +349,7 @@ fn terraform_is_formatted() {
 #[test]
 fn terraform_is_valid() {
     let Some(terraform) = Terraform::find() else { return };
-    let mut cases = example_cases(&terraform);
-    cases.extend(blocks::cases(fences()));
+    let cases = cases(&terraform);
     assert!(cases.len() > 20, "only {} cases: are the examples where they should be?", cases.len());
     let wrong = terraform::in_pairs(cases, |case| {
         let folder = tempfile::tempdir().unwrap();
@@ -336,8 +383,7 @@ const REFUSED: &[(&str, &str)] =
 #[test]
 fn terraform_applies_and_then_has_nothing_to_do() {
     let Some(terraform) = Terraform::find() else { return };
-    let mut cases = example_cases(&terraform);
-    cases.extend(blocks::cases(fences()));
+    let mut cases = cases(&terraform);
     cases.retain(|case| {
         !case.name.contains("/import-by-")
             && !NOT_APPLIED.iter().any(|(start, _)| case.name.starts_with(start))
@@ -373,8 +419,8 @@ fn terraform_applies_and_then_has_nothing_to_do() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// Each example by itself; functions, which share nothing, all at once.
-fn example_cases(terraform: &Terraform) -> Vec<Case> {
+/// Each example by itself, functions, which share nothing, all at once, and the guides; without what is too new for `terraform`.
+fn cases(terraform: &Terraform) -> Vec<Case> {
     let written = written();
     let mut cases = Vec::new();
     let mut functions = Case::new("examples/functions");
@@ -386,23 +432,20 @@ fn example_cases(terraform: &Terraform) -> Vec<Case> {
         }
         let mut case = Case::new(&format!("examples/{path}"));
         case.add(file, text);
-        if let Some(import) = file.strip_prefix("import-by-") {
-            if import == "identity.tf" && !terraform.at_least(1, 12) {
-                println!("examples/{path}: not validated, since {} knows no identities", terraform.version());
-                continue;
-            }
+        if file.starts_with("import-by-") {
             case.add("resource.tf", &written.examples[&format!("{folder}/resource.tf")]);
         }
         cases.push(case);
     }
-    if terraform.at_least(1, 8) {
-        cases.push(functions);
-    } else {
-        println!(
-            "examples/functions: not validated, since {} knows no provider functions",
-            terraform.version()
-        );
-    }
+    cases.push(functions);
+    cases.extend(blocks::cases(fences()));
+    cases.retain(|case| {
+        let why = case.files.iter().find_map(|(_, text)| terraform.too_old_for(text));
+        if let Some(why) = why {
+            println!("{}: left out, since {} knows no {why}", case.name, terraform.version());
+        }
+        why.is_none()
+    });
     cases
 }
 
@@ -469,100 +512,4 @@ fn name(file: &Path) -> String {
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Where the links of a page lead, those in fences left out.
-fn links(text: &str) -> Vec<String> {
-    let mut fenced = false;
-    let mut found = Vec::new();
-    for line in text.lines() {
-        if line.trim_start().starts_with("```") {
-            fenced = !fenced;
-        }
-        let mut rest = if fenced { "" } else { line };
-        while let Some((_, after)) = rest.split_once("](") {
-            let (link, after) = after.split_once(')').unwrap_or((after, ""));
-            found.push(link.split(' ').next().unwrap_or_default().to_owned());
-            rest = after;
-        }
-    }
-    found
-}
-
-/// What a link may name on a page: headings, as the Registry and GitHub spell them, and anchors.
-fn anchors(text: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for line in text.lines() {
-        if let Some(heading) = line.strip_prefix('#') {
-            let heading = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
-            found.insert(heading.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect());
-        }
-        if let Some((_, rest)) = line.split_once("<a id=\"") {
-            found.extend(rest.split('"').next().map(str::to_owned));
-        }
-    }
-    found
-}
-
-fn joined(from: &str, link: &str) -> String {
-    let mut parts: Vec<&str> = from.split('/').collect();
-    parts.pop();
-    for part in link.split('/') {
-        match part {
-            ".." => drop(parts.pop()),
-            "." => {}
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
-}
-
-/// The lines that differ, with two around them.
-fn difference(old: &str, new: &str) -> String {
-    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-    // the longest common rest from each pair of lines on
-    let mut common = vec![vec![0u32; new.len() + 1]; old.len() + 1];
-    for a in (0..old.len()).rev() {
-        for b in (0..new.len()).rev() {
-            common[a][b] = if old[a] == new[b] {
-                common[a + 1][b + 1] + 1
-            } else {
-                common[a + 1][b].max(common[a][b + 1])
-            };
-        }
-    }
-    let (mut a, mut b) = (0, 0);
-    let mut lines = Vec::new();
-    while a < old.len() || b < new.len() {
-        if a < old.len() && b < new.len() && old[a] == new[b] {
-            lines.push((' ', old[a]));
-            (a, b) = (a + 1, b + 1);
-        } else if b == new.len() || a < old.len() && common[a + 1][b] >= common[a][b + 1] {
-            lines.push(('-', old[a]));
-            a += 1;
-        } else {
-            lines.push(('+', new[b]));
-            b += 1;
-        }
-    }
-    let near =
-        |at: usize| lines[at.saturating_sub(2)..lines.len().min(at + 3)].iter().any(|(mark, _)| *mark != ' ');
-    let shown = (0..lines.len()).filter(|at| near(*at)).map(|at| format!("{}{}", lines[at].0, lines[at].1));
-    shown.collect::<Vec<_>>().join("\n")
-}
-
-#[test]
-fn a_difference_shows_only_what_differs() {
-    let old = "a\nb\nc\nd\ne\nf";
-    let new = "a\nb\nc\nX\nd\ne\n";
-    assert_eq!(difference(old, new), " b\n c\n+X\n d\n e\n-f");
-}
-
-#[test]
-fn headings_and_links_are_found() {
-    let text =
-        "# A `thing`: told\n[x](a.md#b) and [y](#c)\n```\n[no](no.md)\n```\n<a id=\"nestedblock--x\"></a>\n";
-    assert_eq!(links(text), ["a.md#b", "#c"]);
-    assert_eq!(anchors(text), BTreeSet::from(["a-thing-told".to_owned(), "nestedblock--x".to_owned()]));
-    assert_eq!(joined("docs/guides/a.md", "../resources/b.md"), "docs/resources/b.md");
 }

@@ -19,7 +19,9 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
                 .iter()
                 .map(|(name, value)| (name.clone(), Value::string(value.as_str())))
                 .collect();
-            all.extend(own.entries().map(|(name, value)| (name.clone(), value.clone())));
+            // a tag without a value is no tag
+            let given = own.entries().filter(|(_, value)| !value.is_null());
+            all.extend(given.map(|(name, value)| (name.clone(), value.clone())));
             Value::Map(all)
         }
         _ => Value::Unknown,

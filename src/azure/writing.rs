@@ -64,7 +64,7 @@ pub async fn put(
     let mut telling = body.clone();
     body::set(&mut telling, "location", Json::Null);
     match after_lost_answer(client, scope, target, &error).await {
-        Some(written) if body::covers(&written.body, &telling) => Ok(written),
+        Some(written) if body::settled(&written.body, &telling) => Ok(written),
         _ => Err(error),
     }
 }

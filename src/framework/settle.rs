@@ -88,6 +88,12 @@ fn settle_attribute(attribute: &Attribute, new: &mut Value, old: &Value, empties
         *new = old.clone();
         return;
     }
+    if let (Value::Map(new), Value::Map(old), Empties::Agree) = (&mut *new, old, empties) {
+        // an element without a value is no element to a service, and yet must stay as the user wrote it
+        for name in old.iter().filter(|(_, value)| value.is_null()).map(|(name, _)| name) {
+            new.entry(name.clone()).or_insert(Value::Null);
+        }
+    }
     if new == old {
         // equal sets may differ in order
         *new = old.clone();
@@ -95,11 +101,7 @@ fn settle_attribute(attribute: &Attribute, new: &mut Value, old: &Value, empties
     }
     let Some(same) = attribute.same else { return };
     match (&mut *new, old) {
-        (Value::String(a), Value::String(b)) => {
-            if same(a, b) {
-                *a = b.clone();
-            }
-        }
+        (Value::String(a), Value::String(b)) if same(a, b) => *a = b.clone(),
         (Value::Set(elements), Value::Set(olds)) | (Value::List(elements), Value::List(olds)) => {
             for element in elements.iter_mut() {
                 let Some(text) = element.as_str() else { continue };
@@ -174,6 +176,20 @@ mod tests {
         assert_eq!(settled, thing("West", &["b", "A", "c"], &[("West", 3), ("East", 1)]));
         let same = thing("WEST", &["B", "a"], &[("west", 2), ("east", 1)]);
         assert_eq!(settle(&body, same.encode(), &old.encode(), Empties::Differ), old.encode());
+    }
+
+    #[test]
+    fn elements_without_a_value_stay_as_written() {
+        let body = <Thing as Model>::body();
+        let tags = |entries: &[(&str, Value)]| {
+            let mut thing = Thing::default().encode();
+            thing.set("tags", Value::Map(entries.iter().map(|(k, v)| (k.to_string(), v.clone())).collect()));
+            thing
+        };
+        let (old, new) = (tags(&[("a", Value::Null), ("b", "1".into())]), tags(&[("b", "2".into())]));
+        let both = tags(&[("a", Value::Null), ("b", "2".into())]);
+        assert_eq!(settle(&body, new.clone(), &old, Empties::Agree), both);
+        assert_eq!(settle(&body, new.clone(), &old, Empties::Differ), new);
     }
 
     #[test]

@@ -213,7 +213,12 @@ impl Resource<Context> for Gallery {
             return Err(identity::vanished("gallery", &id).into());
         };
         let desired = expand(context, &plan, Some(&current.body));
-        let mut state = if body::settled(&current.body, &desired) {
+        let covered = body::settled(&current.body, &desired);
+        if let (Outcome::Unfinished(error), false) = (&current.outcome, covered) {
+            // what was not even sent must not look as if it were true
+            return Err(fault::diagnostic(error, scope.what(), &id.to_string()).into());
+        }
+        let mut state = if covered && !writing::is_broken(&current.body) {
             conclude(context, op, &scope, &id, &plan, current).await?
         } else {
             let written = writing::put(&context.client, &scope, &target(&id), &desired, private)

@@ -278,7 +278,12 @@ impl Resource<Context> for ImageDefinition {
             return Err(identity::vanished(NOUN, &id).into());
         };
         let desired = expand(context, &plan, "", Some(&current.body));
-        if body::settled(&current.body, &desired) {
+        let covered = body::settled(&current.body, &desired);
+        if let (Outcome::Unfinished(error), false) = (&current.outcome, covered) {
+            // what was not even sent must not look as if it were true
+            return Err(fault::diagnostic(error, scope.what(), &id.to_string()).into());
+        }
+        if covered && !writing::is_broken(&current.body) {
             return conclude(context, op, &scope, &id, &plan, current);
         }
         let written = writing::put(&context.client, &scope, &target(&id), &desired, private).await;

@@ -209,7 +209,7 @@ impl Resource<Context> for ManagedImage {
         }
         let body = expand(context, &plan);
         let written =
-            writing::put(&context.client, &scope, &target(&id), &body, private).await.map_err(|error| {
+            writing::create(&context.client, &scope, &target(&id), &body, private).await.map_err(|error| {
                 capture::refused(fault::diagnostic(&error, scope.what(), &id.to_string()), &error)
             })?;
         conclude(context, op, &scope, &id, &plan, written)
@@ -359,7 +359,6 @@ fn is_same(left: &Json, plan: &Model) -> bool {
 }
 
 // The state after a write, however far it came.
-#[expect(clippy::result_large_err, reason = "a failure carries the state that it left")]
 fn conclude(
     context: &Context,
     op: &Op,

@@ -41,6 +41,7 @@ pub async fn guarded<T: Answer>(
 macro_rules! answers {
     ($($module:ident),* $(,)?) => {$(
         impl Answer for pb::$module::Response {
+            #[allow(clippy::needless_update)] // some answers hold nothing else
             fn failed(found: Diagnostics) -> Self {
                 Self { diagnostics: diagnostics(found), ..Default::default() }
             }

@@ -297,6 +297,14 @@ impl Attribute {
         if let Some(why) = self.deprecated {
             diagnostics.warning(path.clone(), format!("{path} is deprecated"), why);
         }
+        if value.elements().iter().any(Value::is_null) {
+            diagnostics.error(
+                path.clone(),
+                format!("{path} holds a null"),
+                "Every element needs a value: leave those out that have none, with compact([…]) say.",
+            );
+            return;
+        }
         let texts: Vec<&str> = match value {
             Value::String(text) => vec![text],
             value => value.elements().iter().filter_map(Value::as_str).collect(),

@@ -61,11 +61,19 @@ impl Terraform {
         &self.version
     }
 
-    /// Whether it is at least this version of Terraform; OpenTofu's numbers say other things, and are never enough.
-    pub fn at_least(&self, major: u32, minor: u32) -> bool {
-        let numbers = self.version.strip_prefix("Terraform v").unwrap_or_default();
+    /// Why it cannot read `text`, if so: what it is too old for.
+    pub fn too_old_for(&self, text: &str) -> Option<&'static str> {
+        let (name, numbers) = self.version.split_once(" v").unwrap_or_default();
         let mut numbers = numbers.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
-        (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (major, minor)
+        let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+        let (functions, identities) = if name == "OpenTofu" { ((1, 7), (9, 9)) } else { ((1, 8), (1, 12)) };
+        if text.contains("provider::azimage::") && version < functions {
+            Some("provider functions")
+        } else if text.contains("identity = {") && version < identities {
+            Some("imports by identity")
+        } else {
+            None
+        }
     }
 
     /// Whether it went well, and what it said. Where the configuration names no cloud, it is the emulator's.

@@ -89,13 +89,21 @@ pub async fn create(context: &Context, op: &Op, plan: Model, private: &mut Priva
     } else {
         refuse_soft_deleted(context, &scope, &id).await?;
         let body = words::expand_new(context, &plan, &location);
-        let accepted = context.client.put(&scope, &target(&id), &body).await.map_err(|error| {
-            fault::at(&error, scope.what(), &id.to_string(), attribute_of(error.target.as_deref()))
-        })?;
-        if let Some(operation) = &accepted.operation {
-            writing::remember(private, operation);
+        match context.client.put(&scope, &target(&id), &body).await {
+            Ok(accepted) => {
+                if let Some(operation) = &accepted.operation {
+                    writing::remember(private, operation);
+                }
+                accepted.body
+            }
+            Err(error) => match writing::after_lost_answer(&context.client, &scope, &target(&id), &error).await {
+                Some(written) => written.body,
+                None => {
+                    let attribute = attribute_of(error.target.as_deref());
+                    return Err(fault::at(&error, scope.what(), &id.to_string(), attribute).into());
+                }
+            },
         }
-        accepted.body
     };
     context.published(&id);
     let wait = wait_of(Some(context), plan.wait_for_replication.as_deref());
@@ -124,6 +132,10 @@ pub async fn update(
         return Err(identity::vanished(NOUN, &id).into());
     };
     if let Outcome::Unfinished(error) = outcome {
+        // what was not even sent must not look as if it were true
+        if !body::settled(&current, &words::expand_change(context, &plan, &current)) {
+            return Err(failed(error).into());
+        }
         let replication = Replication::parse(&current);
         return conclude(context, op, &id, &plan, End { body: current, replication, trouble: Some(Trouble::Unfinished(error)) }, false);
     }
@@ -131,7 +143,7 @@ pub async fn update(
     let replication = replicated(context, &scope, &target, &current).await.map_err(failed)?;
     let mut current = current;
     for step in steps(context, &plan, &current, &replication) {
-        if body::settled(&current, &step) {
+        if body::settled(&current, &step) && !writing::is_broken(&current) {
             continue;
         }
         let written = writing::put(&context.client, &scope, &target, &step, private).await.map_err(failed)?;
@@ -265,6 +277,12 @@ async fn finish(
         Ok(look) => {
             if wait == Wait::All {
                 writing::forget(private);
+            } else if writing::is_broken(&look.body)
+                && let Ok(Some(Written { body, outcome: Outcome::Failed(error) })) =
+                    writing::resume(&context.client, scope, &target, private).await
+            {
+                // the regions that were waited for are there, and the rest has failed already
+                return halted(context, scope, id, body, error).await;
             }
             End { body: look.body, replication: look.replication, trouble: None }
         }
