@@ -50,8 +50,6 @@ pub struct Context {
     pub wait_for_replication: Wait,
     /// The rules a team sets itself.
     pub guardrails: Guardrails,
-    /// Set when nothing here reaches Azure; told with every plan.
-    pub emulated: Option<Diagnostic>,
     /// What the Marketplace has said in this run.
     pub marketplace: marketplace::Cache,
     published: Mutex<BTreeSet<String>>,
@@ -69,7 +67,6 @@ impl Context {
             default_tags: BTreeMap::new(),
             wait_for_replication: Wait::default(),
             guardrails: Guardrails::default(),
-            emulated: None,
             marketplace: marketplace::Cache::default(),
             published: Mutex::default(),
             planned: Mutex::default(),

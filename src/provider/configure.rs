@@ -187,11 +187,10 @@ fn emulated(config: &Config, terraform_version: &str, env: Env<'_>, found: &mut 
         .as_ref()
         .and_then(|emulator| emulator.state_path.clone())
         .unwrap_or_else(|| emulated::STATE_PATH.to_owned());
-    let warning = Diagnostic::warning(
+    found.push(Diagnostic::warning(
         "Nothing reaches Azure",
         format!("environment = \"emulator\": everything happens in the built-in emulator, whose state is in {path}."),
-    );
-    found.push(warning.clone());
+    ));
     let transport = Arc::new(EmulatedTransport::new(path));
     let client = client(config, env, terraform_version, transport, emulated::tokens(), emulated::cloud());
     let mut context = Context::new(client);
@@ -200,7 +199,6 @@ fn emulated(config: &Config, terraform_version: &str, env: Env<'_>, found: &mut 
         .clone()
         .or_else(|| first(env, &["ARM_SUBSCRIPTION_ID"]))
         .or_else(|| Some(emulated::SUBSCRIPTION.to_owned()));
-    context.emulated = Some(warning);
     Some(context)
 }
 

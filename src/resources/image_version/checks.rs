@@ -123,7 +123,7 @@ fn replicas(context: &Context, draft: &Draft<'_>, found: &mut Diagnostics) {
                 found.push(rules.violation(
                     "minimum_replicas",
                     path.clone(),
-                    &format!("{name} has {count} replicas, fewer than {minimum}"),
+                    &format!("{name} has {count} of {minimum} replicas"),
                     &format!("Set regional_replica_count = {minimum} or more in the target_region of {name}."),
                 ));
             }
