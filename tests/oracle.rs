@@ -14,7 +14,13 @@ fn attribute(name: &str, ty: Type, [required, optional, computed]: [bool; 3]) ->
 }
 
 fn nested(name: &str, nesting: NestingMode, [min, max]: [i64; 2], block: Block) -> NestedBlock {
-    NestedBlock { type_name: name.into(), nesting: nesting as i32, min_items: min, max_items: max, block: Some(block) }
+    NestedBlock {
+        type_name: name.into(),
+        nesting: nesting as i32,
+        min_items: min,
+        max_items: max,
+        block: Some(block),
+    }
 }
 
 const REQUIRED: [bool; 3] = [true, false, false];
@@ -130,7 +136,11 @@ fn a_plan_must_keep_to_the_configuration() {
         (&[("list", Value::Null)], &[], false),
         (&[("list", list(&[]))], &[("list", list(&[element("a", Value::Null)]))], false),
         (&[("list", list(&[Value::Unknown]))], &[("list", list(&[element("a", Value::Null)]))], false),
-        (&[("list", list(&[element("a", "x".into())]))], &[("list", list(&[element("a", Value::Null)]))], true),
+        (
+            &[("list", list(&[element("a", "x".into())]))],
+            &[("list", list(&[element("a", Value::Null)]))],
+            true,
+        ),
         (&[("set", Value::Null)], &[], false),
         (&[("set", set(&[element("a", "x".into())]))], &[("set", set(&[element("a", Value::Null)]))], true),
         (&[("set", set(&[element("b", "x".into())]))], &[("set", set(&[element("a", Value::Null)]))], false),
@@ -150,7 +160,9 @@ fn a_plan_must_keep_to_the_configuration() {
 
 #[test]
 fn a_result_must_keep_what_was_promised() {
-    let map = |entries: &[(&str, &str)]| Value::Map(entries.iter().map(|(k, v)| (k.to_string(), (*v).into())).collect());
+    let map = |entries: &[(&str, &str)]| {
+        Value::Map(entries.iter().map(|(k, v)| (k.to_string(), (*v).into())).collect())
+    };
     let rows: &[(&[(&str, Value)], &[(&str, Value)], bool)] = &[
         (&[("id", Value::Unknown)], &[("id", "1".into())], true),
         (&[("id", Value::Unknown)], &[], true),
@@ -170,8 +182,16 @@ fn a_result_must_keep_what_was_promised() {
         (&[], &[("one", element("a", "x".into()))], false),
         (&[("list", list(&[element("a", Value::Unknown)]))], &[("list", list(&[]))], false),
         (&[("list", Value::Unknown)], &[("list", list(&[element("a", Value::Null)]))], true),
-        (&[("set", set(&[element("a", Value::Unknown)]))], &[("set", set(&[element("a", "x".into())]))], true),
-        (&[("set", set(&[element("a", Value::Unknown)]))], &[("set", set(&[element("b", "x".into())]))], false),
+        (
+            &[("set", set(&[element("a", Value::Unknown)]))],
+            &[("set", set(&[element("a", "x".into())]))],
+            true,
+        ),
+        (
+            &[("set", set(&[element("a", Value::Unknown)]))],
+            &[("set", set(&[element("b", "x".into())]))],
+            false,
+        ),
         (
             &[("set", set(&[element("a", Value::Unknown)]))],
             &[("set", set(&[element("a", "x".into()), element("a", "y".into())]))],
@@ -191,7 +211,8 @@ fn a_schema_must_make_sense() {
     let of = |attribute: Attribute| Block { attributes: vec![attribute], ..Default::default() };
     let block = |nested: NestedBlock| Block { block_types: vec![nested], ..Default::default() };
     let text = || attribute("a", Type::String, OPTIONAL);
-    let dynamic = || Block { attributes: vec![attribute("d", Type::Dynamic, OPTIONAL)], ..Default::default() };
+    let dynamic =
+        || Block { attributes: vec![attribute("d", Type::Dynamic, OPTIONAL)], ..Default::default() };
     let wrong: Vec<(&str, Block)> = vec![
         ("nobody gives it", of(attribute("a", Type::String, [false; 3]))),
         ("required and optional", of(attribute("a", Type::String, [true, true, false]))),
@@ -204,23 +225,42 @@ fn a_schema_must_make_sense() {
         ("computed write-only", of(Attribute { write_only: true, computed: true, ..text() })),
         ("message alone", of(Attribute { deprecation_message: "x".into(), ..text() })),
         ("twice", Block { attributes: vec![text(), text()], ..Default::default() }),
-        ("attribute and block", Block {
-            attributes: vec![text()],
-            block_types: vec![nested("a", NestingMode::List, [0, 0], inner())],
-            ..Default::default()
-        }),
+        (
+            "attribute and block",
+            Block {
+                attributes: vec![text()],
+                block_types: vec![nested("a", NestingMode::List, [0, 0], inner())],
+                ..Default::default()
+            },
+        ),
         ("single with two", block(nested("b", NestingMode::Single, [0, 2], inner()))),
         ("single that may or must", block(nested("b", NestingMode::Single, [0, 1], inner()))),
         ("map with bounds", block(nested("b", NestingMode::Map, [1, 0], inner()))),
         ("min above max", block(nested("b", NestingMode::Set, [3, 2], inner()))),
         ("dynamic in a set", block(nested("b", NestingMode::Set, [0, 0], dynamic()))),
-        ("dynamic deeper in a set", block(nested("b", NestingMode::Set, [0, 0], block(nested("c", NestingMode::Single, [0, 0], dynamic()))))),
+        (
+            "dynamic deeper in a set",
+            block(nested(
+                "b",
+                NestingMode::Set,
+                [0, 0],
+                block(nested("c", NestingMode::Single, [0, 0], dynamic())),
+            )),
+        ),
         ("no nesting", block(nested("b", NestingMode::Invalid, [0, 0], inner()))),
         ("no block", block(NestedBlock { block: None, ..nested("b", NestingMode::Set, [0, 0], inner()) })),
-        ("wrong inside", block(nested("b", NestingMode::Set, [0, 0], of(attribute("a", Type::String, [false; 3]))))),
+        (
+            "wrong inside",
+            block(nested("b", NestingMode::Set, [0, 0], of(attribute("a", Type::String, [false; 3])))),
+        ),
     ];
     for (what, schema) in wrong {
-        assert_eq!(schema_complaints(&schema, RESERVED).len(), 1, "{what}: {:?}", schema_complaints(&schema, RESERVED));
+        assert_eq!(
+            schema_complaints(&schema, RESERVED).len(),
+            1,
+            "{what}: {:?}",
+            schema_complaints(&schema, RESERVED)
+        );
     }
     assert_eq!(schema_complaints(&schema(), RESERVED), []);
     assert_eq!(schema_complaints(&block(nested("b", NestingMode::Single, [1, 1], inner())), RESERVED), []);

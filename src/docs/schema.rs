@@ -129,7 +129,7 @@ fn line(attribute: &Attribute, path: &[&str], timeouts: &Timeouts<'_>) -> String
     }
     // where the words explain each value already, a bare list of them says nothing new
     let explained = |text: &&str| attribute.doc.contains(&format!("`{text}`"));
-    if !attribute.one_of.iter().all(|text| explained(&text)) {
+    if !attribute.one_of.iter().all(explained) {
         let texts: Vec<String> = attribute.one_of.iter().map(|text| format!("`{text}`")).collect();
         let among = if matches!(attribute.ty, Type::String) { "One of" } else { "Each is one of" };
         say(&format!("{among} {}.", texts.join(", ")));

@@ -1,29 +1,37 @@
 //! A pretend Terraform core: drives the provider in this process by the messages of the protocol, holds every answer against
 //! the [`oracle`], and changes the emulator behind the provider's back.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "oracle.rs"]
 pub mod oracle;
+#[path = "runs.rs"]
+mod runs;
+#[path = "told.rs"]
+mod told;
+#[path = "values.rs"]
+mod values;
 
-use azimage::emulator::{self, Emulator};
+use azimage::emulator::Emulator;
 use azimage::framework::Server;
 use azimage::provider::Provider;
 use azimage::rpc::Service;
 pub use azimage::rpc::proto::tfplugin5 as pb;
 use azimage::schema::{Type, Value, json as state_json, msgpack};
-use oracle::{Complaint, implied_type, no_block, nothing};
+use oracle::{Complaint, implied_type};
 use pb::provider_server::Provider as Wire;
-use pb::schema::nested_block::NestingMode;
-use pb::schema::{Block, NestedBlock};
+use pb::schema::Block;
 pub use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use time::OffsetDateTime;
+pub use told::{Told, checked, path_text, resolve};
 use tonic::Request;
+use values::{at, no_null_blocks};
+pub use values::{changed, decode, differences, dynamic, merge, patched, typed, value};
 
 /// The subscription of everything that names none.
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+
 /// In a configuration written as JSON: known after apply.
 pub const UNKNOWN: &str = "(known after apply)";
 
@@ -89,78 +97,6 @@ pub struct Applied {
     pub told: Told,
 }
 
-/// Diagnostics.
-#[derive(Clone, Default)]
-pub struct Told(pub Vec<pb::Diagnostic>);
-
-impl std::fmt::Debug for Told {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for told in &self.0 {
-            let word = if told.severity == 1 { "error" } else { "warning" };
-            let path = path_text(told.attribute.as_ref());
-            writeln!(f, "\n  {word} at [{path}] {}: {}", told.summary, told.detail)?;
-        }
-        Ok(())
-    }
-}
-
-impl Told {
-    pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|told| told.severity == 1)
-    }
-
-    /// All texts of one severity (1 error, 2 warning).
-    fn text(&self, severity: i32) -> String {
-        let these = self.0.iter().filter(|told| told.severity == severity);
-        these.map(|told| format!("{}\n{}\n", told.summary, told.detail)).collect()
-    }
-
-    pub fn errors(&self) -> String {
-        self.text(1)
-    }
-
-    pub fn warnings(&self) -> String {
-        self.text(2)
-    }
-
-    /// Where the errors point.
-    pub fn error_paths(&self) -> Vec<String> {
-        self.0.iter().filter(|told| told.severity == 1).map(|told| path_text(told.attribute.as_ref())).collect()
-    }
-
-    /// An error that says all of `parts`.
-    #[track_caller]
-    pub fn assert_error(&self, parts: &[&str]) {
-        let text = self.errors();
-        for part in parts {
-            assert!(text.contains(part), "no error says {part:?}: {self:?}");
-        }
-    }
-
-    #[track_caller]
-    pub fn assert_warning(&self, parts: &[&str]) {
-        let text = self.warnings();
-        for part in parts {
-            assert!(text.contains(part), "no warning says {part:?}: {self:?}");
-        }
-    }
-}
-
-/// A path as HCL writes it.
-pub fn path_text(path: Option<&pb::AttributePath>) -> String {
-    use pb::attribute_path::step::Selector;
-    let mut text = String::new();
-    for step in path.iter().flat_map(|path| &path.steps) {
-        match step.selector.as_ref().expect("every step of a path says something") {
-            Selector::AttributeName(name) if text.is_empty() => text += name,
-            Selector::AttributeName(name) => text += &format!(".{name}"),
-            Selector::ElementKeyString(key) => text += &format!("[{key:?}]"),
-            Selector::ElementKeyInt(index) => text += &format!("[{index}]"),
-        }
-    }
-    text
-}
-
 /// A server of the provider, configured by nobody yet.
 pub fn serve() -> (Arc<Server<Provider>>, Service<Provider>) {
     let server = Arc::new(Server::new(Provider));
@@ -195,7 +131,8 @@ impl Core {
         let identities = identities.unwrap().into_inner().identity_schemas;
         let emulator = Emulator::open(&path).unwrap();
         let core = Core { service, server, schema, identities, emulator, dir };
-        let mut config = json!({"environment": "emulator", "emulator": {"state_path": path.to_str().unwrap()}});
+        let mut config =
+            json!({"environment": "emulator", "emulator": {"state_path": path.to_str().unwrap()}});
         merge(&mut config, &provider);
         let told = core.configure(&config).await;
         assert!(!told.has_errors(), "{told:?}");
@@ -208,7 +145,13 @@ impl Core {
         let config = value(block, config);
         let ty = implied_type(block);
         let request = pb::prepare_provider_config::Request { config: dynamic(&config, &ty) };
-        let mut told = self.service.prepare_provider_config(Request::new(request)).await.unwrap().into_inner().diagnostics;
+        let mut told = self
+            .service
+            .prepare_provider_config(Request::new(request))
+            .await
+            .unwrap()
+            .into_inner()
+            .diagnostics;
         let request = pb::configure::Request {
             terraform_version: "1.11.4".into(),
             config: dynamic(&config, &ty),
@@ -249,7 +192,8 @@ impl Core {
             config: dynamic(config, &self.ty(type_name)),
             client_capabilities: Some(capable()),
         };
-        let answer = self.service.validate_resource_type_config(Request::new(request)).await.unwrap().into_inner();
+        let answer =
+            self.service.validate_resource_type_config(Request::new(request)).await.unwrap().into_inner();
         checked(self.block(type_name), answer.diagnostics)
     }
 
@@ -263,7 +207,8 @@ impl Core {
         identity: Option<&Value>,
     ) -> (pb::plan_resource_change::Response, Told) {
         let (block, ty) = (self.block(type_name), self.ty(type_name));
-        let proposed = if config.is_null() { Value::Null } else { oracle::proposed_new(block, prior, config) };
+        let proposed =
+            if config.is_null() { Value::Null } else { oracle::proposed_new(block, prior, config) };
         let request = pb::plan_resource_change::Request {
             type_name: type_name.into(),
             prior_state: dynamic(prior, &ty),
@@ -304,7 +249,8 @@ impl Core {
             Some(held) => (held.state.clone(), held.private.clone(), held.identity.clone()),
             None => (Value::Null, Vec::new(), None),
         };
-        let (answer, mut told) = self.plan_once(type_name, &prior_state, config, &private, identity.as_ref()).await;
+        let (answer, mut told) =
+            self.plan_once(type_name, &prior_state, config, &private, identity.as_ref()).await;
         if told.has_errors() {
             return Err(told);
         }
@@ -343,7 +289,10 @@ impl Core {
                 msgpack::encode(&prior_state, &ty),
                 "nothing changes, but not byte for byte"
             );
-            assert!(answer.requires_replace.is_empty(), "nothing changes, and yet something is to be replaced");
+            assert!(
+                answer.requires_replace.is_empty(),
+                "nothing changes, and yet something is to be replaced"
+            );
         } else if !plan.replace.is_empty() {
             let (again, more) =
                 self.plan_once(type_name, &Value::Null, config, &plan.private, plan.identity.as_ref()).await;
@@ -388,7 +337,11 @@ impl Core {
         }
     }
 
-    fn planned_identity(&self, type_name: &str, answer: &pb::plan_resource_change::Response) -> Option<Value> {
+    fn planned_identity(
+        &self,
+        type_name: &str,
+        answer: &pb::plan_resource_change::Response,
+    ) -> Option<Value> {
         let data = answer.planned_identity.as_ref()?;
         Some(decode(&data.identity_data, &self.identity_type(type_name)))
     }
@@ -398,7 +351,12 @@ impl Core {
         for attribute in &self.block(type_name).attributes {
             if attribute.computed && config.get(&attribute.name).is_null() {
                 let value = planned.get(&attribute.name);
-                assert!(!value.is_null(), "{}.{} is computed, and planned to be null", type_name, attribute.name);
+                assert!(
+                    !value.is_null(),
+                    "{}.{} is computed, and planned to be null",
+                    type_name,
+                    attribute.name
+                );
             }
         }
     }
@@ -441,7 +399,8 @@ impl Core {
         let planned = decode(&answer.planned_state, &ty);
         none(&format!("final plan of {name}"), &oracle::object_complaints(block, &plan.state, &planned));
         if prior.is_some() {
-            let moved = answer.requires_replace.iter().any(|path| at(&prior_state, path) != at(&planned, path));
+            let moved =
+                answer.requires_replace.iter().any(|path| at(&prior_state, path) != at(&planned, path));
             assert!(!moved, "the final plan replaces what the first one updated");
             if planned == prior_state {
                 return Applied { held: prior.cloned(), told: Told::default() };
@@ -476,7 +435,13 @@ impl Core {
             assert_eq!(held.identity.as_ref(), Some(&identity), "the identity of {name} moved");
         }
         let tainted = told.has_errors() && prior.is_none();
-        let held = Held { type_name: name.into(), state, private: answer.private, identity: Some(identity), tainted };
+        let held = Held {
+            type_name: name.into(),
+            state,
+            private: answer.private,
+            identity: Some(identity),
+            tainted,
+        };
         Applied { held: Some(held), told }
     }
 
@@ -505,7 +470,8 @@ impl Core {
     /// Plans a destroy and carries it out.
     pub async fn destroy(&self, held: &Held) -> Applied {
         let identity = held.identity.as_ref();
-        let (answer, told) = self.plan_once(&held.type_name, &held.state, &Value::Null, &held.private, identity).await;
+        let (answer, told) =
+            self.plan_once(&held.type_name, &held.state, &Value::Null, &held.private, identity).await;
         assert!(!told.has_errors(), "planning a destroy: {told:?}");
         assert!(decode(&answer.planned_state, &self.ty(&held.type_name)).is_null());
         assert!(answer.requires_replace.is_empty());
@@ -541,7 +507,11 @@ impl Core {
     pub async fn read(&self, held: &Held) -> Result<(Option<Held>, Told), Told> {
         let (read, told) = self.read_any(held).await?;
         if let Some(read) = &read {
-            assert_eq!(held.identity.as_ref().or(read.identity.as_ref()), read.identity.as_ref(), "a read moved the identity");
+            assert_eq!(
+                held.identity.as_ref().or(read.identity.as_ref()),
+                read.identity.as_ref(),
+                "a read moved the identity"
+            );
         }
         Ok((read, told))
     }
@@ -570,10 +540,17 @@ impl Core {
             return Ok((None, told));
         }
         no_null_blocks(block, &state);
-        let identity = self.identity_value(name, answer.new_identity.as_ref()).expect("a read tells the identity");
+        let identity =
+            self.identity_value(name, answer.new_identity.as_ref()).expect("a read tells the identity");
         assert!(identity.is_wholly_known(), "{identity:?}");
         let tainted = held.tainted;
-        let held = Held { type_name: name.into(), state, private: answer.private, identity: Some(identity), tainted };
+        let held = Held {
+            type_name: name.into(),
+            state,
+            private: answer.private,
+            identity: Some(identity),
+            tainted,
+        };
         Ok((Some(held), told))
     }
 
@@ -613,7 +590,10 @@ impl Core {
             source_provider_address: provider.into(),
             source_type_name: source_type.into(),
             source_schema_version: 0,
-            source_state: Some(pb::RawState { json: source.to_string().into_bytes(), flatmap: Default::default() }),
+            source_state: Some(pb::RawState {
+                json: source.to_string().into_bytes(),
+                flatmap: Default::default(),
+            }),
             target_type_name: type_name.into(),
             source_private: b"bytes of somebody else".to_vec(),
             source_identity: None,
@@ -645,7 +625,10 @@ impl Core {
         })?;
         // who imports may spell it in any case, and the service knows the right one
         let plain = |identity: &Option<Value>| format!("{identity:?}").to_lowercase();
-        assert!(stub.identity.is_none() || plain(&stub.identity) == plain(&held.identity), "another identity was read");
+        assert!(
+            stub.identity.is_none() || plain(&stub.identity) == plain(&held.identity),
+            "another identity was read"
+        );
         Ok(held)
     }
 
@@ -665,9 +648,12 @@ impl Core {
     pub async fn data(&self, type_name: &str, config: &Json) -> Result<Value, Told> {
         let block = self.schema.data_source_schemas[type_name].block.as_ref().unwrap();
         let (config, ty) = (value(block, config), implied_type(block));
-        let request =
-            pb::validate_data_source_config::Request { type_name: type_name.into(), config: dynamic(&config, &ty) };
-        let answer = self.service.validate_data_source_config(Request::new(request)).await.unwrap().into_inner();
+        let request = pb::validate_data_source_config::Request {
+            type_name: type_name.into(),
+            config: dynamic(&config, &ty),
+        };
+        let answer =
+            self.service.validate_data_source_config(Request::new(request)).await.unwrap().into_inner();
         let told = checked(block, answer.diagnostics);
         if told.has_errors() {
             return Err(told);
@@ -717,221 +703,6 @@ impl Core {
     fn identity_value(&self, type_name: &str, data: Option<&pb::ResourceIdentityData>) -> Option<Value> {
         Some(decode(&data?.identity_data, &self.identity_type(type_name)))
     }
-
-    // ---- whole runs ----
-
-    /// Creates something that nobody objects to, and makes sure that the next run has nothing to do.
-    #[track_caller]
-    pub fn create<'c>(&'c self, type_name: &'c str, config: &'c Json) -> impl Future<Output = Held> + 'c {
-        let at = std::panic::Location::caller();
-        async move {
-            let plan = self.plan(type_name, None, config).await;
-            assert_eq!(plan.action, Action::Create);
-            let applied = self.apply(&plan).await;
-            assert!(!applied.told.has_errors(), "creating {type_name} ({at}): {:?}", applied.told);
-            let held = applied.held.unwrap();
-            self.settled(&held, config).await
-        }
-    }
-
-    /// A refresh and a plan with nothing in them.
-    pub async fn settled(&self, held: &Held, config: &Json) -> Held {
-        let plan = self.plan(&held.type_name, Some(held), config).await;
-        assert_eq!(plan.action, Action::NoOp, "not idempotent: {}", differences(&held.state, &plan.state));
-        let read = self.refresh(held).await.unwrap_or_else(|told| panic!("reading {}: {told:?}", held.type_name));
-        let read = read.unwrap_or_else(|| panic!("{} is gone", held.type_name));
-        assert_eq!(read.state, held.state, "a read changed something: {}", differences(&held.state, &read.state));
-        let plan = self.plan(&held.type_name, Some(&read), config).await;
-        assert_eq!(plan.action, Action::NoOp, "not empty after refresh: {}", differences(&read.state, &plan.state));
-        read
-    }
-
-    /// Refreshes, plans one action, applies it, and makes sure that nothing is left to do.
-    pub async fn change(&self, held: &Held, config: &Json, action: Action) -> Held {
-        let name = held.type_name.as_str();
-        let read = self.refresh(held).await.unwrap_or_else(|told| panic!("reading {name}: {told:?}")).unwrap();
-        let plan = self.plan(name, Some(&read), config).await;
-        let differ = differences(&read.state, &plan.state);
-        assert_eq!(plan.action, action, "because of {:?}: {differ}", plan.replace);
-        let applied = self.apply(&plan).await;
-        assert!(!applied.told.has_errors(), "{action:?} of {name}: {:?}", applied.told);
-        self.settled(&applied.held.unwrap(), config).await
-    }
-
-    // ---- the emulator, behind the provider's back ----
-
-    /// A control call of the emulator.
-    pub fn control(&self, method: &str, path: &str, body: Json) -> Json {
-        let (status, body) = self.send(method, &format!("/_emulator/{path}"), &body, false);
-        assert!(status < 300, "{method} {path}: {status} {body}");
-        body
-    }
-
-    /// Adds a scripted fault.
-    pub fn fault(&self, fault: Json) {
-        self.control("POST", "faults", fault);
-    }
-
-    /// Takes all faults away.
-    pub fn heal(&self) {
-        self.control("DELETE", "faults", json!({}));
-    }
-
-    /// Somebody else's request, done at once. The version of the API is added where it is missing.
-    pub fn azure(&self, method: &str, path: &str, body: Json) -> (u16, Json) {
-        let api = if path.to_lowercase().contains("/galleries") {
-            "2026-03-03"
-        } else if ["/disks/", "/snapshots/", "/diskencryptionsets/"].iter().any(|k| path.to_lowercase().contains(k)) {
-            "2026-03-02"
-        } else {
-            "2026-03-01"
-        };
-        let sign = if path.contains('?') { '&' } else { '?' };
-        let url = if path.contains("api-version") { path.to_owned() } else { format!("{path}{sign}api-version={api}") };
-        self.send(method, &url, &body, true)
-    }
-
-    /// What Azure has under an id.
-    pub fn look(&self, id: &str) -> Json {
-        let (status, body) = self.azure("GET", id, Json::Null);
-        assert_eq!(status, 200, "GET {id}: {body}");
-        body
-    }
-
-    /// Somebody else's merge patch of what is under an id.
-    pub fn tamper(&self, id: &str, patch: Json) {
-        let (status, body) = self.azure("PATCH", id, patch);
-        assert!(status < 300, "PATCH {id}: {status} {body}");
-    }
-
-    pub fn exists(&self, id: &str) -> bool {
-        self.azure("GET", id, Json::Null).0 == 200
-    }
-
-    fn send(&self, method: &str, url: &str, body: &Json, by_hand: bool) -> (u16, Json) {
-        let request = emulator::Request {
-            method: method.into(),
-            url: url.into(),
-            headers: vec![("content-type".into(), "application/json".into())],
-            body: if body.is_null() { Vec::new() } else { body.to_string().into_bytes() },
-        };
-        let now = OffsetDateTime::now_utc();
-        let response = if by_hand {
-            self.emulator.handle_by_hand(&request, now)
-        } else {
-            self.emulator.handle(&request, now)
-        };
-        (response.status, serde_json::from_slice(&response.body).unwrap_or(Json::Null))
-    }
-}
-
-// ---- values ----
-
-/// A configuration of `block` from JSON.
-pub fn value(block: &Block, json: &Json) -> Value {
-    if json == UNKNOWN {
-        return Value::Unknown;
-    }
-    let object = json.as_object().unwrap_or_else(|| panic!("a block is an object, not {json}"));
-    for name in object.keys() {
-        let known = block.attributes.iter().any(|a| a.name == *name) || block.block_types.iter().any(|b| b.type_name == *name);
-        assert!(known, "there is no {name} here");
-    }
-    let mut value = nothing(block);
-    for attribute in &block.attributes {
-        if let Some(json) = object.get(&attribute.name) {
-            value.set(&attribute.name, typed(json, &oracle::type_of(attribute)));
-        }
-    }
-    for nested in &block.block_types {
-        if let Some(json) = object.get(&nested.type_name).filter(|json| !json.is_null()) {
-            value.set(&nested.type_name, nested_value(nested, json));
-        }
-    }
-    value
-}
-
-fn nested_value(nested: &NestedBlock, json: &Json) -> Value {
-    let block = nested.block.as_ref().unwrap();
-    if json == UNKNOWN {
-        return Value::Unknown;
-    }
-    match (nested.nesting(), json) {
-        (NestingMode::List, Json::Array(items)) => Value::List(items.iter().map(|json| value(block, json)).collect()),
-        (NestingMode::Set, Json::Array(items)) => Value::Set(items.iter().map(|json| value(block, json)).collect()),
-        (_, json) => value(block, json),
-    }
-}
-
-/// A value of a type from JSON.
-pub fn typed(json: &Json, ty: &Type) -> Value {
-    match (ty, json) {
-        (_, json) if json == UNKNOWN => Value::Unknown,
-        (Type::List(element), Json::Array(items)) => Value::List(items.iter().map(|json| typed(json, element)).collect()),
-        (Type::Set(element), Json::Array(items)) => Value::Set(items.iter().map(|json| typed(json, element)).collect()),
-        (Type::Map(element), Json::Object(entries)) => {
-            Value::Map(entries.iter().map(|(key, json)| (key.clone(), typed(json, element))).collect())
-        }
-        (ty, json) => state_json::decode(json, ty).unwrap_or_else(|error| panic!("{json}: {error}")),
-    }
-}
-
-/// A merge patch: null takes away, arrays replace.
-pub fn merge(target: &mut Json, patch: &Json) {
-    match (target, patch) {
-        (Json::Object(target), Json::Object(patch)) => {
-            for (key, patch) in patch {
-                if patch.is_null() {
-                    target.remove(key);
-                } else {
-                    merge(target.entry(key.clone()).or_insert(Json::Null), patch);
-                }
-            }
-        }
-        (target, patch) => *target = patch.clone(),
-    }
-}
-
-/// `base` with a merge patch.
-pub fn patched(base: &Json, patch: &Json) -> Json {
-    let mut json = base.clone();
-    merge(&mut json, patch);
-    json
-}
-
-/// What differs at the root of two objects.
-pub fn differences(a: &Value, b: &Value) -> String {
-    let (Value::Object(left), Value::Object(right)) = (a, b) else {
-        return format!("{a:?} and {b:?}");
-    };
-    let names = left.keys().chain(right.keys().filter(|name| !left.contains_key(*name)));
-    names
-        .filter(|name| a.get(name) != b.get(name))
-        .map(|name| format!("\n  {name}: {:?}\n    -> {:?}", a.get(name), b.get(name)))
-        .collect()
-}
-
-/// Names of the root attributes and blocks in which two objects differ.
-pub fn changed(a: &Value, b: &Value) -> Vec<String> {
-    let (Value::Object(left), Value::Object(right)) = (a, b) else {
-        return Vec::new();
-    };
-    left.keys().filter(|name| left.get(*name) != right.get(*name)).cloned().collect()
-}
-
-pub fn dynamic(value: &Value, ty: &Type) -> Option<pb::DynamicValue> {
-    Some(pb::DynamicValue { msgpack: msgpack::encode(value, ty), json: Vec::new() })
-}
-
-#[track_caller]
-pub fn decode(value: &Option<pb::DynamicValue>, ty: &Type) -> Value {
-    match value {
-        None => Value::Null,
-        Some(value) => {
-            assert!(value.json.is_empty(), "answers are msgpack");
-            msgpack::decode(&value.msgpack, ty).unwrap()
-        }
-    }
 }
 
 fn capable() -> pb::ClientCapabilities {
@@ -942,80 +713,4 @@ fn capable() -> pb::ClientCapabilities {
 fn none(what: &str, complaints: &[Complaint]) {
     let all: String = complaints.iter().map(|complaint| format!("\n  {complaint}")).collect();
     assert!(complaints.is_empty(), "core would refuse the {what}:{all}");
-}
-
-// Diagnostics that core can show: with a severity, a summary, and a path that exists; and no bug of our own among them.
-#[track_caller]
-pub fn checked(block: &Block, diagnostics: Vec<pb::Diagnostic>) -> Told {
-    for told in &diagnostics {
-        assert!(matches!(told.severity, 1 | 2), "{told:?}");
-        assert!(!told.summary.is_empty(), "{told:?}");
-        assert!(!told.summary.contains("bug of its own"), "{}: {}", told.summary, told.detail);
-        if let Some(path) = &told.attribute {
-            resolve(block, path);
-        }
-    }
-    Told(diagnostics)
-}
-
-// The path leads somewhere in the schema, and not into an element of a set.
-#[track_caller]
-pub fn resolve(block: &Block, path: &pb::AttributePath) {
-    use pb::attribute_path::step::Selector;
-    let text = path_text(Some(path));
-    let mut steps = path.steps.iter().map(|step| step.selector.as_ref().unwrap()).peekable();
-    let mut here = block;
-    while let Some(step) = steps.next() {
-        let Selector::AttributeName(name) = step else { panic!("{text} has no name where one belongs") };
-        if here.attributes.iter().any(|attribute| attribute.name == *name) {
-            // what comes after is inside a value
-            return;
-        }
-        let nested = here.block_types.iter().find(|nested| nested.type_name == *name);
-        let nested = nested.unwrap_or_else(|| panic!("{text}: there is no {name}"));
-        match (nested.nesting(), steps.peek()) {
-            (NestingMode::Set, next) => {
-                assert!(next.is_none(), "{text} goes into a set");
-                return;
-            }
-            (NestingMode::List, Some(Selector::ElementKeyInt(_))) => drop(steps.next()),
-            (NestingMode::List, Some(_)) => panic!("{text} goes into a list without an index"),
-            _ => {}
-        }
-        here = nested.block.as_ref().unwrap();
-    }
-}
-
-// The value at a path; none where the path leads nowhere.
-fn at<'v>(value: &'v Value, path: &pb::AttributePath) -> Option<&'v Value> {
-    use pb::attribute_path::step::Selector;
-    path.steps.iter().try_fold(value, |value, step| match step.selector.as_ref()? {
-        Selector::AttributeName(name) => Some(value.get(name)),
-        Selector::ElementKeyInt(index) => value.elements().get(usize::try_from(*index).ok()?),
-        Selector::ElementKeyString(key) => match value {
-            Value::Map(entries) => entries.get(key),
-            _ => None,
-        },
-    })
-}
-
-// Collections of blocks are empty, never null.
-#[track_caller]
-fn no_null_blocks(block: &Block, value: &Value) {
-    if !value.is_known() {
-        return;
-    }
-    for nested in &block.block_types {
-        let inner = value.get(&nested.type_name);
-        if !no_block(nested).is_null() {
-            assert!(!inner.is_null(), "the blocks {} are null", nested.type_name);
-        }
-        let body = nested.block.as_ref().unwrap();
-        if inner.elements().is_empty() {
-            no_null_blocks(body, inner);
-        }
-        for element in inner.elements() {
-            no_null_blocks(body, element);
-        }
-    }
 }

@@ -154,7 +154,10 @@ fn could_come_from(block: &Block, prior: &Value, config: &Value) -> bool {
                 }
                 (NestingMode::List, Value::List(prior), Value::List(config)) => {
                     prior.len() == config.len()
-                        && prior.iter().zip(config).all(|(prior, config)| could_come_from(body(nested), prior, config))
+                        && prior
+                            .iter()
+                            .zip(config)
+                            .all(|(prior, config)| could_come_from(body(nested), prior, config))
                 }
                 _ => false,
             }
@@ -168,7 +171,14 @@ pub fn plan_complaints(block: &Block, prior: &Value, config: &Value, planned: &V
     out
 }
 
-fn plan_valid(block: &Block, prior: &Value, config: &Value, planned: &Value, path: &Path, out: &mut Complaints) {
+fn plan_valid(
+    block: &Block,
+    prior: &Value,
+    config: &Value,
+    planned: &Value,
+    path: &Path,
+    out: &mut Complaints,
+) {
     if planned.is_null() && !config.is_null() {
         return complain(out, path, "planned for absence but config wants existence");
     }
@@ -215,7 +225,11 @@ fn attribute_planned(
     if config.is_null() {
         return complain(out, path, format!("planned value {planned:?} for a non-computed attribute"));
     }
-    complain(out, path, format!("planned value {planned:?} does not match config value {config:?} nor prior value {prior:?}"));
+    complain(
+        out,
+        path,
+        format!("planned value {planned:?} does not match config value {config:?} nor prior value {prior:?}"),
+    );
 }
 
 fn block_planned(
@@ -239,11 +253,19 @@ fn block_planned(
     match nested.nesting() {
         NestingMode::List => {
             let (Value::List(planned), Value::List(config)) = (planned, config) else {
-                return complain(out, path, "a list of blocks must be empty to say that there is none, not null");
+                return complain(
+                    out,
+                    path,
+                    "a list of blocks must be empty to say that there is none, not null",
+                );
             };
             if planned.len() != config.len() {
                 let (have, want) = (planned.len(), config.len());
-                return complain(out, path, format!("block count in plan ({have}) disagrees with count in config ({want})"));
+                return complain(
+                    out,
+                    path,
+                    format!("block count in plan ({have}) disagrees with count in config ({want})"),
+                );
             }
             for (at, (planned, config)) in planned.iter().zip(config).enumerate() {
                 let path = path.index(at);
@@ -257,7 +279,11 @@ fn block_planned(
         }
         NestingMode::Set => {
             let (Value::Set(planned), Value::Set(config)) = (planned, config) else {
-                return complain(out, path, "a set of blocks must be empty to say that there is none, not null");
+                return complain(
+                    out,
+                    path,
+                    "a set of blocks must be empty to say that there is none, not null",
+                );
             };
             if planned.iter().any(Value::is_unknown) && !config.iter().any(Value::is_unknown) {
                 complain(out, path, "an element that is a block must not be unknown itself");
@@ -283,12 +309,20 @@ fn block_planned(
         }
         NestingMode::Map => {
             let (Value::Map(planned), Value::Map(config)) = (planned, config) else {
-                return complain(out, path, "a map of blocks must be empty to say that there is none, not null");
+                return complain(
+                    out,
+                    path,
+                    "a map of blocks must be empty to say that there is none, not null",
+                );
             };
             for (key, planned) in planned {
                 match config.get(key) {
-                    None => complain(out, path, format!("block key {key:?} from plan is not present in config")),
-                    Some(config) => plan_valid(block, &Value::Null, config, planned, &path.key(key.clone()), out),
+                    None => {
+                        complain(out, path, format!("block key {key:?} from plan is not present in config"))
+                    }
+                    Some(config) => {
+                        plan_valid(block, &Value::Null, config, planned, &path.key(key.clone()), out)
+                    }
                 }
             }
             for key in config.keys().filter(|key| !planned.contains_key(*key)) {
@@ -410,12 +444,20 @@ fn set_compatible(
 ) {
     for planned in planned {
         if !actual.iter().any(|actual| fits(planned, actual)) {
-            complain(out, path, format!("planned set element {planned:?} does not correlate with any element in actual"));
+            complain(
+                out,
+                path,
+                format!("planned set element {planned:?} does not correlate with any element in actual"),
+            );
         }
     }
     for actual in actual {
         if !planned.iter().any(|planned| fits(planned, actual)) {
-            complain(out, path, format!("actual set element {actual:?} does not correlate with any element in plan"));
+            complain(
+                out,
+                path,
+                format!("actual set element {actual:?} does not correlate with any element in plan"),
+            );
         }
     }
 }
@@ -430,7 +472,8 @@ pub const RESERVED_PROVIDER: &[&str] =
 /// What core objects to in a schema when it loads it.
 pub fn schema_complaints(block: &Block, reserved: &[&str]) -> Vec<Complaint> {
     let mut out = Vec::new();
-    let names = block.attributes.iter().map(|a| &a.name).chain(block.block_types.iter().map(|b| &b.type_name));
+    let names =
+        block.attributes.iter().map(|a| &a.name).chain(block.block_types.iter().map(|b| &b.type_name));
     for name in names.filter(|name| reserved.contains(&name.as_str())) {
         complain(&mut out, &Path::attribute(name.clone()), "the name is reserved");
     }
@@ -488,9 +531,15 @@ fn schema_valid(block: &Block, path: &Path, in_set: bool, out: &mut Complaints) 
             wrong("MinItems and MaxItems must not be negative");
         }
         match nested.nesting() {
-            NestingMode::Single if min != max || max > 1 => wrong("a single block has MinItems = MaxItems, 0 or 1"),
-            NestingMode::Group | NestingMode::Map if min != 0 || max != 0 => wrong("MinItems and MaxItems must be 0"),
-            NestingMode::List | NestingMode::Set if max != 0 && min > max => wrong("MinItems is greater than MaxItems"),
+            NestingMode::Single if min != max || max > 1 => {
+                wrong("a single block has MinItems = MaxItems, 0 or 1")
+            }
+            NestingMode::Group | NestingMode::Map if min != 0 || max != 0 => {
+                wrong("MinItems and MaxItems must be 0")
+            }
+            NestingMode::List | NestingMode::Set if max != 0 && min > max => {
+                wrong("MinItems is greater than MaxItems")
+            }
             NestingMode::Invalid => wrong("the nesting is not set"),
             _ => {}
         }

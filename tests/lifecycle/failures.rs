@@ -1,14 +1,8 @@
 //! Every resource type while the service refuses, breaks down, talks nonsense, hangs up or takes too long: an error that names
 //! the object, a state that is true, and a next run that gets to the end.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-#[path = "support/cases.rs"]
-mod cases;
-#[path = "support/core.rs"]
-mod core;
-
+use crate::cases::{self, Case, rg};
 use crate::core::{Action, Applied, Core, Held, Json, differences, json, patched};
-use cases::{Case, rg};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -84,7 +78,11 @@ async fn a_creation_that_fails_is_told_and_can_be_done_again() {
                 assert!(applied.held.is_some(), "{} {what}: {:?}", case.name, applied.told);
             } else {
                 assert_told(&applied, case, what, id);
-                assert!(applied.held.is_none(), "{} {what}: nothing was made, but something is in the state", case.name);
+                assert!(
+                    applied.held.is_none(),
+                    "{} {what}: nothing was made, but something is in the state",
+                    case.name
+                );
             }
             core.heal();
             let held = finish(&core, case, applied.held, &full).await;
@@ -144,7 +142,13 @@ async fn an_update_that_fails_keeps_what_was_true() {
             let kept = applied.held.expect("an update that fails loses nothing");
             assert!(!kept.tainted);
             if !done {
-                assert_eq!(kept.state, held.state, "{} {what}: {}", case.name, differences(&held.state, &kept.state));
+                assert_eq!(
+                    kept.state,
+                    held.state,
+                    "{} {what}: {}",
+                    case.name,
+                    differences(&held.state, &kept.state)
+                );
             }
             core.heal();
             finish(&core, case, Some(kept), &config).await;
@@ -224,7 +228,11 @@ async fn only_what_is_gone_for_certain_leaves_the_state() {
         }
         // the wrong subscription or tenant is no proof that anything is gone
         for code in ["SubscriptionNotFound", "InvalidSubscriptionId"] {
-            core.fault(always("GET", id, &json!({"status": 404, "code": code, "message": "No such subscription."})));
+            core.fault(always(
+                "GET",
+                id,
+                &json!({"status": 404, "code": code, "message": "No such subscription."}),
+            ));
             assert!(core.refresh(&held).await.is_err(), "{} {code}", case.name);
             core.heal();
         }
@@ -242,7 +250,12 @@ async fn a_creation_that_takes_too_long_is_kept_and_finished_by_the_next_run() {
         let plan = core.plan(case.type_name, None, &short).await;
         core.control("PUT", "settings", json!({"time_scale": 0.0001}));
         let applied = core.apply(&plan).await;
-        assert!(!applied.told.has_errors() || case.name == "captured image", "{}: {:?}", case.name, applied.told);
+        assert!(
+            !applied.told.has_errors() || case.name == "captured image",
+            "{}: {:?}",
+            case.name,
+            applied.told
+        );
         core.control("POST", "clock/advance", json!({"seconds": 1e8}));
         core.control("PUT", "settings", json!({"time_scale": 0}));
         match &applied.held {
@@ -352,7 +365,12 @@ async fn what_exists_already_is_not_taken_over_silently() {
         let plan = core.plan(case.type_name, None, &full).await;
         let applied = core.apply(&plan).await;
         assert!(applied.held.is_none());
-        applied.told.assert_error(&["already exists", "import {", &format!("to = {}", case.type_name), &format!("id = \"{id}\"")]);
+        applied.told.assert_error(&[
+            "already exists",
+            "import {",
+            &format!("to = {}", case.type_name),
+            &format!("id = \"{id}\""),
+        ]);
         assert_eq!(core.look(id), before, "{}", case.name);
         core.settled(&held, &case.small).await;
     })

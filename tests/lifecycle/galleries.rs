@@ -1,0 +1,202 @@
+//! Galleries and definitions: whom they are shared with, what they hold, what they are capable of.
+
+use super::versions::{VERSION, version, with_sources};
+use crate::cases::{self, GUID_A, GUID_B, GUID_C, rg};
+use crate::core::{Action, Core, Json, SUBSCRIPTION, changed, json, patched};
+
+pub const GALLERY: &str = "azimage_gallery";
+
+pub const DEFINITION: &str = "azimage_image_definition";
+
+pub fn gallery(patch: Json) -> Json {
+    patched(&cases::gallery().small, &patch)
+}
+
+fn groups(subscriptions: &[&str], tenants: &[&str]) -> Json {
+    gallery(
+        json!({"sharing": {"permission": "Groups", "subscription_ids": subscriptions, "tenant_ids": tenants}}),
+    )
+}
+
+fn shared_with(core: &Core) -> Json {
+    let (_, body) = core.azure("GET", &format!("{}?$select=Permissions", rg("galleries/gal")), Json::Null);
+    body["properties"]["sharingProfile"].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gallery_is_shared_with_more_and_fewer_in_place() {
+    let core = Core::new().await;
+    let held = core.create(GALLERY, &groups(&[GUID_A, GUID_B], &[GUID_C])).await;
+    // order and case say nothing
+    for same in [groups(&[GUID_B, GUID_A], &[GUID_C]), groups(&[&GUID_A.to_uppercase(), GUID_B], &[GUID_C])] {
+        assert_eq!(core.plan(GALLERY, Some(&held), &same).await.action, Action::NoOp);
+    }
+    let held = core.change(&held, &groups(&[GUID_C, GUID_A], &[GUID_C]), Action::Update).await;
+    let none: &[&str] = &[];
+    let held = core
+        .change(
+            &held,
+            &gallery(json!({"sharing": {"permission": "Groups", "subscription_ids": [GUID_C]}})),
+            Action::Update,
+        )
+        .await;
+    assert_eq!(shared_with(&core)["groups"], json!([{"type": "Subscriptions", "ids": [GUID_C]}]));
+    let held = core.change(&held, &groups(&[GUID_A], none), Action::Update).await;
+    // somebody else shares it with one more
+    let body = json!({"operationType": "Add", "groups": [{"type": "AADTenants", "ids": [GUID_B]}]});
+    assert!(core.azure("POST", &format!("{}/share", rg("galleries/gal")), body).0 < 300);
+    let read = core.refresh(&held).await.unwrap().unwrap();
+    assert_eq!(changed(&held.state, &read.state), ["sharing"]);
+    let held = core.change(&read, &groups(&[GUID_A], none), Action::Update).await;
+    assert_eq!(shared_with(&core)["groups"], json!([{"type": "Subscriptions", "ids": [GUID_A]}]));
+    // nobody any more, by word or by silence
+    let private = gallery(json!({"sharing": {"permission": "Private"}}));
+    let held = core.change(&held, &private, Action::Update).await;
+    assert_eq!(shared_with(&core)["permissions"], "Private");
+    core.change(&held, &gallery(json!({})), Action::Update).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sharing_that_is_taken_out_of_the_configuration_is_taken_back() {
+    let core = Core::new().await;
+    let held = core.create(GALLERY, &groups(&[GUID_A], &[GUID_C])).await;
+    core.change(&held, &gallery(json!({})), Action::Update).await;
+    assert_eq!(shared_with(&core)["permissions"], "Private");
+}
+
+// The service gives a permission at creation only: that is told, nothing is replaced and nothing lost.
+#[tokio::test(start_paused = true)]
+async fn a_permission_that_the_service_refuses_is_told_and_changes_nothing() {
+    let core = Core::new().await;
+    let held = core.create(GALLERY, &gallery(json!({"description": "old"}))).await;
+    let community = json!({"sharing": {"permission": "Community", "community": {
+        "publisher_uri": "https://img.example", "publisher_email": "img@example.com", "eula": "https://img.example/eula",
+        "public_name_prefix": "goldimg",
+    }}});
+    for wanted in [
+        groups(&[GUID_A], &[GUID_C]),
+        gallery(community),
+        gallery(json!({"sharing": {"permission": "Groups"}})),
+    ] {
+        let plan = core.plan(GALLERY, Some(&held), &wanted).await;
+        assert_eq!(plan.action, Action::Update, "never a replacement");
+        let applied = core.apply(&plan).await;
+        applied.told.assert_error(&["during creation", &rg("galleries/gal")]);
+        assert_eq!(applied.told.error_paths(), ["sharing"]);
+        let kept = core.refresh(&applied.held.unwrap()).await.unwrap().unwrap();
+        assert!(kept.get("sharing").is_null());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_community_gallery_has_a_public_name_and_becomes_private_again() {
+    let core = Core::new().await;
+    let community = |uri: &str| {
+        gallery(json!({"sharing": {"permission": "Community", "community": {
+            "publisher_uri": uri, "publisher_email": "img@example.com", "eula": "https://img.example/eula",
+            "public_name_prefix": "goldimg",
+        }}}))
+    };
+    let held = core.create(GALLERY, &community("https://img.example")).await;
+    let name = held.get("sharing").get("community").get("public_name").as_str().unwrap().to_owned();
+    assert!(name.starts_with("goldimg-"));
+    let info = &core.look(&rg("galleries/gal"))["properties"]["sharingProfile"]["communityGalleryInfo"];
+    assert_eq!(info["communityGalleryEnabled"], true);
+    let held = core.change(&held, &community("https://other.example"), Action::Update).await;
+    assert_eq!(held.get("sharing").get("community").get("public_name").as_str(), Some(name.as_str()));
+    let held =
+        core.change(&held, &gallery(json!({"sharing": {"permission": "Private"}})), Action::Update).await;
+    assert!(core.destroy(&held).await.held.is_none());
+    // a shared one goes too, being unshared first
+    let held = core.create(GALLERY, &community("https://img.example")).await;
+    assert!(core.destroy(&held).await.held.is_none());
+    let held = core.create(GALLERY, &groups(&[GUID_A], &[GUID_C])).await;
+    assert!(core.destroy(&held).await.held.is_none());
+}
+
+// Issue text: children that are in no state are named, and a gallery that cannot go is not unshared either.
+#[tokio::test(start_paused = true)]
+async fn a_parent_with_children_of_others_stays_and_names_them() {
+    let core = Core::new().await;
+    let shared = core.create(GALLERY, &groups(&[GUID_A], &[GUID_C])).await;
+    for name in ["one", "two"] {
+        cases::put(&core, &rg(&format!("galleries/gal/images/{name}")), cases::definition(name));
+    }
+    let applied = core.destroy(&shared).await;
+    applied.told.assert_error(&[
+        "2 image definitions",
+        &rg("galleries/gal/images/one"),
+        &rg("galleries/gal/images/two"),
+    ]);
+    assert_eq!(shared_with(&core)["permissions"], "Groups");
+    for name in ["one", "two"] {
+        core.azure("DELETE", &rg(&format!("galleries/gal/images/{name}")), Json::Null);
+    }
+    assert!(core.destroy(&applied.held.unwrap()).await.held.is_none());
+
+    let core = with_sources(json!({})).await;
+    let definition = core.import(DEFINITION, &rg("galleries/gal/images/def2"), None).await.unwrap();
+    let applied = core.destroy(&definition).await;
+    applied.told.assert_error(&["1 image versions", &rg("galleries/gal/images/def2/versions/0.0.1")]);
+}
+
+// Right after the last child went, the service still believes in it for a while.
+#[tokio::test(start_paused = true)]
+async fn a_parent_goes_soon_after_its_last_child() {
+    let core = with_sources(json!({})).await;
+    let version = core.create(VERSION, &version(json!({}))).await;
+    let definition = core.import(DEFINITION, &rg("galleries/gal/images/def"), None).await.unwrap();
+    assert!(core.destroy(&version).await.held.is_none());
+    let nested = json!({"status": 409, "code": "CannotDeleteResource", "message": "Can not delete resource before nested resources are deleted."});
+    core.fault(patched(&nested, &json!({"method": "DELETE", "path": "/images/def$", "count": 5})));
+    let gone = core.destroy(&definition).await;
+    assert!(gone.held.is_none(), "{:?}", gone.told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn features_change_in_place_and_keep_the_users_spelling() {
+    let core = Core::new().await;
+    cases::with_gallery(&core);
+    let base = cases::image_definition().small;
+    let with = |features: Json| patched(&base, &json!({"features": features}));
+    let held = core.create(DEFINITION, &with(json!({"IsSecureBootSupported": "true", "Custom": "a"}))).await;
+    assert_eq!(
+        azimage::schema::json::encode(held.get("features")),
+        json!({"IsSecureBootSupported": "true", "Custom": "a"})
+    );
+    let held = core
+        .change(&held, &with(json!({"IsSecureBootSupported": "False", "Other": "b"})), Action::Update)
+        .await;
+    let held = core.change(&held, &base, Action::Update).await;
+    let features = core.look(held.text("id"))["properties"]["features"].clone();
+    assert_eq!(features, json!([{"name": "SecurityType", "value": "TrustedLaunchSupported"}]));
+    // by hand
+    let all =
+        json!([{"name": "SecurityType", "value": "TrustedLaunchSupported"}, {"name": "Extra", "value": "x"}]);
+    core.tamper(held.text("id"), json!({"properties": {"allowUpdateImage": true, "features": all}}));
+    let read = core.refresh(&held).await.unwrap().unwrap();
+    assert_eq!(changed(&held.state, &read.state), ["features"]);
+    core.change(&read, &base, Action::Update).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscriptions_beside_the_providers_own_are_kept_apart() {
+    let core = Core::with(json!({"subscription_id": GUID_B})).await;
+    let held = core.create(GALLERY, &gallery(json!({"subscription_id": GUID_A.to_uppercase()}))).await;
+    assert!(
+        held.text("id").starts_with(&format!("/subscriptions/{}", GUID_A.to_uppercase())),
+        "{}",
+        held.text("id")
+    );
+    assert_eq!(
+        core.plan(GALLERY, Some(&held), &gallery(json!({"subscription_id": GUID_A}))).await.action,
+        Action::NoOp
+    );
+    let other = core.create(GALLERY, &gallery(json!({}))).await;
+    assert_eq!(other.text("subscription_id"), GUID_B);
+    assert!(!core.exists(&rg("galleries/gal")), "{SUBSCRIPTION} is nobody's");
+    // another default does not move what exists
+    let next = core.again(json!({"subscription_id": GUID_C})).await;
+    let read = next.refresh(&other).await.unwrap().unwrap();
+    assert_eq!(next.plan(GALLERY, Some(&read), &gallery(json!({}))).await.action, Action::NoOp);
+}

@@ -1,0 +1,32 @@
+//! Pins of Marketplace images.
+
+use crate::cases;
+use crate::core::{Action, Core, json};
+use azimage::schema::Value;
+
+// A pin moves with its keepers, and shows both ends of the way.
+#[tokio::test(start_paused = true)]
+async fn a_pin_moves_only_with_its_keepers() {
+    const PIN: &str = "azimage_marketplace_pin";
+    let core = Core::new().await;
+    let newer = cases::URN.replace("3374.2.5", "4081.2.1");
+    let at =
+        |urn: &str, keeper: &str| json!({"location": "eastus", "urn": urn, "keepers": {"build": keeper}});
+    let held = core.create(PIN, &at(cases::URN, "1")).await;
+    assert_eq!(core.plan(PIN, Some(&held), &at(&newer, "1")).await.action, Action::NoOp);
+    let plan = core.plan(PIN, Some(&held), &at(&newer, "2")).await;
+    assert_eq!(plan.action, Action::Update);
+    assert_eq!(plan.state.get("urn").as_str(), Some(newer.as_str()));
+    assert_eq!(plan.state.get("version").as_str(), Some("4081.2.1"));
+    let moved = core.change(&held, &at(&newer, "2"), Action::Update).await;
+    assert_eq!(moved.text("id"), held.text("id"), "the identity stays");
+    // it is withdrawn: told, and kept
+    let withdraw = json!({"publisher": "kinvolk", "offer": "flatcar-container-linux-free", "sku": "stable-gen2", "version": "4081.2.1"});
+    core.control("POST", "marketplace/withdraw", withdraw);
+    let next = core.again(json!({})).await;
+    let (read, told) = next.read(&moved).await.unwrap();
+    told.assert_warning(&["withdrawn", "4081.2.1"]);
+    let read = read.unwrap();
+    assert_eq!(read.get("withdrawn"), &Value::Bool(true));
+    assert_eq!(next.plan(PIN, Some(&read), &at(&newer, "2")).await.action, Action::NoOp);
+}

@@ -1,0 +1,319 @@
+//! Image versions: regions that come and go, waiting, retention, and what is refused before half an hour is spent.
+
+use super::galleries::DEFINITION;
+use crate::cases::{self, rg};
+use crate::core::{Action, Core, Json, changed, json, patched};
+use std::time::Duration;
+
+pub const VERSION: &str = "azimage_image_version";
+
+pub async fn with_sources(provider: Json) -> Core {
+    let core = Core::with(provider).await;
+    cases::with_sources(&core);
+    core
+}
+
+pub fn version(patch: Json) -> Json {
+    patched(&cases::image_version().small, &patch)
+}
+
+fn regions(names: &[&str]) -> Json {
+    json!(names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_is_dropped_only_with_leave_and_by_name() {
+    let core = with_sources(json!({})).await;
+    let held = core.create(VERSION, &version(json!({}))).await;
+    let one = json!({"target_region": regions(&["East US"])});
+    let told = core.plan_refused(VERSION, Some(&held), &version(one.clone())).await;
+    told.assert_error(&["drops the region westeurope", "allow_deletion_of_replicated_locations"]);
+    assert_eq!(told.error_paths(), ["target_region"]);
+    // leave and drop in one apply, in the right order
+    let both = patched(&version(one.clone()), &json!({"allow_deletion_of_replicated_locations": true}));
+    let held = core.change(&held, &both, Action::Update).await;
+    assert_eq!(held.get("target_region").elements().len(), 1);
+    let held = core.change(&held, &version(one), Action::Update).await;
+    // and all of it back again
+    core.change(&held, &version(json!({})), Action::Update).await;
+}
+
+// Item 49: no block at all leaves the version in its own region.
+#[tokio::test(start_paused = true)]
+async fn without_target_regions_only_the_own_region_is_left() {
+    let core = with_sources(json!({})).await;
+    let held = core.create(VERSION, &version(json!({}))).await;
+    let none = json!({"target_region": []});
+    let told = core.plan_refused(VERSION, Some(&held), &version(none.clone())).await;
+    told.assert_error(&["drops the region westeurope\n"]);
+    let allowed = patched(&version(none.clone()), &json!({"allow_deletion_of_replicated_locations": true}));
+    let held = core.change(&held, &allowed, Action::Update).await;
+    let azure = core.look(held.text("id"));
+    assert_eq!(azure["properties"]["publishingProfile"]["targetRegions"].as_array().unwrap().len(), 1);
+    // who names the own region again changes nothing there
+    let named = patched(&allowed, &json!({"target_region": regions(&["eastus"])}));
+    let held = core.change(&held, &named, Action::Update).await;
+    core.change(
+        &held,
+        &version(json!({"target_region": [], "allow_deletion_of_replicated_locations": false})),
+        Action::Update,
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_service_refuses_on_a_region_that_stays_replaces_and_says_which() {
+    let core = with_sources(json!({})).await;
+    let held = core.create(VERSION, &version(json!({}))).await;
+    let stored = version(json!({"target_region": [
+        {"name": "East US"}, {"name": "westeurope", "regional_replica_count": 2, "storage_account_type": "Premium_LRS"},
+    ]}));
+    let plan = core.plan(VERSION, Some(&held), &stored).await;
+    assert_eq!((plan.action, plan.replace.clone()), (Action::Replace, vec!["target_region".to_owned()]));
+    plan.told.assert_warning(&["replaced", "storage_account_type of westeurope"]);
+    let held = core.change(&held, &stored, Action::Replace).await;
+    let keyed = |name: &str| {
+        let encryption = json!({"os_disk_encryption_set_id": rg(&format!("diskEncryptionSets/{name}"))});
+        version(json!({"version": "1.0.2", "target_region": [{"name": "East US", "encryption": encryption}]}))
+    };
+    let plan = core
+        .plan(
+            VERSION,
+            Some(&held),
+            &patched(
+                &keyed("des"),
+                &json!({"version": "1.0.0", "allow_deletion_of_replicated_locations": true}),
+            ),
+        )
+        .await;
+    assert_eq!(plan.action, Action::Replace);
+    plan.told.assert_warning(&["encryption of East US"]);
+    let held = core.create(VERSION, &keyed("des")).await;
+    let other_case = rg("diskEncryptionSets/DES");
+    let same = patched(
+        &keyed("des"),
+        &json!({"target_region": [{"name": "eastus", "encryption": {"os_disk_encryption_set_id": other_case}}]}),
+    );
+    assert_eq!(core.plan(VERSION, Some(&held), &same).await.action, Action::NoOp);
+    let plan = core.plan(VERSION, Some(&held), &keyed("des2")).await;
+    assert_eq!(plan.action, Action::Replace);
+}
+
+// The service has no ETag: what somebody else added must not go with the next update.
+#[tokio::test(start_paused = true)]
+async fn an_update_keeps_what_the_service_has_beyond_the_schema() {
+    let core = with_sources(json!({})).await;
+    let held = core.create(VERSION, &version(json!({}))).await;
+    core.tamper(held.text("id"), json!({"tags": {"by": "hand"}}));
+    let read = core.refresh(&held).await.unwrap().unwrap();
+    assert_eq!(changed(&held.state, &read.state), ["tags", "tags_all"]);
+    core.change(&read, &version(json!({})), Action::Update).await;
+    assert_eq!(core.look(held.text("id"))["tags"], json!({}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retained_version_outlives_its_resource() {
+    let core = with_sources(json!({})).await;
+    let retain = version(json!({"deletion_policy": "retain"}));
+    let held = core.create(VERSION, &retain).await;
+    let id = held.text("id").to_owned();
+    // replaced by another number: the old one stays to roll back to
+    let next = core.change(&held, &patched(&retain, &json!({"version": "1.1.0"})), Action::Replace).await;
+    assert!(core.exists(&id) && core.exists(next.text("id")));
+    assert!(core.destroy(&next).await.held.is_none());
+    assert!(core.exists(next.text("id")));
+    let definition = core.import(DEFINITION, &rg("galleries/gal/images/def"), None).await.unwrap();
+    core.destroy(&definition).await.told.assert_error(&["2 image versions", "retain", &id, next.text("id")]);
+    // and comes back by import, to be deleted after all
+    let held = core.import(VERSION, &id, None).await.unwrap();
+    assert_eq!(held.text("deletion_policy"), "delete");
+    assert!(core.destroy(&held).await.held.is_none());
+    assert!(!core.exists(&id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_protected_version_is_told_apart_from_one_that_cannot_be_deleted() {
+    let core = with_sources(json!({})).await;
+    let protected = version(
+        json!({"block_deletion_before_end_of_life": true, "end_of_life_date": "2031-01-01T00:00:00Z"}),
+    );
+    let held = core.create(VERSION, &protected).await;
+    let applied = core.destroy(&held).await;
+    applied.told.assert_error(&["block_deletion_before_end_of_life = false", held.text("id")]);
+    let held = core.change(&held, &version(json!({})), Action::Update).await;
+    assert!(core.destroy(&held).await.held.is_none());
+}
+
+// How long apply waits, and what later plans say of it.
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_not_waited_for_shows_how_far_it_is() {
+    let core = with_sources(json!({})).await;
+    core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+    let none = version(json!({"wait_for_replication": "none"}));
+    let plan = core.plan(VERSION, None, &none).await;
+    let applied = core.apply(&plan).await;
+    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    let held = applied.held.unwrap();
+    assert!(!held.tainted);
+    // who waits for nothing has nothing to do
+    let read = core.refresh(&held).await.unwrap().unwrap();
+    assert_eq!(core.plan(VERSION, Some(&read), &none).await.action, Action::NoOp);
+    // who waits for all has: the next plan says where it stands, and the next apply waits
+    let all = version(json!({}));
+    let plan = core.plan(VERSION, Some(&read), &all).await;
+    assert_eq!(plan.action, Action::Update);
+    plan.told.assert_warning(&["not replicated everywhere yet", "westeurope Replicating"]);
+    let advance = async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        core.control("POST", "clock/advance", json!({"seconds": 1e8}));
+    };
+    let (applied, ()) = tokio::join!(core.apply(&plan), advance);
+    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    let held = core.settled(&applied.held.unwrap(), &all).await;
+    assert_eq!(
+        held.get("replication_state")
+            .entries()
+            .filter(|(_, state)| state.as_str() == Some("Completed"))
+            .count(),
+        2
+    );
+    // a replication that is waited for by itself sees the same
+    let waiting = json!({"image_version_id": held.text("id"), "regions": ["West Europe"]});
+    core.create("azimage_image_replication", &waiting).await;
+}
+
+// A failed region is told, the version stays, and the next apply takes the region out and puts it in again.
+#[tokio::test(start_paused = true)]
+async fn a_failed_region_is_repaired_by_the_next_apply() {
+    let core = with_sources(json!({})).await;
+    core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_region": "westeurope"}));
+    let config = version(json!({}));
+    let plan = core.plan(VERSION, None, &config).await;
+    let applied = core.apply(&plan).await;
+    applied.told.assert_warning(&["westeurope"]);
+    let held = applied.held.unwrap();
+    assert!(!held.tainted);
+    let read = core.refresh(&held).await.unwrap().unwrap();
+    let plan = core.plan(VERSION, Some(&read), &config).await;
+    assert_eq!(plan.action, Action::Update);
+    plan.told.assert_warning(&["failed in a region", "westeurope Failed"]);
+    let applied = core.apply(&plan).await;
+    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    let held = core.settled(&applied.held.unwrap(), &config).await;
+    assert_eq!(held.get("replication_state").entries().count(), 2);
+    assert!(held.get("replication_state").entries().all(|(_, state)| state.as_str() == Some("Completed")));
+    // while updating it is an error, with the version kept
+    core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_region": "northeurope"}));
+    let three = version(
+        json!({"target_region": [{"name": "East US"}, {"name": "westeurope", "regional_replica_count": 2}, {"name": "northeurope"}]}),
+    );
+    let plan = core.plan(VERSION, Some(&held), &three).await;
+    let applied = core.apply(&plan).await;
+    applied.told.assert_error(&["northeurope"]);
+    let read = core.refresh(&applied.held.unwrap()).await.unwrap().unwrap();
+    assert!(!read.tainted);
+    core.change(&read, &three, Action::Update).await;
+}
+
+// The service keeps no date that is taken out by hand, and a removed one is really gone.
+#[tokio::test(start_paused = true)]
+async fn an_end_of_life_date_that_was_removed_is_gone_in_azure() {
+    let core = with_sources(json!({})).await;
+    let date = json!({"end_of_life_date": "2031-01-01T00:00:00Z"});
+    let held = core.create(VERSION, &version(date.clone())).await;
+    core.change(&held, &version(json!({})), Action::Update).await;
+    assert!(core.look(held.text("id"))["properties"]["publishingProfile"].get("endOfLifeDate").is_none());
+    let base =
+        patched(&cases::image_definition().small, &json!({"name": "dated", "identifier": {"sku": "dated"}}));
+    let held = core.create(DEFINITION, &patched(&base, &date)).await;
+    core.change(&held, &base, Action::Update).await;
+    assert!(core.look(held.text("id"))["properties"].get("endOfLifeDate").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn guardrails_stop_a_plan_and_name_rule_attribute_and_fix() {
+    let rows: Vec<(Json, Json, &[&str], &str)> = vec![
+        (
+            json!({"minimum_replicas": 2}),
+            json!({}),
+            &["minimum_replicas", "East US", "regional_replica_count = 2"],
+            "target_region",
+        ),
+        (
+            json!({"required_regions": ["uksouth"]}),
+            json!({}),
+            &["required_regions", "uksouth"],
+            "target_region",
+        ),
+        (json!({"required_tags": ["approved-by"]}), json!({}), &["required_tags", "approved-by"], "tags"),
+        (
+            json!({"versions_must_increase": true}),
+            json!({"image_definition_id": rg("galleries/gal/images/def2"), "version": "0.0.0"}),
+            &["versions_must_increase", "0.0.1"],
+            "version",
+        ),
+        (
+            json!({"maximum_versions_per_definition": 1}),
+            json!({"image_definition_id": rg("galleries/gal/images/def2")}),
+            &["maximum_versions_per_definition", "0.0.1"],
+            "version",
+        ),
+    ];
+    for (rule, patch, says, path) in rows {
+        let core = with_sources(json!({"guardrails": rule})).await;
+        let told = core.plan_refused(VERSION, None, &version(patch.clone())).await;
+        told.assert_error(says);
+        assert_eq!(told.error_paths(), [path]);
+        // the same as a warning lets it pass
+        let core = core.again(json!({"guardrails": patched(&rule, &json!({"mode": "warn"}))})).await;
+        let plan = core.plan(VERSION, None, &version(patch)).await;
+        plan.told.assert_warning(says);
+    }
+    // and what keeps to the rules is let through, twice, since core plans again at apply
+    let rules = json!({"guardrails": {
+        "minimum_replicas": 2, "required_regions": ["East US"], "required_tags": ["team"], "versions_must_increase": true,
+        "maximum_versions_per_definition": 2,
+    }, "default_tags": {"team": "x"}});
+    let core = with_sources(rules).await;
+    let fine = json!({"target_region": [{"name": "eastus", "regional_replica_count": 2}]});
+    let held = core.create(VERSION, &version(fine.clone())).await;
+    let second = core.create(VERSION, &patched(&version(fine.clone()), &json!({"version": "1.0.1"}))).await;
+    core.plan_refused(VERSION, None, &patched(&version(fine), &json!({"version": "1.0.2"}))).await;
+    for held in [held, second] {
+        assert!(core.destroy(&held).await.held.is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_does_not_fit_is_refused_before_anything_is_made() {
+    let core = with_sources(json!({})).await;
+    let windows = patched(&cases::definition("win"), &json!({"properties": {"osType": "Windows"}}));
+    cases::put(&core, &rg("galleries/gal/images/win"), windows);
+    let rows: Vec<(Json, &[&str], &str)> = vec![
+        (
+            json!({"image_definition_id": rg("galleries/gal/images/win")}),
+            &["operating system", "Linux", "Windows"],
+            "source.managed_image_id",
+        ),
+        (
+            json!({"source": {"managed_image_id": rg("images/west")}}),
+            &["not in the version's region", "westeurope"],
+            "source.managed_image_id",
+        ),
+        (json!({"target_region": regions(&["westeurope"])}), &["own region", "eastus"], "target_region"),
+        (
+            json!({"target_region": regions(&["eastus", "westeurpe"])}),
+            &["no region", "westeurope"],
+            "target_region",
+        ),
+    ];
+    for (patch, says, path) in rows {
+        let told = core.plan_refused(VERSION, None, &version(patch)).await;
+        told.assert_error(says);
+        assert!(told.error_paths().contains(&path.to_owned()), "{:?}", told.error_paths());
+    }
+    // a source that cannot be read yet is no reason to object
+    let plan =
+        core.plan(VERSION, None, &version(json!({"source": {"managed_image_id": rg("images/later")}}))).await;
+    assert_eq!(plan.action, Action::Create);
+}

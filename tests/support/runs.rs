@@ -1,0 +1,128 @@
+//! Whole runs of the pretend core, and what somebody else does to the emulator meanwhile.
+
+use super::{Action, Core, Held, Json, differences, json};
+use azimage::emulator;
+use time::OffsetDateTime;
+
+impl Core {
+    /// Creates something that nobody objects to, and makes sure that the next run has nothing to do.
+    #[track_caller]
+    pub fn create<'c>(&'c self, type_name: &'c str, config: &'c Json) -> impl Future<Output = Held> + 'c {
+        let at = std::panic::Location::caller();
+        async move {
+            let plan = self.plan(type_name, None, config).await;
+            assert_eq!(plan.action, Action::Create);
+            let applied = self.apply(&plan).await;
+            assert!(!applied.told.has_errors(), "creating {type_name} ({at}): {:?}", applied.told);
+            let held = applied.held.unwrap();
+            self.settled(&held, config).await
+        }
+    }
+
+    /// A refresh and a plan with nothing in them.
+    pub async fn settled(&self, held: &Held, config: &Json) -> Held {
+        let plan = self.plan(&held.type_name, Some(held), config).await;
+        assert_eq!(plan.action, Action::NoOp, "not idempotent: {}", differences(&held.state, &plan.state));
+        let read =
+            self.refresh(held).await.unwrap_or_else(|told| panic!("reading {}: {told:?}", held.type_name));
+        let read = read.unwrap_or_else(|| panic!("{} is gone", held.type_name));
+        assert_eq!(
+            read.state,
+            held.state,
+            "a read changed something: {}",
+            differences(&held.state, &read.state)
+        );
+        let plan = self.plan(&held.type_name, Some(&read), config).await;
+        assert_eq!(
+            plan.action,
+            Action::NoOp,
+            "not empty after refresh: {}",
+            differences(&read.state, &plan.state)
+        );
+        read
+    }
+
+    /// Refreshes, plans one action, applies it, and makes sure that nothing is left to do.
+    pub async fn change(&self, held: &Held, config: &Json, action: Action) -> Held {
+        let name = held.type_name.as_str();
+        let read =
+            self.refresh(held).await.unwrap_or_else(|told| panic!("reading {name}: {told:?}")).unwrap();
+        let plan = self.plan(name, Some(&read), config).await;
+        let differ = differences(&read.state, &plan.state);
+        assert_eq!(plan.action, action, "because of {:?}: {differ}", plan.replace);
+        let applied = self.apply(&plan).await;
+        assert!(!applied.told.has_errors(), "{action:?} of {name}: {:?}", applied.told);
+        self.settled(&applied.held.unwrap(), config).await
+    }
+
+    /// A control call of the emulator.
+    pub fn control(&self, method: &str, path: &str, body: Json) -> Json {
+        let (status, body) = self.send(method, &format!("/_emulator/{path}"), &body, false);
+        assert!(status < 300, "{method} {path}: {status} {body}");
+        body
+    }
+
+    /// Adds a scripted fault.
+    pub fn fault(&self, fault: Json) {
+        self.control("POST", "faults", fault);
+    }
+
+    /// Takes all faults away.
+    pub fn heal(&self) {
+        self.control("DELETE", "faults", json!({}));
+    }
+
+    /// Somebody else's request, done at once. The version of the API is added where it is missing.
+    pub fn azure(&self, method: &str, path: &str, body: Json) -> (u16, Json) {
+        let api = if path.to_lowercase().contains("/galleries") {
+            "2026-03-03"
+        } else if ["/disks/", "/snapshots/", "/diskencryptionsets/"]
+            .iter()
+            .any(|k| path.to_lowercase().contains(k))
+        {
+            "2026-03-02"
+        } else {
+            "2026-03-01"
+        };
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let url = if path.contains("api-version") {
+            path.to_owned()
+        } else {
+            format!("{path}{sign}api-version={api}")
+        };
+        self.send(method, &url, &body, true)
+    }
+
+    /// What Azure has under an id.
+    pub fn look(&self, id: &str) -> Json {
+        let (status, body) = self.azure("GET", id, Json::Null);
+        assert_eq!(status, 200, "GET {id}: {body}");
+        body
+    }
+
+    /// Somebody else's merge patch of what is under an id.
+    pub fn tamper(&self, id: &str, patch: Json) {
+        let (status, body) = self.azure("PATCH", id, patch);
+        assert!(status < 300, "PATCH {id}: {status} {body}");
+    }
+
+    pub fn exists(&self, id: &str) -> bool {
+        self.azure("GET", id, Json::Null).0 == 200
+    }
+
+    fn send(&self, method: &str, url: &str, body: &Json, by_hand: bool) -> (u16, Json) {
+        let request = emulator::Request {
+            method: method.into(),
+            url: url.into(),
+            headers: vec![("content-type".into(), "application/json".into())],
+            body: if body.is_null() { Vec::new() } else { body.to_string().into_bytes() },
+        };
+        let now = OffsetDateTime::now_utc();
+        let response = if by_hand {
+            self.emulator.handle_by_hand(&request, now)
+        } else {
+            self.emulator.handle(&request, now)
+        };
+        (response.status, serde_json::from_slice(&response.body).unwrap_or(Json::Null))
+    }
+}

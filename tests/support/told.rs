@@ -1,0 +1,123 @@
+//! Diagnostics as tests look at them, and the paths that they point at.
+
+use super::pb;
+use pb::schema::Block;
+use pb::schema::nested_block::NestingMode;
+
+/// Diagnostics.
+#[derive(Clone, Default)]
+pub struct Told(pub Vec<pb::Diagnostic>);
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for told in &self.0 {
+            let word = if told.severity == 1 { "error" } else { "warning" };
+            let path = path_text(told.attribute.as_ref());
+            writeln!(f, "\n  {word} at [{path}] {}: {}", told.summary, told.detail)?;
+        }
+        Ok(())
+    }
+}
+
+impl Told {
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|told| told.severity == 1)
+    }
+
+    /// All texts of one severity (1 error, 2 warning).
+    fn text(&self, severity: i32) -> String {
+        let these = self.0.iter().filter(|told| told.severity == severity);
+        these.map(|told| format!("{}\n{}\n", told.summary, told.detail)).collect()
+    }
+
+    pub fn errors(&self) -> String {
+        self.text(1)
+    }
+
+    pub fn warnings(&self) -> String {
+        self.text(2)
+    }
+
+    /// Where the errors point.
+    pub fn error_paths(&self) -> Vec<String> {
+        self.0
+            .iter()
+            .filter(|told| told.severity == 1)
+            .map(|told| path_text(told.attribute.as_ref()))
+            .collect()
+    }
+
+    /// An error that says all of `parts`.
+    #[track_caller]
+    pub fn assert_error(&self, parts: &[&str]) {
+        let text = self.errors();
+        for part in parts {
+            assert!(text.contains(part), "no error says {part:?}: {self:?}");
+        }
+    }
+
+    #[track_caller]
+    pub fn assert_warning(&self, parts: &[&str]) {
+        let text = self.warnings();
+        for part in parts {
+            assert!(text.contains(part), "no warning says {part:?}: {self:?}");
+        }
+    }
+}
+
+/// A path as HCL writes it.
+pub fn path_text(path: Option<&pb::AttributePath>) -> String {
+    use pb::attribute_path::step::Selector;
+    let mut text = String::new();
+    for step in path.iter().flat_map(|path| &path.steps) {
+        match step.selector.as_ref().expect("every step of a path says something") {
+            Selector::AttributeName(name) if text.is_empty() => text += name,
+            Selector::AttributeName(name) => text += &format!(".{name}"),
+            Selector::ElementKeyString(key) => text += &format!("[{key:?}]"),
+            Selector::ElementKeyInt(index) => text += &format!("[{index}]"),
+        }
+    }
+    text
+}
+
+/// Diagnostics that core can show: with a severity, a summary, and a path that exists; and no bug of our own among them.
+#[track_caller]
+pub fn checked(block: &Block, diagnostics: Vec<pb::Diagnostic>) -> Told {
+    for told in &diagnostics {
+        assert!(matches!(told.severity, 1 | 2), "{told:?}");
+        assert!(!told.summary.is_empty(), "{told:?}");
+        assert!(!told.summary.contains("bug of its own"), "{}: {}", told.summary, told.detail);
+        if let Some(path) = &told.attribute {
+            resolve(block, path);
+        }
+    }
+    Told(diagnostics)
+}
+
+/// The path leads somewhere in the schema, and not into an element of a set.
+#[track_caller]
+pub fn resolve(block: &Block, path: &pb::AttributePath) {
+    use pb::attribute_path::step::Selector;
+    let text = path_text(Some(path));
+    let mut steps = path.steps.iter().map(|step| step.selector.as_ref().unwrap()).peekable();
+    let mut here = block;
+    while let Some(step) = steps.next() {
+        let Selector::AttributeName(name) = step else { panic!("{text} has no name where one belongs") };
+        if here.attributes.iter().any(|attribute| attribute.name == *name) {
+            // what comes after is inside a value
+            return;
+        }
+        let nested = here.block_types.iter().find(|nested| nested.type_name == *name);
+        let nested = nested.unwrap_or_else(|| panic!("{text}: there is no {name}"));
+        match (nested.nesting(), steps.peek()) {
+            (NestingMode::Set, next) => {
+                assert!(next.is_none(), "{text} goes into a set");
+                return;
+            }
+            (NestingMode::List, Some(Selector::ElementKeyInt(_))) => drop(steps.next()),
+            (NestingMode::List, Some(_)) => panic!("{text} goes into a list without an index"),
+            _ => {}
+        }
+        here = nested.block.as_ref().unwrap();
+    }
+}
