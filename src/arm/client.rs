@@ -90,26 +90,18 @@ impl Client {
     /// Reads a list to its end. Links to further pages are followed as they are, and only on the cloud's
     /// own host.
     pub async fn list(&self, scope: &Scope, target: &Target) -> Result<Vec<Value>, Error> {
-        let First { mut url, reply, .. } = self.first(scope, Method::Get, target, None).await?;
-        let mut page = reply.body;
-        let mut pages = Pages::default();
-        loop {
-            let next = pages.add(&url, page).map_err(|why| {
-                Error::new(Kind::Malformed, why).during(Method::Get, target.path())
-            })?;
-            match next {
-                Some(next) => {
-                    let call = Call {
-                        method: Method::Get,
-                        url: &next,
-                        body: None,
-                        expect: Expect::Json,
-                    };
-                    page = self.sender.call(scope, call).await?.body;
-                    url = next;
-                }
-                None => return Ok(pages.into_items()),
-            }
+        let mut pages = self.pages(target);
+        while pages.next(scope).await? {}
+        Ok(pages.take())
+    }
+
+    /// The same list, page by page, for who may not want all of it. Asks for nothing yet.
+    pub fn pages(&self, target: &Target) -> PageReader {
+        PageReader {
+            client: self.clone(),
+            target: target.clone(),
+            next: None,
+            pages: Pages::default(),
         }
     }
 
@@ -280,6 +272,48 @@ impl Client {
     /// it yet.
     pub fn api_version(&self, target: &Target) -> &'static str {
         self.sender.version(target)
+    }
+}
+
+/// A list that is read page by page.
+pub struct PageReader {
+    client: Client,
+    target: Target,
+    next: Option<String>,
+    pages: Pages,
+}
+
+impl PageReader {
+    /// Reads the next page; says whether there is another. Once it has said no, it is not to be asked again.
+    pub async fn next(&mut self, scope: &Scope) -> Result<bool, Error> {
+        let (url, page) = match self.next.take() {
+            Some(url) => {
+                let call = Call {
+                    method: Method::Get,
+                    url: &url,
+                    body: None,
+                    expect: Expect::Json,
+                };
+                let page = self.client.sender.call(scope, call).await?.body;
+                (url, page)
+            }
+            None => {
+                let First { url, reply, .. } = self
+                    .client
+                    .first(scope, Method::Get, &self.target, None)
+                    .await?;
+                (url, reply.body)
+            }
+        };
+        self.next = self.pages.add(&url, page).map_err(|why| {
+            Error::new(Kind::Malformed, why).during(Method::Get, self.target.path())
+        })?;
+        Ok(self.next.is_some())
+    }
+
+    /// What was read since this was last asked.
+    pub fn take(&mut self) -> Vec<Value> {
+        self.pages.take_items()
     }
 }
 

@@ -51,9 +51,9 @@ impl Pages {
         }
     }
 
-    /// Everything that was collected.
-    pub fn into_items(self) -> Vec<Value> {
-        self.items
+    /// What was collected since the last time.
+    pub fn take_items(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.items)
     }
 }
 
@@ -96,10 +96,10 @@ mod tests {
                 .unwrap(),
             None
         );
-        assert_eq!(pages.into_items(), [json!(1), json!(2)]);
+        assert_eq!(pages.take_items(), [json!(1), json!(2)]);
         let mut bare = Pages::default();
         assert_eq!(bare.add("u", json!([1, 2])).unwrap(), None);
-        assert_eq!(bare.into_items().len(), 2);
+        assert_eq!(bare.take_items().len(), 2);
     }
 
     #[test]

@@ -31,6 +31,11 @@ impl Scope {
         }
     }
 
+    /// A scope that begins now and ends with the same signal, but has its own time and name.
+    pub fn anew(&self, timeout: Duration, what: impl Into<String>) -> Self {
+        Self::new(timeout, self.stop.clone(), what)
+    }
+
     /// What is left of the time; zero once it has passed.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())

@@ -8,6 +8,7 @@ use tokio::sync::{Mutex as AsyncMutex, OnceCell, OwnedMutexGuard};
 use super::SUBSCRIPTION_API;
 use super::guardrails::Guardrails;
 use super::marketplace;
+use super::siblings::{Siblings, Turn, Writing};
 use crate::arm::{Client, ResourceId, Scope, Target, region};
 use crate::framework::Op;
 use crate::schema::{Diagnostic, Path};
@@ -52,6 +53,7 @@ pub struct Context {
     pub guardrails: Guardrails,
     /// What the Marketplace has said in this run.
     pub marketplace: marketplace::Cache,
+    siblings: Arc<Siblings>,
     published: Mutex<BTreeSet<String>>,
     planned: Mutex<BTreeSet<String>>,
     locks: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
@@ -68,6 +70,7 @@ impl Context {
             wait_for_replication: Wait::default(),
             guardrails: Guardrails::default(),
             marketplace: marketplace::Cache::default(),
+            siblings: Arc::default(),
             published: Mutex::default(),
             planned: Mutex::default(),
             locks: Mutex::default(),
@@ -107,8 +110,14 @@ impl Context {
         planned.iter().filter(|key| key.starts_with(&prefix)).cloned().collect()
     }
 
+    /// Begins to read what `target` names, unless a list of its siblings has it already: see [`siblings`](super::siblings).
+    pub async fn read(&self, scope: &Scope, target: &Target) -> Turn<'_> {
+        self.siblings.read(&self.client, scope, target).await
+    }
+
     /// Waits until nobody else in this process writes to `id` (in any case), and keeps others out until the guard falls.
-    pub async fn lock(&self, id: &str) -> OwnedMutexGuard<()> {
+    /// Everything that writes holds one: what was listed before is worth nothing after.
+    pub async fn lock(&self, id: &str) -> Guard {
         let lock = self
             .locks
             .lock()
@@ -116,7 +125,8 @@ impl Context {
             .entry(id.to_lowercase())
             .or_default()
             .clone();
-        lock.lock_owned().await
+        let own = lock.lock_owned().await;
+        Guard { _writing: self.siblings.write(), _own: own }
     }
 
     /// Why `location` is no region of the subscription, when that is certain. Asked of the service only for names
@@ -156,6 +166,12 @@ impl Context {
             .unwrap_or_default();
         Some(format!("{location:?} is no region of subscription {subscription}.{hint}"))
     }
+}
+
+/// The right to write to one thing.
+pub struct Guard {
+    _writing: Writing,
+    _own: OwnedMutexGuard<()>,
 }
 
 /// The frame of `op`, doing `what` ("creating gallery \"g\"").

@@ -13,6 +13,7 @@ pub mod guardrails;
 pub mod identity;
 pub mod marketplace;
 pub mod replication;
+pub mod siblings;
 pub mod tags;
 #[cfg(test)]
 pub mod testing;

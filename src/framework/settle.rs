@@ -1,6 +1,6 @@
 //! Spelling: where two values mean the same, the old one stays, so that a difference of case, order or blanks is never a diff.
 
-use crate::schema::{Attribute, Body, Nesting, Value};
+use crate::schema::{Attribute, Body, Model, Nesting, Value};
 
 /// What to do with empty values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,14 @@ pub fn settle(body: &Body, new: Value, old: &Value, empties: Empties) -> Value {
         };
     }
     Value::Object(fields)
+}
+
+/// Whether a read that yields `new` leaves a state of `old` as it is.
+pub fn is_no_news<M: Model>(new: &M, old: &M) -> bool {
+    new == old || {
+        let old = old.encode();
+        settle(M::schema(), new.encode(), &old, Empties::Agree) == old
+    }
 }
 
 /// The element of `candidates` that is the same thing as `element`: by key, else by equality.

@@ -12,6 +12,7 @@ use crate::azure::context::scope;
 use crate::azure::tags::{self, Tags};
 use crate::azure::writing::{self, Outcome, Written};
 use crate::azure::{Context, GALLERY_API, body, fault, identity};
+use crate::framework::settle::is_no_news;
 use crate::framework::timeouts::Defaults;
 use crate::framework::{
     Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
@@ -147,9 +148,16 @@ impl Resource<Context> for Gallery {
     ) -> Result<Option<Model>, Diagnostics> {
         let id = id_of(&state);
         let doing = format!("reading gallery {:?}", state.name);
-        let scope = scope(op, &doing);
-        let found = context.client.get_opt(&scope, &target(&id)).await;
+        let (scope, target) = (scope(op, &doing), target(&id));
         let failed = |error| Diagnostics::from(fault::diagnostic(&error, &doing, &id.to_string()));
+        let turn = context.read(&scope, &target).await;
+        if let Some(body) = &turn.listed {
+            let listed = flatten(context, &scope, body, &id, &state).await.map_err(failed)?;
+            if is_no_news(&listed, &state) {
+                return Ok(Some(listed));
+            }
+        }
+        let found = context.client.get_opt(&scope, &target).await;
         let Some(body) = found.map_err(failed)? else {
             return Ok(None);
         };

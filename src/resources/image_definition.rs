@@ -14,6 +14,7 @@ use crate::azure::context::scope;
 use crate::azure::tags::{self, Tags};
 use crate::azure::writing::{self, Outcome, Written};
 use crate::azure::{Context, GALLERY_API, body, fault, identity};
+use crate::framework::settle::is_no_news;
 use crate::framework::timeouts::Defaults;
 use crate::framework::{
     Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
@@ -220,7 +221,13 @@ impl Resource<Context> for ImageDefinition {
     ) -> Result<Option<Model>, Diagnostics> {
         let id = id_of(&state)?;
         let doing = format!("reading image definition {:?}", state.name);
-        let found = context.client.get_opt(&scope(op, &doing), &target(&id)).await;
+        let (scope, target) = (scope(op, &doing), target(&id));
+        let turn = context.read(&scope, &target).await;
+        let listed = turn.listed.as_ref().map(|body| flatten(context, body, &id, &state));
+        if let Some(listed) = listed.filter(|listed| is_no_news(listed, &state)) {
+            return Ok(Some(listed));
+        }
+        let found = context.client.get_opt(&scope, &target).await;
         let body = found.map_err(|error| fault::diagnostic(&error, &doing, &id.to_string()))?;
         Ok(body.map(|body| {
             // an import may have spelt it in any way

@@ -7,6 +7,7 @@ mod regions;
 mod source;
 
 use async_trait::async_trait;
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
 use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION};
@@ -17,6 +18,7 @@ use crate::azure::replication::Replication;
 use crate::azure::tags::{self, Tags};
 use crate::azure::writing;
 use crate::azure::{Context, GALLERY_API, body, fault, identity};
+use crate::framework::settle::is_no_news;
 use crate::framework::timeouts::Defaults;
 use crate::framework::{
     Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
@@ -175,31 +177,33 @@ impl Resource<Context> for ImageVersion {
         let scope = scope(op, &doing);
         let failed = |error| Diagnostics::from(fault::diagnostic(&error, &doing, &id.to_string()));
         let target = target(&id);
-        let mut body = match context.client.get_opt(&scope, &target).await.map_err(failed)? {
-            Some(body) => body,
-            None => return Ok(None),
-        };
         // replication costs a request of its own, and is asked for only while it can have moved
-        let replication = match changes::known_complete(&state, &body) {
-            Some(replication) => replication,
-            None => {
-                let expanded = target.query("$expand", "ReplicationStatus");
-                match context.client.get_opt(&scope, &expanded).await.map_err(failed)? {
-                    Some(expanded) => {
-                        let replication = Replication::parse(&expanded);
-                        body = expanded;
-                        replication
-                    }
-                    None => return Ok(None),
-                }
+        if changes::may_be_complete(&state) {
+            let turn = context.read(&scope, &target).await;
+            let flat = |body: &Json| {
+                let replication = changes::known_complete(&state, body)?;
+                Some(json::flatten(context, body, &replication, &id, &state))
+            };
+            let listed = turn.listed.as_ref().and_then(flat);
+            if let Some(listed) = listed.filter(|listed| is_no_news(listed, &state)) {
+                return Ok(Some(listed));
             }
+            match context.client.get_opt(&scope, &target).await.map_err(failed)?.as_ref().map(flat) {
+                Some(Some(found)) => return Ok(Some(found)),
+                Some(None) => {}
+                None => return Ok(None),
+            }
+        }
+        let expanded = target.clone().query("$expand", "ReplicationStatus");
+        let Some(body) = context.client.get_opt(&scope, &expanded).await.map_err(failed)? else {
+            return Ok(None);
         };
         // an import may have spelt it in any way
-        let id = if state.location.is_none() { identity::as_told(&id, &body) } else { id.clone() };
-        let mut model = json::flatten(context, &body, &replication, &id, &state);
-        // an import knows nothing yet, and what is told only on request would look like a reason to replace
+        let told = if state.location.is_none() { identity::as_told(&id, &body) } else { id.clone() };
+        let mut model = json::flatten(context, &body, &Replication::parse(&body), &told, &state);
+        // it knows nothing yet either, and what is told only on request would look like a reason to replace
         if state.provisioning_state.is_none() && state.uefi_settings_json.is_none() {
-            let expanded = Target::new(id.to_string(), GALLERY_API).query("$expand", "UefiSettings");
+            let expanded = target.query("$expand", "UefiSettings");
             let expanded = context.client.get_opt(&scope, &expanded).await.ok().flatten();
             model.uefi_settings_json = expanded.as_ref().and_then(json::uefi_settings);
         }

@@ -7,9 +7,11 @@ use super::spec::{Body, Nesting, Spec};
 use super::{Number, Type, Value};
 
 /// A struct that mirrors a body. Made by [`model!`](crate::model!).
-pub trait Model: Slot + Clone + Send + Sync {
+pub trait Model: Slot + Clone + PartialEq + Send + Sync {
     /// The schema, read from the fields.
     fn body() -> Body;
+    /// The same, worked out once.
+    fn schema() -> &'static Body;
 }
 
 /// A Rust type that holds one value. Reading never fails: core has checked the type, and what is unknown or null is the default.
@@ -244,6 +246,11 @@ macro_rules! model {
                         .place::<$ty>(stringify!($field), concat!($($doc, "\n"),*), &mut body);
                 )*
                 body
+            }
+
+            fn schema() -> &'static $crate::schema::spec::Body {
+                static BODY: ::std::sync::OnceLock<$crate::schema::spec::Body> = ::std::sync::OnceLock::new();
+                BODY.get_or_init(<$name as $crate::schema::model::Model>::body)
             }
         }
 

@@ -57,14 +57,21 @@ pub fn unfinished(context: Option<&Context>, draft: &mut Draft<'_>) {
     );
 }
 
+/// Whether replication was complete when `state` was told, so that a version without changes need not be asked for it.
+pub fn may_be_complete(state: &Model) -> bool {
+    state.provisioning_state.as_deref() == Some("Succeeded")
+        && state
+            .replication_state
+            .as_ref()
+            .is_some_and(|known| known.values().all(|state| state == "Completed"))
+}
+
 /// The replication that a state knows to be complete, when the version in `body` gives no reason to look again.
 pub fn known_complete(state: &Model, body: &Json) -> Option<Replication> {
-    let known = state.replication_state.as_ref()?;
     let silent = Replication::parse(body);
-    let complete = body::text(body, "properties.provisioningState").as_deref() == Some("Succeeded")
-        && state.provisioning_state.as_deref() == Some("Succeeded")
-        && known.values().all(|state| state == "Completed")
-        && known.keys().eq(silent.regions.keys());
+    let complete = may_be_complete(state)
+        && body::text(body, "properties.provisioningState").as_deref() == Some("Succeeded")
+        && state.replication_state.iter().flat_map(|known| known.keys()).eq(silent.regions.keys());
     complete.then_some(silent)
 }
 

@@ -1,0 +1,214 @@
+//! What is asked of the service when siblings are read together, one after the other, before and after a write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use tokio::time::sleep;
+
+use super::*;
+use crate::arm::Method;
+use crate::azure::context::scope;
+use crate::azure::testing::{FakeArm, op};
+use crate::azure::{Context, GALLERY_API};
+
+const LATENCY: Duration = Duration::from_millis(50);
+
+fn definition(name: &str) -> String {
+    format!("/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/galleries/g/images/{name}")
+}
+
+fn child(number: usize) -> Json {
+    json!({"name": format!("1.0.{number}"), "tags": {"n": number.to_string()}})
+}
+
+/// A definition with so many versions, listed in pages of ten.
+fn with_versions(arm: &Arc<FakeArm>, name: &str, count: usize) {
+    let list = format!("{}/versions", definition(name));
+    let pages = count.div_ceil(10).max(1);
+    // later answers hide earlier ones: the first page has no query of its own, so it comes first
+    for page in 0..pages {
+        let items: Vec<Json> = (page * 10..count.min(page * 10 + 10)).map(child).collect();
+        let mut body = json!({"value": items});
+        if page + 1 < pages {
+            let link =
+                format!("https://management.azure.com{list}?api-version={GALLERY_API}&page={}.", page + 1);
+            body["nextLink"] = json!(link);
+        }
+        let query = if page == 0 { String::new() } else { format!("?page={page}.") };
+        arm.get(&format!("{list}{query}"), body);
+    }
+    for number in 0..count {
+        arm.get(&format!("{list}/1.0.{number}"), child(number));
+    }
+}
+
+fn world(versions: &[(&str, usize)]) -> (Arc<FakeArm>, Arc<Context>) {
+    let arm = FakeArm::new();
+    for (name, count) in versions {
+        with_versions(&arm, name, *count);
+    }
+    arm.takes(LATENCY);
+    let context = Arc::new(arm.context());
+    (arm, context)
+}
+
+/// Reads as a resource does that knows what is there: confirmed by a list, or told by a GET. Says whether it was a list.
+async fn read(context: &Context, name: &str, number: usize) -> bool {
+    let scope = scope(&op(), "reading a version");
+    let target = Target::new(format!("{}/versions/1.0.{number}", definition(name)), GALLERY_API);
+    let turn = context.read(&scope, &target).await;
+    if turn.listed.as_ref() == Some(&child(number)) {
+        return true;
+    }
+    assert_eq!(context.client.get_opt(&scope, &target).await.unwrap(), Some(child(number)));
+    false
+}
+
+/// Reads by ten at a time, in this order; says how many a list answered.
+async fn walk(context: &Arc<Context>, reads: Vec<(String, usize)>) -> usize {
+    let places = Arc::new(tokio::sync::Semaphore::new(10));
+    let mut tasks = Vec::new();
+    for (name, number) in reads {
+        let (context, place) = (context.clone(), places.clone().acquire_owned().await.unwrap());
+        tasks.push(tokio::spawn(async move {
+            let listed = read(&context, &name, number).await;
+            drop(place);
+            listed
+        }));
+    }
+    let mut listed = 0;
+    for task in tasks {
+        listed += usize::from(task.await.unwrap());
+    }
+    listed
+}
+
+fn lists(arm: &FakeArm) -> usize {
+    arm.calls().iter().filter(|call| call.ends_with("/versions")).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_read_is_one_get() {
+    let (arm, context) = world(&[("a", 30)]);
+    assert!(!read(&context, "a", 7).await);
+    assert_eq!(arm.calls(), [format!("GET {}/versions/1.0.7", definition("a"))]);
+    // much later, a further one is again a single one
+    sleep(PAUSE * 2).await;
+    assert!(!read(&context, "a", 8).await);
+    assert_eq!(lists(&arm), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_reads_are_a_few_dozen_requests() {
+    let names: Vec<String> = (0..20).map(|n| format!("d{n}")).collect();
+    let (arm, context) = world(&names.iter().map(|name| (name.as_str(), 10)).collect::<Vec<_>>());
+    let reads = (0..10).flat_map(|number| names.iter().map(move |name| (name.clone(), number))).collect();
+    let listed = walk(&context, reads).await;
+    assert!(listed >= 180, "{listed} were listed");
+    assert_eq!(lists(&arm), 20);
+    assert!(arm.calls().len() <= 40, "{}", arm.calls().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_pages_are_read_when_many_children_are_asked_for() {
+    let (arm, context) = world(&[("a", 300)]);
+    let listed = walk(&context, (0..300).map(|number| ("a".to_owned(), number)).collect()).await;
+    assert_eq!(lists(&arm), 30);
+    assert!(listed > 280, "{listed} were listed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_of_very_many_are_got_one_by_one() {
+    let (arm, context) = world(&[("a", 500)]);
+    walk(&context, (0..5).map(|n| ("a".to_owned(), n * 97 + 40)).collect()).await;
+    assert!(arm.calls().len() <= 10, "{:?}", arm.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_read_of_the_same_child_asks_anew() {
+    let (arm, context) = world(&[("a", 10)]);
+    read(&context, "a", 0).await;
+    assert!(read(&context, "a", 1).await);
+    arm.forget();
+    assert!(!read(&context, "a", 1).await);
+    assert_eq!(arm.calls(), [format!("GET {}/versions/1.0.1", definition("a"))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_age_and_are_forgotten_in_a_pause() {
+    let (arm, context) = world(&[("a", 10), ("b", 10)]);
+    read(&context, "a", 0).await;
+    assert!(read(&context, "a", 1).await);
+    sleep(PAUSE * 2).await;
+    assert!(!read(&context, "a", 2).await, "after a pause, a list is worth nothing");
+    assert!(read(&context, "a", 3).await);
+    assert_eq!(lists(&arm), 2);
+    // another read is under way all the time, so there is no pause; but the list grows old
+    let scope = scope(&op(), "reading");
+    let turn =
+        context.read(&scope, &Target::new(format!("{}/versions/1.0.0", definition("b")), GALLERY_API)).await;
+    sleep(FRESH / 2).await;
+    assert!(read(&context, "a", 4).await);
+    assert_eq!(lists(&arm), 2);
+    sleep(FRESH).await;
+    assert!(read(&context, "a", 5).await);
+    assert_eq!(lists(&arm), 3, "an old list is read again");
+    drop(turn);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_lists_while_something_is_written_and_none_from_before() {
+    let (arm, context) = world(&[("a", 10)]);
+    read(&context, "a", 0).await;
+    assert!(read(&context, "a", 1).await);
+    let guard = context.lock(&definition("other")).await;
+    assert!(!read(&context, "a", 2).await);
+    assert!(!read(&context, "a", 3).await);
+    assert_eq!(lists(&arm), 1);
+    // a read that waits for a list when a write begins is answered by a GET too
+    drop(guard);
+    read(&context, "a", 4).await;
+    let waiting = tokio::spawn({
+        let context = context.clone();
+        async move { read(&context, "a", 5).await }
+    });
+    sleep(LATENCY / 2).await;
+    let guard = context.lock(&definition("other")).await;
+    assert!(!waiting.await.unwrap());
+    drop(guard);
+    assert!(!read(&context, "a", 6).await);
+    assert!(read(&context, "a", 7).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_list_reads_one_by_one() {
+    let (arm, context) = world(&[("a", 10)]);
+    let forbidden = json!({"error": {"code": "AuthorizationFailed", "message": "no"}});
+    arm.on(Method::Get, &format!("{}/versions", definition("a")), 403, forbidden);
+    let listed = walk(&context, (0..10).map(|number| ("a".to_owned(), number)).collect()).await;
+    assert_eq!(listed, 0);
+    assert_eq!(lists(&arm), 1);
+    sleep(PAUSE * 2).await;
+    walk(&context, (0..10).map(|number| ("a".to_owned(), number)).collect()).await;
+    assert_eq!(lists(&arm), 1, "asked once, never again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_compared_without_case_and_what_is_missing_is_asked_for() {
+    let arm = FakeArm::new();
+    let gallery = definition("x").rsplit_once("/images").map(|(gallery, _)| gallery.to_owned()).unwrap();
+    let group = gallery.rsplit_once('/').map(|(group, _)| group.to_owned()).unwrap();
+    arm.get(&group, json!({"value": [{"name": "GAL"}, {"name": "other"}]}));
+    arm.get(&format!("{group}/other"), json!({"name": "other"}));
+    let context = arm.context();
+    let scope = scope(&op(), "reading");
+    let listed = async |name: &str| {
+        let turn = context.read(&scope, &Target::new(format!("{group}/{name}"), GALLERY_API)).await;
+        turn.listed.as_ref().and_then(|body| body::text(body, "name"))
+    };
+    assert_eq!(listed("other").await, None, "the first is a GET");
+    assert_eq!(listed("gal").await.as_deref(), Some("GAL"));
+    assert_eq!(listed("gone").await, None);
+    assert_eq!(arm.calls().len(), 1);
+}

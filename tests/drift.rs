@@ -1,0 +1,124 @@
+//! What a list of siblings tells is exactly what a GET tells: on every attribute that somebody else can change.
+
+#[path = "support/cases.rs"]
+mod cases;
+#[path = "support/core.rs"]
+mod core;
+
+use cases::Case;
+use core::{Core, Held, Json, differences, json, patched};
+
+/// Names beside the one that is watched.
+fn twins(id: &str) -> Vec<String> {
+    let (parent, name) = id.rsplit_once('/').expect("an id has slashes");
+    let twin = |n: usize| match name.split_once('.') {
+        Some(_) => format!("{parent}/9.9.{n}"),
+        None => format!("{parent}/{name}_twin{n}"),
+    };
+    vec![twin(0), twin(1)]
+}
+
+/// A new run in which two siblings were read just before: the next read of a sibling is answered by their list.
+async fn after_siblings(core: &Core, siblings: &[Held]) -> Core {
+    let run = core.again(json!({})).await;
+    for sibling in siblings {
+        run.read(sibling).await.expect("siblings can be read");
+    }
+    run
+}
+
+/// GETs of this id fail, so only a list can answer.
+fn without_gets(core: &Core, id: &str) {
+    let path = format!("{}$", id.replace('.', "\\."));
+    core.fault(
+        json!({"method": "GET", "path": path, "count": 0, "status": 403, "code": "AuthorizationFailed"}),
+    );
+}
+
+/// The watched resource, two siblings, and the emulator that they are in.
+async fn world(case: &Case, id: &str) -> (Core, Held, Vec<Held>) {
+    // whom a gallery is shared with is told by a further GET, whoever asks
+    let mut config = patched(&case.small, &case.full);
+    config.as_object_mut().expect("a configuration is an object").remove("sharing");
+    let core = Core::new().await;
+    (case.prepare)(&core);
+    let held = core.create(case.type_name, &config).await;
+    let mut siblings = Vec::new();
+    for twin in twins(id) {
+        let mut body = core.look(id);
+        if case.type_name == "azimage_image_definition" {
+            // no two definitions of a gallery are identified alike
+            body["properties"]["identifier"]["sku"] = json!(twin.rsplit('/').next());
+        }
+        let (status, answer) = core.azure("PUT", &twin, body);
+        assert!(status < 300, "{twin}: {answer}");
+        siblings.push(core.import(case.type_name, &twin, None).await.expect("a twin can be imported"));
+    }
+    (core, held, siblings)
+}
+
+async fn check(case: Case) {
+    let id = case.id.as_deref().expect("it is in Azure");
+    unchanged_and_gone(&case, id).await;
+    for (patch, names) in &case.drifts {
+        if !names.contains(&"sharing") {
+            changed(&case, id, patch).await;
+        }
+    }
+}
+
+async fn unchanged_and_gone(case: &Case, id: &str) {
+    let (core, held, siblings) = world(case, id).await;
+    // unchanged: the list alone is enough
+    without_gets(&core, id);
+    let run = after_siblings(&core, &siblings).await;
+    let (listed, _) =
+        run.read(&held).await.unwrap_or_else(|told| panic!("{}: a GET was needed: {told:?}", case.name));
+    let listed = listed.expect("it is there");
+    assert!(listed.state == held.state, "{}: {}", case.name, differences(&held.state, &listed.state));
+    core.heal();
+    // gone, and for certain
+    if case.type_name == "azimage_image_version" {
+        core.tamper(id, json!({"properties": {"safetyProfile": {"blockDeletionBeforeEndOfLife": false}}}));
+    }
+    let (status, _) = core.azure("DELETE", id, Json::Null);
+    assert!(status < 300);
+    let run = after_siblings(&core, &siblings).await;
+    assert!(run.read(&held).await.expect("absence is no error").0.is_none(), "{}", case.name);
+    // what a list lacks is not believed to be gone before a GET has said so
+    without_gets(&core, id);
+    let run = after_siblings(&core, &siblings).await;
+    run.read(&held).await.expect_err("absence was believed from a list");
+}
+
+async fn changed(case: &Case, id: &str, patch: &Json) {
+    let (core, held, siblings) = world(case, id).await;
+    core.tamper(id, patch.clone());
+    let told = core.again(json!({})).await.read(&held).await.expect("a GET tells").0.expect("it is there");
+    let run = after_siblings(&core, &siblings).await;
+    let listed = run.read(&held).await.expect("a list and a GET tell").0.expect("it is there");
+    assert!(told.state != held.state, "{}: {patch} changes nothing", case.name);
+    let difference = differences(&told.state, &listed.state);
+    assert!(listed.state == told.state, "{}: after {patch}: {difference}", case.name);
+    // what the GET told is what the list tells: the list confirms it by itself, and sees that the old state is no more
+    without_gets(&core, id);
+    let run = after_siblings(&core, &siblings).await;
+    let confirmed = match run.read(&told).await {
+        Ok((confirmed, _)) => confirmed.expect("it is there"),
+        Err(why) => panic!("{}: after {patch} the list says something else: {why:?}", case.name),
+    };
+    assert!(confirmed.state == told.state);
+    let run = after_siblings(&core, &siblings).await;
+    run.read(&held).await.expect_err("the list noticed no change");
+}
+
+macro_rules! cases {
+    ($($name:ident),* $(,)?) => {$(
+        #[tokio::test]
+        async fn $name() {
+            check(cases::$name()).await;
+        }
+    )*};
+}
+
+cases!(gallery, image_definition, image_version, version_of_disks, captured_image, image_of_disks);
