@@ -1,6 +1,6 @@
 //! When the process ends, and how it makes sure that it does.
 
-use super::{connections::Open, socket::Files};
+use super::{connections::Open, otlp, socket::Files};
 use std::{io, process, sync::Arc, thread, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,7 @@ impl Lifetime {
             return;
         }
         self.ended.cancel();
+        otlp::hurry();
         let files = self.files.clone();
         let deadline = thread::Builder::new()
             .name("deadline".into())

@@ -1,5 +1,6 @@
 //! Log lines the host can read: one JSON object a line on standard error, in the form hclog has.
 
+use super::{otlp, traces::Traces};
 use serde_json::{Map, Value};
 use std::{
     ffi::OsString,
@@ -14,7 +15,8 @@ use tracing::{
     span,
 };
 use tracing_subscriber::{
-    Layer,
+    Layer, Registry,
+    filter::{FilterFn, filter_fn},
     layer::{Context, SubscriberExt},
     registry::LookupSpan,
 };
@@ -31,19 +33,42 @@ const LONGEST_TEXT: [usize; 4] = [16 * 1024, 4 * 1024, 1024, 64];
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
-/// Starts logging at the level the environment asks for. When it asks for none nothing is installed,
-/// and a log line costs one comparison.
+/// Starts logging at the level the environment asks for, and exporting traces when it names a collector. When it
+/// asks for neither nothing is installed, and a log line costs one comparison.
 pub fn install(environment: impl Fn(&str) -> Option<OsString>) {
-    let level = level(environment);
-    if level == LevelFilter::OFF {
-        return;
+    let level = level(&environment);
+    let traces = otlp::install(&environment);
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
+    if level != LevelFilter::OFF {
+        let log = Hclog { write: |line: &[u8]| drop(io::stderr().lock().write_all(line)) };
+        layers.push(log.with_filter(heard(level)).boxed());
     }
-    let layer = Hclog {
-        level,
-        write: |line: &[u8]| drop(io::stderr().lock().write_all(line)),
+    let problem = match traces {
+        Ok(Some(traces)) => {
+            let wanted = filter_fn(Traces::wants).with_max_level_hint(LevelFilter::DEBUG);
+            layers.push(traces.with_filter(wanted).boxed());
+            None
+        }
+        Ok(None) => None,
+        Err(problem) => Some(problem),
     };
-    // Fails when there is one already, as in a test that serves in its own process: that one stays.
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
+    if !layers.is_empty() {
+        // Fails when there is one already, as in a test that serves in its own process: that one stays.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layers));
+    }
+    if let Some(problem) = problem {
+        tracing::warn!("{problem}");
+    }
+}
+
+/// What is logged at `level`: of other crates, no more than warnings.
+fn heard(level: LevelFilter) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    let heard = move |metadata: &Metadata<'_>| {
+        let root = metadata.target().split("::").next();
+        let ours = root.is_some_and(|root| OURS.contains(&root));
+        *metadata.level() <= if ours { level } else { level.min(LevelFilter::WARN) }
+    };
+    filter_fn(heard).with_max_level_hint(level)
 }
 
 /// The level as Terraform reads it: any case, `json` means everything, and so does a word it does not
@@ -67,7 +92,6 @@ fn level(environment: impl Fn(&str) -> Option<OsString>) -> LevelFilter {
 
 /// Writes each event as a line, with the fields of the spans around it.
 struct Hclog<W> {
-    level: LevelFilter,
     write: W,
 }
 
@@ -76,20 +100,6 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: Fn(&[u8]) + 'static,
 {
-    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        let root = metadata.target().split("::").next();
-        let level = if root.is_some_and(|root| OURS.contains(&root)) {
-            self.level
-        } else {
-            self.level.min(LevelFilter::WARN)
-        };
-        *metadata.level() <= level
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level)
-    }
-
     fn on_new_span(
         &self,
         attributes: &span::Attributes<'_>,
@@ -324,7 +334,7 @@ mod tests {
                 .unwrap()
                 .push(serde_json::from_slice(line).unwrap())
         };
-        let subscriber = tracing_subscriber::registry().with(Hclog { level, write });
+        let subscriber = tracing_subscriber::registry().with(Hclog { write }.with_filter(heard(level)));
         tracing::subscriber::with_default(subscriber, during);
         Arc::into_inner(lines).unwrap().into_inner().unwrap()
     }

@@ -2,7 +2,8 @@
 //!
 //! Read in this order: [`launch`] (what the environment says, and the handshake line), [`listener`] and
 //! [`socket`] (where it listens), [`tls`] (whom it lets in), [`connections`], [`services`] (the small
-//! ones beside the provider), [`panics`], [`lifetime`] (signals and the end), [`log`] and [`reattach`].
+//! ones beside the provider), [`panics`], [`lifetime`] (signals and the end), [`log`], [`traces`] and
+//! [`otlp`] (what a collector is told), and [`reattach`].
 //! Nothing here knows what the provider does.
 
 pub mod connections;
@@ -10,12 +11,14 @@ pub mod launch;
 pub mod lifetime;
 pub mod listener;
 pub mod log;
+pub mod otlp;
 pub mod panics;
 pub mod proto;
 pub mod reattach;
 pub mod services;
 pub mod socket;
 pub mod tls;
+pub mod traces;
 
 use connections::Open;
 use launch::{Launch, handshake_line};
@@ -193,6 +196,7 @@ fn try_run(
         lifetime.clean_up();
         code
     })?;
+    otlp::finish();
     // Work that blocks a thread must not hold up the end.
     runtime.shutdown_background();
     Ok(code)

@@ -1,6 +1,7 @@
 //! What happens to a panic: one inside a call becomes an error answer, any other a report that
 //! Terraform shows.
 
+use super::traces;
 use futures_util::FutureExt;
 use std::{
     any::Any,
@@ -20,6 +21,7 @@ use tonic::{
     },
     service::Routes,
 };
+use tracing::Instrument;
 
 tokio::task_local! {
     /// Set while a call is being answered, where a panic is caught.
@@ -93,15 +95,15 @@ impl Service<Request<Body>> for Guarded {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let span = traces::rpc(&request);
         let answer = self.0.call(request);
-        Box::pin(async {
+        let answer = async {
             catch(answer).await.unwrap_or_else(|panic| {
-                let status = Status::internal(format!(
-                    "the provider panicked: {panic}; this is a bug in it"
-                ));
+                let status = Status::internal(format!("the provider panicked: {panic}; this is a bug in it"));
                 Ok(status.into_http())
             })
-        })
+        };
+        Box::pin(answer.instrument(span))
     }
 }
 

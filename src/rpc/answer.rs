@@ -6,7 +6,7 @@ use tonic::{Response, Status};
 
 use super::convert::diagnostics;
 use super::proto::tfplugin5 as pb;
-use crate::plugin::panics;
+use crate::plugin::{panics, traces};
 use crate::schema::{Diagnostic, Diagnostics};
 
 /// An answer that can say that it failed.
@@ -20,7 +20,12 @@ pub async fn guarded<T: Answer>(
     what: &str,
     work: impl Future<Output = Result<T, Diagnostics>>,
 ) -> Result<Response<T>, Status> {
-    let answer = match panics::catch(work).await {
+    traces::about(what);
+    let caught = panics::catch(work).await;
+    if !matches!(caught, Ok(Ok(_))) {
+        traces::failed();
+    }
+    let answer = match caught {
         Ok(Ok(answer)) => answer,
         Ok(Err(found)) => T::failed(found),
         Err(panic) => T::failed(

@@ -8,6 +8,7 @@ mod schema;
 use std::sync::{Arc, OnceLock};
 
 use tonic::{Request, Response, Status};
+use tracing::Instrument;
 
 use crate::framework::apply::Change;
 use crate::framework::{MoveSource, Private, Provider, Server};
@@ -239,7 +240,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         let private = request.planned_private.clone();
         let server = self.server.clone();
         // a caller that hangs up must not cut a write off half way: the work goes on by itself
-        let work = tokio::spawn(async move {
+        let work = async move {
             guarded(&request.type_name, async {
                 let entry = server.resource(&request.type_name)?;
                 let name = &request.type_name;
@@ -261,8 +262,8 @@ impl<P: Provider> provider_server::Provider for Service<P> {
                 })
             })
             .await
-        });
-        let mut answer = work
+        };
+        let mut answer = tokio::spawn(work.in_current_span())
             .await
             .unwrap_or_else(|error| Err(Status::internal(error.to_string())))?;
         // no state in an answer would mean that nothing exists: a failure keeps what was

@@ -550,21 +550,6 @@ async fn auxiliary_tenants_have_tokens_of_their_own() {
     assert_eq!(world.seen.lock().unwrap().len(), 3);
 }
 
-#[tokio::test]
-async fn certificates_are_refused_clearly() {
-    let world = Arc::new(World::default());
-    let error = tokens(
-        &world,
-        Credentials {
-            client_certificate: some("x"),
-            ..app()
-        },
-    )
-    .token()
-    .await
-    .unwrap_err();
-    assert!(
-        error.to_string().contains("not supported in this build"),
-        "{error}"
-    );
-}
+#[cfg(feature = "client-cert")]
+#[path = "certificate_tests.rs"]
+mod certificate;

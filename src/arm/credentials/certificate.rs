@@ -1,8 +1,185 @@
-//! An application that signs in with a certificate.
+//! An application that signs in with a certificate: a signed statement of who it is, in place of a secret.
+//! <https://learn.microsoft.com/entra/identity-platform/certificate-credentials>
 
 use super::Context;
 use crate::arm::token::Fresh;
 
+/// With the certificate and key of the bundle in the settings, or in the file that they name; a file is read again for
+/// every token, because certificates are renewed.
+#[cfg(feature = "client-cert")]
+pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
+    use super::{oidc, set};
+    let settings = context.credentials;
+    let given = set(&settings.client_certificate).map(str::to_owned);
+    let path = set(&settings.client_certificate_path).map(str::to_owned);
+    // Not trimmed: a space may be a part of it.
+    let password = settings.client_certificate_password.clone().unwrap_or_default();
+    let (tenant, client) = (context.tenant()?, context.client_id()?);
+    let audience = format!("{}/{tenant}/oauth2/v2.0/token", context.cloud.authority.trim_end_matches('/'));
+    let subject = client.clone();
+    // To derive the bundle's key can take the better part of a second.
+    let assertion = tokio::task::spawn_blocking(move || {
+        let (bytes, place) = signed::bytes(given.as_deref(), path.as_deref())?;
+        let identity = signed::Identity::read(&bytes, &password).map_err(|why| format!("{place}: {why}"))?;
+        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        identity.assertion(&subject, &audience, now, &uuid::Uuid::new_v4().to_string())
+    });
+    let assertion = assertion.await.map_err(|error| format!("signing the assertion: {error}"))??;
+    oidc::exchange(context, tenant, client, assertion).await
+}
+
+/// This build has none of it.
+#[cfg(not(feature = "client-cert"))]
 pub async fn fetch(_context: &Context<'_>) -> Result<Fresh, String> {
-    Err("signing in with a client certificate is not supported in this build; use a client secret or OIDC".to_owned())
+    Err("this build cannot sign in with a client certificate: it was built without the feature \"client-cert\""
+        .to_owned())
+}
+
+#[cfg(feature = "client-cert")]
+mod signed {
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use ring::rand::SystemRandom;
+    use ring::{digest, rsa, signature};
+    use serde_json::json;
+
+    use super::super::der::{Der, Malformed, tag};
+    use super::super::pfx::{self, Unreadable};
+
+    /// How long an assertion is good for: it is used at once, and clocks differ.
+    const VALIDITY: i64 = 600;
+
+    /// A key and the certificates that vouch for it.
+    pub struct Identity {
+        key: rsa::KeyPair,
+        /// Its own certificate, then that one's issuer and so on, in DER.
+        chain: Vec<Vec<u8>>,
+    }
+
+    /// The bundle's bytes, and what to call the place that they are from.
+    pub fn bytes(given: Option<&str>, path: Option<&str>) -> Result<(Vec<u8>, String), String> {
+        if let Some(text) = given {
+            let bytes = decode(text.as_bytes())
+                .ok_or("client_certificate is not base64: give a PKCS#12 bundle in base64, or client_certificate_path")?;
+            return Ok((bytes, "client_certificate".to_owned()));
+        }
+        let path = path.ok_or("client_certificate is not set")?;
+        let place = format!("{path:?} (client_certificate_path)");
+        let bytes = std::fs::read(path).map_err(|error| format!("reading {place}: {error}"))?;
+        // Key Vault gives bundles out in base64, and so they land in files.
+        Ok((decode(&bytes).unwrap_or(bytes), place))
+    }
+
+    /// Base64 with any white space in it.
+    fn decode(text: &[u8]) -> Option<Vec<u8>> {
+        let text: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        STANDARD.decode(text).ok().filter(|bytes| !bytes.is_empty())
+    }
+
+    impl Identity {
+        /// The first key of the bundle that has a certificate there.
+        pub fn read(bytes: &[u8], password: &str) -> Result<Self, String> {
+            if bytes.starts_with(b"-----BEGIN") {
+                return Err(format!("it is PEM, not PKCS#12; {CONVERT}"));
+            }
+            let bundle = pfx::open(bytes, password).map_err(|why| match why {
+                Unreadable::NotPkcs12 => format!("it is not a PKCS#12 bundle (.pfx, .p12); {CONVERT}"),
+                Unreadable::WrongPassword if password.is_empty() => {
+                    "it has a password: set client_certificate_password".to_owned()
+                }
+                Unreadable::WrongPassword => "client_certificate_password does not open it".to_owned(),
+                Unreadable::Unsupported(what) => format!("{what}; {CONVERT}"),
+            })?;
+            if bundle.keys.is_empty() {
+                return Err(
+                    "there is no private key in it: export the certificate together with its key".to_owned()
+                );
+            }
+            let mut refused = String::new();
+            for key in &bundle.keys {
+                let key = match rsa::KeyPair::from_pkcs8(key) {
+                    Ok(key) => key,
+                    Err(error) => {
+                        refused = format!(
+                            "its private key cannot be used ({error}): Azure takes RSA keys of 2048 to 4096 bits"
+                        );
+                        continue;
+                    }
+                };
+                // A certificate holds its public key in the very bytes that the key pair writes it in.
+                let public = key.public().as_ref();
+                let own = bundle
+                    .certificates
+                    .iter()
+                    .find(|der| der.windows(public.len()).any(|part| part == public));
+                match own {
+                    Some(own) => return Ok(Self { chain: chain(own, &bundle.certificates), key }),
+                    None => refused = "there is no certificate in it for its private key".to_owned(),
+                }
+            }
+            Err(refused)
+        }
+
+        /// The statement, signed, that its bearer is the application `client`, for the service at `audience`.
+        pub fn assertion(&self, client: &str, audience: &str, now: i64, id: &str) -> Result<String, String> {
+            let own = self.chain.first().map(Vec::as_slice).unwrap_or_default();
+            let header = json!({
+                "alg": "PS256",
+                "typ": "JWT",
+                "x5t#S256": URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, own)),
+                // with it, applications may trust any certificate of a subject and issuer
+                "x5c": self.chain.iter().map(|der| STANDARD.encode(der)).collect::<Vec<_>>(),
+            });
+            let claims = json!({
+                "aud": audience,
+                "iss": client,
+                "sub": client,
+                "jti": id,
+                "iat": now,
+                "nbf": now,
+                "exp": now + VALIDITY,
+            });
+            let encoded = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+            let statement = format!("{}.{}", encoded(&header), encoded(&claims));
+            let mut signature = vec![0; self.key.public().modulus_len()];
+            self.key
+                .sign(&signature::RSA_PSS_SHA256, &SystemRandom::new(), statement.as_bytes(), &mut signature)
+                .map_err(|_| "signing with the certificate's key failed: Azure takes RSA keys of 2048 to 4096 bits")?;
+            Ok(format!("{statement}.{}", URL_SAFE_NO_PAD.encode(signature)))
+        }
+    }
+
+    const CONVERT: &str =
+        "openssl pkcs12 -export -in cert.pem -inkey key.pem -out bundle.pfx makes one that is read";
+
+    /// `own` and its issuers, as far as they are among `certificates`; without the root, which nobody trusts for being
+    /// sent along.
+    fn chain(own: &[u8], certificates: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let mut chain = vec![own.to_vec()];
+        let mut at = names(own).ok();
+        while let Some((issuer, subject)) = at
+            && issuer != subject
+            && chain.len() < 10
+        {
+            let next = certificates.iter().find(|der| names(der).is_ok_and(|(_, subject)| subject == issuer));
+            let Some(next) = next else { break };
+            at = names(next).ok();
+            if at.is_some_and(|(issuer, subject)| issuer != subject) {
+                chain.push(next.clone());
+            }
+        }
+        chain
+    }
+
+    /// The issuer's and the subject's name of a certificate.
+    fn names(certificate: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+        let mut fields = Der::new(certificate).sequence()?.sequence()?;
+        // the version is only there when it is not the first
+        let _ = fields.take(tag::EXPLICIT_0);
+        fields.take(tag::INTEGER)?;
+        fields.sequence()?;
+        let issuer = fields.take(tag::SEQUENCE)?;
+        fields.sequence()?;
+        Ok((issuer, fields.take(tag::SEQUENCE)?))
+    }
 }

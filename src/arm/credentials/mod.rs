@@ -9,11 +9,15 @@ mod azure_devops;
 mod certificate;
 mod choose;
 mod client_secret;
+#[cfg(feature = "client-cert")]
+mod der;
 mod entra;
 mod files;
 mod github;
 mod managed_identity;
 mod oidc;
+#[cfg(feature = "client-cert")]
+mod pfx;
 
 use std::fmt;
 use std::sync::Arc;

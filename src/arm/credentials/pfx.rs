@@ -1,0 +1,392 @@
+//! Reads PKCS#12 bundles (PFX): the private keys and certificates in them, once their password has opened them.
+//! <https://www.rfc-editor.org/rfc/rfc7292>
+//!
+//! Bundles by OpenSSL (new and `-legacy`), Windows, Key Vault, Java and macOS are read; their checksum (MAC) tells a
+//! wrong password from a broken file. RC4 and public-key protection, which nobody writes any more, are not.
+
+use std::num::NonZeroU32;
+
+use aes::cipher::block_padding::Pkcs7;
+use aes::cipher::{BlockCipherDecrypt, BlockModeDecrypt, InnerIvInit, KeyInit};
+use ring::{digest, hmac, pbkdf2};
+
+use super::der::{Der, Malformed, tag};
+
+/// What is in a bundle.
+#[derive(Default)]
+pub struct Bundle {
+    /// Private keys as PKCS#8, in DER.
+    pub keys: Vec<Vec<u8>>,
+    /// Certificates (X.509), in DER, in the bundle's order.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+/// Why a bundle cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// The bytes are no PKCS#12, or are damaged.
+    NotPkcs12,
+    /// The password does not open it.
+    WrongPassword,
+    /// It is protected in a way that is not known here; which one.
+    Unsupported(&'static str),
+}
+
+impl From<Malformed> for Unreadable {
+    fn from(_: Malformed) -> Self {
+        Self::NotPkcs12
+    }
+}
+
+/// A bundle may ask for work, but not for minutes of it.
+const MOST_ROUNDS: u32 = 10_000_000;
+
+/// Opens the bundle `bytes` with `password`, which is empty where there is none.
+pub fn open(bytes: &[u8], password: &str) -> Result<Bundle, Unreadable> {
+    // An empty password is two bytes of zero to some programs and nothing at all to others.
+    let utf16 = password.encode_utf16().chain([0]).flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
+    let first = open_as(bytes, &Password { plain: password, utf16: &utf16 });
+    match first {
+        Err(Unreadable::WrongPassword) if password.is_empty() => {
+            open_as(bytes, &Password { plain: "", utf16: &[] })
+        }
+        first => first,
+    }
+}
+
+/// A password in the two forms that keys are made of.
+struct Password<'a> {
+    plain: &'a str,
+    utf16: &'a [u8],
+}
+
+fn open_as(bytes: &[u8], password: &Password<'_>) -> Result<Bundle, Unreadable> {
+    let mut pfx = Der::new(bytes).sequence()?;
+    if pfx.take(tag::INTEGER)? != [3] {
+        return Err(Unreadable::NotPkcs12);
+    }
+    let mut safe = pfx.sequence()?;
+    match safe.take(tag::OID)? {
+        oid::DATA => {}
+        oid::SIGNED_DATA => {
+            return Err(Unreadable::Unsupported("it is signed with a key instead of a password"));
+        }
+        _ => return Err(Unreadable::NotPkcs12),
+    }
+    let content = safe.inside(tag::EXPLICIT_0)?.octets()?;
+    if !pfx.is_empty() {
+        check(&content, pfx.sequence()?, password)?;
+    }
+    let mut bundle = Bundle::default();
+    let mut parts = Der::new(&content).sequence()?;
+    while !parts.is_empty() {
+        let mut part = parts.sequence()?;
+        match part.take(tag::OID)? {
+            oid::DATA => bags(&part.inside(tag::EXPLICIT_0)?.octets()?, password, &mut bundle)?,
+            oid::ENCRYPTED_DATA => {
+                let mut encrypted = part.inside(tag::EXPLICIT_0)?.sequence()?;
+                encrypted.take(tag::INTEGER)?;
+                let mut info = encrypted.sequence()?;
+                info.take(tag::OID)?;
+                let way = info.sequence()?;
+                let plain = decrypt(way, &info.octets_tagged_0()?, password)?;
+                // The same chance as with keys.
+                bags(&plain, password, &mut bundle).map_err(|why| match why {
+                    Unreadable::NotPkcs12 => Unreadable::WrongPassword,
+                    why => why,
+                })?;
+            }
+            _ => {
+                return Err(Unreadable::Unsupported(
+                    "a part of it is encrypted for a key instead of a password",
+                ));
+            }
+        }
+    }
+    Ok(bundle)
+}
+
+/// Compares the checksum of `content`, which only the right password gives.
+fn check(content: &[u8], mut mac: Der<'_>, password: &Password<'_>) -> Result<(), Unreadable> {
+    let mut info = mac.sequence()?;
+    let hash = info.sequence()?.take(tag::OID)?.to_vec();
+    let expected = info.octets()?;
+    let salt = mac.octets()?;
+    let rounds = if mac.is_empty() { 1 } else { rounds(mac.take(tag::INTEGER)?)?.get() };
+    let (hash, algorithm) = match hash.as_slice() {
+        oid::SHA1 => (&digest::SHA1_FOR_LEGACY_USE_ONLY, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+        oid::SHA256 => (&digest::SHA256, hmac::HMAC_SHA256),
+        oid::SHA384 => (&digest::SHA384, hmac::HMAC_SHA384),
+        oid::SHA512 => (&digest::SHA512, hmac::HMAC_SHA512),
+        _ => {
+            return Err(Unreadable::Unsupported(
+                "its checksum is none of HMAC with SHA-1, SHA-256, SHA-384 and SHA-512",
+            ));
+        }
+    };
+    let length = hash.output_len();
+    let key = derive(hash, Purpose::Mac, password.utf16, &salt, rounds, length);
+    hmac::verify(&hmac::Key::new(algorithm, &key), content, &expected).map_err(|_| Unreadable::WrongPassword)
+}
+
+/// Adds the keys and certificates among the bags in `content`.
+fn bags(content: &[u8], password: &Password<'_>, bundle: &mut Bundle) -> Result<(), Unreadable> {
+    let mut bags = Der::new(content).sequence()?;
+    while !bags.is_empty() {
+        let mut bag = bags.sequence()?;
+        let kind = bag.take(tag::OID)?;
+        let mut value = bag.inside(tag::EXPLICIT_0)?;
+        match kind {
+            oid::KEY_BAG => bundle.keys.push(value.element(tag::SEQUENCE)?.to_vec()),
+            oid::SHROUDED_KEY_BAG => {
+                let mut shrouded = value.sequence()?;
+                let way = shrouded.sequence()?;
+                let key = decrypt(way, &shrouded.octets()?, password)?;
+                // Without a checksum, a wrong password may leave padding that looks right by chance.
+                Der::new(&key).sequence().map_err(|_| Unreadable::WrongPassword)?;
+                bundle.keys.push(key);
+            }
+            oid::CERTIFICATE_BAG => {
+                let mut certificate = value.sequence()?;
+                if certificate.take(tag::OID)? == oid::X509 {
+                    bundle.certificates.push(certificate.inside(tag::EXPLICIT_0)?.octets()?);
+                }
+            }
+            // lists of revoked certificates, other secrets
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Decrypts `data` by the algorithm and parameters that `way` holds.
+fn decrypt(mut way: Der<'_>, data: &[u8], password: &Password<'_>) -> Result<Vec<u8>, Unreadable> {
+    let name = way.take(tag::OID)?;
+    let mut parameters = way.sequence()?;
+    if name == oid::PBES2 {
+        let mut derivation = parameters.sequence()?;
+        let mut cipher = parameters.sequence()?;
+        if derivation.take(tag::OID)? != oid::PBKDF2 {
+            return Err(Unreadable::Unsupported("its key is derived by something else than PBKDF2"));
+        }
+        let mut derivation = derivation.sequence()?;
+        let salt = derivation.octets()?;
+        let rounds = rounds(derivation.take(tag::INTEGER)?)?;
+        let mut function = pbkdf2::PBKDF2_HMAC_SHA1;
+        while !derivation.is_empty() {
+            // the key's length, which the cipher says too, or the function
+            if let Ok(mut named) = derivation.sequence() {
+                function = match named.take(tag::OID)? {
+                    oid::HMAC_SHA1 => pbkdf2::PBKDF2_HMAC_SHA1,
+                    oid::HMAC_SHA256 => pbkdf2::PBKDF2_HMAC_SHA256,
+                    oid::HMAC_SHA384 => pbkdf2::PBKDF2_HMAC_SHA384,
+                    oid::HMAC_SHA512 => pbkdf2::PBKDF2_HMAC_SHA512,
+                    _ => return Err(Unreadable::Unsupported("its key is derived with an unusual hash")),
+                };
+            } else {
+                derivation.take(tag::INTEGER)?;
+            }
+        }
+        let name = cipher.take(tag::OID)?;
+        let iv = cipher.octets()?;
+        let key = |length: usize| {
+            let mut key = vec![0; length];
+            pbkdf2::derive(function, rounds, &salt, password.plain.as_bytes(), &mut key);
+            key
+        };
+        match name {
+            oid::AES_128 => cbc(aes::Aes128::new_from_slice(&key(16)), &iv, data),
+            oid::AES_192 => cbc(aes::Aes192::new_from_slice(&key(24)), &iv, data),
+            oid::AES_256 => cbc(aes::Aes256::new_from_slice(&key(32)), &iv, data),
+            oid::TRIPLE_DES => cbc(des::TdesEde3::new_from_slice(&key(24)), &iv, data),
+            _ => Err(Unreadable::Unsupported("it is encrypted with something else than AES or Triple DES")),
+        }
+    } else {
+        let salt = parameters.octets()?;
+        let rounds = rounds(parameters.take(tag::INTEGER)?)?.get();
+        let derive = |purpose, length| {
+            derive(&digest::SHA1_FOR_LEGACY_USE_ONLY, purpose, password.utf16, &salt, rounds, length)
+        };
+        let key = |length| derive(Purpose::Key, length);
+        let iv = derive(Purpose::Iv, 8);
+        match name {
+            oid::SHA1_TRIPLE_DES => cbc(des::TdesEde3::new_from_slice(&key(24)), &iv, data),
+            oid::SHA1_RC2_128 => cbc(Ok(rc2::Rc2::new_with_eff_key_len(&key(16), 128)), &iv, data),
+            oid::SHA1_RC2_40 => cbc(Ok(rc2::Rc2::new_with_eff_key_len(&key(5), 40)), &iv, data),
+            _ => Err(Unreadable::Unsupported(
+                "it is encrypted with something else than AES, Triple DES or RC2",
+            )),
+        }
+    }
+}
+
+/// Cipher block chaining; padding that is not right means a key that is not.
+fn cbc<C: BlockCipherDecrypt>(
+    cipher: Result<C, aes::cipher::common::InvalidLength>,
+    iv: &[u8],
+    data: &[u8],
+) -> Result<Vec<u8>, Unreadable> {
+    let cipher = cipher.map_err(|_| Unreadable::NotPkcs12)?;
+    let iv = iv.try_into().map_err(|_| Unreadable::NotPkcs12)?;
+    cbc::Decryptor::inner_iv_init(cipher, iv)
+        .decrypt_padded_vec::<Pkcs7>(data)
+        .map_err(|_| Unreadable::WrongPassword)
+}
+
+/// What derived bytes are for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Key = 1,
+    Iv = 2,
+    Mac = 3,
+}
+
+/// PKCS#12's own way from a password to a key: RFC 7292, appendix B.2.
+fn derive(
+    hash: &'static digest::Algorithm,
+    purpose: Purpose,
+    password: &[u8],
+    salt: &[u8],
+    rounds: u32,
+    length: usize,
+) -> Vec<u8> {
+    let block = hash.block_len();
+    let filled = |bytes: &[u8]| -> Vec<u8> {
+        bytes.iter().copied().cycle().take(bytes.len().div_ceil(block) * block).collect()
+    };
+    let mut input = [filled(salt), filled(password)].concat();
+    let mut derived = Vec::with_capacity(length + hash.output_len());
+    loop {
+        let mut sum = digest::digest(hash, &[vec![purpose as u8; block], input.clone()].concat());
+        for _ in 1..rounds {
+            sum = digest::digest(hash, sum.as_ref());
+        }
+        derived.extend_from_slice(sum.as_ref());
+        if derived.len() >= length {
+            derived.truncate(length);
+            return derived;
+        }
+        // Each block of the input, as a number, grows by the sum, repeated to a block's length, and one.
+        let addend: Vec<u8> = sum.as_ref().iter().copied().cycle().take(block).collect();
+        for part in input.chunks_mut(block) {
+            let mut carry = 1_u16;
+            for (digit, more) in part.iter_mut().zip(&addend).rev() {
+                carry += u16::from(*digit) + u16::from(*more);
+                *digit = (carry & 0xff) as u8;
+                carry >>= 8;
+            }
+        }
+    }
+}
+
+fn rounds(integer: &[u8]) -> Result<NonZeroU32, Unreadable> {
+    let number = integer
+        .iter()
+        .try_fold(0_u32, |number, byte| number.checked_mul(256).map(|number| number + u32::from(*byte)));
+    number
+        .and_then(NonZeroU32::new)
+        .filter(|rounds| rounds.get() <= MOST_ROUNDS)
+        .ok_or(Unreadable::Unsupported("it wants an unreasonable number of rounds to derive its key"))
+}
+
+/// Names, as they stand in DER after tag and length.
+#[rustfmt::skip]
+mod oid {
+    pub const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
+    pub const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
+    pub const ENCRYPTED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 6];
+    pub const KEY_BAG: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 10, 1, 1];
+    pub const SHROUDED_KEY_BAG: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 10, 1, 2];
+    pub const CERTIFICATE_BAG: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 10, 1, 3];
+    pub const X509: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 22, 1];
+    pub const SHA1_TRIPLE_DES: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 1, 3];
+    pub const SHA1_RC2_128: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 1, 5];
+    pub const SHA1_RC2_40: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 1, 6];
+    pub const PBKDF2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 12];
+    pub const PBES2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 13];
+    pub const HMAC_SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 2, 7];
+    pub const HMAC_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 2, 9];
+    pub const HMAC_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 2, 10];
+    pub const HMAC_SHA512: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 2, 11];
+    pub const TRIPLE_DES: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 3, 7];
+    pub const AES_128: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 1, 2];
+    pub const AES_192: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 1, 22];
+    pub const AES_256: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 1, 42];
+    pub const SHA1: &[u8] = &[0x2b, 0x0e, 3, 2, 0x1a];
+    pub const SHA256: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1];
+    pub const SHA384: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 2];
+    pub const SHA512: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! fixture {
+        ($name:literal) => {
+            include_bytes!(concat!("../../../tests/fixtures/client-certificate/", $name)).as_slice()
+        };
+    }
+
+    const PASSWORD: &str = "pässword";
+
+    #[test]
+    fn bundles_of_many_makers_open() {
+        for (name, bytes, password, certificates) in [
+            ("modern", fixture!("modern.pfx"), PASSWORD, 2),
+            ("legacy", fixture!("legacy.pfx"), PASSWORD, 2),
+            ("Triple DES", fixture!("triple-des.pfx"), PASSWORD, 1),
+            ("RC2 and SHA-512", fixture!("rc2-128.pfx"), PASSWORD, 1),
+            ("AES-128, AES-192, SHA-384", fixture!("aes-128.pfx"), PASSWORD, 1),
+            ("no checksum", fixture!("no-mac.pfx"), PASSWORD, 1),
+            ("an empty password", fixture!("no-password.pfx"), "", 1),
+            ("no password at all", fixture!("null-password.pfx"), "", 1),
+        ] {
+            let bundle = open(bytes, password).unwrap_or_else(|why| panic!("{name}: {why:?}"));
+            assert_eq!((bundle.keys.len(), bundle.certificates.len()), (1, certificates), "{name}");
+            assert!(bundle.certificates.iter().any(|der| der == fixture!("client.der")), "{name}");
+            assert!(ring::rsa::KeyPair::from_pkcs8(&bundle.keys[0]).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_open_says_why() {
+        let fail = |bytes, password| open(bytes, password).err();
+        for bytes in [fixture!("modern.pfx"), fixture!("legacy.pfx"), fixture!("no-mac.pfx")] {
+            for password in ["", "password", "pässword "] {
+                assert_eq!(fail(bytes, password), Some(Unreadable::WrongPassword));
+            }
+        }
+        assert_eq!(fail(fixture!("client.der"), ""), Some(Unreadable::NotPkcs12));
+        assert_eq!(fail(b"-----BEGIN CERTIFICATE-----", ""), Some(Unreadable::NotPkcs12));
+        assert_eq!(fail(b"", ""), Some(Unreadable::NotPkcs12));
+        assert_eq!(open(fixture!("no-key.pfx"), PASSWORD).map(|bundle| bundle.keys.len()).ok(), Some(0));
+    }
+
+    #[test]
+    fn no_damage_makes_it_panic() {
+        let whole = fixture!("null-password.pfx");
+        for length in 0..whole.len() {
+            assert!(open(&whole[..length], "").is_err(), "{length}");
+        }
+        // each byte of the outer headers in turn, to the extremes
+        for at in 0..60 {
+            for value in [0, 0x7f, 0x80, 0x84, 0xff] {
+                let mut damaged = whole.to_vec();
+                damaged[at] = value;
+                let _ = open(&damaged, "");
+            }
+        }
+    }
+
+    #[test]
+    fn rounds_are_bounded() {
+        assert_eq!(rounds(&[8, 0]).map(NonZeroU32::get), Ok(2048));
+        assert_eq!(rounds(&[0, 0xff]).map(NonZeroU32::get), Ok(255));
+        for wrong in
+            [&[][..], &[0], &[1, 0, 0, 0], &[0x7f, 0xff, 0xff, 0xff, 0xff], &[0xff, 0xff, 0xff, 0xff]]
+        {
+            assert!(rounds(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

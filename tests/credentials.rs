@@ -1,0 +1,308 @@
+//! Signing in as it happens on machines: with their environment, their `az`, and through hours of apply.
+
+#![cfg(unix)] // the stand-in for az is a shell script
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azimage::arm::credentials::{auto, default_subscription};
+use azimage::arm::{
+    Client, Cloud, CloudSource, Credentials, HttpTransport, Options, Request, Response, Scope, Target,
+    Transport, TransportError,
+};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The environment decides much here, and belongs to the whole process: so this runs in one of its own.
+#[tokio::test]
+#[ignore = "the others run it, each with an environment of its own"]
+async fn in_a_process_of_its_own() {
+    let Ok(what) = std::env::var("SIGN_IN_BY") else { return };
+    let credentials = Credentials {
+        use_msi: what == "msi",
+        client_id: std::env::var("SIGN_IN_CLIENT").ok(),
+        auxiliary_tenant_ids: vec!["tenant-2".into()],
+        ..Credentials::default()
+    };
+    let tokens = || auto(credentials, CloudSource::Known(Cloud::public()), Arc::new(HttpTransport::new()));
+    let answer = match what.as_str() {
+        "subscription" => default_subscription().await,
+        "auxiliary" => tokens().auxiliary().await.map(|tokens| tokens[0].expose().to_owned()),
+        _ => tokens().token().await.map(|token| token.expose().to_owned()),
+    };
+    match answer {
+        Ok(text) => println!("\nANSWER {text}"),
+        Err(error) => println!("\nANSWER error: {error}"),
+    }
+}
+
+/// What it answers in an environment that is exactly `env`.
+fn answer(what: &str, env: &[(&str, &str)]) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["in_a_process_of_its_own", "--exact", "--ignored", "--nocapture"]);
+    command.env_clear().env("SIGN_IN_BY", what).envs(env.iter().copied());
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let answer = text.lines().find_map(|line| line.strip_prefix("ANSWER "));
+    answer.unwrap_or_else(|| panic!("{text}\n{}", String::from_utf8_lossy(&output.stderr))).to_owned()
+}
+
+/// Serves one request with `body` and gives its head back, in lower case.
+fn serve_once(status: &'static str, body: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = String::new();
+        for line in BufReader::new(stream.try_clone().unwrap()).lines() {
+            let line = line.unwrap();
+            if line.is_empty() {
+                break;
+            }
+            head.push_str(&line);
+            head.push('\n');
+        }
+        let length = body.len();
+        write!(
+            stream,
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        )
+        .unwrap();
+        let _ = stream.read(&mut [0]);
+        head.to_lowercase()
+    });
+    (url, served)
+}
+
+#[test]
+fn app_service_gives_its_managed_identity() {
+    let body = r#"{"access_token":"token-of-app-service","expires_on":"4102444800","resource":"r","token_type":"Bearer"}"#;
+    for (client, asked) in [(None, false), (Some("identity-1"), true)] {
+        let (url, served) = serve_once("200 OK", body);
+        let endpoint = format!("{url}/msi/token");
+        let mut env = vec![("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", "header-secret")];
+        env.extend(client.map(|client| ("SIGN_IN_CLIENT", client)));
+        assert_eq!(answer("msi", &env), "token-of-app-service");
+        let head = served.join().unwrap();
+        assert!(head.starts_with("get /msi/token?api-version=2019-08-01&"), "{head}");
+        assert!(head.contains("\nx-identity-header: header-secret\n"), "{head}");
+        assert!(head.contains("resource=https%3a%2f%2fmanagement.azure.com"), "{head}");
+        assert_eq!(head.contains("client_id=identity-1"), asked, "{head}");
+    }
+}
+
+#[test]
+fn what_app_service_refuses_is_told_without_its_secret() {
+    let (url, served) =
+        serve_once("400 Bad Request", r#"{"statusCode":400,"message":"No managed identity found"}"#);
+    let error = answer("msi", &[("IDENTITY_ENDPOINT", &url), ("IDENTITY_HEADER", "header-secret")]);
+    served.join().unwrap();
+    assert!(error.contains("managed identity: The requested identity has not been assigned"), "{error}");
+    assert!(!error.contains("header-secret"), "{error}");
+}
+
+/// A folder with an `az` that writes its arguments down and then does what `script` says.
+struct Az {
+    dir: TempDir,
+    path: String,
+}
+
+impl Az {
+    fn new(script: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let az = dir.path().join("az");
+        let text = format!("#!/bin/sh\necho \"$*\" >>'{}/asked'\n{script}\n", dir.path().display());
+        std::fs::write(&az, text).unwrap();
+        std::fs::set_permissions(&az, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", dir.path().display());
+        Self { dir, path }
+    }
+
+    fn answer(&self, what: &str) -> String {
+        answer(what, &[("PATH", &self.path)])
+    }
+
+    fn asked(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("asked")).unwrap_or_default()
+    }
+}
+
+const AZ_TOKEN: &str = r#"case "$*" in
+*"--tenant tenant-2"*) token=token-of-tenant-2 ;;
+*) token=token-of-az ;;
+esac
+echo '{"accessToken":"'$token'","expires_on":4102444800,"tokenType":"Bearer"}'"#;
+
+#[test]
+fn az_on_the_path_is_asked() {
+    let az = Az::new(AZ_TOKEN);
+    assert_eq!(az.answer("cli"), "token-of-az");
+    assert_eq!(
+        az.asked(),
+        "account get-access-token -o json --scope https://management.azure.com/.default\n"
+    );
+    // Of an auxiliary tenant, the same user's token for that tenant.
+    assert_eq!(az.answer("auxiliary"), "token-of-tenant-2");
+}
+
+#[test]
+fn what_az_says_is_passed_on() {
+    let signed_out = Az::new("echo \"ERROR: Please run 'az login' to setup account.\" >&2; exit 1");
+    let error = signed_out.answer("cli");
+    assert!(error.contains("Azure CLI: ERROR: Please run 'az login' to setup account."), "{error}");
+    let old = Az::new(
+        r#"echo '{"accessToken":"t","expiresOn":"2026-01-01 00:00:00.000000","tokenType":"Bearer"}'"#,
+    );
+    let error = old.answer("cli");
+    assert!(error.contains("2.54.0"), "{error}");
+    assert!(answer("cli", &[("PATH", "/nowhere")]).contains("az not found on PATH"));
+}
+
+#[test]
+fn the_default_subscription_is_the_one_of_az() {
+    let az = Az::new("echo 11111111-2222-3333-4444-555555555555");
+    assert_eq!(az.answer("subscription"), "11111111-2222-3333-4444-555555555555");
+    assert_eq!(az.asked(), "account show --query id -o tsv\n");
+    for (script, why) in [
+        ("echo 'ERROR: Please run az login.' >&2; exit 1", "Please run az login"),
+        ("exit 0", "it has none; run az login, or set subscription_id"),
+    ] {
+        let error = Az::new(script).answer("subscription");
+        assert!(
+            error.contains("asking the Azure CLI for its default subscription") && error.contains(why),
+            "{error}"
+        );
+    }
+    assert!(answer("subscription", &[("PATH", "/nowhere")]).contains("running az"));
+}
+
+/// How long Azure's tokens and the pipeline's are good for, and how often the pipeline writes a new one.
+const VALID: Duration = Duration::from_secs(3600);
+const ROTATED: Duration = Duration::from_secs(50 * 60);
+/// How long the operation takes.
+const LONG: Duration = Duration::from_secs(6 * 3600);
+
+/// A login service and a Resource Manager that look at the time, and a pipeline that rotates its token's file.
+struct Hours {
+    began: Instant,
+    file: PathBuf,
+    given: AtomicU32,
+    rotations: AtomicU32,
+    /// Requests with a token that had expired, or none.
+    late: Mutex<Vec<String>>,
+}
+
+impl Hours {
+    fn new(file: &Path) -> Self {
+        let hours = Self {
+            began: Instant::now(),
+            file: file.to_owned(),
+            given: AtomicU32::new(0),
+            rotations: AtomicU32::new(u32::MAX),
+            late: Mutex::default(),
+        };
+        hours.rotate();
+        hours
+    }
+
+    /// The text of a token that is born now, or at the last rotation, carries its birth.
+    fn rotate(&self) {
+        let number = (self.began.elapsed().as_secs() / ROTATED.as_secs()) as u32;
+        if self.rotations.swap(number, Ordering::SeqCst) != number {
+            std::fs::write(&self.file, format!("jwt@{}", u64::from(number) * ROTATED.as_secs())).unwrap();
+        }
+    }
+
+    fn is_valid(&self, token: &str) -> bool {
+        let birth = token.rsplit_once('@').and_then(|(_, birth)| birth.parse().ok()).map(Duration::from_secs);
+        birth.is_some_and(|birth| self.began.elapsed() < birth + VALID)
+    }
+
+    fn login(&self, request: &Request) -> Response {
+        let body = request.body.clone().unwrap_or_default();
+        let form: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
+        let assertion =
+            form.iter().find(|(name, _)| name == "client_assertion").map_or("", |(_, value)| value);
+        if !self.is_valid(assertion) {
+            let error = json!({"error": "invalid_client", "error_description": "AADSTS700024: expired"});
+            return response(401, &[], &error);
+        }
+        self.given.fetch_add(1, Ordering::SeqCst);
+        let tenant = request.url.split('/').nth(3).unwrap_or_default();
+        let token = format!("{tenant}@{}", self.began.elapsed().as_secs());
+        response(200, &[], &json!({"token_type": "Bearer", "expires_in": 3600, "access_token": token}))
+    }
+}
+
+fn response(status: u16, headers: &[(&str, &str)], body: &serde_json::Value) -> Response {
+    let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    Response { status, headers, body: body.to_string().into_bytes() }
+}
+
+#[async_trait]
+impl Transport for Hours {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        self.rotate();
+        if request.url.starts_with("https://login.") {
+            return Ok(self.login(&request));
+        }
+        for (header, tenant) in [("authorization", "home"), ("x-ms-authorization-auxiliary", "other")] {
+            let token = request.header(header).unwrap_or_default();
+            if !token.starts_with(&format!("Bearer {tenant}@")) || !self.is_valid(token) {
+                self.late.lock().unwrap().push(format!("{header} {token} after {:?}", self.began.elapsed()));
+            }
+        }
+        let poll =
+            [("azure-asyncoperation", "https://management.azure.com/operation"), ("retry-after", "60")];
+        Ok(if request.url.contains("/operation") {
+            let status = if self.began.elapsed() < LONG { "InProgress" } else { "Succeeded" };
+            response(200, &poll[1..], &json!({"status": status}))
+        } else if request.body.is_some() {
+            response(201, &poll, &json!({"properties": {"provisioningState": "Creating"}}))
+        } else {
+            response(200, &[], &json!({"properties": {"provisioningState": "Succeeded"}}))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn hours_of_apply_never_see_an_expired_token() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("token");
+    let service = Arc::new(Hours::new(&file));
+    let credentials = Credentials {
+        tenant_id: Some("home".into()),
+        auxiliary_tenant_ids: vec!["other".into()],
+        client_id: Some("client".into()),
+        use_oidc: true,
+        oidc_token_file_path: Some(file.to_str().unwrap().into()),
+        ..Credentials::default()
+    };
+    let cloud = CloudSource::Known(Cloud::public());
+    let tokens = auto(credentials, cloud.clone(), service.clone());
+    let options =
+        Options { user_agent: "test".into(), max_concurrent_requests: 4, correlation_id: String::new() };
+    let client = Client::new(service.clone(), tokens, cloud, options);
+    let scope = Scope::new(Duration::from_secs(8 * 3600), CancellationToken::new(), "creating v");
+    let target = Target::new(
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/galleries/g/images/i/versions/1.0.0",
+        "2024-03-03",
+    );
+    let accepted = client.put(&scope, &target, &json!({"location": "eastus"})).await.unwrap();
+    client.wait(&scope, &accepted.operation.expect("it goes on")).await.unwrap();
+
+    assert!(service.began.elapsed() >= LONG);
+    assert_eq!(*service.late.lock().unwrap(), Vec::<String>::new());
+    // An hour's token is renewed each 55 minutes, for each tenant, and not for each request.
+    let given = service.given.load(Ordering::SeqCst);
+    assert!((14..=16).contains(&given), "{given} tokens were fetched");
+}
