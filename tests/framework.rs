@@ -83,6 +83,12 @@ async fn core_loads_every_schema() {
 fn assert_documented(path: &str, block: &Block) {
     assert!(!block.description.is_empty(), "{path} is not described");
     for attribute in &block.attributes {
+        // item 47 is for those who have one
+        assert!(
+            !attribute.write_only,
+            "{path}.{} is write-only: test that it never comes back",
+            attribute.name
+        );
         let text = &attribute.description;
         assert!(text.ends_with('.'), "{path}.{} wants a whole sentence: {text:?}", attribute.name);
     }

@@ -179,7 +179,11 @@ impl Resource<Context> for ManagedImage {
         }
         let found = context.client.get_opt(&scope, &target).await;
         let body = found.map_err(|error| fault::diagnostic(&error, &doing, &id.to_string()))?;
-        Ok(body.map(|body| flatten(context, &body, &id, &state)))
+        Ok(body.map(|body| {
+            // an import may have spelt it in any way
+            let id = if state.location.is_empty() { identity::as_told(&id, &body) } else { id };
+            flatten(context, &body, &id, &state)
+        }))
     }
 
     async fn create(

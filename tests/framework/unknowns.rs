@@ -2,7 +2,7 @@
 
 use crate::cases;
 use crate::core::oracle::{self, implied_type};
-use crate::core::{Core, Json, checked, dynamic, json, patched, pb};
+use crate::core::{Core, Json, UNKNOWN, checked, dynamic, json, patched, pb};
 use azimage::schema::Value;
 use pb::provider_server::Provider as Wire;
 use pb::schema::Block;
@@ -264,4 +264,19 @@ fn holes(value: &Value, out: &mut dyn FnMut(Value)) {
         }
         _ => {}
     }
+}
+
+// Item 49: elements of a set that are unknown may turn out to be one.
+#[tokio::test(start_paused = true)]
+async fn a_set_may_shrink_when_its_elements_become_known() {
+    let case = cases::image_definition();
+    let core = Core::new().await;
+    (case.prepare)(&core);
+    let types = |types: Json| patched(&case.small, &json!({"disallowed_disk_types": types}));
+    let open = core.config(case.type_name, &types(json!(["Standard_LRS", UNKNOWN, UNKNOWN])));
+    let one = types(json!(["Standard_LRS"]));
+    let plan = core.try_plan(case.type_name, None, &open).await.unwrap();
+    let applied = core.apply_as(&plan, &core.config(case.type_name, &one)).await;
+    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    core.settled(&applied.held.unwrap(), &one).await;
 }

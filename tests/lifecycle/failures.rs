@@ -433,3 +433,41 @@ async fn what_lives_in_the_state_only_is_not_lost_either() {
     assert!(core.destroy(&held).await.held.is_none());
     assert!(core.refresh(&held).await.unwrap().is_none(), "cancelled, since cancel_on_destroy is set");
 }
+
+// The service's own words on when to come back are kept to, and are no reason to fail.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_asks_for_patience_gets_it() {
+    each(async |case, id| {
+        let (core, full) = prepared(case).await;
+        let busy =
+            json!({"status": 429, "code": "TooManyRequests", "headers": {"Retry-After": "7"}, "count": 3});
+        core.fault(patched(&always("PUT", id, &busy), &json!({"count": 3})));
+        let begun = tokio::time::Instant::now();
+        let held = core.create(case.type_name, &full).await;
+        assert!(begun.elapsed() >= Duration::from_secs(21), "{}: {:?}", case.name, begun.elapsed());
+        core.fault(patched(&always("GET", id, &busy), &json!({"count": 2})));
+        assert!(core.refresh(&held).await.unwrap().is_some(), "{}", case.name);
+    })
+    .await;
+}
+
+// Item 59: a look is called off as well, and says nothing of what it did not see.
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_a_read_at_once() {
+    each(async |case, id| {
+        let (core, full) = prepared(case).await;
+        let held = core.create(case.type_name, &full).await;
+        core.fault(always("GET", id, &json!({"status": 503})));
+        let begun = tokio::time::Instant::now();
+        let interrupt = async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            core.stop().await;
+        };
+        let (read, ()) = tokio::join!(core.refresh(&held), interrupt);
+        assert!(read.is_err(), "{}", case.name);
+        assert!(begun.elapsed() < Duration::from_secs(4), "{}: {:?}", case.name, begun.elapsed());
+        core.heal();
+        core.settled(&held, &full).await;
+    })
+    .await;
+}

@@ -122,6 +122,8 @@ async fn a_parent_with_children_of_others_stays_and_names_them() {
     for name in ["one", "two"] {
         cases::put(&core, &rg(&format!("galleries/gal/images/{name}")), cases::definition(name));
     }
+    // however many pages they are listed on
+    core.control("PUT", "settings", json!({"page_size": 1}));
     let applied = core.destroy(&shared).await;
     applied.told.assert_error(&[
         "2 image definitions",

@@ -317,3 +317,61 @@ async fn a_source_that_does_not_fit_is_refused_before_anything_is_made() {
         core.plan(VERSION, None, &version(json!({"source": {"managed_image_id": rg("images/later")}}))).await;
     assert_eq!(plan.action, Action::Create);
 }
+
+// What lies in the recycle bin under the same number would come back instead of the new bits.
+#[tokio::test(start_paused = true)]
+async fn a_number_in_the_recycle_bin_is_not_used_again() {
+    let core = with_sources(json!({})).await;
+    core.tamper(
+        &rg("galleries/gal"),
+        json!({"properties": {"softDeletePolicy": {"isSoftDeleteEnabled": true}}}),
+    );
+    let held = core.create(VERSION, &version(json!({}))).await;
+    assert!(core.destroy(&held).await.held.is_none());
+    let plan = core.plan(VERSION, None, &version(json!({}))).await;
+    let applied = core.apply(&plan).await;
+    applied.told.assert_error(&["recycle bin", held.text("id")]);
+    assert_eq!(applied.told.error_paths(), ["version"]);
+    assert!(applied.held.is_none());
+    core.create(VERSION, &version(json!({"version": "1.0.1"}))).await;
+}
+
+// The service may tell regions in another order and another spelling each time.
+#[tokio::test(start_paused = true)]
+async fn the_services_order_of_regions_is_no_drift() {
+    let core = with_sources(json!({})).await;
+    let held = core.create(VERSION, &version(json!({}))).await;
+    let mut regions = core.look(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
+    regions.as_array_mut().unwrap().reverse();
+    core.tamper(held.text("id"), json!({"properties": {"publishingProfile": {"targetRegions": regions}}}));
+    let told = core.look(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
+    assert_eq!(told, regions, "the order did change");
+    core.settled(&held, &version(json!({}))).await;
+}
+
+// Another update waits for the one that an earlier run began, and builds on what it left.
+#[tokio::test(start_paused = true)]
+async fn an_update_waits_for_the_one_before_and_builds_on_it() {
+    let core = with_sources(json!({})).await;
+    let held = core.create(VERSION, &version(json!({}))).await;
+    let three = json!({"target_region": [
+        {"name": "East US"}, {"name": "westeurope", "regional_replica_count": 2}, {"name": "northeurope"},
+    ]});
+    let short = patched(&version(three.clone()), &json!({"timeouts": {"update": "1s"}}));
+    core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+    let plan = core.plan(VERSION, Some(&held), &short).await;
+    let applied = core.apply(&plan).await;
+    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    applied.told.assert_warning(&["not finished yet"]);
+    let held = applied.held.unwrap();
+    // the next run wants more: while the first goes on, it is an error in time, and the state is what was
+    let more = patched(&short, &json!({"tags": {"a": "b"}}));
+    let read = core.refresh(&held).await.unwrap().unwrap();
+    let plan = core.plan(VERSION, Some(&read), &more).await;
+    let applied = core.apply(&plan).await;
+    applied.told.assert_error(&[held.text("id")]);
+    assert!(applied.held.as_ref().unwrap().get("tags").is_null());
+    core.control("POST", "clock/advance", json!({"seconds": 1e8}));
+    core.control("PUT", "settings", json!({"time_scale": 0}));
+    core.change(&applied.held.unwrap(), &more, Action::Update).await;
+}

@@ -24,6 +24,7 @@ use pb::schema::Block;
 pub use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 pub use told::{Told, checked, path_text, resolve};
 use tonic::Request;
 use values::{at, no_null_blocks};
@@ -519,6 +520,8 @@ impl Core {
     async fn read_any(&self, held: &Held) -> Result<(Option<Held>, Told), Told> {
         let name = held.type_name.as_str();
         let (block, ty) = (self.block(name), self.ty(name));
+        // a refresh of one thing is a walk of its own: what follows closely may be answered from a list
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let request = pb::read_resource::Request {
             type_name: name.into(),
             current_state: dynamic(&held.state, &ty),
