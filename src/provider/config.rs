@@ -66,7 +66,8 @@ model! {
         pub metadata_host: Option<String> = optional().check_text(check_filled),
         /// A GUID that attributes usage to a partner. Also `ARM_PARTNER_ID`.
         pub partner_id: Option<String> = optional().check_text(check_partner),
-        /// Whether to send no partner id, even if one is set. Also `ARM_DISABLE_TERRAFORM_PARTNER_ID`.
+        /// Accepted as azurerm accepts it. It keeps back HashiCorp's own partner id, which this provider never sends;
+        /// `partner_id` is sent all the same. Also `ARM_DISABLE_TERRAFORM_PARTNER_ID`.
         pub disable_terraform_partner_id: Option<bool> = optional(),
         /// Tags under every resource's own.
         pub default_tags: Option<Tags> = optional().check(tags::check),

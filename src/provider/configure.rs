@@ -168,11 +168,9 @@ fn user_agent(config: &Config, env: Env<'_>, terraform_version: &str) -> String 
     ];
     parts.extend(first(env, &["TF_APPEND_USER_AGENT"]));
     parts.extend(first(env, &["AZURE_HTTP_USER_AGENT"]));
-    let silent = config
-        .disable_terraform_partner_id
-        .or_else(|| first(env, &["ARM_DISABLE_TERRAFORM_PARTNER_ID"]).map(|text| is_true(&text)))
-        .unwrap_or_default();
-    if let (Some(partner), false) = (config.partner_id.clone().or_else(|| first(env, &["ARM_PARTNER_ID"])), silent) {
+    // azurerm's disable_terraform_partner_id keeps back HashiCorp's own id, which is not sent here anyway: a partner's
+    // goes all the same.
+    if let Some(partner) = config.partner_id.clone().or_else(|| first(env, &["ARM_PARTNER_ID"])) {
         parts.push(format!("pid-{}", partner.strip_prefix("pid-").unwrap_or(&partner)));
     }
     // a header carries visible ASCII only
@@ -273,5 +271,13 @@ mod tests {
         let agent = user_agent(&Config::default(), &env(&vars), "1.11.4");
         assert!(agent.starts_with("HashiCorp Terraform/1.11.4 (+https://www.terraform.io) terraform-provider-azimage/"));
         assert!(agent.ends_with(" mine/1 pid-x"), "{agent}");
+        let own = Config {
+            partner_id: Some("p".to_owned()),
+            disable_terraform_partner_id: Some(true),
+            ..Config::default()
+        };
+        assert!(user_agent(&own, &env(&[]), "1.11.4").ends_with(" pid-p"), "only HashiCorp's id is disabled by that");
+        let none = user_agent(&Config::default(), &env(&[]), "1.11.4");
+        assert!(!none.contains("pid-"), "{none}");
     }
 }
