@@ -374,7 +374,7 @@ fn guid_of_operation(url: &str) -> Option<String> {
 fn shape(name: &str, value: &str) -> String {
     match name {
         "azure-asyncoperation" | "location" => {
-            let url = url::Url::parse(value).unwrap();
+            let Ok(url) = url::Url::parse(value) else { return plain(value) };
             let names: Vec<String> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
             format!("{} {}", plain(url.path()), names.join(","))
         }

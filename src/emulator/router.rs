@@ -141,6 +141,15 @@ pub const ROUTES: &[Route] = &[
     ),
 ];
 
+/// The table of the documentation: [`ROUTES`] as Markdown, with a line's end at its end.
+pub fn coverage_table() -> String {
+    let mut table = String::from("| what | path | verbs |\n|---|---|---|\n");
+    for route in ROUTES {
+        table += &format!("| {} | `{}` | {} |\n", route.what, route.path, route.verbs.join(", "));
+    }
+    table
+}
+
 /// Answers one ARM request.
 pub fn route(call: &mut Call<'_, '_>) -> Outcome {
     let lower: Vec<String> = call.segments.iter().map(|segment| segment.to_ascii_lowercase()).collect();

@@ -1,0 +1,189 @@
+//! The emulator's page in a real browser: headless Chromium loads it, and what its script made of the state is compared.
+//!
+//! `AZIMAGE_CHROMIUM` names the browser, else `chromium`, `chromium-browser` or `google-chrome` on `PATH`; where there is none
+//! the test says so and passes.
+
+#![cfg(feature = "emulator")]
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use azimage::emulator::settings::Options;
+use azimage::emulator::{Emulator, Request, server};
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+
+const GROUP: &str =
+    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/my-rg/providers/Microsoft.Compute";
+
+fn browser() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("AZIMAGE_CHROMIUM") {
+        return Some(PathBuf::from(named));
+    }
+    let path = std::env::var_os("PATH")?;
+    ["chromium", "chromium-browser", "google-chrome"]
+        .iter()
+        .flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(name)))
+        .find(|file| file.is_file())
+}
+
+fn send(emulator: &Emulator, method: &str, url: &str, body: &str) -> u16 {
+    let request = Request {
+        method: method.to_owned(),
+        url: url.to_owned(),
+        headers: vec![("Authorization".to_owned(), "Bearer x".to_owned())],
+        body: body.as_bytes().to_vec(),
+    };
+    emulator.handle(&request, OffsetDateTime::now_utc()).status
+}
+
+fn put(emulator: &Emulator, rest: &str, body: &str) {
+    let status = send(emulator, "PUT", &format!("{GROUP}{rest}?api-version=2026-03-03"), body);
+    assert_eq!(status, 201, "{rest}");
+}
+
+fn version(emulator: &Emulator, name: &str) {
+    let body = format!(
+        r#"{{"location":"eastus","properties":{{"publishingProfile":{{"targetRegions":[{{"name":"eastus","regionalReplicaCount":2}},{{"name":"westeurope"}}]}},"storageProfile":{{"source":{{"virtualMachineId":"{GROUP}/virtualMachines/golden-vm"}}}}}}}}"#
+    );
+    put(emulator, &format!("/galleries/golden/images/web/versions/{name}"), &body);
+}
+
+/// What the document has become once the page's script has run, and what the browser complained of.
+async fn document(browser: &Path, url: &str) -> (String, String) {
+    let profile = tempfile::tempdir().unwrap();
+    let work = tokio::process::Command::new(browser)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=2500",
+            "--dump-dom",
+        ])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(url)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output =
+        tokio::time::timeout(Duration::from_secs(60), work).await.expect("a browser that ends").unwrap();
+    assert!(output.status.success());
+    (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).lines().filter(|line| line.contains("CONSOLE")).collect(),
+    )
+}
+
+/// The text of a part of the document: tags become blanks.
+fn text(html: &str) -> String {
+    let mut text = String::new();
+    let mut inside = false;
+    for c in html.chars() {
+        match c {
+            '<' => {
+                inside = true;
+                text.push(' ');
+            }
+            '>' => inside = false,
+            c if !inside => text.push(c),
+            _ => {}
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The text of the element with that id, up to the next element that has one.
+fn part(document: &str, id: &str) -> String {
+    let start = document.find(&format!("id=\"{id}\"")).unwrap_or_else(|| panic!("no {id}"));
+    let rest = &document[start..];
+    let rest = &rest[rest.find('>').unwrap() + 1..];
+    text(&rest[..rest.find("id=\"").unwrap_or(rest.find("<noscript").unwrap())])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_there_is_can_be_seen() {
+    let Some(browser) = browser() else {
+        println!("SKIPPED: there is no Chromium; AZIMAGE_CHROMIUM can name one");
+        return;
+    };
+    let emulator = Arc::new(Emulator::in_memory().with_options(Options::served()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(server::serve(listener, Arc::clone(&emulator), None, async {
+        let _ = stopped.await;
+    }));
+
+    let (empty, complaints) = document(&browser, &url).await;
+    assert_eq!(complaints, "");
+    assert_eq!(part(&empty, "versions"), "No galleries yet. Other resources", "{empty}");
+    assert!(part(&empty, "speed").starts_with("quick time"));
+
+    send(&emulator, "PUT", "/_emulator/settings", r#"{"time_scale":0}"#);
+    put(&emulator, "/galleries/golden", r#"{"location":"eastus"}"#);
+
+    put(
+        &emulator,
+        "/galleries/golden/images/web",
+        r#"{"location":"eastus","properties":{"osType":"Linux","osState":"Specialized","hyperVGeneration":"V2","identifier":{"publisher":"p","offer":"o","sku":"s"}}}"#,
+    );
+    version(&emulator, "1.9.0");
+    send(
+        &emulator,
+        "POST",
+        "/_emulator/faults",
+        r#"{"method":"PUT","path":"/versions/","fail_region":"westeurope"}"#,
+    );
+    version(&emulator, "1.10.0");
+    send(&emulator, "PUT", "/_emulator/settings", r#"{"time_scale":1}"#);
+    version(&emulator, "1.11.0");
+    send(&emulator, "POST", "/_emulator/clock/advance", r#"{"seconds":120}"#);
+    assert_eq!(send(&emulator, "GET", &format!("{GROUP}/galleries/none?api-version=2026-03-03"), ""), 404);
+
+    let (lively, complaints) = document(&browser, &url).await;
+    assert_eq!(complaints, "");
+    let versions = part(&lively, "versions");
+    assert!(versions.contains("golden my-rg, eastus Succeeded web state East US West Europe"), "{versions}");
+    let lines: Vec<&str> = ["1.11.0", "1.10.0", "1.9.0"]
+        .iter()
+        .map(|name| {
+            let rest = &versions
+                [versions.find(&format!(" {name} ")).unwrap_or_else(|| panic!("{name}: {versions}"))..];
+            rest.split(" 1.").nth(1).unwrap()
+        })
+        .collect();
+    assert!(
+        lines[0].starts_with("11.0 Creating ") && lines[0].contains(" % ×2 ") && lines[0].contains(" % ×1"),
+        "{lines:?}"
+    );
+    assert_eq!(lines[1], "10.0 Failed completed ×2 failed ×1", "{versions}");
+    assert!(lines[2].starts_with("9.0 Succeeded completed ×2 completed ×1"), "{lines:?}");
+    assert!(lively.contains(r#"class="cell Replicating""#) && lively.contains(r#"class="cell Failed""#));
+    assert_eq!(part(&lively, "version-count"), "3");
+    let operations = part(&lively, "operations");
+    assert!(operations.contains("create my-rg/galleries/golden/images/web/versions/1.11.0"), "{operations}");
+    assert!(operations.contains(" %"), "{operations}");
+    let requests = part(&lively, "requests");
+    assert!(requests.contains("GET my-rg/galleries/none 404"), "{requests}");
+    assert!(requests.contains("PUT my-rg/galleries/golden 201"), "{requests}");
+    assert!(part(&lively, "resources").contains("my-rg/virtualMachines/golden-vm eastus Succeeded"));
+    assert!(part(&lively, "speed").starts_with("time × 1"));
+    assert_eq!(part(&lively, "link"), "Running operations");
+
+    send(&emulator, "POST", "/_emulator/clock/advance", r#"{"seconds":86400}"#);
+    let (settled, _) = document(&browser, &url).await;
+    assert!(part(&settled, "versions").contains("1.11.0 Succeeded completed ×2 completed ×1"));
+    assert!(part(&settled, "operations").starts_with("None."));
+
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+}
