@@ -67,7 +67,7 @@ model! {
         /// A GUID that attributes usage to a partner. Also `ARM_PARTNER_ID`.
         pub partner_id: Option<String> = optional().check_text(check_partner),
         /// Accepted as azurerm accepts it. It keeps back HashiCorp's own partner id, which this provider never sends;
-        /// `partner_id` is sent all the same. Also `ARM_DISABLE_TERRAFORM_PARTNER_ID`.
+        /// `partner_id` is sent all the same.
         pub disable_terraform_partner_id: Option<bool> = optional(),
         /// Tags under every resource's own.
         pub default_tags: Option<Tags> = optional().check(tags::check),
