@@ -335,7 +335,7 @@ mod tests {
         for (name, bytes, password, certificates) in [
             ("modern", fixture!("modern.pfx"), PASSWORD, 2),
             ("legacy", fixture!("legacy.pfx"), PASSWORD, 2),
-            ("Triple DES", fixture!("triple-des.pfx"), PASSWORD, 1),
+            ("Triple DES, as Windows does it", fixture!("triple-des.pfx"), PASSWORD, 1),
             ("RC2 and SHA-512", fixture!("rc2-128.pfx"), PASSWORD, 1),
             ("AES-128, AES-192, SHA-384", fixture!("aes-128.pfx"), PASSWORD, 1),
             ("no checksum", fixture!("no-mac.pfx"), PASSWORD, 1),
@@ -370,8 +370,8 @@ mod tests {
             assert!(open(&whole[..length], "").is_err(), "{length}");
         }
         // each byte of the outer headers in turn, to the extremes
-        for at in 0..60 {
-            for value in [0, 0x7f, 0x80, 0x84, 0xff] {
+        for at in 0..45 {
+            for value in [0, 0x80, 0xff] {
                 let mut damaged = whole.to_vec();
                 damaged[at] = value;
                 let _ = open(&damaged, "");
