@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use super::Private;
 use super::provider::{Entry, Provider, Server};
 use crate::schema::{Body, Diagnostic, Diagnostics, Nesting, Value, json};
 
@@ -47,7 +48,12 @@ pub struct Brought {
     pub state: Value,
     /// The identity, as far as it is known.
     pub identity: Value,
+    /// What the read that follows is to know.
+    pub private: Private,
 }
+
+/// Key in private state of what nobody has written in HCL yet: how it is spelt is for the service to say.
+pub(super) const UNWRITTEN: &str = "unwritten";
 
 impl<P: Provider> Server<P> {
     /// The stub of an object to import; core reads the rest.
@@ -65,7 +71,9 @@ impl<P: Provider> Server<P> {
         let state = entry.resource.import(context.as_deref(), &from)?;
         let state = empty_blocks(entry.body(), state);
         let identity = entry.resource.identify(&state);
-        Ok(Brought { state, identity })
+        let mut private = Private::default();
+        private.set(UNWRITTEN, &true);
+        Ok(Brought { state, identity, private })
     }
 
     /// Takes over an object of another type.
@@ -75,6 +83,7 @@ impl<P: Provider> Server<P> {
         source: &MoveSource,
     ) -> Result<Brought, Diagnostics> {
         let target = entry.resource.type_name();
+        let mut private = Private::default();
         // a mere change of the provider's address arrives as a move from the same type
         let state = if source.type_name == target {
             json::decode(&source.state, entry.ty()).map_err(|error| {
@@ -84,6 +93,7 @@ impl<P: Provider> Server<P> {
                 )
             })?
         } else {
+            private.set(UNWRITTEN, &true);
             entry.resource.move_from(source).unwrap_or_else(|| {
                 Err(Diagnostic::error(
                     format!("Cannot move {} into {target}", source.type_name),
@@ -97,7 +107,7 @@ impl<P: Provider> Server<P> {
         };
         let state = empty_blocks(entry.body(), state);
         let identity = entry.resource.identify(&state);
-        Ok(Brought { state, identity })
+        Ok(Brought { state, identity, private })
     }
 
     /// A stored state in the current schema.

@@ -291,7 +291,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
                 imported_resources: vec![pb::import_resource_state::ImportedResource {
                     type_name: request.type_name.clone(),
                     state: dynamic(&brought.state, entry.ty()),
-                    private: Vec::new(),
+                    private: brought.private.to_bytes(),
                     identity: identity(&brought.identity, entry.identity_ty()),
                 }],
                 diagnostics: Vec::new(),
@@ -318,7 +318,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
             let brought = self.server.move_from(entry, &source)?;
             Ok(pb::move_resource_state::Response {
                 target_state: dynamic(&brought.state, entry.ty()),
-                target_private: Vec::new(),
+                target_private: brought.private.to_bytes(),
                 target_identity: identity(&brought.identity, entry.identity_ty()),
                 diagnostics: Vec::new(),
             })
