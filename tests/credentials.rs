@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use azimage::arm::credentials::{auto, default_subscription};
+use azimage::arm::credentials::auto;
 use azimage::arm::{
     Client, Cloud, CloudSource, Credentials, HttpTransport, Options, Request, Response, Scope, Target,
     Transport, TransportError,
@@ -35,7 +35,6 @@ async fn in_a_process_of_its_own() {
     };
     let tokens = || auto(credentials, CloudSource::Known(Cloud::public()), Arc::new(HttpTransport::new()));
     let answer = match what.as_str() {
-        "subscription" => default_subscription().await,
         "auxiliary" => tokens().auxiliary().await.map(|tokens| tokens[0].expose().to_owned()),
         _ => tokens().token().await.map(|token| token.expose().to_owned()),
     };
@@ -167,23 +166,6 @@ fn what_az_says_is_passed_on() {
     assert!(answer("cli", &[("PATH", "/nowhere")]).contains("az not found on PATH"));
 }
 
-#[test]
-fn the_default_subscription_is_the_one_of_az() {
-    let az = Az::new("echo 11111111-2222-3333-4444-555555555555");
-    assert_eq!(az.answer("subscription"), "11111111-2222-3333-4444-555555555555");
-    assert_eq!(az.asked(), "account show --query id -o tsv\n");
-    for (script, why) in [
-        ("echo 'ERROR: Please run az login.' >&2; exit 1", "Please run az login"),
-        ("exit 0", "it has none; run az login, or set subscription_id"),
-    ] {
-        let error = Az::new(script).answer("subscription");
-        assert!(
-            error.contains("asking the Azure CLI for its default subscription") && error.contains(why),
-            "{error}"
-        );
-    }
-    assert!(answer("subscription", &[("PATH", "/nowhere")]).contains("running az"));
-}
 
 /// How long Azure's tokens and the pipeline's are good for, and how often the pipeline writes a new one.
 const VALID: Duration = Duration::from_secs(3600);

@@ -23,7 +23,6 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use auto::auto;
-pub use azure_cli::default_subscription;
 pub use choose::{Attempt, Way, choose};
 pub use files::warnings;
 
