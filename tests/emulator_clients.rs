@@ -469,3 +469,18 @@ fn taking_down(az: &Az) {
     az.ok("group delete -n images-rg --yes");
     assert_eq!(az.ok("group exists -n images-rg"), false);
 }
+
+#[test]
+fn the_python_sdk_lives_a_gallerys_life() {
+    let Some(python) = program("AZIMAGE_PYTHON", "") else {
+        println!("SKIPPED: AZIMAGE_PYTHON names no python with azure-mgmt-compute and azure-identity");
+        return;
+    };
+    // by the variables that `run` sets, which are those of azure-identity as well
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/lifecycle.py");
+    let mut command = Command::new(support::BINARY);
+    command.args(["emulator", "run", "--"]).arg(python).arg(script);
+    let ran = support::ran(&command.output().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.text);
+    ran.says("all is well");
+}

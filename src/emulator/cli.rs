@@ -29,7 +29,20 @@ usage: terraform-provider-azimage emulator --listen HOST:PORT [--state FILE] [--
 
 Serve: port 0 is a free port; one line on standard output says where. Without --state the state ends with the process.
 With --tls-dir it serves https, and clients trust DIR/ca.pem. Any tenant, client id and secret is accepted.
-Run: serves on a free port while COMMAND runs, with the ARM_* and certificate variables set that point it there.
+A fresh state holds the resource groups my-rg and rg, each with a running Linux machine, golden-vm.
+--listen takes addresses of this machine only, since nobody is asked for a password; --allow-remote lifts that.
+
+Run: serves https on a free port while COMMAND runs, and ends with COMMAND's exit code (128 and its number after a signal,
+127 when there is no such command). COMMAND gets, in place of whatever they were:
+  AZIMAGE_EMULATOR                                           the address, https://127.0.0.1:PORT
+  ARM_METADATA_HOSTNAME, ARM_RESOURCE_MANAGER_ENDPOINT, ARM_RESOURCE_MANAGER_AUDIENCE,
+  ARM_ACTIVE_DIRECTORY_AUTHORITY_HOST, AZURE_AUTHORITY_HOST  where Terraform's providers and SDKs find it
+  ARM_ and AZURE_ TENANT_ID, CLIENT_ID, CLIENT_SECRET, SUBSCRIPTION_ID   credentials that it accepts
+  SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE          the system's certificates and its own, in one file
+  NODE_EXTRA_CA_CERTS, NO_PROXY, no_proxy                    its own certificate; no proxy for this machine
+Other ways to log in (ARM_USE_OIDC, ARM_CLIENT_CERTIFICATE_PATH, …) are taken out. An interrupt from the terminal reaches
+COMMAND by itself, a termination is passed on to it; a second one kills it. The emulator stops once COMMAND has.
+
 The others change a state by hand, as another person's program would, and print JSON; PATCH is an RFC 7396 merge patch.
 ";
 
@@ -199,29 +212,54 @@ async fn serve(state: Option<PathBuf>, listen: SocketAddr, tls_dir: Option<PathB
         TcpListener::bind(listen).await.map_err(|error| format!("listening on {listen}: {error}"))?;
     let bound = listener.local_addr().map_err(|error| error.to_string())?;
     let scheme = if tls.is_some() { "https" } else { "http" };
+    let mut signals = Signals::listen()?;
     print(&format!("listening on {scheme}://{bound}\n"));
-    server::serve(listener, emulator, tls, signalled()).await;
+    server::serve(listener, emulator, tls, async move {
+        signals.next().await;
+    })
+    .await;
     Ok(0)
 }
 
-/// Done at SIGTERM; never where there is no such signal.
-async fn terminated() {
+/// The signals that ask for an end, listened to from the moment this is made.
+struct Signals {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            terminate.recv().await;
-            return;
-        }
-    }
-    std::future::pending::<()>().await;
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
 }
 
-/// Done at SIGINT or SIGTERM.
-async fn signalled() {
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated() => {}
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> Result<Signals, String> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| signal(kind).map_err(|error| format!("listening for signals: {error}"));
+        Ok(Signals {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> Result<Signals, String> {
+        Ok(Signals {})
+    }
+
+    /// Waits for one and names it: `INT` or `TERM`.
+    #[cfg(unix)]
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "INT",
+            _ = self.terminate.recv() => "TERM",
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) -> &'static str {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        "INT"
     }
 }
 
@@ -253,26 +291,84 @@ async fn run_in(folder: &Path, emulator: Arc<Emulator>, command: Vec<String>) ->
     };
     let mut child = tokio::process::Command::new(program);
     child.args(arguments).kill_on_drop(true);
-    for name in ["ARM_ENVIRONMENT", "ARM_USE_CLI", "ARM_USE_OIDC", "ARM_USE_MSI"] {
+    for name in OTHER_LOGINS {
         child.env_remove(name);
     }
     child.envs(environment(port, folder, &bundle));
-    let mut child = child.spawn().map_err(|error| format!("starting {program}: {error}"))?;
-    // The terminal sends its interrupt to the child as well; it decides when to end. A termination is sent to us alone.
-    let status = loop {
-        tokio::select! {
-            status = child.wait() => break status,
-            _ = tokio::signal::ctrl_c() => {}
-            () = terminated() => {
-                let _ = child.start_kill();
-            }
+    let signals = Signals::listen()?;
+    let ended = match child.spawn() {
+        Ok(child) => {
+            Ok(wait_for(child, signals).await.map_err(|error| format!("waiting for {program}: {error}")))
         }
+        Err(error) => Err(error),
     };
     let _ = stop.send(());
     let _ = serving.await;
-    let status = status.map_err(|error| format!("waiting for {program}: {error}"))?;
-    Ok(exit_code(status))
+    match ended {
+        Ok(status) => Ok(exit_code(status?)),
+        Err(error) => {
+            say(&format!("error: starting {program}: {error}\n"));
+            Ok(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
+        }
+    }
 }
+
+/// Waits for the command. An interrupt from a terminal reaches the command as well, which decides when to end; what is sent
+/// to this process alone is passed on, and when it comes again the command is killed.
+async fn wait_for(
+    mut child: tokio::process::Child,
+    mut signals: Signals,
+) -> std::io::Result<std::process::ExitStatus> {
+    use std::io::IsTerminal;
+    let terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
+    let mut asked = false;
+    loop {
+        let signal = tokio::select! {
+            status = child.wait() => return status,
+            signal = signals.next() => signal,
+        };
+        if signal == "INT" && terminal {
+            continue;
+        }
+        if asked || !pass_on(signal, &child).await {
+            let _ = child.start_kill();
+        }
+        asked = true;
+    }
+}
+
+/// Sends the signal to the command; false where that cannot be done.
+async fn pass_on(signal: &str, child: &tokio::process::Child) -> bool {
+    let Some(id) = child.id().filter(|_| cfg!(unix)) else { return false };
+    let sent =
+        tokio::process::Command::new("kill").arg(format!("-{signal}")).arg(id.to_string()).status().await;
+    sent.is_ok_and(|status| status.success())
+}
+
+/// Ways to log in, and choices of a cloud, that would lead a command away from the emulator.
+const OTHER_LOGINS: &[&str] = &[
+    "ARM_ENVIRONMENT",
+    "ARM_USE_CLI",
+    "ARM_USE_OIDC",
+    "ARM_USE_MSI",
+    "ARM_USE_AKS_WORKLOAD_IDENTITY",
+    "ARM_MSI_ENDPOINT",
+    "ARM_OIDC_TOKEN",
+    "ARM_OIDC_TOKEN_FILE_PATH",
+    "ARM_OIDC_REQUEST_URL",
+    "ARM_OIDC_REQUEST_TOKEN",
+    "ARM_OIDC_AZURE_SERVICE_CONNECTION_ID",
+    "ARM_CLIENT_ID_FILE_PATH",
+    "ARM_CLIENT_SECRET_FILE_PATH",
+    "ARM_CLIENT_CERTIFICATE",
+    "ARM_CLIENT_CERTIFICATE_PATH",
+    "ARM_CLIENT_CERTIFICATE_PASSWORD",
+    "ARM_AUXILIARY_TENANT_IDS",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_USERNAME",
+    "AZURE_PASSWORD",
+];
 
 fn exit_code(status: std::process::ExitStatus) -> i32 {
     #[cfg(unix)]
@@ -284,6 +380,9 @@ fn exit_code(status: std::process::ExitStatus) -> i32 {
     }
     status.code().unwrap_or(1)
 }
+
+/// The service principal of commands that are run.
+const CLIENT: &str = "33333333-3333-3333-3333-333333333333";
 
 /// What points terraform, az and SDKs at the emulator.
 fn environment(port: u16, folder: &Path, bundle: &Path) -> Vec<(&'static str, OsString)> {
@@ -300,13 +399,18 @@ fn environment(port: u16, folder: &Path, bundle: &Path) -> Vec<(&'static str, Os
         ("AZURE_AUTHORITY_HOST", format!("{base}/").into()),
         ("ARM_METADATA_HOSTNAME", format!("127.0.0.1:{port}").into()),
         ("ARM_TENANT_ID", super::providers::identity::TENANT.into()),
-        ("ARM_CLIENT_ID", "33333333-3333-3333-3333-333333333333".into()),
+        ("AZURE_TENANT_ID", super::providers::identity::TENANT.into()),
+        ("ARM_CLIENT_ID", CLIENT.into()),
+        ("AZURE_CLIENT_ID", CLIENT.into()),
         ("ARM_CLIENT_SECRET", "emulator".into()),
+        ("AZURE_CLIENT_SECRET", "emulator".into()),
         ("ARM_SUBSCRIPTION_ID", subscriptions::DEFAULT.into()),
+        ("AZURE_SUBSCRIPTION_ID", subscriptions::DEFAULT.into()),
         ("ARM_DISABLE_INSTANCE_DISCOVERY", "true".into()),
         ("AZURE_CORE_INSTANCE_DISCOVERY", "false".into()),
         ("SSL_CERT_FILE", bundle.into()),
         ("REQUESTS_CA_BUNDLE", bundle.into()),
+        ("CURL_CA_BUNDLE", bundle.into()),
         ("NODE_EXTRA_CA_CERTS", folder.join("ca.pem").into()),
         ("NO_PROXY", no_proxy.clone().into()),
         ("no_proxy", no_proxy.into()),

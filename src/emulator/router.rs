@@ -85,8 +85,12 @@ pub const ROUTES: &[Route] = &[
     line("Capture (unmanaged disks)", "{compute}/virtualMachines/{vm}/capture", DO),
     line("Disks", "{compute}/disks", READ),
     line("Disk", "{compute}/disks/{d}", WHOLE),
+    line("Grant access to a disk", "{compute}/disks/{d}/beginGetAccess", DO),
+    line("Revoke access to a disk", "{compute}/disks/{d}/endGetAccess", DO),
     line("Snapshots", "{compute}/snapshots", READ),
     line("Snapshot", "{compute}/snapshots/{d}", WHOLE),
+    line("Grant access to a snapshot", "{compute}/snapshots/{d}/beginGetAccess", DO),
+    line("Revoke access to a snapshot", "{compute}/snapshots/{d}/endGetAccess", DO),
     line("Disk encryption sets", "{compute}/diskEncryptionSets", READ),
     line("Disk encryption set", "{compute}/diskEncryptionSets/{d}", WHOLE),
     line("Marketplace publishers", "{location}/publishers", READ),
@@ -343,6 +347,9 @@ fn in_group(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         }
         [kind @ ("disks" | "snapshots" | "diskencryptionsets")] => disks::list(call, Some(&group), kind),
         [kind @ ("disks" | "snapshots" | "diskencryptionsets"), _] => disks::one(call, &group, kind, &first),
+        [kind @ ("disks" | "snapshots"), _, action @ ("begingetaccess" | "endgetaccess")] => {
+            disks::access(call, &group, kind, &first, *action == "begingetaccess")
+        }
         _ => generic::route(call),
     }
 }

@@ -56,6 +56,8 @@ const WINDOWS: &[(&str, i64, i64)] = &[
     ("CreateUpdateDisks", 3_000, 25_000),
     ("DeleteDisks", 3_000, 25_000),
     ("LowCostGet", 15_000, 120_000),
+    ("HighCostGet", 1_000, 5_000),
+    ("CreateUpdateHighCostDiskEncryptionSet", 100, 300),
     ("GetOperation", 50_000, 400_000),
 ];
 
@@ -68,7 +70,10 @@ fn buckets(class: &str) -> Vec<(String, Bucket)> {
         "HighCostGetImagesSubscriptionMaximum" => vec![single(class, 90, 180)],
         "UpdateVMResource" => vec![single("UpdateVMSubscriptionMaximum", 1_500, 180), single(class, 12, 180)],
         "DeleteVMResource" => vec![single("DeleteVMSubscriptionMaximum", 1_500, 180), single(class, 12, 180)],
-        "GetVMResource" => vec![single("GetVMSubscriptionMaximum", 24_000, 180), single(class, 36, 180)],
+        "PutVMResource" => vec![single("PutVMSubscriptionMaximum", 1_500, 180), single(class, 12, 180)],
+        "LowCostGetResource" => {
+            vec![single("LowCostGetSubscriptionMaximum", 24_000, 180), single(class, 36, 180)]
+        }
         "HighCostGetVMSubscriptionMaximum" => vec![single(class, 900, 180)],
         "GetOperationResource" => {
             vec![single(class, 45, 180), single("GetOperationSubscriptionMaximum", 15_000, 180)]

@@ -414,6 +414,24 @@ pub const IMAGES: &[Image] = &[
         30,
         Naming::List(&["7.5.201805150", "7.5.201808150"]),
     )),
+    featureless(linux(
+        ("OpenLogic", "CentOS", "7.7"),
+        "V1",
+        30,
+        Naming::List(&["7.7.201912090", "7.7.2020042900", "7.7.2021020400"]),
+    )),
+    linux(
+        ("Debian", "debian-10", "10"),
+        "V1",
+        30,
+        Naming::List(&["0.20230802.1460", "0.20240204.1647", "0.20240430.1733", "0.20240703.1797"]),
+    ),
+    linux(
+        ("Debian", "debian-11", "11-backports-gen2"),
+        "V2",
+        30,
+        Naming::Dated { prefix: "0.", suffix: ".1811", from: (2024, 2), count: 24, days: 26 },
+    ),
     linux(
         ("OpenLogic", "CentOS-HPC", "7.9-gen2"),
         "V2",

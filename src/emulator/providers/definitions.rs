@@ -463,7 +463,7 @@ fn delete(call: &mut Call<'_, '_>, existing: Option<Resource>) -> Outcome {
         return Ok(Answer::empty(204));
     };
     no_children(call, definition.id(), &["versions"])?;
-    if super::soft_delete::holds(call, definition.id()) {
+    if super::soft_delete::is_on(call, definition.id()) && super::soft_delete::holds(call, definition.id()) {
         return Err(ArmError::new(
             409,
             "CannotDeleteResource",

@@ -20,14 +20,38 @@ pub fn kind(segment: &str) -> Option<&'static str> {
 }
 
 /// A disk that came with a machine.
-pub fn attach(call: &mut Call<'_, '_>, id: &str, location: &str, size: i64, sku: &str) {
+pub struct Attached<'a> {
+    /// The machine's id.
+    pub machine: &'a str,
+    /// GB.
+    pub size: i64,
+    /// `Premium_LRS` and the like.
+    pub sku: &'a str,
+    /// Operating system and generation, of the disk that has one.
+    pub system: Option<(&'a str, &'a str)>,
+}
+
+/// Stores a disk that came with a machine.
+pub fn attach(call: &mut Call<'_, '_>, id: &str, location: &str, with: &Attached<'_>) {
     let mut disk = Resource::new(id, "Microsoft.Compute/disks", location);
-    disk.doc.set("sku", show_sku(sku));
+    disk.doc.set("sku", show_sku(with.sku));
+    disk.doc.set("managedBy", with.machine);
     let unique = call.state.guid();
+    let option = if with.system.is_some() { "FromImage" } else { "Empty" };
     let body = Json::object()
-        .with("creationData", Json::object().with("createOption", "FromImage"))
-        .with("diskSizeGB", size);
-    let made = Made { size, sku, unique: &unique, state: "Attached", snapshot: false, from: None };
+        .maybe("osType", with.system.map(|(os, _)| os))
+        .maybe("hyperVGeneration", with.system.map(|(_, generation)| generation))
+        .with("creationData", Json::object().with("createOption", option))
+        .with("diskSizeGB", with.size);
+    let made = Made {
+        size: with.size,
+        sku: with.sku,
+        unique: &unique,
+        state: "Attached",
+        snapshot: false,
+        from: None,
+        family: None,
+    };
     let properties = complete(call, &body, &made);
     disk.doc.set("properties", properties);
     call.save(&disk);
@@ -43,6 +67,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, segment: &str, name: &str) -> O
     call.meter = Some(match call.method {
         Method::Put | Method::Patch if segment == "snapshots" => "HighCostSnapshotCreateHydrate",
         Method::Put | Method::Patch if !set => "CreateUpdateDisks",
+        Method::Put | Method::Patch => "CreateUpdateHighCostDiskEncryptionSet",
         Method::Delete if !set => "DeleteDisks",
         _ => "LowCostGet",
     });
@@ -108,12 +133,12 @@ pub fn list(call: &mut Call<'_, '_>, group: Option<&str>, segment: &str) -> Outc
     let Some(kind) = kind(segment) else {
         return Err(ArmError::no_method(call.method.name(), segment));
     };
-    call.meter = Some("LowCostGet");
+    call.meter = Some("HighCostGet");
     Ok(match group {
         Some(group) => {
             let collection =
                 format!("/subscriptions/{}/resourceGroups/{group}/providers/{kind}", call.subscription);
-            call.list_answer(&collection, |disk| upper_group(show(call, disk)))
+            call.list_answer(&collection, |disk| show(call, disk))
         }
         None => call.subscription_answer(kind, |disk| upper_group(show(call, disk))),
     })
@@ -131,15 +156,29 @@ fn put(call: &mut Call<'_, '_>, group: &str, kind: &str, id: &str, existing: Opt
     }
     let mut size = sent.int("diskSizeGB");
     let mut from = None;
-    for key in ["sourceResourceId", "imageReference.id"] {
+    for key in [
+        "sourceResourceId",
+        "imageReference.id",
+        "galleryImageReference.id",
+        "galleryImageReference.communityGalleryImageId",
+        "galleryImageReference.sharedGalleryImageId",
+    ] {
         let Some(source) = sent.text(&format!("creationData.{key}")) else {
             continue;
         };
         let of = sources::kind_of(source);
         if of.ends_with("/disks") || of.ends_with("/snapshots") {
-            let source = sources::disk(call, source, &location)?;
+            // A copy that is started rather than made comes from anywhere.
+            let source = match sent.text("creationData.createOption") {
+                Some("CopyStart") => call.find(source).ok_or_else(|| ArmError::no_entity(source))?,
+                _ => sources::disk(call, source, &location)?,
+            };
             size = size.or_else(|| source.doc.int("properties.diskSizeGB"));
             from = source.doc.get("properties").cloned();
+        } else if key.starts_with("gallery") {
+            let (properties, large) = of_gallery(call, source, key, &location);
+            size = size.or(Some(large));
+            from = Some(properties);
         } else if let Some((properties, large)) = of_marketplace(source) {
             size = size.or(Some(large));
             from = Some(properties);
@@ -148,10 +187,16 @@ fn put(call: &mut Call<'_, '_>, group: &str, kind: &str, id: &str, existing: Opt
     let sku =
         body.text("sku.name").or_else(|| disk.doc.text("sku.name")).unwrap_or("Standard_LRS").to_owned();
     disk.doc.set("sku", show_sku(&sku));
+    if let Some(zones) = body.get("zones") {
+        disk.doc.set("zones", zones);
+    }
     let unique = match disk.property_text("uniqueId") {
         Some(unique) => unique.to_owned(),
         None => call.state.guid(),
     };
+    let family = (sent.flag("incremental") == Some(true)).then(|| {
+        disk.property_text("incrementalSnapshotFamilyId").map_or_else(|| call.state.guid(), str::to_owned)
+    });
     let made = Made {
         size: size.unwrap_or(30),
         sku: &sku,
@@ -159,6 +204,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, kind: &str, id: &str, existing: Opt
         state: if created { "Unattached" } else { disk.property_text("diskState").unwrap_or("Unattached") },
         snapshot: kind.ends_with("snapshots"),
         from,
+        family,
     };
     let properties = complete(call, &sent, &made);
     disk.doc.set("properties", properties);
@@ -173,15 +219,32 @@ fn put(call: &mut Call<'_, '_>, group: &str, kind: &str, id: &str, existing: Opt
     Ok(Answer::pretty(202, shown).asynchronous(call, &operation, true))
 }
 
-/// What was sent, with the generation in front as the service has it.
+/// What was sent, in the service's order.
 fn first_properties(sent: &Json) -> Json {
-    let mut shown = Json::object()
-        .maybe("osType", sent.get("osType"))
-        .maybe("hyperVGeneration", sent.get("hyperVGeneration"));
+    const ORDER: &[&str] = &[
+        "osType",
+        "hyperVGeneration",
+        "supportsHibernation",
+        "supportedCapabilities",
+        "creationData",
+        "diskSizeGB",
+        "encryption",
+        "incremental",
+        "diskAccessId",
+        "burstingEnabled",
+    ];
+    // What follows from size and kind is not echoed.
+    const LEFT_OUT: &[&str] = &["diskIOPSReadWrite", "diskMBpsReadWrite", "tier"];
+    let mut shown = ORDER.iter().fold(Json::object(), |shown, key| shown.maybe(key, sent.get(key)));
     for (key, value) in sent.pairs() {
-        shown.set(key, value);
+        if !LEFT_OUT.contains(&key.as_str()) {
+            shown.set(key, value);
+        }
     }
-    shown.with("provisioningState", "Updating")
+    if sent.at("creationData.provisionedBandwidthCopySpeed").is_some() {
+        shown.entry("creationData").remove("provisionedBandwidthCopySpeed");
+    }
+    shown.with("provisioningState", "Updating").maybe("tier", sent.get("tier"))
 }
 
 fn put_set(call: &mut Call<'_, '_>, mut set: Resource, sent: &Json, created: bool) -> Outcome {
@@ -192,18 +255,29 @@ fn put_set(call: &mut Call<'_, '_>, mut set: Resource, sent: &Json, created: boo
     let properties = Json::object()
         .maybe("activeKey", sent.get("activeKey"))
         .with("encryptionType", sent.text("encryptionType").unwrap_or("EncryptionAtRestWithCustomerKey"))
-        .with(
-            "rotationToLatestKeyVersionEnabled",
-            sent.flag("rotationToLatestKeyVersionEnabled").unwrap_or(false),
-        );
+        .maybe("rotationToLatestKeyVersionEnabled", sent.get("rotationToLatestKeyVersionEnabled"));
     set.doc.set("properties", properties);
     if let Some(identity) = identity {
         let principal = call.state.guid();
         set.doc
             .set("identity", identity.with("principalId", principal).with("tenantId", call.tenant.as_str()));
     }
+    let end = call.now + call.duration(Work::DiskPut);
+    let (location, id) = (set.location().to_owned(), set.id().to_owned());
+    let output = show_settled(&set);
+    let operation =
+        begin(call, plan(&location, &id, if created { "create" } else { "update" }, end, Some(output)));
+    set.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
     call.save(&set);
-    Ok(Answer::pretty(if created { 201 } else { 200 }, show_settled(&set)))
+    // Recorded: the first answer is what was sent, without a name.
+    let properties = Json::object()
+        .maybe("activeKey", sent.get("activeKey"))
+        .maybe("encryptionType", sent.get("encryptionType"))
+        .maybe("rotationToLatestKeyVersionEnabled", sent.get("rotationToLatestKeyVersionEnabled"))
+        .with("provisioningState", "Updating");
+    let mut shown = call.body.clone();
+    shown.set("properties", properties);
+    Ok(Answer::pretty(202, shown).asynchronous(call, &operation, true))
 }
 
 fn show_sku(name: &str) -> Json {
@@ -218,6 +292,16 @@ fn complete(call: &Call<'_, '_>, sent: &Json, made: &Made<'_>) -> Json {
     };
     let mut creation =
         sent.get("creationData").cloned().unwrap_or_else(|| Json::object().with("createOption", "Empty"));
+    // The service shows where a disk came from in the old way as well.
+    if let Some(reference) = creation.get("galleryImageReference").cloned()
+        && creation.get("imageReference").is_none()
+    {
+        let id = reference.pairs().iter().find_map(|(_, id)| id.as_str()).unwrap_or_default();
+        creation = Json::object()
+            .maybe("createOption", creation.get("createOption"))
+            .with("imageReference", Json::object().with("id", id))
+            .with("galleryImageReference", reference);
+    }
     if let Some(unique) = made.from.as_ref().and_then(|from| from.text("uniqueId")) {
         creation.set("sourceUniqueId", unique);
     }
@@ -234,26 +318,43 @@ fn complete(call: &Call<'_, '_>, sent: &Json, made: &Made<'_>) -> Json {
         properties.set("diskIOPSReadWrite", operations);
         properties.set("diskMBpsReadWrite", throughput);
     }
-    properties.set(
-        "encryption",
-        sent.get("encryption")
-            .cloned()
-            .unwrap_or_else(|| Json::object().with("type", "EncryptionAtRestWithPlatformKey")),
-    );
+    let encryption = match inherited("encryption") {
+        Some(given) => {
+            let own = given.at("diskEncryptionSetId").is_some();
+            let kind =
+                if own { "EncryptionAtRestWithCustomerKey" } else { "EncryptionAtRestWithPlatformKey" };
+            Json::object()
+                .with("type", given.text("type").unwrap_or(kind))
+                .maybe("diskEncryptionSetId", given.text("diskEncryptionSetId").map(super::upper_group_of))
+        }
+        None => Json::object().with("type", "EncryptionAtRestWithPlatformKey"),
+    };
+    properties.set("encryption", encryption);
     if made.snapshot {
         properties.set("incremental", sent.flag("incremental").unwrap_or(false));
     }
+    let bursting = sent.flag("burstingEnabled") == Some(true);
     properties = properties
+        .maybe("diskAccessId", sent.get("diskAccessId"))
+        .maybe("burstingEnabled", sent.get("burstingEnabled"))
         .with("networkAccessPolicy", sent.text("networkAccessPolicy").unwrap_or("AllowAll"))
         .maybe("securityProfile", inherited("securityProfile"))
         .with("publicNetworkAccess", sent.text("publicNetworkAccess").unwrap_or("Enabled"))
+        .maybe("dataAccessAuthMode", sent.get("dataAccessAuthMode"))
+        .maybe("optimizedForFrequentAttach", sent.get("optimizedForFrequentAttach"))
         .with("timeCreated", sent.text("timeCreated").map_or_else(|| clock::format(call.now), str::to_owned))
+        .maybe("burstingEnabledTime", bursting.then(|| clock::format(call.now)))
         .with("provisioningState", "Succeeded")
         .with("diskState", made.state)
         // Recorded: disks made from an image are two megabytes larger than their size says.
         .with("diskSizeBytes", made.size * 1_073_741_824 + if system { 2_097_152 } else { 0 })
         .with("uniqueId", made.unique);
-    if !made.snapshot {
+    if made.snapshot {
+        let started = sent.text("creationData.createOption") == Some("CopyStart");
+        properties = properties
+            .maybe("completionPercent", started.then_some(100_i64))
+            .maybe("incrementalSnapshotFamilyId", made.family.as_deref());
+    } else if made.sku.starts_with("Premium") {
         properties.set("tier", tier);
     }
     properties
@@ -268,6 +369,8 @@ struct Made<'a> {
     snapshot: bool,
     /// The properties of what it is made from.
     from: Option<Json>,
+    /// The family of an incremental snapshot.
+    family: Option<String>,
 }
 
 /// Performance tier, operations and megabytes a second by kind and size.
@@ -333,10 +436,56 @@ fn of_marketplace(id: &str) -> Option<(Json, i64)> {
     Some((properties, image.size_gb))
 }
 
+/// What a gallery's image version gives a disk that is made from it.
+fn of_gallery(call: &mut Call<'_, '_>, id: &str, key: &str, location: &str) -> (Json, i64) {
+    let source = if key.ends_with("communityGalleryImageId") {
+        sources::community(call, id, location).ok()
+    } else {
+        sources::image(call, id, location, "", "galleryImageReference").ok()
+    };
+    let Some(source) = source else {
+        return (Json::object(), 30);
+    };
+    let capabilities = Json::object().with("architecture", source.architecture.as_deref().unwrap_or("x64"));
+    let properties = Json::object()
+        .maybe("osType", source.os_type.as_deref())
+        .maybe("hyperVGeneration", source.generation.as_deref())
+        .with("supportedCapabilities", capabilities);
+    (properties, source.os_disk.0)
+}
+
+/// `beginGetAccess` and `endGetAccess`: a link to the bits, which leads nowhere, and the state that goes with it.
+pub fn access(call: &mut Call<'_, '_>, group: &str, segment: &str, name: &str, begins: bool) -> Outcome {
+    let kind = kind(segment).unwrap_or("Microsoft.Compute/disks");
+    if call.method != Method::Post {
+        return Err(ArmError::no_method(call.method.name(), kind));
+    }
+    call.meter =
+        Some(if segment == "snapshots" { "HighCostSnapshotCreateHydrate" } else { "CreateUpdateDisks" });
+    let id = format!("/subscriptions/{}/resourceGroups/{group}/providers/{kind}/{name}", call.subscription);
+    let mut disk = call.find(&id).ok_or_else(|| ArmError::no_resource(&format!("{kind}/{name}"), group))?;
+    let state = if begins { "ActiveSAS" } else { "Unattached" };
+    disk.doc.entry("properties").set("diskState", state);
+    let (path, identifier) = (call.state.guid().replace('-', ""), call.state.guid());
+    let link = format!(
+        "https://md-{}.blob.storage.azure.net/{}/abcd?sv=2018-03-28&sr=b&si={identifier}&sig=none",
+        &path[..12],
+        &path[12..24]
+    );
+    let output = begins.then(|| Json::object().with("accessSAS", link));
+    let end = call.now + call.duration(Work::DiskPut);
+    let action = if begins { "beginGetAccess" } else { "endGetAccess" };
+    let operation = begin(call, plan(disk.location(), disk.id(), action, end, output));
+    call.save(&disk);
+    Ok(Answer::empty(202).asynchronous(call, &operation, true))
+}
+
 fn show_settled(disk: &Resource) -> Json {
     let mut properties = disk.doc.get("properties").cloned().unwrap_or_default();
     properties.set("provisioningState", "Succeeded");
     head(disk)
+        .maybe("zones", disk.doc.get("zones"))
+        .maybe("managedBy", disk.doc.get("managedBy"))
         .maybe("sku", disk.doc.get("sku"))
         .maybe("identity", disk.doc.get("identity"))
         .with("properties", properties)

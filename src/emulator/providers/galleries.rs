@@ -305,7 +305,7 @@ fn delete(call: &mut Call<'_, '_>, existing: Option<Resource>) -> Outcome {
         return Ok(Answer::empty(204));
     };
     no_children(call, gallery.id(), &["images", "applications"])?;
-    if super::soft_delete::holds(call, gallery.id()) {
+    if super::soft_delete::is_on(call, gallery.id()) && super::soft_delete::holds(call, gallery.id()) {
         return Err(ArmError::new(
             409,
             "CannotDeleteResource",

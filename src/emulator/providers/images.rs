@@ -329,13 +329,8 @@ fn one_disk(call: &Call<'_, '_>, disk: &Json, location: &str, base: &str) -> Res
         Some(value) => one_of(value, &["None", "ReadOnly", "ReadWrite"], &format!("{base}.caching"))?,
         None => "None",
     };
-    let kind = match disk.text("storageAccountType") {
-        Some(kind) => kind.to_owned(),
-        None if managed.is_some() => {
-            source.as_ref().and_then(|disk| disk.doc.text("sku.name")).unwrap_or("Standard_LRS").to_owned()
-        }
-        None => "Standard_LRS".to_owned(),
-    };
+    // Recorded: whatever the disk or snapshot lies on, the image lies on the cheapest unless told otherwise.
+    let kind = disk.text("storageAccountType").unwrap_or("Standard_LRS").to_owned();
     let known = source.as_ref().and_then(|disk| disk.doc.int("properties.diskSizeGB"));
     let sent = disk.int("diskSizeGB");
     if let (Some(sent), Some(known)) = (sent, known)

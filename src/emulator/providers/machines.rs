@@ -62,9 +62,10 @@ pub fn golden(call: &mut Call<'_, '_>, subscription: &str, group: &str, location
             ),
     );
     let mut machine = Resource::new(&id, KIND, location);
-    let properties = fill(call, &id, location, &body, None);
+    let properties = fill(call, &id, location, &body, None, "V2");
     machine.doc.set("properties", properties);
     machine.hide("generation", "V2");
+    machine.hide("deprovisioned", true);
     machine.hide("architecture", "x64");
     machine.hide("power", Json::object().with("to", "running"));
     call.save(&machine);
@@ -74,9 +75,10 @@ pub fn golden(call: &mut Call<'_, '_>, subscription: &str, group: &str, location
 pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
     let id = id_of(call, group, name);
     call.meter = Some(match call.method {
-        Method::Put | Method::Patch => "UpdateVMResource",
+        Method::Put => "PutVMResource",
+        Method::Patch => "UpdateVMResource",
         Method::Delete => "DeleteVMResource",
-        _ => "GetVMResource",
+        _ => "LowCostGetResource",
     });
     let existing = find(call, &id);
     let absent = || ArmError::no_resource(&format!("{KIND}/{name}"), group);
@@ -139,7 +141,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
         machine_images::check(call, &body, &location)?;
     }
     let generation = machine_images::kind(call, &body);
-    let properties = fill(call, id, &location, &body, before.as_ref());
+    let properties = fill(call, id, &location, &body, before.as_ref(), &generation.0);
     machine.doc.set("properties", properties);
     for key in ["plan", "zones", "identity", "extendedLocation"] {
         if let Some(value) = body.get(key) {
@@ -164,7 +166,14 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
 }
 
 /// Completes a machine's properties: vmId, exact version, disks with names, ids and sizes.
-fn fill(call: &mut Call<'_, '_>, id: &str, location: &str, body: &Json, before: Option<&Json>) -> Json {
+fn fill(
+    call: &mut Call<'_, '_>,
+    id: &str,
+    location: &str,
+    body: &Json,
+    before: Option<&Json>,
+    generation: &str,
+) -> Json {
     let sent = body.get("properties").cloned().unwrap_or_default();
     let none = Json::object();
     let before = before.unwrap_or(&none);
@@ -181,28 +190,30 @@ fn fill(call: &mut Call<'_, '_>, id: &str, location: &str, body: &Json, before: 
     let mut os = storage.get("osDisk").cloned().unwrap_or_else(Json::object);
     // The service numbers the disks through when there is more than one.
     let stem = if storage.list("dataDisks").is_empty() { "OsDisk_1" } else { "disk1" };
-    complete_disk(call, &mut os, &group_base, &format!("{name}_{stem}"), location, 30, "ReadWrite");
     let os_type = os.text("osType").unwrap_or(if linux { "Linux" } else { "Windows" }).to_owned();
     os.set("osType", os_type);
+    let stem = format!("{name}_{stem}");
+    let new = New { machine: id, stem: &stem, location, size: 30, caching: "ReadWrite", generation };
+    complete_disk(call, &mut os, &group_base, &new);
     let mut data = Vec::new();
     for (index, disk) in storage.list("dataDisks").to_vec().into_iter().enumerate() {
         let mut disk = disk;
-        complete_disk(
-            call,
-            &mut disk,
-            &group_base,
-            &format!("{name}_disk{}", index + 2),
-            location,
-            10,
-            "None",
-        );
+        let stem = format!("{name}_disk{}", index + 2);
+        let new = New { machine: id, stem: &stem, location, size: 10, caching: "None", generation };
+        complete_disk(call, &mut disk, &group_base, &new);
+        let leaving = disk.flag("toBeDetached").unwrap_or(false);
+        disk.set("toBeDetached", leaving);
         data.push(disk);
     }
+    // Recorded: machines of older sizes do not tell their controller.
+    let size = sent.text("hardwareProfile.vmSize").or_else(|| before.text("hardwareProfile.vmSize"));
+    let newer = size.is_some_and(|size| ["_v5", "_v6", "_v7"].iter().any(|end| size.ends_with(end)));
+    let scsi = Json::from("SCSI");
     let storage = Json::object()
         .maybe("imageReference", storage.get("imageReference"))
         .with("osDisk", os)
         .with("dataDisks", data)
-        .with("diskControllerType", storage.text("diskControllerType").unwrap_or("SCSI"));
+        .maybe("diskControllerType", storage.get("diskControllerType").or(newer.then_some(&scsi)));
     let vm_id = match before.text("vmId") {
         Some(id) => id.to_owned(),
         None => call.state.guid(),
@@ -243,26 +254,28 @@ fn fill(call: &mut Call<'_, '_>, id: &str, location: &str, body: &Json, before: 
     properties
 }
 
-fn complete_disk(
-    call: &mut Call<'_, '_>,
-    disk: &mut Json,
-    group_base: &str,
-    stem: &str,
-    location: &str,
+/// What a disk of a machine is when nothing else is said.
+struct New<'a> {
+    machine: &'a str,
+    stem: &'a str,
+    location: &'a str,
     size: i64,
-    caching: &str,
-) {
+    caching: &'a str,
+    generation: &'a str,
+}
+
+fn complete_disk(call: &mut Call<'_, '_>, disk: &mut Json, group_base: &str, new: &New<'_>) {
     let given = disk.text("managedDisk.id").map(str::to_owned);
     let known = given.as_deref().and_then(|id| call.find(id));
     let name = match (disk.text("name"), &given) {
         (Some(name), _) => name.to_owned(),
         (None, Some(id)) => id.rsplit('/').next().unwrap_or_default().to_owned(),
-        (None, None) => format!("{stem}_{}", call.state.guid().replace('-', "")),
+        (None, None) => format!("{}_{}", new.stem, call.state.guid().replace('-', "")),
     };
     let size = disk
         .int("diskSizeGB")
         .or_else(|| known.as_ref().and_then(|disk| disk.doc.int("properties.diskSizeGB")))
-        .unwrap_or(size);
+        .unwrap_or(new.size);
     let sku = disk.text("managedDisk.storageAccountType").unwrap_or("Premium_LRS").to_owned();
     let id = given.unwrap_or_else(|| format!("{}/disks/{name}", group_base));
     let mut managed = Json::object().with("storageAccountType", sku.as_str()).with("id", id.as_str());
@@ -270,22 +283,26 @@ fn complete_disk(
         managed.set("diskEncryptionSet", set);
     }
     if known.is_none() && disk.get("vhd").is_none() {
-        disks::attach(call, &id, location, size, &sku);
+        let made = disks::Attached {
+            machine: new.machine,
+            size,
+            sku: &sku,
+            system: disk.text("osType").map(|os| (os, new.generation)),
+        };
+        disks::attach(call, &id, new.location, &made);
     }
-    let mut shown = Json::object()
+    let vhd = disk.get("vhd");
+    *disk = Json::object()
         .maybe("lun", disk.get("lun"))
         .maybe("osType", disk.get("osType"))
         .with("name", name)
         .with("createOption", disk.text("createOption").unwrap_or("FromImage"))
-        .with("caching", disk.text("caching").unwrap_or(caching))
-        .with("managedDisk", managed)
+        .maybe("vhd", vhd)
+        .with("caching", disk.text("caching").unwrap_or(new.caching))
+        .maybe("managedDisk", vhd.is_none().then_some(managed))
         .with("deleteOption", disk.text("deleteOption").unwrap_or("Detach"))
-        .with("diskSizeGB", size);
-    if let Some(vhd) = disk.get("vhd") {
-        shown.set("vhd", vhd);
-        shown.remove("managedDisk");
-    }
-    *disk = shown;
+        .with("diskSizeGB", size)
+        .maybe("toBeDetached", disk.get("toBeDetached"));
 }
 
 fn work(
@@ -316,8 +333,8 @@ pub fn act(call: &mut Call<'_, '_>, group: &str, name: &str, action: &str) -> Ou
     let id = id_of(call, group, name);
     let get = action == "instanceview";
     call.meter = Some(match action {
-        "deallocate" | "poweroff" => "DeleteVMResource",
-        _ if get => "GetVMResource",
+        "deallocate" => "DeleteVMResource",
+        _ if get => "LowCostGetResource",
         _ => "UpdateVMResource",
     });
     if get != (call.method == Method::Get) || !get && call.method != Method::Post {
@@ -491,29 +508,89 @@ fn instance_view(call: &Call<'_, '_>, machine: &Resource) -> Json {
     let mut statuses = Vec::new();
     if machine.hidden("generalized") == Some(&Json::Bool(true)) {
         statuses.push(status("OSState/generalized".to_owned(), "VM generalized".to_owned(), None));
+    } else if machine.property("osProfile").is_none()
+        && machine.property_text("storageProfile.osDisk.createOption") == Some("FromImage")
+    {
+        statuses.push(status("OSState/specialized".to_owned(), "VM specialized".to_owned(), None));
     }
     statuses.push(provisioning.clone());
     statuses.push(status(format!("PowerState/{power}"), format!("VM {power}"), None));
-    let disk_name = machine.property_text("storageProfile.osDisk.name").unwrap_or_default();
+    let data =
+        machine.property("storageProfile").map(|profile| profile.list("dataDisks")).unwrap_or_default();
+    let disks: Vec<Json> = machine
+        .property("storageProfile.osDisk")
+        .into_iter()
+        .chain(data)
+        .map(|disk| {
+            Json::object().maybe("name", disk.get("name")).with("statuses", vec![provisioning.clone()])
+        })
+        .collect();
     let mut view = Json::object();
     if power == "running" {
         let linux = machine.property_text("storageProfile.osDisk.osType") != Some("Windows");
-        view = view
-            .with("computerName", machine.property_text("osProfile.computerName").unwrap_or(machine.name()))
-            .with("osName", if linux { "ubuntu" } else { "Windows Server 2022 Datacenter" })
-            .with("osVersion", if linux { "24.04" } else { "10.0.20348" });
+        if machine.hidden("deprovisioned") != Some(&Json::Bool(true)) {
+            let named = machine.property_text("osProfile.computerName");
+            view = view
+                .with("computerName", named.unwrap_or(machine.name()))
+                .with("osName", if linux { "ubuntu" } else { "Windows Server 2022 Datacenter" })
+                .with("osVersion", if linux { "24.04" } else { "10.0.20348" });
+        }
+        view = view.with("vmAgent", agent(call, machine));
     }
-    view.maybe("hyperVGeneration", machine.hidden("generation"))
-        .with("disks", vec![Json::object().with("name", disk_name).with("statuses", vec![provisioning])])
+    view.with("disks", disks)
+        .maybe("hyperVGeneration", machine.hidden("generation"))
         .with("statuses", statuses)
+}
+
+/// What the agent in a running machine says; that of a deprovisioned machine says no more.
+fn agent(call: &Call<'_, '_>, machine: &Resource) -> Json {
+    let gone = machine.hidden("deprovisioned") == Some(&Json::Bool(true));
+    let (version, code, level, display, message) = if gone {
+        (
+            "Unknown",
+            "ProvisioningState/Unavailable",
+            "Warning",
+            "Not Ready",
+            "VM status blob is found but not yet populated.",
+        )
+    } else {
+        ("2.11.1.4", "ProvisioningState/succeeded", "Info", "Ready", "Guest Agent is running")
+    };
+    let second = call.now - call.now.rem_euclid(clock::SECOND);
+    let status = Json::object()
+        .with("code", code)
+        .with("level", level)
+        .with("displayStatus", display)
+        .with("message", message)
+        .with("time", clock::format(second).replace(".0000000", ""));
+    let view = Json::object().with("vmAgentVersion", version).with("statuses", vec![status]);
+    if gone { view } else { view.with("extensionHandlers", Vec::new()) }
 }
 
 /// The machine as this request shows it.
 pub fn show(call: &Call<'_, '_>, machine: &Resource) -> Json {
     let mut properties = machine.doc.get("properties").cloned().unwrap_or_default();
     properties.set("provisioningState", machine.state(call.now));
+    if power_state(machine, call.now) == "deallocated" {
+        // Recorded: of a deallocated machine's managed disks only the ids are known.
+        let storage = properties.entry("storageProfile");
+        let hide = |disk: &mut Json| {
+            if disk.get("managedDisk").is_some() {
+                disk.remove("diskSizeGB");
+                disk.entry("managedDisk").remove("storageAccountType");
+            }
+        };
+        hide(storage.entry("osDisk"));
+        let mut data = storage.list("dataDisks").to_vec();
+        data.iter_mut().for_each(hide);
+        storage.set("dataDisks", data);
+    }
     if call.expands("instanceView") {
+        let created = properties.remove("timeCreated");
         properties.set("instanceView", instance_view(call, machine));
+        if let Some(created) = created {
+            properties.set("timeCreated", created);
+        }
     }
     let mut shown = head(machine);
     for key in ["plan", "zones", "identity", "extendedLocation"] {

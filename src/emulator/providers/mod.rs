@@ -159,12 +159,17 @@ pub fn upper_group(mut shown: Json) -> Json {
     let Some(id) = shown.text("id").map(str::to_owned) else {
         return shown;
     };
+    shown.set("id", upper_group_of(&id));
+    shown
+}
+
+/// An id with its resource group in upper case.
+pub fn upper_group_of(id: &str) -> String {
     let mut segments: Vec<String> = id.split('/').map(str::to_owned).collect();
     if let Some(group) = segments.get_mut(4) {
         *group = group.to_uppercase();
     }
-    shown.set("id", segments.join("/"));
-    shown
+    segments.join("/")
 }
 
 /// Checks an enum and returns its canonical spelling.

@@ -68,8 +68,9 @@ pub fn publishing(
     };
     let extended = match sent.get("targetExtendedLocations") {
         Some(Json::Array(items)) => Some(extended_locations(items, replicas)?),
+        // Naming the regions without the edge zones takes the edge zones away.
         _ => match before.get("targetExtendedLocations") {
-            Some(Json::Array(items)) => Some(items.clone()),
+            Some(Json::Array(items)) if sent.list("targetRegions").is_empty() => Some(items.clone()),
             _ => None,
         },
     };
@@ -445,7 +446,9 @@ pub fn encryption_fits(publishing: &Json, sizes: &Json) -> Result<(), ArmError> 
         let Some(encryption) = region.get("encryption") else { continue };
         for disk in encryption.list("dataDiskImages") {
             let lun = disk.int("lun");
-            if !sizes.list("data").iter().any(|known| known.int("lun") == lun) {
+            // Recorded: of a source without any data disk, the service does not ask.
+            let known = sizes.list("data");
+            if !known.is_empty() && !known.iter().any(|known| known.int("lun") == lun) {
                 return Err(ArmError::parameter(
                     &target,
                     format!(
