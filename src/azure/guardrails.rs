@@ -60,7 +60,8 @@ impl Guardrails {
     /// `required_tags`, over the names of a resource's merged tags.
     pub fn tags(&self, all: &[&str], found: &mut Diagnostics) {
         for name in self.required_tags.iter().flat_map(|names| names.iter()) {
-            if !all.contains(&name.as_str()) {
+            // to the service, names of tags are the same in any case
+            if !all.iter().any(|have| have.eq_ignore_ascii_case(name)) {
                 found.push(self.violation(
                     "required_tags",
                     Path::attribute("tags"),

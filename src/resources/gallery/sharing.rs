@@ -41,10 +41,25 @@ model! {
     }
 }
 
-/// A new community identity means a new public name.
+/// Tells when sharing ends on the way; and a new community identity means a new public name.
 pub fn prepare(draft: &mut Draft<'_>) {
     let path = |sharing: &Value| sharing.get("community").get("public_name_prefix").clone();
     let (planned, prior) = (draft.planned.get("sharing").clone(), draft.prior.get("sharing").clone());
+    if let (Some(new), Some(old)) = (planned.get("permission").as_str(), prior.get("permission").as_str())
+        && new != old
+        && new != "Private"
+        && old != "Private"
+    {
+        draft.diagnostics.warning(
+            Path::attribute("sharing"),
+            "The gallery is shared with nobody for a moment",
+            format!(
+                "The service goes from {old} to {new} by way of Private: what {old} shared ends first. A service that \
+                 shares with {new} only what was made so refuses the second step; the gallery is Private then, and \
+                 the next plan shows it."
+            ),
+        );
+    }
     let community = planned.get("community").clone();
     if community.is_known() && path(&planned) != path(&prior) && prior.is_known() {
         let (mut planned, mut community) = (planned, community);
