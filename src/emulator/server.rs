@@ -96,7 +96,7 @@ async fn answer(
     let host = head.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1").to_owned();
     let body = match axum::body::to_bytes(body, LARGEST).await {
         Ok(body) => body,
-        Err(_) => return plain(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => return too_large(),
     };
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let request = Request {
@@ -123,6 +123,19 @@ async fn answer(
         return plain(StatusCode::BAD_GATEWAY);
     }
     deliver(response)
+}
+
+/// What ARM says of a body that is too large even to be read.
+fn too_large() -> axum::response::Response {
+    let body = concat!(
+        r#"{"error":{"code":"RequestContentTooLarge","#,
+        r#""message":"The request content size exceeds the maximum size of 4 MB."}}"#
+    );
+    let mut response = axum::response::Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(axum::http::header::CONTENT_TYPE, json);
+    response
 }
 
 fn plain(status: StatusCode) -> axum::response::Response {

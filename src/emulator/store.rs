@@ -100,7 +100,11 @@ impl Store {
         let staged = transaction.finish(now);
         view.append(path, staged)?;
         if view.puts > 2 * view.records.len() as u64 + SLACK {
-            view.compact(path)?;
+            // The change is written: a rewriting that fails, as on a full disk, only waits for a later one.
+            if view.compact(path).is_err() {
+                let _ = fs::remove_file(beside(path, ".new"));
+                view.puts = view.records.len() as u64;
+            }
         }
         Ok(result)
     }
