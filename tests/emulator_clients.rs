@@ -321,7 +321,23 @@ fn the_command_lines_tutorial_and_then_our_import() {
         workspace.settled();
     }
 
+    machines(&az, &compute);
     taking_down(&az);
+}
+
+/// Machines from the Marketplace and from the gallery; `az vm create` sends a template.
+fn machines(az: &Az, compute: &str) {
+    let login =
+        "--admin-username azureuser --admin-password Passw0rd-Passw0rd --authentication-type password";
+    let version = format!("{compute}/galleries/golden/images/web/versions/1.0.0");
+    for (name, image) in [("bought", "Canonical:ubuntu-24_04-lts:server:latest"), ("own", version.as_str())] {
+        let made = az.ok(&format!("vm create -g images-rg -n {name} --image {image} {login}"));
+        assert_eq!(made["powerState"], "VM running");
+        assert_eq!(made["privateIpAddress"], "10.0.0.4");
+    }
+    let own = az.ok("vm show -g images-rg -n own --query storageProfile.imageReference.id");
+    assert_eq!(own, version);
+    az.refused(&format!("vm create -g images-rg -n none --image {version}9 {login}"), "not found");
 }
 
 fn machine_and_managed_image(az: &Az) {

@@ -6,8 +6,8 @@ use super::json::Json;
 use super::operations;
 use super::providers::applications;
 use super::providers::{
-    agreements, definitions, disks, galleries, generic, groups, images, locks, machines, marketplace,
-    sharing, soft_delete, subscriptions, versions,
+    agreements, definitions, deployments, disks, galleries, generic, groups, images, locks, machines,
+    marketplace, sharing, soft_delete, subscriptions, versions,
 };
 use super::versions_known;
 
@@ -47,6 +47,11 @@ pub const ROUTES: &[Route] = &[
         &["GET", "HEAD", "PUT", "PATCH", "DELETE"],
     ),
     line("Resources of a group", "/subscriptions/{s}/resourceGroups/{rg}/resources", READ),
+    line(
+        "Deployment of a template (resources in their order, simple expressions)",
+        "/subscriptions/{s}/resourceGroups/{rg}/providers/Microsoft.Resources/deployments/{d}",
+        &["GET", "PUT", "DELETE"],
+    ),
     line("Galleries of a subscription", "/subscriptions/{s}/providers/Microsoft.Compute/galleries", READ),
     line("Galleries of a group", "{compute}/galleries", READ),
     line("Gallery", "{compute}/galleries/{g}", WHOLE),
@@ -231,6 +236,11 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         ["resourcegroups", _, "providers", "microsoft.compute", rest @ ..] => {
             subscriptions::check_registered(call, "Microsoft.Compute")?;
             in_group(call, rest)
+        }
+        ["resourcegroups", _, "providers", "microsoft.resources", "deployments", _, rest @ ..] => {
+            let (group, name) = (call.segments[3].clone(), call.segments[7].clone());
+            groups::require(call, &group)?;
+            deployments::route(call, &group, &name, rest)
         }
         ["resourcegroups", _, "providers", _, _, ..] => {
             let group = call.segments[3].clone();

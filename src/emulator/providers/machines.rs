@@ -292,11 +292,16 @@ fn complete_disk(call: &mut Call<'_, '_>, disk: &mut Json, group_base: &str, new
         disks::attach(call, &id, new.location, &made);
     }
     let vhd = disk.get("vhd");
+    let option = disk.text("createOption").unwrap_or("FromImage");
+    let option = ["FromImage", "Empty", "Attach", "Copy", "Restore"]
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(option))
+        .unwrap_or(option);
     *disk = Json::object()
         .maybe("lun", disk.get("lun"))
         .maybe("osType", disk.get("osType"))
         .with("name", name)
-        .with("createOption", disk.text("createOption").unwrap_or("FromImage"))
+        .with("createOption", option)
         .maybe("vhd", vhd)
         .with("caching", disk.text("caching").unwrap_or(new.caching))
         .maybe("managedDisk", vhd.is_none().then_some(managed))

@@ -4,6 +4,7 @@ pub mod agreements;
 pub mod applications;
 pub mod catalogue;
 pub mod definitions;
+pub mod deployments;
 pub mod disks;
 pub mod galleries;
 pub mod generic;
