@@ -121,6 +121,15 @@ fn settle_attribute(attribute: &Attribute, new: &mut Value, old: &Value, empties
                 }
             }
         }
+        (Value::Map(entries), Value::Map(olds)) => {
+            for (name, value) in entries.iter_mut() {
+                if let (Some(text), Some(old)) = (value.as_str(), olds.get(name))
+                    && old.as_str().is_some_and(|old| same(text, old))
+                {
+                    *value = old.clone();
+                }
+            }
+        }
         _ => {}
     }
     if new == old {

@@ -73,7 +73,7 @@ model! {
         /// The disk controllers that the image has drivers for. Updated in place.
         pub disk_controller_types: Option<Set<String>> = optional().one_of(&["SCSI", "NVMe"]),
         /// Any other features of the image, by the service's names. Updated in place.
-        pub features: Option<Tags> = optional().check(features::check_names),
+        pub features: Option<Tags> = optional().same(attributes::same_text).check(features::check_names),
         /// Tags of the image definition.
         pub tags: Option<Tags> = attributes::tags(),
         /// All tags of the image definition, the provider's `default_tags` included.
@@ -308,7 +308,21 @@ impl Resource<Context> for ImageDefinition {
         let scope = scope(op, format!("deleting image definition {:?}", prior.name));
         let _guard = context.lock(&id.to_string()).await;
         let children = Target::new(format!("{id}/versions"), GALLERY_API);
-        writing::delete_parent(&context.client, &scope, &target(&id), &children, "image versions").await
+        let deleted =
+            writing::delete_parent(&context.client, &scope, &target(&id), &children, "image versions").await;
+        let Err(mut found) = deleted else { return Ok(()) };
+        let bin = recycle_bin(context, &scope, &id).await;
+        if !bin.is_empty() {
+            found.push(Diagnostic::error(
+                format!("Image definition {:?} still has deleted versions in the gallery's recycle bin", prior.name),
+                format!(
+                    "The gallery's soft delete keeps {} for a while, and with them their definition. Wait until they are \
+                     gone, or purge each one (DELETE …/versions/VERSION?bypassSoftDelete=true), and apply again.",
+                    bin.join(", ")
+                ),
+            ));
+        }
+        Err(found)
     }
 
     fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
@@ -350,6 +364,14 @@ fn is_same(left: &Json, plan: &Model) -> bool {
         && same("properties.identifier.publisher", &identifier.publisher)
         && same("properties.identifier.offer", &identifier.offer)
         && same("properties.identifier.sku", &identifier.sku)
+}
+
+// The versions of the definition that soft delete still keeps; none where it cannot be asked.
+async fn recycle_bin(context: &Context, scope: &Scope, id: &ResourceId) -> Vec<String> {
+    let Some(gallery) = id.parent() else { return Vec::new() };
+    let path = format!("{gallery}/softDeletedArtifactTypes/Images/artifacts/{}/versions", id.name());
+    let kept = context.client.list(scope, &Target::new(path, GALLERY_API)).await.unwrap_or_default();
+    kept.iter().filter_map(|version| body::text(version, "name")).collect()
 }
 
 async fn gallery_location(

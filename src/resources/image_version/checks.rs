@@ -270,6 +270,7 @@ struct Told {
     os_type: Option<String>,
     os_state: Option<String>,
     generation: Option<String>,
+    architecture: Option<String>,
     regions: Vec<String>,
 }
 
@@ -287,6 +288,10 @@ impl SourceCheck<'_> {
         for (attribute, kind) in [("snapshot_id", SNAPSHOT), ("disk_id", DISK)] {
             let path = Path::attribute("source").then("os_disk").then(attribute);
             self.one(disk.get(attribute), kind, DISK_API, path, found).await;
+            for disk in source.get("data_disk").elements() {
+                let path = Path::attribute("source").then("data_disk").element().then(attribute);
+                self.one(disk.get(attribute), kind, DISK_API, path, found).await;
+            }
         }
     }
 
@@ -302,7 +307,11 @@ impl SourceCheck<'_> {
         let Ok(Some(source)) = self.context.client.get_opt(self.scope, &target).await else {
             return;
         };
-        let told = self.told(kind, &id, &source).await;
+        let mut told = self.told(kind, &id, &source).await;
+        if path.addressable().len() < path.0.len() {
+            // a data disk has no operating system of its own
+            told = Told { regions: told.regions, ..Told::default() };
+        }
         self.compare(&id, told, &path, found);
         if kind == VIRTUAL_MACHINE {
             self.generalized(&id, &source, path, found);
@@ -318,6 +327,7 @@ impl SourceCheck<'_> {
                 os_state: text("properties.storageProfile.osDisk.osState"),
                 generation: text("properties.hyperVGeneration"),
                 regions,
+                ..Told::default()
             },
             VIRTUAL_MACHINE => Told {
                 os_type: text("properties.storageProfile.osDisk.osType"),
@@ -340,12 +350,14 @@ impl SourceCheck<'_> {
                     os_type: text("properties.osType"),
                     os_state: text("properties.osState"),
                     generation: text("properties.hyperVGeneration"),
+                    architecture: text("properties.architecture"),
                     regions,
                 }
             }
             _ => Told {
                 os_type: text("properties.osType"),
                 generation: text("properties.hyperVGeneration"),
+                architecture: text("properties.supportedCapabilities.architecture"),
                 regions,
                 ..Told::default()
             },
@@ -358,6 +370,7 @@ impl SourceCheck<'_> {
             ("operating system", "osType", "os_type", told.os_type),
             ("operating system state", "osState", "os_state", told.os_state),
             ("generation", "hyperVGeneration", "hyper_v_generation", told.generation),
+            ("architecture", "architecture", "architecture", told.architecture),
         ] {
             let want = body::text(self.definition, &format!("properties.{property}"));
             if let (Some(have), Some(want)) = (have, want)
@@ -391,6 +404,17 @@ impl SourceCheck<'_> {
         let wants = body::text(self.definition, "properties.osState").as_deref() == Some("Generalized");
         let statuses = body::items(machine, "properties.instanceView.statuses");
         let is = statuses.iter().any(|status| body::text(status, "code").as_deref() == Some("OSState/generalized"));
+        if !wants && is {
+            found.warning(
+                path,
+                format!("The machine {:?} is generalized", id.name()),
+                format!(
+                    "The image definition says os_state = \"Specialized\": machines would be copies of this one, which \
+                     has given its identity up. Use a definition with os_state = \"Generalized\".\n\n{id}"
+                ),
+            );
+            return;
+        }
         if !wants || is || statuses.is_empty() {
             return;
         }
