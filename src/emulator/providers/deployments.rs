@@ -341,7 +341,7 @@ mod tests {
         ] {
             assert_eq!(scope().resolve(&Json::from(text)).unwrap(), Json::from(wanted), "{text}");
         }
-        for text in ["[copyIndex()]", "[parameters('p'", "[parameters('p') x]", "['a]", "[f(]", "[1]"] {
+        for text in ["[copyIndex()]", "[parameters('p']", "[parameters('p') x]", "['a]", "[f(]", "[1]"] {
             assert!(scope().resolve(&Json::from(text)).is_err(), "{text}");
         }
         let nulls = Json::parse(br#"{"a":null,"b":[{"c":null}]}"#).unwrap();

@@ -1,0 +1,555 @@
+//! Every rule of `guardrails {}`, broken and kept, as an error and as a warning, with values that are known at once or only at
+//! apply, in the hands of a pretend Terraform core.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "support/asked.rs"]
+mod asked;
+#[path = "support/cases.rs"]
+mod cases;
+#[path = "support/core.rs"]
+mod core;
+
+use crate::core::{Action, Core, Json, Told, UNKNOWN, json, merge, patched, path_text};
+use cases::{put, rg};
+
+const DEFINITION: &str = "azimage_image_definition";
+const VERSION: &str = "azimage_image_version";
+const IMAGE: &str = "azimage_managed_image";
+const PIN: &str = "azimage_marketplace_pin";
+const LOOKUP: &str = "azimage_marketplace_image";
+
+/// A rule and the configurations of one resource type around it.
+struct Row {
+    rule: &'static str,
+    /// What the rule is set to.
+    set: Json,
+    type_name: &'static str,
+    /// Breaks the rule.
+    breaks: Json,
+    /// Keeps it.
+    keeps: Json,
+    /// Merge patches of what breaks it, each of which makes what decides unknown.
+    open: Vec<Json>,
+    /// Where the violation is.
+    path: &'static str,
+    /// What its summary and its detail say.
+    says: Vec<&'static str>,
+    /// What would be made in Azure.
+    id: Option<String>,
+    prepare: fn(&Core),
+}
+
+fn version(patch: Json) -> Json {
+    let base = json!({
+        "version": "1.5.0", "image_definition_id": rg("galleries/gal/images/def"),
+        "source": {"managed_image_id": rg("images/img")},
+        "target_region": [{"name": "East US", "regional_replica_count": 2}],
+    });
+    patched(&base, &patch)
+}
+
+fn regions(list: &[(&str, i64)]) -> Json {
+    let one = |(name, count): &(&str, i64)| json!({"name": name, "regional_replica_count": count});
+    json!({"target_region": list.iter().map(one).collect::<Vec<_>>()})
+}
+
+fn version_id(number: &str) -> String {
+    rg(&format!("galleries/gal/images/def/versions/{number}"))
+}
+
+fn publish(core: &Core, number: &str) {
+    put(
+        core,
+        &version_id(number),
+        json!({"location": "eastus", "properties": {
+            "publishingProfile": {"targetRegions": [{"name": "eastus"}]},
+            "storageProfile": {"source": {"id": rg("images/img")}},
+        }}),
+    );
+}
+
+// 1.0.9 is not the newest, though it comes last in the alphabet.
+fn with_versions(core: &Core) {
+    cases::with_sources(core);
+    for number in ["1.0.9", "1.0.100"] {
+        publish(core, number);
+    }
+}
+
+// A machine of its own group runs, and nobody generalized it.
+fn machine() -> String {
+    rg("virtualMachines/golden-vm").replace("/rg/", "/vm-rg/")
+}
+
+fn urn(version: &str) -> String {
+    format!("contoso:linux:9:{version}")
+}
+
+fn market(core: &Core, change: &str, version: &str, more: Json) {
+    let mut body = json!({"publisher": "contoso", "offer": "linux", "sku": "9", "version": version});
+    merge(&mut body, &more);
+    core.control("POST", &format!("marketplace/{change}"), body);
+}
+
+fn with_market(core: &Core) {
+    for version in ["9.2.20", "9.10.3", "9.11.0", "9.12.0"] {
+        market(core, "publish", version, json!({}));
+    }
+    market(core, "deprecate", "9.11.0", json!({"alternative": {"type": "Plan", "value": "10"}}));
+    market(core, "deprecate", "9.12.0", json!({"time": "2039-01-01T00:00:00Z"}));
+}
+
+fn rows() -> Vec<Row> {
+    let tagged = |type_name, base: Json, id: &str, prepare| Row {
+        rule: "required_tags",
+        set: json!(["os", "approved-by"]),
+        type_name,
+        keeps: patched(&base, &json!({"tags": {"os": "linux", "Approved-By": "me"}})),
+        breaks: patched(&base, &json!({"tags": {"os": "linux"}})),
+        open: vec![json!({"tags": UNKNOWN})],
+        path: "tags",
+        says: vec!["the tag \"approved-by\" is missing", "default_tags"],
+        id: Some(id.to_owned()),
+        prepare,
+    };
+    let pin = |version: &str| json!({"location": "eastus", "urn": urn(version)});
+    vec![
+        Row {
+            rule: "minimum_replicas",
+            set: json!(2),
+            type_name: VERSION,
+            breaks: version(regions(&[("East US", 1), ("westeurope", 2)])),
+            keeps: version(regions(&[("East US", 2), ("westeurope", 2)])),
+            open: vec![
+                json!({"target_region": UNKNOWN}),
+                json!({"target_region": [{"name": "East US", "regional_replica_count": UNKNOWN}, {"name": "westeurope", "regional_replica_count": 2}]}),
+            ],
+            path: "target_region",
+            says: vec!["East US has 1 of 2 replicas", "regional_replica_count = 2"],
+            id: Some(version_id("1.5.0")),
+            prepare: cases::with_sources,
+        },
+        Row {
+            rule: "minimum_replicas",
+            set: json!(3),
+            type_name: VERSION,
+            breaks: version(json!({"target_region": []})),
+            keeps: version(regions(&[("eastus", 3)])),
+            open: vec![json!({"target_region": UNKNOWN})],
+            path: "target_region",
+            says: vec!["without a target_region the version has one replica", "regional_replica_count = 3"],
+            id: Some(version_id("1.5.0")),
+            prepare: cases::with_sources,
+        },
+        Row {
+            rule: "required_regions",
+            set: json!(["North Europe", "EAST US"]),
+            type_name: VERSION,
+            breaks: version(regions(&[("eastus", 1), ("West Europe", 1)])),
+            keeps: version(regions(&[("eastus", 1), ("northeurope", 1)])),
+            open: vec![
+                json!({"target_region": UNKNOWN}),
+                json!({"target_region": [{"name": "eastus", "regional_replica_count": 1}, {"name": UNKNOWN, "regional_replica_count": 1}]}),
+            ],
+            path: "target_region",
+            says: vec!["not replicated to North Europe", "name = \"North Europe\""],
+            id: Some(version_id("1.5.0")),
+            prepare: cases::with_sources,
+        },
+        tagged(VERSION, version(json!({})), &version_id("1.5.0"), cases::with_sources),
+        tagged(
+            DEFINITION,
+            cases::image_definition().small,
+            cases::image_definition().id.as_ref().unwrap(),
+            cases::image_definition().prepare,
+        ),
+        tagged(
+            IMAGE,
+            cases::image_of_disks().small,
+            cases::image_of_disks().id.as_ref().unwrap(),
+            cases::image_of_disks().prepare,
+        ),
+        Row {
+            rule: "versions_must_increase",
+            set: json!(true),
+            type_name: VERSION,
+            breaks: version(json!({"version": "1.0.12"})),
+            keeps: version(json!({"version": "1.0.101"})),
+            open: vec![json!({"version": UNKNOWN}), json!({"image_definition_id": UNKNOWN})],
+            path: "version",
+            says: vec!["1.0.12 is not greater than 1.0.100", "such as 1.0.101"],
+            id: Some(version_id("1.0.12")),
+            prepare: with_versions,
+        },
+        Row {
+            rule: "maximum_versions_per_definition",
+            set: json!(2),
+            type_name: VERSION,
+            breaks: version(json!({})),
+            keeps: version(json!({"image_definition_id": rg("galleries/gal/images/def2")})),
+            open: vec![json!({"version": UNKNOWN}), json!({"image_definition_id": UNKNOWN})],
+            path: "version",
+            says: vec![
+                "1.5.0 would be version 3",
+                "2 are allowed",
+                "the oldest are 1.0.9, 1.0.100",
+                "azimage_version_retention",
+            ],
+            id: Some(version_id("1.5.0")),
+            prepare: with_versions,
+        },
+        Row {
+            rule: "deny_deprecated",
+            set: json!(true),
+            type_name: PIN,
+            breaks: pin("9.11.0"),
+            keeps: pin("9.10.3"),
+            open: vec![json!({"urn": UNKNOWN}), json!({"location": UNKNOWN})],
+            path: "urn",
+            says: vec!["contoso:linux:9:9.11.0 is Deprecated", "proposes contoso:linux:10:latest"],
+            id: None,
+            prepare: with_market,
+        },
+        Row {
+            rule: "deny_deprecated",
+            set: json!(true),
+            type_name: PIN,
+            breaks: pin("9.12.0"),
+            keeps: pin("9.2.20"),
+            open: vec![json!({"urn": UNKNOWN})],
+            path: "urn",
+            says: vec!["contoso:linux:9:9.12.0 is ScheduledForDeprecation", "newer version"],
+            id: None,
+            prepare: with_market,
+        },
+        Row {
+            rule: "require_generalized_source",
+            set: json!(true),
+            type_name: VERSION,
+            breaks: version(json!({"source": {"managed_image_id": null, "virtual_machine_id": machine()}})),
+            keeps: version(
+                json!({"source": {"managed_image_id": null, "virtual_machine_id": rg("virtualMachines/golden-vm")}}),
+            ),
+            open: vec![
+                json!({"source": {"virtual_machine_id": UNKNOWN}}),
+                json!({"image_definition_id": UNKNOWN}),
+            ],
+            path: "source.virtual_machine_id",
+            says: vec!["\"golden-vm\" is not generalized", "az vm generalize"],
+            id: Some(version_id("1.5.0")),
+            prepare: cases::with_sources,
+        },
+    ]
+}
+
+// A provider with one rule.
+async fn ruled(row: &Row, mode: Option<&str>) -> Core {
+    let core = Core::new().await;
+    (row.prepare)(&core);
+    let mut rules = json!({"mode": mode});
+    rules[row.rule] = row.set.clone();
+    core.again(json!({"guardrails": rules})).await
+}
+
+fn name(rule: &str) -> String {
+    format!("Guardrail {rule}: ")
+}
+
+// Exactly the violations that one expects: of this severity, in this place.
+#[track_caller]
+fn assert_violates(told: &Told, row: &Row, severity: i32) {
+    let all: Vec<_> = told.0.iter().filter(|told| told.summary.starts_with("Guardrail ")).collect();
+    assert_eq!(all.len(), 1, "{} for {}: {told:?}", row.rule, row.type_name);
+    let one = all[0];
+    assert!(one.summary.starts_with(&name(row.rule)), "{told:?}");
+    assert_eq!(one.severity, severity, "{told:?}");
+    assert_eq!(path_text(one.attribute.as_ref()), row.path, "{told:?}");
+    let text = format!("{}\n{}", one.summary, one.detail);
+    for part in &row.says {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+}
+
+#[track_caller]
+fn assert_silent(told: &Told) {
+    assert!(!told.0.iter().any(|told| told.summary.starts_with("Guardrail ")), "{told:?}");
+}
+
+fn made(core: &Core, row: &Row) -> bool {
+    row.id.as_ref().is_some_and(|id| core.exists(id))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_breaks_a_rule_is_refused_at_plan() {
+    for row in rows() {
+        for mode in [None, Some("error")] {
+            let core = ruled(&row, mode).await;
+            let told = core.plan_refused(row.type_name, None, &row.breaks).await;
+            assert_violates(&told, &row, 1);
+            assert_eq!(told.error_paths(), [row.path], "only the rule objects: {told:?}");
+            assert!(!made(&core, &row), "{}", row.rule);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_breaks_a_rule_is_only_warned_of_in_mode_warn() {
+    for row in rows() {
+        let core = ruled(&row, Some("warn")).await;
+        let plan = core.plan(row.type_name, None, &row.breaks).await;
+        assert_violates(&plan.told, &row, 2);
+        let applied = core.apply(&plan).await;
+        if row.rule == "require_generalized_source" {
+            // the service has that rule too, so the request must have got there
+            applied.told.assert_error(&["OperationNotAllowed", "to be Generalized"]);
+            continue;
+        }
+        assert!(!applied.told.has_errors(), "{}: {:?}", row.rule, applied.told);
+        assert!(applied.held.is_some_and(|held| !held.tainted));
+        assert!(row.id.is_none() || made(&core, &row), "{}", row.rule);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_keeps_a_rule_hears_nothing_of_it() {
+    for row in rows() {
+        let core = ruled(&row, None).await;
+        let plan = core.plan(row.type_name, None, &row.keeps).await;
+        assert_silent(&plan.told);
+        let applied = core.apply(&plan).await;
+        assert!(!applied.told.has_errors(), "{}: {:?}", row.rule, applied.told);
+        assert_silent(&applied.told);
+        let held = applied.held.unwrap();
+        let plan = core.plan(row.type_name, Some(&held), &row.keeps).await;
+        assert_eq!(plan.action, Action::NoOp, "{}", row.rule);
+        assert_silent(&plan.told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_is_not_set_is_none() {
+    for row in rows() {
+        for unset in
+            [json!({}), json!({"guardrails": {"mode": "error"}}), json!({"guardrails": {row.rule: null}})]
+        {
+            let core = Core::new().await;
+            (row.prepare)(&core);
+            let core = core.again(unset).await;
+            let plan = core.plan(row.type_name, None, &row.breaks).await;
+            assert_silent(&plan.told);
+        }
+    }
+    // false is off too
+    for row in rows().into_iter().filter(|row| row.set == json!(true)) {
+        let core = ruled(&Row { set: json!(false), ..row }, None).await;
+        let row = rows().into_iter().find(|other| other.rule == row.rule).unwrap();
+        assert_silent(&core.plan(row.type_name, None, &row.breaks).await.told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unknown_at_plan_is_judged_before_anything_is_sent() {
+    for row in rows() {
+        for open in &row.open {
+            let core = ruled(&row, None).await;
+            let config = core.config(row.type_name, &patched(&row.breaks, open));
+            let plan = core.try_plan(row.type_name, None, &config).await;
+            let plan = plan.unwrap_or_else(|told| panic!("{} with {open}: {told:?}", row.rule));
+            assert_silent(&plan.told);
+            // it turns out to break the rule
+            let known = core.config(row.type_name, &row.breaks);
+            let applied = core.apply_as(&plan, &known).await;
+            assert_violates(&applied.told, &row, 1);
+            assert!(applied.held.is_none(), "{} with {open}", row.rule);
+            assert!(!made(&core, &row), "{} with {open}: it was sent", row.rule);
+            // and another time, to keep it
+            let open = core.config(row.type_name, &patched(&row.keeps, open));
+            let plan = core.try_plan(row.type_name, None, &open).await.unwrap();
+            let known = core.config(row.type_name, &row.keeps);
+            let applied = core.apply_as(&plan, &known).await;
+            assert!(!applied.told.has_errors(), "{}: {:?}", row.rule, applied.told);
+        }
+    }
+}
+
+// What one run publishes itself is no news to it, in whichever order it does.
+#[tokio::test(start_paused = true)]
+async fn versions_of_one_run_need_not_be_published_in_order() {
+    let core = Core::new().await;
+    with_versions(&core);
+    let rules = json!({"guardrails": {"versions_must_increase": true}});
+    let core = core.again(rules.clone()).await;
+    let at = |number: &str| version(json!({"version": number}));
+    let (smaller, greater) =
+        (core.plan(VERSION, None, &at("1.1.0")).await, core.plan(VERSION, None, &at("1.2.0")).await);
+    for plan in [&greater, &smaller] {
+        let applied = core.apply(plan).await;
+        assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    }
+    assert!(core.exists(&version_id("1.1.0")) && core.exists(&version_id("1.2.0")));
+    // to the next run they are news, and so is what somebody else publishes meanwhile to this one
+    let told = core.again(rules).await.plan_refused(VERSION, None, &at("1.1.5")).await;
+    told.assert_error(&["versions_must_increase", "1.1.5 is not greater than 1.2.0"]);
+    let plan = core.plan(VERSION, None, &at("1.3.0")).await;
+    publish(&core, "1.4.0");
+    let applied = core.apply(&plan).await;
+    applied.told.assert_error(&["versions_must_increase", "1.3.0 is not greater than 1.4.0"]);
+    assert!(!core.exists(&version_id("1.3.0")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn planned_versions_of_one_run_count_towards_the_maximum() {
+    let core = Core::new().await;
+    with_versions(&core);
+    let rules = json!({"guardrails": {"maximum_versions_per_definition": 3}});
+    let core = core.again(rules.clone()).await;
+    let at = |number: &str| version(json!({"version": number}));
+    let third = core.plan(VERSION, None, &at("2.0.0")).await;
+    // the same once more is the same version
+    core.plan(VERSION, None, &at("2.0.0")).await;
+    let told = core.plan_refused(VERSION, None, &at("2.1.0")).await;
+    told.assert_error(&["maximum_versions_per_definition", "2.1.0 would be version 4", "3 are allowed"]);
+    assert_eq!(told.error_paths(), ["version"]);
+    // to apply, Terraform starts the provider anew
+    let applied = core.again(rules).await.apply(&third).await;
+    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    // what is there already may be changed, however many there are
+    let held = applied.held.unwrap();
+    let tighter = core.again(json!({"guardrails": {"maximum_versions_per_definition": 1}})).await;
+    let changed = patched(&at("2.0.0"), &json!({"tags": {"a": "b"}}));
+    assert_eq!(tighter.plan(VERSION, Some(&held), &changed).await.action, Action::Update);
+}
+
+#[tokio::test(start_paused = true)]
+async fn default_tags_count_as_tags() {
+    for row in rows().into_iter().filter(|row| row.rule == "required_tags") {
+        let core = Core::new().await;
+        (row.prepare)(&core);
+        let rules = json!({"guardrails": {"required_tags": row.set}, "default_tags": {"approved-by": "all"}});
+        let core = core.again(rules).await;
+        core.create(row.type_name, &row.breaks).await;
+        let bare = patched(&row.breaks, &json!({"tags": null}));
+        let told = core.plan_refused(row.type_name, None, &bare).await;
+        told.assert_error(&["the tag \"os\" is missing"]);
+        assert!(!told.errors().contains("approved-by\" is missing"), "{told:?}");
+    }
+}
+
+// A change of what exists is judged like something new.
+#[tokio::test(start_paused = true)]
+async fn an_update_may_not_break_a_rule_either() {
+    for row in rows().into_iter().filter(|row| ["required_tags", "minimum_replicas"].contains(&row.rule)) {
+        let core = ruled(&row, None).await;
+        let leave = json!({"allow_deletion_of_replicated_locations": true});
+        let leave = if row.type_name == VERSION { leave } else { json!({}) };
+        let held = core.create(row.type_name, &patched(&row.keeps, &leave)).await;
+        let told = core.plan_refused(row.type_name, Some(&held), &patched(&row.breaks, &leave)).await;
+        assert_violates(&told, &row, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn latest_is_denied_however_it_is_asked_for() {
+    let core = Core::new().await;
+    with_market(&core);
+    let parts = json!({"location": "eastus", "publisher": "contoso", "offer": "linux", "sku": "9"});
+    let by_urn = |version: &str| json!({"location": "eastus", "urn": urn(version)});
+    let at = |version: &str| patched(&parts, &json!({"version": version}));
+    let breaks = [(parts.clone(), "version"), (at("latest"), "version"), (by_urn("latest"), "urn")];
+    let strict = core.again(json!({"guardrails": {"deny_latest": true}})).await;
+    let lenient = core.again(json!({"guardrails": {"deny_latest": true, "mode": "warn"}})).await;
+    for (config, path) in &breaks {
+        let told = strict.data(LOOKUP, config).await.unwrap_err();
+        told.assert_error(&["Guardrail deny_latest: ", "azimage_marketplace_pin", "constraint"]);
+        assert_eq!(told.error_paths(), [*path]);
+        let (found, told) = lenient.ask(LOOKUP, config).await;
+        assert_eq!(found.unwrap().get("exact_version").as_str(), Some("9.12.0"));
+        told.assert_warning(&["Guardrail deny_latest: "]);
+        assert_eq!(path_text(told.0[0].attribute.as_ref()), *path);
+        for unset in [json!({}), json!({"guardrails": {"deny_latest": false}})] {
+            let (found, told) = core.again(unset).await.ask(LOOKUP, config).await;
+            assert!(found.is_some() && told.0.is_empty(), "{told:?}");
+        }
+    }
+    for config in [at("9.2.20"), at("~> 9.2"), by_urn("9.2.20"), by_urn("< 9.10.3")] {
+        let (found, told) = strict.ask(LOOKUP, &config).await;
+        assert!(found.is_some() && told.0.is_empty(), "{config}: {told:?}");
+    }
+    // what is unknown is looked up during apply, and judged then
+    let open = patched(&parts, &json!({"version": UNKNOWN}));
+    assert!(strict.data(LOOKUP, &open).await.unwrap().is_unknown());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deprecated_image_is_denied_to_who_looks_it_up() {
+    let core = Core::new().await;
+    with_market(&core);
+    let strict = core.again(json!({"guardrails": {"deny_deprecated": true}})).await;
+    let lenient = core.again(json!({"guardrails": {"deny_deprecated": true, "mode": "warn"}})).await;
+    let by_urn = |version: &str| json!({"location": "eastus", "urn": urn(version)});
+    for (version, state) in [("9.11.0", "Deprecated"), ("9.12.0", "ScheduledForDeprecation")] {
+        let by_parts = json!({"location": "eastus", "publisher": "contoso", "offer": "linux", "sku": "9", "version": version});
+        for (config, path) in [(by_urn(version), "urn"), (by_parts, "version")] {
+            let told = strict.data(LOOKUP, &config).await.unwrap_err();
+            told.assert_error(&["Guardrail deny_deprecated: ", version, state]);
+            assert_eq!(told.error_paths(), [path]);
+            let (found, told) = lenient.ask(LOOKUP, &config).await;
+            assert_eq!(found.unwrap().get("deprecation_state").as_str(), Some(state));
+            told.assert_warning(&["Guardrail deny_deprecated: ", state]);
+            let (_, told) = core.again(json!({})).await.ask(LOOKUP, &config).await;
+            assert!(!told.has_errors());
+            assert_silent(&told);
+        }
+    }
+    let (found, told) = strict.ask(LOOKUP, &by_urn("9.10.3")).await;
+    assert!(found.is_some() && told.0.is_empty(), "{told:?}");
+}
+
+// What was pinned before is judged by what the last refresh saw.
+#[tokio::test(start_paused = true)]
+async fn a_pin_whose_image_is_withdrawn_is_denied() {
+    let core = Core::new().await;
+    with_market(&core);
+    let config = json!({"location": "eastus", "urn": urn("9.10.3")});
+    let held = core.create(PIN, &config).await;
+    market(&core, "withdraw", "9.10.3", json!({}));
+    let strict = core.again(json!({"guardrails": {"deny_deprecated": true}})).await;
+    let read = strict.refresh(&held).await.unwrap().unwrap();
+    let told = strict.plan_refused(PIN, Some(&read), &config).await;
+    told.assert_error(&["Guardrail deny_deprecated: ", "is withdrawn"]);
+    assert_eq!(told.error_paths(), ["urn"]);
+    let lenient = core.again(json!({"guardrails": {"deny_deprecated": true, "mode": "warn"}})).await;
+    let plan = lenient.plan(PIN, Some(&read), &config).await;
+    assert_eq!(plan.action, Action::NoOp);
+    plan.told.assert_warning(&["Guardrail deny_deprecated: ", "is withdrawn"]);
+    let free = core.again(json!({})).await;
+    assert_silent(&free.plan(PIN, Some(&read), &config).await.told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_captured_machine_is_generalized_or_refused() {
+    let core = Core::new().await;
+    cases::with_sources(&core);
+    let core = core.again(json!({"guardrails": {"require_generalized_source": true}})).await;
+    let capture = |generalize: bool, machine: &str| {
+        json!({
+            "name": "captured", "resource_group_name": "rg", "location": "eastus",
+            "capture": {"virtual_machine_id": machine, "generalize": generalize},
+        })
+    };
+    let told = core.plan_refused(IMAGE, None, &capture(false, &machine())).await;
+    told.assert_error(&["Guardrail require_generalized_source: ", "Set generalize = true"]);
+    assert!(told.error_paths().contains(&"capture.generalize".to_owned()), "{told:?}");
+    // the machine is known late
+    let open = core.config(IMAGE, &capture(false, UNKNOWN));
+    let plan = core.try_plan(IMAGE, None, &open).await.unwrap();
+    assert_silent(&plan.told);
+    let known = core.config(IMAGE, &capture(false, &machine()));
+    let applied = core.apply_as(&plan, &known).await;
+    applied.told.assert_error(&["Guardrail require_generalized_source: "]);
+    assert!(applied.held.is_none() && !core.exists(&rg("images/captured")));
+    // one that is generalized already, and one that will be
+    let done = capture(false, &rg("virtualMachines/golden-vm"));
+    assert_silent(&core.plan(IMAGE, None, &done).await.told);
+    core.create(IMAGE, &capture(true, &machine())).await;
+}

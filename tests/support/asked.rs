@@ -1,0 +1,25 @@
+//! Data sources as a test asks them: what was found together with what was told.
+
+use super::core::oracle::implied_type;
+use super::core::{Core, Json, Told, checked, decode, dynamic, pb, value};
+use azimage::schema::Value;
+use pb::provider_server::Provider as _;
+use tonic::Request;
+
+impl Core {
+    /// ReadDataSource; with its warnings, which [`Core::data`] leaves out. `None` where there were errors.
+    pub async fn ask(&self, type_name: &str, config: &Json) -> (Option<Value>, Told) {
+        let block = self.schema.data_source_schemas[type_name].block.as_ref().unwrap();
+        let ty = implied_type(block);
+        let request = pb::read_data_source::Request {
+            type_name: type_name.into(),
+            config: dynamic(&value(block, config), &ty),
+            provider_meta: None,
+            client_capabilities: Some(Default::default()),
+        };
+        let answer = self.service.read_data_source(Request::new(request)).await.unwrap().into_inner();
+        let told = checked(block, answer.diagnostics);
+        let state = (!told.has_errors()).then(|| decode(&answer.state, &ty));
+        (state, told)
+    }
+}
