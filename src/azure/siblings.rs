@@ -42,13 +42,13 @@ use crate::arm::throttle::kind_of_call;
 use crate::arm::{Client, Scope, Target};
 
 /// How long a short list answers.
-pub const FRESH: Duration = Duration::from_secs(3);
+pub const FRESH: Duration = Duration::from_secs(5);
 
 /// How long any list answers at most.
 pub const OLDEST: Duration = Duration::from_secs(10);
 
 /// Without any read under way for so long, lists are forgotten.
-pub const PAUSE: Duration = Duration::from_millis(100);
+pub const PAUSE: Duration = Duration::from_millis(250);
 
 /// How much longer than [`FRESH`] a list answers for every page that it has.
 const PER_PAGE: Duration = Duration::from_millis(500);

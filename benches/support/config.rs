@@ -1,0 +1,310 @@
+//! Configurations of the same things for every provider: many versions that are there already, and few that are to be made.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value as Json;
+
+use crate::emulator::GROUP;
+
+/// Whose time is taken.
+pub enum Subject {
+    /// Terraform alone, with as many of its built-in `terraform_data`.
+    Floor,
+    /// This provider.
+    Azimage(PathBuf),
+    /// hashicorp/azurerm.
+    Azurerm(PathBuf),
+    /// Azure/azapi.
+    Azapi(PathBuf),
+}
+
+impl Subject {
+    /// How the table calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Subject::Floor => "terraform_data",
+            Subject::Azimage(_) => "azimage",
+            Subject::Azurerm(_) => "azurerm",
+            Subject::Azapi(_) => "azapi",
+        }
+    }
+
+    /// The provider's binary.
+    pub fn binary(&self) -> Option<&Path> {
+        match self {
+            Subject::Floor => None,
+            Subject::Azimage(path) | Subject::Azurerm(path) | Subject::Azapi(path) => Some(path),
+        }
+    }
+
+    fn source(&self) -> Option<&'static str> {
+        match self {
+            Subject::Floor => None,
+            Subject::Azimage(_) => Some("azimage/azimage"),
+            Subject::Azurerm(_) => Some("hashicorp/azurerm"),
+            Subject::Azapi(_) => Some("azure/azapi"),
+        }
+    }
+
+    fn settings(&self) -> &'static str {
+        match self {
+            Subject::Azurerm(_) => "  features {}\n  resource_provider_registrations = \"none\"\n",
+            _ => "",
+        }
+    }
+}
+
+/// Terraform's settings: every provider is the binary that was named.
+pub fn cli_config(dir: &Path, subjects: &[Subject]) -> PathBuf {
+    let mut overrides = String::new();
+    for (binary, source) in subjects.iter().filter_map(|subject| Some((subject.binary()?, subject.source()?)))
+    {
+        let name = source.rsplit('/').next().unwrap();
+        let folder = dir.join(name);
+        fs::create_dir_all(&folder).unwrap();
+        symlink(fs::canonicalize(binary).unwrap(), folder.join(format!("terraform-provider-{name}")))
+            .unwrap();
+        overrides += &format!("    {source:?} = {:?}\n", folder.display().to_string());
+    }
+    let path = dir.join("terraform.rc");
+    let text = format!("provider_installation {{\n  dev_overrides {{\n{overrides}  }}\n  direct {{}}\n}}\n");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// One gallery, so many definitions and versions, all of which are there already.
+pub fn many(folder: &Path, subject: &Subject, definitions: usize, versions: usize) {
+    let each = versions.div_ceil(definitions);
+    let names = format!(
+        "locals {{\n  definitions = toset([for d in range({definitions}) : \"d${{d}}\"])\n  \
+         versions = merge([for d in range({definitions}) : {{\n    for v in range({each}) : \
+         \"${{d}}-${{v}}\" => {{ definition = \"d${{d}}\", version = \"1.0.${{v}}\" }}\n    \
+         if v * {definitions} + d < {versions}\n  }}]...)\n}}\n"
+    );
+    write(folder, subject, &(names + &resources(subject, "bench", "local.definitions", "local.versions")));
+}
+
+/// The imports of what [`many`] configures.
+pub fn imports(folder: &Path, subject: &Subject) {
+    let Some([gallery, definition, version]) = addresses(subject) else { return };
+    let suffix =
+        if matches!(subject, Subject::Azapi(_)) { format!("?api-version={AZAPI}") } else { String::new() };
+    let base = id("galleries/bench");
+    let imports = format!(
+        "import {{\n  to = {gallery}\n  id = \"{base}{suffix}\"\n}}\n\
+         import {{\n  for_each = local.definitions\n  to = {definition}[each.key]\n  id = \"{base}/images/${{each.key}}{suffix}\"\n}}\n\
+         import {{\n  for_each = local.versions\n  to = {version}[each.key]\n  \
+         id = \"{base}/images/${{each.value.definition}}/versions/${{each.value.version}}{suffix}\"\n}}\n"
+    );
+    fs::write(folder.join("imports.tf"), imports).unwrap();
+}
+
+/// Makes a state of one version a definition into one of `versions`, and takes the imports away: Terraform itself would
+/// need minutes, since it copies the whole state for every resource that it imports.
+pub fn multiply(folder: &Path, definitions: usize, versions: usize) {
+    let _ = fs::remove_file(folder.join("imports.tf"));
+    let path = folder.join("terraform.tfstate");
+    let mut state: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    for resource in state["resources"].as_array_mut().unwrap() {
+        if resource["name"] != "v" {
+            continue;
+        }
+        let firsts = resource["instances"].as_array().unwrap().clone();
+        let mut all = Vec::new();
+        for number in 0..versions {
+            let (definition, version) = (number % definitions, number / definitions);
+            let first = firsts.iter().find(|first| first["index_key"] == format!("{definition}-0")).unwrap();
+            let text = first.to_string().replace("1.0.0", &format!("1.0.{version}"));
+            let mut instance: Json = serde_json::from_str(&text).unwrap();
+            instance["index_key"] = format!("{definition}-{version}").into();
+            all.push(instance);
+        }
+        resource["instances"] = all.into();
+    }
+    fs::write(&path, state.to_string()).unwrap();
+}
+
+/// One gallery, one definition, two versions, none of them there.
+pub fn few(folder: &Path, subject: &Subject) {
+    let gallery = format!("few_{}", subject.name());
+    let versions = "{ for v in range(2) : tostring(v) => { definition = \"few\", version = \"1.0.${v}\" } }";
+    write(folder, subject, &resources(subject, &gallery, "toset([\"few\"])", versions));
+}
+
+const AZAPI: &str = "2024-03-03";
+
+fn id(rest: &str) -> String {
+    let subscription = std::env::var("ARM_SUBSCRIPTION_ID").unwrap();
+    format!("/subscriptions/{subscription}/resourceGroups/{GROUP}/providers/Microsoft.Compute/{rest}")
+}
+
+fn write(folder: &Path, subject: &Subject, resources: &str) {
+    fs::create_dir_all(folder).unwrap();
+    let head = match subject.source() {
+        None => String::new(),
+        Some(source) => {
+            let name = source.rsplit('/').next().unwrap();
+            format!(
+                "terraform {{\n  required_providers {{\n    {name} = {{ source = {source:?} }}\n  }}\n}}\n\
+                 provider {name:?} {{\n{}}}\n",
+                subject.settings()
+            )
+        }
+    };
+    fs::write(folder.join("main.tf"), head + resources).unwrap();
+}
+
+fn addresses(subject: &Subject) -> Option<[&'static str; 3]> {
+    match subject {
+        Subject::Floor => None,
+        Subject::Azimage(_) => {
+            Some(["azimage_gallery.g", "azimage_image_definition.d", "azimage_image_version.v"])
+        }
+        Subject::Azurerm(_) => Some([
+            "azurerm_shared_image_gallery.g",
+            "azurerm_shared_image.d",
+            "azurerm_shared_image_version.v",
+        ]),
+        Subject::Azapi(_) => Some(["azapi_resource.g", "azapi_resource.d", "azapi_resource.v"]),
+    }
+}
+
+fn resources(subject: &Subject, gallery: &str, definitions: &str, versions: &str) -> String {
+    let image = id("images/golden");
+    let group = id("").split("/providers/").next().unwrap().to_owned();
+    match subject {
+        Subject::Floor => format!(
+            r#"
+resource "terraform_data" "g" {{
+  input = {{ name = "{gallery}", location = "westeurope" }}
+}}
+resource "terraform_data" "d" {{
+  for_each = {definitions}
+  input    = {{ name = each.key, gallery_id = terraform_data.g.id, os_type = "Linux", sku = each.key }}
+}}
+resource "terraform_data" "v" {{
+  for_each = {versions}
+  input = {{
+    version             = each.value.version
+    image_definition_id = terraform_data.d[each.value.definition].id
+    tags                = {{ build = each.value.version }}
+    source              = "{image}"
+    target_region       = "westeurope"
+  }}
+}}
+"#
+        ),
+        Subject::Azimage(_) => format!(
+            r#"
+resource "azimage_gallery" "g" {{
+  name                = "{gallery}"
+  resource_group_name = "{GROUP}"
+  location            = "westeurope"
+}}
+resource "azimage_image_definition" "d" {{
+  for_each           = {definitions}
+  name               = each.key
+  gallery_id         = azimage_gallery.g.id
+  os_type            = "Linux"
+  hyper_v_generation = "V2"
+  identifier {{
+    publisher = "contoso"
+    offer     = "linux"
+    sku       = each.key
+  }}
+}}
+resource "azimage_image_version" "v" {{
+  for_each            = {versions}
+  version             = each.value.version
+  image_definition_id = azimage_image_definition.d[each.value.definition].id
+  tags                = {{ build = each.value.version }}
+  source {{
+    managed_image_id = "{image}"
+  }}
+  target_region {{
+    name                   = "westeurope"
+    regional_replica_count = 1
+  }}
+}}
+"#
+        ),
+        Subject::Azurerm(_) => format!(
+            r#"
+resource "azurerm_shared_image_gallery" "g" {{
+  name                = "{gallery}"
+  resource_group_name = "{GROUP}"
+  location            = "westeurope"
+}}
+resource "azurerm_shared_image" "d" {{
+  for_each            = {definitions}
+  name                = each.key
+  gallery_name        = azurerm_shared_image_gallery.g.name
+  resource_group_name = "{GROUP}"
+  location            = "westeurope"
+  os_type             = "Linux"
+  hyper_v_generation  = "V2"
+  identifier {{
+    publisher = "contoso"
+    offer     = "linux"
+    sku       = each.key
+  }}
+}}
+resource "azurerm_shared_image_version" "v" {{
+  for_each            = {versions}
+  name                = each.value.version
+  gallery_name        = azurerm_shared_image_gallery.g.name
+  image_name          = azurerm_shared_image.d[each.value.definition].name
+  resource_group_name = "{GROUP}"
+  location            = "westeurope"
+  managed_image_id    = "{image}"
+  tags                = {{ build = each.value.version }}
+  target_region {{
+    name                   = "westeurope"
+    regional_replica_count = 1
+  }}
+}}
+"#
+        ),
+        Subject::Azapi(_) => format!(
+            r#"
+resource "azapi_resource" "g" {{
+  type                      = "Microsoft.Compute/galleries@{AZAPI}"
+  parent_id                 = "{group}"
+  name                      = "{gallery}"
+  location                  = "westeurope"
+  schema_validation_enabled = false
+  body                      = {{ properties = {{}} }}
+}}
+resource "azapi_resource" "d" {{
+  for_each                  = {definitions}
+  type                      = "Microsoft.Compute/galleries/images@{AZAPI}"
+  parent_id                 = azapi_resource.g.id
+  name                      = each.key
+  location                  = "westeurope"
+  schema_validation_enabled = false
+  body = {{ properties = {{
+    osType           = "Linux"
+    osState          = "Generalized"
+    hyperVGeneration = "V2"
+    identifier       = {{ publisher = "contoso", offer = "linux", sku = each.key }}
+  }} }}
+}}
+resource "azapi_resource" "v" {{
+  for_each                  = {versions}
+  type                      = "Microsoft.Compute/galleries/images/versions@{AZAPI}"
+  parent_id                 = azapi_resource.d[each.value.definition].id
+  name                      = each.value.version
+  location                  = "westeurope"
+  tags                      = {{ build = each.value.version }}
+  schema_validation_enabled = false
+  body = {{ properties = {{
+    publishingProfile = {{ targetRegions = [{{ name = "westeurope", regionalReplicaCount = 1 }}] }}
+    storageProfile    = {{ source = {{ id = "{image}" }} }}
+  }} }}
+}}
+"#
+        ),
+    }
+}
