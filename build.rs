@@ -37,10 +37,7 @@ fn compile_protos(include: &Path) -> Result<(), Box<dyn Error>> {
 /// archive, with no git, must work.
 fn commit(root: &Path) -> String {
     println!("cargo:rerun-if-env-changed=AZIMAGE_COMMIT");
-    if let Some(given) = env::var("AZIMAGE_COMMIT")
-        .ok()
-        .filter(|given| !given.is_empty())
-    {
+    if let Some(given) = env::var("AZIMAGE_COMMIT").ok().filter(|given| !given.is_empty()) {
         return given;
     }
     // Looked at here and no higher: an archive unpacked inside another repository is not its commit.
@@ -53,9 +50,7 @@ fn commit(root: &Path) -> String {
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") && head.exists() {
         println!("cargo:rerun-if-changed={}", head.display());
         let branch = fs::read_to_string(&head).unwrap_or_default();
-        if let Some(branch) = branch
-            .strip_prefix("ref: ")
-            .map(|name| git.join(name.trim()))
+        if let Some(branch) = branch.strip_prefix("ref: ").map(|name| git.join(name.trim()))
             && branch.exists()
         {
             println!("cargo:rerun-if-changed={}", branch.display());

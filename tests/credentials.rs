@@ -166,7 +166,6 @@ fn what_az_says_is_passed_on() {
     assert!(answer("cli", &[("PATH", "/nowhere")]).contains("az not found on PATH"));
 }
 
-
 /// How long Azure's tokens and the pipeline's are good for, and how often the pipeline writes a new one.
 const VALID: Duration = Duration::from_secs(3600);
 const ROTATED: Duration = Duration::from_secs(50 * 60);

@@ -10,13 +10,8 @@ use azimage::{
     plugin::{
         self,
         proto::{
-            health::{
-                HealthCheckRequest, health_check_response::ServingStatus,
-                health_client::HealthClient,
-            },
-            plugin::{
-                ConnInfo, grpc_broker_client::GrpcBrokerClient, grpc_stdio_client::GrpcStdioClient,
-            },
+            health::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient},
+            plugin::{ConnInfo, grpc_broker_client::GrpcBrokerClient, grpc_stdio_client::GrpcStdioClient},
         },
     },
     rpc::proto::tfplugin5::{
@@ -49,9 +44,7 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// A call that any plugin answers.
 async fn is_serving(channel: Channel) -> bool {
-    let request = HealthCheckRequest {
-        service: "plugin".into(),
-    };
+    let request = HealthCheckRequest { service: "plugin".into() };
     HealthClient::new(channel)
         .check(request)
         .await
@@ -69,11 +62,7 @@ async fn run_by_hand_it_says_what_it_is() {
             Some(cookie) => launch.env("TF_PLUGIN_MAGIC_COOKIE", cookie),
         };
         let ended = launch.run().ended().await;
-        assert_eq!(
-            (ended.status.code(), ended.stdout.as_str()),
-            (Some(1), ""),
-            "{cookie:?}"
-        );
+        assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(1), ""), "{cookie:?}");
         assert_eq!(ended.stderr.lines().count(), 3, "{}", ended.stderr);
     }
 }
@@ -87,15 +76,8 @@ async fn it_announces_protocol_5_whatever_it_is_offered() {
             Some(versions) => launch.env("PLUGIN_PROTOCOL_VERSIONS", versions),
         };
         let handshake = launch.start().await.handshake;
-        assert_eq!(
-            (handshake.core.as_str(), handshake.protocol.as_str()),
-            ("1", "5"),
-            "{versions:?}"
-        );
-        assert_eq!(
-            (handshake.network.as_str(), handshake.transport.as_str()),
-            ("unix", "grpc")
-        );
+        assert_eq!((handshake.core.as_str(), handshake.protocol.as_str()), ("1", "5"), "{versions:?}");
+        assert_eq!((handshake.network.as_str(), handshake.transport.as_str()), ("unix", "grpc"));
         assert!(!handshake.certificate.is_empty());
         assert_eq!(handshake.multiplexing, None);
     }
@@ -103,31 +85,17 @@ async fn it_announces_protocol_5_whatever_it_is_offered() {
 
 #[tokio::test]
 async fn it_says_that_it_does_not_multiplex_only_when_asked() {
-    let plugin = Launch::new(BINARY)
-        .env("PLUGIN_MULTIPLEX_GRPC", "true")
-        .start()
-        .await;
+    let plugin = Launch::new(BINARY).env("PLUGIN_MULTIPLEX_GRPC", "true").start().await;
     assert_eq!(plugin.handshake.multiplexing.as_deref(), Some("false"));
     assert!(is_serving(plugin.channel().await).await);
 }
 
 #[tokio::test]
 async fn a_host_certificate_that_cannot_be_read_is_reported() {
-    for pem in [
-        "nonsense",
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    ] {
-        let ended = Launch::new(BINARY)
-            .env("PLUGIN_CLIENT_CERT", pem)
-            .run()
-            .ended()
-            .await;
+    for pem in ["nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        let ended = Launch::new(BINARY).env("PLUGIN_CLIENT_CERT", pem).run().ended().await;
         assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(1), ""));
-        assert!(
-            ended.stderr.contains("PLUGIN_CLIENT_CERT"),
-            "{}",
-            ended.stderr
-        );
+        assert!(ended.stderr.contains("PLUGIN_CLIENT_CERT"), "{}", ended.stderr);
     }
 }
 
@@ -139,27 +107,15 @@ fn is_good_for(certificate: &[u8], name: &str, when: Duration) -> bool {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).unwrap();
     let crypto = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), crypto)
-        .build()
-        .unwrap();
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), crypto).build().unwrap();
     let name = ServerName::try_from(name).unwrap();
-    verifier
-        .verify_server_cert(
-            &certificate,
-            &[],
-            &name,
-            &[],
-            UnixTime::since_unix_epoch(when),
-        )
-        .is_ok()
+    verifier.verify_server_cert(&certificate, &[], &name, &[], UnixTime::since_unix_epoch(when)).is_ok()
 }
 
 #[tokio::test]
 async fn its_certificate_is_for_localhost_and_was_valid_a_moment_ago() {
     // That it is also the one presented is checked by every client here.
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let certificate = Plugin::start(BINARY).await.handshake.certificate;
     let year = Duration::from_secs(365 * 24 * 3600);
     for (name, when, good) in [
@@ -169,30 +125,18 @@ async fn its_certificate_is_for_localhost_and_was_valid_a_moment_ago() {
         ("localhost", now - Duration::from_secs(3600), false),
         ("example.com", now, false),
     ] {
-        assert_eq!(
-            is_good_for(&certificate, name, when),
-            good,
-            "{name} {when:?}"
-        );
+        assert_eq!(is_good_for(&certificate, name, when), good, "{name} {when:?}");
     }
 }
 
 #[tokio::test]
 async fn the_host_gets_in_with_either_key_and_either_version_of_tls() {
     for identity in [Identity::p521(), Identity::p256()] {
-        let plugin = Launch::new(BINARY)
-            .identity(Some(identity.clone()))
-            .start()
-            .await;
+        let plugin = Launch::new(BINARY).identity(Some(identity.clone())).start().await;
         for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
             let versions: &'static [_] = vec![version].leak();
-            let tls = ClientTls {
-                versions,
-                ..plugin.tls(Some(identity.clone()))
-            };
-            let channel = connect(&plugin.handshake.socket(), Some(tls))
-                .await
-                .unwrap();
+            let tls = ClientTls { versions, ..plugin.tls(Some(identity.clone())) };
+            let channel = connect(&plugin.handshake.socket(), Some(tls)).await.unwrap();
             assert!(is_serving(channel).await, "{version:?}");
         }
     }
@@ -202,32 +146,14 @@ async fn the_host_gets_in_with_either_key_and_either_version_of_tls() {
 async fn nobody_else_gets_in() {
     let plugin = Plugin::start(BINARY).await;
     let host = plugin.identity.clone().unwrap();
-    let stolen = Identity {
-        certificate: host.certificate.clone(),
-        key: Identity::p521().key,
-    };
-    let stolen_p256 = Identity {
-        certificate: host.certificate.clone(),
-        key: Identity::p256().key,
-    };
+    let stolen = Identity { certificate: host.certificate.clone(), key: Identity::p521().key };
+    let stolen_p256 = Identity { certificate: host.certificate.clone(), key: Identity::p256().key };
     for (who, tls) in [
         ("no certificate", Some(plugin.tls(None))),
-        (
-            "another certificate",
-            Some(plugin.tls(Some(Identity::p521()))),
-        ),
-        (
-            "another kind of certificate",
-            Some(plugin.tls(Some(Identity::p256()))),
-        ),
-        (
-            "the certificate without its key",
-            Some(plugin.tls(Some(stolen))),
-        ),
-        (
-            "the certificate and another kind of key",
-            Some(plugin.tls(Some(stolen_p256))),
-        ),
+        ("another certificate", Some(plugin.tls(Some(Identity::p521())))),
+        ("another kind of certificate", Some(plugin.tls(Some(Identity::p256())))),
+        ("the certificate without its key", Some(plugin.tls(Some(stolen)))),
+        ("the certificate and another kind of key", Some(plugin.tls(Some(stolen_p256)))),
         ("plain text", None),
     ] {
         // With TLS 1.3 the client is through before the server has looked at its certificate.
@@ -245,30 +171,20 @@ async fn a_client_that_stalls_holds_up_nobody() {
     let plugin = Plugin::start(BINARY).await;
     let mut stalled = Vec::new();
     for begun in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01"] {
-        let mut stream = UnixStream::connect(&plugin.handshake.address)
-            .await
-            .unwrap();
+        let mut stream = UnixStream::connect(&plugin.handshake.address).await.unwrap();
         stream.write_all(begun).await.unwrap();
         stalled.push(stream);
     }
     // Well before the stalled ones are given up.
     assert!(
-        timeout(Duration::from_secs(8), async {
-            is_serving(plugin.channel().await).await
-        })
-        .await
-        .unwrap()
+        timeout(Duration::from_secs(8), async { is_serving(plugin.channel().await).await }).await.unwrap()
     );
 }
 
 #[tokio::test]
 async fn without_a_certificate_the_transport_is_plain() {
     let plugin = Launch::new(BINARY).identity(None).start().await;
-    assert!(
-        plugin.handshake.line.ends_with("|grpc|"),
-        "{}",
-        plugin.handshake.line
-    );
+    assert!(plugin.handshake.line.ends_with("|grpc|"), "{}", plugin.handshake.line);
     assert!(is_serving(plugin.channel().await).await);
 }
 
@@ -287,10 +203,7 @@ async fn the_socket_is_private_and_goes_with_the_process() {
             let socket = plugin.handshake.socket();
             let private = socket.parent().unwrap();
             assert!(socket.starts_with(dir.path()), "{socket:?}");
-            assert_eq!(
-                private.metadata().unwrap().permissions().mode() & 0o777,
-                0o700
-            );
+            assert_eq!(private.metadata().unwrap().permissions().mode() & 0o777, 0o700);
             let ended = match end {
                 "Shutdown" => plugin.shut_down().await,
                 signal => {
@@ -311,25 +224,13 @@ async fn a_directory_too_deep_for_a_socket_is_avoided_or_reported() {
     std::fs::create_dir(&deep).unwrap();
 
     let plugin = Launch::new(BINARY).env("TMPDIR", &deep).start().await;
-    assert!(
-        plugin.handshake.address.starts_with("/tmp/"),
-        "{}",
-        plugin.handshake.address
-    );
+    assert!(plugin.handshake.address.starts_with("/tmp/"), "{}", plugin.handshake.address);
     assert!(is_serving(plugin.channel().await).await);
     plugin.shut_down().await;
 
-    let ended = Launch::new(BINARY)
-        .env("PLUGIN_UNIX_SOCKET_DIR", &deep)
-        .run()
-        .ended()
-        .await;
+    let ended = Launch::new(BINARY).env("PLUGIN_UNIX_SOCKET_DIR", &deep).run().ended().await;
     assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(1), ""));
-    assert!(
-        ended.stderr.contains(deep.to_str().unwrap()),
-        "{}",
-        ended.stderr
-    );
+    assert!(ended.stderr.contains(deep.to_str().unwrap()), "{}", ended.stderr);
 }
 
 // ---- Small services ----
@@ -339,36 +240,17 @@ async fn health_knows_the_plugin_and_nothing_else() {
     let plugin = Plugin::start(BINARY).await;
     let channel = plugin.channel().await;
     assert!(is_serving(channel.clone()).await);
-    let unknown = HealthClient::new(channel)
-        .check(HealthCheckRequest {
-            service: "unknown".into(),
-        })
-        .await;
+    let unknown = HealthClient::new(channel).check(HealthCheckRequest { service: "unknown".into() }).await;
     assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
 }
 
 /// Both streams a host holds open, with what it sends on one of them.
 async fn open_streams(
     channel: &Channel,
-) -> (
-    tonic::Streaming<ConnInfo>,
-    tonic::Streaming<plugin::proto::plugin::StdioData>,
-) {
-    let offers = stream::iter([ConnInfo {
-        service_id: 1,
-        ..ConnInfo::default()
-    }])
-    .chain(stream::pending());
-    let broker = GrpcBrokerClient::new(channel.clone())
-        .start_stream(offers)
-        .await
-        .unwrap()
-        .into_inner();
-    let stdio = GrpcStdioClient::new(channel.clone())
-        .stream_stdio(())
-        .await
-        .unwrap()
-        .into_inner();
+) -> (tonic::Streaming<ConnInfo>, tonic::Streaming<plugin::proto::plugin::StdioData>) {
+    let offers = stream::iter([ConnInfo { service_id: 1, ..ConnInfo::default() }]).chain(stream::pending());
+    let broker = GrpcBrokerClient::new(channel.clone()).start_stream(offers).await.unwrap().into_inner();
+    let stdio = GrpcStdioClient::new(channel.clone()).stream_stdio(()).await.unwrap().into_inner();
     (broker, stdio)
 }
 
@@ -377,10 +259,7 @@ async fn it_keeps_silent_on_every_channel_but_its_log() {
     let plugin = Plugin::start(BINARY).await;
     let channel = plugin.channel().await;
     let (mut broker, mut stdio) = open_streams(&channel).await;
-    ProviderClient::new(channel)
-        .get_schema(get_provider_schema::Request {})
-        .await
-        .unwrap();
+    ProviderClient::new(channel).get_schema(get_provider_schema::Request {}).await.unwrap();
 
     let line = format!("{}\n", plugin.handshake.line);
     let ended = plugin.shut_down().await;
@@ -393,14 +272,9 @@ async fn it_keeps_silent_on_every_channel_but_its_log() {
 async fn a_broker_stream_ends_when_the_host_ends_it() {
     let plugin = Plugin::start(BINARY).await;
     let offers = stream::iter([ConnInfo::default()]);
-    let mut broker = GrpcBrokerClient::new(plugin.channel().await)
-        .start_stream(offers)
-        .await
-        .unwrap()
-        .into_inner();
-    let ended = timeout(Duration::from_secs(10), broker.message())
-        .await
-        .expect("the stream ends");
+    let mut broker =
+        GrpcBrokerClient::new(plugin.channel().await).start_stream(offers).await.unwrap().into_inner();
+    let ended = timeout(Duration::from_secs(10), broker.message()).await.expect("the stream ends");
     assert!(ended.unwrap().is_none());
 }
 
@@ -409,27 +283,14 @@ async fn a_broker_stream_ends_when_the_host_ends_it() {
 #[tokio::test]
 async fn a_request_may_be_large_and_the_schema_is_not() {
     let plugin = Plugin::start(BINARY).await;
-    let mut provider =
-        ProviderClient::new(plugin.channel().await).max_decoding_message_size(64 << 20);
-    let large = DynamicValue {
-        msgpack: vec![0; 60 << 20],
-        json: vec![],
-    };
-    let request = call_function::Request {
-        name: "no_such_function".into(),
-        arguments: vec![large],
-    };
+    let mut provider = ProviderClient::new(plugin.channel().await).max_decoding_message_size(64 << 20);
+    let large = DynamicValue { msgpack: vec![0; 60 << 20], json: vec![] };
+    let request = call_function::Request { name: "no_such_function".into(), arguments: vec![large] };
     if let Err(status) = provider.call_function(request).await {
-        assert!(
-            !matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted),
-            "{status}"
-        );
+        assert!(!matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted), "{status}");
     }
     // Larger ones would fail to decode.
-    provider
-        .get_schema(get_provider_schema::Request {})
-        .await
-        .unwrap();
+    provider.get_schema(get_provider_schema::Request {}).await.unwrap();
 }
 
 #[tokio::test]
@@ -437,9 +298,7 @@ async fn fifty_calls_are_answered_at_the_same_time() {
     let plugin = misbehaving().start().await;
     let provider = ProviderClient::new(plugin.channel().await);
     let calls = join_all((0..MEETING).map(|_| call(provider.clone(), "meet")));
-    let answers = timeout(Duration::from_secs(20), calls)
-        .await
-        .expect("they all meet");
+    let answers = timeout(Duration::from_secs(20), calls).await.expect("they all meet");
     assert!(answers.iter().all(Result::is_ok));
 }
 
@@ -449,31 +308,18 @@ async fn fifty_calls_are_answered_at_the_same_time() {
 async fn log_lines_are_what_the_host_reads() {
     let plugin = Launch::new(BINARY).env("TF_LOG", "trace").start().await;
     let mut provider = ProviderClient::new(plugin.channel().await);
-    provider
-        .get_schema(get_provider_schema::Request {})
-        .await
-        .unwrap();
+    provider.get_schema(get_provider_schema::Request {}).await.unwrap();
     let ended = plugin.shut_down().await;
     assert!(ended.stderr.lines().count() > 0);
     for line in ended.stderr.lines() {
         assert!(line.len() < 64 << 10);
-        let value: serde_json::Value =
-            serde_json::from_str(line).unwrap_or_else(|_| panic!("{line:?}"));
-        let text = |key: &str| {
-            value[key]
-                .as_str()
-                .unwrap_or_else(|| panic!("{key} of {line}"))
-        };
-        assert!(
-            ["trace", "debug", "info", "warn", "error"].contains(&text("@level")),
-            "{line}"
-        );
+        let value: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line:?}"));
+        let text = |key: &str| value[key].as_str().unwrap_or_else(|| panic!("{key} of {line}"));
+        assert!(["trace", "debug", "info", "warn", "error"].contains(&text("@level")), "{line}");
         text("@message");
         assert!(text("@module").contains("azimage"), "{line}");
-        let shape: String = text("@timestamp")
-            .chars()
-            .map(|c| if c.is_ascii_digit() { '0' } else { c })
-            .collect();
+        let shape: String =
+            text("@timestamp").chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
         assert_eq!(shape, "0000-00-00T00:00:00.000000Z");
     }
 }
@@ -484,26 +330,12 @@ async fn the_level_is_taken_from_the_first_variable_that_is_set() {
         (&[("TF_LOG", "error")][..], false),
         (&[("TF_LOG", "trace"), ("TF_LOG_PROVIDER", "error")], false),
         (&[("TF_LOG", "error"), ("TF_LOG_PROVIDER", "trace")], true),
-        (
-            &[
-                ("TF_LOG_PROVIDER", "trace"),
-                ("TF_LOG_PROVIDER_AZIMAGE", "off"),
-            ],
-            false,
-        ),
+        (&[("TF_LOG_PROVIDER", "trace"), ("TF_LOG_PROVIDER_AZIMAGE", "off")], false),
     ] {
-        let launch = variables
-            .iter()
-            .fold(Launch::new(BINARY), |launch, (name, value)| {
-                launch.env(name, value)
-            });
+        let launch =
+            variables.iter().fold(Launch::new(BINARY), |launch, (name, value)| launch.env(name, value));
         let ended = launch.start().await.shut_down().await;
-        assert_eq!(
-            !ended.stderr.is_empty(),
-            logs,
-            "{variables:?}: {}",
-            ended.stderr
-        );
+        assert_eq!(!ended.stderr.is_empty(), logs, "{variables:?}: {}", ended.stderr);
     }
 }
 
@@ -552,13 +384,9 @@ async fn interrupts_are_left_to_the_host() {
     #[cfg(target_os = "linux")]
     {
         // What is ignored stays so in children; what is caught does not.
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", plugin.running.pid())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", plugin.running.pid())).unwrap();
         let mask = |name: &str| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix(name))
-                .unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             u64::from_str_radix(line.trim(), 16).unwrap() >> 1 & 1
         };
         assert_eq!((mask("SigIgn:"), mask("SigCgt:")), (0, 1));
@@ -578,43 +406,21 @@ async fn a_panic_in_a_call_is_an_answer_and_a_log_line() {
     assert!(call(provider, "return").await.is_ok());
 
     let stderr = plugin.shut_down().await.stderr;
-    let line = stderr
-        .lines()
-        .find(|line| line.contains("as it was told"))
-        .unwrap();
+    let line = stderr.lines().find(|line| line.contains("as it was told")).unwrap();
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(line["@level"], "error");
-    assert!(
-        line["location"].as_str().unwrap().contains(".rs:"),
-        "{line}"
-    );
-    assert!(
-        !stderr.lines().any(|line| line.starts_with("panic: ")),
-        "{stderr}"
-    );
+    assert!(line["location"].as_str().unwrap().contains(".rs:"), "{line}");
+    assert!(!stderr.lines().any(|line| line.starts_with("panic: ")), "{stderr}");
 }
 
 #[tokio::test]
 async fn a_panic_elsewhere_is_reported_so_that_the_host_shows_it() {
     let plugin = misbehaving().start().await;
-    call(
-        ProviderClient::new(plugin.channel().await),
-        "panic on a thread",
-    )
-    .await
-    .unwrap();
+    call(ProviderClient::new(plugin.channel().await), "panic on a thread").await.unwrap();
     let stderr = plugin.shut_down().await.stderr;
-    let report: Vec<_> = stderr
-        .lines()
-        .skip_while(|line| !line.starts_with("panic: "))
-        .collect();
+    let report: Vec<_> = stderr.lines().skip_while(|line| !line.starts_with("panic: ")).collect();
     assert_eq!(report[0], "panic: on a thread of its own");
-    assert!(
-        report
-            .iter()
-            .any(|line| line.contains("protocol_process.rs:")),
-        "{stderr}"
-    );
+    assert!(report.iter().any(|line| line.contains("protocol_process.rs:")), "{stderr}");
 }
 
 // ---- Reattach ----
@@ -623,15 +429,10 @@ async fn a_panic_elsewhere_is_reported_so_that_the_host_shows_it() {
 async fn debug_mode_serves_many_hosts_until_interrupted() {
     let dir = tempfile::tempdir().unwrap();
     for flag in ["-debug", "--debug"] {
-        let launch = Launch::new(BINARY)
-            .env_remove("TF_PLUGIN_MAGIC_COOKIE")
-            .env("TMPDIR", dir.path());
+        let launch = Launch::new(BINARY).env_remove("TF_PLUGIN_MAGIC_COOKIE").env("TMPDIR", dir.path());
         let running = launch.args([flag]).run();
         let variable = running.first_line_with("\tTF_REATTACH_PROVIDERS='").await;
-        let value = variable
-            .trim()
-            .trim_start_matches("TF_REATTACH_PROVIDERS='")
-            .trim_end_matches('\'');
+        let value = variable.trim().trim_start_matches("TF_REATTACH_PROVIDERS='").trim_end_matches('\'');
         let value: serde_json::Value = serde_json::from_str(value).unwrap();
         for host in ["registry.terraform.io", "registry.opentofu.org"] {
             let provider = &value[format!("{host}/azimage/azimage")];
@@ -641,20 +442,15 @@ async fn debug_mode_serves_many_hosts_until_interrupted() {
             assert_eq!(provider["Test"], true);
             assert_eq!(provider["Addr"]["Network"], "unix");
         }
-        let socket = value["registry.terraform.io/azimage/azimage"]["Addr"]["String"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let socket =
+            value["registry.terraform.io/azimage/azimage"]["Addr"]["String"].as_str().unwrap().to_owned();
 
         // Each run first looks whether anybody is there, then connects anew and configures again.
         for _ in 0..2 {
             drop(UnixStream::connect(&socket).await.unwrap());
             let channel = connect(Path::new(&socket), None).await.unwrap();
             let mut provider = ProviderClient::new(channel.clone());
-            provider
-                .get_schema(get_provider_schema::Request {})
-                .await
-                .unwrap();
+            provider.get_schema(get_provider_schema::Request {}).await.unwrap();
             // What it answers to an empty configuration is its own business.
             let answer = provider.configure(configure::Request::default()).await;
             assert!(!answer.is_err_and(|status| status.code() == Code::Unavailable));
@@ -676,22 +472,14 @@ async fn debug_mode_serves_many_hosts_until_interrupted() {
 /// This very test program, run as a plugin.
 fn misbehaving() -> Launch {
     let launch = Launch::new(std::env::current_exe().unwrap());
-    launch.args([
-        "--exact",
-        "misbehaving_provider",
-        "--ignored",
-        "--nocapture",
-    ])
+    launch.args(["--exact", "misbehaving_provider", "--ignored", "--nocapture"])
 }
 
 #[test]
 #[ignore = "started by other tests as a process of its own"]
 fn misbehaving_provider() {
     let code = plugin::serve(|ended| {
-        Routes::new(ProviderServer::new(Misbehaving {
-            ended,
-            meeting: Barrier::new(MEETING),
-        }))
+        Routes::new(ProviderServer::new(Misbehaving { ended, meeting: Barrier::new(MEETING) }))
     });
     assert_eq!(code, ExitCode::SUCCESS);
 }
@@ -719,9 +507,7 @@ impl Provider for Misbehaving {
             "block a thread" => std::thread::sleep(Duration::from_secs(60)),
             "meet" => _ = self.meeting.wait().await,
             "panic" => panic!("as it was told"),
-            "panic on a thread" => {
-                drop(std::thread::spawn(|| panic!("on a thread of its own")).join())
-            }
+            "panic on a thread" => drop(std::thread::spawn(|| panic!("on a thread of its own")).join()),
             other => return Err(Status::invalid_argument(other)),
         }
         Ok(Response::new(call_function::Response::default()))
@@ -729,20 +515,12 @@ impl Provider for Misbehaving {
 }
 
 async fn call(mut provider: ProviderClient<Channel>, name: &str) -> Result<(), Status> {
-    let request = call_function::Request {
-        name: name.to_owned(),
-        arguments: vec![],
-    };
+    let request = call_function::Request { name: name.to_owned(), arguments: vec![] };
     provider.call_function(request).await.map(drop)
 }
 
 /// Waits until the provider has begun what `call` told it.
 async fn began(plugin: &Plugin, name: &str) {
     let line = format!("began {name}");
-    plugin
-        .running
-        .stderr
-        .until(|text| text.contains(&line).then_some(()))
-        .await
-        .unwrap();
+    plugin.running.stderr.until(|text| text.contains(&line).then_some(())).await.unwrap();
 }

@@ -189,7 +189,14 @@ fn an_interrupt_keeps_the_version_and_the_next_apply_goes_on() {
     let mut workspace = Workspace::new(&terraform);
     served.point(&mut workspace);
     workspace.write("main.tf", &golden());
-    workspace.run(&["apply", "-auto-approve", "-target=azimage_image_definition.d", "-target=azimage_managed_image.i"]).ok();
+    workspace
+        .run(&[
+            "apply",
+            "-auto-approve",
+            "-target=azimage_image_definition.d",
+            "-target=azimage_managed_image.i",
+        ])
+        .ok();
     // replication takes minutes now
     served.by_hand(&["settings", r#"{"time_scale":1}"#]);
     let child = workspace
@@ -201,7 +208,10 @@ fn an_interrupt_keeps_the_version_and_the_next_apply_goes_on() {
     wait_for(|| served.by_hand(&["list"]).contains("/versions/1.0.0"));
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     ran(&child.wait_with_output().unwrap()).says("is not finished yet").says("kept in the state");
-    workspace.changes().says("azimage_image_version.v will be updated in-place").says("not replicated everywhere yet");
+    workspace
+        .changes()
+        .says("azimage_image_version.v will be updated in-place")
+        .says("not replicated everywhere yet");
     served.by_hand(&["advance", "7200"]);
     workspace.apply().ok().says("0 destroyed");
     workspace.settled();
@@ -220,7 +230,11 @@ fn wait_for(mut done: impl FnMut() -> bool) {
 #[test]
 fn bad_input_is_told_before_anything_happens() {
     let Some(terraform) = terraform("") else { return };
-    let gallery = |fields: &str| format!("{HEAD}\nprovider \"azimage\" {{\n  environment = \"emulator\"\n}}\nresource \"azimage_gallery\" \"g\" {{\n{fields}\n}}\n");
+    let gallery = |fields: &str| {
+        format!(
+            "{HEAD}\nprovider \"azimage\" {{\n  environment = \"emulator\"\n}}\nresource \"azimage_gallery\" \"g\" {{\n{fields}\n}}\n"
+        )
+    };
     let version = |fields: &str| {
         format!(
             "{HEAD}\nprovider \"azimage\" {{\n  environment = \"emulator\"\n}}\nresource \"azimage_image_version\" \"v\" {{\n  image_definition_id = {:?}\n{fields}\n}}\n",
@@ -247,7 +261,9 @@ fn bad_input_is_told_before_anything_happens() {
         ),
         (
             "validate",
-            version(&format!("version = \"1.0.0\"\nsource {{\n managed_image_id = {image:?}\n virtual_machine_id = {machine:?}\n}}")),
+            version(&format!(
+                "version = \"1.0.0\"\nsource {{\n managed_image_id = {image:?}\n virtual_machine_id = {machine:?}\n}}"
+            )),
             "The source names its bits in more than one way",
         ),
         (
@@ -269,7 +285,9 @@ fn bad_input_is_told_before_anything_happens() {
 #[test]
 fn no_way_in_is_told_at_plan() {
     let Some(terraform) = terraform("") else { return };
-    let text = format!("{HEAD}\nprovider \"azimage\" {{\n  use_cli = false\n}}\nresource \"azimage_gallery\" \"g\" {{\n  name = \"g\"\n  resource_group_name = \"rg\"\n  location = \"eastus\"\n}}\n");
+    let text = format!(
+        "{HEAD}\nprovider \"azimage\" {{\n  use_cli = false\n}}\nresource \"azimage_gallery\" \"g\" {{\n  name = \"g\"\n  resource_group_name = \"rg\"\n  location = \"eastus\"\n}}\n"
+    );
     let mut workspace = Workspace::new(&terraform);
     workspace.write("main.tf", &text);
     workspace.env("ARM_SUBSCRIPTION_ID", SUBSCRIPTION);

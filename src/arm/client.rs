@@ -54,9 +54,7 @@ impl Client {
         cloud: CloudSource,
         options: Options,
     ) -> Self {
-        Self {
-            sender: Arc::new(Sender::new(transport, tokens, cloud, options)),
-        }
+        Self { sender: Arc::new(Sender::new(transport, tokens, cloud, options)) }
     }
 
     /// The cloud this client speaks to.
@@ -71,11 +69,7 @@ impl Client {
 
     /// Reads one thing.
     pub async fn get(&self, scope: &Scope, target: &Target) -> Result<Value, Error> {
-        Ok(self
-            .first(scope, Method::Get, target, None)
-            .await?
-            .reply
-            .body)
+        Ok(self.first(scope, Method::Get, target, None).await?.reply.body)
     }
 
     /// Reads one thing; `None` when it, its parent or its resource group is not there.
@@ -97,31 +91,16 @@ impl Client {
 
     /// The same list, page by page, for who may not want all of it. Asks for nothing yet.
     pub fn pages(&self, target: &Target) -> PageReader {
-        PageReader {
-            client: self.clone(),
-            target: target.clone(),
-            next: None,
-            pages: Pages::default(),
-        }
+        PageReader { client: self.clone(), target: target.clone(), next: None, pages: Pages::default() }
     }
 
     /// Creates or replaces.
-    pub async fn put(
-        &self,
-        scope: &Scope,
-        target: &Target,
-        body: &Value,
-    ) -> Result<Accepted, Error> {
+    pub async fn put(&self, scope: &Scope, target: &Target, body: &Value) -> Result<Accepted, Error> {
         self.write(scope, Method::Put, target, Some(body)).await
     }
 
     /// Changes the members in `body`.
-    pub async fn patch(
-        &self,
-        scope: &Scope,
-        target: &Target,
-        body: &Value,
-    ) -> Result<Accepted, Error> {
+    pub async fn patch(&self, scope: &Scope, target: &Target, body: &Value) -> Result<Accepted, Error> {
         self.write(scope, Method::Patch, target, Some(body)).await
     }
 
@@ -138,11 +117,9 @@ impl Client {
     /// Removes. What is not there counts as removed: the status is then 204 or 404.
     pub async fn delete(&self, scope: &Scope, target: &Target) -> Result<Accepted, Error> {
         match self.write(scope, Method::Delete, target, None).await {
-            Err(error) if error.is_not_found() => Ok(Accepted {
-                status: 404,
-                body: Value::Null,
-                operation: None,
-            }),
+            Err(error) if error.is_not_found() => {
+                Ok(Accepted { status: 404, body: Value::Null, operation: None })
+            }
             other => other,
         }
     }
@@ -161,30 +138,20 @@ impl Client {
             let remaining = scope.remaining();
             let last_look = remaining.saturating_sub(Duration::from_secs(1));
             if !wait.is_zero() {
-                let nap = if wait < remaining || last_look.is_zero() {
-                    wait
-                } else {
-                    last_look
-                };
-                scope
-                    .sleep(nap)
-                    .await
-                    .map_err(|error| error.during(operation.method(), operation.path()))?;
+                let nap = if wait < remaining || last_look.is_zero() { wait } else { last_look };
+                scope.sleep(nap).await.map_err(|error| error.during(operation.method(), operation.path()))?;
             }
             polls += 1;
-            let call = Call {
-                method: Method::Get,
-                url: operation.url(),
-                body: None,
-                expect: Expect::Anything,
-            };
+            let call =
+                Call { method: Method::Get, url: operation.url(), body: None, expect: Expect::Anything };
             let step = match self.sender.call(scope, call).await {
                 Ok(reply) => {
                     failing = None;
                     operation.step(&reply.response, OffsetDateTime::now_utc())
                 }
-                Err(error) => operation
-                    .step_on_error(error, failing.get_or_insert_with(Instant::now).elapsed()),
+                Err(error) => {
+                    operation.step_on_error(error, failing.get_or_insert_with(Instant::now).elapsed())
+                }
             };
             match step {
                 Step::Done(document) => return Ok(document),
@@ -214,13 +181,8 @@ impl Client {
     ) -> Result<Accepted, Error> {
         let First { url, base, reply } = self.first(scope, method, target, body).await?;
         let Reply { response, body } = reply;
-        let operation =
-            Operation::from_response(method, &url, target.path(), &base, &response, &body);
-        Ok(Accepted {
-            status: response.status,
-            body,
-            operation,
-        })
+        let operation = Operation::from_response(method, &url, target.path(), &base, &response, &body);
+        Ok(Accepted { status: response.status, body, operation })
     }
 
     /// Sends the call that `target` describes; again with an older API version when the cloud does not have
@@ -232,28 +194,15 @@ impl Client {
         target: &Target,
         body: Option<&Value>,
     ) -> Result<First, Error> {
-        let expect = if method == Method::Get {
-            Expect::Json
-        } else {
-            Expect::Anything
-        };
-        let cloud = self
-            .sender
-            .cloud(scope)
-            .await
-            .map_err(|error| error.during(method, target.path()))?;
+        let expect = if method == Method::Get { Expect::Json } else { Expect::Anything };
+        let cloud = self.sender.cloud(scope).await.map_err(|error| error.during(method, target.path()))?;
         let base = cloud.resource_manager.clone();
         loop {
             let version = self.api_version(target);
             let url = target
                 .url(&base, version)
                 .map_err(|why| Error::new(Kind::Refused, why).during(method, target.path()))?;
-            let call = Call {
-                method,
-                url: &url,
-                body,
-                expect,
-            };
+            let call = Call { method, url: &url, body, expect };
             match self.sender.call(scope, call).await {
                 Ok(reply) => return Ok(First { url, base, reply }),
                 Err(error) => match self.sender.older_version(target, version, &error) {
@@ -288,26 +237,20 @@ impl PageReader {
     pub async fn next(&mut self, scope: &Scope) -> Result<bool, Error> {
         let (url, page) = match self.next.take() {
             Some(url) => {
-                let call = Call {
-                    method: Method::Get,
-                    url: &url,
-                    body: None,
-                    expect: Expect::Json,
-                };
+                let call = Call { method: Method::Get, url: &url, body: None, expect: Expect::Json };
                 let page = self.client.sender.call(scope, call).await?.body;
                 (url, page)
             }
             None => {
-                let First { url, reply, .. } = self
-                    .client
-                    .first(scope, Method::Get, &self.target, None)
-                    .await?;
+                let First { url, reply, .. } =
+                    self.client.first(scope, Method::Get, &self.target, None).await?;
                 (url, reply.body)
             }
         };
-        self.next = self.pages.add(&url, page).map_err(|why| {
-            Error::new(Kind::Malformed, why).during(Method::Get, self.target.path())
-        })?;
+        self.next = self
+            .pages
+            .add(&url, page)
+            .map_err(|why| Error::new(Kind::Malformed, why).during(Method::Get, self.target.path()))?;
         Ok(self.next.is_some())
     }
 

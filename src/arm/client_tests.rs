@@ -36,11 +36,7 @@ impl Transport for Script {
         self.most_at_once.fetch_max(now, Ordering::SeqCst);
         tokio::time::sleep(self.latency).await;
         self.at_once.fetch_sub(1, Ordering::SeqCst);
-        self.answers
-            .lock()
-            .unwrap()
-            .pop_front()
-            .unwrap_or_else(|| Ok(answer(200, &[], "{}")))
+        self.answers.lock().unwrap().pop_front().unwrap_or_else(|| Ok(answer(200, &[], "{}")))
     }
 }
 
@@ -50,11 +46,7 @@ impl Script {
     }
 
     fn slow(answers: Vec<Answer>, latency: Duration) -> Arc<Self> {
-        Arc::new(Self {
-            answers: Mutex::new(answers.into()),
-            latency,
-            ..Self::default()
-        })
+        Arc::new(Self { answers: Mutex::new(answers.into()), latency, ..Self::default() })
     }
 
     fn urls(&self) -> Vec<String> {
@@ -68,15 +60,8 @@ impl Script {
 }
 
 fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
-    let headers = headers
-        .iter()
-        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-        .collect();
-    Response {
-        status,
-        headers,
-        body: body.as_bytes().to_vec(),
-    }
+    let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    Response { status, headers, body: body.as_bytes().to_vec() }
 }
 
 fn fault(status: u16, code: &str) -> Answer {
@@ -85,44 +70,25 @@ fn fault(status: u16, code: &str) -> Answer {
 }
 
 fn broken(sent: bool) -> Answer {
-    Err(TransportError {
-        sent,
-        message: "connection reset".into(),
-    })
+    Err(TransportError { sent, message: "connection reset".into() })
 }
 
 fn client(script: &Arc<Script>) -> Client {
     client_with(script, Arc::new(StaticTokens(Secret::new("token-1"))), 64)
 }
 
-fn client_with(
-    script: &Arc<Script>,
-    tokens: Arc<dyn Tokens>,
-    max_concurrent_requests: usize,
-) -> Client {
+fn client_with(script: &Arc<Script>, tokens: Arc<dyn Tokens>, max_concurrent_requests: usize) -> Client {
     let options = Options {
         user_agent: "test/1".into(),
         max_concurrent_requests,
         correlation_id: "correlation".into(),
     };
-    Client::new(
-        script.clone(),
-        tokens,
-        CloudSource::Known(Cloud::public()),
-        options,
-    )
+    Client::new(script.clone(), tokens, CloudSource::Known(Cloud::public()), options)
 }
 
 fn scope(minutes: u64) -> (Scope, CancellationToken) {
     let stop = CancellationToken::new();
-    (
-        Scope::new(
-            Duration::from_secs(minutes * 60),
-            stop.clone(),
-            "creating Gallery \"g\"",
-        ),
-        stop,
-    )
+    (Scope::new(Duration::from_secs(minutes * 60), stop.clone(), "creating Gallery \"g\""), stop)
 }
 
 fn target() -> Target {
@@ -133,16 +99,10 @@ fn target() -> Target {
 async fn sends_what_the_service_wants_to_see() {
     let script = Script::new(vec![Ok(answer(200, &[], "{\"id\":1}"))]);
     let (scope, _) = scope(1);
-    client(&script)
-        .put(&scope, &target().query("$expand", "x"), &json!({"a": 1}))
-        .await
-        .unwrap();
+    client(&script).put(&scope, &target().query("$expand", "x"), &json!({"a": 1})).await.unwrap();
     let seen = script.seen.lock().unwrap();
     let request = &seen[0];
-    assert_eq!(
-        request.url,
-        format!("{ARM}{PATH}?api-version=2026-03-03&$expand=x")
-    );
+    assert_eq!(request.url, format!("{ARM}{PATH}?api-version=2026-03-03&$expand=x"));
     assert_eq!(request.body.as_deref(), Some(b"{\"a\":1}".as_slice()));
     for (name, value) in [
         ("authorization", "Bearer token-1"),
@@ -166,10 +126,7 @@ async fn waits_as_long_as_a_refusal_asks() {
     ]);
     let (scope, _) = scope(5);
     let begun = Instant::now();
-    assert_eq!(
-        client(&script).get(&scope, &target()).await.unwrap(),
-        json!({"ok": true})
-    );
+    assert_eq!(client(&script).get(&scope, &target()).await.unwrap(), json!({"ok": true}));
     let took = begun.elapsed().as_secs_f64();
     assert!((8.5..10.0).contains(&took), "{took}");
     let ids: Vec<_> = script
@@ -179,10 +136,7 @@ async fn waits_as_long_as_a_refusal_asks() {
         .iter()
         .map(|r| r.header("x-ms-client-request-id").unwrap().to_owned())
         .collect();
-    assert!(
-        ids[0] != ids[1] && ids[1] != ids[2],
-        "each try has its own id"
-    );
+    assert!(ids[0] != ids[1] && ids[1] != ids[2], "each try has its own id");
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,10 +149,7 @@ async fn a_refusal_longer_than_the_time_left_is_told_at_once() {
     let (scope, _) = scope(5);
     let begun = Instant::now();
     let error = client(&script).get(&scope, &target()).await.unwrap_err();
-    assert!(
-        error.is_throttled() && begun.elapsed() < Duration::from_secs(1),
-        "{error}"
-    );
+    assert!(error.is_throttled() && begun.elapsed() < Duration::from_secs(1), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,10 +157,7 @@ async fn the_final_error_says_how_often_and_how_long() {
     let script = Script::new((0..20).map(|_| fault(500, "InternalServerError")).collect());
     let (scope, _) = scope(30);
     let error = client(&script).get(&scope, &target()).await.unwrap_err();
-    assert_eq!(
-        (error.attempts, error.status, error.code()),
-        (8, Some(500), "InternalServerError")
-    );
+    assert_eq!((error.attempts, error.status, error.code()), (8, Some(500), "InternalServerError"));
     assert!(error.elapsed > Duration::from_secs(30));
     assert_eq!(error.path, PATH);
     let text = error.to_string();
@@ -229,17 +177,9 @@ async fn broken_connections() {
     let (scope, _) = scope(30);
     // Reading and replacing go on; an action does not when it may have happened.
     let script = Script::new(vec![broken(true), broken(true), Ok(answer(200, &[], "{}"))]);
-    assert!(
-        client(&script)
-            .put(&scope, &target(), &json!({}))
-            .await
-            .is_ok()
-    );
+    assert!(client(&script).put(&scope, &target(), &json!({})).await.is_ok());
     let script = Script::new(vec![broken(true)]);
-    let error = client(&script)
-        .post(&scope, &target(), None)
-        .await
-        .unwrap_err();
+    let error = client(&script).post(&scope, &target(), None).await.unwrap_err();
     assert!(error.kind == Kind::Transport { sent: true } && error.may_have_acted());
     let script = Script::new(vec![broken(false), Ok(answer(200, &[], ""))]);
     assert!(client(&script).post(&scope, &target(), None).await.is_ok());
@@ -249,12 +189,7 @@ async fn broken_connections() {
     let error = client(&script).get(&scope, &target()).await.unwrap_err();
     assert_eq!(error.attempts, 4);
     assert!(begun.elapsed() < Duration::from_secs(30));
-    assert!(
-        error
-            .to_string()
-            .contains("no answer: management.azure.com: connection reset"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("no answer: management.azure.com: connection reset"), "{error}");
 }
 
 /// A new token after each rejection.
@@ -266,10 +201,7 @@ struct Renewing {
 #[async_trait]
 impl Tokens for Renewing {
     async fn token(&self) -> Result<Secret, Error> {
-        Ok(Secret::new(format!(
-            "token-{}",
-            self.number.load(Ordering::SeqCst)
-        )))
+        Ok(Secret::new(format!("token-{}", self.number.load(Ordering::SeqCst))))
     }
 
     async fn auxiliary(&self) -> Result<Vec<Secret>, Error> {
@@ -284,41 +216,24 @@ impl Tokens for Renewing {
 #[tokio::test(start_paused = true)]
 async fn a_refused_token_is_renewed_once() {
     let (scope, _) = scope(1);
-    let script = Script::new(vec![
-        fault(401, "ExpiredAuthenticationToken"),
-        Ok(answer(200, &[], "{}")),
-    ]);
-    client_with(&script, Arc::new(Renewing::default()), 1)
-        .get(&scope, &target())
-        .await
-        .unwrap();
+    let script = Script::new(vec![fault(401, "ExpiredAuthenticationToken"), Ok(answer(200, &[], "{}"))]);
+    client_with(&script, Arc::new(Renewing::default()), 1).get(&scope, &target()).await.unwrap();
     {
         let seen = script.seen.lock().unwrap();
         assert_eq!(seen[0].header("authorization"), Some("Bearer token-0"));
         assert_eq!(seen[1].header("authorization"), Some("Bearer token-1"));
-        assert_eq!(
-            seen[0].header("x-ms-authorization-auxiliary"),
-            Some("Bearer aux-1, Bearer aux-2")
-        );
+        assert_eq!(seen[0].header("x-ms-authorization-auxiliary"), Some("Bearer aux-1, Bearer aux-2"));
     }
     let script = Script::new(vec![fault(401, "A"), fault(401, "B"), fault(401, "C")]);
-    let error = client_with(&script, Arc::new(Renewing::default()), 1)
-        .get(&scope, &target())
-        .await
-        .unwrap_err();
+    let error =
+        client_with(&script, Arc::new(Renewing::default()), 1).get(&scope, &target()).await.unwrap_err();
     assert_eq!((error.code(), error.attempts), ("B", 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn unreadable_answers_are_asked_for_again() {
     let (scope, _) = scope(5);
-    let html = || {
-        Ok(answer(
-            200,
-            &[("content-type", "text/html")],
-            "<html><title>Sign in to Wi-Fi</title>",
-        ))
-    };
+    let html = || Ok(answer(200, &[("content-type", "text/html")], "<html><title>Sign in to Wi-Fi</title>"));
     let script = Script::new(vec![
         Ok(answer(200, &[], "{\"half")),
         Ok(answer(200, &[], "")),
@@ -327,10 +242,7 @@ async fn unreadable_answers_are_asked_for_again() {
     assert!(client(&script).get(&scope, &target()).await.is_ok());
     let script = Script::new(vec![html(), html(), html(), html(), html()]);
     let error = client(&script).get(&scope, &target()).await.unwrap_err();
-    assert_eq!(
-        (error.kind, error.attempts, error.status),
-        (Kind::Malformed, 4, Some(200))
-    );
+    assert_eq!((error.kind, error.attempts, error.status), (Kind::Malformed, 4, Some(200)));
     assert!(
         error.to_string().contains("HTML page") && error.to_string().contains("Sign in to Wi-Fi"),
         "{error}"
@@ -341,27 +253,18 @@ async fn unreadable_answers_are_asked_for_again() {
         &[("azure-asyncoperation", "https://management.azure.com/op")],
         "{\"ha",
     ))]);
-    let accepted = client(&script)
-        .put(&scope, &target(), &json!({}))
-        .await
-        .unwrap();
+    let accepted = client(&script).put(&scope, &target(), &json!({})).await.unwrap();
     assert!(accepted.body.is_null() && accepted.operation.is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn redirects_are_refused() {
     let (scope, _) = scope(1);
-    let script = Script::new(vec![Ok(answer(
-        302,
-        &[("location", "https://login.example/?next=secret")],
-        "",
-    ))]);
+    let script =
+        Script::new(vec![Ok(answer(302, &[("location", "https://login.example/?next=secret")], ""))]);
     let error = client(&script).get(&scope, &target()).await.unwrap_err();
     assert_eq!(error.kind, Kind::Refused);
-    assert!(
-        error.to_string().contains("login.example") && !error.to_string().contains("secret"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("login.example") && !error.to_string().contains("secret"), "{error}");
     assert_eq!(script.urls().len(), 1);
 }
 
@@ -377,10 +280,7 @@ async fn absence() {
     ]);
     let client = client(&script);
     assert_eq!(client.get_opt(&scope, &target()).await.unwrap(), None);
-    assert_eq!(
-        client.get_opt(&scope, &target()).await.unwrap_err().code(),
-        "SubscriptionNotFound"
-    );
+    assert_eq!(client.get_opt(&scope, &target()).await.unwrap_err().code(), "SubscriptionNotFound");
     for status in [404, 204] {
         let gone = client.delete(&scope, &target()).await.unwrap();
         assert!(gone.status == status && gone.operation.is_none());
@@ -393,19 +293,9 @@ async fn lists() {
     let (scope, _) = scope(1);
     let second = format!("{ARM}{PATH}/images?api-version=1&%24skiptoken=a%20b");
     let first = json!({"value": [1], "nextLink": second}).to_string();
-    let script = Script::new(vec![
-        Ok(answer(200, &[], &first)),
-        Ok(answer(200, &[], "{\"value\":[2,3]}")),
-    ]);
-    assert_eq!(
-        client(&script).list(&scope, &target()).await.unwrap(),
-        [json!(1), json!(2), json!(3)]
-    );
-    assert_eq!(
-        script.urls()[1],
-        format!("GET {second}"),
-        "links are followed as they are"
-    );
+    let script = Script::new(vec![Ok(answer(200, &[], &first)), Ok(answer(200, &[], "{\"value\":[2,3]}"))]);
+    assert_eq!(client(&script).list(&scope, &target()).await.unwrap(), [json!(1), json!(2), json!(3)]);
+    assert_eq!(script.urls()[1], format!("GET {second}"), "links are followed as they are");
 
     let foreign = json!({"value": [], "nextLink": "https://evil.example/x"}).to_string();
     let script = Script::new(vec![Ok(answer(200, &[], &foreign))]);
@@ -413,18 +303,13 @@ async fn lists() {
     assert_eq!((error.kind, script.urls().len()), (Kind::Refused, 1));
     assert!(error.to_string().contains("evil.example"), "{error}");
 
-    let round =
-        json!({"value": [], "nextLink": format!("{ARM}{PATH}?api-version=2026-03-03")}).to_string();
+    let round = json!({"value": [], "nextLink": format!("{ARM}{PATH}?api-version=2026-03-03")}).to_string();
     let script = Script::new(vec![Ok(answer(200, &[], &round))]);
     let error = client(&script).list(&scope, &target()).await.unwrap_err();
-    assert!(
-        error.kind == Kind::Malformed && error.to_string().contains("never end"),
-        "{error}"
-    );
+    assert!(error.kind == Kind::Malformed && error.to_string().contains("never end"), "{error}");
 }
 
-const OPERATION: &str =
-    "https://management.azure.com/subscriptions/s/op/1?api-version=1&t=2&s=a%2Bb";
+const OPERATION: &str = "https://management.azure.com/subscriptions/s/op/1?api-version=1&t=2&s=a%2Bb";
 
 fn status(word: &str) -> Answer {
     Ok(answer(200, &[], &json!({"status": word}).to_string()))
@@ -436,11 +321,7 @@ async fn waits_for_an_operation() {
     let script = Script::new(vec![
         Ok(answer(201, &[("azure-asyncoperation", OPERATION)], "{}")),
         status("InProgress"),
-        Ok(answer(
-            200,
-            &[("retry-after", "60")],
-            "{\"status\":\"InProgress\"}",
-        )),
+        Ok(answer(200, &[("retry-after", "60")], "{\"status\":\"InProgress\"}")),
         fault(404, "NotFound"),
         broken(false),
         status("Succeeded"),
@@ -448,18 +329,13 @@ async fn waits_for_an_operation() {
     let client = client(&script);
     let accepted = client.put(&scope, &target(), &json!({})).await.unwrap();
     let begun = Instant::now();
-    let last = client
-        .wait(&scope, &accepted.operation.unwrap())
-        .await
-        .unwrap();
+    let last = client.wait(&scope, &accepted.operation.unwrap()).await.unwrap();
     assert_eq!(last["status"], "Succeeded");
     let took = begun.elapsed().as_secs_f64();
     // 0.2 + 0.3 + 60 + 0.675, the retry of the broken connection, nothing else.
     assert!((61.0..63.0).contains(&took), "{took}");
     assert!(
-        script.urls()[1..]
-            .iter()
-            .all(|url| *url == format!("GET {OPERATION}")),
+        script.urls()[1..].iter().all(|url| *url == format!("GET {OPERATION}")),
         "poll URLs are used as they are"
     );
 }
@@ -470,50 +346,22 @@ async fn waits_by_location_and_by_nothing() {
     let location = || Ok(answer(202, &[("location", OPERATION)], ""));
     let script = Script::new(vec![location(), location(), Ok(answer(204, &[], ""))]);
     let deleting = client(&script).delete(&scope, &target()).await.unwrap();
-    assert!(
-        client(&script)
-            .wait(&scope, &deleting.operation.unwrap())
-            .await
-            .unwrap()
-            .is_null()
-    );
+    assert!(client(&script).wait(&scope, &deleting.operation.unwrap()).await.unwrap().is_null());
     assert_eq!(script.urls().len(), 3);
 
-    let state = |word: &str| {
-        Ok(answer(
-            200,
-            &[],
-            &json!({"properties": {"provisioningState": word}}).to_string(),
-        ))
-    };
-    let script = Script::new(vec![
-        state("Updating"),
-        state("Updating"),
-        state("Succeeded"),
-    ]);
-    let updating = client(&script)
-        .patch(&scope, &target(), &json!({}))
-        .await
-        .unwrap();
-    client(&script)
-        .wait(&scope, &updating.operation.unwrap())
-        .await
-        .unwrap();
-    assert_eq!(
-        script.urls()[2],
-        format!("GET {ARM}{PATH}?api-version=2026-03-03")
-    );
+    let state =
+        |word: &str| Ok(answer(200, &[], &json!({"properties": {"provisioningState": word}}).to_string()));
+    let script = Script::new(vec![state("Updating"), state("Updating"), state("Succeeded")]);
+    let updating = client(&script).patch(&scope, &target(), &json!({})).await.unwrap();
+    client(&script).wait(&scope, &updating.operation.unwrap()).await.unwrap();
+    assert_eq!(script.urls()[2], format!("GET {ARM}{PATH}?api-version=2026-03-03"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stored_operation_can_be_waited_for() {
     let (scope, _) = scope(30);
     let script = Script::new(vec![
-        Ok(answer(
-            202,
-            &[("azure-asyncoperation", OPERATION), ("retry-after", "60")],
-            "",
-        )),
+        Ok(answer(202, &[("azure-asyncoperation", OPERATION), ("retry-after", "60")], "")),
         status("Succeeded"),
     ]);
     let accepted = client(&script).delete(&scope, &target()).await.unwrap();
@@ -532,81 +380,41 @@ async fn a_failed_operation_carries_the_services_reason() {
         Ok(answer(201, &[("azure-asyncoperation", OPERATION)], "{}")),
         Ok(answer(200, &[], &failed.to_string())),
     ]);
-    let accepted = client(&script)
-        .put(&scope, &target(), &json!({}))
-        .await
-        .unwrap();
-    let error = client(&script)
-        .wait(&scope, &accepted.operation.unwrap())
-        .await
-        .unwrap_err();
+    let accepted = client(&script).put(&scope, &target(), &json!({})).await.unwrap();
+    let error = client(&script).wait(&scope, &accepted.operation.unwrap()).await.unwrap_err();
     assert_eq!(
         (error.kind, error.code(), error.method),
         (Kind::Operation, "GalleryReplicationJobFailed", Method::Put)
     );
-    assert_eq!(
-        (error.path.as_str(), error.correlation_id.as_str()),
-        (PATH, "correlation")
-    );
+    assert_eq!((error.path.as_str(), error.correlation_id.as_str()), (PATH, "correlation"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn poll_urls_on_other_hosts_are_refused() {
     let (scope, _) = scope(30);
     for url in ["https://evil.example/op", "http://management.azure.com/op"] {
-        let script = Script::new(vec![Ok(answer(
-            201,
-            &[("azure-asyncoperation", url)],
-            "{}",
-        ))]);
-        let accepted = client(&script)
-            .put(&scope, &target(), &json!({}))
-            .await
-            .unwrap();
-        let error = client(&script)
-            .wait(&scope, &accepted.operation.unwrap())
-            .await
-            .unwrap_err();
-        assert_eq!(
-            (error.kind, script.urls().len()),
-            (Kind::Refused, 1),
-            "{error}"
-        );
+        let script = Script::new(vec![Ok(answer(201, &[("azure-asyncoperation", url)], "{}"))]);
+        let accepted = client(&script).put(&scope, &target(), &json!({})).await.unwrap();
+        let error = client(&script).wait(&scope, &accepted.operation.unwrap()).await.unwrap_err();
+        assert_eq!((error.kind, script.urls().len()), (Kind::Refused, 1), "{error}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_operation_outlives_an_outage_and_then_the_wait_gives_up() {
     let (scope, _) = scope(60);
-    let mut answers = vec![Ok(answer(
-        201,
-        &[("azure-asyncoperation", OPERATION)],
-        "{}",
-    ))];
+    let mut answers = vec![Ok(answer(201, &[("azure-asyncoperation", OPERATION)], "{}"))];
     answers.extend((0..12).map(|_| broken(false)));
     answers.push(status("Succeeded"));
     let script = Script::new(answers);
-    let accepted = client(&script)
-        .put(&scope, &target(), &json!({}))
-        .await
-        .unwrap();
-    client(&script)
-        .wait(&scope, &accepted.operation.clone().unwrap())
-        .await
-        .unwrap();
+    let accepted = client(&script).put(&scope, &target(), &json!({})).await.unwrap();
+    client(&script).wait(&scope, &accepted.operation.clone().unwrap()).await.unwrap();
 
     let script = Script::new((0..500).map(|_| broken(false)).collect());
     let begun = Instant::now();
-    let error = client(&script)
-        .wait(&scope, &accepted.operation.unwrap())
-        .await
-        .unwrap_err();
+    let error = client(&script).wait(&scope, &accepted.operation.unwrap()).await.unwrap_err();
     assert!(matches!(error.kind, Kind::Transport { .. }));
-    assert!(
-        (120..150).contains(&begun.elapsed().as_secs()),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!((120..150).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -618,12 +426,7 @@ async fn stopping_ends_a_wait_at_once() {
         "{}",
     ))]);
     let client = client(&script);
-    let operation = client
-        .put(&scope, &target(), &json!({}))
-        .await
-        .unwrap()
-        .operation
-        .unwrap();
+    let operation = client.put(&scope, &target(), &json!({})).await.unwrap().operation.unwrap();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(2)).await;
         stop.cancel();
@@ -632,12 +435,7 @@ async fn stopping_ends_a_wait_at_once() {
     let error = client.wait(&scope, &operation).await.unwrap_err();
     assert!(error.is_stopped(), "{error}");
     assert_eq!(begun.elapsed(), Duration::from_secs(2));
-    assert!(
-        error
-            .to_string()
-            .contains("stopped while creating Gallery \"g\""),
-        "{error}"
-    );
+    assert!(error.to_string().contains("stopped while creating Gallery \"g\""), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -645,14 +443,7 @@ async fn stopping_drops_reads_and_lets_writes_finish() {
     let ten = Duration::from_secs(10);
     for (write, took) in [(false, 1), (true, 10)] {
         let (scope, stop) = scope(30);
-        let script = Script::slow(
-            vec![Ok(answer(
-                201,
-                &[("azure-asyncoperation", OPERATION)],
-                "{}",
-            ))],
-            ten,
-        );
+        let script = Script::slow(vec![Ok(answer(201, &[("azure-asyncoperation", OPERATION)], "{}"))], ten);
         let client = client(&script);
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -663,23 +454,11 @@ async fn stopping_drops_reads_and_lets_writes_finish() {
             let accepted = client.put(&scope, &target(), &json!({})).await.unwrap();
             assert!(accepted.operation.is_some(), "acceptance is known");
         } else {
-            assert!(
-                client
-                    .get(&scope, &target())
-                    .await
-                    .unwrap_err()
-                    .is_stopped()
-            );
+            assert!(client.get(&scope, &target()).await.unwrap_err().is_stopped());
         }
         assert_eq!(begun.elapsed(), Duration::from_secs(took));
         // Nothing new is begun.
-        assert!(
-            client
-                .put(&scope, &target(), &json!({}))
-                .await
-                .unwrap_err()
-                .is_stopped()
-        );
+        assert!(client.put(&scope, &target(), &json!({})).await.unwrap_err().is_stopped());
         assert_eq!(script.urls().len(), 1);
     }
 }
@@ -692,62 +471,30 @@ async fn stopped_while_it_is_unknown_whether_a_write_happened() {
         tokio::time::sleep(Duration::from_millis(900)).await;
         stop.cancel();
     });
-    let error = client(&script)
-        .put(&scope, &target(), &json!({}))
-        .await
-        .unwrap_err();
+    let error = client(&script).put(&scope, &target(), &json!({})).await.unwrap_err();
     assert!(error.may_have_acted() && !error.is_stopped(), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn time_passes() {
     let (scope, _) = scope(10);
-    let mut answers = vec![Ok(answer(
-        201,
-        &[("azure-asyncoperation", OPERATION)],
-        "{}",
-    ))];
-    answers.extend((0..99).map(|_| {
-        Ok(answer(
-            200,
-            &[("retry-after", "240")],
-            "{\"status\":\"InProgress\"}",
-        ))
-    }));
+    let mut answers = vec![Ok(answer(201, &[("azure-asyncoperation", OPERATION)], "{}"))];
+    answers
+        .extend((0..99).map(|_| Ok(answer(200, &[("retry-after", "240")], "{\"status\":\"InProgress\"}"))));
     let script = Script::new(answers);
     let begun = Instant::now();
-    let operation = client(&script)
-        .put(&scope, &target(), &json!({}))
-        .await
-        .unwrap()
-        .operation
-        .unwrap();
+    let operation = client(&script).put(&scope, &target(), &json!({})).await.unwrap().operation.unwrap();
     let error = client(&script).wait(&scope, &operation).await.unwrap_err();
     assert!(error.is_timed_out(), "{error}");
-    assert!(
-        error.to_string().contains("the timeout of 10m passed"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("the timeout of 10m passed"), "{error}");
     assert_eq!(begun.elapsed(), Duration::from_secs(600));
     // At 0.2 s, 4 min, 8 min, and a last look a second before the end.
     assert_eq!(script.urls().len(), 1 + 4);
 
     let slow = Script::slow(vec![], Duration::from_secs(3600));
     let (scope, _) = self::scope(1);
-    assert!(
-        client(&slow)
-            .get(&scope, &target())
-            .await
-            .unwrap_err()
-            .is_timed_out()
-    );
-    assert!(
-        client(&slow)
-            .get(&scope, &target())
-            .await
-            .unwrap_err()
-            .is_timed_out()
-    );
+    assert!(client(&slow).get(&scope, &target()).await.unwrap_err().is_timed_out());
+    assert!(client(&slow).get(&scope, &target()).await.unwrap_err().is_timed_out());
     assert_eq!(slow.urls().len(), 1);
 }
 
@@ -769,10 +516,8 @@ async fn no_more_at_once_than_allowed() {
 
 #[tokio::test(start_paused = true)]
 async fn one_refusal_holds_back_all_of_its_kind() {
-    let script = Script::slow(
-        vec![Ok(answer(429, &[("retry-after", "20")], "{}"))],
-        Duration::from_millis(50),
-    );
+    let script =
+        Script::slow(vec![Ok(answer(429, &[("retry-after", "20")], "{}"))], Duration::from_millis(50));
     let client = client(&script);
     let first = tokio::spawn({
         let client = client.clone();
@@ -780,24 +525,11 @@ async fn one_refusal_holds_back_all_of_its_kind() {
     });
     tokio::time::sleep(Duration::from_millis(100)).await;
     let begun = Instant::now();
-    client
-        .get(&scope(5).0, &Target::new("/subscriptions/other", "1"))
-        .await
-        .unwrap();
-    assert!(
-        begun.elapsed() > Duration::from_secs(19),
-        "{:?}",
-        begun.elapsed()
-    );
+    client.get(&scope(5).0, &Target::new("/subscriptions/other", "1")).await.unwrap();
+    assert!(begun.elapsed() > Duration::from_secs(19), "{:?}", begun.elapsed());
     let begun = Instant::now();
-    client
-        .put(&scope(5).0, &target(), &json!({}))
-        .await
-        .unwrap();
-    assert!(
-        begun.elapsed() < Duration::from_secs(1),
-        "writes have a budget of their own"
-    );
+    client.put(&scope(5).0, &target(), &json!({})).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "writes have a budget of their own");
     first.await.unwrap().unwrap();
 }
 
@@ -806,23 +538,13 @@ async fn tokens_never_go_over_plain_http() {
     let script = Script::new(vec![]);
     let mut cloud = Cloud::public();
     cloud.resource_manager = "http://arm.example".into();
-    let options = Options {
-        user_agent: "t".into(),
-        max_concurrent_requests: 1,
-        correlation_id: String::new(),
-    };
+    let options =
+        Options { user_agent: "t".into(), max_concurrent_requests: 1, correlation_id: String::new() };
     let tokens = Arc::new(StaticTokens(Secret::new("t")));
-    let client = Client::new(
-        script.clone(),
-        tokens.clone(),
-        CloudSource::Known(cloud.clone()),
-        options.clone(),
-    );
+    let client =
+        Client::new(script.clone(), tokens.clone(), CloudSource::Known(cloud.clone()), options.clone());
     let error = client.get(&scope(1).0, &target()).await.unwrap_err();
-    assert!(
-        error.kind == Kind::Refused && script.urls().is_empty(),
-        "{error}"
-    );
+    assert!(error.kind == Kind::Refused && script.urls().is_empty(), "{error}");
     cloud.resource_manager = "http://127.0.0.1:8080".into();
     let client = Client::new(script.clone(), tokens, CloudSource::Known(cloud), options);
     client.get(&scope(1).0, &target()).await.unwrap();
@@ -831,86 +553,44 @@ async fn tokens_never_go_over_plain_http() {
 #[tokio::test(start_paused = true)]
 async fn an_undiscoverable_cloud_is_told_with_the_call() {
     let script = Script::new((0..4).map(|_| broken(false)).collect());
-    let options = Options {
-        user_agent: "t".into(),
-        max_concurrent_requests: 1,
-        correlation_id: String::new(),
-    };
-    let source = CloudSource::Discover {
-        metadata_host: "arm.local:8443".into(),
-    };
-    let client = Client::new(
-        script.clone(),
-        Arc::new(StaticTokens(Secret::new("t"))),
-        source,
-        options,
-    );
-    let error = client
-        .get(&scope(1).0, &target())
-        .await
-        .unwrap_err()
-        .to_string();
+    let options =
+        Options { user_agent: "t".into(), max_concurrent_requests: 1, correlation_id: String::new() };
+    let source = CloudSource::Discover { metadata_host: "arm.local:8443".into() };
+    let client = Client::new(script.clone(), Arc::new(StaticTokens(Secret::new("t"))), source, options);
+    let error = client.get(&scope(1).0, &target()).await.unwrap_err().to_string();
     assert!(
-        error.contains("asking arm.local:8443 for its endpoints")
-            && error.contains("connection reset"),
+        error.contains("asking arm.local:8443 for its endpoints") && error.contains("connection reset"),
         "{error}"
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cloud_that_lags_behind_is_spoken_to_in_its_own_version() {
-    let message =
-        "The supported api-versions are '2021-07-01, 2022-03-03'. The supported locations are 'x'.";
+    let message = "The supported api-versions are '2021-07-01, 2022-03-03'. The supported locations are 'x'.";
     let lagging = || {
         let body = json!({"error": {"code": "NoRegisteredProviderFound", "message": message}});
         Ok(answer(400, &[], &body.to_string()))
     };
-    let script = Script::new(vec![
-        lagging(),
-        Ok(answer(200, &[], "{\"value\":[]}")),
-        Ok(answer(200, &[], "{}")),
-    ]);
+    let script =
+        Script::new(vec![lagging(), Ok(answer(200, &[], "{\"value\":[]}")), Ok(answer(200, &[], "{}"))]);
     let client = client(&script);
     let target = target().older(&["2025-03-03", "2022-03-03", "2021-07-01"]);
     client.list(&scope(1).0, &target).await.unwrap();
     client.put(&scope(1).0, &target, &json!({})).await.unwrap();
     assert_eq!(client.api_version(&target), "2022-03-03");
-    let versions: Vec<_> = script
-        .urls()
-        .iter()
-        .map(|url| url.rsplit('=').next().unwrap().to_owned())
-        .collect();
-    assert_eq!(
-        versions,
-        ["2026-03-03", "2022-03-03", "2022-03-03"],
-        "learned once, not at every call"
-    );
+    let versions: Vec<_> =
+        script.urls().iter().map(|url| url.rsplit('=').next().unwrap().to_owned()).collect();
+    assert_eq!(versions, ["2026-03-03", "2022-03-03", "2022-03-03"], "learned once, not at every call");
 
     let script = Script::new(vec![lagging()]);
-    let error = self::client(&script)
-        .get(&scope(1).0, &self::target())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error.code(),
-        "NoRegisteredProviderFound",
-        "without older versions the refusal stands"
-    );
+    let error = self::client(&script).get(&scope(1).0, &self::target()).await.unwrap_err();
+    assert_eq!(error.code(), "NoRegisteredProviderFound", "without older versions the refusal stands");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_untrusted_certificate_is_told_at_once() {
-    let untrusted = TransportError {
-        sent: false,
-        message: "invalid peer certificate: UnknownIssuer".into(),
-    };
+    let untrusted = TransportError { sent: false, message: "invalid peer certificate: UnknownIssuer".into() };
     let script = Script::new(vec![Err(untrusted)]);
-    let error = client(&script)
-        .get(&scope(1).0, &target())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.attempts, error.kind),
-        (1, Kind::Transport { sent: false })
-    );
+    let error = client(&script).get(&scope(1).0, &target()).await.unwrap_err();
+    assert_eq!((error.attempts, error.kind), (1, Kind::Transport { sent: false }));
 }

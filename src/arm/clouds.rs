@@ -26,12 +26,7 @@ pub struct Cloud {
 impl Cloud {
     /// The public cloud.
     pub fn public() -> Self {
-        Self::known(
-            "AzureCloud",
-            "management.azure.com",
-            "login.microsoftonline.com",
-            "core.windows.net",
-        )
+        Self::known("AzureCloud", "management.azure.com", "login.microsoftonline.com", "core.windows.net")
     }
 
     /// The cloud of the United States' government.
@@ -58,9 +53,7 @@ impl Cloud {
     pub fn named(environment: &str) -> Option<Self> {
         match environment.to_ascii_lowercase().as_str() {
             "public" | "azurecloud" | "azurepubliccloud" => Some(Self::public()),
-            "usgovernment" | "azureusgovernment" | "azureusgovernmentcloud" => {
-                Some(Self::us_government())
-            }
+            "usgovernment" | "azureusgovernment" | "azureusgovernmentcloud" => Some(Self::us_government()),
             "china" | "azurechinacloud" => Some(Self::china()),
             _ => None,
         }
@@ -75,9 +68,7 @@ impl Cloud {
     pub fn owns(&self, url: &str) -> bool {
         match (Url::parse(url), Url::parse(&self.resource_manager)) {
             (Ok(url), Ok(own)) => {
-                url.origin() == own.origin()
-                    && url.username().is_empty()
-                    && url.password().is_none()
+                url.origin() == own.origin() && url.username().is_empty() && url.password().is_none()
             }
             _ => false,
         }
@@ -124,17 +115,11 @@ impl CloudSource {
         let unconfigured = |message: String| Error::new(Kind::Unconfigured, message);
         match self {
             Self::Known(cloud) => Ok(cloud.clone()),
-            Self::Endpoint {
-                base,
-                resource_manager,
-                authority,
-                audience,
-            } => {
+            Self::Endpoint { base, resource_manager, authority, audience } => {
                 let mut cloud = base.clone();
                 if let Some(url) = resource_manager {
-                    cloud.resource_manager = endpoint(url).map_err(|why| {
-                        unconfigured(format!("resource_manager_endpoint {url:?}: {why}"))
-                    })?;
+                    cloud.resource_manager = endpoint(url)
+                        .map_err(|why| unconfigured(format!("resource_manager_endpoint {url:?}: {why}")))?;
                     cloud.audience.clone_from(&cloud.resource_manager);
                     cloud.name = "custom".to_owned();
                 }
@@ -155,11 +140,7 @@ impl CloudSource {
 
 /// Checks that `url` may be sent a token: https, or http to loopback. Returns it without trailing slash.
 pub fn endpoint(url: &str) -> Result<String, String> {
-    let text = if url.contains("://") {
-        url.trim().to_owned()
-    } else {
-        format!("https://{}", url.trim())
-    };
+    let text = if url.contains("://") { url.trim().to_owned() } else { format!("https://{}", url.trim()) };
     let parsed = Url::parse(&text).map_err(|error| format!("not a URL ({error})"))?;
     if parsed.host().is_none() || !parsed.username().is_empty() || parsed.password().is_some() {
         return Err("not a URL of the form https://HOST".to_owned());
@@ -168,10 +149,8 @@ pub fn endpoint(url: &str) -> Result<String, String> {
         "https" => {}
         "http" if is_loopback(&parsed) => {}
         "http" => {
-            return Err(
-                "plain http is only allowed to this machine (localhost, 127.0.0.1, ::1); use https"
-                    .to_owned(),
-            );
+            return Err("plain http is only allowed to this machine (localhost, 127.0.0.1, ::1); use https"
+                .to_owned());
         }
         other => return Err(format!("{other}:// cannot be used, only https://")),
     }
@@ -195,10 +174,8 @@ const METADATA: &str = "/metadata/endpoints";
 
 async fn discover(metadata_host: &str, transport: &dyn Transport) -> Result<Cloud, Error> {
     let fail = |kind: Kind, why: String| {
-        let mut error = Error::new(
-            kind,
-            format!("asking {metadata_host} for its endpoints (metadata_host): {why}"),
-        );
+        let mut error =
+            Error::new(kind, format!("asking {metadata_host} for its endpoints (metadata_host): {why}"));
         error.path = METADATA.to_owned();
         error
     };
@@ -215,17 +192,13 @@ async fn discover(metadata_host: &str, transport: &dyn Transport) -> Result<Clou
             body: None,
         };
         let (mut last, lasting) = match transport.send(request).await {
-            Ok(response) if matches!(response.status, 408 | 429 | 500..=599) => (
-                fail(Kind::Service, format!("it answered {}", response.status)),
-                false,
-            ),
+            Ok(response) if matches!(response.status, 408 | 429 | 500..=599) => {
+                (fail(Kind::Service, format!("it answered {}", response.status)), false)
+            }
             Ok(response) => break response,
             Err(error) => {
                 let lasting = error.is_lasting();
-                (
-                    fail(Kind::Transport { sent: error.sent }, error.message),
-                    lasting,
-                )
+                (fail(Kind::Transport { sent: error.sent }, error.message), lasting)
             }
         };
         if tries == 4 || lasting {
@@ -238,14 +211,11 @@ async fn discover(metadata_host: &str, transport: &dyn Transport) -> Result<Clou
     if response.status != 200 {
         return Err(fail(
             Kind::Service,
-            format!(
-                "it answered {}; is this a Resource Manager host?",
-                response.status
-            ),
+            format!("it answered {}; is this a Resource Manager host?", response.status),
         ));
     }
-    let document = error::json(&response.body)
-        .ok_or_else(|| fail(Kind::Malformed, error::not_json(&response)))?;
+    let document =
+        error::json(&response.body).ok_or_else(|| fail(Kind::Malformed, error::not_json(&response)))?;
     parse(&document, &host).map_err(|why| fail(Kind::Malformed, why))
 }
 
@@ -263,25 +233,16 @@ pub(super) fn parse(document: &Value, host: &str) -> Result<Cloud, String> {
             .ok_or("it lists no cloud")?,
         one => one,
     };
-    let text = |pointer: &str| {
-        cloud
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| {
-                format!(
-                    "its answer has no {}",
-                    pointer.trim_start_matches('/').replace('/', ".")
-                )
+    let text =
+        |pointer: &str| {
+            cloud.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty()).ok_or_else(|| {
+                format!("its answer has no {}", pointer.trim_start_matches('/').replace('/', "."))
             })
-    };
+        };
     let checked = |pointer: &str| {
         let url = text(pointer)?;
         endpoint(url).map_err(|why| {
-            format!(
-                "its {} {url:?}: {why}",
-                pointer.trim_start_matches('/').replace('/', ".")
-            )
+            format!("its {} {url:?}: {why}", pointer.trim_start_matches('/').replace('/', "."))
         })
     };
     // A stand-in that is asked for everything need not name itself.
@@ -298,16 +259,12 @@ pub(super) fn parse(document: &Value, host: &str) -> Result<Cloud, String> {
         .iter()
         .find(|audience| audience.trim_end_matches('/') == resource_manager)
         .or(audiences.first())
-        .map_or(resource_manager.as_str(), |audience| {
-            audience.trim_end_matches('/')
-        });
+        .map_or(resource_manager.as_str(), |audience| audience.trim_end_matches('/'));
     Ok(Cloud {
         name: text("/name").unwrap_or("custom").to_owned(),
         authority: checked("/authentication/loginEndpoint")?,
         audience: audience.to_owned(),
-        storage_suffix: text("/suffixes/storage")
-            .unwrap_or("core.windows.net")
-            .to_owned(),
+        storage_suffix: text("/suffixes/storage").unwrap_or("core.windows.net").to_owned(),
         resource_manager,
     })
 }
@@ -323,43 +280,23 @@ mod tests {
     #[async_trait::async_trait]
     impl Transport for Fixed {
         async fn send(&self, request: Request) -> Result<Response, TransportError> {
-            assert!(
-                request
-                    .url
-                    .ends_with("/metadata/endpoints?api-version=2022-09-01"),
-                "{}",
-                request.url
-            );
+            assert!(request.url.ends_with("/metadata/endpoints?api-version=2022-09-01"), "{}", request.url);
             assert!(request.header("authorization").is_none());
             if self.0 == 0 {
-                return Err(TransportError {
-                    sent: false,
-                    message: self.1.to_owned(),
-                });
+                return Err(TransportError { sent: false, message: self.1.to_owned() });
             }
-            Ok(Response {
-                status: self.0,
-                headers: vec![],
-                body: self.1.as_bytes().to_vec(),
-            })
+            Ok(Response { status: self.0, headers: vec![], body: self.1.as_bytes().to_vec() })
         }
     }
 
     async fn ask(host: &str, status: u16, body: &'static str) -> Result<Cloud, Error> {
-        CloudSource::Discover {
-            metadata_host: host.to_owned(),
-        }
-        .resolve(&Fixed(status, body))
-        .await
+        CloudSource::Discover { metadata_host: host.to_owned() }.resolve(&Fixed(status, body)).await
     }
 
     #[test]
     fn endpoints() {
         for (given, expected) in [
-            (
-                "https://management.azure.com/",
-                Some("https://management.azure.com"),
-            ),
+            ("https://management.azure.com/", Some("https://management.azure.com")),
             ("arm.local:8443", Some("https://arm.local:8443")),
             ("http://127.0.0.1:80", Some("http://127.0.0.1:80")),
             ("http://127.9.9.9:1/", Some("http://127.9.9.9:1")),
@@ -383,10 +320,7 @@ mod tests {
         assert_eq!(cloud.resource_manager, "https://arm.local:8443");
         assert_eq!(cloud.authority, "https://arm.local:8443/adfs");
         assert_eq!(cloud.scope(), "https://arm.local:8443/.default");
-        assert_eq!(
-            (cloud.name.as_str(), cloud.storage_suffix.as_str()),
-            ("Stack", "s.local")
-        );
+        assert_eq!((cloud.name.as_str(), cloud.storage_suffix.as_str()), ("Stack", "s.local"));
     }
 
     #[test]
@@ -410,12 +344,7 @@ mod tests {
             ),
             ("arm.local", 404, "", "it answered 404"),
             ("arm.local", 503, "", "it answered 503"),
-            (
-                "arm.local",
-                200,
-                "<html><title>Sign in</title>",
-                "HTML page",
-            ),
+            ("arm.local", 200, "<html><title>Sign in</title>", "HTML page"),
             ("arm.local", 200, "{}", "no authentication.loginEndpoint"),
             (
                 "arm.local",
@@ -426,39 +355,26 @@ mod tests {
             ("http://arm.local", 200, "{}", "plain http"),
         ] {
             let error = ask(host, status, body).await.unwrap_err().to_string();
-            assert!(
-                error.contains(why) && error.contains("arm.local"),
-                "{error}"
-            );
+            assert!(error.contains(why) && error.contains("arm.local"), "{error}");
         }
     }
 
     #[tokio::test]
     async fn replaced_endpoints_never_get_tokens_for_the_public_cloud() {
-        let source =
-            |resource_manager: Option<&str>, audience: Option<&str>| CloudSource::Endpoint {
-                base: Cloud::public(),
-                resource_manager: resource_manager.map(str::to_owned),
-                authority: None,
-                audience: audience.map(str::to_owned),
-            };
+        let source = |resource_manager: Option<&str>, audience: Option<&str>| CloudSource::Endpoint {
+            base: Cloud::public(),
+            resource_manager: resource_manager.map(str::to_owned),
+            authority: None,
+            audience: audience.map(str::to_owned),
+        };
         let none = Fixed(500, "");
-        let cloud = source(Some("http://localhost:1/"), None)
-            .resolve(&none)
-            .await
-            .unwrap();
+        let cloud = source(Some("http://localhost:1/"), None).resolve(&none).await.unwrap();
         assert_eq!(
             (cloud.resource_manager.as_str(), cloud.audience.as_str()),
             ("http://localhost:1", "http://localhost:1")
         );
-        let cloud = source(None, Some("https://aud/"))
-            .resolve(&none)
-            .await
-            .unwrap();
-        assert_eq!(
-            (cloud.name.as_str(), cloud.scope().as_str()),
-            ("AzureCloud", "https://aud/.default")
-        );
+        let cloud = source(None, Some("https://aud/")).resolve(&none).await.unwrap();
+        assert_eq!((cloud.name.as_str(), cloud.scope().as_str()), ("AzureCloud", "https://aud/.default"));
         assert!(source(Some("http://h"), None).resolve(&none).await.is_err());
     }
 

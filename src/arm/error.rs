@@ -114,9 +114,7 @@ impl Error {
     /// Fills code, message, target and details from any of the shapes that the service uses: wrapped in
     /// `error`, flat, an operation's status document, or with capitals.
     pub fn read(&mut self, body: &Value) {
-        let body = member(body, "error")
-            .filter(|inner| inner.is_object())
-            .unwrap_or(body);
+        let body = member(body, "error").filter(|inner| inner.is_object()).unwrap_or(body);
         self.code = text(body, "code");
         self.message = text(body, "message");
         self.target = Some(text(body, "target")).filter(|target| !target.is_empty());
@@ -135,8 +133,7 @@ impl Error {
     /// A 404 without a code is not enough: it may come from a gateway, and taking it for an absence would
     /// throw a resource out of the state.
     pub fn is_not_found(&self) -> bool {
-        const OTHER_THINGS: [&str; 3] =
-            ["SubscriptionNotFound", "TenantNotFound", "EndpointNotFound"];
+        const OTHER_THINGS: [&str; 3] = ["SubscriptionNotFound", "TenantNotFound", "EndpointNotFound"];
         self.kind == Kind::Service
             && self.status == Some(404)
             && self.code.ends_with("NotFound")
@@ -204,38 +201,26 @@ pub fn json(body: &[u8]) -> Option<Value> {
 
 /// What to say of a body that is not the JSON it should be: what it is instead, and how it begins.
 pub fn not_json(response: &Response) -> String {
-    let kind = response
-        .header("content-type")
-        .unwrap_or("")
-        .to_ascii_lowercase();
+    let kind = response.header("content-type").unwrap_or("").to_ascii_lowercase();
     let whole = String::from_utf8_lossy(&response.body);
     let trimmed = whole.trim();
     if trimmed.is_empty() {
         return "the answer has no body".to_owned();
     }
-    if kind.contains("html")
-        || trimmed.starts_with("<!")
-        || trimmed.to_ascii_lowercase().starts_with("<html")
+    if kind.contains("html") || trimmed.starts_with("<!") || trimmed.to_ascii_lowercase().starts_with("<html")
     {
         let title = snippet(&title(trimmed).unwrap_or_else(|| without_tags(trimmed)));
         return format!(
             "the answer is an HTML page, not JSON, so it comes from a gateway or proxy on the way and not from Resource Manager: {title:?}"
         );
     }
-    format!(
-        "the answer is not the JSON it should be; it begins {:?}",
-        snippet(trimmed)
-    )
+    format!("the answer is not the JSON it should be; it begins {:?}", snippet(trimmed))
 }
 
 fn snippet(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let short: String = words.chars().take(160).collect();
-    redact::text(&if short.len() < words.len() {
-        format!("{short}…")
-    } else {
-        short
-    })
+    redact::text(&if short.len() < words.len() { format!("{short}…") } else { short })
 }
 
 fn title(html: &str) -> Option<String> {
@@ -265,12 +250,9 @@ fn without_tags(html: &str) -> String {
 /// A member by name, whatever its case: older services write `Message`.
 fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     let members = value.as_object()?;
-    members.get(name).or_else(|| {
-        members
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v)
-    })
+    members
+        .get(name)
+        .or_else(|| members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v))
 }
 
 /// A member's text without signatures and tokens, which services like to quote back; or empty.
@@ -302,11 +284,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let call = matches!(
             self.kind,
-            Kind::Service
-                | Kind::Operation
-                | Kind::Transport { .. }
-                | Kind::Malformed
-                | Kind::Refused
+            Kind::Service | Kind::Operation | Kind::Transport { .. } | Kind::Malformed | Kind::Refused
         );
         if call && !self.path.is_empty() {
             write!(f, "{} {}: ", self.method, self.path)?;
@@ -322,26 +300,13 @@ impl fmt::Display for Error {
             write!(f, "{}: ", self.code)?;
         }
         f.write_str(&self.message)?;
-        if let Some(target) = self
-            .target
-            .as_ref()
-            .filter(|target| !self.message.contains(target.as_str()))
-        {
+        if let Some(target) = self.target.as_ref().filter(|target| !self.message.contains(target.as_str())) {
             write!(f, " (at {target})")?;
         }
-        for detail in self
-            .details
-            .iter()
-            .filter(|detail| detail.message != self.message)
-        {
+        for detail in self.details.iter().filter(|detail| detail.message != self.message) {
             write!(f, "; {}", detail.code)?;
             if !detail.message.is_empty() {
-                write!(
-                    f,
-                    "{}{}",
-                    if detail.code.is_empty() { "" } else { ": " },
-                    detail.message
-                )?;
+                write!(f, "{}{}", if detail.code.is_empty() { "" } else { ": " }, detail.message)?;
             }
         }
         let mut notes = Vec::new();
@@ -352,11 +317,7 @@ impl fmt::Display for Error {
             notes.push(format!("correlation id {}", self.correlation_id));
         }
         if self.attempts > 1 {
-            notes.push(format!(
-                "{} attempts in {}",
-                self.attempts,
-                readable(coarse(self.elapsed))
-            ));
+            notes.push(format!("{} attempts in {}", self.attempts, readable(coarse(self.elapsed))));
         }
         if !notes.is_empty() {
             write!(f, " ({})", notes.join(", "))?;
@@ -384,11 +345,7 @@ mod tests {
         Error::from_response(
             Method::Put,
             "/a/b",
-            &Response {
-                status,
-                headers,
-                body: body.as_bytes().to_vec(),
-            },
+            &Response { status, headers, body: body.as_bytes().to_vec() },
         )
     }
 
@@ -403,29 +360,13 @@ mod tests {
                 "Changing property 'x' is not allowed.",
             ),
             // Flat.
-            (
-                r#"{"code":"OperationNotAllowed","message":"Too many."}"#,
-                "OperationNotAllowed",
-                "Too many.",
-            ),
+            (r#"{"code":"OperationNotAllowed","message":"Too many."}"#, "OperationNotAllowed", "Too many."),
             // An operation's status document.
-            (
-                r#"{"status":"Failed","error":{"code":"Bad","message":"No."}}"#,
-                "Bad",
-                "No.",
-            ),
+            (r#"{"status":"Failed","error":{"code":"Bad","message":"No."}}"#, "Bad", "No."),
             // Capitals, no code.
-            (
-                r#"{"Message":"The query is not valid."}"#,
-                "",
-                "The query is not valid.",
-            ),
+            (r#"{"Message":"The query is not valid."}"#, "", "The query is not valid."),
             // A byte order mark.
-            (
-                "\u{feff}{\"error\":{\"code\":\"C\",\"message\":\"M\"}}",
-                "C",
-                "M",
-            ),
+            ("\u{feff}{\"error\":{\"code\":\"C\",\"message\":\"M\"}}", "C", "M"),
             // Token endpoints.
             (
                 r#"{"error":"invalid_client","error_description":"AADSTS7000215: no"}"#,
@@ -434,21 +375,13 @@ mod tests {
             ),
             ("{}", "", "the service gave no reason"),
             ("", "", "the answer has no body"),
-            (
-                "oops",
-                "",
-                "the answer is not the JSON it should be; it begins \"oops\"",
-            ),
+            ("oops", "", "the answer is not the JSON it should be; it begins \"oops\""),
             ("[]", "", "the service gave no reason"),
             (r#"{"error":null}"#, "", "the service gave no reason"),
         ];
         for (body, code, message) in rows {
             let error = read(409, json, body);
-            assert_eq!(
-                (error.code.as_str(), error.message.as_str()),
-                (code, message),
-                "{body}"
-            );
+            assert_eq!((error.code.as_str(), error.message.as_str()), (code, message), "{body}");
             assert_eq!(error.request_id.as_deref(), Some("rid"));
             assert!(error.is_conflict());
         }
@@ -456,10 +389,9 @@ mod tests {
 
     #[test]
     fn html_is_called_by_its_name() {
-        for body in [
-            "<html><head><title>502 Bad Gateway</title></head></html>",
-            "<html><h1>502 Bad\n Gateway</h1>",
-        ] {
+        for body in
+            ["<html><head><title>502 Bad Gateway</title></head></html>", "<html><h1>502 Bad\n Gateway</h1>"]
+        {
             let error = read(502, "text/html; charset=us-ascii", body);
             assert!(
                 error.message.contains("HTML page") && error.message.contains("502 Bad Gateway"),
@@ -495,11 +427,7 @@ mod tests {
             ("InvalidResourceType", false),
             ("", false),
         ] {
-            let error = read(
-                404,
-                "",
-                &format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#),
-            );
+            let error = read(404, "", &format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#));
             assert_eq!(error.is_not_found(), absent, "{code}");
         }
         assert!(!read(404, "text/html", "<html>").is_not_found());
@@ -508,11 +436,7 @@ mod tests {
 
     #[test]
     fn tells_attempts_and_hides_signatures() {
-        let mut error = read(
-            503,
-            "",
-            r#"{"error":{"code":"Busy","message":"see https://h/p?sig=abc"}}"#,
-        );
+        let mut error = read(503, "", r#"{"error":{"code":"Busy","message":"see https://h/p?sig=abc"}}"#);
         error.attempts = 8;
         error.elapsed = Duration::from_millis(61_543);
         error.correlation_id = "cid".to_owned();

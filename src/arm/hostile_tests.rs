@@ -59,11 +59,7 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
 }
 
 fn response(status: u16, header: &str, value: String, body: Vec<u8>) -> Response {
-    Response {
-        status,
-        headers: vec![(header.to_owned(), value)],
-        body,
-    }
+    Response { status, headers: vec![(header.to_owned(), value)], body }
 }
 
 proptest! {

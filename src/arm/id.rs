@@ -36,19 +36,14 @@ impl ResourceId {
         Self::read(text).map_err(|why| IdError {
             given: text.to_owned(),
             why,
-            expected:
-                "/subscriptions/SUBSCRIPTION_ID/resourceGroups/GROUP/providers/NAMESPACE/TYPE/NAME"
-                    .to_owned(),
+            expected: "/subscriptions/SUBSCRIPTION_ID/resourceGroups/GROUP/providers/NAMESPACE/TYPE/NAME"
+                .to_owned(),
         })
     }
 
     /// Reads the id of a thing of `resource_type`, such as [`GALLERY`].
     pub fn parse_as(text: &str, resource_type: &str) -> Result<Self, IdError> {
-        let fail = |why| IdError {
-            given: text.to_owned(),
-            why,
-            expected: shape(resource_type),
-        };
+        let fail = |why| IdError { given: text.to_owned(), why, expected: shape(resource_type) };
         let id = Self::read(text).map_err(fail)?;
         if id.is_a(resource_type) {
             return Ok(id);
@@ -96,10 +91,7 @@ impl ResourceId {
                 return Err("it names no subscription".to_owned());
             }
             _ => {
-                return Err(format!(
-                    "it begins with \"/{}\", not with \"/subscriptions/\"",
-                    segments[0]
-                ));
+                return Err(format!("it begins with \"/{}\", not with \"/subscriptions/\"", segments[0]));
             }
         }
         for pair in pairs {
@@ -120,10 +112,7 @@ impl ResourceId {
             }
         }
         if !id.provider.is_empty() && id.parts.is_empty() {
-            return Err(format!(
-                "no type and name follow \"providers/{}\"",
-                id.provider
-            ));
+            return Err(format!("no type and name follow \"providers/{}\"", id.provider));
         }
         Ok(id)
     }
@@ -135,29 +124,15 @@ impl ResourceId {
 
     /// The id of an image definition.
     pub fn image_definition(subscription: &str, group: &str, gallery: &str, name: &str) -> Self {
-        Self::compute(
-            subscription,
-            group,
-            &[("galleries", gallery), ("images", name)],
-        )
+        Self::compute(subscription, group, &[("galleries", gallery), ("images", name)])
     }
 
     /// The id of an image version.
-    pub fn image_version(
-        subscription: &str,
-        group: &str,
-        gallery: &str,
-        image: &str,
-        version: &str,
-    ) -> Self {
+    pub fn image_version(subscription: &str, group: &str, gallery: &str, image: &str, version: &str) -> Self {
         Self::compute(
             subscription,
             group,
-            &[
-                ("galleries", gallery),
-                ("images", image),
-                ("versions", version),
-            ],
+            &[("galleries", gallery), ("images", image), ("versions", version)],
         )
     }
 
@@ -173,10 +148,7 @@ impl ResourceId {
 
     /// The id of a resource group.
     pub fn group(subscription: &str, group: &str) -> Self {
-        Self {
-            provider: String::new(),
-            ..Self::compute(subscription, group, &[])
-        }
+        Self { provider: String::new(), ..Self::compute(subscription, group, &[]) }
     }
 
     fn compute(subscription: &str, group: &str, parts: &[(&str, &str)]) -> Self {
@@ -184,10 +156,7 @@ impl ResourceId {
             subscription: subscription.to_owned(),
             group: group.to_owned(),
             provider: "Microsoft.Compute".to_owned(),
-            parts: parts
-                .iter()
-                .map(|(kind, name)| ((*kind).to_owned(), (*name).to_owned()))
-                .collect(),
+            parts: parts.iter().map(|(kind, name)| ((*kind).to_owned(), (*name).to_owned())).collect(),
         }
     }
 
@@ -243,21 +212,14 @@ impl ResourceId {
     /// The name of the enclosing thing of type `kind`, or of this one: of a version, `("galleries")` is the
     /// gallery's name.
     pub fn name_of(&self, kind: &str) -> Option<&str> {
-        self.parts
-            .iter()
-            .find(|(have, _)| have.eq_ignore_ascii_case(kind))
-            .map(|(_, name)| name.as_str())
+        self.parts.iter().find(|(have, _)| have.eq_ignore_ascii_case(kind)).map(|(_, name)| name.as_str())
     }
 
     /// What this is part of: the enclosing resource, then the group, then the subscription.
     pub fn parent(&self) -> Option<Self> {
         let mut parent = self.clone();
         if parent.parts.pop().is_some() {
-            if parent
-                .parts
-                .last()
-                .is_some_and(|(kind, _)| kind == "providers")
-            {
+            if parent.parts.last().is_some_and(|(kind, _)| kind == "providers") {
                 parent.parts.pop();
             }
             if parent.parts.is_empty() {
@@ -414,7 +376,8 @@ impl std::error::Error for IdError {}
 mod tests {
     use super::*;
 
-    const VERSION: &str = "/subscriptions/S/resourceGroups/Rg/providers/Microsoft.Compute/galleries/G/images/I/versions/1.0.0";
+    const VERSION: &str =
+        "/subscriptions/S/resourceGroups/Rg/providers/Microsoft.Compute/galleries/G/images/I/versions/1.0.0";
 
     #[test]
     fn any_case_in_one_case_out() {
@@ -442,14 +405,10 @@ mod tests {
         assert!(id.is_a(IMAGE_VERSION) && !id.is_a(GALLERY));
         assert_eq!(id, ResourceId::image_version("s", "RG", "g", "i", "1.0.0"));
         let definition = id.parent().unwrap();
-        assert_eq!(
-            definition,
-            ResourceId::image_definition("S", "Rg", "G", "I")
-        );
+        assert_eq!(definition, ResourceId::image_definition("S", "Rg", "G", "I"));
         assert_eq!(definition.child("VERSIONS", "1.0.0").to_string(), VERSION);
-        let chain: Vec<String> = std::iter::successors(Some(id), ResourceId::parent)
-            .map(|id| id.name().to_owned())
-            .collect();
+        let chain: Vec<String> =
+            std::iter::successors(Some(id), ResourceId::parent).map(|id| id.name().to_owned()).collect();
         assert_eq!(chain, ["1.0.0", "I", "G", "Rg", "S"]);
     }
 
@@ -458,31 +417,23 @@ mod tests {
         for (given, kind) in [
             ("/subscriptions/s", ""),
             ("/subscriptions/s/resourceGroups/r", ""),
-            (
-                "/subscriptions/s/providers/Microsoft.Compute/locations/eastus",
-                "Microsoft.Compute/locations",
-            ),
+            ("/subscriptions/s/providers/Microsoft.Compute/locations/eastus", "Microsoft.Compute/locations"),
             (
                 "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g/providers/Microsoft.Authorization/roleAssignments/x",
                 "Microsoft.Compute/galleries/providers/roleAssignments",
             ),
-            (
-                "/subscriptions/s/resourceGroups/r/providers/Contoso.Own/things/x",
-                "Contoso.Own/things",
-            ),
+            ("/subscriptions/s/resourceGroups/r/providers/Contoso.Own/things/x", "Contoso.Own/things"),
         ] {
             let id = ResourceId::parse(given).unwrap();
             assert_eq!(id.to_string(), given);
             assert_eq!(id.resource_type(), kind);
         }
         assert_eq!(
-            ResourceId::parse(
-                "/subscriptions/s/resourceGroups/r/providers/M.C/g/x/providers/M.A/r/y"
-            )
-            .unwrap()
-            .parent()
-            .unwrap()
-            .to_string(),
+            ResourceId::parse("/subscriptions/s/resourceGroups/r/providers/M.C/g/x/providers/M.A/r/y")
+                .unwrap()
+                .parent()
+                .unwrap()
+                .to_string(),
             "/subscriptions/s/resourceGroups/r/providers/M.C/g/x"
         );
     }
@@ -495,18 +446,12 @@ mod tests {
             ("/resourceGroups/r", "begins with \"/resourceGroups\""),
             ("/subscriptions", "names no subscription"),
             ("/subscriptions//resourceGroups/r", "two slashes"),
-            (
-                "/subscriptions/s/resourceGroups",
-                "\"resourceGroups\" at its end has no name",
-            ),
+            ("/subscriptions/s/resourceGroups", "\"resourceGroups\" at its end has no name"),
             (
                 "/subscriptions/s/resourceGroup/r/providers/Microsoft.Compute/images/i",
                 "\"resourceGroup\" stands where",
             ),
-            (
-                "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute",
-                "no type and name follow",
-            ),
+            ("/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute", "no type and name follow"),
             (
                 "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/images",
                 "\"images\" at its end has no name",
@@ -517,9 +462,7 @@ mod tests {
             let error = ResourceId::parse(given).unwrap_err().to_string();
             assert!(error.contains(why), "{given}: {error}");
         }
-        let error = ResourceId::parse_as(VERSION, IMAGE_DEFINITION)
-            .unwrap_err()
-            .to_string();
+        let error = ResourceId::parse_as(VERSION, IMAGE_DEFINITION).unwrap_err().to_string();
         assert!(
             error.contains("it is the id of a Microsoft.Compute/galleries/images/versions, not of"),
             "{error}"

@@ -20,11 +20,7 @@ struct Kept(Arc<Mutex<String>>);
 
 impl<S: tracing::Subscriber> Layer<S> for Kept {
     fn on_event(&self, event: &tracing::Event<'_>, _context: Context<'_, S>) {
-        let mut line = Line(format!(
-            "{} {}",
-            event.metadata().level(),
-            event.metadata().target()
-        ));
+        let mut line = Line(format!("{} {}", event.metadata().level(), event.metadata().target()));
         event.record(&mut line);
         let mut all = self.0.lock().unwrap();
         all.push_str(&line.0);
@@ -50,10 +46,7 @@ impl Transport for Service {
             status,
             headers: vec![
                 ("x-ms-request-id".to_owned(), "request-7".to_owned()),
-                (
-                    "x-ms-ratelimit-remaining-subscription-reads".to_owned(),
-                    "120".to_owned(),
-                ),
+                ("x-ms-ratelimit-remaining-subscription-reads".to_owned(), "120".to_owned()),
                 (
                     "azure-asyncoperation".to_owned(),
                     "https://management.azure.com/op?t=1&s=SECRET-SIGNATURE".to_owned(),
@@ -69,17 +62,11 @@ impl Transport for Service {
         }
         if request.url.contains("/broken") {
             let message = "error for https://h/x?sig=SECRET-SAS".to_owned();
-            return Err(TransportError {
-                sent: true,
-                message,
-            });
+            return Err(TransportError { sent: true, message });
         }
         if request.url.contains("/denied") {
             let message = "not with https://s.blob.core.windows.net/v.vhd?sv=1&sig=SECRET-SAS";
-            return Ok(json(
-                403,
-                json!({"error": {"code": "AuthorizationFailed", "message": message}}),
-            ));
+            return Ok(json(403, json!({"error": {"code": "AuthorizationFailed", "message": message}})));
         }
         if request.url.contains("/op?") {
             return Ok(json(
@@ -97,8 +84,7 @@ impl Transport for Service {
 #[tokio::test(start_paused = true)]
 async fn one_line_per_call_and_no_secret_at_any_level() {
     let kept = Kept::default();
-    let _guard =
-        tracing::subscriber::set_default(tracing_subscriber::registry().with(kept.clone()));
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(kept.clone()));
     let transport: Arc<dyn Transport> = Arc::new(Service);
     let cloud = CloudSource::Known(Cloud::public());
     let credentials = Credentials {
@@ -108,49 +94,27 @@ async fn one_line_per_call_and_no_secret_at_any_level() {
         ..Credentials::default()
     };
     let tokens = auto(credentials, cloud.clone(), transport.clone());
-    let options = Options {
-        user_agent: "t".into(),
-        max_concurrent_requests: 4,
-        correlation_id: "correlation".into(),
-    };
+    let options =
+        Options { user_agent: "t".into(), max_concurrent_requests: 4, correlation_id: "correlation".into() };
     let client = Client::new(transport, tokens, cloud, options);
-    let scope = Scope::new(
-        Duration::from_secs(600),
-        CancellationToken::new(),
-        "testing",
-    );
+    let scope = Scope::new(Duration::from_secs(600), CancellationToken::new(), "testing");
     let body = json!({"storageProfile": {"uri": "https://h/v.vhd?sig=SECRET-SAS"}});
-    let accepted = client
-        .put(&scope, &Target::new("/made", "1"), &body)
-        .await
-        .unwrap();
+    let accepted = client.put(&scope, &Target::new("/made", "1"), &body).await.unwrap();
     let operation = accepted.operation.unwrap();
     let errors = [
         client.wait(&scope, &operation).await.unwrap_err(),
-        client
-            .get(&scope, &Target::new("/denied", "1"))
-            .await
-            .unwrap_err(),
-        client
-            .post(&scope, &Target::new("/broken", "1"), None)
-            .await
-            .unwrap_err(),
+        client.get(&scope, &Target::new("/denied", "1")).await.unwrap_err(),
+        client.post(&scope, &Target::new("/broken", "1"), None).await.unwrap_err(),
     ];
     for error in errors {
-        assert!(
-            !format!("{error} {error:?}").contains("SECRET"),
-            "{error:?}"
-        );
+        assert!(!format!("{error} {error:?}").contains("SECRET"), "{error:?}");
     }
     let log = kept.0.lock().unwrap();
     if let Some(line) = log.lines().find(|line| line.contains("SECRET")) {
         panic!("a secret in the log: {line}");
     }
     assert!(!format!("{operation:?}").contains("SECRET"));
-    let calls: Vec<&str> = log
-        .lines()
-        .filter(|line| line.contains("message=ARM call"))
-        .collect();
+    let calls: Vec<&str> = log.lines().filter(|line| line.contains("message=ARM call")).collect();
     assert_eq!(calls.len(), 4, "{log}");
     for part in [
         "DEBUG",
@@ -164,10 +128,7 @@ async fn one_line_per_call_and_no_secret_at_any_level() {
         assert!(calls[0].contains(part), "{part} in {}", calls[0]);
     }
     assert!(calls[1].contains("budget=120"), "{}", calls[1]);
-    let signing_in: Vec<&str> = log
-        .lines()
-        .filter(|line| line.contains("signing in"))
-        .collect();
+    let signing_in: Vec<&str> = log.lines().filter(|line| line.contains("signing in")).collect();
     assert_eq!(signing_in.len(), 1);
     assert!(
         signing_in[0].starts_with("INFO")

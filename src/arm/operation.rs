@@ -81,12 +81,7 @@ impl Operation {
                 link.to_owned()
             }
         };
-        let header = |name| {
-            response
-                .header(name)
-                .map(str::trim)
-                .filter(|link| !link.is_empty())
-        };
+        let header = |name| response.header(name).map(str::trim).filter(|link| !link.is_empty());
         let (kind, url) = if let Some(link) = header("azure-asyncoperation") {
             (Protocol::AzureAsyncOperation, absolute(link))
         } else if let Some(link) = header("location").filter(|_| response.status == 202) {
@@ -136,10 +131,8 @@ impl Operation {
         let Some(accepted) = self.accepted else {
             return Duration::ZERO;
         };
-        let asked = self
-            .retry_after_ms
-            .filter(|wait| *wait > 0)
-            .map_or(growing_wait(0), Duration::from_millis);
+        let asked =
+            self.retry_after_ms.filter(|wait| *wait > 0).map_or(growing_wait(0), Duration::from_millis);
         asked.saturating_sub(accepted.elapsed())
     }
 
@@ -168,26 +161,18 @@ impl Operation {
                 State::Absent if response.status == 202 => wait("azure-asyncoperation"),
                 State::Absent => match state(body.pointer("/properties/provisioningState")) {
                     State::Running => wait("azure-asyncoperation"),
-                    State::Failed => {
-                        Step::Failed(Box::new(self.failure(response, &body, "status")))
-                    }
+                    State::Failed => Step::Failed(Box::new(self.failure(response, &body, "status"))),
                     State::Succeeded | State::Absent => Step::Done(body),
                 },
             },
             Protocol::Location if response.status == 202 => wait("location"),
-            Protocol::Location => {
-                match state(body.get("status").filter(|_| body.get("id").is_none())) {
-                    State::Failed => {
-                        Step::Failed(Box::new(self.failure(response, &body, "status")))
-                    }
-                    _ => Step::Done(body),
-                }
-            }
+            Protocol::Location => match state(body.get("status").filter(|_| body.get("id").is_none())) {
+                State::Failed => Step::Failed(Box::new(self.failure(response, &body, "status"))),
+                _ => Step::Done(body),
+            },
             Protocol::Resource => match state(body.pointer("/properties/provisioningState")) {
                 State::Running => wait(""),
-                State::Failed => {
-                    Step::Failed(Box::new(self.failure(response, &body, "provisioningState")))
-                }
+                State::Failed => Step::Failed(Box::new(self.failure(response, &body, "provisioningState"))),
                 State::Succeeded | State::Absent => Step::Done(body),
             },
             Protocol::Gone => wait(""),
@@ -201,15 +186,13 @@ impl Operation {
         }
         let tolerated = match (error.kind, error.status) {
             (Kind::Service, Some(404)) => MISSING_TOLERATED,
-            (Kind::Service, Some(408 | 429 | 500..=599))
-            | (Kind::Transport { .. } | Kind::Malformed, _) => OUTAGE_TOLERATED,
+            (Kind::Service, Some(408 | 429 | 500..=599)) | (Kind::Transport { .. } | Kind::Malformed, _) => {
+                OUTAGE_TOLERATED
+            }
             _ => Duration::ZERO,
         };
         if for_how_long < tolerated {
-            Step::Wait {
-                after: None,
-                url: None,
-            }
+            Step::Wait { after: None, url: None }
         } else {
             Step::Failed(Box::new(error))
         }
@@ -222,15 +205,10 @@ impl Operation {
         error.request_id = error::request_id(response);
         if body.get("error").is_some_and(Value::is_object) {
             error.read(body);
-        } else if let Some(inner) = body
-            .pointer("/properties/error")
-            .filter(|inner| inner.is_object())
-        {
+        } else if let Some(inner) = body.pointer("/properties/error").filter(|inner| inner.is_object()) {
             error.read(inner);
         }
-        let state = body
-            .get("status")
-            .or_else(|| body.pointer("/properties/provisioningState"));
+        let state = body.get("status").or_else(|| body.pointer("/properties/provisioningState"));
         let state = state.and_then(Value::as_str).unwrap_or("Failed");
         if error.code.is_empty() {
             state.clone_into(&mut error.code);
@@ -244,11 +222,7 @@ impl Operation {
 
 impl std::fmt::Debug for Operation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Operation({:?} of {} {})",
-            self.kind, self.method, self.path
-        )
+        write!(f, "Operation({:?} of {} {})", self.kind, self.method, self.path)
     }
 }
 
@@ -267,11 +241,7 @@ enum State {
 
 /// Services differ in case, and in how many Ls they put into "Canceled".
 fn state(word: Option<&Value>) -> State {
-    match word
-        .and_then(Value::as_str)
-        .map(str::to_ascii_lowercase)
-        .as_deref()
-    {
+    match word.and_then(Value::as_str).map(str::to_ascii_lowercase).as_deref() {
         None | Some("") => State::Absent,
         Some("succeeded" | "completed" | "ready") => State::Succeeded,
         Some("failed" | "canceled" | "cancelled" | "error" | "timedout") => State::Failed,
@@ -289,27 +259,13 @@ mod tests {
     use serde_json::json;
 
     fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
-        let headers = headers
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-            .collect();
-        Response {
-            status,
-            headers,
-            body: body.as_bytes().to_vec(),
-        }
+        let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Response { status, headers, body: body.as_bytes().to_vec() }
     }
 
     fn accepted(method: Method, response: &Response) -> Option<Operation> {
         let body = error::json(&response.body).unwrap_or(Value::Null);
-        Operation::from_response(
-            method,
-            "https://h/r?api-version=1",
-            "/r",
-            "https://h",
-            response,
-            &body,
-        )
+        Operation::from_response(method, "https://h/r?api-version=1", "/r", "https://h", response, &body)
     }
 
     #[test]
@@ -317,21 +273,9 @@ mod tests {
         let aao = ("azure-asyncoperation", "https://h/op?t=1");
         let location = ("location", "https://h/monitor");
         type Headers<'a> = &'a [(&'a str, &'a str)];
-        type Row<'a> = (
-            Method,
-            u16,
-            Headers<'a>,
-            &'a str,
-            Option<(Protocol, &'a str)>,
-        );
+        type Row<'a> = (Method, u16, Headers<'a>, &'a str, Option<(Protocol, &'a str)>);
         let rows: &[Row<'_>] = &[
-            (
-                Method::Put,
-                201,
-                &[aao],
-                "{}",
-                Some((Protocol::AzureAsyncOperation, "https://h/op?t=1")),
-            ),
+            (Method::Put, 201, &[aao], "{}", Some((Protocol::AzureAsyncOperation, "https://h/op?t=1"))),
             (
                 Method::Delete,
                 202,
@@ -339,13 +283,7 @@ mod tests {
                 "",
                 Some((Protocol::AzureAsyncOperation, "https://h/op?t=1")),
             ),
-            (
-                Method::Delete,
-                202,
-                &[location],
-                "",
-                Some((Protocol::Location, "https://h/monitor")),
-            ),
+            (Method::Delete, 202, &[location], "", Some((Protocol::Location, "https://h/monitor"))),
             (
                 Method::Post,
                 202,
@@ -354,13 +292,7 @@ mod tests {
                 Some((Protocol::Location, "https://h/op/1?x=%20")),
             ),
             (Method::Put, 201, &[location], "{}", None),
-            (
-                Method::Put,
-                200,
-                &[],
-                r#"{"properties":{"provisioningState":"Succeeded"}}"#,
-                None,
-            ),
+            (Method::Put, 200, &[], r#"{"properties":{"provisioningState":"Succeeded"}}"#, None),
             (
                 Method::Patch,
                 200,
@@ -368,28 +300,14 @@ mod tests {
                 r#"{"properties":{"provisioningState":"Updating"}}"#,
                 Some((Protocol::Resource, "https://h/r?api-version=1")),
             ),
-            (
-                Method::Put,
-                202,
-                &[],
-                "",
-                Some((Protocol::Resource, "https://h/r?api-version=1")),
-            ),
-            (
-                Method::Delete,
-                202,
-                &[],
-                "",
-                Some((Protocol::Gone, "https://h/r?api-version=1")),
-            ),
+            (Method::Put, 202, &[], "", Some((Protocol::Resource, "https://h/r?api-version=1"))),
+            (Method::Delete, 202, &[], "", Some((Protocol::Gone, "https://h/r?api-version=1"))),
             (Method::Delete, 204, &[], "", None),
             (Method::Post, 200, &[], "", None),
         ];
         for (method, status, headers, body, expected) in rows {
             let operation = accepted(*method, &response(*status, headers, body));
-            let got = operation
-                .as_ref()
-                .map(|operation| (operation.kind, operation.url.as_str()));
+            let got = operation.as_ref().map(|operation| (operation.kind, operation.url.as_str()));
             assert_eq!(got, *expected, "{method} {status} {headers:?}");
         }
     }
@@ -412,18 +330,8 @@ mod tests {
             (Aao, 200, r#"{"status":"InProgress"}"#, "wait"),
             (Aao, 200, r#"{"status":"Updating"}"#, "wait"),
             (Aao, 200, r#"{"status":"succeeded"}"#, "done"),
-            (
-                Aao,
-                200,
-                r#"{"status":"SUCCEEDED","properties":{"output":1}}"#,
-                "done",
-            ),
-            (
-                Aao,
-                200,
-                r#"{"status":"Failed","error":{"code":"C","message":"M"}}"#,
-                "C: M",
-            ),
+            (Aao, 200, r#"{"status":"SUCCEEDED","properties":{"output":1}}"#, "done"),
+            (Aao, 200, r#"{"status":"Failed","error":{"code":"C","message":"M"}}"#, "C: M"),
             (
                 Aao,
                 200,
@@ -445,35 +353,15 @@ mod tests {
             (Aao, 200, "", "done"),
             (Aao, 204, "", "done"),
             (Aao, 202, "", "wait"),
-            (
-                Aao,
-                200,
-                r#"{"properties":{"provisioningState":"Creating"}}"#,
-                "wait",
-            ),
+            (Aao, 200, r#"{"properties":{"provisioningState":"Creating"}}"#, "wait"),
             (Location, 202, "", "wait"),
             (Location, 202, r#"{"status":"Succeeded"}"#, "wait"),
             (Location, 200, "", "done"),
             (Location, 204, "", "done"),
             (Location, 200, r#"{"anything":1}"#, "done"),
-            (
-                Location,
-                200,
-                r#"{"status":"Failed","error":{"code":"C","message":"M"}}"#,
-                "C: M",
-            ),
-            (
-                Resource,
-                200,
-                r#"{"properties":{"provisioningState":"Creating"}}"#,
-                "wait",
-            ),
-            (
-                Resource,
-                200,
-                r#"{"properties":{"provisioningState":"Succeeded"}}"#,
-                "done",
-            ),
+            (Location, 200, r#"{"status":"Failed","error":{"code":"C","message":"M"}}"#, "C: M"),
+            (Resource, 200, r#"{"properties":{"provisioningState":"Creating"}}"#, "wait"),
+            (Resource, 200, r#"{"properties":{"provisioningState":"Succeeded"}}"#, "done"),
             (Resource, 200, r#"{"properties":{}}"#, "done"),
             (
                 Resource,
@@ -484,18 +372,17 @@ mod tests {
             (Gone, 200, "{}", "wait"),
         ];
         for (kind, status, body, expected) in rows {
-            let got =
-                match of(*kind).step(&response(*status, &[], body), OffsetDateTime::UNIX_EPOCH) {
-                    Step::Wait { .. } => "wait".to_owned(),
-                    Step::Done(_) => "done".to_owned(),
-                    Step::Failed(error) => {
-                        assert_eq!(
-                            (error.kind, error.method, error.path.as_str()),
-                            (Kind::Operation, Method::Put, "/r")
-                        );
-                        format!("{}: {}", error.code, error.message)
-                    }
-                };
+            let got = match of(*kind).step(&response(*status, &[], body), OffsetDateTime::UNIX_EPOCH) {
+                Step::Wait { .. } => "wait".to_owned(),
+                Step::Done(_) => "done".to_owned(),
+                Step::Failed(error) => {
+                    assert_eq!(
+                        (error.kind, error.method, error.path.as_str()),
+                        (Kind::Operation, Method::Put, "/r")
+                    );
+                    format!("{}: {}", error.code, error.message)
+                }
+            };
             assert_eq!(got, *expected, "{kind:?} {status} {body}");
         }
     }
@@ -521,13 +408,7 @@ mod tests {
         // Zero would be a busy loop.
         let answer = response(202, &[("retry-after", "0")], "");
         let step = of(Protocol::Location).step(&answer, OffsetDateTime::UNIX_EPOCH);
-        assert!(matches!(
-            step,
-            Step::Wait {
-                after: None,
-                url: None
-            }
-        ));
+        assert!(matches!(step, Step::Wait { after: None, url: None }));
     }
 
     #[test]
@@ -544,19 +425,14 @@ mod tests {
             (service(503), 119, true),
             (service(503), 120, false),
             (service(403), 0, false),
-            (
-                Error::new(Kind::Transport { sent: true }, "reset"),
-                119,
-                true,
-            ),
+            (Error::new(Kind::Transport { sent: true }, "reset"), 119, true),
             (Error::new(Kind::Malformed, "html"), 5, true),
             (Error::new(Kind::Stopped, "s"), 0, false),
             (Error::new(Kind::TimedOut, "t"), 0, false),
         ];
         for (error, since, borne) in rows {
             let text = format!("{error} after {since}");
-            let step =
-                of(Protocol::AzureAsyncOperation).step_on_error(error, Duration::from_secs(since));
+            let step = of(Protocol::AzureAsyncOperation).step_on_error(error, Duration::from_secs(since));
             assert_eq!(matches!(step, Step::Wait { .. }), borne, "{text}");
         }
         assert!(matches!(
@@ -567,14 +443,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn survives_storage_and_is_then_asked_at_once() {
-        let answer = response(
-            202,
-            &[
-                ("azure-asyncoperation", "https://h/op?t=secret"),
-                ("retry-after", "60"),
-            ],
-            "",
-        );
+        let answer =
+            response(202, &[("azure-asyncoperation", "https://h/op?t=secret"), ("retry-after", "60")], "");
         let operation = accepted(Method::Delete, &answer).unwrap();
         assert_eq!(operation.first_wait(), Duration::from_secs(60));
         tokio::time::advance(Duration::from_secs(45)).await;
@@ -588,25 +458,19 @@ mod tests {
         assert_eq!(again.first_wait(), Duration::ZERO);
         let finished = response(
             200,
-            &[
-                ("azure-asyncoperation", "https://h/op"),
-                ("retry-after", "60"),
-            ],
+            &[("azure-asyncoperation", "https://h/op"), ("retry-after", "60")],
             r#"{"properties":{"provisioningState":"Succeeded"}}"#,
         );
         let operation = accepted(Method::Put, &finished).unwrap();
         assert_eq!(operation.first_wait(), Duration::ZERO);
         assert!(!format!("{again:?}").contains("secret"));
-        let oldest =
-            json!({"kind": "Location", "url": "https://h/x", "method": "PUT", "path": "/r"});
+        let oldest = json!({"kind": "Location", "url": "https://h/x", "method": "PUT", "path": "/r"});
         assert!(serde_json::from_value::<Operation>(oldest).is_ok());
     }
 
     #[test]
     fn growth() {
-        let waits: Vec<u64> = (0..12)
-            .map(|n| growing_wait(n).as_millis() as u64)
-            .collect();
+        let waits: Vec<u64> = (0..12).map(|n| growing_wait(n).as_millis() as u64).collect();
         assert_eq!(waits[..3], [200, 300, 450]);
         assert_eq!(waits[10..], [10_000, 10_000]);
         assert_eq!(growing_wait(u32::MAX), Duration::from_secs(10));

@@ -29,25 +29,18 @@ impl Pages {
         match page.remove("value") {
             Some(Value::Array(items)) => self.items.extend(items),
             Some(other) => {
-                return Err(format!(
-                    "the list's \"value\" is {}, not an array",
-                    kind(&other)
-                ));
+                return Err(format!("the list's \"value\" is {}, not an array", kind(&other)));
             }
             None => return Err("the answer is an object without \"value\", not a list".to_owned()),
         }
         match page.remove("nextLink") {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(next)) if next.trim().is_empty() => Ok(None),
-            Some(Value::String(next)) if self.visited.contains(&next) => Err(
-                "the list's next page is one that was read already, so it would never end"
-                    .to_owned(),
-            ),
+            Some(Value::String(next)) if self.visited.contains(&next) => {
+                Err("the list's next page is one that was read already, so it would never end".to_owned())
+            }
             Some(Value::String(next)) => Ok(Some(next)),
-            Some(other) => Err(format!(
-                "the list's \"nextLink\" is {}, not a URL",
-                kind(&other)
-            )),
+            Some(other) => Err(format!("the list's \"nextLink\" is {}, not a URL", kind(&other))),
         }
     }
 
@@ -76,26 +69,9 @@ mod tests {
     #[test]
     fn pages() {
         let mut pages = Pages::default();
-        assert_eq!(
-            pages
-                .add("u1", json!({"value": [1], "nextLink": "u2"}))
-                .unwrap()
-                .as_deref(),
-            Some("u2")
-        );
-        assert_eq!(
-            pages
-                .add("u2", json!({"value": [], "nextLink": "u3"}))
-                .unwrap()
-                .as_deref(),
-            Some("u3")
-        );
-        assert_eq!(
-            pages
-                .add("u3", json!({"value": [2], "nextLink": ""}))
-                .unwrap(),
-            None
-        );
+        assert_eq!(pages.add("u1", json!({"value": [1], "nextLink": "u2"})).unwrap().as_deref(), Some("u2"));
+        assert_eq!(pages.add("u2", json!({"value": [], "nextLink": "u3"})).unwrap().as_deref(), Some("u3"));
+        assert_eq!(pages.add("u3", json!({"value": [2], "nextLink": ""})).unwrap(), None);
         assert_eq!(pages.take_items(), [json!(1), json!(2)]);
         let mut bare = Pages::default();
         assert_eq!(bare.add("u", json!([1, 2])).unwrap(), None);
@@ -108,10 +84,7 @@ mod tests {
             (json!({"value": [], "nextLink": "u"}), "never end"),
             (json!({"value": {}}), "\"value\" is an object"),
             (json!({}), "without \"value\""),
-            (
-                json!({"value": [], "nextLink": 3}),
-                "\"nextLink\" is a number",
-            ),
+            (json!({"value": [], "nextLink": 3}), "\"nextLink\" is a number"),
             (Value::Null, "null came"),
         ] {
             let error = Pages::default().add("u", page.clone()).unwrap_err();

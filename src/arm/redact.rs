@@ -42,17 +42,11 @@ pub fn url(url: &str) -> String {
     let Some((before, query)) = url.split_once('?') else {
         return without_user(url);
     };
-    let (query, fragment) = query
-        .split_once('#')
-        .map_or((query, None), |(q, f)| (q, Some(f)));
+    let (query, fragment) = query.split_once('#').map_or((query, None), |(q, f)| (q, Some(f)));
     let shown: Vec<String> = query
         .split('&')
         .map(|pair| match pair.split_once('=') {
-            Some((name, _))
-                if SIGNED
-                    .iter()
-                    .any(|signed| name.eq_ignore_ascii_case(signed)) =>
-            {
+            Some((name, _)) if SIGNED.iter().any(|signed| name.eq_ignore_ascii_case(signed)) => {
                 format!("{name}=***")
             }
             _ => pair.to_owned(),
@@ -77,8 +71,8 @@ fn without_user(url: &str) -> String {
 pub fn text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut bearer = false;
-    for piece in text
-        .split_inclusive(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '\\'))
+    for piece in
+        text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '\\'))
     {
         let (word, end) = piece
             .char_indices()
@@ -146,10 +140,7 @@ mod tests {
     fn urls() {
         for (given, shown) in [
             ("https://a/b", "https://a/b"),
-            (
-                "https://a/b?api-version=1&sig=AbC%2B",
-                "https://a/b?api-version=1&sig=***",
-            ),
+            ("https://a/b?api-version=1&sig=AbC%2B", "https://a/b?api-version=1&sig=***"),
             (
                 "https://a/b?api-version=1&t=1&c=MII&s=x&h=y",
                 "https://a/b?api-version=1&t=***&c=***&s=***&h=***",
@@ -165,19 +156,10 @@ mod tests {
     fn texts() {
         for (given, shown) in [
             ("plain words, a = b", "plain words, a = b"),
-            (
-                "see \"https://s/v.vhd?sv=1&sig=zz\" now",
-                "see \"https://s/v.vhd?sv=1&sig=***\" now",
-            ),
-            (
-                "Authorization: Bearer abc.def tail",
-                "Authorization: Bearer *** tail",
-            ),
+            ("see \"https://s/v.vhd?sv=1&sig=zz\" now", "see \"https://s/v.vhd?sv=1&sig=***\" now"),
+            ("Authorization: Bearer abc.def tail", "Authorization: Bearer *** tail"),
             ("v.vhd?sv=1&sig=zz", "v.vhd?sv=1&sig=***"),
-            (
-                "x eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0NTYifQ.c2lnbmF0dXJl y",
-                "x *** y",
-            ),
+            ("x eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0NTYifQ.c2lnbmF0dXJl y", "x *** y"),
         ] {
             assert_eq!(text(given), shown);
         }
@@ -186,9 +168,7 @@ mod tests {
     #[test]
     fn bodies() {
         assert_eq!(
-            body(
-                br#"{"accessSAS":"https://x?sig=1","a":["v?sig=2"],"adminPassword":"p","n":null}"#
-            ),
+            body(br#"{"accessSAS":"https://x?sig=1","a":["v?sig=2"],"adminPassword":"p","n":null}"#),
             r#"{"a":["v?sig=***"],"accessSAS":"***","adminPassword":"***","n":null}"#
         );
         assert_eq!(body(b"<html>"), "(6 bytes that are not JSON)");

@@ -2,10 +2,7 @@
 
 /// The short name of a region in any spelling: `West Europe` is `westeurope`.
 pub fn normalise(name: &str) -> String {
-    name.chars()
-        .filter(|c| !c.is_whitespace())
-        .flat_map(char::to_lowercase)
-        .collect()
+    name.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect()
 }
 
 /// True when `a` and `b` are spellings of one region.
@@ -17,10 +14,7 @@ pub fn same(a: &str, b: &str) -> bool {
 /// may be newer than this program.
 pub fn display_name(name: &str) -> Option<&'static str> {
     let short = normalise(name);
-    REGIONS
-        .iter()
-        .find(|(known, _)| *known == short)
-        .map(|(_, display)| *display)
+    REGIONS.iter().find(|(known, _)| *known == short).map(|(_, display)| *display)
 }
 
 /// The short name of the known region that `name` was probably meant to be: a small slip away from it.
@@ -36,10 +30,7 @@ pub fn nearest(name: &str) -> Option<&'static str> {
         letters.sort_unstable();
         letters
     };
-    if let Some((known, _)) = REGIONS
-        .iter()
-        .find(|(known, _)| letters(known) == letters(&short))
-    {
+    if let Some((known, _)) = REGIONS.iter().find(|(known, _)| letters(known) == letters(&short)) {
         return Some(known);
     }
     let allowed = if short.len() < 8 { 2 } else { 3 };
@@ -189,9 +180,6 @@ mod tests {
         for (short, display) in REGIONS {
             assert_eq!(normalise(display), *short);
         }
-        assert!(
-            REGIONS.windows(2).all(|pair| pair[0].0 < pair[1].0),
-            "sorted, nothing twice"
-        );
+        assert!(REGIONS.windows(2).all(|pair| pair[0].0 < pair[1].0), "sorted, nothing twice");
     }
 }

@@ -73,11 +73,7 @@ const SERVER_ERROR_TRIES: u32 = 8;
 const ASKED_TO_WAIT_TRIES: u32 = 200;
 
 /// Conflicts that say of themselves that they pass.
-const PASSING_CONFLICTS: [&str; 3] = [
-    "AnotherOperationInProgress",
-    "RetryableError",
-    "OperationPreempted",
-];
+const PASSING_CONFLICTS: [&str; 3] = ["AnotherOperationInProgress", "RetryableError", "OperationPreempted"];
 
 /// What to do after `tried`.
 ///
@@ -88,24 +84,14 @@ pub fn next_try(tried: Try<'_>) -> Next {
     let (limit, asked) = match tried.outcome {
         Outcome::NoAnswer { lasting: true, .. } => return Next::GiveUp,
         Outcome::NoAnswer { sent: false, .. } => (UNREACHABLE_TRIES, None),
-        Outcome::NoAnswer { sent: true, .. } if tried.method.is_idempotent() => {
-            (BROKEN_TRIES, None)
-        }
+        Outcome::NoAnswer { sent: true, .. } if tried.method.is_idempotent() => (BROKEN_TRIES, None),
         Outcome::NoAnswer { sent: true, .. } => return Next::GiveUp,
         // Only reading again is free of side effects.
         Outcome::Malformed if tried.method == Method::Get => (MALFORMED_TRIES, None),
         Outcome::Malformed => return Next::GiveUp,
-        Outcome::Answer {
-            response,
-            code,
-            renewed,
-        } => {
+        Outcome::Answer { response, code, renewed } => {
             let asked = retry_after(response, tried.now);
-            let patient = if asked.is_some() {
-                ASKED_TO_WAIT_TRIES
-            } else {
-                SERVER_ERROR_TRIES
-            };
+            let patient = if asked.is_some() { ASKED_TO_WAIT_TRIES } else { SERVER_ERROR_TRIES };
             match response.status {
                 200..=299 => return Next::Done,
                 401 if !renewed => return Next::NewToken,
@@ -118,11 +104,7 @@ pub fn next_try(tried: Try<'_>) -> Next {
         }
     };
     let wait = wait(tried.attempt, asked, tried.jitter);
-    if tried.attempt >= limit || wait >= tried.remaining {
-        Next::GiveUp
-    } else {
-        Next::Wait(wait)
-    }
+    if tried.attempt >= limit || wait >= tried.remaining { Next::GiveUp } else { Next::Wait(wait) }
 }
 
 /// The service's wish, or 0.5 s doubling to 30 s; never less than asked, and spread by `jitter`.
@@ -143,27 +125,13 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn answer(status: u16, after: Option<&str>) -> Response {
-        let headers = after
-            .map(|v| ("retry-after".to_owned(), v.to_owned()))
-            .into_iter()
-            .collect();
-        Response {
-            status,
-            headers,
-            body: vec![],
-        }
+        let headers = after.map(|v| ("retry-after".to_owned(), v.to_owned())).into_iter().collect();
+        Response { status, headers, body: vec![] }
     }
 
     fn next(method: Method, attempt: u32, remaining: Duration, outcome: Outcome<'_>) -> Next {
         let now = OffsetDateTime::UNIX_EPOCH;
-        next_try(Try {
-            attempt,
-            method,
-            outcome,
-            remaining,
-            now,
-            jitter: 1.0,
-        })
+        next_try(Try { attempt, method, outcome, remaining, now, jitter: 1.0 })
     }
 
     #[test]
@@ -182,14 +150,7 @@ mod tests {
             (Get, 1, 401, None, "", Next::NewToken),
             (Post, 1, 401, None, "", Next::NewToken),
             (Put, 1, 409, None, "Conflict", Next::GiveUp),
-            (
-                Put,
-                1,
-                409,
-                None,
-                "AnotherOperationInProgress",
-                Next::Wait(half),
-            ),
+            (Put, 1, 409, None, "AnotherOperationInProgress", Next::Wait(half)),
             (Post, 3, 429, None, "", Next::Wait(s(2))),
             (Post, 1, 429, Some("17"), "", Next::Wait(s(17) + half)),
             (Get, 199, 429, Some("1"), "", Next::Wait(s(1) + half)),
@@ -211,11 +172,7 @@ mod tests {
         ];
         for (method, attempt, status, after, code, expected) in rows {
             let response = answer(status, after);
-            let outcome = Outcome::Answer {
-                response: &response,
-                code,
-                renewed: false,
-            };
+            let outcome = Outcome::Answer { response: &response, code, renewed: false };
             assert_eq!(
                 next(method, attempt, HOUR, outcome),
                 expected,
@@ -227,72 +184,41 @@ mod tests {
     #[test]
     fn a_second_401_is_final() {
         let response = answer(401, None);
-        let outcome = Outcome::Answer {
-            response: &response,
-            code: "",
-            renewed: true,
-        };
+        let outcome = Outcome::Answer { response: &response, code: "", renewed: true };
         assert_eq!(next(Method::Get, 2, HOUR, outcome), Next::GiveUp);
     }
 
     #[test]
     fn no_answers() {
         use Method::{Delete, Get, Patch, Post, Put};
-        let unsent = Outcome::NoAnswer {
-            sent: false,
-            lasting: false,
-        };
-        let sent = Outcome::NoAnswer {
-            sent: true,
-            lasting: false,
-        };
-        let untrusted = Outcome::NoAnswer {
-            sent: false,
-            lasting: true,
-        };
+        let unsent = Outcome::NoAnswer { sent: false, lasting: false };
+        let sent = Outcome::NoAnswer { sent: true, lasting: false };
+        let untrusted = Outcome::NoAnswer { sent: false, lasting: true };
         assert_eq!(next(Get, 1, HOUR, untrusted), Next::GiveUp);
         for method in [Get, Put, Patch, Post, Delete] {
-            assert!(
-                matches!(next(method, 1, HOUR, unsent), Next::Wait(_)),
-                "{method}"
-            );
+            assert!(matches!(next(method, 1, HOUR, unsent), Next::Wait(_)), "{method}");
             assert_eq!(next(method, 4, HOUR, unsent), Next::GiveUp, "{method}");
             let again = matches!(next(method, 1, HOUR, sent), Next::Wait(_));
             assert_eq!(again, method.is_idempotent(), "{method}");
         }
         assert_eq!(next(Get, 10, HOUR, sent), Next::GiveUp);
-        assert!(matches!(
-            next(Get, 3, HOUR, Outcome::Malformed),
-            Next::Wait(_)
-        ));
+        assert!(matches!(next(Get, 3, HOUR, Outcome::Malformed), Next::Wait(_)));
         assert_eq!(next(Get, 4, HOUR, Outcome::Malformed), Next::GiveUp);
         assert_eq!(next(Put, 1, HOUR, Outcome::Malformed), Next::GiveUp);
     }
 
     #[test]
     fn an_unreachable_endpoint_fails_soon() {
-        let total: Duration = (1..UNREACHABLE_TRIES)
-            .map(|attempt| wait(attempt, None, 1.0))
-            .sum();
+        let total: Duration = (1..UNREACHABLE_TRIES).map(|attempt| wait(attempt, None, 1.0)).sum();
         assert!(total < Duration::from_secs(10), "{total:?}");
     }
 
     #[test]
     fn waits_stay_inside_the_callers_time() {
         let response = answer(503, Some("10"));
-        let outcome = Outcome::Answer {
-            response: &response,
-            code: "",
-            renewed: false,
-        };
-        assert_eq!(
-            next(Method::Get, 1, Duration::from_secs(10), outcome),
-            Next::GiveUp
-        );
-        assert!(matches!(
-            next(Method::Get, 1, Duration::from_secs(11), outcome),
-            Next::Wait(_)
-        ));
+        let outcome = Outcome::Answer { response: &response, code: "", renewed: false };
+        assert_eq!(next(Method::Get, 1, Duration::from_secs(10), outcome), Next::GiveUp);
+        assert!(matches!(next(Method::Get, 1, Duration::from_secs(11), outcome), Next::Wait(_)));
     }
 
     #[test]

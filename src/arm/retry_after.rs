@@ -14,10 +14,7 @@ use super::transport::Response;
 /// clock that is wrong here does no harm, else from `now`. A date in the past is a wait of zero.
 pub fn retry_after(response: &Response, now: OffsetDateTime) -> Option<Duration> {
     for name in ["x-ms-retry-after-ms", "retry-after-ms"] {
-        if let Some(wait) = response
-            .header(name)
-            .and_then(|value| seconds(value, 0.001))
-        {
+        if let Some(wait) = response.header(name).and_then(|value| seconds(value, 0.001)) {
             return Some(wait);
         }
     }
@@ -32,8 +29,7 @@ pub fn retry_after(response: &Response, now: OffsetDateTime) -> Option<Duration>
 /// A number of `unit` seconds; fractions are accepted, absurd values are cut at a day.
 fn seconds(value: &str, unit: f64) -> Option<Duration> {
     let number: f64 = value.trim().parse().ok()?;
-    (number.is_finite() && number >= 0.0)
-        .then(|| Duration::from_secs_f64((number * unit).min(86_400.0)))
+    (number.is_finite() && number >= 0.0).then(|| Duration::from_secs_f64((number * unit).min(86_400.0)))
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, and the two older forms that HTTP still allows.
@@ -83,23 +79,11 @@ mod tests {
             (&[("retry-after", "1e300")], Some(86_400_000)),
             (&[("retry-after", "NaN")], None),
             (&[("retry-after-ms", "250")], Some(250)),
-            (
-                &[("x-ms-retry-after-ms", "40"), ("retry-after", "9")],
-                Some(40),
-            ),
-            (
-                &[("x-ms-retry-after-ms", "x"), ("retry-after", "9")],
-                Some(9_000),
-            ),
-            (
-                &[("retry-after", "Mon, 02 Nov 2026 09:00:30 GMT")],
-                Some(30_000),
-            ),
+            (&[("x-ms-retry-after-ms", "40"), ("retry-after", "9")], Some(40)),
+            (&[("x-ms-retry-after-ms", "x"), ("retry-after", "9")], Some(9_000)),
+            (&[("retry-after", "Mon, 02 Nov 2026 09:00:30 GMT")], Some(30_000)),
             (&[("retry-after", "Mon, 02 Nov 2026 08:00:00 GMT")], Some(0)),
-            (
-                &[("retry-after", "Monday, 02-Nov-26 09:00:30 GMT")],
-                Some(30_000),
-            ),
+            (&[("retry-after", "Monday, 02-Nov-26 09:00:30 GMT")], Some(30_000)),
             (&[("retry-after", "Mon Nov  2 09:00:30 2026")], Some(30_000)),
             // The server's clock is an hour ahead: its own date counts.
             (
@@ -112,17 +96,10 @@ mod tests {
         ];
         for (headers, expected) in rows {
             let response = Response {
-                headers: headers
-                    .iter()
-                    .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-                    .collect(),
+                headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
                 ..Response::default()
             };
-            assert_eq!(
-                retry_after(&response, now),
-                expected.map(Duration::from_millis),
-                "{headers:?}"
-            );
+            assert_eq!(retry_after(&response, now), expected.map(Duration::from_millis), "{headers:?}");
         }
     }
 }

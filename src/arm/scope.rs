@@ -23,12 +23,7 @@ impl Scope {
         let now = Instant::now();
         // A century is for ever; it also keeps the sum from overflowing.
         let deadline = now + timeout.min(Duration::from_secs(3_000_000_000));
-        Self {
-            timeout,
-            deadline,
-            stop,
-            what: what.into(),
-        }
+        Self { timeout, deadline, stop, what: what.into() }
     }
 
     /// A scope that begins now and ends with the same signal, but has its own time and name.
@@ -84,10 +79,7 @@ impl Scope {
 
     fn timed_out_error(&self) -> Error {
         let timeout = readable(self.timeout);
-        Error::new(
-            Kind::TimedOut,
-            format!("the timeout of {timeout} passed while {}", self.what),
-        )
+        Error::new(Kind::TimedOut, format!("the timeout of {timeout} passed while {}", self.what))
     }
 }
 
@@ -133,33 +125,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn ends_at_the_deadline_or_the_signal() {
         let stop = CancellationToken::new();
-        let scope = Scope::new(
-            Duration::from_secs(60),
-            stop.clone(),
-            "creating Gallery \"g\"",
-        );
+        let scope = Scope::new(Duration::from_secs(60), stop.clone(), "creating Gallery \"g\"");
         scope.sleep(Duration::from_secs(10)).await.unwrap();
         assert_eq!(scope.remaining(), Duration::from_secs(50));
         let late = scope.sleep(Duration::from_secs(100)).await.unwrap_err();
         assert!(late.is_timed_out());
-        assert!(
-            late.to_string()
-                .contains("the timeout of 1m passed while creating Gallery \"g\""),
-            "{late}"
-        );
+        assert!(late.to_string().contains("the timeout of 1m passed while creating Gallery \"g\""), "{late}");
         let scope = Scope::new(Duration::from_secs(60), stop.clone(), "x");
         let signal = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(1)).await;
             stop.cancel();
         });
         let begun = Instant::now();
-        assert!(
-            scope
-                .sleep(Duration::from_secs(50))
-                .await
-                .unwrap_err()
-                .is_stopped()
-        );
+        assert!(scope.sleep(Duration::from_secs(50)).await.unwrap_err().is_stopped());
         assert_eq!(begun.elapsed(), Duration::from_secs(1));
         signal.await.unwrap();
         assert!(scope.check().unwrap_err().is_stopped());
@@ -167,10 +145,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_very_long_timeout_is_fine() {
-        assert!(
-            Scope::new(Duration::MAX, CancellationToken::new(), "x")
-                .check()
-                .is_ok()
-        );
+        assert!(Scope::new(Duration::MAX, CancellationToken::new(), "x").check().is_ok());
     }
 }

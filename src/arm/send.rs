@@ -97,8 +97,7 @@ impl Sender {
             .run(self.cloud.get_or_try_init(|| async {
                 let found = self.source.resolve(&*self.transport).await?;
                 for url in [&found.resource_manager, &found.authority] {
-                    endpoint(url)
-                        .map_err(|why| Error::new(Kind::Refused, format!("{url}: {why}")))?;
+                    endpoint(url).map_err(|why| Error::new(Kind::Refused, format!("{url}: {why}")))?;
                 }
                 self.tokens.use_cloud(&found);
                 Ok(found)
@@ -112,14 +111,8 @@ impl Sender {
     }
 
     /// An older API version to try, when `error` says that the cloud does not have `tried`.
-    pub fn older_version(
-        &self,
-        target: &Target,
-        tried: &str,
-        error: &Error,
-    ) -> Option<&'static str> {
-        self.versions()
-            .learn(&kind(target), tried, target.older_versions(), error)
+    pub fn older_version(&self, target: &Target, tried: &str, error: &Error) -> Option<&'static str> {
+        self.versions().learn(&kind(target), tried, target.older_versions(), error)
     }
 
     fn versions(&self) -> std::sync::MutexGuard<'_, Versions> {
@@ -145,9 +138,7 @@ impl Sender {
             let mut error = error.during(call.method, &path);
             error.attempts = error.attempts.max(attempts);
             error.elapsed = error.elapsed.max(begun.elapsed());
-            error
-                .correlation_id
-                .clone_from(&self.options.correlation_id);
+            error.correlation_id.clone_from(&self.options.correlation_id);
             error
         })
     }
@@ -184,21 +175,18 @@ impl Sender {
             let answer = if call.method == Method::Get {
                 scope.run(sending).await?
             } else {
-                tokio::time::timeout(LONGEST_WRITE, sending)
-                    .await
-                    .unwrap_or_else(|_| {
-                        Err(super::transport::TransportError {
-                            sent: true,
-                            message: "no answer within 5 minutes".to_owned(),
-                        })
+                tokio::time::timeout(LONGEST_WRITE, sending).await.unwrap_or_else(|_| {
+                    Err(super::transport::TransportError {
+                        sent: true,
+                        message: "no answer within 5 minutes".to_owned(),
                     })
+                })
             };
             let now = OffsetDateTime::now_utc();
             let left = match &answer {
-                Ok(response) => counted.done(
-                    response,
-                    retry_after(response, now).unwrap_or(Duration::from_secs(1)),
-                ),
+                Ok(response) => {
+                    counted.done(response, retry_after(response, now).unwrap_or(Duration::from_secs(1)))
+                }
                 Err(_) => None,
             };
             self.log(call, path, *attempts, sent.elapsed(), &answer, left);
@@ -206,42 +194,21 @@ impl Sender {
             let jitter = fastrand::f64();
             let attempt = *attempts;
             let method = call.method;
-            let next = |outcome| {
-                next_try(Try {
-                    attempt,
-                    method,
-                    outcome,
-                    remaining,
-                    now,
-                    jitter,
-                })
-            };
+            let next = |outcome| next_try(Try { attempt, method, outcome, remaining, now, jitter });
             let (next, error) = match answer {
-                Ok(response) if (200..300).contains(&response.status) => {
-                    match self.read(call, &response) {
-                        Ok(body) => return Ok(Reply { response, body }),
-                        Err(error) => (next(Outcome::Malformed), error),
-                    }
-                }
+                Ok(response) if (200..300).contains(&response.status) => match self.read(call, &response) {
+                    Ok(body) => return Ok(Reply { response, body }),
+                    Err(error) => (next(Outcome::Malformed), error),
+                },
                 Ok(response) => {
                     let error = self.error(call.method, path, &response);
-                    (
-                        next(Outcome::Answer {
-                            response: &response,
-                            code: &error.code,
-                            renewed,
-                        }),
-                        error,
-                    )
+                    (next(Outcome::Answer { response: &response, code: &error.code, renewed }), error)
                 }
                 Err(error) => {
                     let host = host_of(call.url);
                     let message = format!("{host}: {}", redact::text(&error.message));
                     (
-                        next(Outcome::NoAnswer {
-                            sent: error.sent,
-                            lasting: error.is_lasting(),
-                        }),
+                        next(Outcome::NoAnswer { sent: error.sent, lasting: error.is_lasting() }),
                         Error::new(Kind::Transport { sent: error.sent }, message),
                     )
                 }
@@ -267,18 +234,9 @@ impl Sender {
     }
 
     /// Waits for a place among the concurrent requests and for the budgets.
-    async fn take_turn<'a>(
-        &'a self,
-        scope: &Scope,
-        class: &'a Class,
-    ) -> Result<Counted<'a>, Error> {
+    async fn take_turn<'a>(&'a self, scope: &Scope, class: &'a Class) -> Result<Counted<'a>, Error> {
         loop {
-            let mut counted = Counted {
-                sender: self,
-                class,
-                place: None,
-                left: false,
-            };
+            let mut counted = Counted { sender: self, class, place: None, left: false };
             let wait = self.throttle().enter(class, Instant::now());
             if !wait.is_zero() {
                 tracing::debug!(
@@ -308,39 +266,23 @@ impl Sender {
         auxiliary: &[super::Secret],
     ) -> Request {
         let mut headers = vec![
-            (
-                "Authorization".to_owned(),
-                format!("Bearer {}", token.expose()),
-            ),
+            ("Authorization".to_owned(), format!("Bearer {}", token.expose())),
             ("Accept".to_owned(), "application/json".to_owned()),
             ("User-Agent".to_owned(), self.options.user_agent.clone()),
-            (
-                "x-ms-client-request-id".to_owned(),
-                uuid::Uuid::new_v4().to_string(),
-            ),
+            ("x-ms-client-request-id".to_owned(), uuid::Uuid::new_v4().to_string()),
         ];
         if !self.options.correlation_id.is_empty() {
-            headers.push((
-                "x-ms-correlation-request-id".to_owned(),
-                self.options.correlation_id.clone(),
-            ));
+            headers.push(("x-ms-correlation-request-id".to_owned(), self.options.correlation_id.clone()));
         }
         if body.is_some() {
             headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
         }
         if !auxiliary.is_empty() {
-            let all: Vec<String> = auxiliary
-                .iter()
-                .map(|token| format!("Bearer {}", token.expose()))
-                .collect();
+            let all: Vec<String> =
+                auxiliary.iter().map(|token| format!("Bearer {}", token.expose())).collect();
             headers.push(("x-ms-authorization-auxiliary".to_owned(), all.join(", ")));
         }
-        Request {
-            method: call.method,
-            url: call.url.to_owned(),
-            headers,
-            body,
-        }
+        Request { method: call.method, url: call.url.to_owned(), headers, body }
     }
 
     /// The body of a success. A write whose answer is garbled was accepted all the same: its body counts
@@ -368,9 +310,7 @@ impl Sender {
         let mut error = Error::from_response(method, path, response);
         if (300..400).contains(&response.status) {
             error.kind = Kind::Refused;
-            let to = response
-                .header("location")
-                .map_or("nowhere".to_owned(), host_of);
+            let to = response.header("location").map_or("nowhere".to_owned(), host_of);
             error.message = format!(
                 "the answer is a redirect ({}) to {to}; Resource Manager does not redirect, so it is not followed with a token (is there a proxy that asks for a login?)",
                 response.status
@@ -394,21 +334,10 @@ impl Sender {
             Ok(response) => {
                 let request_id = error::request_id(response).unwrap_or_default();
                 let status = response.status;
-                tracing::debug!(
-                    method,
-                    path,
-                    status,
-                    ms,
-                    attempt,
-                    request_id,
-                    budget = left,
-                    "ARM call"
-                );
+                tracing::debug!(method, path, status, ms, attempt, request_id, budget = left, "ARM call");
                 if tracing::enabled!(tracing::Level::TRACE) {
-                    let request = call
-                        .body
-                        .map(|body| redact::body(body.to_string().as_bytes()))
-                        .unwrap_or_default();
+                    let request =
+                        call.body.map(|body| redact::body(body.to_string().as_bytes())).unwrap_or_default();
                     let url = redact::url(call.url);
                     tracing::trace!(
                         method,
@@ -448,18 +377,14 @@ impl Counted<'_> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         if !self.left {
-            self.sender
-                .throttle()
-                .leave(self.class, None, Duration::ZERO, Instant::now());
+            self.sender.throttle().leave(self.class, None, Duration::ZERO, Instant::now());
         }
     }
 }
 
 /// The types in a target's path, the same for one resource and for the list of its siblings.
 fn kind(target: &Target) -> String {
-    kind_of_call(target.path())
-        .trim_end_matches("/*")
-        .to_owned()
+    kind_of_call(target.path()).trim_end_matches("/*").to_owned()
 }
 
 /// The path of an absolute URL, decoded as little as it was encoded.

@@ -16,12 +16,7 @@ impl Target {
         if !path.starts_with('/') {
             path.insert(0, '/');
         }
-        Self {
-            path,
-            api_version,
-            older: &[],
-            query: Vec::new(),
-        }
+        Self { path, api_version, older: &[], query: Vec::new() }
     }
 
     /// Adds a query option, such as `("$expand", "ReplicationStatus")`.
@@ -98,20 +93,12 @@ mod tests {
     fn urls() {
         let endpoint = "https://management.azure.com/";
         for (target, url) in [
-            (
-                Target::new("/a/b", "2026-03-03"),
-                "/a/b?api-version=2026-03-03",
-            ),
+            (Target::new("/a/b", "2026-03-03"), "/a/b?api-version=2026-03-03"),
             (Target::new("a", "1"), "/a?api-version=1"),
-            (
-                Target::new("/rg (1)/x?y#z", "1"),
-                "/rg%20(1)/x%3Fy%23z?api-version=1",
-            ),
+            (Target::new("/rg (1)/x?y#z", "1"), "/rg%20(1)/x%3Fy%23z?api-version=1"),
             (Target::new("/50%/ü", "1"), "/50%25/%C3%BC?api-version=1"),
             (
-                Target::new("/v", "1")
-                    .query("$expand", "ReplicationStatus")
-                    .query("$filter", "a eq 'b&c'"),
+                Target::new("/v", "1").query("$expand", "ReplicationStatus").query("$filter", "a eq 'b&c'"),
                 "/v?api-version=1&$expand=ReplicationStatus&$filter=a%20eq%20%27b%26c%27",
             ),
         ] {
@@ -125,10 +112,7 @@ mod tests {
     #[test]
     fn dot_segments_are_refused() {
         for path in ["/a/../b", "/./a", "/a/.."] {
-            assert!(
-                Target::new(path, "1").url("https://h", "1").is_err(),
-                "{path}"
-            );
+            assert!(Target::new(path, "1").url("https://h", "1").is_err(), "{path}");
         }
         assert!(Target::new("/a/..b/c.", "1").url("https://h", "1").is_ok());
     }

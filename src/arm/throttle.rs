@@ -35,10 +35,7 @@ impl Class {
             Method::Delete => "deletes",
             Method::Put | Method::Patch | Method::Post => "writes",
         };
-        Self {
-            verb,
-            call: format!("{method} {}", kind_of_call(path)),
-        }
+        Self { verb, call: format!("{method} {}", kind_of_call(path)) }
     }
 }
 
@@ -53,22 +50,14 @@ impl Throttle {
 
     /// True while calls of this class must wait because one was refused.
     pub fn is_paused(&self, class: &Class, now: Instant) -> bool {
-        [class.verb, &class.call].iter().any(|key| {
-            self.budgets
-                .get(*key)
-                .is_some_and(|budget| now < budget.paused_until)
-        })
+        [class.verb, &class.call]
+            .iter()
+            .any(|key| self.budgets.get(*key).is_some_and(|budget| now < budget.paused_until))
     }
 
     /// Counts a call out, with the answer when there is one. `pause` is how long a refusal (429) asks
     /// callers to wait.
-    pub fn leave(
-        &mut self,
-        class: &Class,
-        answer: Option<&Response>,
-        pause: Duration,
-        now: Instant,
-    ) {
+    pub fn leave(&mut self, class: &Class, answer: Option<&Response>, pause: Duration, now: Instant) {
         for key in [class.verb, &class.call] {
             let budget = self.budget(key, now);
             budget.under_way = budget.under_way.saturating_sub(1);
@@ -79,26 +68,18 @@ impl Throttle {
         }
         let calls = call_budget(answer);
         if let Some((left, least, window)) = calls {
-            self.budget(&class.call, now)
-                .told(left, least, Some(window), now);
+            self.budget(&class.call, now).told(left, least, Some(window), now);
         }
         if answer.status == 429 {
             // A refusal by the compute service speaks of one kind of call only.
-            let key = if calls.is_some() {
-                class.call.as_str()
-            } else {
-                class.verb
-            };
+            let key = if calls.is_some() { class.call.as_str() } else { class.verb };
             self.budget(key, now).refused(pause, now);
         }
     }
 
     /// What is left of the verb's budget, for the log.
     pub fn left(&self, class: &Class) -> Option<i64> {
-        self.budgets
-            .get(class.verb)?
-            .level
-            .map(|level| level as i64)
+        self.budgets.get(class.verb)?.level.map(|level| level as i64)
     }
 
     fn budget(&mut self, key: &str, now: Instant) -> &mut Budget {
@@ -145,11 +126,7 @@ impl Budget {
             return pause;
         };
         *level -= 1.0;
-        if *level >= 0.0 {
-            pause
-        } else {
-            pause + Duration::from_secs_f64(-*level / self.rate)
-        }
+        if *level >= 0.0 { pause } else { pause + Duration::from_secs_f64(-*level / self.rate) }
     }
 
     fn refill(&mut self, now: Instant) {
@@ -205,11 +182,7 @@ fn documented(key: &str) -> (f64, f64) {
 fn verb_budget(answer: &Response, verb: &str) -> Option<f64> {
     ["", "global-"]
         .iter()
-        .filter_map(|scope| {
-            answer.header(&format!(
-                "x-ms-ratelimit-remaining-subscription-{scope}{verb}"
-            ))
-        })
+        .filter_map(|scope| answer.header(&format!("x-ms-ratelimit-remaining-subscription-{scope}{verb}")))
         .filter_map(|left| left.trim().parse::<f64>().ok())
         .filter(|left| (0.0..1e9).contains(left))
         .reduce(f64::min)
@@ -223,11 +196,7 @@ fn call_budget(answer: &Response) -> Option<(f64, f64, f64)> {
         .split(',')
         .filter_map(|part| {
             let (name, left) = part.trim().rsplit_once(';')?;
-            let left: f64 = left
-                .trim()
-                .parse()
-                .ok()
-                .filter(|left| (0.0..1e9).contains(left))?;
+            let left: f64 = left.trim().parse().ok().filter(|left| (0.0..1e9).contains(left))?;
             // Budgets of one single resource say nothing about its siblings.
             let (least, window) = match name {
                 name if name.ends_with("Resource") => return None,
@@ -244,24 +213,11 @@ fn call_budget(answer: &Response) -> Option<(f64, f64, f64)> {
 /// told from the list `…/galleries/g/images/` by a marker.
 pub fn kind_of_call(path: &str) -> String {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let after = segments
-        .iter()
-        .rposition(|segment| segment.eq_ignore_ascii_case("providers"));
-    let rest = after.map_or(&segments[..], |at| {
-        &segments[(at + 1).min(segments.len())..]
-    });
+    let after = segments.iter().rposition(|segment| segment.eq_ignore_ascii_case("providers"));
+    let rest = after.map_or(&segments[..], |at| &segments[(at + 1).min(segments.len())..]);
     let skip = usize::from(after.is_some());
-    let mut kind: Vec<String> = rest
-        .iter()
-        .take(skip)
-        .map(|s| s.to_ascii_lowercase())
-        .collect();
-    kind.extend(
-        rest.iter()
-            .skip(skip)
-            .step_by(2)
-            .map(|s| s.to_ascii_lowercase()),
-    );
+    let mut kind: Vec<String> = rest.iter().take(skip).map(|s| s.to_ascii_lowercase()).collect();
+    kind.extend(rest.iter().skip(skip).step_by(2).map(|s| s.to_ascii_lowercase()));
     if rest.len().saturating_sub(skip) % 2 == 1 {
         kind.push("*".to_owned());
     }
@@ -272,28 +228,19 @@ pub fn kind_of_call(path: &str) -> String {
 mod tests {
     use super::*;
 
-    const VERSIONS: &str = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g/images/i/versions";
+    const VERSIONS: &str =
+        "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g/images/i/versions";
 
     fn answer(status: u16, headers: &[(&str, &str)]) -> Response {
-        let headers = headers
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-            .collect();
-        Response {
-            status,
-            headers,
-            body: vec![],
-        }
+        let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Response { status, headers, body: vec![] }
     }
 
     #[test]
     fn kinds_of_calls() {
         for (path, kind) in [
             (VERSIONS, "microsoft.compute/galleries/images/versions/*"),
-            (
-                &format!("{VERSIONS}/1.0.0"),
-                "microsoft.compute/galleries/images/versions",
-            ),
+            (&format!("{VERSIONS}/1.0.0"), "microsoft.compute/galleries/images/versions"),
             (
                 "/subscriptions/s/providers/Microsoft.Compute/locations/eastus/capsOperations/1",
                 "microsoft.compute/locations/capsoperations",
@@ -312,12 +259,7 @@ mod tests {
         let class = Class::new(Method::Get, VERSIONS);
         for _ in 0..10_000 {
             assert_eq!(throttle.enter(&class, Instant::now()), Duration::ZERO);
-            throttle.leave(
-                &class,
-                Some(&answer(200, &[])),
-                Duration::ZERO,
-                Instant::now(),
-            );
+            throttle.leave(&class, Some(&answer(200, &[])), Duration::ZERO, Instant::now());
         }
     }
 
@@ -339,9 +281,7 @@ mod tests {
                 idle -= 1;
                 steps.push((clock + throttle.enter(&class, now).as_secs_f64(), None));
             }
-            let next = (0..steps.len())
-                .min_by(|a, b| steps[*a].0.total_cmp(&steps[*b].0))
-                .unwrap();
+            let next = (0..steps.len()).min_by(|a, b| steps[*a].0.total_cmp(&steps[*b].0)).unwrap();
             let (at, response) = steps.swap_remove(next);
             clock = at;
             let now = begin + Duration::from_secs_f64(clock);
@@ -352,10 +292,7 @@ mod tests {
                     let response = if bucket >= 1.0 {
                         bucket -= 1.0;
                         let left = format!("{}", bucket as i64);
-                        answer(
-                            200,
-                            &[("x-ms-ratelimit-remaining-subscription-reads", &left)],
-                        )
+                        answer(200, &[("x-ms-ratelimit-remaining-subscription-reads", &left)])
                     } else {
                         refused += 1;
                         answer(429, &[])
@@ -379,12 +316,7 @@ mod tests {
         let (reads, writes) = (Class::new(Method::Get, "/a"), Class::new(Method::Put, "/a"));
         let now = Instant::now();
         throttle.enter(&reads, now);
-        throttle.leave(
-            &reads,
-            Some(&answer(429, &[])),
-            Duration::from_secs(10),
-            now,
-        );
+        throttle.leave(&reads, Some(&answer(429, &[])), Duration::from_secs(10), now);
         assert!(throttle.is_paused(&reads, now) && !throttle.is_paused(&writes, now));
         assert_eq!(throttle.enter(&writes, now), Duration::ZERO);
         let first = throttle.enter(&Class::new(Method::Get, "/other"), now);
@@ -404,13 +336,8 @@ mod tests {
         let list = Class::new(Method::Get, VERSIONS);
         let now = Instant::now();
         throttle.enter(&list, now);
-        let refusal = answer(
-            429,
-            &[(
-                "x-ms-ratelimit-remaining-resource",
-                "Microsoft.Compute/HighCostGet3Min;0",
-            )],
-        );
+        let refusal =
+            answer(429, &[("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/HighCostGet3Min;0")]);
         throttle.leave(&list, Some(&refusal), Duration::from_secs(27), now);
         assert!(throttle.is_paused(&list, now));
         assert!(!throttle.is_paused(&Class::new(Method::Get, "/subscriptions/s"), now));
@@ -419,10 +346,7 @@ mod tests {
     #[test]
     fn headers() {
         let reads = |headers: &[(&str, &str)]| verb_budget(&answer(200, headers), "reads");
-        assert_eq!(
-            reads(&[("x-ms-ratelimit-remaining-subscription-reads", "249")]),
-            Some(249.0)
-        );
+        assert_eq!(reads(&[("x-ms-ratelimit-remaining-subscription-reads", "249")]), Some(249.0));
         assert_eq!(
             reads(&[
                 ("x-ms-ratelimit-remaining-subscription-reads", "249"),
@@ -434,21 +358,13 @@ mod tests {
             let header = [("x-ms-ratelimit-remaining-subscription-reads", nonsense)];
             assert_eq!(reads(&header), None);
         }
-        let calls = |value: &str| {
-            call_budget(&answer(
-                200,
-                &[("x-ms-ratelimit-remaining-resource", value)],
-            ))
-        };
+        let calls = |value: &str| call_budget(&answer(200, &[("x-ms-ratelimit-remaining-resource", value)]));
         assert_eq!(
             calls("Microsoft.Compute/GetGallery3Min;348,Microsoft.Compute/GetGallery30Min;100"),
             Some((100.0, 300.0, 1800.0))
         );
         assert_eq!(calls("Microsoft.Compute/GetOperationResource;1"), None);
-        assert_eq!(
-            calls("Microsoft.Compute/CreateImagesSubscriptionMaximum;59"),
-            Some((59.0, 60.0, 60.0))
-        );
+        assert_eq!(calls("Microsoft.Compute/CreateImagesSubscriptionMaximum;59"), Some((59.0, 60.0, 60.0)));
         assert_eq!(calls("nonsense"), None);
     }
 }

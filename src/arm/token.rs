@@ -81,11 +81,7 @@ const RENEW_AGAIN: Duration = Duration::from_secs(30);
 impl Cache {
     /// An empty cache before `source`.
     pub fn new(source: Arc<dyn Source>) -> Self {
-        Self {
-            source,
-            held: RwLock::new(None),
-            fetching: Mutex::new(()),
-        }
+        Self { source, held: RwLock::new(None), fetching: Mutex::new(()) }
     }
 
     /// A valid token, from memory when possible.
@@ -110,11 +106,8 @@ impl Cache {
                 // Tokens that live only for minutes keep the same proportion.
                 let early = RENEW_BEFORE.min(fresh.lifetime / 4);
                 let lifetime = fresh.lifetime.min(Duration::from_secs(7 * 86_400));
-                let held = Held {
-                    token: fresh.token,
-                    expires: now + lifetime,
-                    renew: now + lifetime - early,
-                };
+                let held =
+                    Held { token: fresh.token, expires: now + lifetime, renew: now + lifetime - early };
                 let token = held.token.clone();
                 self.hold(Some(held));
                 Ok(token)
@@ -122,9 +115,7 @@ impl Cache {
             // Looked up anew: a token that was rejected meanwhile must not come back.
             Err(error) => match self.held() {
                 Some(held) if Instant::now() < held.expires => {
-                    tracing::warn!(
-                        "renewing the token: {error}; going on with the one that is still valid"
-                    );
+                    tracing::warn!("renewing the token: {error}; going on with the one that is still valid");
                     let token = held.token.clone();
                     let renew = (Instant::now() + RENEW_AGAIN).min(held.expires);
                     self.hold(Some(Held { renew, ..held }));
@@ -144,10 +135,7 @@ impl Cache {
     }
 
     fn held(&self) -> Option<Held> {
-        self.held
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn hold(&self, held: Option<Held>) {
@@ -174,10 +162,7 @@ mod tests {
             if self.broken.load(Ordering::SeqCst) {
                 return Err(Error::new(Kind::Credential, "no"));
             }
-            Ok(Fresh {
-                token: Secret::new(format!("t{number}")),
-                lifetime: Duration::from_secs(3600),
-            })
+            Ok(Fresh { token: Secret::new(format!("t{number}")), lifetime: Duration::from_secs(3600) })
         }
     }
 
@@ -236,9 +221,6 @@ mod tests {
         assert_eq!(cache.get().await.unwrap().expose(), "t2");
         cache.reject(&Secret::new("t2"));
         source.broken.store(true, Ordering::SeqCst);
-        assert!(
-            cache.get().await.is_err(),
-            "a rejected token must not come back"
-        );
+        assert!(cache.get().await.is_err(), "a rejected token must not come back");
     }
 }

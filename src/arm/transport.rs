@@ -75,12 +75,7 @@ impl Request {
 impl fmt::Debug for Request {
     // Headers carry tokens and URLs carry signatures, so neither is shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Request({} {})",
-            self.method,
-            super::redact::url(&self.url)
-        )
+        write!(f, "Request({} {})", self.method, super::redact::url(&self.url))
     }
 }
 
@@ -103,10 +98,7 @@ impl Response {
 }
 
 fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .find(|(have, _)| have.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.as_str())
+    headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
 /// No response arrived.
@@ -157,16 +149,11 @@ impl HttpTransport {
     fn client(&self, url: &str) -> Result<&reqwest::Client, TransportError> {
         // Plain http is only ever asked of loopback: it needs neither certificates nor a proxy.
         let built = if url.starts_with("http://") {
-            self.plain
-                .get_or_init(|| build(builder().no_proxy().tls_certs_only([])))
+            self.plain.get_or_init(|| build(builder().no_proxy().tls_certs_only([])))
         } else {
-            self.tls
-                .get_or_init(|| build(builder().tls_certs_merge(system_bundle())))
+            self.tls.get_or_init(|| build(builder().tls_certs_merge(system_bundle())))
         };
-        built.as_ref().map_err(|message| TransportError {
-            sent: false,
-            message: message.clone(),
-        })
+        built.as_ref().map_err(|message| TransportError { sent: false, message: message.clone() })
     }
 }
 
@@ -197,10 +184,7 @@ impl Transport for HttpTransport {
             .headers()
             .iter()
             .map(|(name, value)| {
-                (
-                    name.as_str().to_owned(),
-                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                )
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
             })
             .collect();
         let body = match answer.bytes().await {
@@ -210,11 +194,7 @@ impl Transport for HttpTransport {
             Err(_) if request.method != Method::Get && status < 300 => Vec::new(),
             Err(error) => return Err(no_answer(&error)),
         };
-        Ok(Response {
-            status,
-            headers,
-            body,
-        })
+        Ok(Response { status, headers, body })
     }
 }
 
@@ -278,23 +258,13 @@ fn causes(error: &reqwest::Error) -> String {
     while let Some(cause) = next {
         let text = cause.to_string();
         let said = parts.iter().any(|part| part.contains(&text));
-        if !said
-            && !text.starts_with("client error (")
-            && !text.starts_with("error sending request")
-        {
+        if !said && !text.starts_with("client error (") && !text.starts_with("error sending request") {
             parts.push(text);
         }
         next = cause.source();
     }
     if parts.is_empty() {
-        parts.push(
-            if error.is_connect() {
-                "could not connect"
-            } else {
-                "the connection broke"
-            }
-            .to_owned(),
-        );
+        parts.push(if error.is_connect() { "could not connect" } else { "the connection broke" }.to_owned());
     }
     let mut text = super::redact::text(&parts.join(": "));
     if text.contains(UNTRUSTED) && text.contains("UnknownIssuer") {
@@ -309,12 +279,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn get(url: String) -> Request {
-        Request {
-            method: Method::Get,
-            url,
-            headers: vec![],
-            body: None,
-        }
+        Request { method: Method::Get, url, headers: vec![], body: None }
     }
 
     /// A server that reads one request per connection and answers with `bytes`.
@@ -333,9 +298,7 @@ mod tests {
 
     #[tokio::test]
     async fn any_status_is_a_response() {
-        let url =
-            serve("HTTP/1.1 418 Teapot\r\nX-Ms-Request-Id: abc\r\nContent-Length: 2\r\n\r\nno")
-                .await;
+        let url = serve("HTTP/1.1 418 Teapot\r\nX-Ms-Request-Id: abc\r\nContent-Length: 2\r\n\r\nno").await;
         let response = HttpTransport::new().send(get(url)).await.unwrap();
         assert_eq!(response.status, 418);
         assert_eq!(response.header("X-MS-REQUEST-ID"), Some("abc"));
@@ -345,14 +308,9 @@ mod tests {
 
     #[tokio::test]
     async fn redirects_are_not_followed() {
-        let url = serve(
-            "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
-        )
-        .await;
-        assert_eq!(
-            HttpTransport::new().send(get(url)).await.unwrap().status,
-            302
-        );
+        let url =
+            serve("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n").await;
+        assert_eq!(HttpTransport::new().send(get(url)).await.unwrap().status, 302);
     }
 
     #[tokio::test]
@@ -360,21 +318,12 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let refused = HttpTransport::new()
-            .send(get(format!("http://127.0.0.1:{port}/")))
-            .await
-            .unwrap_err();
+        let refused = HttpTransport::new().send(get(format!("http://127.0.0.1:{port}/"))).await.unwrap_err();
         assert!(!refused.sent);
-        assert!(
-            refused.message.to_lowercase().contains("refused"),
-            "{refused}"
-        );
+        assert!(refused.message.to_lowercase().contains("refused"), "{refused}");
 
         let cut = serve("HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n{\"half").await;
-        let error = HttpTransport::new()
-            .send(get(cut.clone()))
-            .await
-            .unwrap_err();
+        let error = HttpTransport::new().send(get(cut.clone())).await.unwrap_err();
         assert!(error.sent, "{error}");
         let mut put = get(cut);
         put.method = Method::Put;

@@ -42,11 +42,7 @@ impl Versions {
 ///
 /// The text is "… The supported api-versions are '2021-07-01, 2022-03-03'. The supported locations are …".
 pub fn supported(error: &Error) -> Option<Vec<String>> {
-    let about_versions = [
-        "NoRegisteredProviderFound",
-        "InvalidResourceType",
-        "InvalidApiVersionParameter",
-    ];
+    let about_versions = ["NoRegisteredProviderFound", "InvalidResourceType", "InvalidApiVersionParameter"];
     if error.kind != Kind::Service || !about_versions.contains(&error.code()) {
         return None;
     }
@@ -78,18 +74,10 @@ mod tests {
     fn lists() {
         assert_eq!(
             supported(&error("NoRegisteredProviderFound", MESSAGE)).unwrap(),
-            [
-                "2020-09-30",
-                "2021-07-01",
-                "2022-03-03",
-                "2022-03-03-preview"
-            ]
+            ["2020-09-30", "2021-07-01", "2022-03-03", "2022-03-03-preview"]
         );
         assert_eq!(supported(&error("AuthorizationFailed", MESSAGE)), None);
-        assert_eq!(
-            supported(&error("NoRegisteredProviderFound", "nothing")),
-            None
-        );
+        assert_eq!(supported(&error("NoRegisteredProviderFound", "nothing")), None);
     }
 
     #[test]
@@ -98,20 +86,11 @@ mod tests {
         let refused = error("NoRegisteredProviderFound", MESSAGE);
         let known = ["2026-03-03", "2022-03-03", "2021-07-01"];
         assert_eq!(versions.choose("galleries", "2026-03-03"), "2026-03-03");
-        assert_eq!(
-            versions.learn("galleries", "2026-03-03", &known, &refused),
-            Some("2022-03-03")
-        );
+        assert_eq!(versions.learn("galleries", "2026-03-03", &known, &refused), Some("2022-03-03"));
         assert_eq!(versions.choose("galleries", "2026-03-03"), "2022-03-03");
         assert_eq!(versions.choose("images", "2026-03-03"), "2026-03-03");
-        assert_eq!(
-            versions.learn("images", "2026-03-03", &["2026-03-03"], &refused),
-            None
-        );
+        assert_eq!(versions.learn("images", "2026-03-03", &["2026-03-03"], &refused), None);
         // The one that was just refused is not tried again.
-        assert_eq!(
-            versions.learn("galleries", "2022-03-03", &["2022-03-03"], &refused),
-            None
-        );
+        assert_eq!(versions.learn("galleries", "2022-03-03", &["2022-03-03"], &refused), None);
     }
 }

@@ -20,10 +20,7 @@ pub fn resource_group_name() -> Attribute {
 
 /// A subscription; the provider's when the user says nothing.
 pub fn subscription_id() -> Attribute {
-    crate::schema::spec::optional_computed()
-        .force_new()
-        .same(same_text)
-        .check_text(check_guid)
+    crate::schema::spec::optional_computed().force_new().same(same_text).check_text(check_guid)
 }
 
 /// The resource's own tags.
@@ -79,7 +76,11 @@ pub fn check_id(id: &str, kind: &str) -> Result<(), String> {
 
 /// Name of a gallery: letters, digits, and `_` or `.` in the middle, at most 80.
 pub fn check_gallery_name(name: &str) -> Result<(), String> {
-    check_name(name, "_.", "letters, digits, underscores and full stops; the service allows no hyphen in a gallery's name")
+    check_name(
+        name,
+        "_.",
+        "letters, digits, underscores and full stops; the service allows no hyphen in a gallery's name",
+    )
 }
 
 /// Name of an image definition: letters, digits, and `_`, `.` or `-` in the middle, at most 80.
@@ -89,7 +90,11 @@ pub fn check_definition_name(name: &str) -> Result<(), String> {
 
 /// Name of a managed image: as a definition's, but may end in `_`.
 pub fn check_image_name(name: &str) -> Result<(), String> {
-    check_name(name.strip_suffix('_').filter(|rest| !rest.is_empty()).unwrap_or(name), "_.-", "letters, digits, underscores, full stops and hyphens")
+    check_name(
+        name.strip_suffix('_').filter(|rest| !rest.is_empty()).unwrap_or(name),
+        "_.-",
+        "letters, digits, underscores, full stops and hyphens",
+    )
 }
 
 fn check_name(name: &str, middle: &str, allowed: &str) -> Result<(), String> {
@@ -113,7 +118,9 @@ pub fn check_identifier(text: &str, longest: usize) -> Result<(), String> {
         return Err(format!("must have 1 to {longest} characters, and has {}", text.chars().count()));
     }
     if let Some(bad) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-".contains(*c)) {
-        return Err(format!("must not contain {bad:?}: allowed are letters, digits, full stops, underscores and hyphens"));
+        return Err(format!(
+            "must not contain {bad:?}: allowed are letters, digits, full stops, underscores and hyphens"
+        ));
     }
     if text.ends_with('.') {
         return Err("must not end with a full stop".to_owned());
@@ -157,7 +164,9 @@ pub fn check_location(text: &str) -> Result<(), String> {
         let hint = region::nearest(&name.replace(['-', '_'], ""))
             .map(|near| format!(" (did you mean {near:?}?)"))
             .unwrap_or_default();
-        return Err(format!("is no region's name: letters and digits only, such as \"westeurope\" or \"West Europe\"{hint}"));
+        return Err(format!(
+            "is no region's name: letters and digits only, such as \"westeurope\" or \"West Europe\"{hint}"
+        ));
     }
     Ok(())
 }

@@ -75,9 +75,9 @@ pub fn keep_only(json: &mut Json, names: &[&str]) {
 /// Whether `have` already says all that `want` says; what `want` does not mention does not count, and absent is empty.
 pub fn covers(have: &Json, want: &Json) -> bool {
     match (have, want) {
-        (Json::Object(have), Json::Object(want)) => want
-            .iter()
-            .all(|(name, want)| covers(have.get(name).unwrap_or(&Json::Null), want)),
+        (Json::Object(have), Json::Object(want)) => {
+            want.iter().all(|(name, want)| covers(have.get(name).unwrap_or(&Json::Null), want))
+        }
         (Json::Null, Json::Object(want)) => want.values().all(|want| covers(&Json::Null, want)),
         (Json::Null, Json::Array(want)) => want.is_empty(),
         (Json::Null, Json::String(want)) => want.is_empty(),

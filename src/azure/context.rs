@@ -131,12 +131,7 @@ impl Context {
 
     /// Why `location` is no region of the subscription, when that is certain. Asked of the service only for names
     /// that this provider does not know, once a run.
-    pub async fn unknown_location(
-        &self,
-        op: &Op,
-        subscription: &str,
-        location: &str,
-    ) -> Option<String> {
+    pub async fn unknown_location(&self, op: &Op, subscription: &str, location: &str) -> Option<String> {
         let name = region::normalise(location);
         if region::display_name(&name).is_some() {
             return None;
@@ -161,9 +156,7 @@ impl Context {
         if names.is_empty() || names.contains(&name) {
             return None;
         }
-        let hint = region::nearest(&name)
-            .map(|near| format!(" Did you mean {near:?}?"))
-            .unwrap_or_default();
+        let hint = region::nearest(&name).map(|near| format!(" Did you mean {near:?}?")).unwrap_or_default();
         Some(format!("{location:?} is no region of subscription {subscription}.{hint}"))
     }
 }

@@ -35,7 +35,9 @@ pub fn at(error: &Error, doing: &str, id: &str, attribute: Option<&'static str>)
 fn remedy(error: &Error) -> Option<&'static str> {
     match error.kind {
         Kind::Stopped => {
-            return Some("The run was interrupted. What the service accepted is kept in the state; apply again to go on.");
+            return Some(
+                "The run was interrupted. What the service accepted is kept in the state; apply again to go on.",
+            );
         }
         Kind::TimedOut => {
             return Some("Allow more time in the timeouts block, or apply again to go on waiting.");
@@ -51,15 +53,23 @@ fn remedy(error: &Error) -> Option<&'static str> {
         "AuthorizationFailed" | "LinkedAuthorizationFailed" => {
             "Give the identity a role that allows this action on that scope; a new role assignment takes some minutes to act."
         }
-        "ResourceGroupNotFound" => "Create the resource group first, or correct its name and the subscription.",
-        "SubscriptionNotFound" => "Correct subscription_id, and check that the identity belongs to the subscription's tenant.",
+        "ResourceGroupNotFound" => {
+            "Create the resource group first, or correct its name and the subscription."
+        }
+        "SubscriptionNotFound" => {
+            "Correct subscription_id, and check that the identity belongs to the subscription's tenant."
+        }
         "ParentResourceNotFound" => "The parent does not exist: create it first, or correct its id.",
         "MissingSubscriptionRegistration" => {
             "Register the resource provider once for the subscription: az provider register --namespace Microsoft.Compute"
         }
-        "RequestDisallowedByPolicy" => "An Azure Policy forbids it: meet the policy, or have an exemption made.",
+        "RequestDisallowedByPolicy" => {
+            "An Azure Policy forbids it: meet the policy, or have an exemption made."
+        }
         "ScopeLocked" => "A management lock protects it: remove the lock first.",
-        "PropertyChangeNotAllowed" => "The service does not change this in place: replace the resource, or take the change back.",
+        "PropertyChangeNotAllowed" => {
+            "The service does not change this in place: replace the resource, or take the change back."
+        }
         "LocationNotAvailableForResourceType" => "Choose one of the regions that the message lists.",
         "InvalidAuthenticationToken" | "ExpiredAuthenticationToken" | "InvalidAuthenticationTokenTenant" => {
             "Sign in again, or correct tenant_id and the credentials of the provider block."

@@ -73,7 +73,14 @@ impl Guardrails {
     }
 
     /// `deny_deprecated`, for a Marketplace image in `state`; `alternative` is what the publisher proposes instead.
-    pub fn deprecated(&self, path: Path, image: &str, state: &str, alternative: Option<&str>, found: &mut Diagnostics) {
+    pub fn deprecated(
+        &self,
+        path: Path,
+        image: &str,
+        state: &str,
+        alternative: Option<&str>,
+        found: &mut Diagnostics,
+    ) {
         if self.deny_deprecated == Some(true) && state != "Active" {
             let fix = match alternative {
                 Some(alternative) => format!("The publisher proposes {alternative} instead."),

@@ -90,7 +90,12 @@ pub fn prepare_subscription(context: Option<&Context>, draft: &mut Draft<'_>) {
 pub async fn check_location(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
     let subscription = match context.subscription(draft.planned.get("subscription_id").as_str()) {
         Ok(subscription) => subscription,
-        Err(_) if draft.planned.get("subscription_id").is_unknown() && !draft.config.get("subscription_id").is_null() => return,
+        Err(_)
+            if draft.planned.get("subscription_id").is_unknown()
+                && !draft.config.get("subscription_id").is_null() =>
+        {
+            return;
+        }
         Err(error) => return found.push(error),
     };
     if let Some(location) = draft.planned.get("location").as_str()

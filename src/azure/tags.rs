@@ -75,7 +75,10 @@ pub fn check(value: &Value) -> Result<(), String> {
     }
     for (name, value) in value.entries() {
         if name.is_empty() || name.chars().count() > 512 {
-            return Err(format!("has a tag name of {} characters: 1 to 512 are allowed", name.chars().count()));
+            return Err(format!(
+                "has a tag name of {} characters: 1 to 512 are allowed",
+                name.chars().count()
+            ));
         }
         if let Some(bad) = name.chars().find(|c| "<>%&\\?/".contains(*c)) {
             return Err(format!("has the tag name {name:?} with {bad:?}, which Azure does not allow"));

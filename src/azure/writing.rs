@@ -134,12 +134,7 @@ pub fn take_up(draft: &mut Draft<'_>) {
 }
 
 /// Sends `body` to an action, such as `…/share`, and waits for it.
-pub async fn act(
-    client: &Client,
-    scope: &Scope,
-    target: &Target,
-    body: Option<&Json>,
-) -> Result<(), Error> {
+pub async fn act(client: &Client, scope: &Scope, target: &Target, body: Option<&Json>) -> Result<(), Error> {
     let accepted = client.post(scope, target, body).await?;
     match accepted.operation {
         Some(operation) => client.wait(scope, &operation).await.map(drop),
@@ -248,10 +243,7 @@ pub async fn delete_parent(
         if patience > PATIENCE {
             return Err(fault::diagnostic(&error, scope.what(), &id).into());
         }
-        scope
-            .sleep(wait)
-            .await
-            .map_err(|error| fault::diagnostic(&error, scope.what(), &id))?;
+        scope.sleep(wait).await.map_err(|error| fault::diagnostic(&error, scope.what(), &id))?;
     }
     Ok(())
 }
@@ -268,7 +260,9 @@ pub async fn existing(
     let id = target.path();
     match client.get_opt(scope, target).await {
         Ok(None) => Ok(None),
-        Ok(Some(body)) if body::text(&body, "properties.provisioningState").as_deref() == Some("Creating") => {
+        Ok(Some(body))
+            if body::text(&body, "properties.provisioningState").as_deref() == Some("Creating") =>
+        {
             Ok(Some(body))
         }
         Ok(Some(_)) => Err(already_exists(id, noun, type_name).into()),
@@ -373,7 +367,9 @@ async fn remaining(client: &Client, scope: &Scope, children: &Target) -> Result<
         // lists lag behind too: what a GET does not find is gone, what is being deleted is going
         let target = Target::new(format!("{}/{name}", children.path()), children.api_version());
         match client.get_opt(scope, &target).await? {
-            Some(found) if body::text(&found, "properties.provisioningState").as_deref() != Some("Deleting") => {
+            Some(found)
+                if body::text(&found, "properties.provisioningState").as_deref() != Some("Deleting") =>
+            {
                 ids.push(id);
             }
             _ => {}
@@ -420,9 +416,7 @@ fn capital(text: &str) -> String {
 
 // A name that HCL takes as a resource's label.
 fn label(name: &str) -> String {
-    let label: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
-        .collect();
+    let label: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
     if label.starts_with(|c: char| c.is_ascii_alphabetic()) { label } else { format!("this_{label}") }
 }

@@ -90,13 +90,7 @@ impl<P: Provider> Server<P> {
         } else {
             entry.resource.identify(&prior)
         };
-        Planned {
-            state: draft.planned,
-            replace: draft.replace,
-            private,
-            identity,
-            diagnostics: found,
-        }
+        Planned { state: draft.planned, replace: draft.replace, private, identity, diagnostics: found }
     }
 
     /// Applies a planned change. `planned` is null to destroy.
@@ -151,12 +145,7 @@ impl<P: Provider> Server<P> {
         };
         let mut found = op.take_warnings();
         found.extend(errors);
-        Applied {
-            identity: identity_of(entry, &state),
-            state,
-            private,
-            diagnostics: found,
-        }
+        Applied { identity: identity_of(entry, &state), state, private, diagnostics: found }
     }
 }
 

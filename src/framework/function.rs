@@ -38,10 +38,7 @@ pub struct FunctionError {
 impl FunctionError {
     /// An error of the argument at `index`.
     pub fn argument(index: i64, text: impl Into<String>) -> FunctionError {
-        FunctionError {
-            text: text.into(),
-            argument: Some(index),
-        }
+        FunctionError { text: text.into(), argument: Some(index) }
     }
 }
 

@@ -77,20 +77,13 @@ impl<P: Provider> Server<P> {
     }
 
     /// Takes over an object of another type.
-    pub fn move_from(
-        &self,
-        entry: &Entry<P::Context>,
-        source: &MoveSource,
-    ) -> Result<Brought, Diagnostics> {
+    pub fn move_from(&self, entry: &Entry<P::Context>, source: &MoveSource) -> Result<Brought, Diagnostics> {
         let target = entry.resource.type_name();
         let mut private = Private::default();
         // a mere change of the provider's address arrives as a move from the same type
         let state = if source.type_name == target {
             json::decode(&source.state, entry.ty()).map_err(|error| {
-                Diagnostic::error(
-                    format!("Moving {target}: its state cannot be read"),
-                    error.to_string(),
-                )
+                Diagnostic::error(format!("Moving {target}: its state cannot be read"), error.to_string())
             })?
         } else {
             private.set(UNWRITTEN, &true);
@@ -111,18 +104,10 @@ impl<P: Provider> Server<P> {
     }
 
     /// A stored state in the current schema.
-    pub fn upgrade(
-        &self,
-        entry: &Entry<P::Context>,
-        version: i64,
-        raw: &[u8],
-    ) -> Result<Value, Diagnostics> {
+    pub fn upgrade(&self, entry: &Entry<P::Context>, version: i64, raw: &[u8]) -> Result<Value, Diagnostics> {
         let name = entry.resource.type_name();
         let failed = |why: String| {
-            Diagnostics::from(Diagnostic::error(
-                format!("Reading the stored state of {name} failed"),
-                why,
-            ))
+            Diagnostics::from(Diagnostic::error(format!("Reading the stored state of {name} failed"), why))
         };
         if version != SCHEMA_VERSION {
             return Err(failed(format!(
@@ -184,12 +169,12 @@ pub fn empty_blocks(body: &Body, mut value: Value) -> Value {
             (Nesting::List, Value::Null) => Value::List(Vec::new()),
             (Nesting::Set, Value::Null) => Value::Set(Vec::new()),
             (Nesting::Single, inner) => empty_blocks(&block.body, inner),
-            (Nesting::List, Value::List(elements)) => Value::List(
-                elements.into_iter().map(|e| empty_blocks(&block.body, e)).collect(),
-            ),
-            (Nesting::Set, Value::Set(elements)) => Value::Set(
-                elements.into_iter().map(|e| empty_blocks(&block.body, e)).collect(),
-            ),
+            (Nesting::List, Value::List(elements)) => {
+                Value::List(elements.into_iter().map(|e| empty_blocks(&block.body, e)).collect())
+            }
+            (Nesting::Set, Value::Set(elements)) => {
+                Value::Set(elements.into_iter().map(|e| empty_blocks(&block.body, e)).collect())
+            }
             (_, inner) => inner,
         };
         value.set(block.name, inner);
@@ -215,9 +200,7 @@ fn generated(body: &Body, state: &Value) -> Value {
             Value::List(elements) => {
                 Value::List(elements.iter().map(|e| generated(&block.body, e)).collect())
             }
-            Value::Set(elements) => {
-                Value::Set(elements.iter().map(|e| generated(&block.body, e)).collect())
-            }
+            Value::Set(elements) => Value::Set(elements.iter().map(|e| generated(&block.body, e)).collect()),
             other => generated(&block.body, other),
         };
         (block.name, value)

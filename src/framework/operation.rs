@@ -19,28 +19,16 @@ pub struct Op {
 impl Op {
     /// A frame of `timeout` that ends early with `stop`.
     pub fn new(timeout: Duration, stop: CancellationToken) -> Op {
-        Op {
-            timeout,
-            stop,
-            warnings: Mutex::default(),
-        }
+        Op { timeout, stop, warnings: Mutex::default() }
     }
 
     /// Tells the user something without failing.
     pub fn warn(&self, diagnostic: Diagnostic) {
-        self.warnings
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .push(diagnostic);
+        self.warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(diagnostic);
     }
 
     /// What was warned of so far, taken out.
     pub fn take_warnings(&self) -> Diagnostics {
-        std::mem::take(
-            &mut *self
-                .warnings
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner()),
-        )
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 }

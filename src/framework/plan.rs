@@ -54,10 +54,7 @@ pub fn finish(body: &Body, draft: &mut Draft<'_>) -> Plan {
     let prior = draft.prior;
     let planned = std::mem::replace(&mut draft.planned, Value::Null);
     if planned == *prior {
-        return Plan {
-            planned: prior.clone(),
-            replace: Vec::new(),
-        };
+        return Plan { planned: prior.clone(), replace: Vec::new() };
     }
     let planned = mark_unknown(body, draft.config, planned, prior);
     let mut replace = Vec::new();
@@ -142,9 +139,7 @@ fn mark_unknown(body: &Body, config: &Value, planned: Value, prior: &Value) -> V
         let prior = prior.get(block.name);
         let value = std::mem::replace(slot, Value::Null);
         *slot = match (block.nesting, value) {
-            (Nesting::Single, value @ Value::Object(_)) => {
-                mark_unknown(&block.body, config, value, prior)
-            }
+            (Nesting::Single, value @ Value::Object(_)) => mark_unknown(&block.body, config, value, prior),
             (Nesting::List, Value::List(elements)) => Value::List(
                 elements
                     .into_iter()
@@ -161,12 +156,10 @@ fn mark_unknown(body: &Body, config: &Value, planned: Value, prior: &Value) -> V
                 elements
                     .into_iter()
                     .map(|element| {
-                        let config = partner(block.key, &element, config.elements())
-                            .unwrap_or(&Value::Null)
-                            .clone();
-                        let prior = partner(block.key, &element, prior.elements())
-                            .unwrap_or(&Value::Null)
-                            .clone();
+                        let config =
+                            partner(block.key, &element, config.elements()).unwrap_or(&Value::Null).clone();
+                        let prior =
+                            partner(block.key, &element, prior.elements()).unwrap_or(&Value::Null).clone();
                         mark_unknown(&block.body, &config, element, &prior)
                     })
                     .collect(),
@@ -207,9 +200,7 @@ fn replacing(body: &Body, planned: &Value, prior: &Value, path: &Path, out: &mut
                 replacing(&block.body, planned, prior, &path, out);
             }
             Nesting::List => {
-                for (index, (planned, prior)) in
-                    planned.elements().iter().zip(prior.elements()).enumerate()
-                {
+                for (index, (planned, prior)) in planned.elements().iter().zip(prior.elements()).enumerate() {
                     replacing(&block.body, planned, prior, &path.index(index), out);
                 }
             }

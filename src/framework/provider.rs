@@ -137,11 +137,7 @@ impl<P: Provider> Server<P> {
                 .into_iter()
                 .map(|source| (source.type_name(), data_entry(source)))
                 .collect(),
-            functions: provider
-                .functions()
-                .into_iter()
-                .map(|function| (function.name(), function))
-                .collect(),
+            functions: provider.functions().into_iter().map(|function| (function.name(), function)).collect(),
             provider,
             body: OnceLock::new(),
             ty: OnceLock::new(),
@@ -177,16 +173,12 @@ impl<P: Provider> Server<P> {
 
     /// The resource type `name`.
     pub fn resource(&self, name: &str) -> Result<&Entry<P::Context>, Diagnostics> {
-        self.resources
-            .get(name)
-            .ok_or_else(|| unsupported("resource type", name))
+        self.resources.get(name).ok_or_else(|| unsupported("resource type", name))
     }
 
     /// The data source `name`.
     pub fn data_source(&self, name: &str) -> Result<&DataEntry<P::Context>, Diagnostics> {
-        self.data_sources
-            .get(name)
-            .ok_or_else(|| unsupported("data source", name))
+        self.data_sources.get(name).ok_or_else(|| unsupported("data source", name))
     }
 
     /// Checks a provider block.
@@ -223,11 +215,7 @@ impl<P: Provider> Server<P> {
     }
 
     /// Checks the configuration of a data source; unknown is no error.
-    pub fn validate_data_source(
-        &self,
-        entry: &DataEntry<P::Context>,
-        config: &Value,
-    ) -> Diagnostics {
+    pub fn validate_data_source(&self, entry: &DataEntry<P::Context>, config: &Value) -> Diagnostics {
         let mut found = Diagnostics::new();
         if config.is_known() {
             entry.body().validate(config, &Path::root(), &mut found);
@@ -246,16 +234,10 @@ impl<P: Provider> Server<P> {
             Ok(context) => context,
             Err(found) => return (None, found),
         };
-        let defaults = Defaults {
-            read: READ_TIMEOUT,
-            ..Defaults::minutes(0, 0, 0, 0)
-        };
+        let defaults = Defaults { read: READ_TIMEOUT, ..Defaults::minutes(0, 0, 0, 0) };
         let op = Op::new(defaults.configured(config).read, self.stop_token());
         match entry.source.read(&context, &op, config).await {
-            Ok(state) => (
-                Some(as_configured(entry.body(), config, state)),
-                op.take_warnings(),
-            ),
+            Ok(state) => (Some(as_configured(entry.body(), config, state)), op.take_warnings()),
             Err(errors) => {
                 let mut found = op.take_warnings();
                 found.extend(errors);

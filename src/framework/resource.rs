@@ -30,19 +30,13 @@ pub struct Failed<M> {
 impl<M> Failed<M> {
     /// Failed after `state` came to be.
     pub fn with(state: M, diagnostics: impl Into<Diagnostics>) -> Failed<M> {
-        Failed {
-            state: Some(state),
-            diagnostics: diagnostics.into(),
-        }
+        Failed { state: Some(state), diagnostics: diagnostics.into() }
     }
 }
 
 impl<M, D: Into<Diagnostics>> From<D> for Failed<M> {
     fn from(diagnostics: D) -> Failed<M> {
-        Failed {
-            state: None,
-            diagnostics: diagnostics.into(),
-        }
+        Failed { state: None, diagnostics: diagnostics.into() }
     }
 }
 

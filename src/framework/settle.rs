@@ -80,19 +80,13 @@ pub fn partner<'v>(
     candidates: &'v [Value],
 ) -> Option<&'v Value> {
     match key.and_then(|key| Some((key, key(element)?))) {
-        Some((key, name)) => candidates
-            .iter()
-            .find(|old| key(old).as_deref() == Some(&name)),
+        Some((key, name)) => candidates.iter().find(|old| key(old).as_deref() == Some(&name)),
         None => candidates.iter().find(|old| *old == element),
     }
 }
 
 fn settle_attribute(attribute: &Attribute, new: &mut Value, old: &Value, empties: Empties) {
-    if empties == Empties::Agree
-        && attribute.is_configurable()
-        && is_nothing(new)
-        && is_nothing(old)
-    {
+    if empties == Empties::Agree && attribute.is_configurable() && is_nothing(new) && is_nothing(old) {
         *new = old.clone();
         return;
     }
@@ -113,10 +107,7 @@ fn settle_attribute(attribute: &Attribute, new: &mut Value, old: &Value, empties
         (Value::Set(elements), Value::Set(olds)) | (Value::List(elements), Value::List(olds)) => {
             for element in elements.iter_mut() {
                 let Some(text) = element.as_str() else { continue };
-                if let Some(old) = olds
-                    .iter()
-                    .find(|old| old.as_str().is_some_and(|old| same(text, old)))
-                {
+                if let Some(old) = olds.iter().find(|old| old.as_str().is_some_and(|old| same(text, old))) {
                     *element = old.clone();
                 }
             }

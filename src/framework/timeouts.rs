@@ -85,9 +85,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         return None;
     }
     while !rest.is_empty() {
-        let number = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .filter(|at| *at > 0)?;
+        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').filter(|at| *at > 0)?;
         let unit = rest[number..]
             .find(|c: char| c.is_ascii_digit() || c == '.')
             .map_or(rest.len(), |at| number + at);

@@ -57,14 +57,8 @@ const FOREIGN_OPERATORS: [(&str, &str); 9] = [
     ("!", "write != for \"not equal\""),
     ("~", "write ~>"),
     ("~=", "write ~>"),
-    (
-        "^",
-        "write ~> with a version of two segments, such as ~> 1.2",
-    ),
-    (
-        "*",
-        "there are no wildcards; write ~> 1.2 for any version 1.x from 1.2",
-    ),
+    ("^", "write ~> with a version of two segments, such as ~> 1.2"),
+    ("*", "there are no wildcards; write ~> 1.2 for any version 1.x from 1.2"),
 ];
 
 impl Constraint {
@@ -85,16 +79,12 @@ impl Constraint {
 
     /// Whether `version` passes every comparison.
     pub fn matches(&self, version: &Version) -> bool {
-        self.comparisons
-            .iter()
-            .all(|comparison| comparison.matches(version))
+        self.comparisons.iter().all(|comparison| comparison.matches(version))
     }
 
     /// The versions it names, in the order written.
     pub fn versions(&self) -> impl Iterator<Item = &Version> {
-        self.comparisons
-            .iter()
-            .map(|comparison| &comparison.version)
+        self.comparisons.iter().map(|comparison| &comparison.version)
     }
 }
 
@@ -119,11 +109,7 @@ impl fmt::Display for Constraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, comparison) in self.comparisons.iter().enumerate() {
             let separator = if index == 0 { "" } else { ", " };
-            write!(
-                f,
-                "{separator}{} {}",
-                comparison.operator, comparison.version
-            )?;
+            write!(f, "{separator}{} {}", comparison.operator, comparison.version)?;
         }
         Ok(())
     }
@@ -131,10 +117,7 @@ impl fmt::Display for Constraint {
 
 impl fmt::Display for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = OPERATORS
-            .iter()
-            .find(|(_, operator)| operator == self)
-            .map_or("=", |(sign, _)| sign);
+        let sign = OPERATORS.iter().find(|(_, operator)| operator == self).map_or("=", |(sign, _)| sign);
         f.write_str(sign)
     }
 }
@@ -155,11 +138,7 @@ pub struct ConstraintError {
 fn parse_comparison(text: &str, start: usize, piece: &str) -> Result<Comparison, ConstraintError> {
     let fail = |byte: usize, reason: String| {
         let position = text[..byte].chars().count() + 1;
-        Err(ConstraintError {
-            input: text.to_owned(),
-            position,
-            reason,
-        })
+        Err(ConstraintError { input: text.to_owned(), position, reason })
     };
     let trimmed = piece.trim_start();
     let sign_at = start + piece.len() - trimmed.len();
@@ -174,9 +153,7 @@ fn parse_comparison(text: &str, start: usize, piece: &str) -> Result<Comparison,
         return fail(start, reason.to_owned());
     }
 
-    let sign_length = trimmed
-        .find(|c| !is_operator_character(c))
-        .unwrap_or(trimmed.len());
+    let sign_length = trimmed.find(|c| !is_operator_character(c)).unwrap_or(trimmed.len());
     let (sign, rest) = trimmed.split_at(sign_length);
     let operator = if sign.is_empty() {
         Operator::Equal
@@ -184,13 +161,10 @@ fn parse_comparison(text: &str, start: usize, piece: &str) -> Result<Comparison,
         *operator
     } else {
         let known = OPERATORS.map(|(sign, _)| sign).join(" ");
-        let advice = FOREIGN_OPERATORS
-            .iter()
-            .find(|(foreign, _)| *foreign == sign)
-            .map_or_else(
-                || format!("the operators are {known}, and a comma means \"and\""),
-                |(_, advice)| (*advice).to_owned(),
-            );
+        let advice = FOREIGN_OPERATORS.iter().find(|(foreign, _)| *foreign == sign).map_or_else(
+            || format!("the operators are {known}, and a comma means \"and\""),
+            |(_, advice)| (*advice).to_owned(),
+        );
         return fail(sign_at, format!("{sign:?} is not an operator; {advice}"));
     };
 
@@ -202,35 +176,19 @@ fn parse_comparison(text: &str, start: usize, piece: &str) -> Result<Comparison,
     if number.starts_with(is_operator_character) {
         return fail(
             number_at,
-            format!(
-                "a second operator follows {sign}; an operator is written without a space inside"
-            ),
+            format!("a second operator follows {sign}; an operator is written without a space inside"),
         );
     }
     if number.eq_ignore_ascii_case("latest") {
-        return fail(
-            number_at,
-            "latest is no number; it stands alone or not at all".to_owned(),
-        );
+        return fail(number_at, "latest is no number; it stands alone or not at all".to_owned());
     }
     match Version::parse(number) {
         Ok(version) => {
-            let limit = if operator == Operator::Pessimistic {
-                version.pessimistic_limit()
-            } else {
-                None
-            };
-            Ok(Comparison {
-                operator,
-                version,
-                limit,
-            })
+            let limit = if operator == Operator::Pessimistic { version.pessimistic_limit() } else { None };
+            Ok(Comparison { operator, version, limit })
         }
         Err(error) => {
-            let bad = number
-                .char_indices()
-                .nth(error.offset)
-                .map_or(number.len(), |(byte, _)| byte);
+            let bad = number.char_indices().nth(error.offset).map_or(number.len(), |(byte, _)| byte);
             let tail = number[bad..].trim_start();
             if bad > 0 && tail.starts_with(is_operator_character) {
                 return fail(
@@ -342,75 +300,36 @@ mod tests {
     #[test]
     fn what_matches() {
         let table: &[(&str, &[&str], &[&str])] = &[
-            (
-                "1.2.3",
-                &["1.2.3", "1.2.3.0", "1.02.3"],
-                &["1.2.4", "1.2", "1.2.30"],
-            ),
+            ("1.2.3", &["1.2.3", "1.2.3.0", "1.02.3"], &["1.2.4", "1.2", "1.2.30"]),
             ("= 1.2", &["1.2", "1.2.0"], &["1.2.1"]),
             ("!= 1.2", &["1.2.1", "1.1"], &["1.2", "1.2.0"]),
-            (
-                "> 1.0.9",
-                &["1.0.10", "1.0.12", "2"],
-                &["1.0.9", "1.0.8", "1.0.9.0"],
-            ),
+            ("> 1.0.9", &["1.0.10", "1.0.12", "2"], &["1.0.9", "1.0.8", "1.0.9.0"]),
             (">= 9.10", &["9.10.0", "9.10.3", "10.0"], &["9.2.20", "9.9"]),
             ("< 9.10.3", &["9.2.20", "9.10.2"], &["9.10.3", "9.11"]),
             ("<= 1.2", &["1.2.0", "0.9"], &["1.2.0.1", "1.10"]),
             (
                 "~> 22.04.2025",
-                &[
-                    "22.04.2025",
-                    "22.04.202601140",
-                    "22.04.202401010",
-                    "22.4.2026",
-                ],
+                &["22.04.2025", "22.04.202601140", "22.04.202401010", "22.4.2026"],
                 &["22.04.2024", "22.05", "22.05.1", "22.10.1"],
             ),
-            (
-                "~> 1.2",
-                &["1.2", "1.2.3", "1.10", "1.99.99.99"],
-                &["1.1.9", "2", "2.0", "0.9"],
-            ),
-            (
-                "~> 1.2.0",
-                &["1.2", "1.2.0", "1.2.99"],
-                &["1.3", "1.10", "1.1"],
-            ),
-            (
-                "~> 1.0.9.5",
-                &["1.0.9.5", "1.0.9.6", "1.0.9.5.1"],
-                &["1.0.9.4", "1.0.9", "1.0.10", "1.0.10.5"],
-            ),
+            ("~> 1.2", &["1.2", "1.2.3", "1.10", "1.99.99.99"], &["1.1.9", "2", "2.0", "0.9"]),
+            ("~> 1.2.0", &["1.2", "1.2.0", "1.2.99"], &["1.3", "1.10", "1.1"]),
+            ("~> 1.0.9.5", &["1.0.9.5", "1.0.9.6", "1.0.9.5.1"], &["1.0.9.4", "1.0.9", "1.0.10", "1.0.10.5"]),
             ("~> 1.0.7", &["1.0.7.5", "1.0.8.0"], &["1.0.6.99", "1.1.0"]),
             ("~> 1.9", &["1.9", "1.10"], &["2.0", "1.8"]),
             ("~> 1.2.0.0", &["1.2", "1.2.0.7"], &["1.2.1"]),
             ("~> 1", &["1", "1.5", "2", "99.0"], &["0.9", "0"]),
-            (
-                ">= 1.0, < 2.0, != 1.5",
-                &["1.0", "1.5.1", "1.99"],
-                &["1.5", "1.5.0", "2.0", "0.9"],
-            ),
+            (">= 1.0, < 2.0, != 1.5", &["1.0", "1.5.1", "1.99"], &["1.5", "1.5.0", "2.0", "0.9"]),
             ("> 2, < 1", &[], &["0", "1", "1.5", "2", "3"]),
-            (
-                "> 18446744073709551615.0",
-                &["18446744073709551616"],
-                &["18446744073709551615", "9"],
-            ),
+            ("> 18446744073709551615.0", &["18446744073709551616"], &["18446744073709551615", "9"]),
         ];
         for (text, yes, no) in table {
             let parsed = constraint(text);
             for candidate in *yes {
-                assert!(
-                    parsed.matches(&version(candidate)),
-                    "{text} must admit {candidate}"
-                );
+                assert!(parsed.matches(&version(candidate)), "{text} must admit {candidate}");
             }
             for candidate in *no {
-                assert!(
-                    !parsed.matches(&version(candidate)),
-                    "{text} must refuse {candidate}"
-                );
+                assert!(!parsed.matches(&version(candidate)), "{text} must refuse {candidate}");
             }
         }
     }
@@ -429,11 +348,7 @@ mod tests {
             assert_eq!(constraint(text).to_string(), shown, "{text:?}");
         }
         assert_eq!(constraint(">=1.2"), constraint(">= 1.2.0"));
-        assert_ne!(
-            constraint("~> 1.2"),
-            constraint("~> 1.2.0"),
-            "they differ in what may grow"
-        );
+        assert_ne!(constraint("~> 1.2"), constraint("~> 1.2.0"), "they differ in what may grow");
     }
 
     #[test]
@@ -469,16 +384,10 @@ mod tests {
         ] {
             let error = Constraint::parse(text).expect_err(text);
             assert_eq!(error.position, position, "{text:?}: {error}");
-            assert!(
-                error.reason.contains(says),
-                "{text:?} says {:?}, not {says:?}",
-                error.reason
-            );
+            assert!(error.reason.contains(says), "{text:?} says {:?}, not {says:?}", error.reason);
         }
         assert_eq!(
-            Constraint::parse("== 1.0")
-                .expect_err("foreign")
-                .to_string(),
+            Constraint::parse("== 1.0").expect_err("foreign").to_string(),
             "\"== 1.0\" is not a version constraint: at character 1, \"==\" is not an operator; write = for equality"
         );
     }
@@ -487,10 +396,7 @@ mod tests {
     fn what_can_be_wanted() {
         assert_eq!(Wanted::parse("latest"), Ok(Wanted::Latest));
         assert_eq!(Wanted::parse(" Latest "), Ok(Wanted::Latest));
-        assert_eq!(
-            Wanted::parse(" 1.2.3 "),
-            Ok(Wanted::Exact(version("1.2.3")))
-        );
+        assert_eq!(Wanted::parse(" 1.2.3 "), Ok(Wanted::Exact(version("1.2.3"))));
         assert_eq!(
             Wanted::parse("22.04.202601140").map(|wanted| wanted.to_string()),
             Ok("22.04.202601140".to_owned())
@@ -514,10 +420,7 @@ mod tests {
             ("1.2.*", "at character 5"),
         ] {
             let error = Wanted::parse(text).expect_err(text).to_string();
-            assert!(
-                error.contains(says),
-                "{text:?} says {error:?}, not {says:?}"
-            );
+            assert!(error.contains(says), "{text:?} says {error:?}, not {says:?}");
         }
     }
 
@@ -533,9 +436,7 @@ mod tests {
             any_version(),
             " {0,2}",
         )
-            .prop_map(|(sign, before, version, after)| {
-                format!("{after}{sign}{before}{version}{after}")
-            });
+            .prop_map(|(sign, before, version, after)| format!("{after}{sign}{before}{version}{after}"));
         prop::collection::vec(comparison, 1..4).prop_map(|comparisons| comparisons.join(","))
     }
 

@@ -44,26 +44,17 @@ pub fn select(candidates: &[Candidate], selection: &Selection<'_>) -> Selected {
         }
     }
 
-    let best = passed
-        .iter()
-        .max_by(|(_, a), (_, b)| by_preference(a, b, selection.wanted));
+    let best = passed.iter().max_by(|(_, a), (_, b)| by_preference(a, b, selection.wanted));
     if let Some((_, best)) = best {
         for (index, version) in &passed {
             let name = &candidates[*index].version;
             if version.as_str() != best.as_str() {
-                let relation = if version == best {
-                    "equal in number to"
-                } else {
-                    "older than"
-                };
+                let relation = if version == best { "equal in number to" } else { "older than" };
                 skipped.insert(name.clone(), format!("{relation} {best}"));
             }
         }
     }
-    Selected {
-        chosen: best.map(|(index, _)| *index),
-        skipped,
-    }
+    Selected { chosen: best.map(|(index, _)| *index), skipped }
 }
 
 /// One gallery image version, as far as choosing goes.
@@ -144,11 +135,8 @@ fn why_not(candidate: &Candidate, version: &Version, selection: &Selection<'_>) 
     let is_exact = selection.wanted.is_exact();
     let mut reasons = Vec::new();
     for (name, value) in selection.tags {
-        let found = candidate
-            .tags
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value);
+        let found =
+            candidate.tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
         match found {
             Some(found) if found == value => {}
             Some(found) => reasons.push(format!("its tag {name} is {found:?}, not {value:?}")),
@@ -156,10 +144,7 @@ fn why_not(candidate: &Candidate, version: &Version, selection: &Selection<'_>) 
         }
     }
     if !is_exact {
-        if !candidate
-            .provisioning_state
-            .eq_ignore_ascii_case("Succeeded")
-        {
+        if !candidate.provisioning_state.eq_ignore_ascii_case("Succeeded") {
             let state = if candidate.provisioning_state.is_empty() {
                 "unknown"
             } else {
@@ -167,23 +152,14 @@ fn why_not(candidate: &Candidate, version: &Version, selection: &Selection<'_>) 
             };
             reasons.push(format!("its provisioning state is {state}, not Succeeded"));
         }
-        if let Some(end) = candidate
-            .end_of_life_date
-            .filter(|end| *end <= selection.now)
-        {
-            let end = end
-                .to_offset(UtcOffset::UTC)
-                .format(&Rfc3339)
-                .unwrap_or_else(|_| end.to_string());
+        if let Some(end) = candidate.end_of_life_date.filter(|end| *end <= selection.now) {
+            let end = end.to_offset(UtcOffset::UTC).format(&Rfc3339).unwrap_or_else(|_| end.to_string());
             reasons.push(format!("past its end of life, {end}"));
         }
     }
-    let region = selection
-        .location
-        .map(|location| (location, find_region(candidate, location)));
+    let region = selection.location.map(|location| (location, find_region(candidate, location)));
     if !is_exact && !selection.include_excluded {
-        let regional =
-            region.and_then(|(location, state)| Some((location, state.and_then(|s| s.excluded)?)));
+        let regional = region.and_then(|(location, state)| Some((location, state.and_then(|s| s.excluded)?)));
         match regional {
             Some((location, true)) => reasons.push(format!("excluded from latest in {location}")),
             None if candidate.excluded_globally => reasons.push("excluded from latest".to_owned()),
@@ -193,15 +169,10 @@ fn why_not(candidate: &Candidate, version: &Version, selection: &Selection<'_>) 
     if !selection.include_unreplicated {
         match region {
             Some((location, None)) => reasons.push(format!("not replicated to {location}")),
-            Some((
-                location,
-                Some(RegionState {
-                    state: Some(state), ..
-                }),
-            )) if !state.eq_ignore_ascii_case("Completed") => {
-                reasons.push(format!(
-                    "its replication to {location} is {state}, not Completed"
-                ));
+            Some((location, Some(RegionState { state: Some(state), .. })))
+                if !state.eq_ignore_ascii_case("Completed") =>
+            {
+                reasons.push(format!("its replication to {location} is {state}, not Completed"));
             }
             _ => {}
         }
@@ -211,27 +182,19 @@ fn why_not(candidate: &Candidate, version: &Version, selection: &Selection<'_>) 
 
 fn find_region<'a>(candidate: &'a Candidate, location: &str) -> Option<&'a RegionState> {
     let location = normalise_location(location);
-    candidate
-        .regions
-        .iter()
-        .find(|(name, _)| normalise_location(name) == location)
-        .map(|(_, state)| state)
+    candidate.regions.iter().find(|(name, _)| normalise_location(name) == location).map(|(_, state)| state)
 }
 
 /// ARM answers with display names where names were sent: "West Europe" and "westeurope" are one place.
 fn normalise_location(name: &str) -> String {
-    name.chars()
-        .filter(|c| !c.is_whitespace())
-        .map(|c| c.to_ascii_lowercase())
-        .collect()
+    name.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// Greater is better; of equal numbers the spelling that was asked for, else always the same one.
 fn by_preference(a: &Version, b: &Version, wanted: &Wanted) -> Ordering {
-    let as_asked = |version: &Version| matches!(wanted, Wanted::Exact(exact) if exact.as_str() == version.as_str());
-    a.cmp(b)
-        .then_with(|| as_asked(a).cmp(&as_asked(b)))
-        .then_with(|| a.cmp_with_spelling(b))
+    let as_asked =
+        |version: &Version| matches!(wanted, Wanted::Exact(exact) if exact.as_str() == version.as_str());
+    a.cmp(b).then_with(|| as_asked(a).cmp(&as_asked(b))).then_with(|| a.cmp_with_spelling(b))
 }
 
 /// Chooses one Marketplace version by its name alone: the greatest by number of those that are wanted.
@@ -247,10 +210,8 @@ pub fn newest<'a>(names: impl IntoIterator<Item = &'a str>, wanted: &Wanted) -> 
 
 /// Sorts names of versions by number, newest first. Names that are no versions come last, as text: nothing is hidden.
 pub fn sort_newest_first<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut keyed: Vec<(Option<Version>, &str)> = names
-        .into_iter()
-        .map(|name| (Version::parse(name).ok(), name))
-        .collect();
+    let mut keyed: Vec<(Option<Version>, &str)> =
+        names.into_iter().map(|name| (Version::parse(name).ok(), name)).collect();
     keyed.sort_by(|(a, a_name), (b, b_name)| match (a, b) {
         (Some(a), Some(b)) => b.cmp_with_spelling(a),
         (Some(_), None) => Ordering::Less,
@@ -270,19 +231,13 @@ mod tests {
 
     /// A version that nothing speaks against, in West Europe (as ARM spells it) and North Europe.
     fn good(version: &str) -> Candidate {
-        let completed = RegionState {
-            excluded: None,
-            state: Some("Completed".to_owned()),
-        };
+        let completed = RegionState { excluded: None, state: Some("Completed".to_owned()) };
         Candidate {
             version: version.to_owned(),
             provisioning_state: "Succeeded".to_owned(),
-            regions: [
-                ("West Europe", completed.clone()),
-                ("northeurope", completed),
-            ]
-            .map(|(name, state)| (name.to_owned(), state))
-            .into(),
+            regions: [("West Europe", completed.clone()), ("northeurope", completed)]
+                .map(|(name, state)| (name.to_owned(), state))
+                .into(),
             tags: [("channel".to_owned(), "prod".to_owned())].into(),
             ..Candidate::default()
         }
@@ -295,10 +250,7 @@ mod tests {
     }
 
     fn in_west(candidate: &mut Candidate) -> &mut RegionState {
-        candidate
-            .regions
-            .get_mut("West Europe")
-            .expect("it is there")
+        candidate.regions.get_mut("West Europe").expect("it is there")
     }
 
     struct Asked {
@@ -316,18 +268,11 @@ mod tests {
         include_excluded: false,
         include_unreplicated: false,
     };
-    const LATEST_WEST: Asked = Asked {
-        location: Some("westeurope"),
-        ..LATEST
-    };
+    const LATEST_WEST: Asked = Asked { location: Some("westeurope"), ..LATEST };
 
     fn ask(candidates: &[Candidate], asked: &Asked) -> (Option<String>, BTreeMap<String, String>) {
         let wanted = Wanted::parse(asked.wanted).expect(asked.wanted);
-        let tags = asked
-            .tags
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let tags = asked.tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let selected = select(
             candidates,
             &Selection {
@@ -339,12 +284,7 @@ mod tests {
                 now: NOW,
             },
         );
-        (
-            selected
-                .chosen
-                .map(|index| candidates[index].version.clone()),
-            selected.skipped,
-        )
+        (selected.chosen.map(|index| candidates[index].version.clone()), selected.skipped)
     }
 
     #[test]
@@ -354,25 +294,13 @@ mod tests {
             (vec!["9.10.3", "9.2.20"], "9.10.3"),
             (vec!["9.2.20", "9.10.3"], "9.10.3"),
             (vec!["0.0.9", "0.0.10"], "0.0.10"),
-            (
-                vec!["1234567890.1234567890.1234567890", "2.0.0"],
-                "1234567890.1234567890.1234567890",
-            ),
+            (vec!["1234567890.1234567890.1234567890", "2.0.0"], "1234567890.1234567890.1234567890"),
         ] {
             let candidates: Vec<Candidate> = names.iter().map(|name| good(name)).collect();
             let (chosen, skipped) = ask(&candidates, &LATEST);
             assert_eq!(chosen.as_deref(), Some(latest));
-            assert_eq!(
-                skipped.len(),
-                names.len() - 1,
-                "each other is accounted for"
-            );
-            assert!(
-                skipped
-                    .values()
-                    .all(|why| *why == format!("older than {latest}")),
-                "{skipped:?}"
-            );
+            assert_eq!(skipped.len(), names.len() - 1, "each other is accounted for");
+            assert!(skipped.values().all(|why| *why == format!("older than {latest}")), "{skipped:?}");
         }
         assert_eq!(ask(&[], &LATEST), (None, BTreeMap::new()));
     }
@@ -381,10 +309,7 @@ mod tests {
     fn check(asked: &Asked, candidate: Candidate, why: Option<&str>) {
         let (chosen, skipped) = ask(&[good("1.0.0"), candidate], asked);
         match why {
-            None => assert_eq!(
-                (chosen.as_deref(), skipped.get("2.0.0")),
-                (Some("2.0.0"), None)
-            ),
+            None => assert_eq!((chosen.as_deref(), skipped.get("2.0.0")), (Some("2.0.0"), None)),
             Some(why) => {
                 assert_eq!(skipped.get("2.0.0").map(String::as_str), Some(why));
                 assert_eq!(chosen.as_deref(), Some("1.0.0"), "{why}");
@@ -402,23 +327,13 @@ mod tests {
                 in_west(c).excluded = Some(false);
             })
         };
-        let north = Asked {
-            location: Some("North Europe"),
-            ..LATEST
-        };
-        let anyway = Asked {
-            include_excluded: true,
-            ..LATEST_WEST
-        };
+        let north = Asked { location: Some("North Europe"), ..LATEST };
+        let anyway = Asked { include_excluded: true, ..LATEST_WEST };
 
         check(&LATEST, global(), Some("excluded from latest"));
         check(&LATEST_WEST, global(), Some("excluded from latest"));
         check(&LATEST, west(), None);
-        check(
-            &LATEST_WEST,
-            west(),
-            Some("excluded from latest in westeurope"),
-        );
+        check(&LATEST_WEST, west(), Some("excluded from latest in westeurope"));
         check(&north, west(), None);
         check(&LATEST_WEST, all_but_west(), None);
         check(&north, all_but_west(), Some("excluded from latest"));
@@ -430,16 +345,9 @@ mod tests {
     #[test]
     fn replication() {
         let absent = || changed("2.0.0", |c| drop(c.regions.remove("West Europe")));
-        let with =
-            |state: Option<&str>| changed("2.0.0", |c| in_west(c).state = state.map(str::to_owned));
-        let spelt = Asked {
-            location: Some(" WEST europe"),
-            ..LATEST
-        };
-        let anyway = Asked {
-            include_unreplicated: true,
-            ..LATEST_WEST
-        };
+        let with = |state: Option<&str>| changed("2.0.0", |c| in_west(c).state = state.map(str::to_owned));
+        let spelt = Asked { location: Some(" WEST europe"), ..LATEST };
+        let anyway = Asked { include_unreplicated: true, ..LATEST_WEST };
 
         check(&LATEST, absent(), None);
         check(&LATEST_WEST, absent(), Some("not replicated to westeurope"));
@@ -463,14 +371,9 @@ mod tests {
 
     #[test]
     fn state_and_end_of_life() {
-        let provisioning =
-            |state: &str| changed("2.0.0", |c| c.provisioning_state = state.to_owned());
+        let provisioning = |state: &str| changed("2.0.0", |c| c.provisioning_state = state.to_owned());
         let ends = |date| changed("2.0.0", |c| c.end_of_life_date = Some(date));
-        let everything = Asked {
-            include_excluded: true,
-            include_unreplicated: true,
-            ..LATEST
-        };
+        let everything = Asked { include_excluded: true, include_unreplicated: true, ..LATEST };
 
         check(&LATEST, provisioning("succeeded"), None);
         check(
@@ -478,22 +381,10 @@ mod tests {
             provisioning("Creating"),
             Some("its provisioning state is Creating, not Succeeded"),
         );
-        check(
-            &LATEST,
-            provisioning("Failed"),
-            Some("its provisioning state is Failed, not Succeeded"),
-        );
-        check(
-            &LATEST,
-            provisioning(""),
-            Some("its provisioning state is unknown, not Succeeded"),
-        );
+        check(&LATEST, provisioning("Failed"), Some("its provisioning state is Failed, not Succeeded"));
+        check(&LATEST, provisioning(""), Some("its provisioning state is unknown, not Succeeded"));
         check(&LATEST, ends(NOW + time::Duration::SECOND), None);
-        check(
-            &LATEST,
-            ends(NOW),
-            Some("past its end of life, 2026-11-23T12:00:00Z"),
-        );
+        check(&LATEST, ends(NOW), Some("past its end of life, 2026-11-23T12:00:00Z"));
         check(
             &everything,
             ends(datetime!(2026-01-01 01:00 +2)),
@@ -503,42 +394,14 @@ mod tests {
 
     #[test]
     fn tags_and_constraints() {
-        let prod = Asked {
-            tags: &[("Channel", "prod")],
-            ..LATEST
-        };
-        let tagged = |value: &str| {
-            changed("2.0.0", |c| {
-                drop(c.tags.insert("channel".to_owned(), value.to_owned()))
-            })
-        };
+        let prod = Asked { tags: &[("Channel", "prod")], ..LATEST };
+        let tagged =
+            |value: &str| changed("2.0.0", |c| drop(c.tags.insert("channel".to_owned(), value.to_owned())));
         check(&prod, tagged("prod"), None);
-        check(
-            &prod,
-            tagged("Prod"),
-            Some("its tag Channel is \"Prod\", not \"prod\""),
-        );
-        check(
-            &prod,
-            changed("2.0.0", |c| c.tags.clear()),
-            Some("it has no tag Channel"),
-        );
-        check(
-            &Asked {
-                wanted: "~> 1.0",
-                ..LATEST
-            },
-            good("2.0.0"),
-            Some("does not satisfy ~> 1.0"),
-        );
-        check(
-            &Asked {
-                wanted: "> 1",
-                ..LATEST
-            },
-            good("2.0.0"),
-            None,
-        );
+        check(&prod, tagged("Prod"), Some("its tag Channel is \"Prod\", not \"prod\""));
+        check(&prod, changed("2.0.0", |c| c.tags.clear()), Some("it has no tag Channel"));
+        check(&Asked { wanted: "~> 1.0", ..LATEST }, good("2.0.0"), Some("does not satisfy ~> 1.0"));
+        check(&Asked { wanted: "> 1", ..LATEST }, good("2.0.0"), None);
         let wrong_twice = changed("2.0.0", |c| {
             c.excluded_globally = true;
             c.provisioning_state = "Failed".to_owned();
@@ -552,10 +415,7 @@ mod tests {
 
     #[test]
     fn an_exact_version_answers_to_its_name_only() {
-        let exact = Asked {
-            wanted: "2.0.0",
-            ..LATEST
-        };
+        let exact = Asked { wanted: "2.0.0", ..LATEST };
         let hidden = || {
             changed("2.0.0", |c| {
                 c.excluded_globally = true;
@@ -563,16 +423,10 @@ mod tests {
                 c.provisioning_state = "Updating".to_owned();
             })
         };
-        assert_eq!(
-            ask(&[good("3.0.0"), hidden()], &exact),
-            (Some("2.0.0".to_owned()), BTreeMap::new())
-        );
+        assert_eq!(ask(&[good("3.0.0"), hidden()], &exact), (Some("2.0.0".to_owned()), BTreeMap::new()));
         assert_eq!(ask(&[good("3.0.0")], &exact), (None, BTreeMap::new()));
         // What the caller adds to the name still counts.
-        let elsewhere = Asked {
-            location: Some("eastus"),
-            ..exact
-        };
+        let elsewhere = Asked { location: Some("eastus"), ..exact };
         let (chosen, skipped) = ask(&[hidden()], &elsewhere);
         assert_eq!(chosen, None);
         assert_eq!(skipped["2.0.0"], "not replicated to eastus");
@@ -580,9 +434,8 @@ mod tests {
 
     #[test]
     fn an_explanation_is_newest_first_and_limited() {
-        let candidates: Vec<Candidate> = ["1.0.9", "1.0.10", "1.0.2"]
-            .map(|name| changed(name, |c| c.excluded_globally = true))
-            .into();
+        let candidates: Vec<Candidate> =
+            ["1.0.9", "1.0.10", "1.0.2"].map(|name| changed(name, |c| c.excluded_globally = true)).into();
         let (wanted, tags) = (Wanted::Latest, BTreeMap::new());
         let selection = Selection {
             wanted: &wanted,
@@ -602,9 +455,7 @@ mod tests {
 
     #[test]
     fn marketplace_names() {
-        let names = [
-            "1.0.10", "1.0.12", "1.0.9", "odd", "9.10.3", "9.2.20", "9.2", "0.0.1015", "0.0.991",
-        ];
+        let names = ["1.0.10", "1.0.12", "1.0.9", "odd", "9.10.3", "9.2.20", "9.2", "0.0.1015", "0.0.991"];
         for (wanted, found) in [
             ("latest", Some("9.10.3")),
             ("~> 1.0.0", Some("1.0.12")),
@@ -619,21 +470,11 @@ mod tests {
             assert_eq!(newest(names, &wanted), found, "{wanted}");
         }
         let exact = Wanted::parse("1.2").expect("exact");
-        assert_eq!(
-            newest(["1.2.0", "1.2", "1.02"], &exact),
-            Some("1.2"),
-            "the spelling that was asked for"
-        );
-        assert_eq!(
-            newest(["1.2.0", "1.2"], &Wanted::Latest),
-            newest(["1.2", "1.2.0"], &Wanted::Latest)
-        );
+        assert_eq!(newest(["1.2.0", "1.2", "1.02"], &exact), Some("1.2"), "the spelling that was asked for");
+        assert_eq!(newest(["1.2.0", "1.2"], &Wanted::Latest), newest(["1.2", "1.2.0"], &Wanted::Latest));
         assert_eq!(
             sort_newest_first(names),
-            [
-                "9.10.3", "9.2.20", "9.2", "1.0.12", "1.0.10", "1.0.9", "0.0.1015", "0.0.991",
-                "odd"
-            ]
+            ["9.10.3", "9.2.20", "9.2", "1.0.12", "1.0.10", "1.0.9", "0.0.1015", "0.0.991", "odd"]
         );
     }
 

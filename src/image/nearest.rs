@@ -11,30 +11,19 @@ pub const LIMIT: usize = 5;
 /// one a beginning of the other, then one inside the other, then a few letters off, then sharing a word. Empty when none comes near.
 pub fn nearest_names<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = Folded::of(wanted);
-    let mut ranked: Vec<(Rank, &str)> = names
-        .into_iter()
-        .filter_map(|name| Some((rank(&wanted, &Folded::of(name))?, name)))
-        .collect();
+    let mut ranked: Vec<(Rank, &str)> =
+        names.into_iter().filter_map(|name| Some((rank(&wanted, &Folded::of(name))?, name))).collect();
     ranked.sort_unstable();
     ranked.dedup();
-    ranked
-        .into_iter()
-        .take(LIMIT)
-        .map(|(_, name)| name)
-        .collect()
+    ranked.into_iter().take(LIMIT).map(|(_, name)| name).collect()
 }
 
 /// The up to five versions nearest by number to what was wanted: for each version named in `wanted` the same number, the greatest
 /// below and the smallest above it; then the newest of all.
-pub fn nearest_versions<'a>(
-    wanted: &Wanted,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Vec<&'a str> {
+pub fn nearest_versions<'a>(wanted: &Wanted, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let sorted = sort_newest_first(names);
-    let versions: Vec<(Version, &str)> = sorted
-        .iter()
-        .filter_map(|name| Some((Version::parse(name).ok()?, *name)))
-        .collect();
+    let versions: Vec<(Version, &str)> =
+        sorted.iter().filter_map(|name| Some((Version::parse(name).ok()?, *name))).collect();
     let anchors: Vec<&Version> = match wanted {
         Wanted::Exact(version) => vec![version],
         Wanted::Latest => vec![],
@@ -48,18 +37,9 @@ pub fn nearest_versions<'a>(
     };
     for anchor in anchors {
         // Newest first: the first below is the greatest below, the last above the smallest above.
-        add(versions
-            .iter()
-            .find(|(version, _)| version == anchor)
-            .map(|(_, name)| *name));
-        add(versions
-            .iter()
-            .find(|(version, _)| version < anchor)
-            .map(|(_, name)| *name));
-        add(versions
-            .iter()
-            .rfind(|(version, _)| version > anchor)
-            .map(|(_, name)| *name));
+        add(versions.iter().find(|(version, _)| version == anchor).map(|(_, name)| *name));
+        add(versions.iter().find(|(version, _)| version < anchor).map(|(_, name)| *name));
+        add(versions.iter().rfind(|(version, _)| version > anchor).map(|(_, name)| *name));
     }
     let newest = newest(sorted.iter().copied(), &Wanted::Latest);
     if let Some(newest) = newest.filter(|newest| !found.contains(newest)) {
@@ -108,17 +88,11 @@ impl Folded {
         let lower = name.to_lowercase();
         let letters: Vec<char> = lower.chars().filter(|c| c.is_alphanumeric()).collect();
         let compact = letters.iter().collect();
-        Folded {
-            lower,
-            letters,
-            compact,
-        }
+        Folded { lower, letters, compact }
     }
 
     fn words(&self) -> impl Iterator<Item = &str> {
-        self.lower
-            .split(|c: char| !c.is_alphanumeric())
-            .filter(|word| word.chars().count() >= SHORTEST_PIECE)
+        self.lower.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() >= SHORTEST_PIECE)
     }
 }
 
@@ -134,11 +108,8 @@ fn rank(wanted: &Folded, name: &Folded) -> Option<Rank> {
     }
     let difference = wanted.letters.len().abs_diff(name.letters.len());
     let distance = edit_distance(&wanted.letters, &name.letters);
-    let (short, long) = if wanted.letters.len() <= name.letters.len() {
-        (wanted, name)
-    } else {
-        (name, wanted)
-    };
+    let (short, long) =
+        if wanted.letters.len() <= name.letters.len() { (wanted, name) } else { (name, wanted) };
     if short.letters.len() >= SHORTEST_PIECE {
         if distance == 1 {
             return Some((Kind::OneLetterOff, 0, difference));
@@ -151,11 +122,7 @@ fn rank(wanted: &Folded, name: &Folded) -> Option<Rank> {
         }
     }
     // A third of the letters may be wrong: one in a word of three, five in sixteen.
-    let cutoff = long
-        .letters
-        .len()
-        .div_ceil(3)
-        .min(long.letters.len().saturating_sub(1));
+    let cutoff = long.letters.len().div_ceil(3).min(long.letters.len().saturating_sub(1));
     if distance <= cutoff {
         return Some((Kind::FewLettersOff, distance, difference));
     }
@@ -176,9 +143,7 @@ fn edit_distance(a: &[char], b: &[char]) -> usize {
         let mut row = Vec::with_capacity(b.len() + 1);
         row.push(i + 1);
         for (j, to) in b.iter().enumerate() {
-            let mut best = (last[j] + usize::from(from != to))
-                .min(last[j + 1] + 1)
-                .min(row[j] + 1);
+            let mut best = (last[j] + usize::from(from != to)).min(last[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && *from == b[j - 1] && a[i - 1] == *to {
                 best = best.min(before_last[j - 1] + 1);
             }
@@ -214,23 +179,13 @@ mod tests {
             "UbuntuServer",
             "WindowsServer",
         ];
-        let skus = [
-            "22_04-lts",
-            "22_04-lts-gen2",
-            "22_04-lts-arm64",
-            "20_04-lts",
-            "20_04-lts-gen2",
-            "server",
-        ];
+        let skus =
+            ["22_04-lts", "22_04-lts-gen2", "22_04-lts-arm64", "20_04-lts", "20_04-lts-gen2", "server"];
         let table: &[(&str, &[&str], &[&str])] = &[
             ("canonical", &publishers, &["Canonical"]),
             ("Cannonical", &publishers, &["Canonical"]),
             ("Canoncial", &publishers, &["Canonical"]),
-            (
-                "Microsoft-Windows-Server",
-                &publishers,
-                &["MicrosoftWindowsServer", "MicrosoftWindowsDesktop"],
-            ),
+            ("Microsoft-Windows-Server", &publishers, &["MicrosoftWindowsServer", "MicrosoftWindowsDesktop"]),
             ("Redhat", &publishers, &["RedHat"]),
             ("Debain", &publishers, &["debian"]),
             ("Suse", &publishers, &["SUSE"]),
@@ -239,51 +194,29 @@ mod tests {
             (
                 "ubuntu-server",
                 &offers,
-                &[
-                    "UbuntuServer",
-                    "0001-com-ubuntu-server-focal",
-                    "0001-com-ubuntu-server-jammy",
-                ],
+                &["UbuntuServer", "0001-com-ubuntu-server-focal", "0001-com-ubuntu-server-jammy"],
             ),
             ("ubuntu-24_04", &offers, &["ubuntu-24_04-lts"]),
             ("22_04-lts-gen3", &skus, &["22_04-lts-gen2", "22_04-lts"]),
-            (
-                "windows-server-ubuntu",
-                &offers,
-                &["WindowsServer", "0001-com-ubuntu-server-focal"],
-            ),
-            (
-                "2204-lts",
-                &skus,
-                &["22_04-lts", "20_04-lts", "22_04-lts-gen2"],
-            ),
+            ("windows-server-ubuntu", &offers, &["WindowsServer", "0001-com-ubuntu-server-focal"]),
+            ("2204-lts", &skus, &["22_04-lts", "20_04-lts", "22_04-lts-gen2"]),
         ];
         for (wanted, names, expected) in table {
             let found = nearest_names(wanted, names.iter().copied());
             // The first ones must be these; what follows is a matter of taste.
             assert_eq!(
-                found
-                    .iter()
-                    .take(expected.len())
-                    .copied()
-                    .collect::<Vec<_>>(),
+                found.iter().take(expected.len()).copied().collect::<Vec<_>>(),
                 *expected,
                 "{wanted}: {found:?}"
             );
-            assert!(
-                !expected.is_empty() || found.is_empty(),
-                "{wanted}: {found:?}"
-            );
+            assert!(!expected.is_empty() || found.is_empty(), "{wanted}: {found:?}");
         }
     }
 
     #[test]
     fn never_more_than_five_and_each_once() {
         let names: Vec<String> = (0..40).map(|number| format!("ubuntu-{number}")).collect();
-        let found = nearest_names(
-            "ubuntu",
-            names.iter().map(String::as_str).chain(["Ubuntu", "Ubuntu"]),
-        );
+        let found = nearest_names("ubuntu", names.iter().map(String::as_str).chain(["Ubuntu", "Ubuntu"]));
         assert_eq!(found.len(), LIMIT);
         assert_eq!(found[..2], ["Ubuntu", "ubuntu-0"]);
     }
@@ -316,25 +249,15 @@ mod tests {
         let many: Vec<String> = (0..50).map(|number| format!("1.{number}")).collect();
         let wanted = Wanted::parse("!= 1.10, != 1.20, != 1.30").expect("a constraint");
         let found = nearest_versions(&wanted, many.iter().map(String::as_str));
-        assert_eq!(
-            found,
-            ["1.10", "1.9", "1.11", "1.20", "1.49"],
-            "the newest keeps its place"
-        );
+        assert_eq!(found, ["1.10", "1.9", "1.11", "1.20", "1.49"], "the newest keeps its place");
     }
 
     #[test]
     fn sentences() {
         assert_eq!(did_you_mean(&[]), None);
         assert_eq!(did_you_mean(&["a"]).as_deref(), Some("did you mean \"a\"?"));
-        assert_eq!(
-            did_you_mean(&["a", "b"]).as_deref(),
-            Some("did you mean \"a\" or \"b\"?")
-        );
-        assert_eq!(
-            did_you_mean(&["a", "b", "c"]).as_deref(),
-            Some("did you mean \"a\", \"b\" or \"c\"?")
-        );
+        assert_eq!(did_you_mean(&["a", "b"]).as_deref(), Some("did you mean \"a\" or \"b\"?"));
+        assert_eq!(did_you_mean(&["a", "b", "c"]).as_deref(), Some("did you mean \"a\", \"b\" or \"c\"?"));
     }
 
     #[test]

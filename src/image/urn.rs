@@ -42,19 +42,11 @@ impl Urn {
         if urn.is_exact() {
             return Ok(urn);
         }
-        let moving = if urn.is_latest() {
-            "latest"
-        } else {
-            "a constraint"
-        };
+        let moving = if urn.is_latest() { "latest" } else { "a constraint" };
         let reason = format!(
             "the version is {moving}, which moves; name one exact version, or let the data source azimage_marketplace_image resolve it"
         );
-        Err(UrnError {
-            input: text.to_owned(),
-            part: Some(UrnPart::Version),
-            reason,
-        })
+        Err(UrnError { input: text.to_owned(), part: Some(UrnPart::Version), reason })
     }
 
     /// Puts the four parts together, with the same checks as [`Urn::parse`].
@@ -62,29 +54,17 @@ impl Urn {
     /// # Errors
     /// Says which of the four is wrong.
     pub fn new(publisher: &str, offer: &str, sku: &str, version: &str) -> Result<Urn, UrnError> {
-        Urn::check(
-            &format!("{publisher}:{offer}:{sku}:{version}"),
-            [publisher, offer, sku, version],
-        )
+        Urn::check(&format!("{publisher}:{offer}:{sku}:{version}"), [publisher, offer, sku, version])
     }
 
     fn check(input: &str, parts: [&str; 4]) -> Result<Urn, UrnError> {
         for (value, part) in parts.into_iter().zip(UrnPart::ALL) {
             if let Some(reason) = find_problem(value, part) {
-                return Err(UrnError {
-                    input: input.to_owned(),
-                    part: Some(part),
-                    reason,
-                });
+                return Err(UrnError { input: input.to_owned(), part: Some(part), reason });
             }
         }
         let [publisher, offer, sku, version] = parts.map(str::to_owned);
-        Ok(Urn {
-            publisher,
-            offer,
-            sku,
-            version,
-        })
+        Ok(Urn { publisher, offer, sku, version })
     }
 
     /// Whether its version is the moving `latest`.
@@ -100,10 +80,7 @@ impl Urn {
     /// The same image at another version; the version is the caller's to check.
     #[must_use]
     pub fn with_version(&self, version: impl fmt::Display) -> Urn {
-        Urn {
-            version: version.to_string(),
-            ..self.clone()
-        }
+        Urn { version: version.to_string(), ..self.clone() }
     }
 
     /// Whether publisher, offer and sku are the same to Azure, whatever the versions.
@@ -116,11 +93,7 @@ impl Urn {
 
 impl fmt::Display for Urn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}:{}:{}",
-            self.publisher, self.offer, self.sku, self.version
-        )
+        write!(f, "{}:{}:{}:{}", self.publisher, self.offer, self.sku, self.version)
     }
 }
 
@@ -147,12 +120,7 @@ pub enum UrnPart {
 
 impl UrnPart {
     /// In the order they are written.
-    pub const ALL: [UrnPart; 4] = [
-        UrnPart::Publisher,
-        UrnPart::Offer,
-        UrnPart::Sku,
-        UrnPart::Version,
-    ];
+    pub const ALL: [UrnPart; 4] = [UrnPart::Publisher, UrnPart::Offer, UrnPart::Sku, UrnPart::Version];
 }
 
 impl fmt::Display for UrnPart {
@@ -184,35 +152,23 @@ fn find_problem(value: &str, part: UrnPart) -> Option<String> {
         return Some(format!("the {part} is empty"));
     }
     if value.trim() != value {
-        return Some(format!(
-            "the {part} {value:?} has spaces around it; leave them out"
-        ));
+        return Some(format!("the {part} {value:?} has spaces around it; leave them out"));
     }
     if part == UrnPart::Version {
-        return Wanted::parse(value)
-            .err()
-            .map(|error| format!("the version is wrong: {error}"));
+        return Wanted::parse(value).err().map(|error| format!("the version is wrong: {error}"));
     }
     // No complete rule for these names is published; what cannot stand in a request's path is certainly no name.
-    let bad = value
-        .chars()
-        .find(|c| !c.is_ascii_graphic() || "/\\?#%&<>\"':;,|".contains(*c))?;
+    let bad = value.chars().find(|c| !c.is_ascii_graphic() || "/\\?#%&<>\"':;,|".contains(*c))?;
     Some(match bad {
         c if c.is_whitespace() => {
             format!("the {part} {value:?} has a space inside; names in the Marketplace have none")
         }
-        c => format!(
-            "the {part} {value:?} has the character {c:?}, which no name in the Marketplace has"
-        ),
+        c => format!("the {part} {value:?} has the character {c:?}, which no name in the Marketplace has"),
     })
 }
 
 fn wrong_number_of_parts(text: &str, parts: &[&str]) -> UrnError {
-    let error = |part, reason: String| UrnError {
-        input: text.to_owned(),
-        part,
-        reason,
-    };
+    let error = |part, reason: String| UrnError { input: text.to_owned(), part, reason };
     // Skus such as "9" and "8.10" are common, versions of fewer than three segments are not.
     let is_surely_version = |value: &str| match Wanted::parse(value) {
         Ok(Wanted::Exact(version)) => version.segment_count() >= 3,
@@ -221,11 +177,7 @@ fn wrong_number_of_parts(text: &str, parts: &[&str]) -> UrnError {
     if text.trim().is_empty() {
         return error(None, "it is empty".to_owned());
     }
-    if text
-        .trim_start()
-        .to_ascii_lowercase()
-        .starts_with("/subscriptions/")
-    {
+    if text.trim_start().to_ascii_lowercase().starts_with("/subscriptions/") {
         return error(
             None,
             "this is a resource id; write the four names with colons between them".to_owned(),
@@ -233,10 +185,7 @@ fn wrong_number_of_parts(text: &str, parts: &[&str]) -> UrnError {
     }
     let count = parts.len();
     if count > 4 {
-        return error(
-            None,
-            format!("it has {count} parts instead of four; no part contains a colon"),
-        );
+        return error(None, format!("it has {count} parts instead of four; no part contains a colon"));
     }
     if count == 3 {
         let (part, reason) = if is_surely_version(parts[2]) {
@@ -256,22 +205,12 @@ fn wrong_number_of_parts(text: &str, parts: &[&str]) -> UrnError {
         };
         return error(part, reason);
     }
-    for (separator, name) in [
-        ('/', "slashes"),
-        (';', "semicolons"),
-        (',', "commas"),
-        (' ', "spaces"),
-        ('|', "bars"),
-    ] {
+    for (separator, name) in
+        [('/', "slashes"), (';', "semicolons"), (',', "commas"), (' ', "spaces"), ('|', "bars")]
+    {
         let others: Vec<&str> = text.trim().split(separator).collect();
         if count == 1 && others.len() == 4 && others.iter().all(|part| !part.is_empty()) {
-            return error(
-                None,
-                format!(
-                    "its parts are separated by {name}; write {}",
-                    others.join(":")
-                ),
-            );
+            return error(None, format!("its parts are separated by {name}; write {}", others.join(":")));
         }
     }
     if count == 2 {
@@ -280,10 +219,7 @@ fn wrong_number_of_parts(text: &str, parts: &[&str]) -> UrnError {
         } else {
             (Some(UrnPart::Sku), "the sku and the version")
         };
-        return error(
-            part,
-            format!("it has two parts instead of four: {missing} are missing"),
-        );
+        return error(part, format!("it has two parts instead of four: {missing} are missing"));
     }
     error(
         None,
@@ -332,9 +268,7 @@ mod tests {
         assert_eq!(newer.to_string(), JAMMY.replace("202601140", "202602010"));
         assert!(urn.is_same_image(&newer));
         assert!(urn.is_same_image(&Urn::parse(&JAMMY.to_lowercase()).expect("lower case")));
-        assert!(
-            !urn.is_same_image(&Urn::parse(&JAMMY.replace("gen2", "gen1")).expect("another sku"))
-        );
+        assert!(!urn.is_same_image(&Urn::parse(&JAMMY.replace("gen2", "gen1")).expect("another sku")));
     }
 
     #[test]
@@ -348,26 +282,14 @@ mod tests {
             ("a:b::1.0", Some(Sku), "the sku is empty"),
             ("a:b:c:", Some(Version), "the version is empty"),
             ("a:b:c", Some(Version), "a:b:c:latest"),
-            (
-                "a:b:1.2.3",
-                None,
-                "publisher, the offer or the sku is missing",
-            ),
+            ("a:b:1.2.3", None, "publisher, the offer or the sku is missing"),
             ("a:b:latest", None, "ends in the version \"latest\""),
             ("a:b", Some(Sku), "the sku and the version"),
             ("a:1.0.0", None, "two of publisher"),
             ("RedHat:RHEL:8.10", Some(Version), "RedHat:RHEL:8.10:latest"),
             ("a:b:c:d:1.0", None, "5 parts"),
-            (
-                "a/b/c/1.0.0",
-                None,
-                "separated by slashes; write a:b:c:1.0.0",
-            ),
-            (
-                "a b c 1.0.0",
-                None,
-                "separated by spaces; write a:b:c:1.0.0",
-            ),
+            ("a/b/c/1.0.0", None, "separated by slashes; write a:b:c:1.0.0"),
+            ("a b c 1.0.0", None, "separated by spaces; write a:b:c:1.0.0"),
             ("/subscriptions/0/providers/x", None, "resource id"),
             ("Ubuntu2204", None, "az vm image list"),
             (" a:b:c:1.0", Some(Publisher), "spaces around"),
@@ -383,10 +305,7 @@ mod tests {
         ] {
             let error = Urn::parse(text).expect_err(text);
             assert_eq!(error.part, part, "{text:?}: {error}");
-            assert!(
-                error.to_string().contains(says),
-                "{text:?} says {error}, not {says:?}"
-            );
+            assert!(error.to_string().contains(says), "{text:?} says {error}, not {says:?}");
         }
         let error = Urn::parse_exact("a:b:c:latest").expect_err("it moves");
         assert_eq!(error.part, Some(Version));

@@ -25,14 +25,8 @@ impl Version {
     /// Says which character is wrong and why: see [`VersionProblem`].
     pub fn parse(text: &str) -> Result<Version, VersionError> {
         match find_problem(text) {
-            None => Ok(Version {
-                text: text.to_owned(),
-            }),
-            Some((offset, problem)) => Err(VersionError {
-                input: text.to_owned(),
-                offset,
-                problem,
-            }),
+            None => Ok(Version { text: text.to_owned() }),
+            Some((offset, problem)) => Err(VersionError { input: text.to_owned(), offset, problem }),
         }
     }
 
@@ -48,9 +42,7 @@ impl Version {
 
     /// The digits of each segment without leading zeros; `0` is the empty string, so that a missing segment is the same thing.
     fn numbers(&self) -> impl Iterator<Item = &str> {
-        self.text
-            .split('.')
-            .map(|digits| digits.trim_start_matches('0'))
+        self.text.split('.').map(|digits| digits.trim_start_matches('0'))
     }
 
     /// Orders by number, then by spelling, so that `1.2` beside `1.2.0` gives one answer however a list was ordered.
@@ -178,33 +170,22 @@ impl fmt::Display for VersionError {
         let shown = &self.input;
         match self.problem {
             VersionProblem::Empty => {
-                return f.write_str(
-                    "the version is empty: write integers separated by dots, such as 1.2.0",
-                );
+                return f.write_str("the version is empty: write integers separated by dots, such as 1.2.0");
             }
             VersionProblem::EmptySegment(segment) => {
                 write!(f, "{shown:?} is not a version: segment {segment} is empty")?;
             }
-            VersionProblem::Whitespace => write!(
-                f,
-                "{shown:?} is not a version: it has a space at character {}",
-                self.offset + 1
-            )?,
-            VersionProblem::Sign(sign) => write!(
-                f,
-                "{shown:?} is not a version: a segment has the sign {sign:?}"
-            )?,
+            VersionProblem::Whitespace => {
+                write!(f, "{shown:?} is not a version: it has a space at character {}", self.offset + 1)?
+            }
+            VersionProblem::Sign(sign) => {
+                write!(f, "{shown:?} is not a version: a segment has the sign {sign:?}")?
+            }
             VersionProblem::Prefix(letter) => {
-                return write!(
-                    f,
-                    "{shown:?} is not a version: leave out the leading {letter:?}"
-                );
+                return write!(f, "{shown:?} is not a version: leave out the leading {letter:?}");
             }
             VersionProblem::Suffix(sign) => {
-                write!(
-                    f,
-                    "{shown:?} is not a version: a suffix after {sign:?} is not known to Azure"
-                )?;
+                write!(f, "{shown:?} is not a version: a suffix after {sign:?} is not known to Azure")?;
             }
             VersionProblem::NotADigit(found) => {
                 write!(
@@ -298,9 +279,7 @@ impl Part {
             "major" => Ok(Part::Major),
             "minor" => Ok(Part::Minor),
             "patch" => Ok(Part::Patch),
-            _ => Err(format!(
-                "{text:?} is not a part of a version; write \"major\", \"minor\" or \"patch\""
-            )),
+            _ => Err(format!("{text:?} is not a part of a version; write \"major\", \"minor\" or \"patch\"")),
         }
     }
 }
@@ -337,10 +316,7 @@ fn gallery_segments(text: &str) -> Result<[u32; 3], String> {
             if count == 1 { "" } else { "s" }
         ));
     }
-    for ((number, digits), name) in numbers
-        .iter_mut()
-        .zip(version.numbers())
-        .zip(["major", "minor", "patch"])
+    for ((number, digits), name) in numbers.iter_mut().zip(version.numbers()).zip(["major", "minor", "patch"])
     {
         *number = match digits {
             "" => 0,
@@ -392,16 +368,8 @@ mod tests {
             (&huge, &huger),
         ];
         for (less, more) in ascending {
-            assert_eq!(
-                version(less).cmp(&version(more)),
-                Ordering::Less,
-                "{less} < {more}"
-            );
-            assert_eq!(
-                version(more).cmp(&version(less)),
-                Ordering::Greater,
-                "{more} > {less}"
-            );
+            assert_eq!(version(less).cmp(&version(more)), Ordering::Less, "{less} < {more}");
+            assert_eq!(version(more).cmp(&version(less)), Ordering::Greater, "{more} > {less}");
         }
     }
 
@@ -416,29 +384,16 @@ mod tests {
             ("22.04.1", "22.4.01"),
         ] {
             assert_eq!(version(a), version(b), "{a} == {b}");
-            assert_eq!(
-                hash_of(&version(a)),
-                hash_of(&version(b)),
-                "hash of {a} and {b}"
-            );
+            assert_eq!(hash_of(&version(a)), hash_of(&version(b)), "hash of {a} and {b}");
             assert_ne!(
                 version(a).cmp_with_spelling(&version(b)),
                 Ordering::Equal,
                 "{a} and {b} are spelt differently"
             );
         }
-        for (a, b) in [
-            ("1.0.2", "1.2"),
-            ("1.2", "12"),
-            ("1.20", "1.2"),
-            ("0.1", "1"),
-        ] {
+        for (a, b) in [("1.0.2", "1.2"), ("1.2", "12"), ("1.20", "1.2"), ("0.1", "1")] {
             assert_ne!(version(a), version(b), "{a} != {b}");
-            assert_ne!(
-                hash_of(&version(a)),
-                hash_of(&version(b)),
-                "hash of {a} and {b}"
-            );
+            assert_ne!(hash_of(&version(a)), hash_of(&version(b)), "hash of {a} and {b}");
         }
     }
 
@@ -486,11 +441,7 @@ mod tests {
             ("099.1", Some("100")),
             ("7", None),
         ] {
-            assert_eq!(
-                version(text).pessimistic_limit().map(|v| v.text),
-                limit.map(str::to_owned),
-                "{text}"
-            );
+            assert_eq!(version(text).pessimistic_limit().map(|v| v.text), limit.map(str::to_owned), "{text}");
         }
         let nines = format!("{}.1", "9".repeat(40));
         let limit = version(&nines).pessimistic_limit().map(|v| v.text);
@@ -541,9 +492,7 @@ mod tests {
             let part = Part::parse(part).expect(part);
             assert_eq!(bump(text, part), Ok(result.to_owned()), "{text} {part:?}");
         }
-        assert!(
-            bump("1.2.2147483647", Part::Patch).is_err_and(|error| error.contains("patch number"))
-        );
+        assert!(bump("1.2.2147483647", Part::Patch).is_err_and(|error| error.contains("patch number")));
         assert!(bump("1.2", Part::Patch).is_err_and(|error| error.contains("exactly three")));
         assert!(Part::parse("Major").is_err_and(|error| error.contains("\"minor\"")));
     }

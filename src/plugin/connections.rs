@@ -46,12 +46,7 @@ pub fn incoming(
                     let (ready, tls, counted) = (ready.clone(), tls.clone(), open.count());
                     tokio::spawn(async move {
                         if let Some(stream) = set_up(stream, tls).await {
-                            let _ = ready
-                                .send(Ok(Connection {
-                                    stream,
-                                    _counted: counted,
-                                }))
-                                .await;
+                            let _ = ready.send(Ok(Connection { stream, _counted: counted })).await;
                         }
                     });
                 }
@@ -130,11 +125,7 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -167,10 +158,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_never_finishes_its_handshake_is_given_up() {
-        let host = rcgen::generate_simple_self_signed(vec!["localhost".into()])
-            .unwrap()
-            .cert
-            .pem();
+        let host = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap().cert.pem();
         let tls = Tls::new(&host, OffsetDateTime::now_utc()).unwrap();
         let (ours, _theirs) = tokio::io::duplex(1024);
         let began = tokio::time::Instant::now();

@@ -8,10 +8,8 @@ use std::{ffi::OsString, ops::RangeInclusive, path::PathBuf};
 /// only one there is here, and a host that does not speak it says so better than we could.
 pub const PROTOCOL: u32 = 5;
 
-const COOKIE: (&str, &str) = (
-    "TF_PLUGIN_MAGIC_COOKIE",
-    "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2",
-);
+const COOKIE: (&str, &str) =
+    ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2");
 
 /// The host's wishes for transport and encryption.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -45,9 +43,7 @@ impl Launch {
             return Err(StartError::NotByHost);
         }
         let text = |name: &str| {
-            get(name)
-                .and_then(|value| value.into_string().ok())
-                .filter(|value| !value.is_empty())
+            get(name).and_then(|value| value.into_string().ok()).filter(|value| !value.is_empty())
         };
         Ok(Self {
             client_certificate: text("PLUGIN_CLIENT_CERT"),
@@ -63,18 +59,14 @@ impl Launch {
             None => Ok(None),
             Some(value) => match value.to_str().and_then(|text| text.parse::<u16>().ok()) {
                 Some(port) => Ok(Some(port)),
-                None => Err(StartError::Port {
-                    name,
-                    value: value.to_string_lossy().into_owned(),
-                }),
+                None => Err(StartError::Port { name, value: value.to_string_lossy().into_owned() }),
             },
         };
         let first = port("PLUGIN_MIN_PORT")?.unwrap_or(0);
         let last = port("PLUGIN_MAX_PORT")?.unwrap_or(first);
         Ok(Self {
             socket_dir: given("PLUGIN_UNIX_SOCKET_DIR").map(PathBuf::from),
-            socket_group: given("PLUGIN_UNIX_SOCKET_GROUP")
-                .map(|value| value.to_string_lossy().into_owned()),
+            socket_group: given("PLUGIN_UNIX_SOCKET_GROUP").map(|value| value.to_string_lossy().into_owned()),
             ports: Ports(first..=last),
             ..Self::default()
         })
@@ -87,10 +79,7 @@ impl Launch {
 pub fn handshake_line(address: &Address, certificate: &[u8], multiplexing_asked: bool) -> String {
     let multiplexing = if multiplexing_asked { "|false" } else { "" };
     let certificate = STANDARD_NO_PAD.encode(certificate);
-    format!(
-        "1|{PROTOCOL}|{}|{address}|grpc|{certificate}{multiplexing}\n",
-        address.network()
-    )
+    format!("1|{PROTOCOL}|{}|{address}|grpc|{certificate}{multiplexing}\n", address.network())
 }
 
 #[cfg(test)]
@@ -99,20 +88,16 @@ mod tests {
 
     fn launch(variables: &[(&str, &str)]) -> Result<Launch, StartError> {
         Launch::by_host(|name| {
-            (name == COOKIE.0).then(|| COOKIE.1.into()).or_else(|| {
-                variables
-                    .iter()
-                    .find(|(key, _)| *key == name)
-                    .map(|(_, value)| value.into())
-            })
+            (name == COOKIE.0)
+                .then(|| COOKIE.1.into())
+                .or_else(|| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
         })
     }
 
     #[test]
     fn only_the_right_cookie_starts_the_process() {
         for cookie in [None, Some(""), Some("wrong"), Some(&COOKIE.1[1..])] {
-            let launch =
-                Launch::by_host(|name| cookie.filter(|_| name == COOKIE.0).map(Into::into));
+            let launch = Launch::by_host(|name| cookie.filter(|_| name == COOKIE.0).map(Into::into));
             assert!(matches!(launch, Err(StartError::NotByHost)), "{cookie:?}");
         }
         assert_eq!(launch(&[]).unwrap(), Launch::default());
@@ -138,15 +123,9 @@ mod tests {
                 multiplexing_asked: true,
             }
         );
-        let empty = [
-            "CLIENT_CERT",
-            "UNIX_SOCKET_DIR",
-            "UNIX_SOCKET_GROUP",
-            "MIN_PORT",
-            "MAX_PORT",
-            "MULTIPLEX_GRPC",
-        ]
-        .map(|name| format!("PLUGIN_{name}"));
+        let empty =
+            ["CLIENT_CERT", "UNIX_SOCKET_DIR", "UNIX_SOCKET_GROUP", "MIN_PORT", "MAX_PORT", "MULTIPLEX_GRPC"]
+                .map(|name| format!("PLUGIN_{name}"));
         let empty: Vec<_> = empty.iter().map(|name| (name.as_str(), "")).collect();
         assert_eq!(launch(&empty).unwrap(), Launch::default());
     }
@@ -154,13 +133,8 @@ mod tests {
     #[test]
     fn a_port_that_is_none_is_named() {
         for value in ["x", "-1", "65536"] {
-            let error = launch(&[("PLUGIN_MAX_PORT", value)])
-                .unwrap_err()
-                .to_string();
-            assert!(
-                error.contains("PLUGIN_MAX_PORT") && error.contains(value),
-                "{error}"
-            );
+            let error = launch(&[("PLUGIN_MAX_PORT", value)]).unwrap_err().to_string();
+            assert!(error.contains("PLUGIN_MAX_PORT") && error.contains(value), "{error}");
         }
     }
 
@@ -172,18 +146,8 @@ mod tests {
             (&unix, &b""[..], false, "1|5|unix|/tmp/a/s|grpc|\n"),
             (&unix, b"", true, "1|5|unix|/tmp/a/s|grpc||false\n"),
             // Three bytes more or fewer would hide padding: these four would need two signs of it.
-            (
-                &tcp,
-                b"\xfb\xff\xfe\x00",
-                false,
-                "1|5|tcp|127.0.0.1:10000|grpc|+//+AA\n",
-            ),
-            (
-                &tcp,
-                b"abcd",
-                true,
-                "1|5|tcp|127.0.0.1:10000|grpc|YWJjZA|false\n",
-            ),
+            (&tcp, b"\xfb\xff\xfe\x00", false, "1|5|tcp|127.0.0.1:10000|grpc|+//+AA\n"),
+            (&tcp, b"abcd", true, "1|5|tcp|127.0.0.1:10000|grpc|YWJjZA|false\n"),
         ] {
             assert_eq!(handshake_line(address, certificate, asked), line);
         }

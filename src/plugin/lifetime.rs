@@ -21,10 +21,7 @@ pub struct Lifetime {
 impl Lifetime {
     /// Begins with the listener's files, which go at the end, however it comes.
     pub fn new(files: Files) -> Self {
-        Self {
-            ended: CancellationToken::new(),
-            files: Arc::new(files),
-        }
+        Self { ended: CancellationToken::new(), files: Arc::new(files) }
     }
 
     /// Without files, for tests of what ends with it.
@@ -47,13 +44,11 @@ impl Lifetime {
         self.ended.cancel();
         otlp::hurry();
         let files = self.files.clone();
-        let deadline = thread::Builder::new()
-            .name("deadline".into())
-            .spawn(move || {
-                thread::sleep(GRACE);
-                files.remove();
-                process::exit(0);
-            });
+        let deadline = thread::Builder::new().name("deadline".into()).spawn(move || {
+            thread::sleep(GRACE);
+            files.remove();
+            process::exit(0);
+        });
         if let Err(error) = deadline {
             tracing::warn!(%error, "starting the thread that ends the process; the host will have to kill it");
         }
@@ -103,9 +98,7 @@ impl Signals {
     /// Begins to catch them. Must be called inside a runtime.
     #[cfg(windows)]
     pub fn catch() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: tokio::signal::windows::ctrl_c()?,
-        })
+        Ok(Self { interrupt: tokio::signal::windows::ctrl_c()? })
     }
 
     /// Waits for a signal that ends the process and gives the exit code, which for a signal that

@@ -67,22 +67,13 @@ impl Listener {
     #[cfg(unix)]
     pub async fn bind(launch: &Launch) -> Result<(Self, super::socket::Files), StartError> {
         let (listener, files) = super::socket::bind(launch)?;
-        Ok((
-            Self {
-                address: Address::Unix(files.socket.clone()),
-                kind: Kind::Unix(listener),
-            },
-            files,
-        ))
+        Ok((Self { address: Address::Unix(files.socket.clone()), kind: Kind::Unix(listener) }, files))
     }
 
     /// Binds what suits this operating system.
     #[cfg(not(unix))]
     pub async fn bind(launch: &Launch) -> Result<(Self, super::socket::Files), StartError> {
-        Ok((
-            Self::bind_tcp(&launch.ports).await?,
-            super::socket::Files::default(),
-        ))
+        Ok((Self::bind_tcp(&launch.ports).await?, super::socket::Files::default()))
     }
 
     /// The first free loopback port.
@@ -93,19 +84,12 @@ impl Listener {
             match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
                 Ok(listener) => {
                     let address = listener.local_addr().map_err(StartError::Listen)?;
-                    return Ok(Self {
-                        address: Address::Tcp(address),
-                        kind: Kind::Tcp(listener),
-                    });
+                    return Ok(Self { address: Address::Tcp(address), kind: Kind::Tcp(listener) });
                 }
                 Err(error) => why = error,
             }
         }
-        Err(StartError::NoFreePort {
-            first: *ports.start(),
-            last: *ports.end(),
-            why,
-        })
+        Err(StartError::NoFreePort { first: *ports.start(), last: *ports.end(), why })
     }
 
     /// The next connection.
@@ -132,26 +116,14 @@ mod tests {
         let (taken, port) = loop {
             let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let port = listener.local_addr().unwrap().port();
-            if port < u16::MAX
-                && std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok()
-            {
+            if port < u16::MAX && std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok() {
                 break (listener, port);
             }
         };
         let bound = Listener::bind_tcp(&Ports(port..=port + 1)).await.unwrap();
-        assert_eq!(
-            bound.address,
-            Address::Tcp((Ipv4Addr::LOCALHOST, port + 1).into())
-        );
-        let error = Listener::bind_tcp(&Ports(port..=port + 1))
-            .await
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(
-            error.contains(&port.to_string()) && error.contains(&(port + 1).to_string()),
-            "{error}"
-        );
+        assert_eq!(bound.address, Address::Tcp((Ipv4Addr::LOCALHOST, port + 1).into()));
+        let error = Listener::bind_tcp(&Ports(port..=port + 1)).await.err().unwrap().to_string();
+        assert!(error.contains(&port.to_string()) && error.contains(&(port + 1).to_string()), "{error}");
         drop(taken);
     }
 

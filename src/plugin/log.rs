@@ -74,13 +74,8 @@ fn heard(level: LevelFilter) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
 /// The level as Terraform reads it: any case, `json` means everything, and so does a word it does not
 /// know, because someone who misspells a level wants to see something.
 fn level(environment: impl Fn(&str) -> Option<OsString>) -> LevelFilter {
-    let set = VARIABLES
-        .iter()
-        .find_map(|name| environment(name).filter(|value| !value.is_empty()));
-    match set
-        .map(|value| value.to_string_lossy().to_ascii_lowercase())
-        .as_deref()
-    {
+    let set = VARIABLES.iter().find_map(|name| environment(name).filter(|value| !value.is_empty()));
+    match set.map(|value| value.to_string_lossy().to_ascii_lowercase()).as_deref() {
         None | Some("off") => LevelFilter::OFF,
         Some("error") => LevelFilter::ERROR,
         Some("warn") => LevelFilter::WARN,
@@ -100,12 +95,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: Fn(&[u8]) + 'static,
 {
-    fn on_new_span(
-        &self,
-        attributes: &span::Attributes<'_>,
-        id: &span::Id,
-        context: Context<'_, S>,
-    ) {
+    fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id) {
             let mut fields = Fields::default();
             attributes.record(&mut fields);
@@ -123,48 +113,26 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
-        for span in context
-            .event_scope(event)
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-        {
+        for span in context.event_scope(event).into_iter().flatten().collect::<Vec<_>>().into_iter().rev() {
             if let Some(Fields(of_span)) = span.extensions().get::<Fields>() {
-                fields.0.extend(
-                    of_span
-                        .iter()
-                        .map(|(key, value)| (key.clone(), value.clone())),
-                );
+                fields.0.extend(of_span.iter().map(|(key, value)| (key.clone(), value.clone())));
             }
         }
         event.record(&mut fields);
         let metadata = event.metadata();
-        (self.write)(&line(
-            *metadata.level(),
-            metadata.target(),
-            OffsetDateTime::now_utc(),
-            fields.0,
-        ));
+        (self.write)(&line(*metadata.level(), metadata.target(), OffsetDateTime::now_utc(), fields.0));
     }
 }
 
 /// One line, its closing line feed included. `message` among the fields becomes the message.
-fn line(
-    level: Level,
-    target: &str,
-    now: OffsetDateTime,
-    mut fields: Map<String, Value>,
-) -> Vec<u8> {
+fn line(level: Level, target: &str, now: OffsetDateTime, mut fields: Map<String, Value>) -> Vec<u8> {
     // The host crashes when one of these is not a string.
     let message = match fields.remove("message") {
         Some(Value::String(message)) => message,
         Some(other) => other.to_string(),
         None => String::new(),
     };
-    let mut own =
-        |key: &str, value: String| drop(fields.insert(key.to_owned(), Value::String(value)));
+    let mut own = |key: &str, value: String| drop(fields.insert(key.to_owned(), Value::String(value)));
     own("@message", message);
     own("@level", level.as_str().to_ascii_lowercase());
     own("@module", target.replace("::", "."));
@@ -190,10 +158,7 @@ fn shortened(line: &str, longest: usize) -> String {
         if let Value::String(text) = value
             && text.len() > longest
         {
-            let kept = (0..=longest)
-                .rev()
-                .find(|&at| text.is_char_boundary(at))
-                .unwrap_or(0);
+            let kept = (0..=longest).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
             *text = format!("{}… ({} bytes more)", &text[..kept], text.len() - kept);
         }
     }
@@ -207,8 +172,7 @@ struct Fields(Map<String, Value>);
 impl Fields {
     fn set(&mut self, field: &Field, value: Value) {
         // Names with this sign are the host's.
-        self.0
-            .insert(field.name().trim_start_matches('@').to_owned(), value);
+        self.0.insert(field.name().trim_start_matches('@').to_owned(), value);
     }
 }
 
@@ -258,45 +222,22 @@ mod tests {
             (&[("TF_LOG", "trace")], LevelFilter::TRACE),
             (&[("TF_LOG", "json")], LevelFilter::TRACE),
             (&[("TF_LOG", "loud")], LevelFilter::TRACE),
-            (
-                &[("TF_LOG", "trace"), ("TF_LOG_PROVIDER", "warn")],
-                LevelFilter::WARN,
-            ),
-            (
-                &[("TF_LOG", "trace"), ("TF_LOG_PROVIDER", "")],
-                LevelFilter::TRACE,
-            ),
-            (
-                &[
-                    ("TF_LOG_PROVIDER", "trace"),
-                    ("TF_LOG_PROVIDER_AZIMAGE", "off"),
-                ],
-                LevelFilter::OFF,
-            ),
+            (&[("TF_LOG", "trace"), ("TF_LOG_PROVIDER", "warn")], LevelFilter::WARN),
+            (&[("TF_LOG", "trace"), ("TF_LOG_PROVIDER", "")], LevelFilter::TRACE),
+            (&[("TF_LOG_PROVIDER", "trace"), ("TF_LOG_PROVIDER_AZIMAGE", "off")], LevelFilter::OFF),
             (&[("TF_LOG_PROVIDER_AZIMAGE", "debug")], LevelFilter::DEBUG),
         ] {
-            let environment = |name: &str| {
-                variables
-                    .iter()
-                    .find(|(key, _)| *key == name)
-                    .map(|(_, value)| value.into())
-            };
+            let environment =
+                |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
             assert_eq!(level(environment), expected, "{variables:?}");
         }
     }
 
     #[test]
     fn a_line_is_what_the_host_parses() {
-        let fields = Map::from_iter([
-            ("message".to_owned(), "hello".into()),
-            ("tries".to_owned(), 3.into()),
-        ]);
-        let line = line(
-            Level::WARN,
-            "azimage::plugin::tls",
-            datetime!(2026-01-02 03:04:05.000_678 UTC),
-            fields,
-        );
+        let fields = Map::from_iter([("message".to_owned(), "hello".into()), ("tries".to_owned(), 3.into())]);
+        let line =
+            line(Level::WARN, "azimage::plugin::tls", datetime!(2026-01-02 03:04:05.000_678 UTC), fields);
         let expected = concat!(
             r#"{"@level":"warn","@message":"hello","@module":"azimage.plugin.tls","#,
             r#""@timestamp":"2026-01-02T03:04:05.000678Z","tries":3}"#,
@@ -314,8 +255,7 @@ mod tests {
             (30, "y".repeat(5_000)),
             (400, "z".repeat(10_000)),
         ] {
-            let mut fields =
-                Map::from_iter((0..count).map(|n| (format!("field{n}"), text.clone().into())));
+            let mut fields = Map::from_iter((0..count).map(|n| (format!("field{n}"), text.clone().into())));
             fields.insert("message".into(), text.into());
             let line = line(Level::INFO, "azimage", OffsetDateTime::UNIX_EPOCH, fields);
             assert!(line.len() < 64 * 1024, "{count}: {}", line.len());
@@ -329,11 +269,7 @@ mod tests {
     fn logged(level: LevelFilter, during: impl FnOnce()) -> Vec<Value> {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let kept = lines.clone();
-        let write = move |line: &[u8]| {
-            kept.lock()
-                .unwrap()
-                .push(serde_json::from_slice(line).unwrap())
-        };
+        let write = move |line: &[u8]| kept.lock().unwrap().push(serde_json::from_slice(line).unwrap());
         let subscriber = tracing_subscriber::registry().with(Hclog { write }.with_filter(heard(level)));
         tracing::subscriber::with_default(subscriber, during);
         Arc::into_inner(lines).unwrap().into_inner().unwrap()
@@ -342,8 +278,7 @@ mod tests {
     #[test]
     fn fields_keep_their_kind_and_spans_lend_theirs() {
         let lines = logged(LevelFilter::TRACE, || {
-            let span =
-                tracing::info_span!("call", rpc = "ReadResource", late = tracing::field::Empty);
+            let span = tracing::info_span!("call", rpc = "ReadResource", late = tracing::field::Empty);
             span.record("late", 7);
             span.in_scope(|| {
                 tracing::debug!(
@@ -358,9 +293,7 @@ mod tests {
             });
             tracing::trace!(nothing = ?None::<u8>);
         });
-        let [first, second] = &lines[..] else {
-            panic!("{lines:?}")
-        };
+        let [first, second] = &lines[..] else { panic!("{lines:?}") };
         assert_eq!(first["@message"], "one way");
         assert_eq!(first["@level"], "debug");
         for (key, value) in [
@@ -373,10 +306,7 @@ mod tests {
         ] {
             assert_eq!(first[key], value, "{key}");
         }
-        assert_eq!(
-            (second["@message"].as_str(), second["nothing"].as_str()),
-            (Some(""), Some("None"))
-        );
+        assert_eq!((second["@message"].as_str(), second["nothing"].as_str()), (Some(""), Some("None")));
     }
 
     #[test]
@@ -387,10 +317,7 @@ mod tests {
             tracing::trace!(target: "terraform_provider_azimage", "ours");
             tracing::info!(target: "azimage_of_another", "noise");
         });
-        let messages: Vec<_> = lines
-            .iter()
-            .map(|line| line["@message"].as_str().unwrap())
-            .collect();
+        let messages: Vec<_> = lines.iter().map(|line| line["@message"].as_str().unwrap()).collect();
         assert_eq!(messages, ["warning", "ours"]);
         let lines = logged(LevelFilter::ERROR, || {
             tracing::warn!(target: "h2::codec", "warning");

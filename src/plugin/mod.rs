@@ -139,10 +139,7 @@ fn run(owner: Owner, services: impl FnOnce(CancellationToken) -> Routes) -> Exit
     }
 }
 
-fn try_run(
-    owner: Owner,
-    services: impl FnOnce(CancellationToken) -> Routes,
-) -> Result<u8, StartError> {
+fn try_run(owner: Owner, services: impl FnOnce(CancellationToken) -> Routes) -> Result<u8, StartError> {
     let environment = |name: &str| std::env::var_os(name);
     let launch = match owner {
         Owner::Host => Launch::by_host(environment)?,
@@ -157,8 +154,7 @@ fn try_run(
     };
     let runtime = runtime().map_err(|why| StartError::System("starting the async runtime", why))?;
     let code = runtime.block_on(async {
-        let signals =
-            Signals::catch().map_err(|why| StartError::System("catching signals", why))?;
+        let signals = Signals::catch().map_err(|why| StartError::System("catching signals", why))?;
         let (listener, files) = Listener::bind(&launch).await?;
         let lifetime = Lifetime::new(files);
         announce(owner, &launch, &listener, tls.as_ref())
@@ -205,20 +201,12 @@ fn try_run(
 /// A fixed few threads: the work is waiting, and asking how many processors there are takes longer than
 /// starting one more.
 fn runtime() -> io::Result<Runtime> {
-    runtime::Builder::new_multi_thread()
-        .worker_threads(3)
-        .enable_all()
-        .build()
+    runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build()
 }
 
 /// Tells the host, or the person, where we listen. The last that is ever written to standard output:
 /// the host may have stopped reading it.
-fn announce(
-    owner: Owner,
-    launch: &Launch,
-    listener: &Listener,
-    tls: Option<&Tls>,
-) -> io::Result<()> {
+fn announce(owner: Owner, launch: &Launch, listener: &Listener, tls: Option<&Tls>) -> io::Result<()> {
     let address = &listener.address;
     let text = match owner {
         Owner::Host => {

@@ -58,8 +58,7 @@ fn report(info: &PanicHookInfo<'_>, backtrace: &Backtrace) -> String {
 }
 
 fn location(info: &PanicHookInfo<'_>) -> String {
-    info.location()
-        .map_or_else(|| "an unknown place".to_owned(), ToString::to_string)
+    info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string)
 }
 
 /// The words a panic was raised with.
@@ -74,9 +73,7 @@ pub fn message(payload: &(dyn Any + Send)) -> &str {
 /// Runs `call` as a call is run: its panic is logged, not reported, and comes back as the words it was
 /// raised with.
 pub async fn catch<T>(call: impl Future<Output = T>) -> Result<T, String> {
-    let caught = IN_CALL
-        .scope((), AssertUnwindSafe(call).catch_unwind())
-        .await;
+    let caught = IN_CALL.scope((), AssertUnwindSafe(call).catch_unwind()).await;
     caught.map_err(|payload| message(payload.as_ref()).to_owned())
 }
 
@@ -114,19 +111,11 @@ mod tests {
     #[tokio::test]
     async fn a_panic_comes_back_as_its_words() {
         assert_eq!(catch(async { 1 }).await, Ok(1));
-        assert_eq!(
-            catch(async { panic!("plain") }).await,
-            Err::<(), _>("plain".into())
-        );
+        assert_eq!(catch(async { panic!("plain") }).await, Err::<(), _>("plain".into()));
         let number = 7;
-        assert_eq!(
-            catch(async move { panic!("number {number}") }).await,
-            Err::<(), _>("number 7".into())
-        );
+        assert_eq!(catch(async move { panic!("number {number}") }).await, Err::<(), _>("number 7".into()));
         assert!(
-            catch(async { panic::panic_any(7) })
-                .await
-                .is_err_and(|text: String| text.contains("not text"))
+            catch(async { panic::panic_any(7) }).await.is_err_and(|text: String| text.contains("not text"))
         );
     }
 }

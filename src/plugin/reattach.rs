@@ -4,10 +4,7 @@ use super::{launch::PROTOCOL, listener::Address};
 use serde_json::json;
 
 /// Who asks for this provider by its short name: each tool has its own registry.
-const SOURCES: [&str; 2] = [
-    "registry.terraform.io/azimage/azimage",
-    "registry.opentofu.org/azimage/azimage",
-];
+const SOURCES: [&str; 2] = ["registry.terraform.io/azimage/azimage", "registry.opentofu.org/azimage/azimage"];
 
 /// The value of `TF_REATTACH_PROVIDERS`. `Test` keeps the host from ending a process it did not start.
 pub fn providers(address: &Address, pid: u32) -> String {
@@ -47,10 +44,7 @@ mod tests {
             "Protocol": "grpc", "ProtocolVersion": 5, "Pid": 42, "Test": true,
             "Addr": { "Network": "unix", "String": "/tmp/a/socket" },
         });
-        for source in [
-            "registry.terraform.io/azimage/azimage",
-            "registry.opentofu.org/azimage/azimage",
-        ] {
+        for source in ["registry.terraform.io/azimage/azimage", "registry.opentofu.org/azimage/azimage"] {
             assert_eq!(value[source], expected, "{source}");
         }
         assert_eq!(value.as_object().unwrap().len(), 2);

@@ -18,9 +18,7 @@ use super::{
 };
 use futures_util::{FutureExt, StreamExt, future::ready, stream};
 use std::future::Future;
-use tonic::{
-    Request, Response, Status, Streaming, async_trait, codegen::BoxStream, service::Routes,
-};
+use tonic::{Request, Response, Status, Streaming, async_trait, codegen::BoxStream, service::Routes};
 
 /// Adds the four services to the provider's own.
 pub fn add_to(routes: Routes, lifetime: &Lifetime) -> Routes {
@@ -71,9 +69,7 @@ struct Stdio(Lifetime);
 #[async_trait]
 impl GrpcStdio for Stdio {
     async fn stream_stdio(&self, _: Request<()>) -> Result<Response<BoxStream<StdioData>>, Status> {
-        Ok(Response::new(silent_until(
-            self.0.ended().cancelled_owned(),
-        )))
+        Ok(Response::new(silent_until(self.0.ended().cancelled_owned())))
     }
 }
 
@@ -91,13 +87,9 @@ impl Health for Healthy {
     ) -> Result<Response<HealthCheckResponse>, Status> {
         let service = request.into_inner().service;
         if SERVED.contains(&service.as_str()) {
-            Ok(Response::new(HealthCheckResponse {
-                status: ServingStatus::Serving.into(),
-            }))
+            Ok(Response::new(HealthCheckResponse { status: ServingStatus::Serving.into() }))
         } else {
-            Err(Status::not_found(format!(
-                "there is no service {service:?} here; ask for \"plugin\""
-            )))
+            Err(Status::not_found(format!("there is no service {service:?} here; ask for \"plugin\"")))
         }
     }
 
@@ -106,19 +98,9 @@ impl Health for Healthy {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<BoxStream<HealthCheckResponse>>, Status> {
         let served = SERVED.contains(&request.into_inner().service.as_str());
-        let status = if served {
-            ServingStatus::Serving
-        } else {
-            ServingStatus::ServiceUnknown
-        };
-        let first = stream::once(ready(Ok(HealthCheckResponse {
-            status: status.into(),
-        })));
-        Ok(Response::new(
-            first
-                .chain(silent_until(self.0.ended().cancelled_owned()))
-                .boxed(),
-        ))
+        let status = if served { ServingStatus::Serving } else { ServingStatus::ServiceUnknown };
+        let first = stream::once(ready(Ok(HealthCheckResponse { status: status.into() })));
+        Ok(Response::new(first.chain(silent_until(self.0.ended().cancelled_owned())).boxed()))
     }
 }
 
@@ -132,20 +114,14 @@ mod tests {
     use super::*;
 
     fn asking(service: &str) -> Request<HealthCheckRequest> {
-        Request::new(HealthCheckRequest {
-            service: service.into(),
-        })
+        Request::new(HealthCheckRequest { service: service.into() })
     }
 
     #[tokio::test]
     async fn health_knows_the_plugin_and_nothing_else() {
         let health = Healthy(Lifetime::for_tests());
-        for (service, serving) in [
-            ("plugin", true),
-            ("", true),
-            ("tfplugin5.Provider", false),
-            ("x", false),
-        ] {
+        for (service, serving) in [("plugin", true), ("", true), ("tfplugin5.Provider", false), ("x", false)]
+        {
             match health.check(asking(service)).await {
                 Ok(response) => {
                     assert!(serving, "{service}");
@@ -161,16 +137,9 @@ mod tests {
 
     #[tokio::test]
     async fn watching_yields_one_status_and_ends_with_the_process() {
-        for (service, status) in [
-            ("plugin", ServingStatus::Serving),
-            ("x", ServingStatus::ServiceUnknown),
-        ] {
+        for (service, status) in [("plugin", ServingStatus::Serving), ("x", ServingStatus::ServiceUnknown)] {
             let lifetime = Lifetime::for_tests();
-            let mut watch = Healthy(lifetime.clone())
-                .watch(asking(service))
-                .await
-                .unwrap()
-                .into_inner();
+            let mut watch = Healthy(lifetime.clone()).watch(asking(service)).await.unwrap().into_inner();
             assert_eq!(watch.next().await.unwrap().unwrap().status(), status);
             assert!(watch.next().now_or_never().is_none());
             lifetime.ended().cancel();
@@ -181,11 +150,7 @@ mod tests {
     #[tokio::test]
     async fn stdio_is_silent_until_the_end() {
         let lifetime = Lifetime::for_tests();
-        let mut stdio = Stdio(lifetime.clone())
-            .stream_stdio(Request::new(()))
-            .await
-            .unwrap()
-            .into_inner();
+        let mut stdio = Stdio(lifetime.clone()).stream_stdio(Request::new(())).await.unwrap().into_inner();
         assert!(stdio.next().now_or_never().is_none());
         lifetime.ended().cancel();
         assert!(stdio.next().await.is_none());

@@ -52,10 +52,8 @@ mod unix {
         let group = match &launch.socket_group {
             None => None,
             Some(group) => Some(
-                group_id(group, || {
-                    std::fs::read_to_string("/etc/group").unwrap_or_default()
-                })
-                .ok_or_else(|| StartError::Group(group.clone()))?,
+                group_id(group, || std::fs::read_to_string("/etc/group").unwrap_or_default())
+                    .ok_or_else(|| StartError::Group(group.clone()))?,
             ),
         };
         let parent = parent_dir(launch.socket_dir.as_deref(), &std::env::temp_dir())?;
@@ -63,18 +61,12 @@ mod unix {
             let path = path.to_owned();
             move |why: io::Error| StartError::Socket { what, path, why }
         };
-        let dir =
-            make_private_dir(&parent).map_err(fail("making the socket's directory in", &parent))?;
-        let files = Files {
-            socket: dir.join(SOCKET),
-            dir,
-        };
-        let listener =
-            UnixListener::bind(&files.socket).map_err(fail("listening on", &files.socket))?;
+        let dir = make_private_dir(&parent).map_err(fail("making the socket's directory in", &parent))?;
+        let files = Files { socket: dir.join(SOCKET), dir };
+        let listener = UnixListener::bind(&files.socket).map_err(fail("listening on", &files.socket))?;
         if let Some(group) = group {
             for (path, mode) in [(&files.socket, 0o660), (&files.dir, 0o710)] {
-                chown(path, None, Some(group))
-                    .map_err(fail("giving the group its share of", path))?;
+                chown(path, None, Some(group)).map_err(fail("giving the group its share of", path))?;
                 set_permissions(path, Permissions::from_mode(mode))
                     .map_err(fail("giving the group its share of", path))?;
             }
@@ -96,23 +88,17 @@ mod unix {
             Some(named) => &[named],
             None => &[temporary, Path::new("/tmp")],
         };
-        let absolute =
-            |path: &&Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        candidates
-            .iter()
-            .map(absolute)
-            .find(|parent| usable(parent))
-            .ok_or_else(|| StartError::SocketPath {
-                dir: absolute(&candidates[0]),
-                longest: LONGEST - dir_name(0).len() - SOCKET.len() - 2,
-            })
+        let absolute = |path: &&Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        candidates.iter().map(absolute).find(|parent| usable(parent)).ok_or_else(|| StartError::SocketPath {
+            dir: absolute(&candidates[0]),
+            longest: LONGEST - dir_name(0).len() - SOCKET.len() - 2,
+        })
     }
 
     /// Whether a socket below `parent` can be bound and told of in a line whose fields end in bars.
     fn usable(parent: &Path) -> bool {
         let path = parent.join(dir_name(0)).join(SOCKET);
-        path.to_str()
-            .is_some_and(|path| path.len() <= LONGEST && !path.contains(['|', '\n', '\r']))
+        path.to_str().is_some_and(|path| path.len() <= LONGEST && !path.contains(['|', '\n', '\r']))
     }
 
     fn make_private_dir(parent: &Path) -> io::Result<PathBuf> {
@@ -131,9 +117,7 @@ mod unix {
         group.parse().ok().or_else(|| {
             groups().lines().find_map(|line| {
                 let mut fields = line.split(':');
-                (fields.next() == Some(group))
-                    .then(|| fields.nth(1)?.parse().ok())
-                    .flatten()
+                (fields.next() == Some(group)).then(|| fields.nth(1)?.parse().ok()).flatten()
             })
         })
     }
@@ -155,31 +139,20 @@ mod unix {
             let room = LONGEST - "/azimage-0123456789abcdef/socket".len();
             for (temporary, chosen) in [
                 ("/var/tmp".to_owned(), "/var/tmp".to_owned()),
-                (
-                    format!("/{}", "x".repeat(room - 1)),
-                    format!("/{}", "x".repeat(room - 1)),
-                ),
+                (format!("/{}", "x".repeat(room - 1)), format!("/{}", "x".repeat(room - 1))),
                 (format!("/{}", "x".repeat(room)), "/tmp".to_owned()),
                 ("/a|b".to_owned(), "/tmp".to_owned()),
                 ("/a\nb".to_owned(), "/tmp".to_owned()),
             ] {
-                assert_eq!(
-                    parent_dir(None, Path::new(&temporary)).unwrap(),
-                    PathBuf::from(chosen)
-                );
+                assert_eq!(parent_dir(None, Path::new(&temporary)).unwrap(), PathBuf::from(chosen));
             }
         }
 
         #[test]
         fn the_error_says_which_directory_and_how_long_it_may_be() {
             let long = format!("/{}", "x".repeat(200));
-            let error = parent_dir(Some(Path::new(&long)), Path::new("/tmp"))
-                .unwrap_err()
-                .to_string();
-            assert!(
-                error.contains(&long) && error.contains(&(LONGEST - 32).to_string()),
-                "{error}"
-            );
+            let error = parent_dir(Some(Path::new(&long)), Path::new("/tmp")).unwrap_err().to_string();
+            assert!(error.contains(&long) && error.contains(&(LONGEST - 32).to_string()), "{error}");
         }
 
         #[test]
@@ -200,10 +173,7 @@ mod unix {
         #[tokio::test]
         async fn the_socket_is_private_and_gone_when_dropped() {
             let parent = tempfile::tempdir().unwrap();
-            let launch = Launch {
-                socket_dir: Some(parent.path().into()),
-                ..Launch::default()
-            };
+            let launch = Launch { socket_dir: Some(parent.path().into()), ..Launch::default() };
             let (listener, files) = bind(&launch).unwrap();
             let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!(mode(&files.dir), 0o700);
@@ -216,8 +186,7 @@ mod unix {
         async fn a_group_gets_in_and_no_one_else() {
             let parent = tempfile::tempdir().unwrap();
             // Our own group: giving a file to another one takes privileges.
-            let own =
-                std::os::unix::fs::MetadataExt::gid(&std::fs::metadata(parent.path()).unwrap());
+            let own = std::os::unix::fs::MetadataExt::gid(&std::fs::metadata(parent.path()).unwrap());
             let launch = Launch {
                 socket_dir: Some(parent.path().into()),
                 socket_group: Some(own.to_string()),
@@ -230,28 +199,10 @@ mod unix {
 
         #[tokio::test]
         async fn an_unknown_group_and_a_missing_directory_are_named() {
-            let unknown = Launch {
-                socket_group: Some("no such group".into()),
-                ..Launch::default()
-            };
-            assert!(
-                bind(&unknown)
-                    .err()
-                    .unwrap()
-                    .to_string()
-                    .contains("no such group")
-            );
-            let missing = Launch {
-                socket_dir: Some("/no/such/dir".into()),
-                ..Launch::default()
-            };
-            assert!(
-                bind(&missing)
-                    .err()
-                    .unwrap()
-                    .to_string()
-                    .contains("/no/such/dir")
-            );
+            let unknown = Launch { socket_group: Some("no such group".into()), ..Launch::default() };
+            assert!(bind(&unknown).err().unwrap().to_string().contains("no such group"));
+            let missing = Launch { socket_dir: Some("/no/such/dir".into()), ..Launch::default() };
+            assert!(bind(&missing).err().unwrap().to_string().contains("/no/such/dir"));
         }
     }
 }

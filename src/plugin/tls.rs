@@ -3,15 +3,12 @@
 
 use super::StartError;
 use rcgen::{
-    CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256,
+    CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::{
-        CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
-    },
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
     pki_types::{
         AlgorithmIdentifier, CertificateDer, InvalidSignature, PrivateKeyDer, PrivatePkcs8KeyDer,
         SignatureVerificationAlgorithm, UnixTime, alg_id, pem::PemObject,
@@ -49,10 +46,7 @@ impl Tls {
         let (certificate, key) =
             own_certificate(now).map_err(|error| StartError::Certificate(error.to_string()))?;
         let crypto = crypto();
-        let verifier = Pinned {
-            client,
-            usual: crypto.signature_verification_algorithms,
-        };
+        let verifier = Pinned { client, usual: crypto.signature_verification_algorithms };
         let mut config = ServerConfig::builder_with_provider(crypto)
             .with_safe_default_protocol_versions()
             .map(|builder| builder.with_client_cert_verifier(Arc::new(verifier)))
@@ -63,10 +57,7 @@ impl Tls {
         // One host, one or two connections: nothing will ever be resumed.
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(Self {
-            acceptor: TlsAcceptor::from(Arc::new(config)),
-            certificate,
-        })
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate })
     }
 }
 
@@ -82,21 +73,14 @@ fn own_certificate(now: OffsetDateTime) -> Result<(Vec<u8>, PrivateKeyDer<'stati
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::OrganizationName, "azimage");
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "localhost");
+    params.distinguished_name.push(DnType::OrganizationName, "azimage");
+    params.distinguished_name.push(DnType::CommonName, "localhost");
     params.not_before = now - BACKDATED;
     params.not_after = now + VALID;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let certificate = params.self_signed(&key)?;
-    Ok((
-        certificate.der().to_vec(),
-        PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-    ))
+    Ok((certificate.der().to_vec(), PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
 }
 
 /// Lets in one certificate, byte for byte, and then only who can sign with its key.
@@ -112,11 +96,7 @@ struct Pinned {
 impl Pinned {
     /// The algorithms for a signature of this kind. Hosts sign with P-521, which ring cannot check.
     fn algorithms(&self, scheme: SignatureScheme) -> &WebPkiSupportedAlgorithms {
-        if scheme == SignatureScheme::ECDSA_NISTP521_SHA512 {
-            &P521_ALGORITHMS
-        } else {
-            &self.usual
-        }
+        if scheme == SignatureScheme::ECDSA_NISTP521_SHA512 { &P521_ALGORITHMS } else { &self.usual }
     }
 }
 
@@ -135,9 +115,7 @@ impl ClientCertVerifier for Pinned {
         if *end_entity == self.client {
             Ok(ClientCertVerified::assertion())
         } else {
-            Err(Error::General(
-                "the client's certificate is not the one in PLUGIN_CLIENT_CERT".into(),
-            ))
+            Err(Error::General("the client's certificate is not the one in PLUGIN_CLIENT_CERT".into()))
         }
     }
 
@@ -193,8 +171,7 @@ impl SignatureVerificationAlgorithm for P521 {
         use p521::ecdsa::{Signature, VerifyingKey, signature::Verifier};
         let key = VerifyingKey::from_sec1_bytes(public_key).map_err(|_| InvalidSignature)?;
         let signature = Signature::from_der(signature).map_err(|_| InvalidSignature)?;
-        key.verify(message, &signature)
-            .map_err(|_| InvalidSignature)
+        key.verify(message, &signature).map_err(|_| InvalidSignature)
     }
 }
 
@@ -223,31 +200,20 @@ mod tests {
         let public = key.verifying_key().to_sec1_point(false);
         let signature: Signature = key.sign(b"message");
         let signature = signature.to_der();
-        let verify = |message: &[u8], signature: &[u8]| {
-            P521.verify_signature(public.as_bytes(), message, signature)
-        };
+        let verify =
+            |message: &[u8], signature: &[u8]| P521.verify_signature(public.as_bytes(), message, signature);
         assert!(verify(b"message", signature.as_bytes()).is_ok());
         assert!(verify(b"massage", signature.as_bytes()).is_err());
         assert!(verify(b"message", &signature.as_bytes()[1..]).is_err());
         assert!(verify(b"message", b"").is_err());
-        assert!(
-            P521.verify_signature(b"", b"message", signature.as_bytes())
-                .is_err()
-        );
+        assert!(P521.verify_signature(b"", b"message", signature.as_bytes()).is_err());
     }
 
     #[test]
     fn p521_is_offered_for_it_is_what_hosts_have() {
         let usual = crypto().signature_verification_algorithms;
-        assert!(
-            !usual
-                .supported_schemes()
-                .contains(&SignatureScheme::ECDSA_NISTP521_SHA512)
-        );
-        let verifier = Pinned {
-            client: CertificateDer::from(vec![]),
-            usual,
-        };
+        assert!(!usual.supported_schemes().contains(&SignatureScheme::ECDSA_NISTP521_SHA512));
+        let verifier = Pinned { client: CertificateDer::from(vec![]), usual };
         let schemes = verifier.supported_verify_schemes();
         assert!(schemes.contains(&SignatureScheme::ECDSA_NISTP521_SHA512));
         assert!(schemes.contains(&SignatureScheme::ECDSA_NISTP256_SHA256));

@@ -110,7 +110,8 @@ fn cloud(
     found: &mut Diagnostics,
 ) -> Option<CloudSource> {
     let own = config.endpoint.clone().unwrap_or_default();
-    let resource_manager = own.resource_manager_endpoint.or_else(|| first(env, &["ARM_RESOURCE_MANAGER_ENDPOINT"]));
+    let resource_manager =
+        own.resource_manager_endpoint.or_else(|| first(env, &["ARM_RESOURCE_MANAGER_ENDPOINT"]));
     let authority =
         own.active_directory_authority_host.or_else(|| first(env, &["ARM_ACTIVE_DIRECTORY_AUTHORITY_HOST"]));
     let audience = own.resource_manager_audience.or_else(|| first(env, &["ARM_RESOURCE_MANAGER_AUDIENCE"]));
@@ -178,7 +179,12 @@ fn user_agent(config: &Config, env: Env<'_>, terraform_version: &str) -> String 
 }
 
 #[cfg(feature = "emulator")]
-fn emulated(config: &Config, terraform_version: &str, env: Env<'_>, found: &mut Diagnostics) -> Option<Context> {
+fn emulated(
+    config: &Config,
+    terraform_version: &str,
+    env: Env<'_>,
+    found: &mut Diagnostics,
+) -> Option<Context> {
     use super::emulated::{self, EmulatedTransport};
     let path = config
         .emulator
@@ -228,7 +234,12 @@ mod tests {
 
     #[test]
     fn the_block_comes_before_the_environment() {
-        let vars = [("ARM_CLIENT_ID", "env"), ("ARM_TENANT_ID", "tenant"), ("ARM_USE_CLI", "false"), ("ARM_CLIENT_SECRET", "")];
+        let vars = [
+            ("ARM_CLIENT_ID", "env"),
+            ("ARM_TENANT_ID", "tenant"),
+            ("ARM_USE_CLI", "false"),
+            ("ARM_CLIENT_SECRET", ""),
+        ];
         let config = Config { client_id: Some("own".to_owned()), ..Config::default() };
         let chosen = credentials(&config, &env(&vars));
         assert_eq!(chosen.client_id.as_deref(), Some("own"));
@@ -239,7 +250,11 @@ mod tests {
 
     #[test]
     fn pipelines_of_github_and_azure_devops_are_known() {
-        let vars = [("SYSTEM_OIDCREQUESTURI", "https://ado"), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "t"), ("ARM_AUXILIARY_TENANT_IDS", "a; b;")];
+        let vars = [
+            ("SYSTEM_OIDCREQUESTURI", "https://ado"),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "t"),
+            ("ARM_AUXILIARY_TENANT_IDS", "a; b;"),
+        ];
         let chosen = credentials(&Config::default(), &env(&vars));
         assert_eq!(chosen.oidc_request_url.as_deref(), Some("https://ado"));
         assert_eq!(chosen.oidc_request_token.as_deref(), Some("t"));
@@ -254,7 +269,11 @@ mod tests {
             (&[], Some("china"), "Known"),
             (&[("ARM_METADATA_HOSTNAME", "h")], None, "Discover"),
             (&[("ARM_RESOURCE_MANAGER_ENDPOINT", "https://a")], Some("custom"), "Endpoint"),
-            (&[("ARM_RESOURCE_MANAGER_ENDPOINT", "https://a"), ("ARM_METADATA_HOSTNAME", "h")], None, "Endpoint"),
+            (
+                &[("ARM_RESOURCE_MANAGER_ENDPOINT", "https://a"), ("ARM_METADATA_HOSTNAME", "h")],
+                None,
+                "Endpoint",
+            ),
         ];
         for (vars, name, kind) in rows {
             let cloud = cloud(&Config::default(), *name, &env(vars), &mut found).unwrap();
@@ -269,14 +288,19 @@ mod tests {
     fn the_user_agent_is_plain() {
         let vars = [("TF_APPEND_USER_AGENT", "mine/1\n"), ("ARM_PARTNER_ID", "pid-x")];
         let agent = user_agent(&Config::default(), &env(&vars), "1.11.4");
-        assert!(agent.starts_with("HashiCorp Terraform/1.11.4 (+https://www.terraform.io) terraform-provider-azimage/"));
+        assert!(agent.starts_with(
+            "HashiCorp Terraform/1.11.4 (+https://www.terraform.io) terraform-provider-azimage/"
+        ));
         assert!(agent.ends_with(" mine/1 pid-x"), "{agent}");
         let own = Config {
             partner_id: Some("p".to_owned()),
             disable_terraform_partner_id: Some(true),
             ..Config::default()
         };
-        assert!(user_agent(&own, &env(&[]), "1.11.4").ends_with(" pid-p"), "only HashiCorp's id is disabled by that");
+        assert!(
+            user_agent(&own, &env(&[]), "1.11.4").ends_with(" pid-p"),
+            "only HashiCorp's id is disabled by that"
+        );
         let none = user_agent(&Config::default(), &env(&[]), "1.11.4");
         assert!(!none.contains("pid-"), "{none}");
     }

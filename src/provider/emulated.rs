@@ -62,9 +62,13 @@ impl Transport for EmulatedTransport {
             body: request.body.unwrap_or_default(),
         };
         // it reads and writes a file under a lock, which may wait for another process
-        let answer = tokio::task::spawn_blocking(move || emulator.handle(&request, OffsetDateTime::now_utc()))
-            .await
-            .map_err(|error| TransportError { sent: true, message: format!("the emulator failed: {error}") })?;
+        let answer =
+            tokio::task::spawn_blocking(move || emulator.handle(&request, OffsetDateTime::now_utc()))
+                .await
+                .map_err(|error| TransportError {
+                sent: true,
+                message: format!("the emulator failed: {error}"),
+            })?;
         let mut body = answer.body;
         match answer.fault {
             Fault::None => {}

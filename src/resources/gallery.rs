@@ -102,11 +102,7 @@ impl Resource<Context> for Gallery {
     }
 
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
-        vec![
-            model.subscription_id.clone(),
-            Some(model.resource_group_name.clone()),
-            Some(model.name.clone()),
-        ]
+        vec![model.subscription_id.clone(), Some(model.resource_group_name.clone()), Some(model.name.clone())]
     }
 
     fn timeouts(&self) -> Defaults {
@@ -214,9 +210,8 @@ impl Resource<Context> for Gallery {
         let scope = scope(op, format!("updating gallery {:?}", plan.name));
         let failed = |error| fault::diagnostic(&error, scope.what(), &id.to_string());
         let _guard = context.lock(&id.to_string()).await;
-        let Some(current) = writing::resume(&context.client, &scope, &target(&id), private)
-            .await
-            .map_err(failed)?
+        let Some(current) =
+            writing::resume(&context.client, &scope, &target(&id), private).await.map_err(failed)?
         else {
             return Err(identity::vanished("gallery", &id).into());
         };
@@ -239,10 +234,8 @@ impl Resource<Context> for Gallery {
         }
         // what the service has decides which steps are needed, not what an older state remembers
         let changed = sharing::change(context, &scope, &target(&id), plan.sharing.as_ref())
-        .await
-        .map_err(|error| {
-            fault::at(&error, "sharing the gallery", &id.to_string(), Some("sharing"))
-        })?;
+            .await
+            .map_err(|error| fault::at(&error, "sharing the gallery", &id.to_string(), Some("sharing")))?;
         if changed {
             state = reread(context, &scope, &id, &plan).await?;
         }
@@ -262,7 +255,8 @@ impl Resource<Context> for Gallery {
         let children = Target::new(format!("{id}/images"), GALLERY_API);
         // the service deletes no gallery that is still shared, and unsharing one that cannot be deleted harms its users
         if prior.sharing.as_ref().is_some_and(|sharing| sharing.permission != "Private") {
-            writing::refuse_with_children(&context.client, &scope, &id, &children, "image definitions").await?;
+            writing::refuse_with_children(&context.client, &scope, &id, &children, "image definitions")
+                .await?;
             sharing::reset(context, &scope, &target(&id))
                 .await
                 .map_err(|error| fault::diagnostic(&error, "unsharing the gallery", &id.to_string()))?;
@@ -301,9 +295,8 @@ fn stub(id: &ResourceId) -> Model {
 fn expand(context: &Context, plan: &Model, current: Option<&Json>) -> Json {
     let mut body = current.cloned().unwrap_or_else(|| json!({}));
     body::keep_only(&mut body, &["location", "tags", "identity", "properties"]);
-    body["location"] = current
-        .and_then(|current| current.get("location").cloned())
-        .unwrap_or_else(|| json!(plan.location));
+    body["location"] =
+        current.and_then(|current| current.get("location").cloned()).unwrap_or_else(|| json!(plan.location));
     body["tags"] = json!(tags::merged(context, plan.tags.as_ref()));
     for read_only in ["provisioningState", "identifier", "sharingStatus"] {
         body::set(&mut body, &format!("properties.{read_only}"), Json::Null);
@@ -315,7 +308,11 @@ fn expand(context: &Context, plan: &Model, current: Option<&Json>) -> Json {
     }
     match &plan.soft_delete {
         Some(soft_delete) => {
-            body::set(&mut body, "properties.softDeletePolicy.isSoftDeleteEnabled", json!(soft_delete.enabled));
+            body::set(
+                &mut body,
+                "properties.softDeletePolicy.isSoftDeleteEnabled",
+                json!(soft_delete.enabled),
+            );
             if let Some(days) = soft_delete.retention_days {
                 body::set(&mut body, "properties.softDeletePolicy.retentionPeriodInDays", json!(days));
             }
@@ -381,10 +378,9 @@ async fn conclude(
             op.warn(writing::unfinished("gallery", &id.to_string(), &error, ""));
             Ok(state)
         }
-        Outcome::Failed(error) => Err(Failed::with(
-            state,
-            fault::diagnostic(&error, scope.what(), &id.to_string()),
-        )),
+        Outcome::Failed(error) => {
+            Err(Failed::with(state, fault::diagnostic(&error, scope.what(), &id.to_string())))
+        }
     }
 }
 
@@ -466,8 +462,7 @@ fn prepare_identity(draft: &mut Draft<'_>) {
 
 fn same_identity_type(a: &str, b: &str) -> bool {
     let parts = |text: &str| {
-        let mut parts: Vec<String> =
-            text.split(',').map(|part| part.trim().to_ascii_lowercase()).collect();
+        let mut parts: Vec<String> = text.split(',').map(|part| part.trim().to_ascii_lowercase()).collect();
         parts.sort();
         parts
     };
@@ -494,4 +489,3 @@ fn check_identity(identity: &Value, path: &Path, found: &mut Diagnostics) {
         );
     }
 }
-

@@ -132,12 +132,8 @@ model! {
 /// The resource type.
 pub struct ImageDefinition;
 
-const IDENTITY: &[IdentityField] = &[
-    identity::SUBSCRIPTION_ID,
-    identity::RESOURCE_GROUP_NAME,
-    identity::GALLERY_NAME,
-    identity::NAME,
-];
+const IDENTITY: &[IdentityField] =
+    &[identity::SUBSCRIPTION_ID, identity::RESOURCE_GROUP_NAME, identity::GALLERY_NAME, identity::NAME];
 
 const NOUN: &str = "image definition";
 
@@ -246,14 +242,8 @@ impl Resource<Context> for ImageDefinition {
         let id = id_of(&plan)?;
         let scope = scope(op, format!("creating image definition {:?}", plan.name));
         let _guard = context.lock(&id.to_string()).await;
-        let left = writing::existing(
-            &context.client,
-            &scope,
-            &target(&id),
-            NOUN,
-            Resource::type_name(self),
-        )
-        .await?;
+        let left =
+            writing::existing(&context.client, &scope, &target(&id), NOUN, Resource::type_name(self)).await?;
         if left.is_some_and(|left| !is_same(&left, &plan)) {
             let type_name = Resource::type_name(self);
             return Err(writing::already_exists(&id.to_string(), NOUN, type_name).into());
@@ -326,8 +316,7 @@ impl Resource<Context> for ImageDefinition {
     }
 
     fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
-        identity::moved(source, "azurerm_shared_image", IMAGE_DEFINITION)
-            .map(|id| id.map(|id| stub(&id)))
+        identity::moved(source, "azurerm_shared_image", IMAGE_DEFINITION).map(|id| id.map(|id| stub(&id)))
     }
 }
 
@@ -355,9 +344,8 @@ fn stub(id: &ResourceId) -> Model {
 
 // Whether what a killed run left is what is wanted now.
 fn is_same(left: &Json, plan: &Model) -> bool {
-    let same = |path: &str, want: &str| {
-        body::text(left, path).is_some_and(|have| have.eq_ignore_ascii_case(want))
-    };
+    let same =
+        |path: &str, want: &str| body::text(left, path).is_some_and(|have| have.eq_ignore_ascii_case(want));
     let identifier = plan.identifier.clone().unwrap_or_default();
     same("properties.osType", &plan.os_type)
         && same("properties.hyperVGeneration", &plan.hyper_v_generation)
@@ -374,11 +362,7 @@ async fn recycle_bin(context: &Context, scope: &Scope, id: &ResourceId) -> Vec<S
     kept.iter().filter_map(|version| body::text(version, "name")).collect()
 }
 
-async fn gallery_location(
-    context: &Context,
-    scope: &Scope,
-    gallery: &str,
-) -> Result<String, Diagnostic> {
+async fn gallery_location(context: &Context, scope: &Scope, gallery: &str) -> Result<String, Diagnostic> {
     let body = context.client.get(scope, &Target::new(gallery, GALLERY_API)).await;
     let body = body.map_err(|error| {
         fault::diagnostic(&error, "reading the gallery of the image definition", gallery)
@@ -463,7 +447,9 @@ fn expand(context: &Context, plan: &Model, location: &str, current: Option<&Json
         body["location"] = json!(location);
     }
     body["tags"] = json!(tags::merged(context, plan.tags.as_ref()));
-    let had = |path: &str| current.is_some_and(|current| body::at(current, &format!("properties.{path}")).is_some());
+    let had = |path: &str| {
+        current.is_some_and(|current| body::at(current, &format!("properties.{path}")).is_some())
+    };
     let mut properties = body.get("properties").cloned().unwrap_or_else(|| json!({}));
     body::set(&mut properties, "provisioningState", Json::Null);
     body::set(&mut properties, "osType", json!(plan.os_type));
@@ -471,11 +457,13 @@ fn expand(context: &Context, plan: &Model, location: &str, current: Option<&Json
     body::set(&mut properties, "hyperVGeneration", json!(plan.hyper_v_generation));
     body::set(&mut properties, "architecture", json!(plan.architecture));
     if let Some(identifier) = &plan.identifier {
-        let identifier = json!({"publisher": identifier.publisher, "offer": identifier.offer, "sku": identifier.sku});
+        let identifier =
+            json!({"publisher": identifier.publisher, "offer": identifier.offer, "sku": identifier.sku});
         body::set(&mut properties, "identifier", identifier);
     }
     if let Some(purchase) = &plan.purchase_plan {
-        let purchase = json!({"name": purchase.name, "publisher": purchase.publisher, "product": purchase.product});
+        let purchase =
+            json!({"name": purchase.name, "publisher": purchase.publisher, "product": purchase.product});
         body::set(&mut properties, "purchasePlan", body::without_nulls(purchase));
     }
     // an empty text takes a text back; absence would keep it

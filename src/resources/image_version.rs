@@ -1,7 +1,7 @@
 //! `azimage_image_version`: one version of an image, where it is replicated to, and everything that must not be lost.
 
-mod checks;
 mod changes;
+mod checks;
 mod json;
 mod regions;
 mod source;

@@ -219,10 +219,9 @@ impl Resource<Context> for ManagedImage {
             plan.hyper_v_generation = plan.hyper_v_generation.or(generation);
         }
         let body = expand(context, &plan);
-        let written =
-            writing::create(&context.client, &scope, &target(&id), &body, private).await.map_err(|error| {
-                capture::refused(fault::diagnostic(&error, scope.what(), &id.to_string()), &error)
-            })?;
+        let written = writing::create(&context.client, &scope, &target(&id), &body, private).await.map_err(
+            |error| capture::refused(fault::diagnostic(&error, scope.what(), &id.to_string()), &error),
+        )?;
         conclude(context, op, &scope, &id, &plan, written)
     }
 

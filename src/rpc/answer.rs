@@ -73,17 +73,11 @@ answers!(
 
 impl Answer for pb::call_function::Response {
     fn failed(found: Diagnostics) -> Self {
-        let text = found
-            .into_iter()
-            .map(|d| format!("{}. {}", d.summary, d.detail))
-            .collect::<Vec<_>>()
-            .join(" ");
+        let text =
+            found.into_iter().map(|d| format!("{}. {}", d.summary, d.detail)).collect::<Vec<_>>().join(" ");
         pb::call_function::Response {
             result: None,
-            error: Some(pb::FunctionError {
-                text,
-                function_argument: None,
-            }),
+            error: Some(pb::FunctionError { text, function_argument: None }),
         }
     }
 }

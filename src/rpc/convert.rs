@@ -28,10 +28,7 @@ pub fn absent(dynamic: &Option<pb::DynamicValue>) -> bool {
 
 /// A value as a message.
 pub fn dynamic(value: &Value, ty: &Type) -> Option<pb::DynamicValue> {
-    Some(pb::DynamicValue {
-        msgpack: msgpack::encode(value, ty),
-        json: Vec::new(),
-    })
+    Some(pb::DynamicValue { msgpack: msgpack::encode(value, ty), json: Vec::new() })
 }
 
 /// A JSON value of type `ty`.
@@ -102,17 +99,11 @@ fn path(path: &Path) -> Option<pb::AttributePath> {
 
 /// An identity; none for what does not exist.
 pub fn identity(value: &Value, ty: Type) -> Option<pb::ResourceIdentityData> {
-    (!value.is_null()).then(|| pb::ResourceIdentityData {
-        identity_data: dynamic(value, &ty),
-    })
+    (!value.is_null()).then(|| pb::ResourceIdentityData { identity_data: dynamic(value, &ty) })
 }
 
 /// The value of an identity.
-pub fn identity_value(
-    data: &pb::ResourceIdentityData,
-    ty: &Type,
-    what: &str,
-) -> Result<Value, Diagnostics> {
+pub fn identity_value(data: &pb::ResourceIdentityData, ty: &Type, what: &str) -> Result<Value, Diagnostics> {
     value(&data.identity_data, ty, &format!("the identity of {what}"))
 }
 
@@ -149,10 +140,7 @@ pub fn arguments<P: Provider>(
 
 /// Why a function failed.
 pub fn function_error(error: FunctionError) -> pb::FunctionError {
-    pb::FunctionError {
-        text: error.text,
-        function_argument: error.argument,
-    }
+    pb::FunctionError { text: error.text, function_argument: error.argument }
 }
 
 #[cfg(test)]

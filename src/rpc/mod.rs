@@ -25,10 +25,7 @@ pub struct Service<P: Provider> {
 impl<P: Provider> Service<P> {
     /// Serves `server`.
     pub fn new(server: Arc<Server<P>>) -> Service<P> {
-        Service {
-            server,
-            schema: OnceLock::new(),
-        }
+        Service { server, schema: OnceLock::new() }
     }
 }
 
@@ -85,17 +82,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         .await
     }
 
-    async fn configure(
-        &self,
-        request: Request<pb::configure::Request>,
-    ) -> Answer<pb::configure::Response> {
+    async fn configure(&self, request: Request<pb::configure::Request>) -> Answer<pb::configure::Response> {
         let request = request.into_inner();
         guarded("Configure", async {
             let config = value(&request.config, self.server.ty(), "the provider block")?;
             let found = self.server.configure(&config, &request.terraform_version);
-            Ok(pb::configure::Response {
-                diagnostics: diagnostics(found),
-            })
+            Ok(pb::configure::Response { diagnostics: diagnostics(found) })
         })
         .await
     }
@@ -162,10 +154,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
                 let old = convert::json_value(&raw.json, &entry.identity_ty(), &request.type_name)?;
                 identity(&old, entry.identity_ty())
             };
-            Ok(pb::upgrade_resource_identity::Response {
-                upgraded_identity,
-                diagnostics: Vec::new(),
-            })
+            Ok(pb::upgrade_resource_identity::Response { upgraded_identity, diagnostics: Vec::new() })
         })
         .await
     }
@@ -178,10 +167,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         guarded(&request.type_name, async {
             let entry = self.server.resource(&request.type_name)?;
             let state = value(&request.current_state, entry.ty(), &request.type_name)?;
-            let read = self
-                .server
-                .read(entry, state, Private::from_bytes(&request.private))
-                .await;
+            let read = self.server.read(entry, state, Private::from_bytes(&request.private)).await;
             Ok(pb::read_resource::Response {
                 new_state: dynamic(&read.state, entry.ty()),
                 private: read.private.to_bytes(),
@@ -369,10 +355,9 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         guarded(&request.name, async {
             let answer = |result: Result<_, _>| match result {
                 Ok(result) => pb::call_function::Response { result, error: None },
-                Err(error) => pb::call_function::Response {
-                    result: None,
-                    error: Some(function_error(error)),
-                },
+                Err(error) => {
+                    pb::call_function::Response { result: None, error: Some(function_error(error)) }
+                }
             };
             let arguments = match convert::arguments(&self.server, &request) {
                 Ok(arguments) => arguments,
@@ -380,9 +365,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
             };
             let returns = self.server.function(&request.name).map(|f| f.signature().returns);
             let result = self.server.call(&request.name, &arguments);
-            Ok(answer(result.map(|value| {
-                returns.and_then(|ty| dynamic(&value, &ty))
-            })))
+            Ok(answer(result.map(|value| returns.and_then(|ty| dynamic(&value, &ty)))))
         })
         .await
     }

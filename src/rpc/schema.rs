@@ -65,10 +65,7 @@ pub fn identities<P: Provider>(server: &Server<P>) -> pb::get_resource_identity_
         .resources()
         .map(|(name, entry)| (name.to_owned(), identity(entry.resource.identity())))
         .collect();
-    pb::get_resource_identity_schemas::Response {
-        identity_schemas,
-        diagnostics: Vec::new(),
-    }
+    pb::get_resource_identity_schemas::Response { identity_schemas, diagnostics: Vec::new() }
 }
 
 /// All functions.
@@ -80,9 +77,7 @@ pub fn functions<P: Provider>(server: &Server<P>) -> BTreeMap<String, pb::Functi
             let function_schema = pb::Function {
                 parameters: signature.parameters.iter().map(parameter).collect(),
                 variadic_parameter: None,
-                r#return: Some(pb::function::Return {
-                    r#type: signature.returns.to_bytes(),
-                }),
+                r#return: Some(pb::function::Return { r#type: signature.returns.to_bytes() }),
                 summary: signature.summary.to_owned(),
                 description: signature.doc.to_owned(),
                 description_kind: pb::StringKind::Markdown as i32,
@@ -121,10 +116,7 @@ fn identity(fields: &[IdentityField]) -> pb::ResourceIdentitySchema {
 }
 
 fn schema(body: &Body) -> pb::Schema {
-    pb::Schema {
-        version: SCHEMA_VERSION,
-        block: Some(block(body)),
-    }
+    pb::Schema { version: SCHEMA_VERSION, block: Some(block(body)) }
 }
 
 fn block(body: &Body) -> pb::schema::Block {

@@ -34,19 +34,14 @@ pub fn encode(value: &Value) -> Json {
 }
 
 fn read(json: &Json, ty: &Type, path: &Path) -> Result<Value, DecodeError> {
-    let wrong = |what: &str| DecodeError {
-        path: path.clone(),
-        reason: format!("{what} is required"),
-    };
+    let wrong = |what: &str| DecodeError { path: path.clone(), reason: format!("{what} is required") };
     match (ty, json) {
         (_, Json::Null) => Ok(Value::Null),
         (Type::Bool, Json::Bool(bool)) => Ok(Value::Bool(*bool)),
-        (Type::Bool, Json::String(text)) => {
-            text.parse().map(Value::Bool).map_err(|_| wrong("a bool"))
+        (Type::Bool, Json::String(text)) => text.parse().map(Value::Bool).map_err(|_| wrong("a bool")),
+        (Type::Number, Json::Number(number)) => {
+            Number::parse(&number.to_string()).map(Value::Number).ok_or_else(|| wrong("a number"))
         }
-        (Type::Number, Json::Number(number)) => Number::parse(&number.to_string())
-            .map(Value::Number)
-            .ok_or_else(|| wrong("a number")),
         (Type::Number, Json::String(text)) => {
             Number::parse(text).map(Value::Number).ok_or_else(|| wrong("a number"))
         }

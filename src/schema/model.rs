@@ -151,11 +151,7 @@ impl<T: Slot> Slot for BTreeMap<String, T> {
         Type::map(T::ty())
     }
     fn decode(value: &Value) -> BTreeMap<String, T> {
-        value
-            .entries()
-            .filter(|(_, v)| v.is_known())
-            .map(|(k, v)| (k.clone(), T::decode(v)))
-            .collect()
+        value.entries().filter(|(_, v)| v.is_known()).map(|(k, v)| (k.clone(), T::decode(v))).collect()
     }
     fn encode(&self) -> Value {
         Value::Map(self.iter().map(|(k, v)| (k.clone(), v.encode())).collect())

@@ -89,16 +89,13 @@ impl<'a> Reader<'a> {
             },
             Type::String => Ok(Value::String(self.text(marker, place)?)),
             Type::Number => self.number(marker, place).map(Value::Number),
-            Type::List(element) => {
-                self.sequence(marker, element, place, Here::Index).map(Value::List)
-            }
-            Type::Set(element) => {
-                self.sequence(marker, element, place, |_| Here::Element).map(Value::Set)
-            }
+            Type::List(element) => self.sequence(marker, element, place, Here::Index).map(Value::List),
+            Type::Set(element) => self.sequence(marker, element, place, |_| Here::Element).map(Value::Set),
             Type::Tuple(elements) => {
                 let length = self.array(marker, place)?;
                 if length != elements.len() {
-                    let reason = format!("a tuple of {} elements is required ({length} given)", elements.len());
+                    let reason =
+                        format!("a tuple of {} elements is required ({length} given)", elements.len());
                     return Err(wrong(place, reason));
                 }
                 let mut values = Vec::with_capacity(length);
@@ -124,7 +121,10 @@ impl<'a> Reader<'a> {
             Type::Object(attributes) => {
                 let length = self.map(marker, place)?;
                 if length != attributes.len() {
-                    let reason = format!("an object with {} attributes is required ({length} given)", attributes.len());
+                    let reason = format!(
+                        "an object with {} attributes is required ({length} given)",
+                        attributes.len()
+                    );
                     return Err(wrong(place, reason));
                 }
                 let mut fields = BTreeMap::new();
@@ -359,10 +359,7 @@ mod tests {
                 round(value.clone(), ty.clone());
                 round(Value::List(vec![value.clone(), value.clone()]), Type::list(ty.clone()));
                 round(Value::Set(vec![value.clone()]), Type::set(ty.clone()));
-                round(
-                    Value::Map([("k".to_owned(), value.clone())].into()),
-                    Type::map(ty.clone()),
-                );
+                round(Value::Map([("k".to_owned(), value.clone())].into()), Type::map(ty.clone()));
                 round(
                     Value::object([("a", value.clone()), ("b", Value::Null)]),
                     Type::object([("a", ty.clone()), ("b", Type::Bool)]),

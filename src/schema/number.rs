@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_number() {
-        for text in ["", "-", "1.2.3", "0x10", "1e", "e5", "1e99999999999999999999", "NaN", " 1", "1e999999"] {
+        for text in ["", "-", "1.2.3", "0x10", "1e", "e5", "1e99999999999999999999", "NaN", " 1", "1e999999"]
+        {
             assert_eq!(Number::parse(text), None, "{text}");
         }
     }

@@ -53,11 +53,7 @@ impl Path {
 
     /// The steps that the wire can carry: all before the first set element.
     pub fn addressable(&self) -> &[Step] {
-        let end = self
-            .0
-            .iter()
-            .position(|step| *step == Step::Element)
-            .unwrap_or(self.0.len());
+        let end = self.0.iter().position(|step| *step == Step::Element).unwrap_or(self.0.len());
         &self.0[..end]
     }
 
@@ -89,10 +85,7 @@ mod tests {
 
     #[test]
     fn shows_as_hcl_and_ends_at_a_set() {
-        let path = Path::attribute("target_region")
-            .element()
-            .then("encryption")
-            .then("x");
+        let path = Path::attribute("target_region").element().then("encryption").then("x");
         assert_eq!(path.to_string(), "target_region[*].encryption.x");
         assert_eq!(path.addressable().len(), 1);
         assert_eq!(Path::attribute("a").index(2).key("k").to_string(), "a[2][\"k\"]");

@@ -114,10 +114,7 @@ impl Attribute {
     }
 
     /// A further check of a known value.
-    pub fn check(
-        mut self,
-        check: impl Fn(&Value) -> Result<(), String> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn check(mut self, check: impl Fn(&Value) -> Result<(), String> + Send + Sync + 'static) -> Self {
         self.checks.push(Arc::new(check));
         self
     }
@@ -126,11 +123,7 @@ impl Attribute {
     pub fn check_text(self, check: fn(&str) -> Result<(), String>) -> Self {
         self.check(move |value| match value {
             Value::String(text) => check(text),
-            value => value
-                .elements()
-                .iter()
-                .filter_map(Value::as_str)
-                .try_for_each(check),
+            value => value.elements().iter().filter_map(Value::as_str).try_for_each(check),
         })
     }
 
@@ -312,12 +305,7 @@ impl Attribute {
         if !self.one_of.is_empty() {
             for text in texts {
                 if !self.one_of.contains(&text) {
-                    let allowed = self
-                        .one_of
-                        .iter()
-                        .map(|t| format!("{t:?}"))
-                        .collect::<Vec<_>>()
-                        .join(", ");
+                    let allowed = self.one_of.iter().map(|t| format!("{t:?}")).collect::<Vec<_>>().join(", ");
                     // a wrong case is the commonest slip: name the right spelling
                     let hint = self
                         .one_of
@@ -336,9 +324,14 @@ impl Attribute {
         for check in &self.checks {
             if let Err(reason) = check(value) {
                 // a reason that quotes the value itself is a whole sentence already
-                let sentence = if reason.starts_with('"') { reason } else { format!("{} {reason}", show(value)) };
+                let sentence =
+                    if reason.starts_with('"') { reason } else { format!("{} {reason}", show(value)) };
                 let stop = if sentence.ends_with(['.', '?', '!']) { "" } else { "." };
-                diagnostics.error(path.clone(), format!("Invalid value for {path}"), format!("{sentence}{stop}"));
+                diagnostics.error(
+                    path.clone(),
+                    format!("Invalid value for {path}"),
+                    format!("{sentence}{stop}"),
+                );
             }
         }
     }

@@ -45,12 +45,7 @@ impl Type {
 
     /// `object({…})`.
     pub fn object<K: Into<String>>(attributes: impl IntoIterator<Item = (K, Type)>) -> Type {
-        Type::Object(
-            attributes
-                .into_iter()
-                .map(|(name, ty)| (name.into(), ty))
-                .collect(),
-        )
+        Type::Object(attributes.into_iter().map(|(name, ty)| (name.into(), ty)).collect())
     }
 
     /// The JSON form of protocol 5.
@@ -64,17 +59,12 @@ impl Type {
             Type::Set(element) => json!(["set", element.to_json()]),
             Type::Map(element) => json!(["map", element.to_json()]),
             Type::Object(attributes) => {
-                let fields: serde_json::Map<String, Json> = attributes
-                    .iter()
-                    .map(|(name, ty)| (name.clone(), ty.to_json()))
-                    .collect();
+                let fields: serde_json::Map<String, Json> =
+                    attributes.iter().map(|(name, ty)| (name.clone(), ty.to_json())).collect();
                 json!(["object", fields])
             }
             Type::Tuple(elements) => {
-                json!([
-                    "tuple",
-                    elements.iter().map(Type::to_json).collect::<Vec<_>>()
-                ])
+                json!(["tuple", elements.iter().map(Type::to_json).collect::<Vec<_>>()])
             }
         }
     }
@@ -103,11 +93,9 @@ impl Type {
                     .map(|(name, ty)| Some((name.clone(), Type::from_json(ty)?)))
                     .collect::<Option<BTreeMap<_, _>>>()
                     .map(Type::Object),
-                ("tuple", Json::Array(elements)) => elements
-                    .iter()
-                    .map(Type::from_json)
-                    .collect::<Option<Vec<_>>>()
-                    .map(Type::Tuple),
+                ("tuple", Json::Array(elements)) => {
+                    elements.iter().map(Type::from_json).collect::<Option<Vec<_>>>().map(Type::Tuple)
+                }
                 _ => None,
             },
             _ => None,
@@ -151,14 +139,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_type() {
-        for text in [
-            r#""text""#,
-            "[]",
-            r#"["list"]"#,
-            r#"["object",[]]"#,
-            "3",
-            r#"["map",["x"]]"#,
-        ] {
+        for text in [r#""text""#, "[]", r#"["list"]"#, r#"["object",[]]"#, "3", r#"["map",["x"]]"#] {
             let json: Json = serde_json::from_str(text).unwrap();
             assert_eq!(Type::from_json(&json), None, "{text}");
         }

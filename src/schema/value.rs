@@ -49,12 +49,7 @@ impl Value {
 
     /// A map of text.
     pub fn map<'a>(entries: impl IntoIterator<Item = (&'a String, &'a String)>) -> Value {
-        Value::Map(
-            entries
-                .into_iter()
-                .map(|(k, v)| (k.clone(), Value::string(v.as_str())))
-                .collect(),
-        )
+        Value::Map(entries.into_iter().map(|(k, v)| (k.clone(), Value::string(v.as_str()))).collect())
     }
 
     /// The attribute of an object; null where there is none, unknown inside an unknown.
@@ -133,12 +128,8 @@ impl Value {
     pub fn is_wholly_known(&self) -> bool {
         match self {
             Value::Unknown => false,
-            Value::List(elements) | Value::Set(elements) => {
-                elements.iter().all(Value::is_wholly_known)
-            }
-            Value::Map(entries) | Value::Object(entries) => {
-                entries.values().all(Value::is_wholly_known)
-            }
+            Value::List(elements) | Value::Set(elements) => elements.iter().all(Value::is_wholly_known),
+            Value::Map(entries) | Value::Object(entries) => entries.values().all(Value::is_wholly_known),
             Value::Dynamic(_, value) => value.is_wholly_known(),
             _ => true,
         }
@@ -158,24 +149,14 @@ impl Value {
     pub fn unknown_to_null(self) -> Value {
         match self {
             Value::Unknown => Value::Null,
-            Value::List(elements) => {
-                Value::List(elements.into_iter().map(Value::unknown_to_null).collect())
+            Value::List(elements) => Value::List(elements.into_iter().map(Value::unknown_to_null).collect()),
+            Value::Set(elements) => Value::Set(elements.into_iter().map(Value::unknown_to_null).collect()),
+            Value::Map(entries) => {
+                Value::Map(entries.into_iter().map(|(k, v)| (k, v.unknown_to_null())).collect())
             }
-            Value::Set(elements) => {
-                Value::Set(elements.into_iter().map(Value::unknown_to_null).collect())
+            Value::Object(entries) => {
+                Value::Object(entries.into_iter().map(|(k, v)| (k, v.unknown_to_null())).collect())
             }
-            Value::Map(entries) => Value::Map(
-                entries
-                    .into_iter()
-                    .map(|(k, v)| (k, v.unknown_to_null()))
-                    .collect(),
-            ),
-            Value::Object(entries) => Value::Object(
-                entries
-                    .into_iter()
-                    .map(|(k, v)| (k, v.unknown_to_null()))
-                    .collect(),
-            ),
             Value::Dynamic(ty, value) => Value::Dynamic(ty, Box::new(value.unknown_to_null())),
             other => other,
         }
@@ -230,10 +211,7 @@ mod tests {
         let b = Value::Set(vec!["y".into(), "x".into()]);
         assert_eq!(a, b);
         assert_ne!(a, Value::Set(vec!["x".into()]));
-        assert_ne!(
-            Value::List(vec!["x".into(), "y".into()]),
-            Value::List(vec!["y".into(), "x".into()])
-        );
+        assert_ne!(Value::List(vec!["x".into(), "y".into()]), Value::List(vec!["y".into(), "x".into()]));
     }
 
     #[test]

@@ -487,6 +487,8 @@ impl Core {
             msgpack::encode(&held.state, &self.ty(&held.type_name)),
             "an upgrade from the same version lost something"
         );
+        // a refresh of one thing is a walk of its own: what follows closely may be answered from a list
+        tokio::time::sleep(Duration::from_secs(1)).await;
         self.read(held).await.map(|(held, _)| held)
     }
 
@@ -520,8 +522,6 @@ impl Core {
     async fn read_any(&self, held: &Held) -> Result<(Option<Held>, Told), Told> {
         let name = held.type_name.as_str();
         let (block, ty) = (self.block(name), self.ty(name));
-        // a refresh of one thing is a walk of its own: what follows closely may be answered from a list
-        tokio::time::sleep(Duration::from_secs(1)).await;
         let request = pb::read_resource::Request {
             type_name: name.into(),
             current_state: dynamic(&held.state, &ty),

@@ -20,19 +20,14 @@ impl Identity {
     /// What Terraform and OpenTofu make at each start of a plugin.
     pub fn p521() -> Self {
         let key = P521Key::from_slice(&random_scalar()).unwrap();
-        Self {
-            certificate: p521_certificate(&key).into(),
-            key: Arc::new(P521(Arc::new(key))),
-        }
+        Self { certificate: p521_certificate(&key).into(), key: Arc::new(P521(Arc::new(key))) }
     }
 
     /// What another host might make.
     pub fn p256() -> Self {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-        let certificate = rcgen::CertificateParams::new(vec!["localhost".into()])
-            .unwrap()
-            .self_signed(&key)
-            .unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap().self_signed(&key).unwrap();
         let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
         Self {
             certificate: certificate.der().clone(),
@@ -44,15 +39,9 @@ impl Identity {
     pub fn pem(&self) -> String {
         use base64::{Engine, engine::general_purpose::STANDARD};
         let text = STANDARD.encode(&self.certificate);
-        let lines: Vec<_> = text
-            .as_bytes()
-            .chunks(64)
-            .map(|line| std::str::from_utf8(line).unwrap())
-            .collect();
-        format!(
-            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-            lines.join("\n")
-        )
+        let lines: Vec<_> =
+            text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
     }
 }
 
@@ -60,10 +49,7 @@ impl Identity {
 impl ResolvesClientCert for Identity {
     fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.key.choose_scheme(schemes)?;
-        Some(Arc::new(CertifiedKey::new(
-            vec![self.certificate.clone()],
-            self.key.clone(),
-        )))
+        Some(Arc::new(CertifiedKey::new(vec![self.certificate.clone()], self.key.clone())))
     }
 
     fn has_certs(&self) -> bool {
@@ -76,9 +62,7 @@ struct P521(Arc<P521Key>);
 
 impl SigningKey for P521 {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        offered
-            .contains(&SignatureScheme::ECDSA_NISTP521_SHA512)
-            .then(|| Box::new(self.clone()) as _)
+        offered.contains(&SignatureScheme::ECDSA_NISTP521_SHA512).then(|| Box::new(self.clone()) as _)
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
@@ -119,39 +103,21 @@ const OID_SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 /// X.509 by hand, since no library here signs with this curve.
 fn p521_certificate(key: &P521Key) -> Vec<u8> {
     let algorithm = sequence(&[oid(OID_ECDSA_SHA512)]);
-    let attribute =
-        |name, value: &str| tlv(0x31, &sequence(&[oid(name), tlv(0x13, value.as_bytes())]));
-    let name = sequence(&[
-        attribute(OID_ORGANIZATION, "HashiCorp"),
-        attribute(OID_COMMON_NAME, "localhost"),
-    ]);
+    let attribute = |name, value: &str| tlv(0x31, &sequence(&[oid(name), tlv(0x13, value.as_bytes())]));
+    let name = sequence(&[attribute(OID_ORGANIZATION, "HashiCorp"), attribute(OID_COMMON_NAME, "localhost")]);
     let validity = sequence(&[tlv(0x17, b"200101000000Z"), tlv(0x18, b"20991231235959Z")]);
     let public = key.verifying_key().to_sec1_point(false);
-    let public = sequence(&[
-        sequence(&[oid(OID_EC_KEY), oid(OID_P521)]),
-        bits(0, public.as_bytes()),
-    ]);
+    let public = sequence(&[sequence(&[oid(OID_EC_KEY), oid(OID_P521)]), bits(0, public.as_bytes())]);
     let critical = || tlv(1, &[0xff]);
     let extensions = sequence(&[
         // Digital signature, key encipherment, key agreement, certificate signing.
-        sequence(&[
-            oid(OID_KEY_USAGE),
-            critical(),
-            tlv(4, &bits(2, &[0b1010_1100])),
-        ]),
+        sequence(&[oid(OID_KEY_USAGE), critical(), tlv(4, &bits(2, &[0b1010_1100]))]),
         sequence(&[
             oid(OID_EXTENDED_KEY_USAGE),
             tlv(4, &sequence(&[oid(OID_CLIENT_AUTH), oid(OID_SERVER_AUTH)])),
         ]),
-        sequence(&[
-            oid(OID_BASIC_CONSTRAINTS),
-            critical(),
-            tlv(4, &sequence(&[critical()])),
-        ]),
-        sequence(&[
-            oid(OID_ALTERNATIVE_NAME),
-            tlv(4, &sequence(&[tlv(0x82, b"localhost")])),
-        ]),
+        sequence(&[oid(OID_BASIC_CONSTRAINTS), critical(), tlv(4, &sequence(&[critical()]))]),
+        sequence(&[oid(OID_ALTERNATIVE_NAME), tlv(4, &sequence(&[tlv(0x82, b"localhost")]))]),
     ]);
     let body = sequence(&[
         tlv(0xa0, &tlv(2, &[2])),

@@ -53,10 +53,7 @@ impl Launch {
         let temporary = tempfile::tempdir().unwrap();
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if ["PLUGIN_", "TF_", "ARM_", "AZURE_"]
-                .iter()
-                .any(|prefix| text.starts_with(prefix))
-            {
+            if ["PLUGIN_", "TF_", "ARM_", "AZURE_"].iter().any(|prefix| text.starts_with(prefix)) {
                 command.env_remove(&name);
             }
         }
@@ -71,12 +68,7 @@ impl Launch {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        Self {
-            command,
-            identity: None,
-            temporary,
-        }
-        .identity(Some(Identity::p521()))
+        Self { command, identity: None, temporary }.identity(Some(Identity::p521()))
     }
 
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
@@ -108,11 +100,7 @@ impl Launch {
     pub async fn start(self) -> Plugin {
         let (running, identity) = self.spawn();
         let handshake = running.first_line_with("1|").await;
-        Plugin {
-            handshake: Handshake::parse(&handshake),
-            identity,
-            running,
-        }
+        Plugin { handshake: Handshake::parse(&handshake), identity, running }
     }
 
     /// Starts it without expecting a handshake.
@@ -124,15 +112,7 @@ impl Launch {
         let mut child = self.command.spawn().expect("the plugin's binary starts");
         let stdout = Output::gather(child.stdout.take().unwrap());
         let stderr = Output::gather(child.stderr.take().unwrap());
-        (
-            Running {
-                child,
-                stdout,
-                stderr,
-                _temporary: self.temporary,
-            },
-            self.identity,
-        )
+        (Running { child, stdout, stderr, _temporary: self.temporary }, self.identity)
     }
 }
 
@@ -154,16 +134,7 @@ impl Handshake {
     /// Reads a line as the host does: six fields or seven, base64 without padding.
     pub fn parse(line: &str) -> Self {
         let fields: Vec<_> = line.split('|').map(str::to_owned).collect();
-        let [
-            core,
-            protocol,
-            network,
-            address,
-            transport,
-            certificate,
-            rest @ ..,
-        ] = &fields[..]
-        else {
+        let [core, protocol, network, address, transport, certificate, rest @ ..] = &fields[..] else {
             panic!("too few fields: {line:?}")
         };
         assert!(rest.len() <= 1, "too many fields: {line:?}");
@@ -174,9 +145,7 @@ impl Handshake {
             network: network.clone(),
             address: address.clone(),
             transport: transport.clone(),
-            certificate: STANDARD_NO_PAD
-                .decode(certificate)
-                .expect("unpadded base64"),
+            certificate: STANDARD_NO_PAD.decode(certificate).expect("unpadded base64"),
             multiplexing: rest.first().cloned(),
         }
     }
@@ -212,9 +181,7 @@ impl Running {
 
     /// Sends a signal by name, such as `INT`.
     pub fn signal(&self, name: &str) {
-        let sent = std::process::Command::new("kill")
-            .args(["-s", name, &self.pid().to_string()])
-            .status();
+        let sent = std::process::Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
         assert!(sent.unwrap().success(), "sending SIG{name}");
     }
 
@@ -225,17 +192,9 @@ impl Running {
     /// Waits for the end and the last of the output.
     pub async fn ended(mut self) -> Ended {
         let began = Instant::now();
-        let status = timeout(PATIENCE, self.child.wait())
-            .await
-            .expect("the plugin ends")
-            .unwrap();
+        let status = timeout(PATIENCE, self.child.wait()).await.expect("the plugin ends").unwrap();
         let took = began.elapsed();
-        Ended {
-            status,
-            stdout: self.stdout.all().await,
-            stderr: self.stderr.all().await,
-            took,
-        }
+        Ended { status, stdout: self.stdout.all().await, stderr: self.stderr.all().await, took }
     }
 
     /// The first line of standard output that begins so, without its end.
@@ -243,17 +202,11 @@ impl Running {
         self.stdout
             .until(|text| {
                 let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-                complete
-                    .lines()
-                    .find(|line| line.starts_with(beginning))
-                    .map(str::to_owned)
+                complete.lines().find(|line| line.starts_with(beginning)).map(str::to_owned)
             })
             .await
             .unwrap_or_else(|text| {
-                panic!(
-                    "no line with {beginning:?} in {text:?}; stderr: {}",
-                    self.stderr.so_far()
-                )
+                panic!("no line with {beginning:?} in {text:?}; stderr: {}", self.stderr.so_far())
             })
     }
 }
@@ -278,11 +231,7 @@ impl Output {
             }
             notify.notify_one();
         });
-        Self {
-            text,
-            changed,
-            reader,
-        }
+        Self { text, changed, reader }
     }
 
     pub fn so_far(&self) -> String {
@@ -304,9 +253,7 @@ impl Output {
                 self.changed.notified().await;
             }
         };
-        timeout(PATIENCE, wait)
-            .await
-            .unwrap_or_else(|_| Err(self.so_far()))
+        timeout(PATIENCE, wait).await.unwrap_or_else(|_| Err(self.so_far()))
     }
 
     async fn all(&mut self) -> String {
@@ -330,23 +277,14 @@ impl Plugin {
 
     /// A channel to it, as Terraform would make.
     pub async fn channel(&self) -> Channel {
-        let tls = self
-            .identity
-            .clone()
-            .map(|identity| self.tls(Some(identity)));
-        connect(&self.handshake.socket(), tls)
-            .await
-            .expect("the plugin is there")
+        let tls = self.identity.clone().map(|identity| self.tls(Some(identity)));
+        connect(&self.handshake.socket(), tls).await.expect("the plugin is there")
     }
 
     /// A client's half of the encryption: trusts the handshake's certificate and no other, and
     /// presents `identity`.
     pub fn tls(&self, identity: Option<Identity>) -> ClientTls {
-        ClientTls {
-            server: self.handshake.certificate.clone(),
-            identity,
-            versions: rustls::ALL_VERSIONS,
-        }
+        ClientTls { server: self.handshake.certificate.clone(), identity, versions: rustls::ALL_VERSIONS }
     }
 
     /// Asks it to end, over a connection of its own, and waits for that.
@@ -354,15 +292,9 @@ impl Plugin {
         use azimage::plugin::proto::plugin::{Empty, grpc_controller_client::GrpcControllerClient};
         let mut controller = GrpcControllerClient::new(self.channel().await);
         let began = Instant::now();
-        controller
-            .shutdown(Empty {})
-            .await
-            .expect("Shutdown is answered");
+        controller.shutdown(Empty {}).await.expect("Shutdown is answered");
         let ended = self.running.ended().await;
-        Ended {
-            took: began.elapsed(),
-            ..ended
-        }
+        Ended { took: began.elapsed(), ..ended }
     }
 }
 
@@ -385,33 +317,23 @@ impl ClientTls {
             .with_protocol_versions(self.versions)
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(OnlyThis {
-                server: self.server.into(),
-                crypto,
-            }));
+            .with_custom_certificate_verifier(Arc::new(OnlyThis { server: self.server.into(), crypto }));
         let mut config = match self.identity {
             Some(identity) => config.with_client_cert_resolver(Arc::new(identity)),
             None => config.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
         let name = ServerName::try_from("localhost").unwrap();
-        let stream = TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await?;
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
         match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Ok(stream),
-            other => Err(std::io::Error::other(format!(
-                "the server chose the protocol {other:?}"
-            ))),
+            other => Err(std::io::Error::other(format!("the server chose the protocol {other:?}"))),
         }
     }
 }
 
 /// A channel over the socket, encrypted or not.
-pub async fn connect(
-    socket: &Path,
-    tls: Option<ClientTls>,
-) -> Result<Channel, tonic::transport::Error> {
+pub async fn connect(socket: &Path, tls: Option<ClientTls>) -> Result<Channel, tonic::transport::Error> {
     let socket = socket.to_owned();
     Endpoint::from_static("http://localhost")
         .connect_with_connector(tower::service_fn(move |_| {
@@ -463,12 +385,7 @@ impl ServerCertVerifier for OnlyThis {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &self.crypto.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, certificate, signed, &self.crypto.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -477,17 +394,10 @@ impl ServerCertVerifier for OnlyThis {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &self.crypto.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, certificate, signed, &self.crypto.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.crypto
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.crypto.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -7,8 +7,7 @@ use azure_identity::Executor;
 
 use super::choose::{Attempt, Way, choose};
 use super::{
-    Context, Credentials, azure_cli, azure_devops, certificate, client_secret, github,
-    managed_identity, oidc,
+    Context, Credentials, azure_cli, azure_devops, certificate, client_secret, github, managed_identity, oidc,
 };
 use crate::arm::clouds::{Cloud, CloudSource};
 use crate::arm::error::{Error, Kind};
@@ -20,18 +19,8 @@ use crate::arm::transport::Transport;
 ///
 /// Nothing is read, asked or decided before the first token is needed. Which way was taken is one log line
 /// at INFO; when none works, one error lists all of them and what each said.
-pub fn auto(
-    credentials: Credentials,
-    cloud: CloudSource,
-    transport: Arc<dyn Transport>,
-) -> Arc<dyn Tokens> {
-    with_environment(
-        credentials,
-        cloud,
-        transport,
-        |name| std::env::var(name).ok(),
-        None,
-    )
+pub fn auto(credentials: Credentials, cloud: CloudSource, transport: Arc<dyn Transport>) -> Arc<dyn Tokens> {
+    with_environment(credentials, cloud, transport, |name| std::env::var(name).ok(), None)
 }
 
 fn with_environment(
@@ -47,22 +36,10 @@ fn with_environment(
         .map(|tenant| tenant.trim().to_owned())
         .filter(|tenant| !tenant.is_empty())
         .collect();
-    let shared = Shared {
-        credentials,
-        source,
-        transport,
-        env,
-        az,
-        cloud: OnceLock::new(),
-        chosen: RwLock::new(None),
-    };
+    let shared =
+        Shared { credentials, source, transport, env, az, cloud: OnceLock::new(), chosen: RwLock::new(None) };
     let shared = Arc::new(shared);
-    let cache = |tenant: Option<String>| {
-        Cache::new(Arc::new(Tenant {
-            shared: Arc::clone(&shared),
-            tenant,
-        }))
-    };
+    let cache = |tenant: Option<String>| Cache::new(Arc::new(Tenant { shared: Arc::clone(&shared), tenant }));
     Arc::new(Auto {
         home: cache(None),
         auxiliary: tenants.into_iter().map(|t| cache(Some(t))).collect(),
@@ -146,10 +123,7 @@ impl Source for Tenant {
             match fetch(attempt.way, &context).await {
                 Ok(fresh) => {
                     if chosen.is_none() {
-                        *shared
-                            .chosen
-                            .write()
-                            .unwrap_or_else(PoisonError::into_inner) = Some(attempt.way);
+                        *shared.chosen.write().unwrap_or_else(PoisonError::into_inner) = Some(attempt.way);
                         tracing::info!(
                             "signing in to {} with {}: {}",
                             cloud.name,
@@ -162,10 +136,7 @@ impl Source for Tenant {
                 Err(why) => said.push((attempt.way, why)),
             }
         }
-        let tenant = self
-            .tenant
-            .as_ref()
-            .map(|tenant| format!(" for the auxiliary tenant {tenant}"));
+        let tenant = self.tenant.as_ref().map(|tenant| format!(" for the auxiliary tenant {tenant}"));
         Err(Error::new(
             Kind::Credential,
             nothing_worked(&attempts, &said, tenant.unwrap_or_default().as_str()),
@@ -188,10 +159,7 @@ async fn fetch(way: Way, context: &Context<'_>) -> Result<Fresh, String> {
 
 /// One error for all ways: what was tried and said, then what was not tried and why.
 fn nothing_worked(attempts: &[Attempt], said: &[(Way, String)], tenant: &str) -> String {
-    let mut lines: Vec<String> = said
-        .iter()
-        .map(|(way, why)| format!("{}: {why}", way.name()))
-        .collect();
+    let mut lines: Vec<String> = said.iter().map(|(way, why)| format!("{}: {why}", way.name())).collect();
     let tried: Vec<Way> = said.iter().map(|(way, _)| *way).collect();
     if lines.is_empty() {
         lines.push("no credentials are configured".to_owned());
@@ -199,13 +167,7 @@ fn nothing_worked(attempts: &[Attempt], said: &[(Way, String)], tenant: &str) ->
     let skipped: Vec<String> = attempts
         .iter()
         .filter(|attempt| !tried.contains(&attempt.way))
-        .filter_map(|attempt| {
-            Some(format!(
-                "{} ({})",
-                attempt.way.name(),
-                attempt.skip.as_ref()?
-            ))
-        })
+        .filter_map(|attempt| Some(format!("{} ({})", attempt.way.name(), attempt.skip.as_ref()?)))
         .collect();
     let mut text = format!("no way of signing in{tenant} worked. {}", lines.join("; "));
     if !skipped.is_empty() {

@@ -22,9 +22,7 @@ impl Transport for World {
         let url = url::Url::parse(&request.url).unwrap();
         let number = self.seen.lock().unwrap().len() + 1;
         self.seen.lock().unwrap().push(request.clone());
-        let token = format!(
-            r#"{{"token_type":"Bearer","expires_in":3600,"access_token":"token-{number}"}}"#
-        );
+        let token = format!(r#"{{"token_type":"Bearer","expires_in":3600,"access_token":"token-{number}"}}"#);
         let (status, headers, body) = match url.path() {
             "/metadata/endpoints" => (
                 200,
@@ -42,11 +40,7 @@ impl Transport for World {
             "/arc" => (401, vec![("www-authenticate".to_owned(), "Basic realm=/etc/passwd".to_owned())], String::new()),
             other => panic!("nobody answers {other}"),
         };
-        Ok(Response {
-            status,
-            headers,
-            body: body.into_bytes(),
-        })
+        Ok(Response { status, headers, body: body.into_bytes() })
     }
 }
 
@@ -59,11 +53,7 @@ impl World {
     }
 
     fn member(&self, name: &str) -> String {
-        self.form()
-            .into_iter()
-            .find(|(have, _)| have == name)
-            .unwrap_or_default()
-            .1
+        self.form().into_iter().find(|(have, _)| have == name).unwrap_or_default().1
     }
 
     fn last(&self) -> Request {
@@ -76,11 +66,7 @@ fn some(text: &str) -> Option<String> {
 }
 
 fn app() -> Credentials {
-    Credentials {
-        tenant_id: some("tenant-1"),
-        client_id: some("client-1"),
-        ..Credentials::default()
-    }
+    Credentials { tenant_id: some("tenant-1"), client_id: some("client-1"), ..Credentials::default() }
 }
 
 fn tokens_in(
@@ -89,13 +75,7 @@ fn tokens_in(
     cloud: Cloud,
     env: fn(&str) -> Option<String>,
 ) -> Arc<dyn Tokens> {
-    with_environment(
-        credentials,
-        CloudSource::Known(cloud),
-        world.clone(),
-        env,
-        None,
-    )
+    with_environment(credentials, CloudSource::Known(cloud), world.clone(), env, None)
 }
 
 fn tokens(world: &Arc<World>, credentials: Credentials) -> Arc<dyn Tokens> {
@@ -105,31 +85,16 @@ fn tokens(world: &Arc<World>, credentials: Credentials) -> Arc<dyn Tokens> {
 #[tokio::test]
 async fn client_secret() {
     let world = Arc::new(World::default());
-    let tokens = tokens(
-        &world,
-        Credentials {
-            client_secret: some("s3cret&"),
-            ..app()
-        },
-    );
-    assert!(
-        world.seen.lock().unwrap().is_empty(),
-        "nothing is asked before the first token is needed"
-    );
+    let tokens = tokens(&world, Credentials { client_secret: some("s3cret&"), ..app() });
+    assert!(world.seen.lock().unwrap().is_empty(), "nothing is asked before the first token is needed");
     assert_eq!(tokens.token().await.unwrap().expose(), "token-1");
     assert_eq!(tokens.token().await.unwrap().expose(), "token-1");
     let request = world.last();
     assert_eq!(request.method, Method::Post);
-    assert_eq!(
-        request.url,
-        "https://login.microsoftonline.com/tenant-1/oauth2/v2.0/token"
-    );
+    assert_eq!(request.url, "https://login.microsoftonline.com/tenant-1/oauth2/v2.0/token");
     assert_eq!(world.member("client_secret"), "s3cret&");
     assert_eq!(world.member("client_id"), "client-1");
-    assert_eq!(
-        world.member("scope"),
-        "https://management.azure.com/.default"
-    );
+    assert_eq!(world.member("scope"), "https://management.azure.com/.default");
     // A refused token is not given out again, nor does the library's own cache bring it back.
     tokens.reject(&Secret::new("token-1"));
     assert_eq!(tokens.token().await.unwrap().expose(), "token-2");
@@ -140,43 +105,24 @@ async fn a_login_service_on_loopback_may_be_plain() {
     let world = Arc::new(World::default());
     let mut cloud = Cloud::public();
     cloud.authority = "http://127.0.0.1:8099".to_owned();
-    let tokens = tokens_in(
-        &world,
-        Credentials {
-            client_secret: some("s"),
-            ..app()
-        },
-        cloud,
-        |_| None,
-    );
+    let tokens = tokens_in(&world, Credentials { client_secret: some("s"), ..app() }, cloud, |_| None);
     tokens.token().await.unwrap();
-    assert_eq!(
-        world.last().url,
-        "http://127.0.0.1:8099/tenant-1/oauth2/v2.0/token"
-    );
+    assert_eq!(world.last().url, "http://127.0.0.1:8099/tenant-1/oauth2/v2.0/token");
 }
 
 #[tokio::test]
 async fn discovered_clouds_are_asked_for_tokens_at_their_own_login_service() {
     let world = Arc::new(World::default());
-    let source = CloudSource::Discover {
-        metadata_host: "arm.local".to_owned(),
-    };
+    let source = CloudSource::Discover { metadata_host: "arm.local".to_owned() };
     let tokens = with_environment(
-        Credentials {
-            client_secret: some("s"),
-            ..app()
-        },
+        Credentials { client_secret: some("s"), ..app() },
         source,
         world.clone(),
         |_| None,
         None,
     );
     tokens.token().await.unwrap();
-    assert_eq!(
-        world.last().url,
-        "https://login.local/tenant-1/oauth2/v2.0/token"
-    );
+    assert_eq!(world.last().url, "https://login.local/tenant-1/oauth2/v2.0/token");
     assert_eq!(world.member("scope"), "https://arm.local/.default");
 }
 
@@ -212,36 +158,18 @@ async fn federated_tokens() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("token");
     std::fs::write(&file, "jwt-of-file").unwrap();
-    let oidc = || Credentials {
-        use_oidc: true,
-        ..app()
-    };
+    let oidc = || Credentials { use_oidc: true, ..app() };
     let request = |path: &str| Credentials {
         oidc_request_url: Some(format!("https://pipeline.local/{path}?x=1")),
         oidc_request_token: some("pipeline-token"),
         ..oidc()
     };
     for (credentials, assertion) in [
-        (
-            Credentials {
-                oidc_token: some("jwt-given"),
-                ..oidc()
-            },
-            "jwt-given",
-        ),
-        (
-            Credentials {
-                oidc_token_file_path: file.to_str().map(str::to_owned),
-                ..oidc()
-            },
-            "jwt-of-file",
-        ),
+        (Credentials { oidc_token: some("jwt-given"), ..oidc() }, "jwt-given"),
+        (Credentials { oidc_token_file_path: file.to_str().map(str::to_owned), ..oidc() }, "jwt-of-file"),
         (request("github"), "jwt-of-github"),
         (
-            Credentials {
-                ado_pipeline_service_connection_id: some("conn"),
-                ..request("devops")
-            },
+            Credentials { ado_pipeline_service_connection_id: some("conn"), ..request("devops") },
             "jwt-of-devops",
         ),
     ] {
@@ -253,10 +181,7 @@ async fn federated_tokens() {
         if first.url.starts_with("https://pipeline.local/") {
             assert_eq!(first.header("authorization"), Some("Bearer pipeline-token"));
             assert!(
-                first.url.contains("x=1")
-                    && first
-                        .url
-                        .contains("audience=api%3A%2F%2FAzureADTokenExchange"),
+                first.url.contains("x=1") && first.url.contains("audience=api%3A%2F%2FAzureADTokenExchange"),
                 "{}",
                 first.url
             );
@@ -264,13 +189,8 @@ async fn federated_tokens() {
     }
     // The file rotates.
     let world = Arc::new(World::default());
-    let tokens = tokens(
-        &world,
-        Credentials {
-            oidc_token_file_path: file.to_str().map(str::to_owned),
-            ..oidc()
-        },
-    );
+    let tokens =
+        tokens(&world, Credentials { oidc_token_file_path: file.to_str().map(str::to_owned), ..oidc() });
     let token = tokens.token().await.unwrap();
     std::fs::write(&file, "jwt-renewed").unwrap();
     tokens.reject(&token);
@@ -287,11 +207,7 @@ async fn the_pipelines_token_only_goes_to_https() {
         oidc_request_token: some("pipeline-token"),
         ..app()
     };
-    let error = tokens(&world, credentials)
-        .token()
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = tokens(&world, credentials).token().await.unwrap_err().to_string();
     assert!(error.contains("must begin with https://"), "{error}");
     assert!(world.seen.lock().unwrap().is_empty());
 }
@@ -301,16 +217,11 @@ async fn aks_workload_identity_is_found_in_the_pods_environment() {
     let world = Arc::new(World::default());
     let tokens = tokens_in(
         &world,
-        Credentials {
-            use_aks_workload_identity: true,
-            ..Credentials::default()
-        },
+        Credentials { use_aks_workload_identity: true, ..Credentials::default() },
         Cloud::public(),
         |name| match name {
             // Any file will do for a token.
-            "AZURE_FEDERATED_TOKEN_FILE" => {
-                some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-            }
+            "AZURE_FEDERATED_TOKEN_FILE" => some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
             "AZURE_TENANT_ID" => some("pod-tenant"),
             "AZURE_CLIENT_ID" => some("pod-client"),
             _ => None,
@@ -325,19 +236,9 @@ async fn aks_workload_identity_is_found_in_the_pods_environment() {
 #[tokio::test]
 async fn managed_identities() {
     let world = Arc::new(World::default());
-    let msi = || Credentials {
-        use_msi: true,
-        client_id: some("identity-1"),
-        ..Credentials::default()
-    };
-    let own = Credentials {
-        msi_endpoint: some("http://169.254.169.254/msi"),
-        ..msi()
-    };
-    assert_eq!(
-        tokens(&world, own).token().await.unwrap().expose(),
-        "token-of-msi"
-    );
+    let msi = || Credentials { use_msi: true, client_id: some("identity-1"), ..Credentials::default() };
+    let own = Credentials { msi_endpoint: some("http://169.254.169.254/msi"), ..msi() };
+    assert_eq!(tokens(&world, own).token().await.unwrap().expose(), "token-of-msi");
     let request = world.last();
     assert_eq!(request.header("metadata"), Some("true"));
     assert_eq!(
@@ -345,23 +246,14 @@ async fn managed_identities() {
         "http://169.254.169.254/msi?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F&client_id=identity-1"
     );
 
-    assert_eq!(
-        tokens(&world, msi()).token().await.unwrap().expose(),
-        "token-of-imds"
-    );
+    assert_eq!(tokens(&world, msi()).token().await.unwrap().expose(), "token-of-imds");
     let request = world.last();
     assert!(
-        request
-            .url
-            .starts_with("http://169.254.169.254/metadata/identity/oauth2/token?"),
+        request.url.starts_with("http://169.254.169.254/metadata/identity/oauth2/token?"),
         "{}",
         request.url
     );
-    assert!(
-        request.url.contains("client_id=identity-1"),
-        "{}",
-        request.url
-    );
+    assert!(request.url.contains("client_id=identity-1"), "{}", request.url);
 
     let arc = tokens_in(&world, msi(), Cloud::public(), |name| match name {
         "IDENTITY_ENDPOINT" => some("http://127.0.0.1:40342/arc"),
@@ -383,69 +275,38 @@ impl Executor for Az {
         _program: &std::ffi::OsStr,
         arguments: &[&std::ffi::OsStr],
     ) -> std::io::Result<Output> {
-        let words: Vec<_> = arguments
-            .iter()
-            .map(|argument| argument.to_string_lossy())
-            .collect();
+        let words: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
         self.3.lock().unwrap().push(words.join(" "));
         #[cfg(unix)]
         let status = std::os::unix::process::ExitStatusExt::from_raw(self.0 << 8);
         #[cfg(windows)]
         let status = std::os::windows::process::ExitStatusExt::from_raw(self.0 as u32);
-        Ok(Output {
-            status,
-            stdout: self.1.as_bytes().to_vec(),
-            stderr: self.2.as_bytes().to_vec(),
-        })
+        Ok(Output { status, stdout: self.1.as_bytes().to_vec(), stderr: self.2.as_bytes().to_vec() })
     }
 }
 
 fn with_az(az: &Arc<Az>, credentials: Credentials) -> Arc<dyn Tokens> {
     let world = Arc::new(World::default());
-    with_environment(
-        credentials,
-        CloudSource::Known(Cloud::public()),
-        world,
-        |_| None,
-        Some(az.clone()),
-    )
+    with_environment(credentials, CloudSource::Known(Cloud::public()), world, |_| None, Some(az.clone()))
 }
 
 #[tokio::test]
 async fn azure_cli() {
     let answer = r#"{"accessToken":"token-of-az","expires_on":4102444800,"tokenType":"Bearer"}"#;
     let az = Arc::new(Az(0, answer, "", Mutex::default()));
-    let tokens = with_az(
-        &az,
-        Credentials {
-            subscription_id: some("sub-1"),
-            ..Credentials::default()
-        },
-    );
+    let tokens = with_az(&az, Credentials { subscription_id: some("sub-1"), ..Credentials::default() });
     for _ in 0..3 {
         assert_eq!(tokens.token().await.unwrap().expose(), "token-of-az");
     }
     let runs = az.3.lock().unwrap();
     assert_eq!(runs.len(), 1, "asked once, not for every request");
-    assert!(
-        runs[0].contains("--subscription \"sub-1\"") && !runs[0].contains("--tenant"),
-        "{}",
-        runs[0]
-    );
+    assert!(runs[0].contains("--subscription \"sub-1\"") && !runs[0].contains("--tenant"), "{}", runs[0]);
 }
 
 #[tokio::test]
 async fn azure_cli_that_is_not_signed_in() {
-    let az = Arc::new(Az(
-        1,
-        "",
-        "ERROR: Please run 'az login' to setup account.",
-        Mutex::default(),
-    ));
-    let error = with_az(&az, Credentials::default())
-        .token()
-        .await
-        .unwrap_err();
+    let az = Arc::new(Az(1, "", "ERROR: Please run 'az login' to setup account.", Mutex::default()));
+    let error = with_az(&az, Credentials::default()).token().await.unwrap_err();
     assert_eq!(error.kind, Kind::Credential);
     let text = error.to_string();
     assert!(
@@ -454,10 +315,7 @@ async fn azure_cli_that_is_not_signed_in() {
         ),
         "{text}"
     );
-    for part in [
-        "client secret (client_secret is not set)",
-        "managed identity (use_msi is false)",
-    ] {
+    for part in ["client secret (client_secret is not set)", "managed identity (use_msi is false)"] {
         assert!(text.contains(part), "{text}");
     }
 }
@@ -483,35 +341,21 @@ async fn refusals_are_told_in_a_sentence_without_the_secret() {
     ] {
         let world = Arc::new(World::default());
         *world.refusal.lock().unwrap() = Some((status, body.to_owned()));
-        let error = tokens(
-            &world,
-            Credentials {
-                client_secret: some("hunter2"),
-                ..app()
-            },
-        )
-        .token()
-        .await
-        .unwrap_err();
+        let error = tokens(&world, Credentials { client_secret: some("hunter2"), ..app() })
+            .token()
+            .await
+            .unwrap_err();
         let text = error.to_string();
-        assert!(
-            text.contains(meaning) && !text.contains("hunter2"),
-            "{text}"
-        );
-        assert!(
-            text.contains("Azure CLI (not used beside configured credentials"),
-            "{text}"
-        );
+        assert!(text.contains(meaning) && !text.contains("hunter2"), "{text}");
+        assert!(text.contains("Azure CLI (not used beside configured credentials"), "{text}");
     }
 }
 
 #[tokio::test]
 async fn the_next_configured_way_is_tried_and_then_kept() {
     let world = Arc::new(World::default());
-    *world.refusal.lock().unwrap() = Some((
-        401,
-        r#"{"error_description":"AADSTS7000222: expired","error_codes":[7000222]}"#.to_owned(),
-    ));
+    *world.refusal.lock().unwrap() =
+        Some((401, r#"{"error_description":"AADSTS7000222: expired","error_codes":[7000222]}"#.to_owned()));
     let credentials = Credentials {
         client_secret: some("s"),
         use_msi: true,
@@ -541,10 +385,7 @@ async fn auxiliary_tenants_have_tokens_of_their_own() {
     let tokens = tokens(&world, credentials);
     tokens.token().await.unwrap();
     let auxiliary = tokens.auxiliary().await.unwrap();
-    assert_eq!(
-        auxiliary.iter().map(Secret::expose).collect::<Vec<_>>(),
-        ["token-2", "token-3"]
-    );
+    assert_eq!(auxiliary.iter().map(Secret::expose).collect::<Vec<_>>(), ["token-2", "token-3"]);
     assert!(world.last().url.contains("/tenant-3/"));
     tokens.auxiliary().await.unwrap();
     assert_eq!(world.seen.lock().unwrap().len(), 3);

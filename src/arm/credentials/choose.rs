@@ -57,10 +57,7 @@ pub struct Attempt {
 pub fn choose(credentials: &Credentials) -> Vec<Attempt> {
     let c = credentials;
     let tenant = ("tenant_id", set(&c.tenant_id).is_some());
-    let client = (
-        "client_id",
-        set(&c.client_id).is_some() || set(&c.client_id_file_path).is_some(),
-    );
+    let client = ("client_id", set(&c.client_id).is_some() || set(&c.client_id_file_path).is_some());
     let request = [
         ("oidc_request_url", set(&c.oidc_request_url).is_some()),
         ("oidc_request_token", set(&c.oidc_request_token).is_some()),
@@ -75,29 +72,15 @@ pub fn choose(credentials: &Credentials) -> Vec<Attempt> {
         ("client_secret", &c.client_secret),
         ("client_secret_file_path", &c.client_secret_file_path),
     ]);
-    let token = first_set(&[
-        ("oidc_token", &c.oidc_token),
-        ("oidc_token_file_path", &c.oidc_token_file_path),
-    ]);
+    let token =
+        first_set(&[("oidc_token", &c.oidc_token), ("oidc_token_file_path", &c.oidc_token_file_path)]);
 
     let mut attempts = vec![
-        attempt(
-            Way::Certificate,
-            certificate.ok_or("client_certificate is not set"),
-            &[tenant, client],
-        ),
-        attempt(
-            Way::ClientSecret,
-            secret.ok_or("client_secret is not set"),
-            &[tenant, client],
-        ),
+        attempt(Way::Certificate, certificate.ok_or("client_certificate is not set"), &[tenant, client]),
+        attempt(Way::ClientSecret, secret.ok_or("client_secret is not set"), &[tenant, client]),
         attempt(
             Way::Oidc,
-            if c.use_oidc {
-                token.ok_or("oidc_token is not set")
-            } else {
-                Err("use_oidc is false")
-            },
+            if c.use_oidc { token.ok_or("oidc_token is not set") } else { Err("use_oidc is false") },
             &[tenant, client],
         ),
         attempt(
@@ -123,50 +106,27 @@ pub fn choose(credentials: &Credentials) -> Vec<Attempt> {
             Way::GitHub,
             match (c.use_oidc, connection) {
                 (false, _) => Err("use_oidc is false"),
-                (true, true) => Err(
-                    "ado_pipeline_service_connection_id is set, so the request is Azure DevOps'",
-                ),
+                (true, true) => {
+                    Err("ado_pipeline_service_connection_id is set, so the request is Azure DevOps'")
+                }
                 (true, false) if request[0].1 || request[1].1 => Ok("oidc_request_url"),
                 (true, false) => Err("oidc_request_url is not set"),
             },
             &[tenant, client, request[0], request[1]],
         ),
-        attempt(
-            Way::ManagedIdentity,
-            if c.use_msi {
-                Ok("use_msi")
-            } else {
-                Err("use_msi is false")
-            },
-            &[],
-        ),
+        attempt(Way::ManagedIdentity, if c.use_msi { Ok("use_msi") } else { Err("use_msi is false") }, &[]),
     ];
-    let others: Vec<&str> = attempts
-        .iter()
-        .filter(|a| a.skip.is_none())
-        .map(|a| a.way.name())
-        .collect();
+    let others: Vec<&str> = attempts.iter().filter(|a| a.skip.is_none()).map(|a| a.way.name()).collect();
     let cli = if !c.use_cli {
         Err("use_cli is false".to_owned())
     } else if others.is_empty() {
         Ok("use_cli is true and nothing else is configured")
     } else {
-        Err(format!(
-            "not used beside configured credentials ({})",
-            others.join(", ")
-        ))
+        Err(format!("not used beside configured credentials ({})", others.join(", ")))
     };
     attempts.push(match cli {
-        Ok(reason) => Attempt {
-            way: Way::AzureCli,
-            reason: reason.to_owned(),
-            skip: None,
-        },
-        Err(skip) => Attempt {
-            way: Way::AzureCli,
-            reason: String::new(),
-            skip: Some(skip),
-        },
+        Ok(reason) => Attempt { way: Way::AzureCli, reason: reason.to_owned(), skip: None },
+        Err(skip) => Attempt { way: Way::AzureCli, reason: String::new(), skip: Some(skip) },
     });
     attempts
 }
@@ -176,30 +136,13 @@ fn attempt(way: Way, reason: Result<&str, &str>, needs: &[(&str, bool)]) -> Atte
     let reason = match reason {
         Ok(reason) => reason,
         Err(skip) => {
-            return Attempt {
-                way,
-                reason: String::new(),
-                skip: Some(skip.to_owned()),
-            };
+            return Attempt { way, reason: String::new(), skip: Some(skip.to_owned()) };
         }
     };
-    let missing: Vec<&str> = needs
-        .iter()
-        .filter(|(_, set)| !set)
-        .map(|(name, _)| *name)
-        .collect();
+    let missing: Vec<&str> = needs.iter().filter(|(_, set)| !set).map(|(name, _)| *name).collect();
     let mut names = vec![reason];
-    names.extend(
-        needs
-            .iter()
-            .filter(|(name, set)| *set && *name != reason)
-            .map(|(name, _)| *name),
-    );
-    let reason = format!(
-        "{} {} set",
-        names.join(", "),
-        if names.len() == 1 { "is" } else { "are" }
-    );
+    names.extend(needs.iter().filter(|(name, set)| *set && *name != reason).map(|(name, _)| *name));
+    let reason = format!("{} {} set", names.join(", "), if names.len() == 1 { "is" } else { "are" });
     let skip = match missing.as_slice() {
         [] => None,
         [one] => Some(format!("{reason}, but {one} is not")),
@@ -209,10 +152,7 @@ fn attempt(way: Way, reason: Result<&str, &str>, needs: &[(&str, bool)]) -> Atte
 }
 
 fn first_set<'a>(settings: &[(&'a str, &Option<String>)]) -> Option<&'a str> {
-    settings
-        .iter()
-        .find(|(_, value)| set(value).is_some())
-        .map(|(name, _)| *name)
+    settings.iter().find(|(_, value)| set(value).is_some()).map(|(name, _)| *name)
 }
 
 #[cfg(test)]
@@ -224,19 +164,11 @@ mod tests {
     }
 
     fn app() -> Credentials {
-        Credentials {
-            tenant_id: some("t"),
-            client_id: some("c"),
-            ..Credentials::default()
-        }
+        Credentials { tenant_id: some("t"), client_id: some("c"), ..Credentials::default() }
     }
 
     fn tried(credentials: &Credentials) -> Vec<Way> {
-        choose(credentials)
-            .into_iter()
-            .filter(|a| a.skip.is_none())
-            .map(|a| a.way)
-            .collect()
+        choose(credentials).into_iter().filter(|a| a.skip.is_none()).map(|a| a.way).collect()
     }
 
     #[test]
@@ -263,94 +195,46 @@ mod tests {
                 Way::ManagedIdentity
             ]
         );
-        let devops = Credentials {
-            ado_pipeline_service_connection_id: some("id"),
-            ..everything
-        };
-        assert!(
-            tried(&devops).contains(&Way::AzureDevOps) && !tried(&devops).contains(&Way::GitHub)
-        );
+        let devops = Credentials { ado_pipeline_service_connection_id: some("id"), ..everything };
+        assert!(tried(&devops).contains(&Way::AzureDevOps) && !tried(&devops).contains(&Way::GitHub));
     }
 
     #[test]
     fn the_cli_only_stands_in_when_nothing_else_is_configured() {
         assert_eq!(tried(&Credentials::default()), [Way::AzureCli]);
         assert_eq!(tried(&app()), [Way::AzureCli]);
-        assert_eq!(
-            tried(&Credentials {
-                client_secret: some("s"),
-                ..app()
-            }),
-            [Way::ClientSecret]
-        );
-        assert_eq!(
-            tried(&Credentials {
-                use_cli: false,
-                ..Credentials::default()
-            }),
-            []
-        );
+        assert_eq!(tried(&Credentials { client_secret: some("s"), ..app() }), [Way::ClientSecret]);
+        assert_eq!(tried(&Credentials { use_cli: false, ..Credentials::default() }), []);
     }
 
     #[test]
     fn says_why_not() {
         for (credentials, way, why) in [
             (
-                Credentials {
-                    client_secret: some("s"),
-                    ..Credentials::default()
-                },
+                Credentials { client_secret: some("s"), ..Credentials::default() },
                 Way::ClientSecret,
                 "client_secret is set, but tenant_id and client_id are not",
             ),
             (
-                Credentials {
-                    client_secret: some("s"),
-                    client_id: None,
-                    ..app()
-                },
+                Credentials { client_secret: some("s"), client_id: None, ..app() },
                 Way::ClientSecret,
                 "client_secret, tenant_id are set, but client_id is not",
             ),
             (app(), Way::ClientSecret, "client_secret is not set"),
             (
-                Credentials {
-                    client_secret: some("  "),
-                    ..app()
-                },
+                Credentials { client_secret: some("  "), ..app() },
                 Way::ClientSecret,
                 "client_secret is not set",
             ),
+            (Credentials { oidc_token: some("x"), ..app() }, Way::Oidc, "use_oidc is false"),
+            (Credentials { use_oidc: true, ..app() }, Way::GitHub, "oidc_request_url is not set"),
             (
-                Credentials {
-                    oidc_token: some("x"),
-                    ..app()
-                },
-                Way::Oidc,
-                "use_oidc is false",
-            ),
-            (
-                Credentials {
-                    use_oidc: true,
-                    ..app()
-                },
-                Way::GitHub,
-                "oidc_request_url is not set",
-            ),
-            (
-                Credentials {
-                    use_oidc: true,
-                    oidc_request_url: some("u"),
-                    ..app()
-                },
+                Credentials { use_oidc: true, oidc_request_url: some("u"), ..app() },
                 Way::GitHub,
                 "oidc_request_url, tenant_id, client_id are set, but oidc_request_token is not",
             ),
             (
-                Credentials {
-                    client_secret: some("s"),
-                    ..app()
-                },
+                Credentials { client_secret: some("s"), ..app() },
                 Way::AzureCli,
                 "not used beside configured credentials (client secret)",
             ),

@@ -19,9 +19,7 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
         &context.tenant()?,
         context.client_id()?,
         Secret::new(secret),
-        Some(ClientSecretCredentialOptions {
-            client_options: entra::client_options(context),
-        }),
+        Some(ClientSecretCredentialOptions { client_options: entra::client_options(context) }),
     );
     entra::fetch(context, credential).await
 }

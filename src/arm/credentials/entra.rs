@@ -11,8 +11,7 @@ use azure_core::credentials::{AccessToken, TokenCredential};
 use azure_core::error::ErrorKind;
 use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
 use azure_core::http::{
-    AsyncRawResponse, Body, ClientOptions, ExponentialRetryOptions, HttpClient, Request,
-    RetryOptions,
+    AsyncRawResponse, Body, ClientOptions, ExponentialRetryOptions, HttpClient, Request, RetryOptions,
 };
 
 use super::Context;
@@ -44,10 +43,7 @@ pub fn client_options(context: &Context<'_>) -> ClientOptions {
 }
 
 fn bridge(transport: &Arc<dyn Transport>, plain: Option<String>) -> azure_core::http::Transport {
-    azure_core::http::Transport::new(Arc::new(Bridge {
-        transport: Arc::clone(transport),
-        plain,
-    }))
+    azure_core::http::Transport::new(Arc::new(Bridge { transport: Arc::clone(transport), plain }))
 }
 
 /// Asks `credential` for a token for the cloud's Resource Manager.
@@ -57,9 +53,7 @@ pub async fn fetch(
 ) -> Result<Fresh, String> {
     let credential = credential.map_err(|error| short(&error.to_string()))?;
     let token = credential.get_token(&[&context.cloud.scope()], None).await;
-    token
-        .map(|token| fresh(&token))
-        .map_err(|error| short(&causes(&error)))
+    token.map(|token| fresh(&token)).map_err(|error| short(&causes(&error)))
 }
 
 /// The library says the outermost layer only.
@@ -78,10 +72,7 @@ fn causes(error: &azure_core::Error) -> String {
 
 fn fresh(token: &AccessToken) -> Fresh {
     let left = token.expires_on - time::OffsetDateTime::now_utc();
-    Fresh {
-        token: Secret::new(token.token.secret()),
-        lifetime: Duration::try_from(left).unwrap_or_default(),
-    }
+    Fresh { token: Secret::new(token.token.secret()), lifetime: Duration::try_from(left).unwrap_or_default() }
 }
 
 /// Puts our transport under the library.
@@ -103,8 +94,7 @@ impl HttpClient for Bridge {
         let mut url = request.url().clone();
         let plain = self.plain.as_deref().is_some_and(|plain| {
             // An https authority cannot be named here, so the first segment of what follows is the host.
-            plain.split('/').next()
-                == Some(&url[url::Position::BeforeHost..url::Position::AfterPort])
+            plain.split('/').next() == Some(&url[url::Position::BeforeHost..url::Position::AfterPort])
         });
         if plain && is_loopback(&url) && url.set_scheme("http").is_err() {
             return Err(azure_core::Error::with_message(
@@ -137,12 +127,7 @@ impl HttpClient for Bridge {
             .iter()
             .map(|(name, value)| (name.as_str().to_owned(), value.as_str().to_owned()))
             .collect();
-        let asked = transport::Request {
-            method,
-            url: url.to_string(),
-            headers,
-            body,
-        };
+        let asked = transport::Request { method, url: url.to_string(), headers, body };
         let host = url.host_str().unwrap_or_default().to_owned();
         let answer = self.transport.send(asked).await.map_err(|error| {
             // What cannot change is not tried again by the library either.
@@ -164,24 +149,13 @@ fn readable(answer: transport::Response, host: &str) -> AsyncRawResponse {
     let headers: HashMap<HeaderName, HeaderValue> = answer
         .headers
         .iter()
-        .map(|(name, value)| {
-            (
-                HeaderName::from(name.to_ascii_lowercase()),
-                HeaderValue::from(value.clone()),
-            )
-        })
+        .map(|(name, value)| (HeaderName::from(name.to_ascii_lowercase()), HeaderValue::from(value.clone())))
         .collect();
     let body = if error::json(&answer.body).is_some() {
         answer.body
     } else {
-        let why = format!(
-            "{host} answered {}: {}",
-            answer.status,
-            error::not_json(&answer)
-        );
-        serde_json::json!({"error": "not_json", "error_description": why})
-            .to_string()
-            .into_bytes()
+        let why = format!("{host} answered {}: {}", answer.status, error::not_json(&answer));
+        serde_json::json!({"error": "not_json", "error_description": why}).to_string().into_bytes()
     };
     AsyncRawResponse::from_bytes(answer.status.into(), Headers::from(headers), body)
 }
@@ -192,9 +166,7 @@ pub fn short(text: &str) -> String {
     // Links and trace ids help nobody who reads this in a terminal; the code does.
     let text = text.split("\nTo troubleshoot").next().unwrap_or(text);
     let text = text.split("Trace ID:").next().unwrap_or(text);
-    let text = text
-        .split_once(" authentication failed.")
-        .map_or(text, |(_, rest)| rest);
+    let text = text.split_once(" authentication failed.").map_or(text, |(_, rest)| rest);
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let words: String = redact::text(&words).chars().take(400).collect();
     match known {
@@ -206,34 +178,18 @@ pub fn short(text: &str) -> String {
 
 fn contains_code(text: &str, code: &str) -> bool {
     text.split("AADSTS").skip(1).any(|rest| {
-        rest.strip_prefix(code)
-            .is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_digit()))
+        rest.strip_prefix(code).is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_digit()))
     })
 }
 
 /// What the login service's codes mean to somebody who configures a provider.
 /// <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>
 const KNOWN: [(&str, &str); 10] = [
-    (
-        "7000215",
-        "the client secret is wrong: use the secret's value, not its id",
-    ),
-    (
-        "7000222",
-        "the client secret or certificate has expired: create a new one for the application",
-    ),
-    (
-        "700016",
-        "there is no application with this client_id in the tenant: check client_id and tenant_id",
-    ),
-    (
-        "700027",
-        "the certificate is not registered with the application: upload its public part",
-    ),
-    (
-        "90002",
-        "there is no such tenant: check tenant_id, and that environment is the cloud it lives in",
-    ),
+    ("7000215", "the client secret is wrong: use the secret's value, not its id"),
+    ("7000222", "the client secret or certificate has expired: create a new one for the application"),
+    ("700016", "there is no application with this client_id in the tenant: check client_id and tenant_id"),
+    ("700027", "the certificate is not registered with the application: upload its public part"),
+    ("90002", "there is no such tenant: check tenant_id, and that environment is the cloud it lives in"),
     ("900021", "there is no such tenant: check tenant_id"),
     (
         "700213",
@@ -261,29 +217,14 @@ mod tests {
                 "ClientSecretCredential authentication failed. AADSTS7000215: Invalid client secret provided. Trace ID: x",
                 "secret's value",
             ),
-            (
-                "AADSTS700016: Application with identifier 'x' was not found",
-                "no application",
-            ),
+            ("AADSTS700016: Application with identifier 'x' was not found", "no application"),
             ("AADSTS90002: Tenant 'x' not found.", "no such tenant"),
-            (
-                "AADSTS70021: No matching federated identity record found",
-                "issuer, subject and audience",
-            ),
-            (
-                "AADSTS700213: No matching federated identity record",
-                "token's subject",
-            ),
-            (
-                "AADSTS7000222: The provided client secret keys are expired",
-                "expired",
-            ),
+            ("AADSTS70021: No matching federated identity record found", "issuer, subject and audience"),
+            ("AADSTS700213: No matching federated identity record", "token's subject"),
+            ("AADSTS7000222: The provided client secret keys are expired", "expired"),
         ] {
             let short = short(text);
-            assert!(
-                short.contains(meaning) && short.contains("(AADSTS"),
-                "{short}"
-            );
+            assert!(short.contains(meaning) && short.contains("(AADSTS"), "{short}");
         }
         // A longer code is another code.
         assert!(!short("AADSTS7002130: x").contains("(AADSTS"));

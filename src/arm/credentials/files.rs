@@ -23,8 +23,8 @@ pub fn either(
 
 /// The content of the file `path` without the white space around it; `setting` is its name in messages.
 pub fn read(setting: &str, path: &str) -> Result<String, String> {
-    let content = std::fs::read_to_string(path)
-        .map_err(|error| format!("reading {path:?} ({setting}): {error}"))?;
+    let content =
+        std::fs::read_to_string(path).map_err(|error| format!("reading {path:?} ({setting}): {error}"))?;
     let content = content.trim();
     if content.is_empty() {
         return Err(format!("the file {path:?} ({setting}) is empty"));
@@ -37,14 +37,8 @@ pub fn read(setting: &str, path: &str) -> Result<String, String> {
 /// A file with a secret that everybody on the machine may read is one.
 pub fn warnings(credentials: &Credentials) -> Vec<String> {
     let files = [
-        (
-            "client_secret_file_path",
-            &credentials.client_secret_file_path,
-        ),
-        (
-            "client_certificate_path",
-            &credentials.client_certificate_path,
-        ),
+        ("client_secret_file_path", &credentials.client_secret_file_path),
+        ("client_certificate_path", &credentials.client_certificate_path),
         ("oidc_token_file_path", &credentials.oidc_token_file_path),
     ];
     files
@@ -85,23 +79,14 @@ mod tests {
         };
         let good = file("good", " abc\n");
         let empty = file("empty", "\n");
-        let read =
-            |value, path: Option<&str>| either("client_id", value, "client_id_file_path", path);
+        let read = |value, path: Option<&str>| either("client_id", value, "client_id_file_path", path);
         assert_eq!(read(None, None), Ok(None));
         assert_eq!(read(Some("abc"), None), Ok(Some("abc".into())));
         assert_eq!(read(None, Some(&good)), Ok(Some("abc".into())));
         assert_eq!(read(Some("abc"), Some(&good)), Ok(Some("abc".into())));
-        assert!(
-            read(Some("other"), Some(&good))
-                .unwrap_err()
-                .contains("say different things")
-        );
+        assert!(read(Some("other"), Some(&good)).unwrap_err().contains("say different things"));
         assert!(read(None, Some(&empty)).unwrap_err().contains("is empty"));
-        assert!(
-            read(None, Some("/nowhere/at/all"))
-                .unwrap_err()
-                .contains("client_id_file_path")
-        );
+        assert!(read(None, Some("/nowhere/at/all")).unwrap_err().contains("client_id_file_path"));
     }
 
     #[cfg(unix)]

@@ -24,8 +24,7 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
 /// Where the pipeline gives out its tokens.
 pub fn request_url(context: &Context<'_>) -> Result<Url, String> {
     let text = set(&context.credentials.oidc_request_url).ok_or("oidc_request_url is not set")?;
-    let url =
-        Url::parse(text).map_err(|error| format!("oidc_request_url is not a URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| format!("oidc_request_url is not a URL: {error}"))?;
     // The request carries the pipeline's own token.
     if url.scheme() == "https" || (url.scheme() == "http" && clouds::is_loopback(&url)) {
         Ok(url)
@@ -41,26 +40,17 @@ pub async fn ask(
     url: &Url,
     mut headers: Vec<(String, String)>,
 ) -> Result<Response, String> {
-    let bearer =
-        set(&context.credentials.oidc_request_token).ok_or("oidc_request_token is not set")?;
+    let bearer = set(&context.credentials.oidc_request_token).ok_or("oidc_request_token is not set")?;
     headers.push(("Authorization".to_owned(), format!("Bearer {bearer}")));
     headers.push(("Accept".to_owned(), "application/json".to_owned()));
     let host = url.host_str().unwrap_or_default().to_owned();
     let mut wait = std::time::Duration::from_millis(500);
     for last in [false, false, true] {
-        let request = Request {
-            method,
-            url: url.to_string(),
-            headers: headers.clone(),
-            body: None,
-        };
+        let request = Request { method, url: url.to_string(), headers: headers.clone(), body: None };
         match context.transport.send(request).await {
             Ok(response) if response.status < 500 && response.status != 429 => return Ok(response),
             Ok(response) if last => {
-                return Err(format!(
-                    "{host} (oidc_request_url) answered {}",
-                    response.status
-                ));
+                return Err(format!("{host} (oidc_request_url) answered {}", response.status));
             }
             Err(error) if last => {
                 return Err(format!("{host} (oidc_request_url): {}", error.message));
@@ -76,9 +66,7 @@ pub async fn ask(
 pub fn token(response: &Response, name: &str) -> Result<String, String> {
     let body = error::json(&response.body);
     if response.status != 200 {
-        let why = body
-            .as_ref()
-            .and_then(|body| body.get("message")?.as_str().map(str::to_owned));
+        let why = body.as_ref().and_then(|body| body.get("message")?.as_str().map(str::to_owned));
         return Err(entra::short(&format!(
             "oidc_request_url answered {} {}",
             response.status,

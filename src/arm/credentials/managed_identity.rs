@@ -22,22 +22,15 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
         }
         let env = |name: &str| (context.env)(name).filter(|value| !value.is_empty());
         match env("IDENTITY_ENDPOINT") {
-            Some(endpoint)
-                if env("IMDS_ENDPOINT").is_some() && env("IDENTITY_HEADER").is_none() =>
-            {
+            Some(endpoint) if env("IMDS_ENDPOINT").is_some() && env("IDENTITY_HEADER").is_none() => {
                 arc(context, &endpoint).await
             }
             _ => library(context).await,
         }
     };
-    tokio::time::timeout(PATIENCE, asking)
-        .await
-        .unwrap_or_else(|_| {
-            Err(
-                "no answer from the metadata service: is this an Azure machine with an identity?"
-                    .to_owned(),
-            )
-        })
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| {
+        Err("no answer from the metadata service: is this an Azure machine with an identity?".to_owned())
+    })
 }
 
 async fn library(context: &Context<'_>) -> Result<Fresh, String> {
@@ -60,12 +53,8 @@ fn client_id(context: &Context<'_>) -> Result<Option<String>, String> {
 
 /// The protocol of the virtual machines' metadata service, at an endpoint of the user's.
 async fn own(context: &Context<'_>, endpoint: &str) -> Result<Fresh, String> {
-    let response = get(
-        context,
-        &request(context, endpoint, "2018-02-01", client_id(context)?)?,
-        None,
-    )
-    .await?;
+    let response =
+        get(context, &request(context, endpoint, "2018-02-01", client_id(context)?)?, None).await?;
     token(&response)
 }
 
@@ -78,17 +67,9 @@ async fn arc(context: &Context<'_>, endpoint: &str) -> Result<Fresh, String> {
         .header("www-authenticate")
         .and_then(|header| header.split_once("realm="))
         .map(|(_, path)| path.trim().trim_matches('"').to_owned())
-        .ok_or_else(|| {
-            format!(
-                "the Arc agent answered {} without naming its key file",
-                challenge.status
-            )
-        })?;
+        .ok_or_else(|| format!("the Arc agent answered {} without naming its key file", challenge.status))?;
     if !is_arc_key(&path, (context.env)("ProgramData").as_deref()) {
-        return Err(
-            "the Arc agent names a key file that is not in its own folder; it is not read"
-                .to_owned(),
-        );
+        return Err("the Arc agent names a key file that is not in its own folder; it is not read".to_owned());
     }
     let key = files::read("Arc agent's key", &path)
         .map_err(|why| format!("{why} (is this user in the group himds?)"))?;
@@ -103,8 +84,7 @@ fn is_arc_key(path: &str, program_data: Option<&str>) -> bool {
             .is_some_and(|name| !name.contains(['/', '\\']) && name.ends_with(".key"))
     };
     file("/var/opt/azcmagent/tokens", '/')
-        || program_data
-            .is_some_and(|data| file(&format!("{data}\\AzureConnectedMachineAgent\\Tokens"), '\\'))
+        || program_data.is_some_and(|data| file(&format!("{data}\\AzureConnectedMachineAgent\\Tokens"), '\\'))
 }
 
 fn request(
@@ -113,12 +93,10 @@ fn request(
     version: &str,
     client: Option<String>,
 ) -> Result<Url, String> {
-    let mut url = Url::parse(endpoint)
-        .map_err(|error| format!("the endpoint {endpoint:?} is not a URL: {error}"))?;
+    let mut url =
+        Url::parse(endpoint).map_err(|error| format!("the endpoint {endpoint:?} is not a URL: {error}"))?;
     let audience = format!("{}/", context.cloud.audience.trim_end_matches('/'));
-    url.query_pairs_mut()
-        .append_pair("api-version", version)
-        .append_pair("resource", &audience);
+    url.query_pairs_mut().append_pair("api-version", version).append_pair("resource", &audience);
     if let Some(client) = client {
         url.query_pairs_mut().append_pair("client_id", &client);
     }
@@ -132,27 +110,15 @@ async fn get(context: &Context<'_>, url: &Url, key: Option<String>) -> Result<Re
             ("Metadata".to_owned(), "true".to_owned()),
             ("Accept".to_owned(), "application/json".to_owned()),
         ];
-        headers.extend(
-            key.iter()
-                .map(|key| ("Authorization".to_owned(), format!("Basic {key}"))),
-        );
-        let request = Request {
-            method: Method::Get,
-            url: url.to_string(),
-            headers,
-            body: None,
-        };
+        headers.extend(key.iter().map(|key| ("Authorization".to_owned(), format!("Basic {key}"))));
+        let request = Request { method: Method::Get, url: url.to_string(), headers, body: None };
         match context.transport.send(request).await {
             // 410 is a metadata service that is being updated, 404 one that has just started.
             Ok(response) if last || !matches!(response.status, 404 | 410 | 429 | 500..=599) => {
                 return Ok(response);
             }
             Err(error) if last => {
-                return Err(format!(
-                    "{}: {}",
-                    url.host_str().unwrap_or_default(),
-                    error.message
-                ));
+                return Err(format!("{}: {}", url.host_str().unwrap_or_default(), error.message));
             }
             _ => tokio::time::sleep(wait).await,
         }
@@ -163,19 +129,9 @@ async fn get(context: &Context<'_>, url: &Url, key: Option<String>) -> Result<Re
 
 /// `expires_in` and `expires_on` are numbers, or numbers in quotes.
 fn token(response: &Response) -> Result<Fresh, String> {
-    let body = error::json(&response.body).ok_or_else(|| {
-        format!(
-            "it answered {}: {}",
-            response.status,
-            error::not_json(response)
-        )
-    })?;
-    let text = |name: &str| {
-        body.get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let body = error::json(&response.body)
+        .ok_or_else(|| format!("it answered {}: {}", response.status, error::not_json(response)))?;
+    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     if response.status != 200 {
         return Err(entra::short(&format!(
             "it answered {}: {} {}",
@@ -186,9 +142,7 @@ fn token(response: &Response) -> Result<Fresh, String> {
     }
     let number = |name: &str| {
         let value = body.get(name)?;
-        value
-            .as_i64()
-            .or_else(|| value.as_str()?.trim().parse().ok())
+        value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
     };
     let token = text("access_token");
     if token.is_empty() {
@@ -210,30 +164,17 @@ mod tests {
     #[test]
     fn answers() {
         let read = |status: u16, body: &str| {
-            token(&Response {
-                status,
-                headers: vec![],
-                body: body.as_bytes().to_vec(),
-            })
-            .map(|fresh| fresh.lifetime.as_secs())
+            token(&Response { status, headers: vec![], body: body.as_bytes().to_vec() })
+                .map(|fresh| fresh.lifetime.as_secs())
         };
-        assert_eq!(
-            read(200, r#"{"access_token":"t","expires_in":"3599"}"#),
-            Ok(3599)
-        );
+        assert_eq!(read(200, r#"{"access_token":"t","expires_in":"3599"}"#), Ok(3599));
         assert_eq!(read(200, r#"{"access_token":"t","expires_in":60}"#), Ok(60));
         assert_eq!(read(200, r#"{"access_token":"t","expires_on":"1"}"#), Ok(0));
         assert!(read(200, r#"{"access_token":"t"}"#).is_err());
         assert!(read(200, r#"{"expires_in":1}"#).is_err());
-        let refused = read(
-            400,
-            r#"{"error":"invalid_request","error_description":"Identity not found"}"#,
-        )
-        .unwrap_err();
-        assert_eq!(
-            refused,
-            "it answered 400: invalid_request Identity not found"
-        );
+        let refused =
+            read(400, r#"{"error":"invalid_request","error_description":"Identity not found"}"#).unwrap_err();
+        assert_eq!(refused, "it answered 400: invalid_request Identity not found");
         assert!(read(502, "<html>").unwrap_err().contains("502"));
     }
 
@@ -244,10 +185,7 @@ mod tests {
             ("/var/opt/azcmagent/tokens/../../../etc/shadow.key", false),
             ("/var/opt/azcmagent/tokens/abc.txt", false),
             ("/etc/passwd", false),
-            (
-                "C:\\ProgramData\\AzureConnectedMachineAgent\\Tokens\\a.key",
-                true,
-            ),
+            ("C:\\ProgramData\\AzureConnectedMachineAgent\\Tokens\\a.key", true),
             ("C:\\ProgramData\\Other\\a.key", false),
         ] {
             assert_eq!(is_arc_key(path, Some("C:\\ProgramData")), own, "{path}");

@@ -148,10 +148,7 @@ impl Context<'_> {
 
 /// The value of a setting, when it is set and not empty.
 fn set(value: &Option<String>) -> Option<&str> {
-    value
-        .as_deref()
-        .map(str::trim)
-        .filter(|value| !value.is_empty())
+    value.as_deref().map(str::trim).filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]
@@ -173,9 +170,6 @@ mod tests {
             ..Credentials::default()
         };
         let text = format!("{credentials:?}");
-        assert!(
-            text.contains("client_secret") && !text.contains("hunter2"),
-            "{text}"
-        );
+        assert!(text.contains("client_secret") && !text.contains("hunter2"), "{text}");
     }
 }

@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 use azure_core::http::ClientMethodOptions;
-use azure_identity::{
-    ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions,
-};
+use azure_identity::{ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions};
 
 use super::{Context, entra, files, set};
 use crate::arm::secret::Secret;
@@ -16,8 +14,7 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
     let token = match set(&context.credentials.oidc_token) {
         Some(token) => token.to_owned(),
         None => {
-            let path =
-                set(&context.credentials.oidc_token_file_path).ok_or("oidc_token is not set")?;
+            let path = set(&context.credentials.oidc_token_file_path).ok_or("oidc_token is not set")?;
             files::read("oidc_token_file_path", path)?
         }
     };
@@ -32,12 +29,8 @@ pub async fn fetch_aks(context: &Context<'_>) -> Result<Fresh, String> {
         .or_else(|| set(&context.credentials.oidc_token_file_path).map(str::to_owned))
         .ok_or("AZURE_FEDERATED_TOKEN_FILE is not set: is the pod labelled azure.workload.identity/use?")?;
     let token = files::read("AZURE_FEDERATED_TOKEN_FILE", &path)?;
-    let tenant = context
-        .tenant()
-        .or_else(|why| env("AZURE_TENANT_ID").ok_or(why))?;
-    let client = context
-        .client_id()
-        .or_else(|why| env("AZURE_CLIENT_ID").ok_or(why))?;
+    let tenant = context.tenant().or_else(|why| env("AZURE_TENANT_ID").ok_or(why))?;
+    let client = context.client_id().or_else(|why| env("AZURE_CLIENT_ID").ok_or(why))?;
     exchange(context, tenant, client, token).await
 }
 
@@ -48,15 +41,9 @@ pub async fn exchange(
     client: String,
     assertion: String,
 ) -> Result<Fresh, String> {
-    let options = ClientAssertionCredentialOptions {
-        client_options: entra::client_options(context),
-    };
+    let options = ClientAssertionCredentialOptions { client_options: entra::client_options(context) };
     let assertion = Assertion(Secret::new(assertion));
-    entra::fetch(
-        context,
-        ClientAssertionCredential::new(tenant, client, assertion, Some(options)),
-    )
-    .await
+    entra::fetch(context, ClientAssertionCredential::new(tenant, client, assertion, Some(options))).await
 }
 
 #[derive(Debug)]
@@ -64,10 +51,7 @@ struct Assertion(Secret);
 
 #[async_trait]
 impl ClientAssertion for Assertion {
-    async fn secret(
-        &self,
-        _options: Option<ClientMethodOptions<'_>>,
-    ) -> azure_core::Result<String> {
+    async fn secret(&self, _options: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
         Ok(self.0.expose().to_owned())
     }
 }

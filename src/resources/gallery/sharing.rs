@@ -86,7 +86,9 @@ pub fn check_sharing(sharing: &Value, path: &Path, found: &mut Diagnostics) {
         found.error(
             path.then("community"),
             "The community block does not go with the permission",
-            format!("permission = {permission:?} takes no community {{}} block: remove it, or set \"Community\"."),
+            format!(
+                "permission = {permission:?} takes no community {{}} block: remove it, or set \"Community\"."
+            ),
         );
     }
     for (name, most) in [("subscription_ids", 30), ("tenant_ids", 5)] {
@@ -102,7 +104,10 @@ pub fn check_sharing(sharing: &Value, path: &Path, found: &mut Diagnostics) {
             found.error(
                 path.then(name),
                 format!("Too many {name}"),
-                format!("A gallery can be shared with {most} of them at most; {} are given.", ids.elements().len()),
+                format!(
+                    "A gallery can be shared with {most} of them at most; {} are given.",
+                    ids.elements().len()
+                ),
             );
         }
     }
@@ -126,7 +131,11 @@ pub fn expand(gallery: &mut Json, wanted: Option<&Sharing>, current: Option<&Jso
             ("eula", &community.eula),
             ("publicNamePrefix", &community.public_name_prefix),
         ] {
-            body::set(gallery, &format!("properties.sharingProfile.communityGalleryInfo.{name}"), json!(text));
+            body::set(
+                gallery,
+                &format!("properties.sharingProfile.communityGalleryInfo.{name}"),
+                json!(text),
+            );
         }
     }
 }
@@ -138,7 +147,8 @@ pub async fn change(
     target: &Target,
     wanted: Option<&Sharing>,
 ) -> Result<bool, Error> {
-    let current = context.client.get(scope, &target.clone().query("$expand", "SharingProfile/Groups")).await?;
+    let current =
+        context.client.get(scope, &target.clone().query("$expand", "SharingProfile/Groups")).await?;
     let has_permission = permission(&current).to_owned();
     let wanted_permission = wanted.map_or("Private", |wanted| wanted.permission.as_str());
     let mut changed = false;
@@ -156,11 +166,8 @@ pub async fn change(
                 refused = enter(context, scope, target, wanted).await?;
                 changed = true;
             }
-            let (have_subscriptions, have_tenants) = if has_permission == "Groups" {
-                groups(&current)
-            } else {
-                Default::default()
-            };
+            let (have_subscriptions, have_tenants) =
+                if has_permission == "Groups" { groups(&current) } else { Default::default() };
             let sets = [
                 ("Subscriptions", &have_subscriptions, wanted.subscription_ids.as_ref()),
                 ("AADTenants", &have_tenants, wanted.tenant_ids.as_ref()),
@@ -186,7 +193,9 @@ pub async fn change(
                 if !groups.is_empty() {
                     let update = json!({"operationType": operation, "groups": groups});
                     // why the permission was refused tells more than that it is missing now
-                    share(context, scope, target, &update).await.map_err(|error| refused.clone().unwrap_or(error))?;
+                    share(context, scope, target, &update)
+                        .await
+                        .map_err(|error| refused.clone().unwrap_or(error))?;
                     changed = true;
                 }
             }
@@ -293,11 +302,13 @@ async fn share(context: &Context, scope: &Scope, target: &Target, update: &Json)
 // Waits until the change has reached every region.
 async fn propagated(context: &Context, scope: &Scope, target: &Target) -> Result<(), Error> {
     for wait in writing::waits() {
-        let gallery = context.client.get(scope, &target.clone().query("$expand", "SharingProfile/Groups")).await?;
+        let gallery =
+            context.client.get(scope, &target.clone().query("$expand", "SharingProfile/Groups")).await?;
         match body::text(&gallery, "properties.sharingStatus.aggregatedState").as_deref() {
             Some("InProgress") => scope.sleep(wait).await?,
             Some("Failed") => {
-                let regions = body::at(&gallery, "properties.sharingStatus.summary").cloned().unwrap_or_default();
+                let regions =
+                    body::at(&gallery, "properties.sharingStatus.summary").cloned().unwrap_or_default();
                 return Err(Error::new(
                     crate::arm::Kind::Operation,
                     format!("sharing did not reach every region: {regions}"),
@@ -310,9 +321,7 @@ async fn propagated(context: &Context, scope: &Scope, target: &Target) -> Result
 }
 
 fn permission(gallery: &Json) -> &str {
-    body::at(gallery, "properties.sharingProfile.permissions")
-        .and_then(Json::as_str)
-        .unwrap_or("Private")
+    body::at(gallery, "properties.sharingProfile.permissions").and_then(Json::as_str).unwrap_or("Private")
 }
 
 // Subscriptions and tenants that the gallery is shared with.

@@ -76,7 +76,9 @@ pub fn expand(properties: &mut Json, plan: &Model, current: Option<&Json>) {
             wanted.push((SECURITY.to_owned(), service_spelling(security).to_owned()));
         }
     }
-    for (name, value) in [(ACCELERATED, plan.accelerated_networking_enabled), (HIBERNATE, plan.hibernation_enabled)] {
+    for (name, value) in
+        [(ACCELERATED, plan.accelerated_networking_enabled), (HIBERNATE, plan.hibernation_enabled)]
+    {
         if let Some(value) = value {
             wanted.push((name.to_owned(), if value { "True" } else { "False" }.to_owned()));
         }
@@ -89,7 +91,9 @@ pub fn expand(properties: &mut Json, plan: &Model, current: Option<&Json>) {
     wanted.extend(plan.features.iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
     let same = wanted.len() == old.len()
         && wanted.iter().all(|(name, value)| {
-            find(old, name).is_some_and(|old| body::text(old, "value").is_some_and(|have| same_value(name, &have, value)))
+            find(old, name).is_some_and(|old| {
+                body::text(old, "value").is_some_and(|have| same_value(name, &have, value))
+            })
         });
     if same {
         return;
@@ -97,7 +101,9 @@ pub fn expand(properties: &mut Json, plan: &Model, current: Option<&Json>) {
     let list: Vec<Json> = wanted
         .iter()
         .map(|(name, value)| match find(old, name) {
-            Some(old) if body::text(old, "value").is_some_and(|have| same_value(name, &have, value)) => old.clone(),
+            Some(old) if body::text(old, "value").is_some_and(|have| same_value(name, &have, value)) => {
+                old.clone()
+            }
             _ => json!({"name": name, "value": value}),
         })
         .collect();
@@ -145,7 +151,8 @@ pub fn flatten(model: &mut Model, properties: &Json, known: &Model) {
         .filter(|(name, _)| !OWN.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)))
         .map(|(name, value)| {
             // the user's spelling stays where only the case differs
-            let written = known.features.iter().flatten().find(|(known, _)| known.eq_ignore_ascii_case(&name));
+            let written =
+                known.features.iter().flatten().find(|(known, _)| known.eq_ignore_ascii_case(&name));
             match written {
                 Some((known_name, known_value)) if known_value.eq_ignore_ascii_case(&value) => {
                     (known_name.clone(), known_value.clone())
@@ -196,7 +203,8 @@ mod tests {
 
     #[test]
     fn the_services_spelling_is_read_in_ours() {
-        let known = Model { features: Some([("IsX".to_owned(), "true".to_owned())].into()), ..Model::default() };
+        let known =
+            Model { features: Some([("IsX".to_owned(), "true".to_owned())].into()), ..Model::default() };
         let model = read(
             json!([
                 {"name": "SecurityType", "value": "TrustedLaunchAndConfidentialVmSupported"},

@@ -23,9 +23,8 @@ pub fn unfinished(context: Option<&Context>, draft: &mut Draft<'_>) {
         states.entries().any(|(_, state)| state.as_str().is_some_and(|state| wanted.contains(&state)))
     };
     let home = draft.prior.get("location").as_str().map(region::normalise).unwrap_or_default();
-    let home_unfinished = states
-        .entries()
-        .any(|(name, state)| *name == home && state.as_str() != Some("Completed"));
+    let home_unfinished =
+        states.entries().any(|(name, state)| *name == home && state.as_str() != Some("Completed"));
     let state = draft.prior.get("provisioning_state").as_str();
     let failed = has(&["Failed"]) || state == Some("Failed");
     let open = match wait {
@@ -49,11 +48,22 @@ pub fn unfinished(context: Option<&Context>, draft: &mut Draft<'_>) {
         })
         .collect();
     let what = if failed { "has failed in a region" } else { "is not replicated everywhere yet" };
-    let next = if failed { "Apply takes the failed regions out and puts them in again; the others stay." } else { "Apply goes on waiting." };
+    let next = if failed {
+        "Apply takes the failed regions out and puts them in again; the others stay."
+    } else {
+        "Apply goes on waiting."
+    };
     draft.diagnostics.warning(
         Path::attribute("replication_state"),
         format!("The image version {what}"),
-        format!("{}. {next}", if progress.is_empty() { format!("It is {}", state.unwrap_or_default()) } else { progress.join(", ") }),
+        format!(
+            "{}. {next}",
+            if progress.is_empty() {
+                format!("It is {}", state.unwrap_or_default())
+            } else {
+                progress.join(", ")
+            }
+        ),
     );
 }
 
@@ -76,7 +86,12 @@ pub fn known_complete(state: &Model, body: &Json) -> Option<Replication> {
 }
 
 /// Makes the version.
-pub async fn create(context: &Context, op: &Op, plan: Model, private: &mut Private) -> Result<Model, Failed<Model>> {
+pub async fn create(
+    context: &Context,
+    op: &Op,
+    plan: Model,
+    private: &mut Private,
+) -> Result<Model, Failed<Model>> {
     let id = id_of(&plan)?;
     let scope = scope(op, format!("creating image version {}", label(&id)));
     let _guard = context.lock(&id.to_string()).await;
@@ -103,13 +118,15 @@ pub async fn create(context: &Context, op: &Op, plan: Model, private: &mut Priva
                 }
                 accepted.body
             }
-            Err(error) => match writing::after_lost_answer(&context.client, &scope, &target(&id), &error).await {
-                Some(written) => written.body,
-                None => {
-                    let attribute = attribute_of(error.target.as_deref());
-                    return Err(fault::at(&error, scope.what(), &id.to_string(), attribute).into());
+            Err(error) => {
+                match writing::after_lost_answer(&context.client, &scope, &target(&id), &error).await {
+                    Some(written) => written.body,
+                    None => {
+                        let attribute = attribute_of(error.target.as_deref());
+                        return Err(fault::at(&error, scope.what(), &id.to_string(), attribute).into());
+                    }
                 }
-            },
+            }
         }
     };
     context.published(&id);
@@ -144,7 +161,14 @@ pub async fn update(
             return Err(failed(error).into());
         }
         let replication = Replication::parse(&current);
-        return conclude(context, op, &id, &plan, End { body: current, replication, trouble: Some(Trouble::Unfinished(error)) }, false);
+        return conclude(
+            context,
+            op,
+            &id,
+            &plan,
+            End { body: current, replication, trouble: Some(Trouble::Unfinished(error)) },
+            false,
+        );
     }
     let location = body::text(&current, "location").unwrap_or_default();
     let replication = replicated(context, &scope, &target, &current).await.map_err(failed)?;
@@ -315,8 +339,8 @@ async fn halted(context: &Context, scope: &Scope, id: &ResourceId, body: Json, e
     let replication = replicated(context, scope, &target, &body).await.unwrap_or_default();
     let told = fault::diagnostic(&error, scope.what(), &id.to_string());
     let home = body::text(&body, "location").map(|home| region::normalise(&home)).unwrap_or_default();
-    let home_stands = replication.reported
-        && replication.states().get(&home).is_some_and(|state| state == "Completed");
+    let home_stands =
+        replication.reported && replication.states().get(&home).is_some_and(|state| state == "Completed");
     let trouble = if home_stands { Trouble::Regions(told) } else { Trouble::Failed(told) };
     End { body, replication, trouble: Some(trouble) }
 }
@@ -359,7 +383,12 @@ fn conclude(
                 progress if progress.is_empty() => String::new(),
                 progress => format!("\n\nSo far: {progress}."),
             };
-            op.warn(writing::unfinished(&format!("image version {}", label(id)), &id.to_string(), &error, &progress));
+            op.warn(writing::unfinished(
+                &format!("image version {}", label(id)),
+                &id.to_string(),
+                &error,
+                &progress,
+            ));
             state.allow_deletion_of_replicated_locations = plan.allow_deletion_of_replicated_locations;
             state.block_deletion_before_end_of_life = plan.block_deletion_before_end_of_life;
             state.exclude_from_latest = plan.exclude_from_latest;
@@ -387,7 +416,12 @@ async fn expanded(context: &Context, scope: &Scope, target: &Target) -> Result<O
     context.client.get_opt(scope, &target.clone().query("$expand", "ReplicationStatus")).await
 }
 
-async fn replicated(context: &Context, scope: &Scope, target: &Target, body: &Json) -> Result<Replication, Error> {
+async fn replicated(
+    context: &Context,
+    scope: &Scope,
+    target: &Target,
+    body: &Json,
+) -> Result<Replication, Error> {
     let expanded = expanded(context, scope, target).await?;
     Ok(Replication::parse(expanded.as_ref().unwrap_or(body)))
 }
@@ -410,7 +444,8 @@ async fn refuse_soft_deleted(context: &Context, scope: &Scope, id: &ResourceId) 
         return Ok(());
     }
     let path = format!("{gallery}/softDeletedArtifactTypes/Images/artifacts/{image}/versions");
-    let bin = context.client.list(scope, &Target::new(path, crate::azure::GALLERY_API)).await.unwrap_or_default();
+    let bin =
+        context.client.list(scope, &Target::new(path, crate::azure::GALLERY_API)).await.unwrap_or_default();
     if bin.iter().any(|item| body::text(item, "name").as_deref() == Some(id.name())) {
         return Err(Diagnostic::error(
             format!("Image version {} lies in the gallery's recycle bin", label(id)),
@@ -488,7 +523,9 @@ mod tests {
     fn current(regions: &[&str], allow: bool) -> Json {
         let regions: Vec<Json> = regions
             .iter()
-            .map(|name| json!({"name": name, "regionalReplicaCount": 1, "storageAccountType": "Standard_LRS"}))
+            .map(
+                |name| json!({"name": name, "regionalReplicaCount": 1, "storageAccountType": "Standard_LRS"}),
+            )
             .collect();
         json!({"location": "eastus", "tags": {}, "properties": {
             "publishingProfile": {"targetRegions": regions, "excludeFromLatest": false},
@@ -529,8 +566,18 @@ mod tests {
         let none = Replication::default();
         let all = ["East US", "West US", "North Europe"];
         let rows = [
-            (plan(&["eastus", "westus", "northeurope"], false), current(&all, false), none.clone(), vec!["eastus+westus+northeurope false"]),
-            (plan(&["eastus", "westus"], true), current(&all, false), none.clone(), vec!["eastus+westus+northeurope true", "eastus+westus true"]),
+            (
+                plan(&["eastus", "westus", "northeurope"], false),
+                current(&all, false),
+                none.clone(),
+                vec!["eastus+westus+northeurope false"],
+            ),
+            (
+                plan(&["eastus", "westus"], true),
+                current(&all, false),
+                none.clone(),
+                vec!["eastus+westus+northeurope true", "eastus+westus true"],
+            ),
             (plan(&["eastus", "westus"], true), current(&all, true), none, vec!["eastus+westus true"]),
             (
                 plan(&["eastus", "westus"], false),

@@ -124,7 +124,9 @@ fn replicas(context: &Context, draft: &Draft<'_>, found: &mut Diagnostics) {
                     "minimum_replicas",
                     path.clone(),
                     &format!("{name} has {count} of {minimum} replicas"),
-                    &format!("Set regional_replica_count = {minimum} or more in the target_region of {name}."),
+                    &format!(
+                        "Set regional_replica_count = {minimum} or more in the target_region of {name}."
+                    ),
                 ));
             }
         }
@@ -137,9 +139,8 @@ fn replicas(context: &Context, draft: &Draft<'_>, found: &mut Diagnostics) {
             ));
         }
     }
-    let names: Option<Vec<String>> = (!targets.is_unknown())
-        .then(|| targets.elements().iter().map(region_key).collect())
-        .flatten();
+    let names: Option<Vec<String>> =
+        (!targets.is_unknown()).then(|| targets.elements().iter().map(region_key).collect()).flatten();
     // a name that is not known yet may be the one that is missed
     let Some(names) = names else { return };
     for required in rules.required_regions.iter().flat_map(|regions| regions.iter()) {
@@ -205,7 +206,11 @@ async fn others(
         Ok(listed) => listed,
         Err(error) if error.is_not_found() => Vec::new(),
         Err(error) => {
-            found.push(crate::azure::fault::diagnostic(&error, "checking guardrails on the other versions", &definition.to_string()));
+            found.push(crate::azure::fault::diagnostic(
+                &error,
+                "checking guardrails on the other versions",
+                &definition.to_string(),
+            ));
             return;
         }
     };
@@ -345,7 +350,8 @@ impl SourceCheck<'_> {
                     Some(target) => self.context.client.get_opt(self.scope, &target).await.ok().flatten(),
                     None => None,
                 };
-                let text = |path: &str| definition.as_ref().and_then(|definition| body::text(definition, path));
+                let text =
+                    |path: &str| definition.as_ref().and_then(|definition| body::text(definition, path));
                 Told {
                     os_type: text("properties.osType"),
                     os_state: text("properties.osState"),
@@ -403,7 +409,9 @@ impl SourceCheck<'_> {
     fn generalized(&self, id: &ResourceId, machine: &Json, path: Path, found: &mut Diagnostics) {
         let wants = body::text(self.definition, "properties.osState").as_deref() == Some("Generalized");
         let statuses = body::items(machine, "properties.instanceView.statuses");
-        let is = statuses.iter().any(|status| body::text(status, "code").as_deref() == Some("OSState/generalized"));
+        let is = statuses
+            .iter()
+            .any(|status| body::text(status, "code").as_deref() == Some("OSState/generalized"));
         if !wants && is {
             found.warning(
                 path,

@@ -33,7 +33,9 @@ pub fn expand_new(context: &Context, plan: &Model, location: &str) -> Json {
     if plan.block_deletion_before_end_of_life == Some(true) {
         set("safetyProfile.blockDeletionBeforeEndOfLife", json!(true));
     }
-    if let Some(settings) = plan.uefi_settings_json.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
+    if let Some(settings) =
+        plan.uefi_settings_json.as_deref().and_then(|text| serde_json::from_str(text).ok())
+    {
         set("securityProfile.uefiSettings", settings);
     }
     body
@@ -113,7 +115,9 @@ pub fn flatten(
         ),
         end_of_life_date: body::text(&publishing, "endOfLifeDate").filter(|date| !date.is_empty()),
         exclude_from_latest: Some(body::bool(&publishing, "excludeFromLatest").unwrap_or_default()),
-        replication_mode: Some(body::text(&publishing, "replicationMode").unwrap_or_else(|| "Full".to_owned())),
+        replication_mode: Some(
+            body::text(&publishing, "replicationMode").unwrap_or_else(|| "Full".to_owned()),
+        ),
         wait_for_replication: known.wait_for_replication.clone(),
         deletion_policy: Some(known.deletion_policy.clone().unwrap_or_else(|| "delete".to_owned())),
         // told only on request, and fixed for good: what was sent stays true

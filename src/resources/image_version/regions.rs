@@ -78,7 +78,8 @@ pub fn prepare(draft: &mut Draft<'_>) {
     if draft.is_create() || planned.is_unknown() || prior.elements().is_empty() {
         return;
     }
-    let find = |key: &str| planned.elements().iter().find(|region| region_key(region).as_deref() == Some(key));
+    let find =
+        |key: &str| planned.elements().iter().find(|region| region_key(region).as_deref() == Some(key));
     // without any target region the version stays in its own
     let home = draft.prior.get("location").as_str().map(region::normalise);
     let stays = |key: &str| planned.is_empty() && home.as_deref() == Some(key);
@@ -193,7 +194,9 @@ pub fn expand(targets: &[TargetRegion], current: &[Json]) -> Json {
     targets
         .iter()
         .map(|target| {
-            let old = current.iter().find(|old| body::text(old, "name").is_some_and(|name| region::same(&name, &target.name)));
+            let old = current
+                .iter()
+                .find(|old| body::text(old, "name").is_some_and(|name| region::same(&name, &target.name)));
             let mut region = old.cloned().unwrap_or_else(|| json!({"name": target.name}));
             region["regionalReplicaCount"] = json!(target.regional_replica_count);
             region["storageAccountType"] = json!(target.storage_account_type);
@@ -313,7 +316,8 @@ mod tests {
 
     #[test]
     fn what_is_not_ours_is_kept() {
-        let current = [json!({"name": "West Europe", "additionalReplicaSets": [1], "regionalReplicaCount": 1})];
+        let current =
+            [json!({"name": "West Europe", "additionalReplicaSets": [1], "regionalReplicaCount": 1})];
         let target = TargetRegion {
             name: "westeurope".into(),
             regional_replica_count: Some(2),

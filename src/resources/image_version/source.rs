@@ -127,10 +127,8 @@ pub fn check_source(source: &Value, path: &Path, found: &mut Diagnostics) {
 
 // A disk comes from exactly one place; a VHD from an account too.
 fn check_disk(disk: &Value, path: &Path, found: &mut Diagnostics) {
-    let given: Vec<&str> = ["snapshot_id", "disk_id", "vhd_uri"]
-        .into_iter()
-        .filter(|way| !disk.get(way).is_null())
-        .collect();
+    let given: Vec<&str> =
+        ["snapshot_id", "disk_id", "vhd_uri"].into_iter().filter(|way| !disk.get(way).is_null()).collect();
     if given.len() != 1 {
         let why = match given.as_slice() {
             [] => "None is given.".to_owned(),
@@ -170,7 +168,8 @@ fn check_community(text: &str) -> Result<(), String> {
     if fits && text.starts_with('/') {
         Ok(())
     } else {
-        Err("is no community image's id: /communityGalleries/GALLERY/images/IMAGE or …/versions/VERSION".to_owned())
+        Err("is no community image's id: /communityGalleries/GALLERY/images/IMAGE or …/versions/VERSION"
+            .to_owned())
     }
 }
 
@@ -278,7 +277,8 @@ fn flatten_disk(disk: &Json) -> [Option<String>; 4] {
 mod tests {
     use super::*;
 
-    const S: &str = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Compute";
+    const S: &str =
+        "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Compute";
 
     #[test]
     fn every_source_comes_back_as_it_went() {
@@ -293,7 +293,10 @@ mod tests {
         let rows = [
             Source { managed_image_id: Some(format!("{S}/images/i")), ..Source::default() },
             Source { virtual_machine_id: Some(format!("{S}/virtualMachines/v")), ..Source::default() },
-            Source { image_version_id: Some(format!("{S}/galleries/g/images/i/versions/1.0.0")), ..Source::default() },
+            Source {
+                image_version_id: Some(format!("{S}/galleries/g/images/i/versions/1.0.0")),
+                ..Source::default()
+            },
             Source { community_image_id: Some("/communityGalleries/g/images/i".into()), ..Source::default() },
             Source {
                 os_disk: Some(OsDisk { snapshot_id: Some(snapshot), ..OsDisk::default() }),
