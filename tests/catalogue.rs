@@ -81,7 +81,7 @@ fn skipped(found: &Value) -> BTreeMap<String, String> {
     entries.map(|(name, why)| (name.clone(), why.as_str().unwrap().to_owned())).collect()
 }
 
-fn texts<'v>(value: &'v Value) -> Vec<&'v str> {
+fn texts(value: &Value) -> Vec<&str> {
     value.elements().iter().map(|value| value.as_str().unwrap()).collect()
 }
 
