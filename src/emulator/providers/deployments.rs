@@ -279,12 +279,12 @@ impl Scope {
                 *rest = after;
                 break;
             }
-            arguments.push(self.expression(&mut inside)?);
-            inside = inside.trim_start();
-            inside = inside.strip_prefix(',').unwrap_or(inside);
             if inside.is_empty() {
                 return Err("A template expression has no end.".to_owned());
             }
+            arguments.push(self.expression(&mut inside)?);
+            inside = inside.trim_start();
+            inside = inside.strip_prefix(',').unwrap_or(inside);
         }
         let texts: Vec<&str> = arguments.iter().filter_map(Json::as_str).collect();
         let mut value = match (name.as_str(), texts.as_slice()) {
