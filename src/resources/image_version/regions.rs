@@ -18,7 +18,8 @@ model! {
         pub name: String = required().same(region::same).check_text(check_location),
         /// How many replicas the region holds; one serves about twenty machines that are made at once.
         pub regional_replica_count: Option<i64> = optional().default(1).between(1, 100),
-        /// The storage that the replicas lie on. Cannot be changed for a region that stays.
+        /// The storage that the replicas lie on. Cannot be changed for a region that stays, which keeps what it has when
+        /// this is left out.
         pub storage_account_type: Option<String> = optional()
             .default("Standard_LRS")
             .one_of(&["Standard_LRS", "Premium_LRS", "Standard_ZRS", "PremiumV2_LRS"]),
@@ -73,6 +74,7 @@ pub fn region_key(target: &Value) -> Option<String> {
 
 /// Objects to a dropped region that may not be dropped, and replaces where the service refuses a change.
 pub fn prepare(draft: &mut Draft<'_>) {
+    keep_storage(draft);
     let planned = draft.planned.get("target_region").clone();
     let prior = draft.prior.get("target_region").clone();
     if draft.is_create() || planned.is_unknown() || prior.elements().is_empty() {
@@ -124,6 +126,27 @@ pub fn prepare(draft: &mut Draft<'_>) {
              it to true: both can be applied together.",
         );
     }
+}
+
+// A region that stays keeps its storage when the configuration is silent: the default is for new regions, and to hold it
+// against what others made would replace a version that works.
+fn keep_storage(draft: &mut Draft<'_>) {
+    const STORAGE: &str = "storage_account_type";
+    let Value::Set(mut regions) = draft.planned.get("target_region").clone() else { return };
+    let (config, prior) = (draft.config.get("target_region"), draft.prior.get("target_region"));
+    for region in &mut regions {
+        let Some(key) = region_key(region) else { continue };
+        let find = |set: &Value| {
+            set.elements().iter().find(|other| region_key(other).as_ref() == Some(&key)).cloned()
+        };
+        if let (Some(written), Some(existing)) = (find(config), find(prior))
+            && written.get(STORAGE).is_null()
+            && existing.get(STORAGE).is_known()
+        {
+            region.set(STORAGE, existing.get(STORAGE).clone());
+        }
+    }
+    draft.planned.set("target_region", Value::Set(regions));
 }
 
 // Dropping matters only for a version that stays.
@@ -312,6 +335,40 @@ mod tests {
         };
         let sent = expand(std::slice::from_ref(&target), &[]);
         assert_eq!(flatten(&json!({"targetRegions": sent})).0, [target]);
+    }
+
+    #[test]
+    fn a_region_that_stays_keeps_its_storage_unless_told_otherwise() {
+        let set = |rows: &[(&str, Option<&str>)]| {
+            Value::object([(
+                "target_region",
+                Value::Set(
+                    rows.iter()
+                        .map(|(name, storage)| {
+                            Value::object([
+                                ("name", Value::from(*name)),
+                                ("storage_account_type", storage.map_or(Value::Null, Value::from)),
+                            ])
+                        })
+                        .collect(),
+                ),
+            )])
+        };
+        let prior = set(&[("East US", Some("Standard_ZRS")), ("westus", Some("Standard_ZRS"))]);
+        let config = set(&[("eastus", None), ("westus", Some("Premium_LRS")), ("northeurope", None)]);
+        let lrs = Some("Standard_LRS");
+        let mut draft = Draft {
+            config: &config,
+            prior: &prior,
+            planned: set(&[("East US", lrs), ("westus", Some("Premium_LRS")), ("northeurope", lrs)]),
+            replace: Vec::new(),
+            diagnostics: Diagnostics::new(),
+        };
+        prepare(&mut draft);
+        let wanted =
+            set(&[("East US", Some("Standard_ZRS")), ("westus", Some("Premium_LRS")), ("northeurope", lrs)]);
+        assert_eq!(draft.planned, wanted);
+        assert_eq!(draft.replace, [Path::attribute("target_region")], "westus was told otherwise");
     }
 
     #[test]
