@@ -151,13 +151,13 @@ async fn nobody_has_to_ask_for_the_schema_first() {
 #[tokio::test]
 async fn what_is_not_offered_is_unimplemented() {
     let (_, rpc) = serve();
-    macro_rules! unimplemented {
+    macro_rules! not_offered {
         ($($method:ident),*) => {$(
             let Err(status) = rpc.$method(Request::new(Default::default())).await else { panic!("{}", stringify!($method)) };
             assert_eq!(status.code(), Code::Unimplemented, "{}", stringify!($method));
         )*};
     }
-    unimplemented!(
+    not_offered!(
         validate_ephemeral_resource_config,
         open_ephemeral_resource,
         renew_ephemeral_resource,
