@@ -13,13 +13,18 @@ pub fn bare(error: &Error, doing: &str) -> Diagnostic {
     tell(error, doing, &[&error.to_string()])
 }
 
-fn tell(error: &Error, doing: &str, paragraphs: &[&str]) -> Diagnostic {
-    let mut summary = doing.to_owned();
-    if let Some(first) = summary.get_mut(0..1) {
+/// `text` with its first letter in upper case.
+pub fn capital(text: &str) -> String {
+    let mut text = text.to_owned();
+    if let Some(first) = text.get_mut(0..1) {
         first.make_ascii_uppercase();
     }
+    text
+}
+
+fn tell(error: &Error, doing: &str, paragraphs: &[&str]) -> Diagnostic {
     let paragraphs: Vec<&str> = paragraphs.iter().copied().chain(remedy(error)).collect();
-    Diagnostic::error(format!("{summary} failed"), paragraphs.join("\n\n"))
+    Diagnostic::error(format!("{} failed", capital(doing)), paragraphs.join("\n\n"))
 }
 
 /// The same, pointing at `attribute` when the error is about what it names.

@@ -249,7 +249,7 @@ impl Unready {
     /// The error to show, of `doing` something with the version `id`.
     pub fn diagnostic(&self, doing: &str, id: &str) -> Diagnostic {
         let error = |what: &str, why: String| {
-            Diagnostic::error(capital(&format!("{doing}: {what}")), format!("{why}\n\n{id}"))
+            Diagnostic::error(fault::capital(&format!("{doing}: {what}")), format!("{why}\n\n{id}"))
         };
         match self {
             Unready::Failed(look, failed) => error(
@@ -370,14 +370,6 @@ fn waits() -> impl Iterator<Item = Duration> {
     std::iter::successors(Some(Duration::from_secs(1)), |wait| {
         Some((*wait * 3 / 2).min(Duration::from_secs(15)))
     })
-}
-
-fn capital(text: &str) -> String {
-    let mut text = text.to_owned();
-    if let Some(first) = text.get_mut(0..1) {
-        first.make_ascii_uppercase();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -274,7 +274,7 @@ pub async fn existing(
 pub fn already_exists(id: &str, noun: &str, type_name: &str) -> Diagnostic {
     let name = ResourceId::parse(id).map(|id| id.name().to_owned()).unwrap_or_default();
     Diagnostic::error(
-        format!("{} {name:?} already exists", capital(noun)),
+        format!("{} {name:?} already exists", fault::capital(noun)),
         format!(
             "It is not in this state, so it is left alone. To manage it here, import it and apply again (put the \
              resource's own address after \"to\"):\n\n  import {{\n    to = {type_name}.{}\n    id = \"{id}\"\n  }}\n",
@@ -290,7 +290,7 @@ pub fn unfinished(noun: &str, id: &str, error: &Error, progress: &str) -> Diagno
         _ => error.to_string(),
     };
     Diagnostic::warning(
-        format!("{} is not finished yet", capital(noun)),
+        format!("{} is not finished yet", fault::capital(noun)),
         format!(
             "The service accepted it and goes on by itself; this run did not see the end: {why}.{progress}\n\n\
              It is kept in the state. The next plan shows what is unfinished, and the next apply goes on waiting.\n\n{id}"
@@ -380,7 +380,7 @@ async fn remaining(client: &Client, scope: &Scope, children: &Target) -> Result<
 
 fn still_holds(scope: &Scope, child_noun: &str, left: &[String], id: &str) -> Diagnostic {
     Diagnostic::error(
-        format!("{} failed: it still holds {} {child_noun}", capital(scope.what()), left.len()),
+        format!("{} failed: it still holds {} {child_noun}", fault::capital(scope.what()), left.len()),
         format!(
             "These are not in this state, or are kept by deletion_policy = \"retain\", and would be lost with it:\n\n  {}\n\n\
              Delete them, or import them into this state, and apply again. To forget the parent without \
@@ -404,14 +404,6 @@ pub fn waits() -> impl Iterator<Item = Duration> {
     std::iter::successors(Some(Duration::from_millis(200)), |wait| {
         Some((*wait * 3 / 2).min(Duration::from_secs(5)))
     })
-}
-
-fn capital(text: &str) -> String {
-    let mut text = text.to_owned();
-    if let Some(first) = text.get_mut(0..1) {
-        first.make_ascii_uppercase();
-    }
-    text
 }
 
 // A name that HCL takes as a resource's label.

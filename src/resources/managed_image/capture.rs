@@ -354,7 +354,7 @@ async fn found(context: &Context, scope: &Scope, id: &str) -> Result<Machine, Di
     match read(context, scope, id).await {
         Ok(Some(machine)) => Ok(machine),
         Ok(None) => Err(Diagnostic::error(
-            capital(&format!("{}: the virtual machine to capture does not exist", scope.what())),
+            fault::capital(&format!("{}: the virtual machine to capture does not exist", scope.what())),
             format!("Create it first, or correct virtual_machine_id.\n\n{id}"),
         )
         .at(Path::attribute("capture").then(SOURCE))
@@ -373,14 +373,6 @@ async fn read(context: &Context, scope: &Scope, id: &str) -> Result<Option<Machi
         }
         machine
     }))
-}
-
-fn capital(text: &str) -> String {
-    let mut text = text.to_owned();
-    if let Some(first) = text.get_mut(0..1) {
-        first.make_ascii_uppercase();
-    }
-    text
 }
 
 #[cfg(test)]
