@@ -38,7 +38,11 @@ fn services(ended: CancellationToken) -> Routes {
         ended.cancelled().await;
         stopped.stop();
     });
-    Routes::new(ProviderServer::new(Service::new(server)).max_decoding_message_size(MAXIMUM_MESSAGE))
+    let service = Arc::new(Service::new(server));
+    // the first that every host asks for: made while it is still shaking hands
+    let prepared = service.clone();
+    tokio::task::spawn_blocking(move || prepared.prepare());
+    Routes::new(ProviderServer::from_arc(service).max_decoding_message_size(MAXIMUM_MESSAGE))
 }
 
 fn version() -> String {

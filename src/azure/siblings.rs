@@ -42,10 +42,10 @@ use crate::arm::throttle::kind_of_call;
 use crate::arm::{Client, Scope, Target};
 
 /// How long a short list answers.
-pub const FRESH: Duration = Duration::from_secs(5);
+pub const FRESH: Duration = Duration::from_secs(10);
 
 /// How long any list answers at most.
-pub const OLDEST: Duration = Duration::from_secs(10);
+pub const OLDEST: Duration = Duration::from_secs(20);
 
 /// Without any read under way for so long, lists are forgotten.
 pub const PAUSE: Duration = Duration::from_millis(250);

@@ -198,10 +198,10 @@ fn try_run(owner: Owner, services: impl FnOnce(CancellationToken) -> Routes) -> 
     Ok(code)
 }
 
-/// A fixed few threads: the work is waiting, and asking how many processors there are takes longer than
-/// starting one more.
+/// Two threads: the work is waiting, waking others costs more than most calls take, and while one is blocked
+/// by a fault the other can still be told to end.
 fn runtime() -> io::Result<Runtime> {
-    runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build()
+    runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }
 
 /// Tells the host, or the person, where we listen. The last that is ever written to standard output:

@@ -27,6 +27,15 @@ impl<P: Provider> Service<P> {
     pub fn new(server: Arc<Server<P>>) -> Service<P> {
         Service { server, schema: OnceLock::new() }
     }
+
+    /// Works out what `GetProviderSchema` answers, so that it need not be waited for.
+    pub fn prepare(&self) {
+        self.schema();
+    }
+
+    fn schema(&self) -> &pb::get_provider_schema::Response {
+        self.schema.get_or_init(|| schema::provider(&self.server))
+    }
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -45,7 +54,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         _request: Request<pb::get_provider_schema::Request>,
     ) -> Answer<pb::get_provider_schema::Response> {
         guarded("GetProviderSchema", async {
-            Ok(self.schema.get_or_init(|| schema::provider(&self.server)).clone())
+            Ok(self.schema().clone())
         })
         .await
     }
