@@ -4,6 +4,7 @@ use super::call::{Answer, Method};
 use super::clock::{self, Ticks};
 use super::errors::ArmError;
 use super::faults;
+use super::held;
 use super::json::Json;
 use super::providers::marketplace;
 use super::providers::replication;
@@ -90,6 +91,16 @@ fn act(
             state.delete(faults::KEY);
             Ok(Json::object().with("faults", Vec::new()))
         }
+        (Some(Method::Get), ["held"]) => Ok(held::list(state)),
+        (Some(Method::Post), ["held"]) => {
+            let drop = match body.text("then") {
+                Some("go") => false,
+                Some("drop") => true,
+                _ => return Err(bad("give {\"then\": \"go\"} or {\"then\": \"drop\"}")),
+            };
+            held::release(state, drop);
+            Ok(held::list(state))
+        }
         (Some(Method::Post), ["reset"]) => {
             state.clear();
             lock(&emulator.seen).clear();
@@ -103,7 +114,7 @@ fn act(
         _ => Err(ArmError::new(
             404,
             "NotFound",
-            "There are: GET summary, GET/PUT settings, POST clock/advance, GET/POST/PUT/DELETE faults, POST reset, POST marketplace/publish|deprecate|withdraw|restore.",
+            "There are: GET summary, GET/PUT settings, POST clock/advance, GET/POST/PUT/DELETE faults, GET/POST held, POST reset, POST marketplace/publish|deprecate|withdraw|restore.",
         )),
     }
 }

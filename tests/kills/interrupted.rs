@@ -1,0 +1,1 @@
+//! Interrupted by the user, once or twice.
