@@ -13,10 +13,10 @@
 
 use std::time::Duration;
 
-use super::{Request, Response};
 use super::json::Json;
 use super::regions;
 use super::store::Transaction;
+use super::{Request, Response};
 
 /// The record of the state that holds the script.
 pub const KEY: &str = "s|faults";
@@ -71,7 +71,8 @@ impl Garble {
 
     /// Does it to an answer.
     pub fn spoil(self, response: &mut Response) {
-        const PAGE: &[u8] = b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>";
+        const PAGE: &[u8] =
+            b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>";
         match self {
             Garble::Page | Garble::Html => response.body = PAGE.to_vec(),
             Garble::Json => response.body = br#"{"id": "x", "properties": {]"#.to_vec(),

@@ -21,13 +21,7 @@ pub enum Held {
 }
 
 /// Holds a request; returns its number.
-pub fn hold(
-    state: &mut Transaction<'_>,
-    request: &Request,
-    path: &str,
-    when: When,
-    wall: Ticks,
-) -> i64 {
+pub fn hold(state: &mut Transaction<'_>, request: &Request, path: &str, when: When, wall: Ticks) -> i64 {
     let mut record = state.get(KEY).map(|record| Json::clone(&record)).unwrap_or_default();
     let number = record.int("last").unwrap_or(0) + 1;
     let entry = Json::object()

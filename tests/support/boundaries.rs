@@ -65,9 +65,15 @@ impl Goal {
             return BTreeSet::new();
         }
         let id = |rest: &str| {
-            format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/my-rg/providers/Microsoft.Compute/{rest} Succeeded")
+            format!(
+                "/subscriptions/{SUBSCRIPTION}/resourceGroups/my-rg/providers/Microsoft.Compute/{rest} Succeeded"
+            )
         };
-        let regions = if self == Goal::Update { r#"{"East US x2", "North Europe x1"}"# } else { r#"{"East US x1", "West Europe x1"}"# };
+        let regions = if self == Goal::Update {
+            r#"{"East US x2", "North Europe x1"}"#
+        } else {
+            r#"{"East US x1", "West Europe x1"}"#
+        };
         BTreeSet::from([
             id("images/img"),
             id("galleries/gal"),
@@ -191,7 +197,10 @@ impl Series {
                 continue;
             };
             let path = general(&path);
-            let nth = seen.iter().filter(|known| known.method == method && known.path == path && known.side == "before").count();
+            let nth = seen
+                .iter()
+                .filter(|known| known.method == method && known.path == path && known.side == "before")
+                .count();
             // that a poll is repeated is chance
             if !(path.contains("perations/") && nth > 0) {
                 let boundary = Boundary { method, path, nth, side: "before" };
@@ -220,7 +229,11 @@ impl Series {
                 running.end(Duration::from_secs(1)).ok();
                 return None;
             }
-            assert!(begun.elapsed() < Duration::from_secs(120), "{boundary}: {}", running.end(Duration::ZERO).text);
+            assert!(
+                begun.elapsed() < Duration::from_secs(120),
+                "{boundary}: {}",
+                running.end(Duration::ZERO).text
+            );
             stage.advance();
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -313,7 +326,8 @@ pub fn state(workspace: &Workspace) -> Json {
 fn instances(state: &Json) -> Vec<(String, &Json)> {
     let mut found = Vec::new();
     for resource in state["resources"].as_array().into_iter().flatten() {
-        let address = format!("{}.{}", resource["type"].as_str().unwrap(), resource["name"].as_str().unwrap());
+        let address =
+            format!("{}.{}", resource["type"].as_str().unwrap(), resource["name"].as_str().unwrap());
         for instance in resource["instances"].as_array().into_iter().flatten() {
             found.push((address.clone(), instance));
         }

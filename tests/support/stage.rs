@@ -185,7 +185,11 @@ impl Running {
 
     /// Its processes that are providers.
     pub fn providers(&self) -> Vec<u32> {
-        self.processes().into_iter().filter(|(_, name)| name.starts_with("terraform-provi")).map(|(id, _)| id).collect()
+        self.processes()
+            .into_iter()
+            .filter(|(_, name)| name.starts_with("terraform-provi"))
+            .map(|(id, _)| id)
+            .collect()
     }
 
     /// Whatever still runs of it, terraform itself included.
@@ -219,7 +223,8 @@ impl Running {
     /// Sends a signal to the whole group, as a terminal does.
     pub fn signal_group(&self, signal: &str) {
         let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args([&format!("-{signal}"), "--", &group]).stderr(Stdio::null()).status();
+        let _ =
+            Command::new("kill").args([&format!("-{signal}"), "--", &group]).stderr(Stdio::null()).status();
     }
 
     /// Waits for the end, and fails when it does not come in time.
@@ -227,7 +232,8 @@ impl Running {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                let text = std::fs::read_to_string(&self.out).unwrap_or_default().replace(['│', '╷', '╵'], " ");
+                let text =
+                    std::fs::read_to_string(&self.out).unwrap_or_default().replace(['│', '╷', '╵'], " ");
                 return Ran { code: status.code().unwrap_or(-1), text };
             }
             if begun.elapsed() > within {

@@ -95,8 +95,7 @@ pub async fn create(
     let id = id_of(&plan)?;
     let scope = scope(op, format!("creating image version {}", label(&id)));
     let _guard = context.lock(&id.to_string()).await;
-    let left =
-        writing::existing(&context.client, &scope, &target(&id), NOUN, "azimage_image_version").await?;
+    let left = writing::existing(context, &scope, &target(&id), NOUN, "azimage_image_version").await?;
     let joined = left.is_some();
     if left.is_some_and(|left| !is_same(&left, &plan)) {
         return Err(writing::already_exists(&id.to_string(), NOUN, "azimage_image_version").into());
