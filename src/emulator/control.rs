@@ -63,7 +63,10 @@ fn act(
                 Some(Json::Number(number)) => number.as_f64().unwrap_or(0.0),
                 _ => return Err(bad("give {\"seconds\": N}")),
             };
-            advance(state, seconds);
+            // what happens while a request is held is for its holder to say
+            if body.flag("unless_held") != Some(true) || held::list(state).list("held").is_empty() {
+                advance(state, seconds);
+            }
             Ok(read(emulator, state).show())
         }
         (Some(Method::Get), ["faults"]) => Ok(state
