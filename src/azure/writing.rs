@@ -148,9 +148,14 @@ pub fn take_up(draft: &mut Draft<'_>) {
 /// Sends `body` to an action, such as `…/share`, and waits for it.
 pub async fn act(client: &Client, scope: &Scope, target: &Target, body: Option<&Json>) -> Result<(), Error> {
     let accepted = client.post(scope, target, body).await?;
-    match accepted.operation {
-        Some(operation) => client.wait(scope, &operation).await.map(drop),
-        None => Ok(()),
+    let Some(operation) = accepted.operation else { return Ok(()) };
+    match client.wait(scope, &operation).await {
+        // the service has forgotten the operation: whoever needs its effect looks for that
+        Err(error) if error.status == Some(404) => {
+            tracing::warn!(action = target.path(), why = %error, "the action's operation is not known any more");
+            Ok(())
+        }
+        other => other.map(drop),
     }
 }
 

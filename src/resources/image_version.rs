@@ -5,6 +5,7 @@ mod checks;
 mod json;
 mod regions;
 mod source;
+mod steps;
 
 use async_trait::async_trait;
 use serde_json::Value as Json;
