@@ -10,6 +10,8 @@ mod core;
 mod failures;
 #[path = "lifecycle/galleries.rs"]
 mod galleries;
+#[path = "lifecycle/misbehaviour.rs"]
+mod misbehaviour;
 #[path = "lifecycle/pins.rs"]
 mod pins;
 #[path = "lifecycle/tags.rs"]

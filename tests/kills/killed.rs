@@ -38,7 +38,14 @@ fn kill(series: &Series, victim: Victim, boundary: &Boundary) -> Option<usize> {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
-    Some(series.converge(&stage, &workspace))
+    let imports = series.converge(&stage, &workspace);
+    if series.goal == Goal::Create && boundary.begins() {
+        assert_eq!(imports, 0, "what a killed apply left under way is joined, and not refused");
+    }
+    if series.goal != Goal::Create {
+        assert_eq!(imports, 0, "what is in the state needs no import");
+    }
+    Some(imports)
 }
 
 fn killing(victim: Victim, offset: usize) {
@@ -47,11 +54,23 @@ fn killing(victim: Victim, offset: usize) {
         let series = Series::new(&terraform, goal);
         let some = if goal == Goal::Create { 3 } else { 1 };
         let mut imports = 0;
-        each(goal, &chosen(&series.boundaries, some, offset), |boundary| {
+        let mut tried = chosen(&series.boundaries, some, offset);
+        if goal == Goal::Create && !all() {
+            // made and finished, but not in the state yet: to be imported
+            tried.extend(
+                series
+                    .boundaries
+                    .iter()
+                    .rfind(|boundary| boundary.path.ends_with(r"/versions/1\.0\.0$"))
+                    .cloned(),
+            );
+        }
+        each(goal, &tried, |boundary| {
             let pasted = kill(&series, victim, boundary);
             imports += pasted.unwrap_or_default();
             pasted.is_some()
         });
+        assert!(goal != Goal::Create || imports > 0, "nothing was ever finished and not in the state");
         println!("{victim:?} killed during {goal:?}: {imports} imports pasted");
     }
 }

@@ -33,6 +33,11 @@ impl Boundary {
         self.method != "GET" && !self.path.contains("oauth2")
     }
 
+    /// Whether it makes something that is under way afterwards.
+    pub fn begins(&self) -> bool {
+        self.method == "PUT" && self.side == "after" && !self.path.contains("agreements")
+    }
+
     fn fault(&self) -> Json {
         json!({"method": self.method, "path": self.path, "skip": self.nth, "count": 1, "hold": self.side})
     }
@@ -267,12 +272,13 @@ impl Series {
 
     // A run during which work under way stays under way until somebody waits for it.
     fn patiently(&self, stage: &Stage, workspace: &Workspace) -> Ran {
+        let last = stage.last_request();
         let mut running = Running::start(workspace, self.goal.arguments());
         let begun = Instant::now();
         let mut waits = false;
         while !running.has_ended() {
             assert!(begun.elapsed() < Duration::from_secs(120), "{}", running.end(Duration::ZERO).text);
-            waits = waits || begun.elapsed() > Duration::from_secs(5) || stage.is_polled(0);
+            waits = waits || begun.elapsed() > Duration::from_secs(10) || stage.is_polled(&last);
             if waits {
                 stage.advance();
             }

@@ -85,9 +85,9 @@ impl Stage {
         self.control("PUT", "settings", settings);
     }
 
-    /// Lets work that takes time come to its end.
+    /// Lets work that takes time come to its end, unless a request is held.
     pub fn advance(&self) {
-        self.control("POST", "clock/advance", &json!({"seconds": 600}));
+        self.control("POST", "clock/advance", &json!({"seconds": 600, "unless_held": true}));
     }
 
     /// The request that is held now, if there is one.
@@ -102,13 +102,19 @@ impl Stage {
         self.control("POST", "held", &json!({"then": then}));
     }
 
-    /// Whether somebody polls: the same read three times among the last requests.
-    pub fn is_polled(&self, since: usize) -> bool {
-        let summary = self.control("GET", "?all=true", &Json::Null);
+    /// When the last request came.
+    pub fn last_request(&self) -> String {
+        let summary = self.control("GET", "", &Json::Null);
+        summary["requests"][0]["at"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Whether somebody polls: the same read three times after that request.
+    pub fn is_polled(&self, after: &str) -> bool {
+        let summary = self.control("GET", "", &Json::Null);
         let requests = summary["requests"].as_array().cloned().unwrap_or_default();
         let reads: Vec<&str> = requests
             .iter()
-            .take(requests.len().saturating_sub(since))
+            .filter(|request| request["at"].as_str().is_some_and(|at| at > after))
             .filter(|request| request["method"] == "GET")
             .filter_map(|request| request["path"].as_str())
             .collect();
