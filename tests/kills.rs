@@ -1,5 +1,5 @@
 //! What is left, and what the next run makes of it, when terraform or the provider is killed or interrupted at any of its
-//! requests.
+//! requests, or is at work together with another.
 //!
 //! A sample of the requests unless `AZIMAGE_KILLS=all`, which takes the better part of an hour.
 
@@ -17,6 +17,8 @@ mod interrupted;
 mod killed;
 #[path = "support/stage.rs"]
 mod stage;
+#[path = "kills/together.rs"]
+mod together;
 
 use boundaries::{Boundary, Goal};
 use support::{BINARY, HEAD, Ran, SUBSCRIPTION, Workspace};

@@ -16,6 +16,8 @@ mod misbehaviour;
 mod pins;
 #[path = "lifecycle/tags.rs"]
 mod tags;
+#[path = "lifecycle/together.rs"]
+mod together;
 #[path = "lifecycle/versions.rs"]
 mod versions;
 
