@@ -327,9 +327,10 @@ impl fmt::Display for Error {
         if !self.correlation_id.is_empty() {
             notes.push(format!("correlation id {}", self.correlation_id));
         }
-        if self.attempts > 1 {
-            let tries = if self.kind == Kind::Operation { "polls" } else { "attempts" };
-            notes.push(format!("{} {tries} in {}", self.attempts, readable(coarse(self.elapsed))));
+        if self.attempts > 0 {
+            let try_ = if self.kind == Kind::Operation { "poll" } else { "attempt" };
+            let s = if self.attempts == 1 { "" } else { "s" };
+            notes.push(format!("{} {try_}{s} in {}", self.attempts, readable(coarse(self.elapsed))));
         }
         if !notes.is_empty() {
             write!(f, " ({})", notes.join(", "))?;

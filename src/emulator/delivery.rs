@@ -74,3 +74,59 @@ async fn released(emulator: &Arc<Emulator>, number: i64) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GALLERY: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Compute/galleries/g?api-version=2026-03-03";
+
+    fn request(method: &str, url: &str, body: &str) -> Request {
+        Request { method: method.into(), url: url.into(), headers: Vec::new(), body: body.into() }
+    }
+
+    fn control(emulator: &Emulator, method: &str, path: &str, body: &str) -> String {
+        let url = format!("/_emulator/{path}");
+        let answer = emulator.handle(&request(method, &url, body), OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        String::from_utf8_lossy(&answer.body).into_owned()
+    }
+
+    /// A PUT under a fault; whether it was answered, and whether the gallery is there.
+    async fn put(fault: &str, then: Option<&str>) -> (Result<u16, Gone>, bool) {
+        let emulator = Arc::new(Emulator::in_memory());
+        control(&emulator, "PUT", "faults", fault);
+        let put = request("PUT", GALLERY, r#"{"location":"eastus"}"#);
+        let release = async {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            if let Some(then) = then {
+                assert!(control(&emulator, "GET", "held", "").contains("/galleries/g"));
+                control(&emulator, "POST", "held", &format!(r#"{{"then":"{then}"}}"#));
+                assert!(!control(&emulator, "GET", "held", "").contains("/galleries/g"));
+            }
+        };
+        let (answer, ()) = tokio::join!(deliver(&emulator, put), release);
+        let there = emulator.handle_by_hand(&request("GET", GALLERY, ""), OffsetDateTime::now_utc());
+        (answer.map(|answer| answer.status), there.status == 200)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_are_held_lost_and_kept_waiting() {
+        let (lost, unsent) = (Err(Gone { sent: true }), Err(Gone { sent: false }));
+        let rows = [
+            (r#"{"path":"/nothing","drop":"before"}"#, None, Ok(201), true),
+            (r#"{"drop":"before"}"#, None, lost, false),
+            (r#"{"drop":"after"}"#, None, lost, true),
+            (r#"{"drop":"connect"}"#, None, unsent, false),
+            (r#"{"stall":"before"}"#, None, lost, false),
+            (r#"{"stall":"after"}"#, None, lost, true),
+            (r#"{"hold":"before"}"#, Some("go"), Ok(201), true),
+            (r#"{"hold":"before"}"#, Some("drop"), lost, false),
+            (r#"{"hold":"after"}"#, Some("go"), Ok(201), true),
+            (r#"{"hold":"after"}"#, Some("drop"), lost, true),
+        ];
+        for (fault, then, answer, there) in rows {
+            assert_eq!(put(fault, then).await, (answer, there), "{fault} {then:?}");
+        }
+    }
+}
