@@ -10,10 +10,14 @@ mod core;
 mod failures;
 #[path = "lifecycle/galleries.rs"]
 mod galleries;
+#[path = "lifecycle/misbehaviour.rs"]
+mod misbehaviour;
 #[path = "lifecycle/pins.rs"]
 mod pins;
 #[path = "lifecycle/tags.rs"]
 mod tags;
+#[path = "lifecycle/together.rs"]
+mod together;
 #[path = "lifecycle/versions.rs"]
 mod versions;
 

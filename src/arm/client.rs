@@ -133,13 +133,19 @@ impl Client {
         // Since when polls have failed without a break.
         let mut failing: Option<Instant> = None;
         let mut polls = 0;
+        let begun = Instant::now();
         loop {
             // A long wait is cut short of the deadline, so that the last word is a look and not a guess.
             let remaining = scope.remaining();
             let last_look = remaining.saturating_sub(Duration::from_secs(1));
             if !wait.is_zero() {
                 let nap = if wait < remaining || last_look.is_zero() { wait } else { last_look };
-                scope.sleep(nap).await.map_err(|error| error.during(operation.method(), operation.path()))?;
+                scope.sleep(nap).await.map_err(|error| {
+                    let mut error = error.during(operation.method(), operation.path());
+                    (error.attempts, error.elapsed) = (polls, begun.elapsed());
+                    self.sender.correlation_id().clone_into(&mut error.correlation_id);
+                    error
+                })?;
             }
             polls += 1;
             let call =
@@ -157,6 +163,8 @@ impl Client {
                 Step::Done(document) => return Ok(document),
                 Step::Failed(error) => {
                     let mut error = *error;
+                    error.attempts = error.attempts.max(polls);
+                    error.elapsed = begun.elapsed();
                     if error.correlation_id.is_empty() {
                         error.correlation_id = self.sender.correlation_id().to_owned();
                     }

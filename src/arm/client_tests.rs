@@ -13,6 +13,9 @@ use crate::arm::secret::Secret;
 use crate::arm::token::StaticTokens;
 use crate::arm::transport::{Request, Response, TransportError};
 
+#[path = "misbehaviour_tests.rs"]
+mod misbehaviour;
+
 const ARM: &str = "https://management.azure.com";
 const PATH: &str = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g";
 

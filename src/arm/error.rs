@@ -170,7 +170,10 @@ impl Error {
         self.method != Method::Get
             && match self.kind {
                 Kind::Transport { sent } => sent,
-                Kind::Service => matches!(self.status, Some(500 | 502 | 504)),
+                Kind::Service => {
+                    matches!(self.status, Some(500 | 502 | 504))
+                        || self.status == Some(503) && speaks_of_a_timeout(&self.code)
+                }
                 Kind::Operation => true,
                 _ => false,
             }
@@ -183,6 +186,13 @@ impl Error {
         }
         self
     }
+}
+
+/// Whether a code says that time ran out inside the service, which may have acted by then: `ServerTimeout`,
+/// `OperationTimedOut`, `GatewayTimeout`.
+pub fn speaks_of_a_timeout(code: &str) -> bool {
+    let code = code.to_ascii_lowercase();
+    code.contains("timeout") || code.contains("timedout")
 }
 
 /// `x-ms-request-id`, or what stands for it where the front door answered itself.
@@ -296,7 +306,8 @@ impl fmt::Display for Error {
             (Kind::Credential, _) => f.write_str("getting a token: ")?,
             _ => {}
         }
-        if !self.code.is_empty() {
+        // of what came before the end, the message tells it
+        if !self.code.is_empty() && !self.is_timed_out() && !self.is_stopped() {
             write!(f, "{}: ", self.code)?;
         }
         f.write_str(&self.message)?;
@@ -316,8 +327,10 @@ impl fmt::Display for Error {
         if !self.correlation_id.is_empty() {
             notes.push(format!("correlation id {}", self.correlation_id));
         }
-        if self.attempts > 1 {
-            notes.push(format!("{} attempts in {}", self.attempts, readable(coarse(self.elapsed))));
+        if self.attempts > 0 {
+            let try_ = if self.kind == Kind::Operation { "poll" } else { "attempt" };
+            let s = if self.attempts == 1 { "" } else { "s" };
+            notes.push(format!("{} {try_}{s} in {}", self.attempts, readable(coarse(self.elapsed))));
         }
         if !notes.is_empty() {
             write!(f, " ({})", notes.join(", "))?;

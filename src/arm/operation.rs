@@ -74,13 +74,7 @@ impl Operation {
         response: &Response,
         body: &Value,
     ) -> Option<Self> {
-        let absolute = |link: &str| {
-            if link.starts_with('/') {
-                format!("{}{link}", base.trim_end_matches('/'))
-            } else {
-                link.to_owned()
-            }
-        };
+        let absolute = |link: &str| absolute(base, link);
         let header = |name| response.header(name).map(str::trim).filter(|link| !link.is_empty());
         let (kind, url) = if let Some(link) = header("azure-asyncoperation") {
             (Protocol::AzureAsyncOperation, absolute(link))
@@ -149,8 +143,8 @@ impl Operation {
             url: response
                 .header(header)
                 .map(str::trim)
-                .filter(|link| link.contains("://"))
-                .map(str::to_owned),
+                .filter(|link| link.contains("://") || link.starts_with('/'))
+                .map(|link| absolute(origin(&self.url), link)),
         };
         match self.kind {
             Protocol::AzureAsyncOperation => match state(body.get("status")) {
@@ -218,6 +212,18 @@ impl Operation {
         }
         error
     }
+}
+
+/// A link of the service's as a whole URL.
+fn absolute(base: &str, link: &str) -> String {
+    if link.starts_with('/') { format!("{}{link}", base.trim_end_matches('/')) } else { link.to_owned() }
+}
+
+/// Scheme and host of a URL.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at);
+    &url[..end]
 }
 
 impl std::fmt::Debug for Operation {
@@ -403,6 +409,12 @@ mod tests {
                 assert_eq!(after, Some(Duration::from_secs(60)));
                 assert_eq!(url.as_deref(), Some("https://h/op2"));
             }
+            other => panic!("{other:?}"),
+        }
+        // A path alone is on the host that was asked.
+        let answer = response(202, &[("location", "/op3?t=1")], "");
+        match of(Protocol::Location).step(&answer, OffsetDateTime::UNIX_EPOCH) {
+            Step::Wait { url, .. } => assert_eq!(url.as_deref(), Some("https://h/op3?t=1")),
             other => panic!("{other:?}"),
         }
         // Zero would be a busy loop.

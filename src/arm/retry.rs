@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::error::speaks_of_a_timeout;
 use super::retry_after::retry_after;
 use super::transport::{Method, Response};
 
@@ -96,6 +97,7 @@ pub fn next_try(tried: Try<'_>) -> Next {
                 200..=299 => return Next::Done,
                 401 if !renewed => return Next::NewToken,
                 429 => (ASKED_TO_WAIT_TRIES, asked),
+                503 if speaks_of_a_timeout(code) && !tried.method.is_idempotent() => return Next::GiveUp,
                 408 | 503 => (patient, asked),
                 500 | 502 | 504 if tried.method.is_idempotent() => (patient, asked),
                 409 if PASSING_CONFLICTS.contains(&code) => (ASKED_TO_WAIT_TRIES, asked),
@@ -165,6 +167,8 @@ mod tests {
             (Post, 1, 502, None, "", Next::GiveUp),
             (Put, 2, 502, None, "", Next::Wait(s(1))),
             (Post, 1, 503, None, "", Next::Wait(half)),
+            (Post, 1, 503, Some("3"), "ServerTimeout", Next::GiveUp),
+            (Put, 1, 503, None, "ServerTimeout", Next::Wait(half)),
             (Put, 7, 503, None, "", Next::Wait(s(30))),
             (Put, 20, 503, Some("3"), "", Next::Wait(s(3) + half)),
             (Patch, 1, 504, None, "", Next::GiveUp),

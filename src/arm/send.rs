@@ -133,9 +133,13 @@ impl Sender {
         let path = path_of(call.url);
         let begun = Instant::now();
         let mut attempts = 0;
-        let result = self.tries(scope, &call, &path, &mut attempts).await;
+        let mut last = None;
+        let result = self.tries(scope, &call, &path, &mut attempts, &mut last).await;
         result.map_err(|error| {
-            let mut error = error.during(call.method, &path);
+            let mut error = match last {
+                Some(last) if error.is_timed_out() || error.is_stopped() => cut_short(error, last),
+                _ => error.during(call.method, &path),
+            };
             error.attempts = error.attempts.max(attempts);
             error.elapsed = error.elapsed.max(begun.elapsed());
             error.correlation_id.clone_from(&self.options.correlation_id);
@@ -149,6 +153,7 @@ impl Sender {
         call: &Call<'_>,
         path: &str,
         attempts: &mut u32,
+        last: &mut Option<Error>,
     ) -> Result<Reply, Error> {
         let cloud = self.cloud(scope).await?;
         if !cloud.owns(call.url) {
@@ -221,13 +226,8 @@ impl Sender {
                 }
                 Next::Wait(wait) => {
                     tracing::debug!(path, wait_ms = wait.as_millis() as u64, why = %error, "trying again");
-                    // When it is unknown whether the service acted, that is what the caller must hear, not
-                    // that it was stopped.
-                    let unknown = error.clone().during(call.method, path).may_have_acted();
-                    match scope.sleep(wait).await {
-                        Err(_) if unknown => return Err(error),
-                        other => other?,
-                    }
+                    *last = Some(error.during(call.method, path));
+                    scope.sleep(wait).await?;
                 }
             }
         }
@@ -353,6 +353,18 @@ impl Sender {
             }
         }
     }
+}
+
+/// The error of a call that was called off, or whose time passed, before it had another answer than `last`.
+///
+/// When it is unknown whether the service acted, that is what the caller must hear, not that it was stopped.
+fn cut_short(over: Error, last: Error) -> Error {
+    if last.may_have_acted() {
+        return last;
+    }
+    let brief = Error { request_id: None, ..last.clone() };
+    let message = format!("{}; before that: {brief}", over.message);
+    Error { kind: over.kind, message, details: Vec::new(), target: None, ..last }
 }
 
 /// A call that is counted in the budgets, and counted out when it is dropped.

@@ -198,13 +198,16 @@ impl Transport for HttpTransport {
     }
 }
 
+/// How long an answer may keep silent.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
 fn builder() -> reqwest::ClientBuilder {
     // An error only means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(30))
-        .read_timeout(Duration::from_secs(60))
+        .read_timeout(READ_TIMEOUT)
         .tls_version_min(reqwest::tls::Version::TLS_1_2)
 }
 

@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::attributes::same_instant;
+use crate::arm::{id, region};
+
 /// The value at a dotted path, such as `properties.identifier.sku`.
 pub fn at<'j>(json: &'j Json, path: &str) -> Option<&'j Json> {
     path.split('.').try_fold(json, |json, name| json.get(name)).filter(|json| !json.is_null())
@@ -72,16 +75,33 @@ pub fn keep_only(json: &mut Json, names: &[&str]) {
     }
 }
 
-/// Whether `have` already says all that `want` says; what `want` does not mention does not count, and absent is empty.
+/// Whether `have` already says all that `want` says; what `want` does not mention does not count, absent is empty, and the
+/// service's own spelling of a date, an id or a region, or another order, is no difference.
 pub fn covers(have: &Json, want: &Json) -> bool {
     match (have, want) {
-        (Json::Object(have), Json::Object(want)) => {
-            want.iter().all(|(name, want)| covers(have.get(name).unwrap_or(&Json::Null), want))
+        (Json::Object(have), Json::Object(want)) => want.iter().all(|(name, want)| {
+            let have = have.get(name).unwrap_or(&Json::Null);
+            covers(have, want) || means_same(name, have, want)
+        }),
+        (Json::Array(have), Json::Array(want)) => {
+            have.len() == want.len() && want.iter().all(|want| have.iter().any(|have| covers(have, want)))
         }
         (Json::Null, Json::Object(want)) => want.values().all(|want| covers(&Json::Null, want)),
         (Json::Null, Json::Array(want)) => want.is_empty(),
         (Json::Null, Json::String(want)) => want.is_empty(),
         (have, want) => have == want,
+    }
+}
+
+// Whether two texts under this name mean the same.
+fn means_same(name: &str, have: &Json, want: &Json) -> bool {
+    let (Some(have), Some(want)) = (have.as_str(), want.as_str()) else { return false };
+    match name {
+        "id" => id::same(have, want),
+        "name" | "location" => region::same(have, want),
+        _ if name.ends_with("Id") => id::same(have, want),
+        _ if name.ends_with("Date") => same_instant(have, want),
+        _ => false,
     }
 }
 
@@ -128,13 +148,20 @@ mod tests {
 
     #[test]
     fn covering_ignores_what_is_not_wanted() {
-        let have = json!({"a": {"b": 1, "c": 2}, "l": [1]});
+        let have = json!({"a": {"b": 1, "c": 2}, "l": [1], "r": [{"name": "East US"}, {"name": "West US", "n": 1}],
+            "endOfLifeDate": "2031-01-01T00:00:00Z", "d": {"diskId": "/subscriptions/s/X"}, "description": "text"});
         let rows = [
             (json!({"a": {"b": 1}}), true),
             (json!({"a": {"b": 2}}), false),
             (json!({"n": {"m": {}, "e": ""}, "z": []}), true),
             (json!({"n": {"m": false}}), false),
             (json!({"l": [1, 2]}), false),
+            (json!({"r": [{"name": "westus"}, {"name": "eastus"}]}), true),
+            (json!({"r": [{"name": "westus"}, {"name": "uksouth"}]}), false),
+            (json!({"endOfLifeDate": "2031-01-01T01:00:00+01:00"}), true),
+            (json!({"endOfLifeDate": "2031-01-02T01:00:00+01:00"}), false),
+            (json!({"d": {"diskId": "/subscriptions/S/x"}}), true),
+            (json!({"description": "TEXT"}), false),
         ];
         for (want, covered) in rows {
             assert_eq!(covers(&have, &want), covered, "{want}");

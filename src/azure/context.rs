@@ -56,6 +56,7 @@ pub struct Context {
     siblings: Arc<Siblings>,
     published: Mutex<BTreeSet<String>>,
     planned: Mutex<BTreeSet<String>>,
+    deleted: Mutex<BTreeSet<String>>,
     locks: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
     locations: AsyncMutex<HashMap<String, Arc<OnceCell<Vec<String>>>>>,
 }
@@ -73,6 +74,7 @@ impl Context {
             siblings: Arc::default(),
             published: Mutex::default(),
             planned: Mutex::default(),
+            deleted: Mutex::default(),
             locks: Mutex::default(),
             locations: AsyncMutex::default(),
         }
@@ -108,6 +110,16 @@ impl Context {
         planned.insert(id.key());
         let prefix = format!("{}/", parent.key());
         planned.iter().filter(|key| key.starts_with(&prefix)).cloned().collect()
+    }
+
+    /// Notes that this run deleted `id`: the service may show it for a while yet.
+    pub fn deleted(&self, id: &str) {
+        self.deleted.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(id.to_lowercase());
+    }
+
+    /// Whether this run deleted `id`.
+    pub fn has_deleted(&self, id: &str) -> bool {
+        self.deleted.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).contains(&id.to_lowercase())
     }
 
     /// Begins to read what `target` names, unless a list of its siblings has it already: see [`siblings`](super::siblings).

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde_json::Value as Json;
+use tokio::time::Instant;
 
-use super::{body, fault};
+use super::{Context, body, fault};
 use crate::arm::{Accepted, Client, Error, Kind, Operation, ResourceId, Scope, Target};
 use crate::framework::{Draft, Private};
 use crate::schema::{Diagnostic, Diagnostics, Value};
@@ -25,6 +26,9 @@ pub fn forget(private: &mut Private) {
 /// How often a parent's deletion is tried while the service still believes in children that are gone: some 90 s, where
 /// the service has been seen to need 20.
 const PATIENCE: u32 = 24;
+
+/// How long an object may stay unseen after its creation has succeeded, or seen after its deletion has.
+const UNSEEN_TOLERATED: Duration = Duration::from_secs(300);
 
 /// What a write came to.
 #[derive(Debug)]
@@ -90,10 +94,18 @@ async fn follow(
     accepted: Accepted,
     private: &mut Private,
 ) -> Written {
-    let outcome = match accepted.operation {
+    let mut outcome = match accepted.operation {
         Some(operation) => wait(client, scope, operation, private).await,
         None => Outcome::Done,
     };
+    if let Outcome::Unfinished(error) = &outcome
+        && error.status == Some(404)
+    {
+        // the service has forgotten the operation: the object itself tells how it stands
+        tracing::debug!(id = target.path(), why = %error, "the operation is not known any more");
+        forget(private);
+        outcome = Outcome::Done;
+    }
     read_back(client, scope, target, accepted.body, outcome).await
 }
 
@@ -136,9 +148,14 @@ pub fn take_up(draft: &mut Draft<'_>) {
 /// Sends `body` to an action, such as `…/share`, and waits for it.
 pub async fn act(client: &Client, scope: &Scope, target: &Target, body: Option<&Json>) -> Result<(), Error> {
     let accepted = client.post(scope, target, body).await?;
-    match accepted.operation {
-        Some(operation) => client.wait(scope, &operation).await.map(drop),
-        None => Ok(()),
+    let Some(operation) = accepted.operation else { return Ok(()) };
+    match client.wait(scope, &operation).await {
+        // the service has forgotten the operation: whoever needs its effect looks for that
+        Err(error) if error.status == Some(404) => {
+            tracing::warn!(action = target.path(), why = %error, "the action's operation is not known any more");
+            Ok(())
+        }
+        other => other.map(drop),
     }
 }
 
@@ -192,12 +209,21 @@ pub async fn settled(client: &Client, scope: &Scope, target: &Target) -> Result<
 }
 
 /// Deletes what `target` names and waits; fine when it is gone.
-pub async fn delete(client: &Client, scope: &Scope, target: &Target) -> Result<(), Error> {
+pub async fn delete(context: &Context, scope: &Scope, target: &Target) -> Result<(), Error> {
+    let client = &context.client;
     let accepted = client.delete(scope, target).await?;
-    match accepted.operation {
-        Some(operation) => client.wait(scope, &operation).await.map(drop),
-        None => Ok(()),
+    if let Some(operation) = accepted.operation {
+        match client.wait(scope, &operation).await {
+            // the service has forgotten the operation: the object itself tells how it stands
+            Err(error) if error.status == Some(404) => match settled(client, scope, target).await? {
+                None => {}
+                Some(_) => return Err(error),
+            },
+            other => drop(other?),
+        }
     }
+    context.deleted(target.path());
+    Ok(())
 }
 
 /// Fails when `children` lists anything that would be lost with its parent.
@@ -217,7 +243,7 @@ pub async fn refuse_with_children(
 /// Deletes a parent. Just after its last child went, the service still believes in the child for some seconds: that
 /// conflict is retried. Children that really remain are named by the error. `children` lists them.
 pub async fn delete_parent(
-    client: &Client,
+    context: &Context,
     scope: &Scope,
     target: &Target,
     children: &Target,
@@ -226,14 +252,14 @@ pub async fn delete_parent(
     let id = target.path().to_owned();
     let mut patience = 0;
     for wait in waits() {
-        let error = match delete(client, scope, target).await {
+        let error = match delete(context, scope, target).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
         if !is_nested(&error) {
             return Err(fault::diagnostic(&error, scope.what(), &id).into());
         }
-        let left = remaining(client, scope, children)
+        let left = remaining(&context.client, scope, children)
             .await
             .map_err(|error| fault::diagnostic(&error, scope.what(), &id))?;
         if !left.is_empty() {
@@ -250,24 +276,30 @@ pub async fn delete_parent(
 
 /// The object that already stands where one is to be created: an error with a ready import block, unless it is still
 /// coming to be, which is what a killed run leaves behind: then its body, for the caller to join when it is the same.
+/// What is going is waited for, and so is what this run has deleted and the service still shows.
 pub async fn existing(
-    client: &Client,
+    context: &Context,
     scope: &Scope,
     target: &Target,
     noun: &str,
     type_name: &str,
 ) -> Result<Option<Json>, Diagnostics> {
     let id = target.path();
-    match client.get_opt(scope, target).await {
-        Ok(None) => Ok(None),
-        Ok(Some(body))
-            if body::text(&body, "properties.provisioningState").as_deref() == Some("Creating") =>
-        {
-            Ok(Some(body))
+    let failed = |error: Error| Diagnostics::from(fault::diagnostic(&error, scope.what(), id));
+    let begun = Instant::now();
+    for wait in waits() {
+        let Some(body) = context.client.get_opt(scope, target).await.map_err(failed)? else { break };
+        let going = match body::text(&body, "properties.provisioningState").as_deref() {
+            Some("Creating") => return Ok(Some(body)),
+            Some("Deleting") => true,
+            _ => context.has_deleted(id) && begun.elapsed() < UNSEEN_TOLERATED,
+        };
+        if !going {
+            return Err(already_exists(id, noun, type_name).into());
         }
-        Ok(Some(_)) => Err(already_exists(id, noun, type_name).into()),
-        Err(error) => Err(fault::diagnostic(&error, scope.what(), id).into()),
+        scope.sleep(wait).await.map_err(failed)?;
     }
+    Ok(None)
 }
 
 /// Tells that something exists which this state does not know, and how to take it over.
@@ -330,14 +362,32 @@ async fn read_back(
     outcome: Outcome,
 ) -> Written {
     let scope = if matches!(outcome, Outcome::Done) { scope.clone() } else { patient(scope) };
+    let begun = Instant::now();
     for wait in waits() {
         match client.get_opt(&scope, target).await {
+            // it says itself that it is not finished, whatever its operation said
+            Ok(Some(body)) if matches!(outcome, Outcome::Done) && is_in_flight(&body) => {
+                if let Err(error) = scope.sleep(wait).await {
+                    return Written { body, outcome: Outcome::Unfinished(error) };
+                }
+            }
             Ok(Some(body)) => return Written { body, outcome },
             // shortly after a create the service may not see its own object
-            Ok(None) => {
+            Ok(None) if begun.elapsed() < UNSEEN_TOLERATED => {
                 if let Err(error) = scope.sleep(wait).await {
                     return unread(accepted, outcome, error);
                 }
+            }
+            Ok(None) => {
+                let mut error = Error::new(
+                    Kind::Malformed,
+                    format!(
+                        "the service said that it was done, and has not shown the object for {} minutes",
+                        UNSEEN_TOLERATED.as_secs() / 60
+                    ),
+                );
+                error.elapsed = begun.elapsed();
+                return unread(accepted, outcome, error);
             }
             Err(error) => return unread(accepted, outcome, error),
         }

@@ -107,7 +107,14 @@ impl<'v> Call<'_, 'v> {
     pub fn find(&self, id: &str) -> Option<Resource> {
         let record = self.state.get(&resource_key(id))?;
         let resource = Resource::from_record(&record);
-        resource.exists(self.now).then_some(resource)
+        (resource.exists(self.now) || self.lingers(&resource)).then_some(resource)
+    }
+
+    /// With eventual consistency on: a resource deleted a moment ago is still read.
+    fn lingers(&self, resource: &Resource) -> bool {
+        self.settings.eventual_consistency
+            && self.method == Method::Get
+            && resource.ended().is_some_and(|end| self.now < end + self.duration(Work::ReadLag))
     }
 
     /// Stores a resource.

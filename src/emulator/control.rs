@@ -4,6 +4,7 @@ use super::call::{Answer, Method};
 use super::clock::{self, Ticks};
 use super::errors::ArmError;
 use super::faults;
+use super::held;
 use super::json::Json;
 use super::providers::marketplace;
 use super::providers::replication;
@@ -62,7 +63,10 @@ fn act(
                 Some(Json::Number(number)) => number.as_f64().unwrap_or(0.0),
                 _ => return Err(bad("give {\"seconds\": N}")),
             };
-            advance(state, seconds);
+            // what happens while a request is held is for its holder to say
+            if body.flag("unless_held") != Some(true) || held::list(state).list("held").is_empty() {
+                advance(state, seconds);
+            }
             Ok(read(emulator, state).show())
         }
         (Some(Method::Get), ["faults"]) => Ok(state
@@ -90,6 +94,16 @@ fn act(
             state.delete(faults::KEY);
             Ok(Json::object().with("faults", Vec::new()))
         }
+        (Some(Method::Get), ["held"]) => Ok(held::list(state)),
+        (Some(Method::Post), ["held"]) => {
+            let drop = match body.text("then") {
+                Some("go") => false,
+                Some("drop") => true,
+                _ => return Err(bad("give {\"then\": \"go\"} or {\"then\": \"drop\"}")),
+            };
+            held::release(state, drop);
+            Ok(held::list(state))
+        }
         (Some(Method::Post), ["reset"]) => {
             state.clear();
             lock(&emulator.seen).clear();
@@ -103,7 +117,7 @@ fn act(
         _ => Err(ArmError::new(
             404,
             "NotFound",
-            "There are: GET summary, GET/PUT settings, POST clock/advance, GET/POST/PUT/DELETE faults, POST reset, POST marketplace/publish|deprecate|withdraw|restore.",
+            "There are: GET summary, GET/PUT settings, POST clock/advance, GET/POST/PUT/DELETE faults, GET/POST held, POST reset, POST marketplace/publish|deprecate|withdraw|restore.",
         )),
     }
 }

@@ -2,25 +2,113 @@
 //!
 //! A fault is `{"method":"PUT","path":"regex","skip":0,"count":1, …what it does…}`. It meets the requests whose method and
 //! path (without query, in any case) match, after the first `skip` of them, `count` times (0 is always). What it does, any of:
-//! `status` with `code`, `message`, `headers`, `body`; `drop`: `"before"` or `"after"` the request is carried out;
-//! `malformed`: true; `truncate`: bytes of the body that arrive; `delay_ms`; `fail_operation`: `{code, message}`;
-//! `stuck_operation`: true; `fail_region`: a region's name; `expired_token`: true.
+//! `status` with `code`, `message`, `headers`, `body`; `drop`: `"before"` or `"after"` the request is carried out, or
+//! `"connect"`: as `"before"`, and in the provider's own process as if no connection came about at all; `stall`: `"before"`
+//! or `"after"`: no answer ever comes; `hold`: `"before"` or `"after"`: it waits until a control call lets it go;
+//! `malformed`: true, or what the body is instead: `"html"`, `"json"` (broken), `"text"` (the right body under a wrong
+//! type), `"empty"`; `truncate`: bytes of the body that arrive; `delay_ms`; `fail_operation`: `{code, message, status}`;
+//! `stuck_operation`: true; `slow_operation`: seconds that it takes longer; `move_operation`: true, for a poll: from now on
+//! the operation is at another URL; `lose_resource`: true: the operation ends well, and then the resource is not there;
+//! `fail_region`: a region's name; `expired_token`: true.
 
 use std::time::Duration;
 
-use super::Request;
 use super::json::Json;
 use super::regions;
 use super::store::Transaction;
+use super::{Request, Response};
 
 /// The record of the state that holds the script.
 pub const KEY: &str = "s|faults";
+
+/// When something happens to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Before it is carried out, which it then is not.
+    Before,
+    /// After it was carried out.
+    After,
+}
+
+impl When {
+    fn parse(fault: &Json, key: &str) -> Option<When> {
+        match fault.text(key)? {
+            "after" => Some(When::After),
+            _ => Some(When::Before),
+        }
+    }
+}
+
+/// What becomes of an answer's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Garble {
+    /// A gateway's page, of the type that was promised.
+    Page,
+    /// A gateway's page that calls itself one.
+    Html,
+    /// Text that begins like JSON.
+    Json,
+    /// Nothing.
+    Empty,
+    /// The right body, called text.
+    Text,
+}
+
+impl Garble {
+    fn parse(fault: &Json) -> Option<Garble> {
+        match fault.get("malformed")? {
+            Json::Bool(true) => Some(Garble::Page),
+            Json::String(kind) => match kind.as_str() {
+                "html" => Some(Garble::Html),
+                "json" => Some(Garble::Json),
+                "empty" => Some(Garble::Empty),
+                "text" => Some(Garble::Text),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Does it to an answer.
+    pub fn spoil(self, response: &mut Response) {
+        const PAGE: &[u8] =
+            b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>";
+        match self {
+            Garble::Page | Garble::Html => response.body = PAGE.to_vec(),
+            Garble::Json => response.body = br#"{"id": "x", "properties": {]"#.to_vec(),
+            Garble::Empty => response.body.clear(),
+            Garble::Text => {}
+        }
+        response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Content-Length"));
+        let kind = match self {
+            Garble::Html => "text/html",
+            Garble::Text => "text/plain",
+            _ => return,
+        };
+        response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Content-Type"));
+        response.headers.push(("Content-Type".to_owned(), kind.to_owned()));
+    }
+}
 
 /// What scripted faults ask of one request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effects {
     /// The operation that the request begins fails with this code and message.
     pub failure: Option<(String, String)>,
+    /// … with this status, when it is not `Failed`.
+    pub failure_status: Option<String>,
+    /// The operation that the request begins takes so many seconds longer.
+    pub slow: i64,
+    /// The operation that is polled moves to another URL.
+    pub moves: bool,
+    /// What the request makes is not there once its operation has ended.
+    pub loses: bool,
+    /// The request waits to be let go, before it is carried out or before it is answered.
+    pub hold: Option<When>,
+    /// The request is never answered.
+    pub stall: Option<When>,
+    /// No connection comes about.
+    pub unreachable: bool,
     /// The operation that the request begins never ends.
     pub stuck: bool,
     /// This region fails to replicate.
@@ -31,8 +119,8 @@ pub struct Effects {
     pub drop_after: bool,
     /// The answer, instead of carrying out the request: the fault itself.
     pub answer: Option<Json>,
-    /// The body is made unreadable.
-    pub malformed: bool,
+    /// What stands in the place of the body.
+    pub garbled: Option<Garble>,
     /// Only so many bytes of the body arrive.
     pub truncate: Option<usize>,
     /// The answer comes this much later.
@@ -60,9 +148,18 @@ impl Effects {
                     .to_owned(),
             ));
         }
+        if let Some(status) = fault.get("fail_operation").and_then(|failure| failure.text("status")) {
+            self.failure_status = Some(status.to_owned());
+        }
         self.stuck |= fault.flag("stuck_operation") == Some(true);
         self.expired |= fault.flag("expired_token") == Some(true);
-        self.malformed |= fault.flag("malformed") == Some(true);
+        self.garbled = Garble::parse(fault).or(self.garbled);
+        self.hold = When::parse(fault, "hold").or(self.hold);
+        self.stall = When::parse(fault, "stall").or(self.stall);
+        self.moves |= fault.flag("move_operation") == Some(true);
+        self.loses |= fault.flag("lose_resource") == Some(true);
+        self.slow += fault.int("slow_operation").unwrap_or(0);
+        self.unreachable |= fault.text("drop") == Some("connect");
         self.drop_before |= fault.text("drop") == Some("before");
         self.drop_after |= fault.text("drop") == Some("after");
         if let Some(region) = fault.text("fail_region") {
@@ -90,6 +187,14 @@ pub fn matches(rule: &Json, method: &str, path: &str) -> bool {
         })
 }
 
+/// What some faults can be.
+const WORDS: &[(&str, &[&str])] = &[
+    ("drop", &["connect", "before", "after"]),
+    ("stall", &["before", "after"]),
+    ("hold", &["before", "after"]),
+    ("malformed", &["html", "json", "empty", "text"]),
+];
+
 /// Checks a script before it is taken; the error names the entry.
 pub fn check(script: &[Json]) -> Result<(), String> {
     for (index, fault) in script.iter().enumerate() {
@@ -101,11 +206,16 @@ pub fn check(script: &[Json]) -> Result<(), String> {
         let does = [
             "status",
             "drop",
+            "stall",
+            "hold",
             "malformed",
             "truncate",
             "delay_ms",
             "fail_operation",
             "stuck_operation",
+            "slow_operation",
+            "move_operation",
+            "lose_resource",
             "fail_region",
             "expired_token",
         ];
@@ -117,6 +227,14 @@ pub fn check(script: &[Json]) -> Result<(), String> {
                     "fault {index}: '{key}' is not known; a fault has one of {}",
                     does.join(", ")
                 ));
+            }
+        }
+        for (key, words) in WORDS {
+            if let Some(given) = fault.get(key)
+                && !given.as_str().is_some_and(|given| words.contains(&given))
+                && !(*key == "malformed" && matches!(given, Json::Bool(_)))
+            {
+                return Err(format!("fault {index}: '{key}' is one of {}", words.join(", ")));
             }
         }
         if !does.iter().any(|key| fault.get(key).is_some()) {
@@ -200,6 +318,8 @@ mod tests {
         assert!(check_text(r#"{"path":"(","status":500}"#).unwrap_err().contains("regular expression"));
         assert!(check_text(r#"{"path":"x"}"#).unwrap_err().contains("does nothing"));
         assert!(check_text(r#"{"stats":500}"#).unwrap_err().contains("'stats' is not known"));
+        assert!(check_text(r#"{"drop":"later"}"#).unwrap_err().contains("'drop' is one of connect, before"));
+        assert!(check_text(r#"{"malformed":true}"#).is_ok() && check_text(r#"{"malformed":1}"#).is_err());
         assert!(check_text(r#"{"fail_region":"West Europe","count":0}"#).is_ok());
     }
 }

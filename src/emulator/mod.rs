@@ -8,8 +8,10 @@ pub mod call;
 pub mod cli;
 pub mod clock;
 pub mod control;
+pub mod delivery;
 pub mod errors;
 pub mod faults;
+pub mod held;
 pub mod json;
 pub mod operations;
 pub mod page;
@@ -35,6 +37,7 @@ use time::OffsetDateTime;
 use call::{Answer, Body, Call, Method};
 use clock::Ticks;
 use errors::ArmError;
+use faults::When;
 use json::Json;
 use providers::identity::{self, Outside};
 use settings::{Options, Settings};
@@ -68,6 +71,18 @@ pub enum Fault {
     Delay(Duration),
     /// Close the connection without an answer.
     Drop,
+    /// As if there had been no connection.
+    Refuse,
+    /// Never answer.
+    Stall,
+    /// Wait until a control call lets go of the request of this number. Then answer, or, when it was held before it was
+    /// carried out, carry it out and answer.
+    Hold {
+        /// See [`held`].
+        number: i64,
+        /// The request was not carried out yet.
+        before: bool,
+    },
     /// Send the headers and this many bytes of the body, then close.
     Truncate(usize),
 }
@@ -120,6 +135,14 @@ impl EmulatorError {
     }
 }
 
+/// How a request comes to be handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    First,
+    Released,
+    ByHand,
+}
+
 /// One line of the list of last requests.
 #[derive(Clone, Debug)]
 struct Seen {
@@ -170,15 +193,20 @@ impl Emulator {
 
     /// Answers a request at an instant. Never blocks but for the state file's lock; never panics on bad input.
     pub fn handle(&self, request: &Request, now: OffsetDateTime) -> Response {
-        self.handle_as(request, now, false)
+        self.handle_as(request, now, Pass::First)
+    }
+
+    /// Carries out and answers a request that was held before; it meets no faults.
+    pub fn handle_released(&self, request: &Request, now: OffsetDateTime) -> Response {
+        self.handle_as(request, now, Pass::Released)
     }
 
     /// Answers a request as if another person's program had sent it and all work took no time: for changes made by hand.
     pub fn handle_by_hand(&self, request: &Request, now: OffsetDateTime) -> Response {
-        self.handle_as(request, now, true)
+        self.handle_as(request, now, Pass::ByHand)
     }
 
-    fn handle_as(&self, request: &Request, now: OffsetDateTime, by_hand: bool) -> Response {
+    fn handle_as(&self, request: &Request, now: OffsetDateTime, pass: Pass) -> Response {
         let wall = clock::ticks(now);
         let Some(target) = Target::parse(request) else {
             let error = ArmError::gateway(400, "InvalidRequestUri", "The request URI is not valid.");
@@ -195,7 +223,7 @@ impl Emulator {
         let write = !matches!(Method::parse(&request.method), Some(Method::Get | Method::Head));
         let served = self.served.fetch_add(1, Ordering::Relaxed);
         let run =
-            self.store.run(write, wall, |state| self.answer(request, &target, wall, served, by_hand, state));
+            self.store.run(write, wall, |state| self.answer(request, &target, wall, served, pass, state));
         let response = match run {
             Ok(response) => response,
             Err(error) => {
@@ -213,11 +241,11 @@ impl Emulator {
         target: &Target,
         wall: Ticks,
         served: u64,
-        by_hand: bool,
+        pass: Pass,
         state: &mut Transaction<'_>,
     ) -> Response {
         let mut settings = Settings::read(state.get(settings::KEY).as_deref(), &self.options);
-        if by_hand {
+        if pass == Pass::ByHand {
             settings.by_hand = true;
             settings.time_scale = Some(0.0);
             settings.require_token = false;
@@ -233,7 +261,10 @@ impl Emulator {
             );
         }
         let path = format!("/{}", target.segments.join("/"));
-        let effects = faults::meet(state, request, &path);
+        let effects = match pass {
+            Pass::First => faults::meet(state, request, &path),
+            _ => faults::Effects::default(),
+        };
         let mut delay = effects.delay;
         for rule in &settings.latency {
             if faults::matches(rule, &request.method, &path) {
@@ -242,23 +273,34 @@ impl Emulator {
                 );
             }
         }
-        if effects.drop_before {
-            return dropped();
+        if effects.drop_before || effects.unreachable {
+            return unanswered(if effects.unreachable { Fault::Refuse } else { Fault::Drop });
         }
-        let (malformed, truncate, drop_after) = (effects.malformed, effects.truncate, effects.drop_after);
+        if effects.stall == Some(When::Before) {
+            return unanswered(Fault::Stall);
+        }
+        let hold = effects.hold.map(|when| Fault::Hold {
+            number: held::hold(state, request, &path, when, wall),
+            before: when == When::Before,
+        });
+        if let Some(hold) = hold.filter(|_| effects.hold == Some(When::Before)) {
+            return unanswered(hold);
+        }
+        let (garbled, truncate, stall) = (effects.garbled, effects.truncate, effects.stall);
+        let drop_after = effects.drop_after;
         let mut response = match &effects.answer {
             Some(script) => scripted(script, request, wall),
             None => self.carry_out(request, target, wall, served, &settings, effects, state),
         };
-        if malformed {
-            response.body = b"<html><body>502 Bad Gateway</body>".to_vec();
-            response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Content-Length"));
+        if let Some(garble) = garbled {
+            garble.spoil(&mut response);
         }
         response.fault = match (drop_after, truncate) {
+            _ if stall.is_some() => Fault::Stall,
             (true, _) => Fault::Drop,
             (_, Some(bytes)) => Fault::Truncate(bytes),
-            _ if !delay.is_zero() => Fault::Delay(delay),
-            _ => Fault::None,
+            _ if !delay.is_zero() => hold.unwrap_or(Fault::Delay(delay)),
+            _ => hold.unwrap_or(Fault::None),
         };
         response
     }
@@ -495,8 +537,8 @@ fn refusal(error: ArmError) -> Answer {
     answer
 }
 
-fn dropped() -> Response {
-    Response { status: 0, headers: Vec::new(), body: Vec::new(), fault: Fault::Drop }
+fn unanswered(fault: Fault) -> Response {
+    Response { status: 0, headers: Vec::new(), body: Vec::new(), fault }
 }
 
 fn scripted(script: &Json, request: &Request, wall: Ticks) -> Response {

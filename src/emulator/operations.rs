@@ -50,6 +50,8 @@ pub struct Operation {
     pub output: Option<Json>,
     /// The Retry-After that the service sends with the first answer and while it runs.
     pub retry_after: Option<u32>,
+    /// What it makes is not there in the end.
+    pub loses: bool,
 }
 
 impl Operation {
@@ -64,6 +66,7 @@ impl Operation {
             error: None,
             output: None,
             retry_after: None,
+            loses: false,
         }
     }
 }
@@ -95,10 +98,12 @@ pub fn begin(call: &mut Call<'_, '_>, plan: Begin<'_>) -> Operation {
         family: plan.family,
         location: plan.location.to_owned(),
         start: call.now,
-        end: (!call.effects.stuck).then_some(plan.end.max(call.now)),
+        end: (!call.effects.stuck)
+            .then_some(plan.end.max(call.now) + call.effects.slow.saturating_mul(clock::SECOND)),
         error: call.effects.failure.clone().or(plan.error),
         output: plan.output,
         retry_after: plan.retry_after,
+        loses: call.effects.loses,
     };
     let mut record = Json::object()
         .with("guid", operation.guid.as_str())
@@ -110,7 +115,8 @@ pub fn begin(call: &mut Call<'_, '_>, plan: Begin<'_>) -> Operation {
         .with("start", operation.start)
         .maybe("end", operation.end)
         .maybe("output", operation.output.clone())
-        .maybe("retryAfter", operation.retry_after.map(i64::from));
+        .maybe("retryAfter", operation.retry_after.map(i64::from))
+        .maybe("failedAs", call.effects.failure_status.as_deref());
     if let Some((code, message)) = &operation.error {
         record.set("error", Json::object().with("code", code.as_str()).with("message", message.as_str()));
     }
@@ -270,6 +276,7 @@ pub fn poll(call: &mut Call<'_, '_>, segment: &str, guid: &str) -> Outcome {
     }
     let end = record.int("end");
     let running = end.is_none_or(|end| call.now < end);
+    let elsewhere = (running && call.effects.moves).then(|| moved(call, &record, monitor));
     // Polls of machines carry no Retry-After after the first answer did.
     let hint = record
         .int("retryAfter")
@@ -278,7 +285,7 @@ pub fn poll(call: &mut Call<'_, '_>, segment: &str, guid: &str) -> Outcome {
     if monitor {
         return Ok(match (running, record.get("output"), record.get("error")) {
             (true, ..) => {
-                let url = format!("{}{}", call.base, original(call));
+                let url = elsewhere.unwrap_or_else(|| format!("{}{}", call.base, original(call)));
                 Answer::empty(202).header("Location", url).poll_hint(call, hint)
             }
             (false, _, Some(error)) => Answer::pretty(409, Json::object().with("error", error)),
@@ -293,7 +300,7 @@ pub fn poll(call: &mut Call<'_, '_>, segment: &str, guid: &str) -> Outcome {
         document.set("endTime", clock::format(end.unwrap_or(start)));
         match record.get("error") {
             Some(error) => {
-                document.set("status", "Failed");
+                document.set("status", record.text("failedAs").unwrap_or("Failed"));
                 document.set("error", error);
             }
             None => {
@@ -305,8 +312,35 @@ pub fn poll(call: &mut Call<'_, '_>, segment: &str, guid: &str) -> Outcome {
         }
     }
     document.set("name", record.text("guid").unwrap_or_default());
-    let answer = Answer::pretty(200, document);
+    let mut answer = Answer::pretty(200, document);
+    if let Some(url) = elsewhere {
+        answer = answer.header("Azure-AsyncOperation", url);
+    }
     Ok(if running { answer.poll_hint(call, hint) } else { answer })
+}
+
+/// Gives a running operation another name; the old one is not known any more. Returns its new URL.
+fn moved(call: &mut Call<'_, '_>, record: &Json, monitor: bool) -> String {
+    let old = record.text("guid").unwrap_or_default().to_owned();
+    let family = [Family::Caps, Family::Compute, Family::Disk]
+        .into_iter()
+        .find(|family| record.text("family") == Some(family.segment()))
+        .unwrap_or(Family::Compute);
+    let operation = Operation {
+        guid: call.state.guid(),
+        family,
+        location: record.text("location").unwrap_or_default().to_owned(),
+        start: record.int("start").unwrap_or_default(),
+        end: record.int("end"),
+        error: None,
+        output: None,
+        retry_after: None,
+        loses: false,
+    };
+    let renamed = record.clone().with("guid", operation.guid.as_str());
+    call.state.delete(&key(&old));
+    call.state.put(&key(&operation.guid), renamed);
+    poll_url(call, &operation, monitor)
 }
 
 fn original(call: &Call<'_, '_>) -> String {

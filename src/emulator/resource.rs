@@ -126,6 +126,9 @@ impl Resource {
         if operation.error.is_some() {
             bound.set("failed", true);
         }
+        if operation.loses {
+            bound.set("lost", true);
+        }
         self.hide("operation", bound);
         self.doc.remove(EXPIRES);
         if verb == Verb::Delete
@@ -159,9 +162,11 @@ impl Resource {
         self.hidden("operation").is_some() && self.ended().is_none_or(|end| now < end)
     }
 
-    /// True until its delete has ended.
+    /// True until its delete has ended, or an operation that loses it.
     pub fn exists(&self, now: Ticks) -> bool {
-        let deleted = self.hidden("operation.verb").and_then(Json::as_str) == Some("delete")
+        let deletes = self.hidden("operation.verb").and_then(Json::as_str) == Some("delete")
+            || self.hidden("operation.lost").is_some();
+        let deleted = deletes
             && self.hidden("operation.failed").is_none()
             && self.ended().is_some_and(|end| now >= end);
         !deleted

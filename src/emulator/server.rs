@@ -15,13 +15,12 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::serve::{IncomingStream, Listener};
 use futures_util::stream::{self, StreamExt};
 use rustls::ServerConfig;
-use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Emulator, Fault, Request, Response};
+use super::{Emulator, Fault, Request, Response, delivery};
 
 /// The largest body that is read.
 const LARGEST: usize = 8 * 1024 * 1024;
@@ -109,20 +108,13 @@ async fn answer(
             .collect(),
         body: body.to_vec(),
     };
-    // The state file's lock can make it wait.
-    let handled =
-        tokio::task::spawn_blocking(move || emulator.handle(&request, OffsetDateTime::now_utc())).await;
-    let Ok(response) = handled else {
-        return plain(StatusCode::INTERNAL_SERVER_ERROR);
-    };
-    if let Fault::Delay(delay) = response.fault {
-        tokio::time::sleep(delay).await;
+    match delivery::deliver(&emulator, request).await {
+        Ok(response) => deliver(response),
+        Err(_) => {
+            wire.0.store(true, Ordering::Relaxed);
+            plain(StatusCode::BAD_GATEWAY)
+        }
     }
-    if response.fault == Fault::Drop {
-        wire.0.store(true, Ordering::Relaxed);
-        return plain(StatusCode::BAD_GATEWAY);
-    }
-    deliver(response)
 }
 
 /// What ARM says of a body that is too large even to be read.

@@ -42,7 +42,8 @@ pub struct Settings {
     pub auto_create_resource_groups: bool,
     /// Enforce the rate limits that are otherwise only counted.
     pub throttling: bool,
-    /// After a create, reads answer 404 for a moment; after an update, regions lag behind the operation.
+    /// After a create, reads answer 404 for a moment; after a delete, they still find it; after an update, regions lag
+    /// behind the operation.
     pub eventual_consistency: bool,
     /// Refuse poll URLs that are not exactly those handed out.
     pub verify_poll_urls: bool,

@@ -3,11 +3,12 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use time::OffsetDateTime;
 
+use crate::arm::transport::READ_TIMEOUT;
 use crate::arm::{
     Cloud, CloudSource, Request, Response, Secret, StaticTokens, Tokens, Transport, TransportError,
 };
+use crate::emulator::delivery::{Gone, deliver};
 use crate::emulator::{self, Emulator, Fault};
 
 /// Where the emulator keeps its state unless told otherwise, below the working directory.
@@ -61,25 +62,25 @@ impl Transport for EmulatedTransport {
             headers: request.headers,
             body: request.body.unwrap_or_default(),
         };
-        // it reads and writes a file under a lock, which may wait for another process
-        let answer =
-            tokio::task::spawn_blocking(move || emulator.handle(&request, OffsetDateTime::now_utc()))
-                .await
-                .map_err(|error| TransportError {
-                sent: true,
-                message: format!("the emulator failed: {error}"),
-            })?;
-        let mut body = answer.body;
-        match answer.fault {
-            Fault::None => {}
-            Fault::Delay(delay) => tokio::time::sleep(delay).await,
-            Fault::Truncate(length) => body.truncate(length),
-            Fault::Drop => {
-                return Err(TransportError {
-                    sent: true,
-                    message: "the emulator dropped the connection, as it was told to".to_owned(),
-                });
+        let answer = tokio::time::timeout(READ_TIMEOUT, deliver(&emulator, request)).await;
+        let answer = match answer {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(Gone { sent: true })) => {
+                let message = "the emulator dropped the connection, as it was told to".to_owned();
+                return Err(TransportError { sent: true, message });
             }
+            Ok(Err(Gone { sent: false })) => {
+                let message = "the emulator refused the connection, as it was told to".to_owned();
+                return Err(TransportError { sent: false, message });
+            }
+            Err(_) => {
+                let message = format!("no answer within {} s", READ_TIMEOUT.as_secs());
+                return Err(TransportError { sent: true, message });
+            }
+        };
+        let mut body = answer.body;
+        if let Fault::Truncate(length) = answer.fault {
+            body.truncate(length);
         }
         Ok(Response {
             status: answer.status,

@@ -173,8 +173,7 @@ impl Resource<Context> for Gallery {
         let id = ResourceId::gallery(subscription, &plan.resource_group_name, &plan.name);
         let scope = scope(op, format!("creating gallery {:?}", plan.name));
         let _guard = context.lock(&id.to_string()).await;
-        let left =
-            writing::existing(&context.client, &scope, &target(&id), "gallery", "azimage_gallery").await?;
+        let left = writing::existing(context, &scope, &target(&id), "gallery", "azimage_gallery").await?;
         if let Some(left) = left
             && !attributes::same_region(&left, &plan.location)
         {
@@ -261,7 +260,7 @@ impl Resource<Context> for Gallery {
                 .await
                 .map_err(|error| fault::diagnostic(&error, "unsharing the gallery", &id.to_string()))?;
         }
-        writing::delete_parent(&context.client, &scope, &target(&id), &children, "image definitions").await
+        writing::delete_parent(context, &scope, &target(&id), &children, "image definitions").await
     }
 
     fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {

@@ -242,8 +242,7 @@ impl Resource<Context> for ImageDefinition {
         let id = id_of(&plan)?;
         let scope = scope(op, format!("creating image definition {:?}", plan.name));
         let _guard = context.lock(&id.to_string()).await;
-        let left =
-            writing::existing(&context.client, &scope, &target(&id), NOUN, Resource::type_name(self)).await?;
+        let left = writing::existing(context, &scope, &target(&id), NOUN, Resource::type_name(self)).await?;
         if left.is_some_and(|left| !is_same(&left, &plan)) {
             let type_name = Resource::type_name(self);
             return Err(writing::already_exists(&id.to_string(), NOUN, type_name).into());
@@ -299,7 +298,7 @@ impl Resource<Context> for ImageDefinition {
         let _guard = context.lock(&id.to_string()).await;
         let children = Target::new(format!("{id}/versions"), GALLERY_API);
         let deleted =
-            writing::delete_parent(&context.client, &scope, &target(&id), &children, "image versions").await;
+            writing::delete_parent(context, &scope, &target(&id), &children, "image versions").await;
         let Err(mut found) = deleted else { return Ok(()) };
         let bin = recycle_bin(context, &scope, &id).await;
         if !bin.is_empty() {

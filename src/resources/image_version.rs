@@ -5,6 +5,7 @@ mod checks;
 mod json;
 mod regions;
 mod source;
+mod steps;
 
 use async_trait::async_trait;
 use serde_json::Value as Json;
@@ -245,7 +246,7 @@ impl Resource<Context> for ImageVersion {
         }
         let scope = scope(op, format!("deleting image version {}", label(&id)));
         let _guard = context.lock(&id.to_string()).await;
-        writing::delete(&context.client, &scope, &target(&id)).await.map_err(|error| {
+        writing::delete(context, &scope, &target(&id)).await.map_err(|error| {
             let mut told = fault::diagnostic(&error, scope.what(), &id.to_string());
             if prior.block_deletion_before_end_of_life == Some(true) {
                 told.detail += "\n\nThe version is protected until its end-of-life date: set \

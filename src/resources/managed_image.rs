@@ -199,7 +199,7 @@ impl Resource<Context> for ManagedImage {
         let _guard = context.lock(&id.to_string()).await;
         // looked at before anything is done to the machine: a generalized one can never be started again
         let type_name = Resource::type_name(self);
-        if let Some(left) = writing::existing(&context.client, &scope, &target(&id), NOUN, type_name).await? {
+        if let Some(left) = writing::existing(context, &scope, &target(&id), NOUN, type_name).await? {
             if !is_same(&left, &plan) {
                 return Err(writing::already_exists(&id.to_string(), NOUN, type_name).into());
             }
@@ -272,7 +272,7 @@ impl Resource<Context> for ManagedImage {
         let id = id_of(&prior);
         let scope = scope(op, format!("deleting managed image {:?}", prior.name));
         let _guard = context.lock(&id.to_string()).await;
-        writing::delete(&context.client, &scope, &target(&id))
+        writing::delete(context, &scope, &target(&id))
             .await
             .map_err(|error| fault::diagnostic(&error, scope.what(), &id.to_string()).into())
     }

@@ -8,7 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 // Runs a test for every case that Azure knows of, and tells all that fail.
-async fn each(test: impl AsyncFn(&Case, &str)) {
+pub async fn each(test: impl AsyncFn(&Case, &str)) {
     let mut failed = Vec::new();
     for case in cases::all() {
         let Some(id) = &case.id else { continue };
@@ -19,7 +19,7 @@ async fn each(test: impl AsyncFn(&Case, &str)) {
     assert!(failed.is_empty(), "failed for {failed:?}; see above");
 }
 
-async fn prepared(case: &Case) -> (Core, Json) {
+pub async fn prepared(case: &Case) -> (Core, Json) {
     let core = Core::new().await;
     (case.prepare)(&core);
     (core, patched(&case.small, &case.full))
@@ -41,13 +41,13 @@ fn mishaps() -> Vec<(&'static str, Json, bool)> {
 }
 
 // A fault for all requests of a method to exactly this id.
-fn always(method: &str, id: &str, fault: &Json) -> Json {
+pub fn always(method: &str, id: &str, fault: &Json) -> Json {
     let path = format!("{}$", id.replace('.', r"\."));
     patched(fault, &json!({"method": method, "path": path, "count": 0}))
 }
 
 // Whatever there is and whatever it takes, the next run comes to the end.
-async fn finish(core: &Core, case: &Case, held: Option<Held>, config: &Json) -> Held {
+pub async fn finish(core: &Core, case: &Case, held: Option<Held>, config: &Json) -> Held {
     let held = match held {
         Some(held) => core.refresh(&held).await.unwrap_or_else(|told| panic!("{}: {told:?}", case.name)),
         None => None,
@@ -58,7 +58,7 @@ async fn finish(core: &Core, case: &Case, held: Option<Held>, config: &Json) -> 
     core.settled(&applied.held.unwrap(), config).await
 }
 
-fn assert_told(applied: &Applied, case: &Case, what: &str, id: &str) {
+pub fn assert_told(applied: &Applied, case: &Case, what: &str, id: &str) {
     let errors = applied.told.errors();
     assert!(applied.told.has_errors(), "{} {what}: nobody was told", case.name);
     assert!(errors.contains(id), "{} {what}: the error does not name the object: {errors}", case.name);

@@ -190,6 +190,7 @@ fn delete(call: &mut Call<'_, '_>, mut group: Resource) -> Outcome {
         error: None,
         output: None,
         retry_after: None,
+        loses: false,
     };
     let mut inside = Vec::new();
     call.state.scan(&format!("r|{}/", group.id().to_ascii_lowercase()), None, |_, record| {

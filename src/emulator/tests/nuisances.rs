@@ -46,6 +46,83 @@ fn faults_do_what_they_say() {
 }
 
 #[test]
+fn operations_go_astray_as_they_are_told() {
+    let mut world = World::new();
+    world.image();
+    world.gallery();
+    world.definition();
+    let version = |n: u32| gal(&format!("/images/img/versions/{n}.0.0?api-version=2026-03-03"));
+    let body = version_body(r#"{"name":"eastus"}"#, "");
+    let script = |world: &World, text: &str| {
+        let got = world.ask("PUT", "/_emulator/faults", text);
+        assert_eq!(got.status, 200, "{}", got.raw);
+    };
+    script(
+        &world,
+        r#"{"method":"PUT","fail_operation":{"code":"Preempted","message":"No.","status":"Canceled"}}"#,
+    );
+    let cancelled = world.ask("PUT", &version(1), &body);
+    world.wait(5.0);
+    let operation = world.ask("GET", cancelled.header("azure-asyncoperation"), "").body;
+    assert_eq!(
+        (operation.text("status"), operation.text("error.code")),
+        (Some("Canceled"), Some("Preempted"))
+    );
+
+    script(
+        &world,
+        r#"[{"method":"PUT","slow_operation":100},{"method":"GET","path":"Operations/","move_operation":true}]"#,
+    );
+    let slow = world.ask("PUT", &version(2), &body);
+    let first = slow.header("azure-asyncoperation");
+    world.wait(50.0);
+    let moving = world.ask("GET", first, "");
+    assert_eq!(moving.body.text("status"), Some("InProgress"), "it takes longer");
+    let second = moving.header("azure-asyncoperation");
+    assert_ne!(first, second);
+    assert_eq!(world.ask("GET", first, "").status, 404, "it is there no more");
+    world.wait(60.0);
+    assert_eq!(world.ask("GET", second, "").body.text("status"), Some("Succeeded"));
+
+    script(&world, r#"{"method":"PUT","lose_resource":true}"#);
+    let lost = world.ask("PUT", &version(3), &body);
+    assert_eq!(world.ask("GET", &version(3), "").status, 200);
+    world.wait(5.0);
+    assert_eq!(
+        world.ask("GET", lost.header("azure-asyncoperation"), "").body.text("status"),
+        Some("Succeeded")
+    );
+    assert_eq!(world.ask("GET", &version(3), "").status, 404);
+
+    for (kind, starts, is) in [
+        ("\"html\"", "<html>", "text/html"),
+        ("\"json\"", "{\"id\": \"x\"", "application/json; charset=utf-8"),
+        ("\"empty\"", "", "application/json; charset=utf-8"),
+        ("\"text\"", "{", "text/plain"),
+    ] {
+        script(&world, &format!(r#"{{"method":"GET","malformed":{kind}}}"#));
+        let got = world.ask("GET", &version(2), "");
+        assert!(got.status == 200 && got.raw.starts_with(starts), "{kind}: {}", got.raw);
+        assert_eq!(got.header("content-type"), is);
+        assert_eq!(got.raw.is_empty(), starts.is_empty());
+    }
+}
+
+#[test]
+fn what_was_deleted_is_read_for_a_while() {
+    let mut world = World::new();
+    world.gallery();
+    world.ask("PUT", "/_emulator/settings", r#"{"eventual_consistency":true,"time_scale":1}"#);
+    world.wait(60.0);
+    let url = gal("?api-version=2026-03-03");
+    assert_eq!(world.ask("DELETE", &url, "").status, 202);
+    world.wait(1.0);
+    assert_eq!(world.ask("GET", &url, "").status, 200);
+    world.wait(5.0);
+    assert_eq!(world.ask("GET", &url, "").status, 404);
+}
+
+#[test]
 fn throttling_is_a_setting() {
     let world = World::new();
     let statuses = |world: &World| -> Vec<u16> {

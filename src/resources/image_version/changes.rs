@@ -2,8 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
+use super::steps::{self, Step};
 use super::{Model, NOUN, definition_location, id_of, json as words, label, target};
-use crate::arm::{Error, ResourceId, Scope, Target, region};
+use crate::arm::{Error, Kind, ResourceId, Scope, Target, region};
 use crate::azure::context::{Wait, scope};
 use crate::azure::replication::{self, Replication, Unready, Wanted};
 use crate::azure::writing::{self, Outcome, Written};
@@ -95,8 +96,7 @@ pub async fn create(
     let id = id_of(&plan)?;
     let scope = scope(op, format!("creating image version {}", label(&id)));
     let _guard = context.lock(&id.to_string()).await;
-    let left =
-        writing::existing(&context.client, &scope, &target(&id), NOUN, "azimage_image_version").await?;
+    let left = writing::existing(context, &scope, &target(&id), NOUN, "azimage_image_version").await?;
     let joined = left.is_some();
     if left.is_some_and(|left| !is_same(&left, &plan)) {
         return Err(writing::already_exists(&id.to_string(), NOUN, "azimage_image_version").into());
@@ -132,7 +132,7 @@ pub async fn create(
     context.published(&id);
     let wait = wait_of(Some(context), plan.wait_for_replication.as_deref());
     let end = finish(context, &scope, &id, &location, wait, accepted, private).await;
-    conclude(context, op, &id, &plan, end, true)
+    conclude(context, op, &id, &plan, end, None)
 }
 
 /// Changes the version in place.
@@ -149,6 +149,7 @@ pub async fn update(
     let failed = |error: Error| {
         fault::at(&error, scope.what(), &id.to_string(), attribute_of(error.target.as_deref()))
     };
+    let known = steps::known(&prior);
     let _guard = context.lock(&id.to_string()).await;
     // what an earlier run began comes to its end first, and what is there now counts, not what was there
     let resumed = writing::resume(&context.client, &scope, &target, private).await.map_err(failed)?;
@@ -157,7 +158,7 @@ pub async fn update(
     };
     if let Outcome::Unfinished(error) = outcome {
         // what was not even sent must not look as if it were true
-        if !body::settled(&current, &words::expand_change(context, &plan, &current)) {
+        if !body::settled(&current, &Step::Wanted.body(context, &plan, &known, &current)) {
             return Err(failed(error).into());
         }
         let replication = Replication::parse(&current);
@@ -167,83 +168,37 @@ pub async fn update(
             &id,
             &plan,
             End { body: current, replication, trouble: Some(Trouble::Unfinished(error)) },
-            false,
+            Some(&known),
         );
     }
     let location = body::text(&current, "location").unwrap_or_default();
-    let replication = replicated(context, &scope, &target, &current).await.map_err(failed)?;
-    let mut current = current;
-    for step in steps(context, &plan, &current, &replication) {
-        if body::settled(&current, &step) && !writing::is_broken(&current) {
+    // the last look before the write: what somebody else changes after it is lost
+    let mut current = expanded(context, &scope, &target).await.map_err(failed)?.unwrap_or(current);
+    let replication = Replication::parse(&current);
+    for step in steps::steps(&plan, &known, &current, &replication) {
+        let body = step.body(context, &plan, &known, &current);
+        if body::settled(&current, &body) && !writing::is_broken(&current) {
             continue;
         }
-        let written = writing::put(&context.client, &scope, &target, &step, private).await.map_err(failed)?;
+        let written = writing::put(&context.client, &scope, &target, &body, private).await.map_err(failed)?;
         current = written.body;
         match written.outcome {
             Outcome::Done => {}
             Outcome::Unfinished(error) => {
                 let replication = Replication::parse(&current);
                 let end = End { body: current, replication, trouble: Some(Trouble::Unfinished(error)) };
-                return conclude(context, op, &id, &plan, end, false);
+                return conclude(context, op, &id, &plan, end, Some(&known));
             }
             Outcome::Failed(error) => {
                 let replication = replicated(context, &scope, &target, &current).await.unwrap_or_default();
                 let end = End { body: current, replication, trouble: Some(Trouble::Failed(failed(error))) };
-                return conclude(context, op, &id, &plan, end, false);
+                return conclude(context, op, &id, &plan, end, Some(&known));
             }
         }
     }
     let wait = wait_of(Some(context), plan.wait_for_replication.as_deref());
     let end = finish(context, &scope, &id, &location, wait, current, private).await;
-    conclude(context, op, &id, &plan, end, false)
-}
-
-// The bodies to put, one after the other, to come from `current` to `plan`: permission to drop regions comes before
-// they are dropped, and a failed region leaves before it comes again.
-fn steps(context: &Context, plan: &Model, current: &Json, replication: &Replication) -> Vec<Json> {
-    const REGIONS: &str = "properties.publishingProfile.targetRegions";
-    const ALLOW: &str = "properties.safetyProfile.allowDeletionOfReplicatedLocations";
-    let desired = words::expand_change(context, plan, current);
-    let names = |body: &Json| -> Vec<String> {
-        body::items(body, REGIONS)
-            .iter()
-            .filter_map(|target| body::text(target, "name"))
-            .map(|name| region::normalise(&name))
-            .collect()
-    };
-    let wanted = names(&desired);
-    let drops = names(current).iter().any(|name| !wanted.contains(name));
-    let home = body::text(current, "location").map(|home| region::normalise(&home)).unwrap_or_default();
-    let failed: Vec<String> = replication
-        .outstanding(&Wanted::All)
-        .failed
-        .into_iter()
-        .filter(|name| wanted.contains(name) && *name != home)
-        .collect();
-    let mut steps = Vec::new();
-    let allowed = body::bool(current, ALLOW) == Some(true);
-    if (drops || !failed.is_empty()) && !allowed {
-        let mut permit = words::expand_change(context, plan, current);
-        let regions = body::at(current, REGIONS).cloned().unwrap_or_default();
-        body::set(&mut permit, REGIONS, regions);
-        body::set(&mut permit, ALLOW, json!(true));
-        steps.push(permit);
-    }
-    if !failed.is_empty() {
-        let mut without = desired.clone();
-        let kept: Vec<Json> = body::items(&desired, REGIONS)
-            .iter()
-            .filter(|target| {
-                body::text(target, "name").is_none_or(|name| !failed.contains(&region::normalise(&name)))
-            })
-            .cloned()
-            .collect();
-        body::set(&mut without, REGIONS, json!(kept));
-        body::set(&mut without, ALLOW, json!(true));
-        steps.push(without);
-    }
-    steps.push(desired);
-    steps
+    conclude(context, op, &id, &plan, end, Some(&known))
 }
 
 // How far a write came.
@@ -289,7 +244,7 @@ async fn finish(
                 }
                 Outcome::Failed(error) => return halted(context, scope, id, body, error).await,
             },
-            // not readable yet, or not to be reached: it was accepted, so it exists
+            // not readable yet: it was accepted, so it exists
             Ok(None) => {}
             Err(error) => {
                 let replication = Replication::parse(&accepted);
@@ -325,6 +280,11 @@ async fn finish(
             };
             let trouble = match unready {
                 Unready::Interrupted(error, _) => Trouble::Unfinished(*error),
+                // it was accepted: who is not sure that it is gone must not say so, for what is gone is made anew
+                Unready::Gone => {
+                    let why = "the service accepted the version, and does not show it";
+                    Trouble::Unfinished(Error::new(Kind::Malformed, why))
+                }
                 Unready::Failed(..) => Trouble::Regions(told),
                 _ => Trouble::Failed(told),
             };
@@ -345,14 +305,14 @@ async fn halted(context: &Context, scope: &Scope, id: &ResourceId, body: Json, e
     End { body, replication, trouble: Some(trouble) }
 }
 
-// The state after a write, and what to tell of it.
+// The state after a write, and what to tell of it. `known` are the regions that the version had, none when it is new.
 fn conclude(
     context: &Context,
     op: &Op,
     id: &ResourceId,
     plan: &Model,
     end: End,
-    is_create: bool,
+    known: Option<&[String]>,
 ) -> Result<Model, Failed<Model>> {
     let mut state = words::flatten(context, &end.body, &end.replication, id, plan);
     if body::at(&end.body, "properties").is_none() {
@@ -370,6 +330,20 @@ fn conclude(
                 format!("Taking it back was asked for and not refused, but {id} still has one. The next plan shows it."),
             )
             .at(Path::attribute("end_of_life_date")),
+        );
+    }
+    let strangers =
+        steps::keep_planned(&mut state.target_region, &plan.target_region, known.unwrap_or_default());
+    if known.is_some() && !strangers.is_empty() {
+        op.warn(
+            Diagnostic::warning(
+                "The image version has regions that the plan did not know",
+                format!(
+                    "{} came to it after the plan was made, so this apply left that as it is. The next plan shows it.\n\n{id}",
+                    strangers.join(" and ")
+                ),
+            )
+            .at(Path::attribute("target_region")),
         );
     }
     // what the service is still doing shows in replication_state; the plan's regions are what it has accepted
@@ -397,7 +371,7 @@ fn conclude(
         }
         // an error while creating would make Terraform destroy the version at the next apply: half an hour's work, and
         // every region that is fine
-        Some(Trouble::Regions(told)) if is_create => {
+        Some(Trouble::Regions(told)) if known.is_none() => {
             op.warn(Diagnostic::warning(
                 told.summary,
                 format!(
@@ -502,93 +476,4 @@ fn attribute_of(target: Option<&str>) -> Option<&'static str> {
         "name" => "version",
         _ => return None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::resources::image_version::regions::TargetRegion;
-    use crate::schema::Set;
-
-    fn region(name: &str) -> TargetRegion {
-        TargetRegion {
-            name: name.to_owned(),
-            regional_replica_count: Some(1),
-            storage_account_type: Some("Standard_LRS".to_owned()),
-            exclude_from_latest: Some(false),
-            encryption: None,
-        }
-    }
-
-    fn current(regions: &[&str], allow: bool) -> Json {
-        let regions: Vec<Json> = regions
-            .iter()
-            .map(
-                |name| json!({"name": name, "regionalReplicaCount": 1, "storageAccountType": "Standard_LRS"}),
-            )
-            .collect();
-        json!({"location": "eastus", "tags": {}, "properties": {
-            "publishingProfile": {"targetRegions": regions, "excludeFromLatest": false},
-            "storageProfile": {},
-            "safetyProfile": {"allowDeletionOfReplicatedLocations": allow},
-        }})
-    }
-
-    fn shape(steps: &[Json]) -> Vec<String> {
-        steps
-            .iter()
-            .map(|step| {
-                let names: Vec<String> = body::items(step, "properties.publishingProfile.targetRegions")
-                    .iter()
-                    .filter_map(|target| body::text(target, "name"))
-                    .map(|name| region::normalise(&name))
-                    .collect();
-                let allow = body::bool(step, "properties.safetyProfile.allowDeletionOfReplicatedLocations");
-                format!("{} {}", names.join("+"), allow.unwrap_or_default())
-            })
-            .collect()
-    }
-
-    #[tokio::test]
-    async fn permission_comes_before_dropping_and_failed_regions_leave_and_return() {
-        let context = crate::azure::testing::FakeArm::new().context();
-        let plan = |regions: &[&str], allow: bool| Model {
-            target_region: Set(regions.iter().map(|name| region(name)).collect()),
-            allow_deletion_of_replicated_locations: Some(allow),
-            exclude_from_latest: Some(false),
-            ..Model::default()
-        };
-        let failed = |name: &str| {
-            Replication::parse(&json!({"properties": {"replicationStatus": {"summary": [
-                {"region": name, "state": "Failed", "progress": 0, "details": "no capacity"},
-            ]}}}))
-        };
-        let none = Replication::default();
-        let all = ["East US", "West US", "North Europe"];
-        let rows = [
-            (
-                plan(&["eastus", "westus", "northeurope"], false),
-                current(&all, false),
-                none.clone(),
-                vec!["eastus+westus+northeurope false"],
-            ),
-            (
-                plan(&["eastus", "westus"], true),
-                current(&all, false),
-                none.clone(),
-                vec!["eastus+westus+northeurope true", "eastus+westus true"],
-            ),
-            (plan(&["eastus", "westus"], true), current(&all, true), none, vec!["eastus+westus true"]),
-            (
-                plan(&["eastus", "westus"], false),
-                current(&["East US", "West US"], false),
-                failed("West US"),
-                vec!["eastus+westus true", "eastus true", "eastus+westus false"],
-            ),
-            (plan(&["eastus"], false), current(&["East US"], false), failed("East US"), vec!["eastus false"]),
-        ];
-        for (plan, current, replication, expected) in rows {
-            assert_eq!(shape(&steps(&context, &plan, &current, &replication)), expected);
-        }
-    }
 }

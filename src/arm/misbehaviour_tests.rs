@@ -1,0 +1,355 @@
+//! Everything that a service can do wrong, by verb: how often each call is sent, what comes of it, and what the error tells.
+
+use serde_json::json;
+
+use super::super::*;
+use super::{Answer, OPERATION, Script, answer, broken, client, fault, scope, status, target};
+
+const VERBS: [Method; 5] = [Method::Get, Method::Put, Method::Delete, Method::Patch, Method::Post];
+
+/// What must come of a call.
+#[derive(Clone, Copy, Debug)]
+enum Comes {
+    /// A success, after so many requests.
+    Well(usize),
+    /// An error that says this, after so many requests: at least, at most.
+    Badly(&'static str, usize, usize),
+}
+use Comes::{Badly, Well};
+
+/// What happens, for ever; what comes of reading, of replacing and removing, and of PATCH and POST.
+type Row = (&'static str, fn() -> Answer, [Comes; 3]);
+
+const HTML: &str = "<html><head><title>Bad Gateway</title></head></html>";
+
+fn refusal(status: u16, code: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut all = vec![("x-ms-request-id", "rid")];
+    all.extend_from_slice(headers);
+    let body = json!({"error": {"code": code, "message": "m"}}).to_string();
+    Ok(answer(status, &all, &body))
+}
+
+fn html(status: u16) -> Answer {
+    Ok(answer(status, &[("content-type", "text/html"), ("x-ms-request-id", "rid")], HTML))
+}
+
+fn success(kind: &str, body: &str) -> Answer {
+    Ok(answer(200, &[("content-type", kind), ("x-ms-request-id", "rid")], body))
+}
+
+fn timed_out() -> Answer {
+    Err(crate::arm::TransportError { sent: true, message: "no answer within 60 s".into() })
+}
+
+fn redirect() -> Answer {
+    Ok(answer(307, &[("location", "https://elsewhere.example/x"), ("x-ms-request-id", "rid")], ""))
+}
+
+// Ten minutes are what the caller has.
+const ROWS: &[Row] = &[
+    ("429", || refusal(429, "TooManyRequests", &[]), [Badly("429 TooManyRequests", 20, 40); 3]),
+    ("429 in seconds", || refusal(429, "T", &[("retry-after", "7")]), [Badly("429 T", 78, 86); 3]),
+    (
+        "429 by date",
+        || {
+            let date = ("date", "Mon, 02 Nov 2026 10:00:00 GMT");
+            refusal(429, "T", &[("retry-after", "Mon, 02 Nov 2026 10:00:30 GMT"), date])
+        },
+        [Badly("429 T", 19, 20); 3],
+    ),
+    (
+        "503 x-ms-retry-after-ms",
+        || refusal(503, "Busy", &[("x-ms-retry-after-ms", "20000")]),
+        [Badly("503 Busy", 29, 30); 3],
+    ),
+    (
+        "503 retry-after-ms",
+        || refusal(503, "Busy", &[("retry-after-ms", "1500")]),
+        [Badly("503 Busy", 200, 200); 3],
+    ),
+    ("503 in seconds", || refusal(503, "Busy", &[("retry-after", "20")]), [Badly("503 Busy", 29, 30); 3]),
+    (
+        "503 by date",
+        || {
+            let date = ("date", "Mon, 02 Nov 2026 10:00:00 GMT");
+            refusal(503, "Busy", &[("retry-after", "Monday, 02-Nov-26 10:00:30 GMT"), date])
+        },
+        [Badly("503 Busy", 19, 20); 3],
+    ),
+    ("503", || refusal(503, "Busy", &[]), [Badly("503 Busy", 8, 8); 3]),
+    (
+        "503, after a timeout inside",
+        || refusal(503, "ServerTimeout", &[]),
+        [
+            Badly("503 ServerTimeout", 8, 8),
+            Badly("503 ServerTimeout", 8, 8),
+            Badly("503 ServerTimeout", 1, 1),
+        ],
+    ),
+    (
+        "429 for longer than there is time",
+        || refusal(429, "T", &[("retry-after", "3600")]),
+        [Badly("429 T", 1, 1); 3],
+    ),
+    ("408", || refusal(408, "RequestTimeout", &[]), [Badly("408 RequestTimeout", 8, 8); 3]),
+    (
+        "500",
+        || refusal(500, "InternalServerError", &[]),
+        [Badly("500 Internal", 8, 8), Badly("500 Internal", 8, 8), Badly("500 Internal", 1, 1)],
+    ),
+    (
+        "reset before it was sent",
+        || broken(false),
+        [Badly("no answer: management.azure.com: connection reset", 4, 4); 3],
+    ),
+    (
+        "reset after it was sent",
+        || broken(true),
+        [
+            Badly("connection reset", 10, 10),
+            Badly("connection reset", 10, 10),
+            Badly("connection reset", 1, 1),
+        ],
+    ),
+    (
+        "no answer",
+        timed_out,
+        [
+            Badly("10m passed while creating Gallery \"g\"; before that: GET ", 9, 10),
+            Badly("no answer within 60 s", 9, 10),
+            Badly("no answer within 60 s", 1, 1),
+        ],
+    ),
+    (
+        "truncated JSON",
+        || success("application/json", "{\"id\": \"/su"),
+        [Badly("not the JSON it should be; it begins \"{\\\"id", 4, 4), Well(1), Well(1)],
+    ),
+    (
+        "malformed JSON",
+        || success("application/json", "{\"id\": ]}"),
+        [Badly("not the JSON it should be", 4, 4), Well(1), Well(1)],
+    ),
+    ("a page instead of JSON", || html(200), [Badly("HTML page", 4, 4), Well(1), Well(1)]),
+    (
+        "a gateway's 502",
+        || html(502),
+        [Badly("HTML page", 8, 8), Badly("HTML page", 8, 8), Badly("HTML page", 1, 1)],
+    ),
+    ("a gateway's 504", || html(504), [Badly("504 ", 8, 8), Badly("504 ", 8, 8), Badly("504 ", 1, 1)]),
+    ("a gateway's 404", || html(404), [Badly("404 ", 1, 1); 3]),
+    ("JSON under another type", || success("text/plain", "{\"id\": 1}"), [Well(1); 3]),
+    ("a redirect", redirect, [Badly("redirect (307) to elsewhere.example", 1, 1); 3]),
+    ("no body", || success("application/json", ""), [Badly("no body", 4, 4), Well(1), Well(1)]),
+    ("busy", || refusal(409, "AnotherOperationInProgress", &[]), [Badly("409 AnotherOp", 20, 40); 3]),
+    (
+        "busy, and for how long",
+        || refusal(409, "RetryableError", &[("retry-after", "20")]),
+        [Badly("409 Retryable", 29, 30); 3],
+    ),
+    ("a conflict that stays", || refusal(409, "Conflict", &[]), [Badly("409 Conflict", 1, 1); 3]),
+    ("forbidden", || refusal(403, "AuthorizationFailed", &[]), [Badly("403 AuthorizationFailed", 1, 1); 3]),
+    (
+        "the token is refused",
+        || refusal(401, "InvalidAuthenticationToken", &[]),
+        [Badly("401 Invalid", 2, 2); 3],
+    ),
+];
+
+async fn call(client: &Client, scope: &Scope, method: Method) -> Result<(), Error> {
+    let body = json!({});
+    match method {
+        Method::Get => client.get(scope, &target()).await.map(drop),
+        Method::Put => client.put(scope, &target(), &body).await.map(drop),
+        Method::Patch => client.patch(scope, &target(), &body).await.map(drop),
+        Method::Post => client.post(scope, &target(), None).await.map(drop),
+        Method::Delete => client.delete(scope, &target()).await.map(drop),
+    }
+}
+
+fn comes(row: &Row, method: Method) -> Comes {
+    row.2[match method {
+        Method::Get => 0,
+        Method::Put | Method::Delete => 1,
+        Method::Patch | Method::Post => 2,
+    }]
+}
+
+#[tokio::test(start_paused = true)]
+async fn for_ever() {
+    for row in ROWS {
+        for method in VERBS {
+            let what = format!("{method}: {}", row.0);
+            let silent = row.1().is_err_and(|error| error.message.contains("60 s"));
+            let latency = Duration::from_secs(if silent { 60 } else { 0 });
+            let script = Script::slow((0..300).map(|_| row.1()).collect(), latency);
+            let (scope, _) = scope(10);
+            let begun = Instant::now();
+            let result = call(&client(&script), &scope, method).await;
+            let (took, sent) = (begun.elapsed(), script.urls().len());
+            match (comes(row, method), result) {
+                (Well(expected), Ok(())) => assert_eq!(sent, expected, "{what}"),
+                (Badly(text, least, most), Err(error)) => {
+                    assert!(error.to_string().contains(text), "{what}: {error}");
+                    assert!((least..=most).contains(&sent), "{what}: {sent} requests: {error}");
+                    assert_eq!(error.attempts as usize, sent, "{what}: {error}");
+                    assert_eq!(error.elapsed, took, "{what}: {error}");
+                    let answered = row.1().is_ok();
+                    assert_eq!(error.request_id.is_some(), answered, "{what}: {error}");
+                    let told = error.to_string();
+                    assert!(!answered || told.contains("request id rid"), "{told}");
+                    let often = format!("{sent} attempt{} in ", if sent == 1 { "" } else { "s" });
+                    assert!(told.contains(&often), "{told}");
+                    assert!(told.contains("correlation id"), "{told}");
+                    // a write's last try may end after the time is over, since it is let finish
+                    assert!(took <= Duration::from_secs(600) + latency, "{what}: {took:?}");
+                }
+                (expected, result) => panic!("{what}: {expected:?}, but {result:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn for_a_while() {
+    for row in ROWS {
+        for method in VERBS {
+            let what = format!("{method}: {}", row.0);
+            // once is enough of a refused token; a longer pause than there is time for is final
+            let script = Script::new(vec![row.1(), success("application/json", "{}")]);
+            let (scope, _) = scope(10);
+            let result = call(&client(&script), &scope, method).await;
+            let again = matches!(comes(row, method), Badly(_, _, most) if most > 1);
+            assert_eq!(script.urls().len(), 1 + usize::from(again), "{what}");
+            assert_eq!(result.is_ok(), again || matches!(comes(row, method), Well(_)), "{what}: {result:?}");
+        }
+    }
+}
+
+/// A write may be sent again only when it changes nothing to do it twice, or when it was certainly not carried out.
+#[tokio::test(start_paused = true)]
+async fn what_may_have_happened_is_not_done_twice_and_is_said() {
+    for row in ROWS {
+        for method in [Method::Patch, Method::Post] {
+            let script = Script::new((0..300).map(|_| row.1()).collect());
+            let (scope, _) = scope(10);
+            let Err(error) = call(&client(&script), &scope, method).await else { continue };
+            if error.may_have_acted() {
+                assert_eq!(script.urls().len(), 1, "{method}: {}", row.0);
+            }
+        }
+    }
+}
+
+/// What the polls of an accepted PUT are answered, and what comes of the wait.
+type Poll = (&'static str, fn() -> Vec<Answer>, Comes);
+
+fn running() -> Answer {
+    Ok(answer(200, &[("retry-after", "5")], "{\"status\":\"InProgress\"}"))
+}
+
+fn moving(to: &str) -> Answer {
+    Ok(answer(200, &[("azure-asyncoperation", to), ("retry-after", "5")], "{\"status\":\"InProgress\"}"))
+}
+
+fn ended(word: &str) -> Answer {
+    let body = json!({"status": word, "error": {"code": "AllocationFailed", "message": "no room"}});
+    Ok(answer(200, &[("x-ms-request-id", "rid")], &body.to_string()))
+}
+
+const POLLS: &[Poll] = &[
+    ("succeeds", || vec![running(), status("Succeeded")], Well(2)),
+    ("fails", || vec![running(), ended("Failed")], Badly("AllocationFailed: no room", 2, 2)),
+    ("is cancelled", || vec![running(), ended("Canceled")], Badly("AllocationFailed: no room", 2, 2)),
+    (
+        "is cancelled without a word",
+        || vec![status("Canceled")],
+        Badly("Canceled: its status is Canceled", 1, 1),
+    ),
+    ("never ends", || (0..200).map(|_| running()).collect(), Badly("the timeout of 10m passed", 118, 121)),
+    (
+        "moves",
+        || vec![moving("https://management.azure.com/op/2?t=1"), moving("/op/3?t=2"), status("Succeeded")],
+        Well(3),
+    ),
+    (
+        "moves to another host",
+        || vec![moving("https://evil.example/op"), status("Succeeded")],
+        Badly("evil.example", 1, 1),
+    ),
+    (
+        "is not known for a while",
+        || vec![fault(404, "NotFound"), fault(404, "NotFound"), status("Succeeded")],
+        Well(3),
+    ),
+    ("is never known", || (0..99).map(|_| fault(404, "NotFound")).collect(), Badly("404 NotFound", 8, 16)),
+    (
+        "cannot be asked for a while",
+        || {
+            vec![
+                html(502),
+                html(200),
+                broken(true),
+                broken(false),
+                refusal(429, "T", &[]),
+                status("Succeeded"),
+            ]
+        },
+        Well(6),
+    ),
+    ("can never be asked", || (0..400).map(|_| html(502)).collect(), Badly("HTML page", 8, 40)),
+    ("answers in halves", || vec![success("application/json", "{\"stat"), status("Succeeded")], Well(2)),
+    ("redirects", || vec![redirect(), status("Succeeded")], Badly("redirect", 1, 1)),
+];
+
+#[tokio::test(start_paused = true)]
+async fn operations() {
+    for (what, polls, comes) in POLLS {
+        let mut answers = vec![Ok(answer(201, &[("azure-asyncoperation", OPERATION)], "{}"))];
+        answers.extend(polls());
+        let script = Script::new(answers);
+        let client = client(&script);
+        let (scope, _) = scope(10);
+        let accepted = client.put(&scope, &target(), &json!({})).await.unwrap();
+        let begun = Instant::now();
+        let result = client.wait(&scope, &accepted.operation.unwrap()).await;
+        let sent = script.urls().len() - 1;
+        match (comes, result) {
+            (Well(expected), Ok(_)) => assert_eq!(sent, *expected, "{what}"),
+            (Badly(text, least, most), Err(error)) => {
+                let told = error.to_string();
+                assert!(told.contains(text), "{what}: {told}");
+                assert!((*least..=*most).contains(&sent), "{what}: {sent} polls: {told}");
+                assert_eq!(error.elapsed, begun.elapsed(), "{what}: {told}");
+                assert!(error.attempts > 0 && told.contains("correlation"), "{what}: {told}");
+                if error.kind == Kind::Operation {
+                    assert_eq!((error.attempts as usize, error.method), (sent, Method::Put), "{what}");
+                    assert!(told.contains(&format!("{sent} poll")), "{told}");
+                    assert!(
+                        *what == "is cancelled without a word" || told.contains("request id rid"),
+                        "{told}"
+                    );
+                }
+            }
+            (expected, result) => panic!("{what}: {expected:?}, but {result:?} after {sent}"),
+        }
+        if *what == "moves" {
+            let urls = ["https://management.azure.com/op/2?t=1", "https://management.azure.com/op/3?t=2"];
+            assert_eq!(script.urls()[2..], urls.map(|url| format!("GET {url}")));
+        }
+    }
+}
+
+/// Waits are spread, so that a thousand runs that were refused together do not come back together.
+#[tokio::test(start_paused = true)]
+async fn waits_are_spread() {
+    let mut waits = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        let script = Script::new(vec![refusal(503, "Busy", &[]), success("", "{}")]);
+        let begun = Instant::now();
+        client(&script).get(&scope(10).0, &target()).await.unwrap();
+        waits.insert(begun.elapsed().as_millis());
+    }
+    assert!(waits.len() > 5, "{waits:?}");
+    assert!(waits.iter().all(|wait| (250..=501).contains(wait)), "{waits:?}");
+}

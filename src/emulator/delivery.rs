@@ -1,0 +1,132 @@
+//! From an answer to its arrival: everything that faults make go wrong on the way, for the socket and for the process itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::held::{self, Held};
+use super::{Emulator, Fault, Request, Response};
+
+/// How often to look whether a held request may go.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long a request is held or left without an answer at most.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Why no answer arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Whether the request may have been seen by the service.
+    pub sent: bool,
+}
+
+/// Has `request` handled, and returns its answer when it is due. What is left to do of faults is to cut a body short.
+pub async fn deliver(emulator: &Arc<Emulator>, request: Request) -> Result<Response, Gone> {
+    let lost = Gone { sent: true };
+    let response = handled(emulator, request.clone(), Emulator::handle).await.ok_or(lost)?;
+    match response.fault {
+        Fault::None | Fault::Truncate(_) => Ok(response),
+        Fault::Delay(delay) => {
+            tokio::time::sleep(delay).await;
+            Ok(response)
+        }
+        Fault::Drop => Err(lost),
+        Fault::Refuse => Err(Gone { sent: false }),
+        Fault::Stall => {
+            tokio::time::sleep(PATIENCE).await;
+            Err(lost)
+        }
+        Fault::Hold { number, before } => {
+            if !released(emulator, number).await {
+                Err(lost)
+            } else if before {
+                handled(emulator, request, Emulator::handle_released).await.ok_or(lost)
+            } else {
+                Ok(response)
+            }
+        }
+    }
+}
+
+/// `None` when the emulator broke down over it.
+async fn handled(
+    emulator: &Arc<Emulator>,
+    request: Request,
+    how: fn(&Emulator, &Request, OffsetDateTime) -> Response,
+) -> Option<Response> {
+    let emulator = Arc::clone(emulator);
+    // The state file's lock can make it wait.
+    tokio::task::spawn_blocking(move || how(&emulator, &request, OffsetDateTime::now_utc())).await.ok()
+}
+
+/// Waits until the request of that number may go; false when its connection is to break.
+async fn released(emulator: &Arc<Emulator>, number: i64) -> bool {
+    let begun = tokio::time::Instant::now();
+    while begun.elapsed() < PATIENCE {
+        tokio::time::sleep(LOOK).await;
+        let emulator = Arc::clone(emulator);
+        let look = move || emulator.store.run(false, 0, |state| held::ask(state, number));
+        match tokio::task::spawn_blocking(look).await {
+            Ok(Ok(Held::Still)) => {}
+            Ok(Ok(Held::Go)) => return true,
+            _ => return false,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GALLERY: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Compute/galleries/g?api-version=2026-03-03";
+
+    fn request(method: &str, url: &str, body: &str) -> Request {
+        Request { method: method.into(), url: url.into(), headers: Vec::new(), body: body.into() }
+    }
+
+    fn control(emulator: &Emulator, method: &str, path: &str, body: &str) -> String {
+        let url = format!("/_emulator/{path}");
+        let answer = emulator.handle(&request(method, &url, body), OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        String::from_utf8_lossy(&answer.body).into_owned()
+    }
+
+    /// A PUT under a fault; whether it was answered, and whether the gallery is there.
+    async fn put(fault: &str, then: Option<&str>) -> (Result<u16, Gone>, bool) {
+        let emulator = Arc::new(Emulator::in_memory());
+        control(&emulator, "PUT", "faults", fault);
+        let put = request("PUT", GALLERY, r#"{"location":"eastus"}"#);
+        let release = async {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            if let Some(then) = then {
+                assert!(control(&emulator, "GET", "held", "").contains("/galleries/g"));
+                control(&emulator, "POST", "held", &format!(r#"{{"then":"{then}"}}"#));
+                assert!(!control(&emulator, "GET", "held", "").contains("/galleries/g"));
+            }
+        };
+        let (answer, ()) = tokio::join!(deliver(&emulator, put), release);
+        let there = emulator.handle_by_hand(&request("GET", GALLERY, ""), OffsetDateTime::now_utc());
+        (answer.map(|answer| answer.status), there.status == 200)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_are_held_lost_and_kept_waiting() {
+        let (lost, unsent) = (Err(Gone { sent: true }), Err(Gone { sent: false }));
+        let rows = [
+            (r#"{"path":"/nothing","drop":"before"}"#, None, Ok(201), true),
+            (r#"{"drop":"before"}"#, None, lost, false),
+            (r#"{"drop":"after"}"#, None, lost, true),
+            (r#"{"drop":"connect"}"#, None, unsent, false),
+            (r#"{"stall":"before"}"#, None, lost, false),
+            (r#"{"stall":"after"}"#, None, lost, true),
+            (r#"{"hold":"before"}"#, Some("go"), Ok(201), true),
+            (r#"{"hold":"before"}"#, Some("drop"), lost, false),
+            (r#"{"hold":"after"}"#, Some("go"), Ok(201), true),
+            (r#"{"hold":"after"}"#, Some("drop"), lost, true),
+        ];
+        for (fault, then, answer, there) in rows {
+            assert_eq!(put(fault, then).await, (answer, there), "{fault} {then:?}");
+        }
+    }
+}

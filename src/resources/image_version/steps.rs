@@ -1,0 +1,236 @@
+//! The writes that change a version, one after the other, in the order that the service needs, each made from what is there
+//! just before it.
+
+use serde_json::{Value as Json, json};
+
+use super::Model;
+use super::json as words;
+use super::regions::TargetRegion;
+use crate::arm::region;
+use crate::azure::replication::{Replication, Wanted};
+use crate::azure::{Context, body};
+
+const REGIONS: &str = "properties.publishingProfile.targetRegions";
+const ALLOW: &str = "properties.safetyProfile.allowDeletionOfReplicatedLocations";
+
+/// One write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Permission to drop regions, and everything else that changes.
+    Permit,
+    /// What is wanted, without these regions: they failed, and come again in the next step.
+    Without(Vec<String>),
+    /// What is wanted.
+    Wanted,
+}
+
+impl Step {
+    /// The body to put, over what the service has now. Regions that came after the plan was made stay.
+    pub fn body(&self, context: &Context, plan: &Model, known: &[String], current: &Json) -> Json {
+        let mut body = words::expand_change(context, plan, current);
+        let targets = match self {
+            Step::Permit => body::at(current, REGIONS).cloned().unwrap_or_default(),
+            _ => {
+                let failed = if let Step::Without(failed) = self { failed.as_slice() } else { &[] };
+                let wanted = body::items(&body, REGIONS).to_vec();
+                let strangers = strangers(plan, known, current);
+                let (wanted, strangers) = (wanted.iter(), strangers.iter());
+                let kept = |target: &&Json| name(target).is_none_or(|name| !failed.contains(&name));
+                wanted.filter(kept).chain(strangers).cloned().collect()
+            }
+        };
+        body::set(&mut body, REGIONS, targets);
+        if *self != Step::Wanted {
+            body::set(&mut body, ALLOW, json!(true));
+        }
+        body
+    }
+}
+
+/// The steps from `current` to `plan`: permission to drop regions comes before they are dropped, and a failed region leaves
+/// before it comes again.
+pub fn steps(plan: &Model, known: &[String], current: &Json, replication: &Replication) -> Vec<Step> {
+    let home = body::text(current, "location").map(|home| region::normalise(&home)).unwrap_or_default();
+    let wanted: Vec<String> = match plan.target_region.as_slice() {
+        [] => vec![home.clone()],
+        targets => targets.iter().map(|target| region::normalise(&target.name)).collect(),
+    };
+    let strangers = strangers(plan, known, current);
+    let drops = body::items(current, REGIONS).iter().any(|target| {
+        !strangers.contains(target) && name(target).is_some_and(|name| !wanted.contains(&name))
+    });
+    let failed: Vec<String> = replication
+        .outstanding(&Wanted::All)
+        .failed
+        .into_iter()
+        .filter(|name| wanted.contains(name) && *name != home)
+        .collect();
+    let mut steps = Vec::new();
+    if (drops || !failed.is_empty()) && body::bool(current, ALLOW) != Some(true) {
+        steps.push(Step::Permit);
+    }
+    if !failed.is_empty() {
+        steps.push(Step::Without(failed));
+    }
+    steps.push(Step::Wanted);
+    steps
+}
+
+/// The regions that the plan was made over.
+pub fn known(prior: &Model) -> Vec<String> {
+    prior.target_region.iter().map(|target| region::normalise(&target.name)).collect()
+}
+
+/// Leaves in `told` the regions that were planned: nothing else may come of a plan. Returns those that were not even known.
+pub fn keep_planned(told: &mut Vec<TargetRegion>, planned: &[TargetRegion], known: &[String]) -> Vec<String> {
+    let is_planned =
+        |target: &TargetRegion| planned.iter().any(|other| region::same(&other.name, &target.name));
+    let strangers = told
+        .iter()
+        .filter(|target| !is_planned(target) && !known.contains(&region::normalise(&target.name)))
+        .map(|target| target.name.clone())
+        .collect();
+    // who leaves the regions to the service takes what it chooses
+    if !planned.is_empty() {
+        told.retain(is_planned);
+    }
+    strangers
+}
+
+// What somebody else added since the plan was made: neither the plan nor what it was made over knows it.
+fn strangers(plan: &Model, known: &[String], current: &Json) -> Vec<Json> {
+    let home = body::text(current, "location").map(|home| region::normalise(&home));
+    body::items(current, REGIONS)
+        .iter()
+        .filter(|target| {
+            name(target).is_some_and(|name| {
+                !known.contains(&name)
+                    && Some(&name) != home.as_ref()
+                    && !plan.target_region.iter().any(|planned| region::normalise(&planned.name) == name)
+            })
+        })
+        .cloned()
+        .collect()
+}
+
+fn name(target: &Json) -> Option<String> {
+    body::text(target, "name").map(|name| region::normalise(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::image_version::regions::TargetRegion;
+    use crate::schema::Set;
+
+    fn region(name: &str) -> TargetRegion {
+        TargetRegion {
+            name: name.to_owned(),
+            regional_replica_count: Some(1),
+            storage_account_type: Some("Standard_LRS".to_owned()),
+            exclude_from_latest: Some(false),
+            encryption: None,
+        }
+    }
+
+    fn current(regions: &[&str], allow: bool) -> Json {
+        let regions: Vec<Json> = regions
+            .iter()
+            .map(
+                |name| json!({"name": name, "regionalReplicaCount": 1, "storageAccountType": "Standard_LRS"}),
+            )
+            .collect();
+        json!({"location": "eastus", "tags": {}, "properties": {
+            "publishingProfile": {"targetRegions": regions, "excludeFromLatest": false},
+            "storageProfile": {},
+            "safetyProfile": {"allowDeletionOfReplicatedLocations": allow},
+        }})
+    }
+
+    fn shape(steps: &[Json]) -> Vec<String> {
+        steps
+            .iter()
+            .map(|step| {
+                let names: Vec<String> = body::items(step, "properties.publishingProfile.targetRegions")
+                    .iter()
+                    .filter_map(|target| body::text(target, "name"))
+                    .map(|name| region::normalise(&name))
+                    .collect();
+                let allow = body::bool(step, "properties.safetyProfile.allowDeletionOfReplicatedLocations");
+                format!("{} {}", names.join("+"), allow.unwrap_or_default())
+            })
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn permission_comes_before_dropping_and_failed_regions_leave_and_return() {
+        let context = crate::azure::testing::FakeArm::new().context();
+        let plan = |regions: &[&str], allow: bool| Model {
+            target_region: Set(regions.iter().map(|name| region(name)).collect()),
+            allow_deletion_of_replicated_locations: Some(allow),
+            exclude_from_latest: Some(false),
+            ..Model::default()
+        };
+        let failed = |name: &str| {
+            Replication::parse(&json!({"properties": {"replicationStatus": {"summary": [
+                {"region": name, "state": "Failed", "progress": 0, "details": "no capacity"},
+            ]}}}))
+        };
+        let none = Replication::default();
+        let all = ["East US", "West US", "North Europe"];
+        let rows = [
+            (
+                plan(&["eastus", "westus", "northeurope"], false),
+                current(&all, false),
+                none.clone(),
+                vec!["eastus+westus+northeurope false"],
+            ),
+            (
+                plan(&["eastus", "westus"], true),
+                current(&all, false),
+                none.clone(),
+                vec!["eastus+westus+northeurope true", "eastus+westus true"],
+            ),
+            (plan(&["eastus", "westus"], true), current(&all, true), none, vec!["eastus+westus true"]),
+            (
+                plan(&["eastus", "westus"], false),
+                current(&["East US", "West US"], false),
+                failed("West US"),
+                vec!["eastus+westus true", "eastus true", "eastus+westus false"],
+            ),
+            (plan(&["eastus"], false), current(&["East US"], false), failed("East US"), vec!["eastus false"]),
+        ];
+        for (plan, current, replication, expected) in rows {
+            let known: Vec<String> = all.iter().map(|name| region::normalise(name)).collect();
+            let bodies: Vec<Json> = steps(&plan, &known, &current, &replication)
+                .iter()
+                .map(|step| step.body(&context, &plan, &known, &current))
+                .collect();
+            assert_eq!(shape(&bodies), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_after_the_plan_stays() {
+        let context = crate::azure::testing::FakeArm::new().context();
+        let plan = Model {
+            target_region: Set(vec![region("eastus"), region("uksouth")]),
+            allow_deletion_of_replicated_locations: Some(true),
+            ..Model::default()
+        };
+        let known =
+            known(&Model { target_region: Set(vec![region("East US"), region("West US")]), ..plan.clone() });
+        let current = current(&["East US", "West US", "North Europe"], true);
+        let steps = steps(&plan, &known, &current, &Replication::default());
+        let bodies: Vec<Json> =
+            steps.iter().map(|step| step.body(&context, &plan, &known, &current)).collect();
+        assert_eq!(shape(&bodies), ["eastus+uksouth+northeurope true"]);
+        let mut told =
+            Set(vec![region("East US"), region("UK South"), region("North Europe"), region("West US")]);
+        assert_eq!(keep_planned(&mut told, &plan.target_region, &known), ["North Europe"]);
+        assert_eq!(
+            told.iter().map(|region| region.name.as_str()).collect::<Vec<_>>(),
+            ["East US", "UK South"]
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! What is left, and what the next run makes of it, when terraform or the provider is killed or interrupted at any of its
+//! requests, or is at work together with another.
+//!
+//! A sample of the requests unless `AZIMAGE_KILLS=all`, which takes the better part of an hour.
+
+#![cfg(all(feature = "emulator", target_os = "linux"))]
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+#[path = "support/cli.rs"]
+mod support;
+
+#[path = "support/boundaries.rs"]
+mod boundaries;
+#[path = "kills/interrupted.rs"]
+mod interrupted;
+#[path = "kills/killed.rs"]
+mod killed;
+#[path = "support/stage.rs"]
+mod stage;
+#[path = "kills/together.rs"]
+mod together;
+
+use boundaries::{Boundary, Goal};
+use support::{BINARY, HEAD, Ran, SUBSCRIPTION, Workspace};
+
+/// Whether every boundary is to be tried.
+fn all() -> bool {
+    std::env::var("AZIMAGE_KILLS").is_ok_and(|value| value == "all")
+}
+
+/// Which boundaries to try: all, or some that are spread over the writes, `offset` telling one test's from another's.
+fn chosen(boundaries: &[Boundary], some: usize, offset: usize) -> Vec<Boundary> {
+    if all() {
+        return boundaries.to_vec();
+    }
+    let writes: Vec<&Boundary> = boundaries.iter().filter(|boundary| boundary.writes()).collect();
+    let step = writes.len().div_ceil(some).max(1);
+    writes.into_iter().skip(offset % step).step_by(step).cloned().collect()
+}
+
+/// Goes on with the next boundary after a failure, and fails at the end with all of them.
+fn each(goal: Goal, boundaries: &[Boundary], mut test: impl FnMut(&Boundary) -> bool) {
+    let mut failed = Vec::new();
+    let mut missed = 0;
+    for boundary in boundaries {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(boundary)));
+        match result {
+            Ok(true) => println!("{goal:?} {boundary}: fine"),
+            Ok(false) => {
+                println!("{goal:?} {boundary}: not reached");
+                missed += 1;
+            }
+            Err(_) => failed.push(boundary.to_string()),
+        }
+    }
+    println!("{goal:?}: {} boundaries, {missed} not reached, {} failed", boundaries.len(), failed.len());
+    assert!(failed.is_empty(), "{goal:?}: {failed:#?}");
+    assert!(missed * 5 <= boundaries.len(), "{goal:?}: {missed} of {} were not reached", boundaries.len());
+}

@@ -1,0 +1,116 @@
+//! Interrupted by the user, once, twice in a row, and while a version is being replicated.
+
+use std::time::{Duration, Instant};
+
+use super::boundaries::{Boundary, Goal, Series, ids, state, tainted};
+use super::stage::{Running, Stage};
+use super::{Workspace, chosen, each, support};
+
+/// How long an interrupted run may take to end, once the service has answered what is on its way.
+const BOUNDED: Duration = Duration::from_secs(20);
+
+// Ctrl-C reaches everything that runs in the terminal.
+fn interrupt(running: &Running) {
+    running.signal_group("INT");
+}
+
+// What the service has accepted is in the state, and what is in the state is there.
+fn assert_truthful(goal: Goal, stage: &Stage, workspace: &Workspace) {
+    stage.advance();
+    let state = state(workspace);
+    assert!(tainted(&state).is_empty(), "tainted: {:?}", tainted(&state));
+    let there = stage.objects();
+    let held = ids(&state);
+    for object in &there {
+        let id = object.split(' ').next().unwrap();
+        assert!(held.contains(id), "{id} is there, and not in the state");
+    }
+    if goal == Goal::Create {
+        for id in held.iter().filter(|id| !id.contains("/agreements/")) {
+            assert!(
+                there.iter().any(|object| object.split(' ').next() == Some(id)),
+                "{id} is in the state only"
+            );
+        }
+    }
+}
+
+// Interrupts at a boundary, and sees to it that nothing is lost. Says whether the boundary was reached.
+fn once(series: &Series, boundary: &Boundary) -> bool {
+    let Some((stage, workspace, mut running)) = series.reach(boundary) else { return false };
+    interrupt(&running);
+    // the interrupt is to be known before the answer comes
+    std::thread::sleep(Duration::from_millis(300));
+    stage.release("go");
+    let ran = running.end(BOUNDED);
+    assert!(ran.text.contains("Interrupt received"), "{}", ran.text);
+    running.assert_nothing_left(Duration::from_secs(2));
+    assert_truthful(series.goal, &stage, &workspace);
+    assert_eq!(series.converge(&stage, &workspace), 0, "an import was needed:\n{}", ran.text);
+    true
+}
+
+// The second interrupt tells terraform to leave everything as it is, and to go.
+fn twice(series: &Series, boundary: &Boundary) -> bool {
+    let Some((stage, workspace, mut running)) = series.reach(boundary) else { return false };
+    interrupt(&running);
+    std::thread::sleep(Duration::from_millis(50));
+    interrupt(&running);
+    std::thread::sleep(Duration::from_millis(300));
+    stage.release("go");
+    let ran = running.end(BOUNDED);
+    // or it was at its end already
+    let quick = ran.text.contains("Two interrupts received") || ran.text.contains("Interrupt received");
+    assert!(quick, "{}", ran.text);
+    running.assert_nothing_left(Duration::from_secs(10));
+    assert!(tainted(&state(&workspace)).is_empty(), "tainted: {}", ran.text);
+    series.converge(&stage, &workspace);
+    true
+}
+
+fn interrupting(some: usize, offset: usize, test: fn(&Series, &Boundary) -> bool) {
+    let Some(terraform) = support::terraform("") else { return };
+    for goal in Goal::ALL {
+        let series = Series::new(&terraform, goal);
+        let some = if goal == Goal::Create { some } else { 1 };
+        each(goal, &chosen(&series.boundaries, some, offset), |boundary| test(&series, boundary));
+    }
+}
+
+#[test]
+fn an_interrupt_at_any_request_loses_nothing() {
+    interrupting(3, 0, once);
+}
+
+#[test]
+fn two_interrupts_in_a_row_are_recovered_from() {
+    interrupting(2, 2, twice);
+}
+
+#[test]
+fn an_interrupt_while_replicating_keeps_the_version() {
+    let Some(terraform) = support::terraform("") else { return };
+    let series = Series::new(&terraform, Goal::Create);
+    let version = series
+        .boundaries
+        .iter()
+        .find(|boundary| {
+            boundary.method == "PUT" && boundary.path.contains("versions") && boundary.side == "after"
+        })
+        .expect("a version is put");
+    let (stage, workspace, mut running) = series.reach(version).expect("the version is put");
+    let last = stage.last_request();
+    stage.release("go");
+    let begun = Instant::now();
+    while !stage.is_polled(&last) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for the version");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    interrupt(&running);
+    let interrupted = Instant::now();
+    let ran = running.end(BOUNDED).says("is not finished yet").says("kept in the state");
+    println!("ended {:?} after the interrupt", interrupted.elapsed());
+    running.assert_nothing_left(Duration::from_secs(2));
+    assert_truthful(Goal::Create, &stage, &workspace);
+    assert_eq!(series.converge(&stage, &workspace), 0, "{}", ran.text);
+}

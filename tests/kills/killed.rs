@@ -1,0 +1,95 @@
+//! Killed without a word: the provider alone, terraform alone, or both.
+
+use std::time::Duration;
+
+use super::boundaries::{Boundary, Goal, Series};
+use super::stage::Running;
+use super::{all, chosen, each, support};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victim {
+    Provider,
+    Terraform,
+    Both,
+}
+
+impl Victim {
+    fn kill(self, running: &mut Running) {
+        match self {
+            Victim::Provider => running.signal("KILL", &running.providers()),
+            Victim::Terraform => running.signal("KILL", &[running.terraform()]),
+            Victim::Both => running.signal_group("KILL"),
+        }
+    }
+}
+
+// Kills at a boundary, and sees to it that the next runs get to the end. Says whether the boundary was reached.
+fn kill(series: &Series, victim: Victim, boundary: &Boundary) -> Option<usize> {
+    let (stage, workspace, mut running) = series.reach(boundary)?;
+    victim.kill(&mut running);
+    let ran = running.end(Duration::from_secs(30));
+    assert_ne!(ran.code, 0, "{}", ran.text);
+    stage.release("drop");
+    if victim != Victim::Provider {
+        // an orphan sees that it is one within five seconds, and ends
+        let begun = std::time::Instant::now();
+        while !running.providers().is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(15), "a provider outlives its terraform");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    let imports = series.converge(&stage, &workspace);
+    if series.goal == Goal::Create && boundary.begins() {
+        assert_eq!(imports, 0, "what a killed apply left under way is joined, and not refused");
+    }
+    if series.goal != Goal::Create {
+        assert_eq!(imports, 0, "what is in the state needs no import");
+    }
+    Some(imports)
+}
+
+fn killing(victim: Victim, offset: usize) {
+    let Some(terraform) = support::terraform("") else { return };
+    for goal in Goal::ALL {
+        let series = Series::new(&terraform, goal);
+        let some = if goal == Goal::Create { 3 } else { 1 };
+        let mut imports = 0;
+        let mut tried = chosen(&series.boundaries, some, offset);
+        if goal == Goal::Create && !all() {
+            // made and finished, but not in the state yet: to be imported
+            tried.extend(
+                series
+                    .boundaries
+                    .iter()
+                    .rfind(|boundary| boundary.path.ends_with(r"/versions/1\.0\.0$"))
+                    .cloned(),
+            );
+        }
+        each(goal, &tried, |boundary| {
+            let pasted = kill(&series, victim, boundary);
+            imports += pasted.unwrap_or_default();
+            pasted.is_some()
+        });
+        assert!(goal != Goal::Create || imports > 0, "nothing was ever finished and not in the state");
+        println!("{victim:?} killed during {goal:?}: {imports} imports pasted");
+    }
+}
+
+#[test]
+fn a_killed_provider_is_recovered_from() {
+    killing(Victim::Provider, 1);
+}
+
+#[test]
+fn a_killed_terraform_with_its_provider_is_recovered_from() {
+    killing(Victim::Both, 3);
+}
+
+#[test]
+fn a_killed_terraform_whose_provider_lives_on_is_recovered_from() {
+    if !all() {
+        println!("skipped: only with AZIMAGE_KILLS=all");
+        return;
+    }
+    killing(Victim::Terraform, 0);
+}

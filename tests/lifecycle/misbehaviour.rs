@@ -1,0 +1,272 @@
+//! Every resource type against everything that a service can do wrong, for a while and for ever: what is told is true, nothing
+//! is lost or made twice, and the next run gets to the end.
+
+use super::failures::{always, assert_told, each, finish, prepared};
+use crate::cases::Case;
+use crate::core::{Action, Core, Json, json, patched};
+use std::time::Duration;
+
+const FUTURE: &str = "Mon, 02 Nov 2026 10:00:10 GMT";
+const PRESENT: &str = "Mon, 02 Nov 2026 10:00:00 GMT";
+
+/// What comes instead of an answer, whether the service has then done what was asked, and whether a repetition is of use.
+fn rows() -> Vec<(&'static str, Json, bool, bool)> {
+    let refusal = |status: u16, headers: Json| json!({"status": status, "code": "Busy", "message": "Later.", "headers": headers});
+    vec![
+        ("429", refusal(429, json!({})), false, true),
+        ("429 in seconds", refusal(429, json!({"Retry-After": "9"})), false, true),
+        ("503 by date", refusal(503, json!({"Retry-After": FUTURE, "Date": PRESENT})), false, true),
+        ("503 in x-ms-retry-after-ms", refusal(503, json!({"x-ms-retry-after-ms": "4000"})), false, true),
+        ("503 in retry-after-ms", refusal(503, json!({"retry-after-ms": "4000"})), false, true),
+        ("502 with a page", json!({"status": 502, "body": "<html>Bad Gateway</html>"}), false, true),
+        ("no connection", json!({"drop": "connect"}), false, true),
+        ("reset before it was sent", json!({"drop": "before"}), false, true),
+        ("reset after it was sent", json!({"drop": "after"}), true, true),
+        ("no answer, not done", json!({"stall": "before"}), false, true),
+        ("no answer, done", json!({"stall": "after"}), true, true),
+        ("truncated JSON", json!({"truncate": 25}), true, true),
+        ("malformed JSON", json!({"malformed": "json"}), true, true),
+        ("a page", json!({"malformed": "html"}), true, true),
+        ("another type", json!({"malformed": "text"}), true, true),
+        ("no body", json!({"malformed": "empty"}), true, true),
+        (
+            "a redirect",
+            json!({"status": 307, "headers": {"Location": "https://login.example/"}, "body": ""}),
+            false,
+            false,
+        ),
+        (
+            "busy",
+            json!({"status": 409, "code": "AnotherOperationInProgress", "message": "Busy."}),
+            false,
+            true,
+        ),
+    ]
+}
+
+// Twice and no more: nobody needs to hear of what a repetition mends.
+fn twice(method: &str, id: &str, fault: &Json) -> Json {
+    patched(&always(method, id, fault), &json!({"count": 2}))
+}
+
+fn tagged(case: &Case, full: &Json) -> Json {
+    let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
+    patched(full, patch)
+}
+
+#[tokio::test(start_paused = true)]
+async fn for_a_while_is_borne_by_all_verbs() {
+    each(async |case, id| {
+        let (core, full) = prepared(case).await;
+        let full = patched(
+            &full,
+            &json!({"timeouts": {"create": "20m", "update": "20m", "delete": "20m", "read": "10m"}}),
+        );
+        for (what, fault, ..) in rows().into_iter().filter(|row| row.3) {
+            let fine = |told: &crate::core::Told, verb: &str| {
+                assert!(!told.has_errors(), "{} {verb} {what}: {told:?}", case.name);
+            };
+            core.fault(twice("PUT", id, &fault));
+            let applied = core.apply(&core.plan(case.type_name, None, &full).await).await;
+            fine(&applied.told, "creating");
+            let held = applied.held.unwrap();
+            assert!(!held.tainted);
+            core.heal();
+            core.fault(twice("GET", id, &fault));
+            let read = core
+                .refresh(&held)
+                .await
+                .unwrap_or_else(|told| panic!("{} reading {what}: {told:?}", case.name));
+            let held = read.unwrap_or_else(|| panic!("{} reading {what}: forgotten", case.name));
+            core.heal();
+            let config = tagged(case, &full);
+            core.fault(twice("PUT", id, &fault));
+            core.fault(twice("PATCH", id, &fault));
+            let applied = core.apply(&core.plan(case.type_name, Some(&held), &config).await).await;
+            fine(&applied.told, "updating");
+            core.heal();
+            let held = finish(&core, case, applied.held, &config).await;
+            core.fault(twice("DELETE", id, &fault));
+            let applied = core.destroy(&held).await;
+            fine(&applied.told, "deleting");
+            assert!(applied.held.is_none() && !core.exists(id), "{} {what}", case.name);
+            core.heal();
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn for_ever_is_told_and_loses_nothing() {
+    each(async |case, id| {
+        let (core, full) = prepared(case).await;
+        let short = json!({"timeouts": {"create": "20m", "update": "20m", "delete": "20m", "read": "5m"}});
+        let full = patched(&full, &short);
+        for (what, fault, done, _) in rows() {
+            core.fault(always("PUT", id, &fault));
+            let applied = core.apply(&core.plan(case.type_name, None, &full).await).await;
+            if done {
+                assert!(!applied.told.has_errors(), "{} {what}: {:?}", case.name, applied.told);
+            } else {
+                assert_told(&applied, case, what, id);
+            }
+            assert_eq!(applied.held.is_some(), done, "{} {what}", case.name);
+            assert_eq!(core.exists(id), done, "{} {what}", case.name);
+            core.heal();
+            let held = finish(&core, case, applied.held, &full).await;
+
+            core.fault(always("GET", id, &fault));
+            match core.refresh(&held).await {
+                Err(told) => told.assert_error(&[id]),
+                // what is only called by another name is read all the same
+                Ok(read) => assert!(what == "another type" && read.is_some(), "{} {what}", case.name),
+            }
+            core.heal();
+
+            let config = tagged(case, &full);
+            core.fault(always("PUT", id, &fault));
+            core.fault(always("PATCH", id, &fault));
+            let applied = core.apply(&core.plan(case.type_name, Some(&held), &config).await).await;
+            assert_eq!(applied.told.has_errors(), !done, "{} {what}: {:?}", case.name, applied.told);
+            let kept = applied.held.expect("an update that fails loses nothing");
+            assert!(!kept.tainted, "{} {what}", case.name);
+            core.heal();
+            let held = finish(&core, case, Some(kept), &config).await;
+
+            core.fault(always("DELETE", id, &fault));
+            let applied = core.destroy(&held).await;
+            core.heal();
+            if let Some(held) = applied.held {
+                assert_told_or_gone(&core, case, what, id, done, &applied.told);
+                assert!(core.destroy(&held).await.held.is_none(), "{} {what}", case.name);
+            }
+            assert!(!core.exists(id), "{} {what}", case.name);
+        }
+    })
+    .await;
+}
+
+fn assert_told_or_gone(core: &Core, case: &Case, what: &str, id: &str, done: bool, told: &crate::core::Told) {
+    assert!(told.has_errors(), "{} {what}: nobody was told", case.name);
+    assert!(done || core.exists(id), "{} {what}", case.name);
+}
+
+/// What becomes of the operation that a creation begins, and of what it makes; whether that is an error, and whether the
+/// object is there in the end.
+fn operations() -> Vec<(&'static str, Vec<Json>, bool, bool)> {
+    let polls = |fault: Json| patched(&fault, &json!({"method": "GET", "path": "perations/"}));
+    vec![
+        (
+            "is cancelled",
+            vec![json!({"fail_operation": {"code": "Preempted", "message": "No.", "status": "Canceled"}})],
+            true,
+            true,
+        ),
+        ("changes its URL", vec![polls(json!({"move_operation": true, "count": 3}))], false, true),
+        (
+            "is not known for a while",
+            vec![polls(json!({"status": 404, "code": "NotFound", "message": "?", "count": 4}))],
+            false,
+            true,
+        ),
+        (
+            "is never known",
+            vec![polls(json!({"status": 404, "code": "NotFound", "message": "?", "count": 0}))],
+            false,
+            true,
+        ),
+        ("cannot be asked for a while", vec![polls(json!({"status": 503, "count": 12}))], false, true),
+        ("answers pages for a while", vec![polls(json!({"malformed": "html", "count": 6}))], false, true),
+        ("ends without what it made", vec![json!({"lose_resource": true})], false, false),
+    ]
+}
+
+// Lets a second pass in the emulator for each that passes here.
+async fn tick(core: &Core, until: impl Future<Output = crate::core::Applied>) -> crate::core::Applied {
+    let clock = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            core.control("POST", "clock/advance", json!({"seconds": 1}));
+        }
+    };
+    tokio::select! { applied = until => applied, () = clock => unreachable!() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn operations_that_go_astray() {
+    each(async |case, id| {
+        for (what, faults, fails, there) in operations() {
+            let (core, full) = prepared(case).await;
+            let full = patched(&full, &json!({"timeouts": {"create": "20m"}}));
+            core.control("PUT", "settings", json!({"time_scale": 10}));
+            let plan = core.plan(case.type_name, None, &full).await;
+            for fault in faults {
+                let own = fault.get("method").is_none();
+                core.fault(if own {
+                    patched(&always("PUT", id, &fault), &json!({"count": 1}))
+                } else {
+                    fault
+                });
+            }
+            let applied = tick(&core, core.apply(&plan)).await;
+            let version = case.type_name == "azimage_image_version";
+            let held =
+                applied.held.clone().unwrap_or_else(|| panic!("{} {what}: {:?}", case.name, applied.told));
+            assert_eq!(held.text("id"), id, "{} {what}", case.name);
+            if fails && !version {
+                assert_told(&applied, case, what, id);
+                applied.told.assert_error(&["Preempted"]);
+            } else {
+                assert!(
+                    !applied.told.has_errors() && !held.tainted,
+                    "{} {what}: {:?}",
+                    case.name,
+                    applied.told
+                );
+            }
+            if !there {
+                applied.told.assert_warning(&["not finished yet", id]);
+            } else if !fails {
+                assert_eq!(
+                    held.text("provisioning_state"),
+                    "Succeeded",
+                    "{} {what}: {:?}",
+                    case.name,
+                    applied.told
+                );
+            }
+            assert_eq!(core.exists(id), there, "{} {what}", case.name);
+            core.heal();
+            core.control("PUT", "settings", json!({"time_scale": 0}));
+            core.control("POST", "clock/advance", json!({"seconds": 1e6}));
+            finish(&core, case, applied.held, &full).await;
+        }
+    })
+    .await;
+}
+
+/// What was just made is not seen yet, and what was just deleted is still seen.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_sees_its_own_work_late() {
+    each(async |case, id| {
+        let (core, full) = prepared(case).await;
+        // what it stands on is old enough to be seen
+        core.control("POST", "clock/advance", json!({"seconds": 60}));
+        core.control("PUT", "settings", json!({"time_scale": 1, "eventual_consistency": true}));
+        let applied =
+            tick(&core, async { core.apply(&core.plan(case.type_name, None, &full).await).await }).await;
+        assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
+        let held = applied.held.unwrap();
+        assert_eq!(held.text("provisioning_state"), "Succeeded", "{}", case.name);
+        // gone, and made anew at once by the same run, as a replacement is
+        let applied = tick(&core, core.destroy(&held)).await;
+        assert!(applied.held.is_none(), "{}: {:?}", case.name, applied.told);
+        let plan = core.plan(case.type_name, None, &full).await;
+        assert_eq!(plan.action, Action::Create);
+        let applied = tick(&core, core.apply(&plan)).await;
+        assert!(!applied.told.has_errors(), "{} {id}: {:?}", case.name, applied.told);
+        core.control("POST", "clock/advance", json!({"seconds": 1e6}));
+        core.settled(&applied.held.unwrap(), &full).await;
+    })
+    .await;
+}

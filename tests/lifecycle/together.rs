@@ -1,0 +1,80 @@
+//! Several writers at once on one version: in one process, and in two.
+
+use super::failures::prepared;
+use crate::cases::{self, rg};
+use crate::core::{Applied, Core, Held, Json, json, patched};
+
+const VERSION: &str = "galleries/gal/images/def/versions/1.0.0";
+
+fn regions(names: &[&str]) -> Json {
+    let regions: Vec<Json> = names.iter().map(|name| json!({"name": name})).collect();
+    json!({"target_region": regions, "allow_deletion_of_replicated_locations": true})
+}
+
+fn there(core: &Core) -> Vec<String> {
+    let body = core.look(&rg(VERSION));
+    let mut names: Vec<String> = body["properties"]["publishingProfile"]["targetRegions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|target| target["name"].as_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+// A version in two regions, and its configuration.
+async fn world() -> (Core, Json, Held) {
+    let case = cases::image_version();
+    let (core, _) = prepared(&case).await;
+    let config = patched(&case.small, &regions(&["eastus", "westus"]));
+    let held = core.create(case.type_name, &config).await;
+    (core, config, held)
+}
+
+async fn change(core: &Core, held: &Held, config: &Json, names: &[&str]) -> crate::core::Plan {
+    core.plan("azimage_image_version", Some(held), &patched(config, &regions(names))).await
+}
+
+fn fine(applied: &Applied) -> &Held {
+    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    applied.held.as_ref().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_of_one_version_at_once_keep_each_others_regions() {
+    let (core, config, held) = world().await;
+    // two configurations that each want another region, planned before either is applied
+    let first = change(&core, &held, &config, &["eastus", "westus", "northeurope"]).await;
+    let second = change(&core, &held, &config, &["eastus", "westus", "uksouth"]).await;
+    let third = change(&core, &held, &config, &["eastus"]).await;
+    let (a, b, c) = tokio::join!(core.apply(&first), core.apply(&second), core.apply(&third));
+    for applied in [&a, &b, &c] {
+        fine(applied);
+    }
+    assert_eq!(there(&core), ["East US", "North Europe", "UK South"]);
+    let told = [&a, &b, &c].map(|applied| format!("{:?}", applied.told));
+    let told = told.iter().filter(|told| told.contains("regions that the plan did not know")).count();
+    assert_eq!(told, 2, "the second and the third find what the ones before them did");
+    // the next plan of each shows what the others did
+    let read = core.refresh(fine(&a)).await.unwrap().unwrap();
+    let plan = change(&core, &read, &config, &["eastus", "westus", "northeurope"]).await;
+    assert_eq!(plan.action, crate::core::Action::Update);
+    let applied = core.apply(&plan).await;
+    fine(&applied);
+    assert_eq!(there(&core), ["East US", "North Europe", "West US"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_process_loses_nothing_but_what_comes_between_its_look_and_its_write() {
+    let (core, config, held) = world().await;
+    let other = core.again(json!({})).await;
+    let first = change(&core, &held, &config, &["eastus", "westus", "northeurope"]).await;
+    let second = change(&other, &held, &config, &["eastus", "uksouth"]).await;
+    fine(&core.apply(&first).await);
+    let applied = other.apply(&second).await;
+    applied.told.assert_warning(&["regions that the plan did not know", "North Europe"]);
+    let kept = fine(&applied);
+    assert_eq!(there(&core), ["East US", "North Europe", "UK South"]);
+    assert_eq!(kept.get("target_region").elements().len(), 2, "the state holds what was planned");
+}

@@ -1,0 +1,373 @@
+//! Series of runs that meet a disaster at each of their requests in turn, and what must be true afterwards.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+
+use super::stage::{Running, Stage};
+use super::{HEAD, Ran, SUBSCRIPTION, Workspace};
+
+/// A request of a run: which one, in words that hold for the next run too.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Boundary {
+    pub method: String,
+    /// A regular expression.
+    pub path: String,
+    /// How many like it came before.
+    pub nth: usize,
+    pub side: &'static str,
+}
+
+impl std::fmt::Display for Boundary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = self.path.rsplit("providers/").next().unwrap_or_default();
+        write!(f, "{} {} {path} #{}", self.side, self.method, self.nth)
+    }
+}
+
+impl Boundary {
+    pub fn writes(&self) -> bool {
+        self.method != "GET" && !self.path.contains("oauth2")
+    }
+
+    /// Whether it makes something that is under way afterwards.
+    pub fn begins(&self) -> bool {
+        self.method == "PUT" && self.side == "after" && !self.path.contains("agreements")
+    }
+
+    fn fault(&self) -> Json {
+        json!({"method": self.method, "path": self.path, "skip": self.nth, "count": 1, "hold": self.side})
+    }
+}
+
+/// What a run is to bring about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    Create,
+    Update,
+    Delete,
+}
+
+impl Goal {
+    pub const ALL: [Goal; 3] = [Goal::Create, Goal::Update, Goal::Delete];
+
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Goal::Delete => &["destroy", "-auto-approve", "-parallelism=1"],
+            _ => &["apply", "-auto-approve", "-parallelism=1"],
+        }
+    }
+
+    fn configuration(self) -> String {
+        configuration(self == Goal::Update)
+    }
+
+    fn objects(self) -> BTreeSet<String> {
+        if self == Goal::Delete {
+            return BTreeSet::new();
+        }
+        let id = |rest: &str| {
+            format!(
+                "/subscriptions/{SUBSCRIPTION}/resourceGroups/my-rg/providers/Microsoft.Compute/{rest} Succeeded"
+            )
+        };
+        let regions = if self == Goal::Update {
+            r#"{"East US x2", "North Europe x1"}"#
+        } else {
+            r#"{"East US x1", "West Europe x1"}"#
+        };
+        BTreeSet::from([
+            id("images/img"),
+            id("galleries/gal"),
+            id("galleries/gal/images/def"),
+            format!("{} {regions}", id("galleries/gal/images/def/versions/1.0.0")),
+        ])
+    }
+}
+
+/// Gallery, definition, captured image, version and agreement; or the same, changed wherever they can be.
+pub fn configuration(changed: bool) -> String {
+    let text = if changed { "second" } else { "first" };
+    let (replicas, region) = if changed { (2, "North Europe") } else { (1, "West Europe") };
+    format!(
+        r#"{HEAD}
+provider "azimage" {{
+  default_tags = {{ step = "{text}" }}
+}}
+resource "azimage_marketplace_agreement" "terms" {{
+  publisher         = "fortinet"
+  offer             = "fortinet_fortigate-vm_v5"
+  plan              = "fortinet_fg-vm_payg"
+  cancel_on_destroy = true
+}}
+resource "azimage_managed_image" "img" {{
+  name                = "img"
+  resource_group_name = "my-rg"
+  location            = "East US"
+  capture {{
+    virtual_machine_id = "/subscriptions/{SUBSCRIPTION}/resourceGroups/my-rg/providers/Microsoft.Compute/virtualMachines/golden-vm"
+  }}
+}}
+resource "azimage_gallery" "gal" {{
+  name                = "gal"
+  resource_group_name = "my-rg"
+  location            = "East US"
+  description         = "{text}"
+}}
+resource "azimage_image_definition" "def" {{
+  name               = "def"
+  gallery_id         = azimage_gallery.gal.id
+  os_type            = "Linux"
+  hyper_v_generation = "V2"
+  description        = "{text}"
+  identifier {{
+    publisher = "p"
+    offer     = "o"
+    sku       = "s"
+  }}
+}}
+resource "azimage_image_version" "this_1_0_0" {{
+  version                                = "1.0.0"
+  image_definition_id                    = azimage_image_definition.def.id
+  allow_deletion_of_replicated_locations = true
+  source {{
+    managed_image_id = azimage_managed_image.img.id
+  }}
+  target_region {{
+    name                   = "eastus"
+    regional_replica_count = {replicas}
+  }}
+  target_region {{
+    name = "{region}"
+  }}
+}}
+"#
+    )
+}
+
+/// Where each run of a series begins: the emulator's state and terraform's.
+pub struct Series {
+    terraform: String,
+    pub goal: Goal,
+    base: Option<(Stage, Workspace)>,
+    pub boundaries: Vec<Boundary>,
+}
+
+impl Series {
+    /// Prepares the beginning, and goes through one run step by step to see which requests there are.
+    pub fn new(terraform: &str, goal: Goal) -> Series {
+        let mut series = Series { terraform: terraform.to_owned(), goal, base: None, boundaries: Vec::new() };
+        if goal != Goal::Create {
+            let (stage, workspace) = series.begin();
+            workspace.write("main.tf", &configuration(false));
+            stage.faults(&json!([]));
+            stage.settings(&json!({"time_scale": 0}));
+            workspace.apply().ok();
+            stage.settings(&json!({"time_scale": 10}));
+            series.base = Some((stage, workspace));
+        }
+        series.boundaries = series.look();
+        series
+    }
+
+    /// A stage and a workspace as they are before the run.
+    pub fn begin(&self) -> (Stage, Workspace) {
+        let state = self.base.as_ref().map(|(stage, _)| stage.state());
+        let stage = Stage::start(state.as_deref());
+        stage.settings(&json!({"time_scale": 10, "auto_create_resource_groups": true}));
+        stage.faults(&slow());
+        let mut workspace = Workspace::new(&self.terraform);
+        stage.point(&mut workspace);
+        workspace.write("main.tf", &self.goal.configuration());
+        if let Some((_, base)) = &self.base {
+            std::fs::copy(state_of(base), state_of(&workspace)).unwrap();
+        }
+        (stage, workspace)
+    }
+
+    // One run with every request held for a moment.
+    fn look(&self) -> Vec<Boundary> {
+        let (stage, workspace) = self.begin();
+        stage.faults(&json!([{"count": 0, "hold": "before"}, slow()[0]]));
+        let mut running = Running::start(&workspace, self.goal.arguments());
+        let mut seen: Vec<Boundary> = Vec::new();
+        let begun = Instant::now();
+        while !running.has_ended() {
+            assert!(begun.elapsed() < Duration::from_secs(120), "{}", running.end(Duration::ZERO).text);
+            let Some((method, path)) = stage.held() else {
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
+            };
+            let path = general(&path);
+            let nth = seen
+                .iter()
+                .filter(|known| known.method == method && known.path == path && known.side == "before")
+                .count();
+            // that a poll is repeated is chance
+            if !(path.contains("perations/") && nth > 0) {
+                let boundary = Boundary { method, path, nth, side: "before" };
+                let writes = boundary.writes();
+                seen.push(boundary.clone());
+                if writes {
+                    seen.push(Boundary { side: "after", ..boundary });
+                }
+            }
+            stage.release("go");
+            stage.advance();
+        }
+        running.end(Duration::from_secs(1)).ok();
+        assert_eq!(stage.objects(), self.goal.objects());
+        seen
+    }
+
+    /// Brings a run to a boundary. `None` when the run ends before.
+    pub fn reach(&self, boundary: &Boundary) -> Option<(Stage, Workspace, Running)> {
+        let (stage, workspace) = self.begin();
+        stage.faults(&json!([boundary.fault(), slow()[0]]));
+        let mut running = Running::start(&workspace, self.goal.arguments());
+        let begun = Instant::now();
+        while stage.held().is_none() {
+            if running.has_ended() {
+                running.end(Duration::from_secs(1)).ok();
+                return None;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(120),
+                "{boundary}: {}",
+                running.end(Duration::ZERO).text
+            );
+            stage.advance();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some((stage, workspace, running))
+    }
+
+    /// Runs terraform again until it has what it wants, pasting each import that it proposes, and makes sure that all is
+    /// there once, and nothing more. Returns how many imports it took.
+    pub fn converge(&self, stage: &Stage, workspace: &Workspace) -> usize {
+        stage.faults(&slow());
+        let mut pasted: BTreeSet<String> = BTreeSet::new();
+        for _ in 0..6 {
+            let ran = self.patiently(stage, workspace);
+            if self.goal != Goal::Delete {
+                let destroys = ran.text.contains(" destroyed.") && !ran.text.contains(" 0 destroyed.");
+                assert!(!destroys, "something that is wanted was destroyed:\n{}", ran.text);
+            }
+            if ran.code == 0 {
+                self.assert_there(stage, workspace);
+                return pasted.len();
+            }
+            let imports = imports(&ran.text);
+            assert!(!imports.is_empty(), "fails, and proposes no import:\n{}", ran.text);
+            for import in imports {
+                assert!(pasted.insert(import.clone()), "proposed again after it was done:\n{}", ran.text);
+            }
+            workspace.write("imports.tf", &pasted.iter().map(String::as_str).collect::<String>());
+        }
+        panic!("does not come to an end");
+    }
+
+    // A run during which work under way stays under way until somebody waits for it.
+    fn patiently(&self, stage: &Stage, workspace: &Workspace) -> Ran {
+        let last = stage.last_request();
+        let mut running = Running::start(workspace, self.goal.arguments());
+        let begun = Instant::now();
+        let mut waits = false;
+        while !running.has_ended() {
+            assert!(begun.elapsed() < Duration::from_secs(120), "{}", running.end(Duration::ZERO).text);
+            waits = waits || begun.elapsed() > Duration::from_secs(10) || stage.is_polled(&last);
+            if waits {
+                stage.advance();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        running.end(Duration::from_secs(1))
+    }
+
+    fn assert_there(&self, stage: &Stage, workspace: &Workspace) {
+        stage.faults(&json!([]));
+        stage.advance();
+        assert_eq!(stage.objects(), self.goal.objects(), "not what is wanted");
+        let state = state(workspace);
+        if self.goal == Goal::Delete {
+            assert!(addresses(&state).is_empty(), "still in the state: {:?}", addresses(&state));
+            return;
+        }
+        assert_eq!(addresses(&state).len(), 5, "{:?}", addresses(&state));
+        assert!(tainted(&state).is_empty(), "tainted: {:?}", tainted(&state));
+        workspace.settled();
+    }
+}
+
+// Whatever begins takes ten minutes of the emulator's, which nobody else lets pass.
+fn slow() -> Json {
+    json!([{"count": 0, "slow_operation": 300}])
+}
+
+// A path as a regular expression that fits the same request of another run.
+fn general(path: &str) -> String {
+    let words: Vec<String> = path
+        .split('/')
+        .map(|word| match word.len() == 36 && word.matches('-').count() == 4 && word != SUBSCRIPTION {
+            true => "[^/]+".to_owned(),
+            false => word.replace('.', r"\."),
+        })
+        .collect();
+    format!("^{}$", words.join("/"))
+}
+
+pub fn state_of(workspace: &Workspace) -> PathBuf {
+    workspace.path().join("terraform.tfstate")
+}
+
+/// Terraform's state; null when there is none.
+pub fn state(workspace: &Workspace) -> Json {
+    let text = std::fs::read_to_string(state_of(workspace)).unwrap_or_default();
+    if text.is_empty() { Json::Null } else { serde_json::from_str(&text).expect("a whole state") }
+}
+
+fn instances(state: &Json) -> Vec<(String, &Json)> {
+    let mut found = Vec::new();
+    for resource in state["resources"].as_array().into_iter().flatten() {
+        let address =
+            format!("{}.{}", resource["type"].as_str().unwrap(), resource["name"].as_str().unwrap());
+        for instance in resource["instances"].as_array().into_iter().flatten() {
+            found.push((address.clone(), instance));
+        }
+    }
+    found
+}
+
+pub fn addresses(state: &Json) -> Vec<String> {
+    instances(state).into_iter().map(|(address, _)| address).collect()
+}
+
+pub fn tainted(state: &Json) -> Vec<String> {
+    instances(state)
+        .into_iter()
+        .filter(|(_, instance)| instance["status"] == "tainted")
+        .map(|(address, _)| address)
+        .collect()
+}
+
+pub fn ids(state: &Json) -> BTreeSet<String> {
+    instances(state)
+        .into_iter()
+        .filter_map(|(_, instance)| instance["attributes"]["id"].as_str().map(str::to_owned))
+        .collect()
+}
+
+/// The import blocks that a text proposes, as they are to be pasted.
+pub fn imports(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("import {") {
+        let Some(end) = rest[at..].find('}') else { break };
+        found.push(format!("{}}}\n", &rest[at..at + end]));
+        rest = &rest[at + end..];
+    }
+    found
+}

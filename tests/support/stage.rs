@@ -1,0 +1,276 @@
+//! A stage for disasters: a served emulator that is told over its socket what to hold, and runs of terraform in process
+//! groups of their own, which can be killed, interrupted and searched for what they left behind.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+use super::{BINARY, Ran, SUBSCRIPTION, Workspace};
+
+/// The emulator as a server of its own, without TLS, on a state file that can be copied.
+pub struct Stage {
+    child: Child,
+    port: u16,
+    pub dir: TempDir,
+}
+
+impl Stage {
+    /// Serves a copy of the state that another stage left, or a new one.
+    pub fn start(base: Option<&Path>) -> Stage {
+        let dir = TempDir::new().unwrap();
+        if let Some(base) = base {
+            std::fs::copy(base, dir.path().join("state.json")).unwrap();
+        }
+        let mut child = Command::new(BINARY)
+            .args(["emulator", "--listen", "127.0.0.1:0", "--state"])
+            .arg(dir.path().join("state.json"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let port = line.trim().rsplit_once(':').expect("a line that says where").1.parse().unwrap();
+        Stage { child, port, dir }
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("state.json")
+    }
+
+    /// Points a workspace at it.
+    pub fn point(&self, workspace: &mut Workspace) {
+        let url = format!("http://127.0.0.1:{}", self.port);
+        workspace.env("ARM_RESOURCE_MANAGER_ENDPOINT", &url);
+        workspace.env("ARM_ACTIVE_DIRECTORY_AUTHORITY_HOST", &url);
+        workspace.env("ARM_RESOURCE_MANAGER_AUDIENCE", &url);
+        workspace.env("ARM_SUBSCRIPTION_ID", SUBSCRIPTION);
+        workspace.env("ARM_TENANT_ID", "11111111-1111-1111-1111-111111111111");
+        workspace.env("ARM_CLIENT_ID", "22222222-2222-2222-2222-222222222222");
+        workspace.env("ARM_CLIENT_SECRET", "hunter2-hunter2");
+    }
+
+    /// A control call.
+    pub fn control(&self, method: &str, path: &str, body: &Json) -> Json {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let request = format!(
+            "{method} /_emulator/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+        assert!(head.starts_with("HTTP/1.1 200"), "{method} {path}: {answer}");
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{method} {path}: {error}: {body}"))
+    }
+
+    pub fn faults(&self, faults: &Json) {
+        self.control("PUT", "faults", faults);
+    }
+
+    pub fn settings(&self, settings: &Json) {
+        self.control("PUT", "settings", settings);
+    }
+
+    /// Lets work that takes time come to its end, unless a request is held.
+    pub fn advance(&self) {
+        self.control("POST", "clock/advance", &json!({"seconds": 600, "unless_held": true}));
+    }
+
+    /// The request that is held now, if there is one.
+    pub fn held(&self) -> Option<(String, String)> {
+        let held = self.control("GET", "held", &Json::Null);
+        let first = held["held"].get(0)?;
+        Some((first["method"].as_str()?.to_owned(), first["path"].as_str()?.to_owned()))
+    }
+
+    /// Lets go of what is held: `go` or `drop`.
+    pub fn release(&self, then: &str) {
+        self.control("POST", "held", &json!({"then": then}));
+    }
+
+    /// When the last request came.
+    pub fn last_request(&self) -> String {
+        let summary = self.control("GET", "", &Json::Null);
+        summary["requests"][0]["at"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Whether somebody polls: the same read three times after that request.
+    pub fn is_polled(&self, after: &str) -> bool {
+        let summary = self.control("GET", "", &Json::Null);
+        let requests = summary["requests"].as_array().cloned().unwrap_or_default();
+        let reads: Vec<&str> = requests
+            .iter()
+            .filter(|request| request["at"].as_str().is_some_and(|at| at > after))
+            .filter(|request| request["method"] == "GET")
+            .filter_map(|request| request["path"].as_str())
+            .collect();
+        reads.iter().any(|path| reads.iter().filter(|other| other == &path).count() >= 3)
+    }
+
+    /// Everything of a gallery, and images, that is there: ids, and of versions their regions with replicas.
+    pub fn objects(&self) -> BTreeSet<String> {
+        let summary = self.control("GET", "?all=true", &Json::Null);
+        let text = |json: &Json, key: &str| json[key].as_str().unwrap_or_default().to_owned();
+        let mut found = BTreeSet::new();
+        for resource in summary["resources"].as_array().unwrap() {
+            let id = text(resource, "id");
+            if id.contains("/galleries/") || id.contains("/images/") {
+                found.insert(format!("{id} {}", text(resource, "state")));
+            }
+        }
+        for version in summary["versions"].as_array().unwrap() {
+            let regions: BTreeSet<String> = version["regions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|region| format!("{} x{}", text(region, "region"), region["replicas"]))
+                .collect();
+            found.insert(format!("{} {} {regions:?}", text(version, "id"), text(version, "state")));
+        }
+        found
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A terraform that runs, in a process group of its own and with a folder of its own for sockets.
+pub struct Running {
+    child: Child,
+    mark: String,
+    out: PathBuf,
+    sockets: PathBuf,
+}
+
+/// The variable by which the processes of one run are found again.
+const MARK: &str = "AZIMAGE_TEST_RUN";
+
+impl Running {
+    pub fn start(workspace: &Workspace, arguments: &[&str]) -> Running {
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let number = RUNS.fetch_add(1, Ordering::Relaxed);
+        let mark = format!("{}-{number}", std::process::id());
+        let out = workspace.path().join(format!("out-{number}"));
+        // short, for the path of a socket must fit into the kernel's field
+        let sockets = workspace.path().join(format!("s{number}"));
+        std::fs::create_dir(&sockets).unwrap();
+        let file = File::create(&out).unwrap();
+        let mut command = workspace.command(arguments);
+        command
+            .arg("-no-color")
+            .env(MARK, &mark)
+            .env("TMPDIR", &sockets)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .process_group(0);
+        Running { child: command.spawn().unwrap(), mark, out, sockets }
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Its processes that are providers.
+    pub fn providers(&self) -> Vec<u32> {
+        self.processes()
+            .into_iter()
+            .filter(|(_, name)| name.starts_with("terraform-provi"))
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    /// Whatever still runs of it, terraform itself included.
+    pub fn processes(&self) -> Vec<(u32, String)> {
+        let wanted = format!("{MARK}={}", self.mark);
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(id) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+            let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+            if environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()) {
+                let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+                found.push((id, name.trim().to_owned()));
+            }
+        }
+        found
+    }
+
+    /// Sends a signal to each of these.
+    pub fn signal(&self, signal: &str, processes: &[u32]) {
+        let mut command = Command::new("kill");
+        command.arg(format!("-{signal}")).args(processes.iter().map(u32::to_string));
+        // one that is gone already is no failure
+        let _ = command.stderr(Stdio::null()).status();
+    }
+
+    /// Terraform's own process.
+    pub fn terraform(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal to the whole group, as a terminal does.
+    pub fn signal_group(&self, signal: &str) {
+        let group = format!("-{}", self.child.id());
+        let _ =
+            Command::new("kill").args([&format!("-{signal}"), "--", &group]).stderr(Stdio::null()).status();
+    }
+
+    /// Waits for the end, and fails when it does not come in time.
+    pub fn end(&mut self, within: Duration) -> Ran {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let text =
+                    std::fs::read_to_string(&self.out).unwrap_or_default().replace(['│', '╷', '╵'], " ");
+                return Ran { code: status.code().unwrap_or(-1), text };
+            }
+            if begun.elapsed() > within {
+                self.signal_group("KILL");
+                let text = std::fs::read_to_string(&self.out).unwrap_or_default();
+                panic!("terraform is still there after {within:?}:\n{text}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Fails unless every process of the run ends in time, and no socket is left.
+    pub fn assert_nothing_left(&self, within: Duration) {
+        let begun = Instant::now();
+        while !self.processes().is_empty() {
+            assert!(begun.elapsed() < within, "left running: {:?}", self.processes());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let left: Vec<_> = std::fs::read_dir(&self.sockets)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| name.starts_with("azimage-"))
+            .collect();
+        assert!(left.is_empty(), "sockets left: {left:?}");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signal_group("KILL");
+        let _ = self.child.wait();
+    }
+}
