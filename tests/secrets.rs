@@ -43,7 +43,8 @@ fn sas(signature: &str) -> String {
 
 /// A secret, and every way in which it might be written.
 fn forms(secret: &str) -> Vec<String> {
-    let mut forms = vec![secret.to_owned(), percent(secret), percent(secret).to_lowercase(), percent(&percent(secret))];
+    let mut forms =
+        vec![secret.to_owned(), percent(secret), percent(secret).to_lowercase(), percent(&percent(secret))];
     forms.push(Json::from(secret).to_string().trim_matches('"').to_owned());
     // base64 begins at any of three places, and what it has in common with its neighbours is left out
     for shift in 0..3 {
@@ -90,7 +91,8 @@ fn bundle() -> Vec<u8> {
 /// Answers every request with `answer`; the bodies that it was sent.
 fn serve(answer: String) -> (String, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (url, kept) = (format!("http://{}", listener.local_addr().unwrap()), Arc::new(Mutex::new(Vec::new())));
+    let (url, kept) =
+        (format!("http://{}", listener.local_addr().unwrap()), Arc::new(Mutex::new(Vec::new())));
     let bodies = kept.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
@@ -104,7 +106,10 @@ fn serve(answer: String) -> (String, Arc<Mutex<Vec<u8>>>) {
                         return;
                     }
                     let head = head.to_lowercase();
-                    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+                    let length = head
+                        .split("content-length: ")
+                        .nth(1)
+                        .and_then(|rest| rest.lines().next()?.parse().ok());
                     let mut body = vec![0; length.unwrap_or(0)];
                     reader.read_exact(&mut body).unwrap();
                     kept.lock().unwrap().extend(body);
@@ -141,6 +146,7 @@ resource "azimage_managed_image" "i" {{
   location            = "eastus"
   os_disk {{
     os_type  = "Linux"
+    os_state = "Generalized"
     blob_uri = var.signed[0]
   }}
 }}
@@ -188,18 +194,27 @@ fn kinds() -> Kinds {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         path.display().to_string()
     };
-    let az = format!("#!/bin/sh\necho '{{\"accessToken\":\"{AZ_TOKEN}\",\"expires_on\":4102444800,\"tokenType\":\"Bearer\"}}'\n");
+    let az = format!(
+        "#!/bin/sh\necho '{{\"accessToken\":\"{AZ_TOKEN}\",\"expires_on\":4102444800,\"tokenType\":\"Bearer\"}}'\n"
+    );
     file("az", az.as_bytes(), 0o755);
     let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap_or_default());
     let (pipeline, _) = serve(format!("{{\"value\":\"{ISSUED_TOKEN}\"}}"));
-    let (msi, _) = serve(format!("{{\"access_token\":\"{MSI_TOKEN}\",\"expires_in\":\"3600\",\"token_type\":\"Bearer\"}}"));
+    let (msi, _) = serve(format!(
+        "{{\"access_token\":\"{MSI_TOKEN}\",\"expires_in\":\"3600\",\"token_type\":\"Bearer\"}}"
+    ));
     let client = || ("ARM_CLIENT_ID", "22222222-2222-2222-2222-222222222222".to_owned());
     let secret = || ("ARM_CLIENT_SECRET", CLIENT_SECRET.to_owned());
     let certificate = || ("ARM_CLIENT_CERTIFICATE", STANDARD.encode(bundle()));
     let password = || ("ARM_CLIENT_CERTIFICATE_PASSWORD", PASSWORD.to_owned());
     let oidc = || ("ARM_USE_OIDC", "true".to_owned());
     let token = || ("ARM_OIDC_TOKEN", OIDC_TOKEN.to_owned());
-    let asking = || [("ARM_OIDC_REQUEST_URL", format!("{pipeline}/token?x=1")), ("ARM_OIDC_REQUEST_TOKEN", REQUEST_TOKEN.to_owned())];
+    let asking = || {
+        [
+            ("ARM_OIDC_REQUEST_URL", format!("{pipeline}/token?x=1")),
+            ("ARM_OIDC_REQUEST_TOKEN", REQUEST_TOKEN.to_owned()),
+        ]
+    };
     let mut everything = vec![client(), secret(), certificate(), password(), oidc(), token()];
     everything.extend(asking());
     everything.extend([("ARM_USE_MSI", "true".to_owned()), ("ARM_MSI_ENDPOINT", msi.clone())]);
@@ -230,7 +245,9 @@ impl Story {
         self.runs += 1;
         let mut command = self.workspace.command(arguments);
         command.arg("-no-color").envs(env.iter().map(|(name, value)| (name, value)));
-        command.env("TF_LOG", "trace").env("TF_LOG_PATH", self.workspace.path().join(format!("run-{}.log", self.runs)));
+        command
+            .env("TF_LOG", "trace")
+            .env("TF_LOG_PATH", self.workspace.path().join(format!("run-{}.log", self.runs)));
         let ran = ran(&command.output().unwrap());
         self.said += &ran.text;
         ran.code == 0
@@ -266,7 +283,10 @@ fn no_secret_is_anywhere_but_where_the_user_put_it() {
     let everything = kinds[0].1.clone();
     for fault in [
         format!(r#"{{"method":"PUT","path":"/images/img","count":0,"status":403,"body":{refusal}}}"#),
-        format!(r#"{{"method":"PUT","path":"/images/img","count":0,"status":400,"body":{:?}}}"#, format!("<html>{quote}")),
+        format!(
+            r#"{{"method":"PUT","path":"/images/img","count":0,"status":400,"body":{:?}}}"#,
+            format!("<html>{quote}")
+        ),
     ] {
         story.fault(&fault);
         assert!(!story.run(&everything, &["apply", "-auto-approve"]), "{fault}");
@@ -293,7 +313,10 @@ fn no_secret_is_anywhere_but_where_the_user_put_it() {
     for (name, _) in &kinds[1..] {
         assert!(log.contains(&format!(" with {name}: ")), "nobody signed in by {name}");
     }
-    assert!(log.contains("Credentials are open to others") || story.said.contains("Credentials are open to others"));
+    assert!(
+        log.contains("Credentials are open to others")
+            || story.said.contains("Credentials are open to others")
+    );
     assert!(log.contains("[TRACE] provider"), "that was no trace");
     search("the log", log.as_bytes(), &[]);
     search("what terraform says", story.said.as_bytes(), &[]);
@@ -304,7 +327,8 @@ fn no_secret_is_anywhere_but_where_the_user_put_it() {
 
 /// All files whose names end so, one after the other.
 fn whole(folder: &Path, end: &str) -> Vec<u8> {
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == end));
     paths.sort();
     assert!(!paths.is_empty());
@@ -313,8 +337,9 @@ fn whole(folder: &Path, end: &str) -> Vec<u8> {
 
 // The state, its private half, and the plan: what the user wrote is there as the user wrote it, and nowhere else.
 fn check_kept(workspace: &Workspace, said: &str) {
-    let mut state: Json = serde_json::from_slice(&std::fs::read(workspace.path().join("terraform.tfstate")).unwrap())
-        .unwrap_or_else(|error| panic!("{error}: {said}"));
+    let mut state: Json =
+        serde_json::from_slice(&std::fs::read(workspace.path().join("terraform.tfstate")).unwrap())
+            .unwrap_or_else(|error| panic!("{error}: {said}"));
     for resource in state["resources"].as_array().unwrap() {
         let private = resource["instances"][0]["private"].as_str().unwrap_or_default();
         search("private state", &STANDARD.decode(private).unwrap(), &[]);
@@ -326,13 +351,25 @@ fn check_kept(workspace: &Workspace, said: &str) {
     // the plan is a zip; what the configuration says, and the variables, are the user's
     let script = "import sys, zipfile\nz = zipfile.ZipFile(sys.argv[1])\n\
                   [sys.stdout.buffer.write(z.read(n)) for n in z.namelist() if not n.startswith('tfconfig/')]";
-    let output = Command::new("python3").args(["-c", script]).arg(workspace.path().join("kept.plan")).output().unwrap();
-    assert!(output.status.success() && output.stdout.len() > 1000, "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("python3")
+        .args(["-c", script])
+        .arg(workspace.path().join("kept.plan"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success() && output.stdout.len() > 1000,
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     search("the plan", &output.stdout, &["a signature", "another signature"]);
     let plan = output.stdout;
     for signature in SIGNATURES.map(sas) {
-        let places: Vec<usize> =
-            plan.windows(signature.len()).enumerate().filter(|(_, part)| *part == signature.as_bytes()).map(|(at, _)| at).collect();
+        let places: Vec<usize> = plan
+            .windows(signature.len())
+            .enumerate()
+            .filter(|(_, part)| *part == signature.as_bytes())
+            .map(|(at, _)| at)
+            .collect();
         assert!(!places.is_empty());
         // before it stands the attribute that the user gave it to, or it is among the variables
         let elsewhere = places.iter().filter(|at| {
@@ -365,7 +402,8 @@ fn search(what: &str, text: &[u8], but: &[&str]) {
     for (secret, forms) in secrets() {
         for form in forms.iter().filter(|_| !but.contains(&secret)) {
             if let Some(at) = text.find(form.as_str()) {
-                let start = (0..=at.saturating_sub(300)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+                let start =
+                    (0..=at.saturating_sub(300)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
                 let end = (at + 200..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
                 panic!("{secret} ({form}) is in {what}: {}", &text[start..end]);
             }

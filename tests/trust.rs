@@ -84,6 +84,7 @@ fn authority(folder: &Path) -> (CertifiedIssuer<'static, KeyPair>, std::path::Pa
 /// A certificate for `name`, valid from and to so many days from now.
 fn params(name: &str, [from, to]: [i64; 2]) -> CertificateParams {
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "a server");
     params.not_before = OffsetDateTime::now_utc() + time::Duration::days(from);
     params.not_after = OffsetDateTime::now_utc() + time::Duration::days(to);
     params
@@ -202,7 +203,11 @@ fn a_redirect_takes_nothing_along() {
             let answer = format!("HTTP/1.1 {status} Moved\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
             stream.write_all(answer.as_bytes()).unwrap();
         });
-        assert_eq!(ask(&url, &path, &[]), status.to_string(), "a redirect is an answer, for the client to refuse");
+        assert_eq!(
+            ask(&url, &path, &[]),
+            status.to_string(),
+            "a redirect is an answer, for the client to refuse"
+        );
         served.join().unwrap();
         assert!(seen.lock().unwrap().contains(TOKEN), "the one that was asked does get it");
         assert!(elsewhere.accept().is_err(), "{status} was followed");

@@ -65,10 +65,25 @@ fn calls() -> Vec<String> {
     let names: BTreeSet<&str> =
         provider.split("rpc ").skip(1).filter_map(|rest| rest.split('(').next()).map(str::trim).collect();
     for name in [
-        "GetMetadata", "GetSchema", "GetResourceIdentitySchemas", "GetFunctions", "PrepareProviderConfig", "Configure",
-        "ValidateResourceTypeConfig", "ValidateDataSourceConfig", "UpgradeResourceState", "UpgradeResourceIdentity",
-        "ReadResource", "PlanResourceChange", "ApplyResourceChange", "ImportResourceState", "MoveResourceState",
-        "GenerateResourceConfig", "ReadDataSource", "CallFunction", "Stop",
+        "GetMetadata",
+        "GetSchema",
+        "GetResourceIdentitySchemas",
+        "GetFunctions",
+        "PrepareProviderConfig",
+        "Configure",
+        "ValidateResourceTypeConfig",
+        "ValidateDataSourceConfig",
+        "UpgradeResourceState",
+        "UpgradeResourceIdentity",
+        "ReadResource",
+        "PlanResourceChange",
+        "ApplyResourceChange",
+        "ImportResourceState",
+        "MoveResourceState",
+        "GenerateResourceConfig",
+        "ReadDataSource",
+        "CallFunction",
+        "Stop",
     ] {
         assert!(names.contains(name), "{name} is not among {names:?}");
     }
@@ -91,11 +106,13 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 /// Messages that mean nothing; those of which each part is a message, and nothing in it is right, for every name.
 fn garbage(names: &[&str]) -> Vec<Vec<u8>> {
     let mut random = fastrand::Rng::with_seed(23);
-    let mut all = vec![Vec::new(), vec![0xff; 64], vec![0], b"\x0a\xff\xff\xff\xff\x0f".to_vec(), vec![0x0b; 5000]];
+    let mut all =
+        vec![Vec::new(), vec![0xff; 64], vec![0], b"\x0a\xff\xff\xff\xff\x0f".to_vec(), vec![0x0b; 5000]];
     for _ in 0..12 {
         all.push((0..random.usize(1..80)).map(|_| random.u8(..)).collect());
     }
-    let values: [&[u8]; 6] = [b"\xc1", b"\xdf\xff\xff\xff\xff", b"\x81\xa1a\xc0", b"\xd4\x00", b"\xc6\xff\xff\xff\xff", b"{"];
+    let values: [&[u8]; 6] =
+        [b"\xc1", b"\xdf\xff\xff\xff\xff", b"\x81\xa1a\xc0", b"\xd4\x00", b"\xc6\xff\xff\xff\xff", b"{"];
     for (at, name) in names.iter().enumerate() {
         let wrong = values[at % values.len()];
         // DynamicValue and RawState have bytes in both of their fields
@@ -128,7 +145,8 @@ async fn ask(channel: Channel, call: &str, message: Vec<u8>) -> Result<Vec<u8>, 
 #[tokio::test]
 async fn every_call_answers_garbage_and_the_process_lives() {
     // whoever gets as far as to ask the service is refused by this very machine
-    let plugin = Launch::new(BINARY).env("ARM_METADATA_HOSTNAME", "127.0.0.1:9").env("TF_LOG", "error").start().await;
+    let plugin =
+        Launch::new(BINARY).env("ARM_METADATA_HOSTNAME", "127.0.0.1:9").env("TF_LOG", "error").start().await;
     let channel = plugin.channel().await;
     let schema = async || {
         let mut provider = ProviderClient::new(channel.clone());
@@ -151,7 +169,8 @@ async fn every_call_answers_garbage_and_the_process_lives() {
             };
             assert!(!told.contains("bug of its own") && !told.contains("panic"), "{call}: {told}");
             if let Err(status) = &answer {
-                let fine = matches!(status.code(), Code::Unimplemented | Code::Internal | Code::InvalidArgument);
+                let fine =
+                    matches!(status.code(), Code::Unimplemented | Code::Internal | Code::InvalidArgument);
                 assert!(fine, "{call}: {status} for {message:x?}");
             }
             answers.insert((call.clone(), answer.is_ok()));
@@ -159,7 +178,10 @@ async fn every_call_answers_garbage_and_the_process_lives() {
     }
     // both kinds of answer were met: of messages that cannot be read, and of those that mean nothing
     for call in ["PlanResourceChange", "ApplyResourceChange", "ReadDataSource", "CallFunction", "Configure"] {
-        assert!(answers.contains(&(call.to_owned(), true)) && answers.contains(&(call.to_owned(), false)), "{call}");
+        assert!(
+            answers.contains(&(call.to_owned(), true)) && answers.contains(&(call.to_owned(), false)),
+            "{call}"
+        );
     }
     assert_eq!(schema().await, before, "the schema is what it was");
     let ended = plugin.shut_down().await;

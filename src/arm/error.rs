@@ -171,7 +171,7 @@ impl Error {
             && match self.kind {
                 Kind::Transport { sent } => sent,
                 Kind::Service => matches!(self.status, Some(500 | 502 | 504)),
-                Kind::Operation => true,
+                Kind::Operation | Kind::Malformed => true,
                 _ => false,
             }
     }

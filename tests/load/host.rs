@@ -17,7 +17,7 @@ use pb::schema::Block;
 
 const TYPE: &str = "azimage_image_definition";
 /// A gallery has so many definitions.
-const IN_A_GALLERY: usize = 100;
+const IN_A_GALLERY: usize = 50;
 
 /// What the state file holds of an object.
 #[derive(Clone)]
@@ -50,13 +50,20 @@ pub fn name(number: usize) -> String {
     format!("d{number}")
 }
 
+/// The id of the gallery that an object is in.
 fn gallery(number: usize) -> String {
-    format!("gal{}", number / IN_A_GALLERY)
+    let compute = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute");
+    format!("{compute}/galleries/gal{}", number / IN_A_GALLERY)
+}
+
+/// The galleries of so many objects.
+pub fn galleries(objects: usize) -> impl Iterator<Item = String> {
+    (0..objects).step_by(IN_A_GALLERY).map(gallery)
 }
 
 impl Host {
-    /// Starts the provider, pointed at `service`, and makes the galleries.
-    pub async fn start(service: &Service) -> Host {
+    /// Starts the provider, pointed at `service`, and makes the galleries for so many objects.
+    pub async fn start(service: &Service, objects: usize) -> Host {
         let plugin = Launch::new(BINARY)
             .env("ARM_METADATA_HOSTNAME", &service.url)
             .env("ARM_SUBSCRIPTION_ID", SUBSCRIPTION)
@@ -66,14 +73,15 @@ impl Host {
             .start()
             .await;
         let mut client = ProviderClient::new(plugin.channel().await).max_decoding_message_size(64 << 20);
-        let schema = client.get_schema(pb::get_provider_schema::Request::default()).await.unwrap().into_inner();
+        let schema =
+            client.get_schema(pb::get_provider_schema::Request::default()).await.unwrap().into_inner();
         let provider = schema.provider.unwrap().block.unwrap();
         let config = dynamic(&value(&provider, &json!({})), &oracle::implied_type(&provider));
         let request = pb::configure::Request { config, ..Default::default() };
         let told = client.configure(request).await.unwrap().into_inner().diagnostics;
         assert!(told.is_empty(), "{told:?}");
-        for number in 0..100 {
-            service.put(&format!("galleries/gal{number}"), json!({"location": "eastus", "properties": {}})).await;
+        for gallery in galleries(objects) {
+            service.put(&gallery, json!({"location": "eastus", "properties": {}}));
         }
         let block = schema.resource_schemas[TYPE].block.clone().unwrap();
         let ty = oracle::implied_type(&block);
@@ -88,13 +96,12 @@ impl Host {
     }
 
     fn config(&self, number: usize, tags: &Json) -> Value {
-        let gallery = gallery(number);
         let config = json!({
             "name": name(number),
-            "gallery_id": format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute/galleries/{gallery}"),
+            "gallery_id": gallery(number),
             "os_type": "Linux",
             "hyper_v_generation": "V2",
-            "identifier": {"publisher": "p", "offer": gallery, "sku": name(number)},
+            "identifier": {"publisher": "p", "offer": "o", "sku": name(number)},
             "tags": tags,
             "timeouts": {"create": "60s", "read": "60s", "update": "60s", "delete": "60s"},
         });
@@ -105,7 +112,8 @@ impl Host {
     pub async fn refresh(&self, held: Held, outcome: &mut Outcome) -> Option<Held> {
         let json = state_json::encode(&held.state).to_string().into_bytes();
         let raw = Some(pb::RawState { json, flatmap: Default::default() });
-        let request = pb::upgrade_resource_state::Request { type_name: TYPE.into(), version: 0, raw_state: raw };
+        let request =
+            pb::upgrade_resource_state::Request { type_name: TYPE.into(), version: 0, raw_state: raw };
         let upgraded = self.client.clone().upgrade_resource_state(request).await.unwrap().into_inner();
         assert!(upgraded.diagnostics.is_empty(), "{:?}", upgraded.diagnostics);
         let request = pb::read_resource::Request {
@@ -130,11 +138,18 @@ impl Host {
     }
 
     /// Validates, plans and applies; what the state holds then. Without tags the object is not wanted.
-    pub async fn converge(&self, number: usize, held: Option<Held>, tags: Option<Json>, outcome: &mut Outcome) -> Option<Held> {
+    pub async fn converge(
+        &self,
+        number: usize,
+        held: Option<Held>,
+        tags: Option<Json>,
+        outcome: &mut Outcome,
+    ) -> Option<Held> {
         let held = held.filter(|held| !held.state.is_null());
         let Some(tags) = tags else {
             let held = held?;
-            let (state, _, _) = self.apply(&held.state, &Value::Null, &held.private, held.identity.as_ref(), outcome).await?;
+            let (state, _, _) =
+                self.apply(&held.state, &Value::Null, &held.private, held.identity.as_ref(), outcome).await?;
             return (!state.is_null()).then_some(Held { doomed: true, ..held });
         };
         let config = self.config(number, &tags);
@@ -152,7 +167,9 @@ impl Host {
         };
         let made = self.apply(&prior, &config, &private, identity.as_ref(), outcome).await;
         match made {
-            Some((state, private, identity)) if !state.is_null() => Some(Held { state, private, identity, doomed: false }),
+            Some((state, private, identity)) if !state.is_null() => {
+                Some(Held { state, private, identity, doomed: false })
+            }
             // it may be there without anybody knowing: then the next attempt says so, and it is imported
             _ if held.is_none() => self.import(number, outcome).await,
             _ => held,
@@ -215,11 +232,7 @@ impl Host {
 
     /// ImportResourceState and ReadResource; none when it is not there, or cannot be asked for.
     async fn import(&self, number: usize, outcome: &mut Outcome) -> Option<Held> {
-        let id = format!(
-            "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute/galleries/{}/images/{}",
-            gallery(number),
-            name(number)
-        );
+        let id = format!("{}/images/{}", gallery(number), name(number));
         let request = pb::import_resource_state::Request { type_name: TYPE.into(), id, ..Default::default() };
         let brought = self.client.clone().import_resource_state(request).await.unwrap().into_inner();
         assert!(brought.diagnostics.is_empty(), "{:?}", brought.diagnostics);
@@ -240,16 +253,21 @@ impl Host {
 
     /// Looks at the provider's memory again and again.
     pub fn watch(&self) -> Watch {
-        let (stop, path) = (Arc::new(AtomicBool::new(false)), format!("/proc/{}/status", self.plugin.running.pid()));
+        let (stop, path) =
+            (Arc::new(AtomicBool::new(false)), format!("/proc/{}/status", self.plugin.running.pid()));
         let stopped = stop.clone();
         let seen = tokio::spawn(async move {
             let (mut seen, begun) = (Vec::new(), Instant::now());
             while !stopped.load(Ordering::Relaxed) {
-                if let Some(mebibytes) = std::fs::read_to_string(&path).ok().and_then(|text| resident(&text)) {
+                if let Some(mebibytes) = std::fs::read_to_string(&path).ok().and_then(|text| resident(&text))
+                {
                     seen.push(mebibytes);
                 }
                 // at most a few hundred looks, however long it takes
-                tokio::time::sleep((begun.elapsed() / 60).clamp(Duration::from_millis(200), Duration::from_secs(10))).await;
+                tokio::time::sleep(
+                    (begun.elapsed() / 60).clamp(Duration::from_millis(200), Duration::from_secs(10)),
+                )
+                .await;
             }
             seen
         });

@@ -27,13 +27,41 @@ impl Pool {
             gather(json, &mut seen);
         }
         let mut texts: Vec<String> = [
-            "x", "eastus", "East US", "West Europe", "westeurope", "30m", "1h30m", "1.0.0", "2.0.1", "~> 1.0", "{}",
-            "2039-04-30T00:00:00Z", "2039-04-30T02:00:00+02:00", "https://example.com/a", "not valid anywhere: \u{1}",
-            "A Text With Spaces.", "Linux", "V2", cases::GUID_A, cases::GUID_B, cases::URN,
+            "x",
+            "eastus",
+            "East US",
+            "West Europe",
+            "westeurope",
+            "30m",
+            "1h30m",
+            "1.0.0",
+            "2.0.1",
+            "~> 1.0",
+            "{}",
+            "2039-04-30T00:00:00Z",
+            "2039-04-30T02:00:00+02:00",
+            "https://example.com/a",
+            "not valid anywhere: \u{1}",
+            "A Text With Spaces.",
+            "Linux",
+            "V2",
+            cases::GUID_A,
+            cases::GUID_B,
+            cases::URN,
         ]
         .map(str::to_owned)
         .into();
-        for rest in ["galleries/gal", "galleries/gal2", "galleries/gal/images/def", "galleries/gal/images/def/versions/1.0.0", "images/img", "disks/os", "snapshots/os", "virtualMachines/golden-vm", "diskEncryptionSets/des"] {
+        for rest in [
+            "galleries/gal",
+            "galleries/gal2",
+            "galleries/gal/images/def",
+            "galleries/gal/images/def/versions/1.0.0",
+            "images/img",
+            "disks/os",
+            "snapshots/os",
+            "virtualMachines/golden-vm",
+            "diskEncryptionSets/des",
+        ] {
             texts.push(rg(rest));
         }
         Pool { seen, texts }
@@ -58,7 +86,8 @@ impl Pool {
         all.retain(|value| {
             let texts = value.elements().iter().chain([value]).filter_map(Value::as_str);
             attribute.checks.iter().all(|check| check(value).is_ok())
-                && (attribute.one_of.is_empty() || texts.into_iter().all(|text| attribute.one_of.contains(&text)))
+                && (attribute.one_of.is_empty()
+                    || texts.into_iter().all(|text| attribute.one_of.contains(&text)))
         });
         all
     }
@@ -92,10 +121,14 @@ fn of_type(ty: &Type, texts: &[String]) -> Vec<Value> {
             all.extend(inner.iter().map(|value| vec![value.clone()]));
             all.extend(inner.windows(2).map(<[Value]>::to_vec));
             let list = matches!(ty, Type::List(_));
-            all.into_iter().map(|values| if list { Value::List(values) } else { Value::Set(values) }).collect()
+            all.into_iter()
+                .map(|values| if list { Value::List(values) } else { Value::Set(values) })
+                .collect()
         }
         Type::Map(_) => [&[][..], &[("a", "b")], &[("team", "images"), ("Cost", "1")]]
-            .map(|entries| Value::Map(entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect()))
+            .map(|entries| {
+                Value::Map(entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect())
+            })
             .into(),
         _ => Vec::new(),
     }
@@ -122,9 +155,7 @@ pub fn configurations(body: &Body, pool: &Pool, open: bool) -> BoxedStrategy<Val
             Nesting::Set => prop::collection::vec(inner, min..=most).prop_map(Value::Set).boxed(),
         });
     }
-    fields
-        .prop_map(move |values| Value::object(names.iter().copied().zip(values)))
-        .boxed()
+    fields.prop_map(move |values| Value::object(names.iter().copied().zip(values))).boxed()
 }
 
 fn values(attribute: &Attribute, pool: &Pool, open: bool) -> BoxedStrategy<Value> {

@@ -202,7 +202,11 @@ fn absurd_numbers_are_survived() {
         ("PUT", "settings", r#"{"time_scale":1e-300,"latency":[{"milliseconds":18446744073709551615}]}"#),
         ("POST", "clock/advance", r#"{"seconds":1e308}"#),
         ("POST", "clock/advance", r#"{"seconds":1e308}"#),
-        ("PUT", "faults", r#"[{"delay_ms":9223372036854775807,"count":2},{"delay_ms":9223372036854775807,"seen":9223372036854775807}]"#),
+        (
+            "PUT",
+            "faults",
+            r#"[{"delay_ms":9223372036854775807,"count":2},{"delay_ms":9223372036854775807,"seen":9223372036854775807}]"#,
+        ),
     ] {
         assert_eq!(world.ask(method, &format!("/_emulator/{path}"), body).status, 200, "{body}");
     }
