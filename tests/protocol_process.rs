@@ -413,6 +413,18 @@ async fn a_panic_in_a_call_is_an_answer_and_a_log_line() {
     assert!(!stderr.lines().any(|line| line.starts_with("panic: ")), "{stderr}");
 }
 
+// What is in the memory of a process that crashes stays there.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_crash_leaves_no_core_file() {
+    // where the host's own limit would allow one
+    let script = "ulimit -S -c unlimited; exec \"$0\"";
+    let plugin = Launch::new("sh").args(["-c", script, BINARY]).start().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", plugin.running.pid())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(line.split_whitespace().nth(4), Some("0"), "{line}");
+}
+
 #[tokio::test]
 async fn a_panic_elsewhere_is_reported_so_that_the_host_shows_it() {
     let plugin = misbehaving().start().await;

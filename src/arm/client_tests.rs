@@ -260,6 +260,28 @@ async fn unreadable_answers_are_asked_for_again() {
     assert!(accepted.body.is_null() && accepted.operation.is_some());
 }
 
+// A page that asks to sign in to the network says "200" of a write that the service never saw.
+#[tokio::test(start_paused = true)]
+async fn what_a_gateway_answers_to_a_write_is_no_success() {
+    let (scope, _) = scope(5);
+    let html = || Ok(answer(200, &[("content-type", "text/html")], "<html><title>Sign in to Wi-Fi</title>"));
+    let script = Script::new(vec![html(), Ok(answer(201, &[], "{\"a\":1}"))]);
+    let accepted = client(&script).put(&scope, &target(), &json!({})).await.unwrap();
+    assert_eq!((accepted.body, script.urls().len()), (json!({"a": 1}), 2));
+    let script = Script::new(vec![html(), Ok(answer(204, &[], ""))]);
+    assert_eq!(client(&script).delete(&scope, &target()).await.unwrap().status, 204);
+    let script = Script::new(vec![html(), html(), html(), html()]);
+    let error = client(&script).delete(&scope, &target()).await.unwrap_err();
+    assert!(error.kind == Kind::Malformed && error.may_have_acted(), "{error}");
+    // what is not safe to do twice is not done twice
+    let script = Script::new(vec![html()]);
+    let error = client(&script).post(&scope, &target(), None).await.unwrap_err();
+    assert_eq!((error.kind, error.attempts), (Kind::Malformed, 1));
+    // a garbled answer of the service itself is one all the same
+    let script = Script::new(vec![Ok(answer(200, &[("x-ms-request-id", "7")], "{\"ha"))]);
+    assert!(client(&script).put(&scope, &target(), &json!({})).await.unwrap().body.is_null());
+}
+
 #[tokio::test(start_paused = true)]
 async fn redirects_are_refused() {
     let (scope, _) = scope(1);

@@ -141,6 +141,10 @@ impl CloudSource {
 /// Checks that `url` may be sent a token: https, or http to loopback. Returns it without trailing slash.
 pub fn endpoint(url: &str) -> Result<String, String> {
     let text = if url.contains("://") { url.trim().to_owned() } else { format!("https://{}", url.trim()) };
+    // a URL parser passes over them, and who puts a path behind this text would not
+    if text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\') {
+        return Err("not a URL of the form https://HOST".to_owned());
+    }
     let parsed = Url::parse(&text).map_err(|error| format!("not a URL ({error})"))?;
     if parsed.host().is_none() || !parsed.username().is_empty() || parsed.password().is_some() {
         return Err("not a URL of the form https://HOST".to_owned());
@@ -306,6 +310,11 @@ mod tests {
             ("http://localhost.example.org", None),
             ("ftp://localhost", None),
             ("https://user@h", None),
+            ("https://h\u{6}", None),
+            ("https://h\t", Some("https://h")),
+            ("https://a b", None),
+            ("https:\\\\h", None),
+            ("https://h\\x", None),
             ("https://h/?a=b", None),
             ("", None),
         ] {

@@ -174,7 +174,7 @@ impl Error {
                     matches!(self.status, Some(500 | 502 | 504))
                         || self.status == Some(503) && speaks_of_a_timeout(&self.code)
                 }
-                Kind::Operation => true,
+                Kind::Operation | Kind::Malformed => true,
                 _ => false,
             }
     }

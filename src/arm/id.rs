@@ -94,10 +94,18 @@ impl ResourceId {
                 return Err(format!("it begins with \"/{}\", not with \"/subscriptions/\"", segments[0]));
             }
         }
+        // the namespace, at the start or of what extends a resource, that no type and name have followed yet
+        let mut bare = None;
+        let unnamed = |namespace: &str| Err(format!("no type and name follow \"providers/{namespace}\""));
         for pair in pairs {
             let [word, name] = pair else {
                 return Err(format!("\"{}\" at its end has no name after it", pair[0]));
             };
+            if word.eq_ignore_ascii_case("providers") {
+                bare.replace(*name).map_or(Ok(()), unnamed)?;
+            } else {
+                bare = None;
+            }
             let first = id.provider.is_empty() && id.parts.is_empty();
             if first && id.group.is_empty() && word.eq_ignore_ascii_case("resourceGroups") {
                 id.group = (*name).to_owned();
@@ -111,9 +119,7 @@ impl ResourceId {
                 id.parts.push((canonical(word), (*name).to_owned()));
             }
         }
-        if !id.provider.is_empty() && id.parts.is_empty() {
-            return Err(format!("no type and name follow \"providers/{}\"", id.provider));
-        }
+        bare.map_or(Ok(()), unnamed)?;
         Ok(id)
     }
 
@@ -452,6 +458,14 @@ mod tests {
                 "\"resourceGroup\" stands where",
             ),
             ("/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute", "no type and name follow"),
+            (
+                "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/disks/d/providers/Microsoft.Authorization",
+                "no type and name follow",
+            ),
+            (
+                "/subscriptions/s/providers/Microsoft.Compute/providers/Microsoft.Compute/disks/d",
+                "no type and name follow",
+            ),
             (
                 "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/images",
                 "\"images\" at its end has no name",

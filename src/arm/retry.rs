@@ -87,8 +87,7 @@ pub fn next_try(tried: Try<'_>) -> Next {
         Outcome::NoAnswer { sent: false, .. } => (UNREACHABLE_TRIES, None),
         Outcome::NoAnswer { sent: true, .. } if tried.method.is_idempotent() => (BROKEN_TRIES, None),
         Outcome::NoAnswer { sent: true, .. } => return Next::GiveUp,
-        // Only reading again is free of side effects.
-        Outcome::Malformed if tried.method == Method::Get => (MALFORMED_TRIES, None),
+        Outcome::Malformed if tried.method.is_idempotent() => (MALFORMED_TRIES, None),
         Outcome::Malformed => return Next::GiveUp,
         Outcome::Answer { response, code, renewed } => {
             let asked = retry_after(response, tried.now);
@@ -208,7 +207,8 @@ mod tests {
         assert_eq!(next(Get, 10, HOUR, sent), Next::GiveUp);
         assert!(matches!(next(Get, 3, HOUR, Outcome::Malformed), Next::Wait(_)));
         assert_eq!(next(Get, 4, HOUR, Outcome::Malformed), Next::GiveUp);
-        assert_eq!(next(Put, 1, HOUR, Outcome::Malformed), Next::GiveUp);
+        assert!(matches!(next(Put, 3, HOUR, Outcome::Malformed), Next::Wait(_)));
+        assert_eq!(next(Post, 1, HOUR, Outcome::Malformed), Next::GiveUp);
     }
 
     #[test]

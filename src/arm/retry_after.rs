@@ -11,7 +11,8 @@ use super::transport::Response;
 ///
 /// Understood are `retry-after-ms` and `x-ms-retry-after-ms` (milliseconds) and `Retry-After` as seconds or
 /// as an HTTP date. A date is counted from the response's own `Date` header when it has one, so that a
-/// clock that is wrong here does no harm, else from `now`. A date in the past is a wait of zero.
+/// clock that is wrong here does no harm, else from `now`. A date in the past is a wait of zero. No wait is longer
+/// than a day.
 pub fn retry_after(response: &Response, now: OffsetDateTime) -> Option<Duration> {
     for name in ["x-ms-retry-after-ms", "retry-after-ms"] {
         if let Some(wait) = response.header(name).and_then(|value| seconds(value, 0.001)) {
@@ -22,14 +23,18 @@ pub fn retry_after(response: &Response, now: OffsetDateTime) -> Option<Duration>
     seconds(value, 1.0).or_else(|| {
         let until = http_date(value)?;
         let now = response.header("date").and_then(http_date).unwrap_or(now);
-        Some(Duration::try_from(until - now).unwrap_or(Duration::ZERO))
+        Some(Duration::try_from(until - now).unwrap_or(Duration::ZERO).min(LONGEST))
     })
 }
 
-/// A number of `unit` seconds; fractions are accepted, absurd values are cut at a day.
+/// What is longer is absurd.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// A number of `unit` seconds; fractions are accepted.
 fn seconds(value: &str, unit: f64) -> Option<Duration> {
     let number: f64 = value.trim().parse().ok()?;
-    (number.is_finite() && number >= 0.0).then(|| Duration::from_secs_f64((number * unit).min(86_400.0)))
+    (number.is_finite() && number >= 0.0)
+        .then(|| Duration::from_secs_f64((number * unit).min(LONGEST.as_secs_f64())))
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, and the two older forms that HTTP still allows.
@@ -83,6 +88,7 @@ mod tests {
             (&[("x-ms-retry-after-ms", "x"), ("retry-after", "9")], Some(9_000)),
             (&[("retry-after", "Mon, 02 Nov 2026 09:00:30 GMT")], Some(30_000)),
             (&[("retry-after", "Mon, 02 Nov 2026 08:00:00 GMT")], Some(0)),
+            (&[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")], Some(86_400_000)),
             (&[("retry-after", "Monday, 02-Nov-26 09:00:30 GMT")], Some(30_000)),
             (&[("retry-after", "Mon Nov  2 09:00:30 2026")], Some(30_000)),
             // The server's clock is an hour ahead: its own date counts.

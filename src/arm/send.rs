@@ -285,15 +285,15 @@ impl Sender {
         Request { method: call.method, url: call.url.to_owned(), headers, body }
     }
 
-    /// The body of a success. A write whose answer is garbled was accepted all the same: its body counts
-    /// as missing, and the caller reads the resource.
+    /// The body of a success. A write whose answer is garbled on its way from the service was accepted all the same: its
+    /// body counts as missing, and the caller reads the resource. What something on the way answers says nothing of the service.
     fn read(&self, call: &Call<'_>, response: &Response) -> Result<Value, Error> {
         if response.body.iter().all(u8::is_ascii_whitespace) && call.expect == Expect::Anything {
             return Ok(Value::Null);
         }
         match error::json(&response.body) {
             Some(body) => Ok(body),
-            None if call.method != Method::Get => {
+            None if call.method != Method::Get && is_the_services(response) => {
                 tracing::warn!(method = %call.method, "{}; the request itself succeeded", error::not_json(response));
                 Ok(Value::Null)
             }
@@ -400,6 +400,11 @@ fn kind(target: &Target) -> String {
 }
 
 /// The path of an absolute URL, decoded as little as it was encoded.
+/// True when the service itself answered: it numbers what it answers, and says where to ask for what goes on.
+fn is_the_services(response: &Response) -> bool {
+    error::request_id(response).is_some() || response.header("azure-asyncoperation").is_some()
+}
+
 fn path_of(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = rest.find('/').map_or("/", |at| &rest[at..]);

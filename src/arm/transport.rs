@@ -148,7 +148,7 @@ impl HttpTransport {
 
     fn client(&self, url: &str) -> Result<&reqwest::Client, TransportError> {
         // Plain http is only ever asked of loopback: it needs neither certificates nor a proxy.
-        let built = if url.starts_with("http://") {
+        let built = if url.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("http://")) {
             self.plain.get_or_init(|| build(builder().no_proxy().tls_certs_only([])))
         } else {
             self.tls.get_or_init(|| build(builder().tls_certs_merge(system_bundle())))

@@ -19,9 +19,12 @@ pub fn ticks(instant: OffsetDateTime) -> Ticks {
     i64::try_from(instant.unix_timestamp_nanos() / 100).unwrap_or(i64::MAX)
 }
 
-/// Seconds, fractional, as ticks.
+/// No piece of work takes longer, and no clock is further off: three hundred years, of which many can be added up.
+pub const LONGEST: Ticks = 300 * 365 * DAY;
+
+/// Seconds, fractional, as ticks; up to [`LONGEST`], either way.
 pub fn seconds(value: f64) -> Ticks {
-    (value * SECOND as f64).round() as Ticks
+    ((value * SECOND as f64).round() as Ticks).clamp(-LONGEST, LONGEST)
 }
 
 /// `2025-01-07T05:52:23.9501544+00:00`: trailing zeros cut, no fraction when there is none.

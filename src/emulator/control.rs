@@ -161,8 +161,8 @@ fn set(state: &mut Transaction<'_>, body: &Json) -> Result<(), ArmError> {
 /// Moves the emulator's clock.
 pub fn advance(state: &mut Transaction<'_>, seconds: f64) {
     let mut stored = state.get(settings::KEY).map(|record| Json::clone(&record)).unwrap_or_default();
-    let offset = stored.int("clock_offset_ticks").unwrap_or(0) + clock::seconds(seconds);
-    stored.set("clock_offset_ticks", offset);
+    let offset = stored.int("clock_offset_ticks").unwrap_or(0).saturating_add(clock::seconds(seconds));
+    stored.set("clock_offset_ticks", offset.clamp(-clock::LONGEST, clock::LONGEST));
     state.put(settings::KEY, stored);
 }
 

@@ -169,7 +169,7 @@ impl Effects {
             self.truncate = usize::try_from(bytes).ok();
         }
         if let Some(delay) = fault.int("delay_ms").and_then(|delay| u64::try_from(delay).ok()) {
-            self.delay += Duration::from_millis(delay);
+            self.delay = self.delay.saturating_add(Duration::from_millis(delay));
         }
     }
 }
@@ -270,8 +270,8 @@ pub fn meet(state: &mut Transaction<'_>, request: &Request, path: &str) -> Effec
             // Nothing to count, so nothing to write.
             continue;
         }
-        fault.set("seen", seen + 1);
-        fault.set("done", done + i64::from(acts));
+        fault.set("seen", seen.saturating_add(1));
+        fault.set("done", done.saturating_add(i64::from(acts)));
         changed = true;
     }
     if changed {

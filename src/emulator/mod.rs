@@ -268,9 +268,8 @@ impl Emulator {
         let mut delay = effects.delay;
         for rule in &settings.latency {
             if faults::matches(rule, &request.method, &path) {
-                delay += Duration::from_millis(
-                    rule.int("milliseconds").and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0),
-                );
+                let more = rule.int("milliseconds").and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0);
+                delay = delay.saturating_add(Duration::from_millis(more));
             }
         }
         if effects.drop_before || effects.unreachable {
@@ -508,9 +507,9 @@ fn authenticate(
         ));
     };
     let caller = identity::caller(token);
-    let expired = caller.expires.is_some_and(|expires| expires * clock::SECOND <= wall);
+    let expired = caller.expires.is_some_and(|expires| expires.saturating_mul(clock::SECOND) <= wall);
     if effects.expired || (settings.require_token && expired) {
-        let until = clock::format_z(caller.expires.unwrap_or_default() * clock::SECOND);
+        let until = clock::format_z(caller.expires.unwrap_or_default().saturating_mul(clock::SECOND));
         return Err(challenge(
             ArmError::gateway(
                 401,

@@ -66,7 +66,10 @@ impl Settings {
         };
         Settings {
             time_scale: number("time_scale").filter(|scale| *scale >= 0.0),
-            clock_offset: stored.int("clock_offset_ticks").unwrap_or(0),
+            clock_offset: stored
+                .int("clock_offset_ticks")
+                .unwrap_or(0)
+                .clamp(-clock::LONGEST, clock::LONGEST),
             recorded_polling: stored.flag("recorded_polling").unwrap_or(false),
             require_token: stored.flag("require_token").unwrap_or(options.require_token),
             auto_create_resource_groups: stored

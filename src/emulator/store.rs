@@ -210,7 +210,7 @@ impl<'a> Transaction<'a> {
     /// A new identifier, reproducible from the state's seed and the number of requests that changed it.
     pub fn guid(&mut self) -> String {
         self.drawn += 1;
-        guid(self.view.seed, self.view.sequence + 1, self.drawn)
+        guid(self.view.seed, self.view.sequence.wrapping_add(1), self.drawn)
     }
 
     /// How many records there are, for summaries.
@@ -388,7 +388,7 @@ impl View {
         if staged.is_empty() {
             return;
         }
-        self.sequence += 1;
+        self.sequence = self.sequence.wrapping_add(1);
         for (key, change) in staged {
             if let Some(old) = self.records.get(&key)
                 && let Some(at) = old.int(EXPIRES)
@@ -534,6 +534,17 @@ mod tests {
         assert_eq!(get(&first, "b"), Some("2".into()));
         assert_eq!(get(&Store::open(&path).unwrap(), "a"), Some("1".into()));
         assert!(!String::from_utf8(fs::read(&path).unwrap()).unwrap().contains("torn"));
+    }
+
+    #[test]
+    fn the_greatest_sequence_is_followed_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        fs::write(&path, "{\"azimage_emulator_state\":1,\"generation\":\"g\",\"sequence\":-1}\n").unwrap();
+        let store = Store::open(&path).unwrap();
+        put(&store, "a", "1");
+        store.run(true, 0, |transaction| transaction.guid()).unwrap();
+        assert_eq!(get(&Store::open(&path).unwrap(), "a"), Some("1".into()));
     }
 
     #[test]

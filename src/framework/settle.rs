@@ -102,6 +102,7 @@ fn settle_attribute(attribute: &Attribute, new: &mut Value, old: &Value, empties
         return;
     }
     let Some(same) = attribute.same else { return };
+    let written = new.clone();
     match (&mut *new, old) {
         (Value::String(a), Value::String(b)) if same(a, b) => *a = b.clone(),
         (Value::Set(elements), Value::Set(olds)) | (Value::List(elements), Value::List(olds)) => {
@@ -125,6 +126,9 @@ fn settle_attribute(attribute: &Attribute, new: &mut Value, old: &Value, empties
     }
     if new == old {
         *new = old.clone();
+    } else if empties == Empties::Differ {
+        // core takes what the user wrote or what there was, and no mixture of both
+        *new = written;
     }
 }
 
@@ -180,8 +184,11 @@ mod tests {
         let body = <Thing as Model>::body();
         let old = thing("West", &["A", "b"], &[("East", 1), ("West", 2)]);
         let new = thing("WEST", &["B", "a", "c"], &[("WEST", 3), ("east", 1)]);
-        let settled = Thing::decode(&settle(&body, new.encode(), &old.encode(), Empties::Differ));
+        let settled = Thing::decode(&settle(&body, new.encode(), &old.encode(), Empties::Agree));
         assert_eq!(settled, thing("West", &["b", "A", "c"], &[("West", 3), ("East", 1)]));
+        // in a plan a set is as it was or as it is written now
+        let settled = Thing::decode(&settle(&body, new.encode(), &old.encode(), Empties::Differ));
+        assert_eq!(settled, thing("West", &["B", "a", "c"], &[("West", 3), ("East", 1)]));
         let same = thing("WEST", &["B", "a"], &[("west", 2), ("east", 1)]);
         assert_eq!(settle(&body, same.encode(), &old.encode(), Empties::Differ), old.encode());
     }

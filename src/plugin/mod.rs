@@ -145,6 +145,9 @@ fn try_run(owner: Owner, services: impl FnOnce(CancellationToken) -> Routes) -> 
         Owner::Host => Launch::by_host(environment)?,
         Owner::Person => Launch::by_hand(environment)?,
     };
+    if owner == Owner::Host {
+        leave_no_core();
+    }
     let parent = lifetime::parent_id();
     log::install(environment);
     panics::install_hook();
@@ -196,6 +199,18 @@ fn try_run(owner: Owner, services: impl FnOnce(CancellationToken) -> Routes) -> 
     // Work that blocks a thread must not hold up the end.
     runtime.shutdown_background();
     Ok(code)
+}
+
+/// A crash leaves no core file: it would hold tokens and passwords, in a folder that others may read. Whoever debugs the
+/// process starts it with `-debug`, which leaves one.
+fn leave_no_core() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let maximum = getrlimit(Resource::Core).maximum;
+        // refused only where there is nothing to limit
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum });
+    }
 }
 
 /// Two threads: the work is waiting, waking others costs more than most calls take, and while one is blocked

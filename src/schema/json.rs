@@ -17,11 +17,8 @@ pub fn encode(value: &Value) -> Json {
         Value::Null | Value::Unknown => Json::Null,
         Value::Bool(bool) => Json::Bool(*bool),
         Value::Number(Number::Int(int)) => Json::from(*int),
-        Value::Number(Number::Float(float)) => {
-            serde_json::Number::from_f64(*float).map_or(Json::Null, Json::Number)
-        }
         // kept exact as text: state readers take numbers as strings
-        Value::Number(number @ Number::Decimal(_)) => Json::String(number.to_string()),
+        Value::Number(number @ (Number::Float(_) | Number::Decimal(_))) => Json::String(number.exact()),
         Value::String(text) => Json::String(text.clone()),
         Value::List(elements) | Value::Set(elements) => elements.iter().map(encode).collect(),
         Value::Map(entries) | Value::Object(entries) => {
@@ -109,6 +106,16 @@ mod tests {
         assert_eq!(value.get("b"), &Value::Bool(true));
         assert!(value.get("new").is_null());
         assert_eq!(decode(&encode(&value), &ty).unwrap(), value);
+    }
+
+    #[test]
+    fn numbers_are_stored_exactly() {
+        for number in
+            [Number::from_f64(0.1), Number::from_f64(-1e300), Number::parse("Inf"), Number::parse("0.5")]
+        {
+            let value = Value::Number(number.unwrap());
+            assert_eq!(decode(&encode(&value), &Type::Number), Ok(value));
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value, DecodeError> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    Reader { rest: bytes }.value(ty, &mut Vec::new())
+    Reader { rest: bytes, depth: 0 }.value(ty, &mut Vec::new())
 }
 
 /// Writes `value`, which is of type `ty`.
@@ -46,8 +46,13 @@ pub fn encode(value: &Value, ty: &Type) -> Vec<u8> {
     out
 }
 
+/// How deep values may stand in one another. Schemas end long before; dynamic values, which bring their own types along,
+/// need not end at all.
+const DEEPEST: usize = 256;
+
 struct Reader<'a> {
     rest: &'a [u8],
+    depth: usize,
 }
 
 // The place is kept as names only and turned into a path when something is wrong.
@@ -72,6 +77,16 @@ fn wrong(place: &Place<'_>, reason: impl Into<String>) -> DecodeError {
 
 impl<'a> Reader<'a> {
     fn value<'t>(&mut self, ty: &'t Type, place: &mut Place<'t>) -> Result<Value, DecodeError> {
+        if self.depth == DEEPEST {
+            return Err(wrong(place, "the value is nested too deep"));
+        }
+        self.depth += 1;
+        let value = self.value_here(ty, place);
+        self.depth -= 1;
+        value
+    }
+
+    fn value_here<'t>(&mut self, ty: &'t Type, place: &mut Place<'t>) -> Result<Value, DecodeError> {
         let marker = Marker::from_u8(self.byte(place)?);
         if marker == Marker::Null {
             return Ok(Value::Null);
@@ -458,6 +473,9 @@ mod tests {
         }
         assert!(decode(&[0xdd, 255, 255, 255, 255], &Type::list(Type::Bool)).is_err());
         assert!(decode(&[0x92, 0xc4, 1, b'x', 0xc0], &Type::Dynamic).is_err());
+        // a dynamic value in a dynamic value, and so on, would use up the stack
+        let endless = b"\x92\xc4\x09\"dynamic\"".repeat(100_000);
+        assert_eq!(decode(&endless, &Type::Dynamic).unwrap_err().reason, "the value is nested too deep");
     }
 
     proptest::proptest! {

@@ -68,6 +68,15 @@ impl Number {
         }
     }
 
+    /// Text that [`parse`](Number::parse) reads as this very number. `Display` shows a float in as few digits as tell it from
+    /// its neighbours, which as a decimal is another number.
+    pub fn exact(&self) -> String {
+        match self {
+            Number::Float(float) if float.is_finite() => format!("{float:.*}", exact_places(*float)),
+            number => number.to_string(),
+        }
+    }
+
     // digits × 10^exponent, brought to the canonical form
     fn from_digits(negative: bool, digits: &str, exponent: i64) -> Option<Number> {
         let digits = digits.trim_start_matches('0');
@@ -197,6 +206,7 @@ mod tests {
         for float in [0.1, 1.5, -2.25, 1e300, 5e-324] {
             let number = Number::from_f64(float).unwrap();
             assert_eq!(number, Number::from_f64(float).unwrap());
+            assert_eq!(Number::parse(&number.exact()), Some(number));
         }
         assert_ne!(Number::from_f64(0.1), Number::parse("0.1"), "0.1 is not the f64 nearest to it");
         assert_eq!(Number::from_f64(0.5), Number::parse("0.5"));

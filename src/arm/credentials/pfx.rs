@@ -4,6 +4,7 @@
 //! Bundles by OpenSSL (new and `-legacy`), Windows, Key Vault, Java and macOS are read; their checksum (MAC) tells a
 //! wrong password from a broken file. RC4 and public-key protection, which nobody writes any more, are not.
 
+use std::cell::Cell;
 use std::num::NonZeroU32;
 
 use aes::cipher::block_padding::Pkcs7;
@@ -38,26 +39,39 @@ impl From<Malformed> for Unreadable {
     }
 }
 
-/// A bundle may ask for work, but not for minutes of it.
-const MOST_ROUNDS: u32 = 10_000_000;
+/// A bundle may ask for work, but not for minutes of it: so many rounds with all its parts together. Makers write thousands.
+const MOST_ROUNDS: u32 = 5_000_000;
 
 /// Opens the bundle `bytes` with `password`, which is empty where there is none.
 pub fn open(bytes: &[u8], password: &str) -> Result<Bundle, Unreadable> {
     // An empty password is two bytes of zero to some programs and nothing at all to others.
     let utf16 = password.encode_utf16().chain([0]).flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
-    let first = open_as(bytes, &Password { plain: password, utf16: &utf16 });
+    let first = open_as(bytes, &Password::new(password, &utf16));
     match first {
-        Err(Unreadable::WrongPassword) if password.is_empty() => {
-            open_as(bytes, &Password { plain: "", utf16: &[] })
-        }
+        Err(Unreadable::WrongPassword) if password.is_empty() => open_as(bytes, &Password::new("", &[])),
         first => first,
     }
 }
 
-/// A password in the two forms that keys are made of.
+/// A password in the two forms that keys are made of, and how many rounds may still be spent on making them.
 struct Password<'a> {
     plain: &'a str,
     utf16: &'a [u8],
+    rounds_left: Cell<u32>,
+}
+
+impl<'a> Password<'a> {
+    fn new(plain: &'a str, utf16: &'a [u8]) -> Self {
+        Self { plain, utf16, rounds_left: Cell::new(MOST_ROUNDS) }
+    }
+
+    /// The rounds that `integer` asks for, taken from those that are left.
+    fn rounds(&self, integer: &[u8]) -> Result<NonZeroU32, Unreadable> {
+        let rounds = rounds(integer)?;
+        let left = self.rounds_left.get().checked_sub(rounds.get()).ok_or(TOO_MUCH_WORK)?;
+        self.rounds_left.set(left);
+        Ok(rounds)
+    }
 }
 
 fn open_as(bytes: &[u8], password: &Password<'_>) -> Result<Bundle, Unreadable> {
@@ -112,7 +126,7 @@ fn check(content: &[u8], mut mac: Der<'_>, password: &Password<'_>) -> Result<()
     let hash = info.sequence()?.take(tag::OID)?.to_vec();
     let expected = info.octets()?;
     let salt = mac.octets()?;
-    let rounds = if mac.is_empty() { 1 } else { rounds(mac.take(tag::INTEGER)?)?.get() };
+    let rounds = if mac.is_empty() { 1 } else { password.rounds(mac.take(tag::INTEGER)?)?.get() };
     let (hash, algorithm) = match hash.as_slice() {
         oid::SHA1 => (&digest::SHA1_FOR_LEGACY_USE_ONLY, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
         oid::SHA256 => (&digest::SHA256, hmac::HMAC_SHA256),
@@ -171,7 +185,7 @@ fn decrypt(mut way: Der<'_>, data: &[u8], password: &Password<'_>) -> Result<Vec
         }
         let mut derivation = derivation.sequence()?;
         let salt = derivation.octets()?;
-        let rounds = rounds(derivation.take(tag::INTEGER)?)?;
+        let rounds = password.rounds(derivation.take(tag::INTEGER)?)?;
         let mut function = pbkdf2::PBKDF2_HMAC_SHA1;
         while !derivation.is_empty() {
             // the key's length, which the cipher says too, or the function
@@ -203,7 +217,7 @@ fn decrypt(mut way: Der<'_>, data: &[u8], password: &Password<'_>) -> Result<Vec
         }
     } else {
         let salt = parameters.octets()?;
-        let rounds = rounds(parameters.take(tag::INTEGER)?)?.get();
+        let rounds = password.rounds(parameters.take(tag::INTEGER)?)?.get();
         let derive = |purpose, length| {
             derive(&digest::SHA1_FOR_LEGACY_USE_ONLY, purpose, password.utf16, &salt, rounds, length)
         };
@@ -283,11 +297,11 @@ fn rounds(integer: &[u8]) -> Result<NonZeroU32, Unreadable> {
     let number = integer
         .iter()
         .try_fold(0_u32, |number, byte| number.checked_mul(256).map(|number| number + u32::from(*byte)));
-    number
-        .and_then(NonZeroU32::new)
-        .filter(|rounds| rounds.get() <= MOST_ROUNDS)
-        .ok_or(Unreadable::Unsupported("it wants an unreasonable number of rounds to derive its key"))
+    number.and_then(NonZeroU32::new).filter(|rounds| rounds.get() <= MOST_ROUNDS).ok_or(TOO_MUCH_WORK)
 }
+
+const TOO_MUCH_WORK: Unreadable =
+    Unreadable::Unsupported("it wants an unreasonable number of rounds to derive its key");
 
 /// Names, as they stand in DER after tag and length.
 #[rustfmt::skip]
@@ -388,5 +402,10 @@ mod tests {
         {
             assert!(rounds(wrong).is_err(), "{wrong:?}");
         }
+        // of all parts together
+        let password = Password::new("", &[]);
+        let half = (MOST_ROUNDS / 2).to_be_bytes();
+        assert!(password.rounds(&half).is_ok() && password.rounds(&half).is_ok());
+        assert_eq!(password.rounds(&[1]), Err(TOO_MUCH_WORK));
     }
 }

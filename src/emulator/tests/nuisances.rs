@@ -1,5 +1,8 @@
 //! What makes life hard for clients, switched on and off: faults, limits, delays, locks, a catalogue that changes, long lists.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::*;
 
 #[test]
@@ -266,4 +269,36 @@ fn the_marketplace_can_be_changed() {
     );
     assert_eq!(names(&versions("&$top=1&$orderby=name%20desc")), ["9.99.2027010100"]);
     assert!(names(&versions("&$top=0")).is_empty());
+}
+
+// Numbers that no clock has: whoever sends them gets an answer, and so does whoever comes next.
+#[test]
+fn absurd_numbers_are_survived() {
+    let mut world = World::new();
+    for (method, path, body) in [
+        ("PUT", "settings", r#"{"time_scale":1e-300,"latency":[{"milliseconds":18446744073709551615}]}"#),
+        ("POST", "clock/advance", r#"{"seconds":1e308}"#),
+        ("POST", "clock/advance", r#"{"seconds":1e308}"#),
+        (
+            "PUT",
+            "faults",
+            r#"[{"delay_ms":9223372036854775807,"count":2},{"delay_ms":9223372036854775807,"seen":9223372036854775807}]"#,
+        ),
+    ] {
+        assert_eq!(world.ask(method, &format!("/_emulator/{path}"), body).status, 200, "{body}");
+    }
+    for _ in 0..3 {
+        let made = world.ask("PUT", &gal("?api-version=2026-03-03"), r#"{"location":"eastus"}"#);
+        assert!(made.status < 300 || made.status == 409, "{}", made.raw);
+        world.wait(1.0);
+    }
+    // a token that is good for longer than there are ticks
+    let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":9223372036854775807}"#);
+    let request = Request {
+        method: "GET".into(),
+        url: "/subscriptions?api-version=2022-12-01".into(),
+        headers: vec![("Authorization".into(), format!("Bearer a.{claims}.b"))],
+        body: Vec::new(),
+    };
+    assert_eq!(world.emulator.handle(&request, world.now).status, 200);
 }

@@ -1,0 +1,32 @@
+//! What the fuzzers do with bytes, one function each; `tests/corpus.rs` runs the same functions over the committed corpora.
+
+pub mod clouds;
+pub mod emulated;
+pub mod messages;
+pub mod service;
+pub mod texts;
+pub mod values;
+pub mod wire;
+
+/// Every fuzzer: its name, which is that of its corpus, and what it does.
+pub const TARGETS: [(&str, fn(&[u8])); 13] = [
+    ("arm", service::arm),
+    ("constraint", texts::constraint),
+    ("duration", texts::duration),
+    ("emulator", emulated::emulator),
+    ("id", texts::id),
+    ("metadata", clouds::metadata),
+    ("msgpack", values::msgpack),
+    ("pfx", clouds::pfx),
+    ("retry_after", texts::retry_after),
+    ("rpc", wire::rpc),
+    ("state", values::state),
+    ("store", emulated::store),
+    ("urn", texts::urn),
+];
+
+/// Gives `data` to the fuzzer `name`.
+pub fn run(name: &str, data: &[u8]) {
+    let target = TARGETS.iter().find(|(known, _)| *known == name);
+    target.unwrap_or_else(|| panic!("there is no fuzzer {name}")).1(data);
+}

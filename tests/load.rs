@@ -1,0 +1,183 @@
+//! Many calls at once on a service that fails in every way, for a while: nothing hangs, nothing leaks, nothing is lost.
+//!
+//! A few seconds with a few hundred objects; `AZIMAGE_LOAD=600` goes on for ten minutes with ten thousand.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "support/cli.rs"]
+mod cli;
+#[path = "support/core.rs"]
+mod core;
+#[path = "load/host.rs"]
+mod host;
+#[path = "support/plugin_client.rs"]
+mod plugin_client;
+#[path = "load/service.rs"]
+mod service;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use azimage::schema::Value;
+use host::{Host, Outcome};
+use serde_json::json;
+use service::Service;
+
+/// How many calls are in flight at once.
+const AT_ONCE: usize = 200;
+/// No call may take longer, whatever goes wrong: the `timeouts` of all objects are shorter.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One object of the state: its configuration, and what Terraform holds of it.
+#[derive(Clone, Default)]
+struct Slot {
+    note: u64,
+    held: Option<host::Held>,
+}
+
+/// What the calls came to, all together.
+#[derive(Default)]
+struct Tally {
+    calls: AtomicU64,
+    failed: AtomicU64,
+    changes: AtomicU64,
+    reads: AtomicU64,
+}
+
+impl Tally {
+    fn count(&self, outcome: &Outcome) {
+        self.calls.fetch_add(outcome.calls, Ordering::Relaxed);
+        self.failed.fetch_add(u64::from(outcome.failed), Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_under_load() {
+    let seconds = std::env::var("AZIMAGE_LOAD").ok().and_then(|text| text.parse().ok());
+    let (objects, time) = match seconds {
+        Some(seconds) => (10_000, Duration::from_secs(seconds)),
+        None => (300, Duration::from_secs(5)),
+    };
+    let service = Service::start().await;
+    let host = Arc::new(Host::start(&service, objects).await);
+    let begun = Instant::now();
+    let mut slots: Vec<Slot> = vec![Slot::default(); objects];
+    let tally = Arc::new(Tally::default());
+
+    // everything is made once, on a service that is well
+    slots = each(slots, &host, &tally, Duration::MAX, |_| Some(1)).await;
+    assert!(slots.iter().all(|slot| slot.held.is_some()), "something could not be made");
+    assert_eq!(tally.failed.load(Ordering::Relaxed), 0);
+    println!("{objects} objects made in {:?}", begun.elapsed());
+
+    // then it fails, and all are read, changed, deleted and made anew, over and over
+    let (calls_before, storm) = (tally.calls.load(Ordering::Relaxed), Instant::now());
+    service.trouble(true);
+    let memory = host.watch();
+    while storm.elapsed() < time {
+        let left = time.saturating_sub(storm.elapsed());
+        slots = each(slots, &host, &tally, left, |random| match random.u8(0..10) {
+            0 => None,
+            1..4 => Some(random.u64(2..1_000_000)),
+            _ => Some(0),
+        })
+        .await;
+    }
+    service.trouble(false);
+    let (calls, took) = (tally.calls.load(Ordering::Relaxed) - calls_before, storm.elapsed());
+    let memory = memory.end().await;
+    println!(
+        "{calls} calls in {took:?} ({:.0} a second): {} of the changes and {} of the reads; {} of them failed in the end; of {} requests {} went wrong",
+        calls as f64 / took.as_secs_f64(),
+        tally.changes.load(Ordering::Relaxed),
+        tally.reads.load(Ordering::Relaxed),
+        tally.failed.load(Ordering::Relaxed),
+        service.met().0,
+        service.met().1,
+    );
+    assert!(service.met().1 > 10, "the service was well all the time");
+    println!("memory in MiB: {memory:?}");
+    flat(&memory);
+
+    // and in the end everything converges: what is wanted is there, and nothing else
+    let last: Vec<u64> = slots.iter().map(|slot| slot.note).collect();
+    slots = each(slots, &host, &tally, Duration::MAX, |_| Some(0)).await;
+    let there = service.objects(host::galleries(objects));
+    let mut known = BTreeMap::new();
+    for (number, slot) in slots.iter().enumerate() {
+        assert_eq!(slot.note, last[number], "object {number} is wanted otherwise");
+        if let Some(held) = &slot.held {
+            assert_eq!(held.state.get("tags"), &Value::map([(&"note".to_owned(), &slot.note.to_string())]));
+            known.insert(host::name(number), slot.note.to_string());
+        }
+    }
+    assert_eq!(known, there, "what Terraform knows of, and what there is");
+    host.end().await;
+}
+
+// Not a leak: the last quarter of the time is as the second was, give or take what an allocator keeps.
+fn flat(memory: &[f64]) {
+    assert!(memory.len() >= 4, "nobody looked");
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    let quarter = memory.len() / 4;
+    let (second, last) = (mean(&memory[quarter..2 * quarter]), mean(&memory[3 * quarter..]));
+    assert!(last < second * 1.25 + 16.0, "from {second:.1} MiB to {last:.1} MiB: {memory:?}");
+}
+
+/// Visits every slot once, [`AT_ONCE`] at a time, until the time has passed. `want` says what becomes of an object: none is to
+/// be there, one with that note, or with 0 the one that is wanted already.
+async fn each(
+    slots: Vec<Slot>,
+    host: &Arc<Host>,
+    tally: &Arc<Tally>,
+    time: Duration,
+    want: impl Fn(&mut fastrand::Rng) -> Option<u64> + Copy + Send + 'static,
+) -> Vec<Slot> {
+    let (begun, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+    let slots: Arc<Vec<tokio::sync::Mutex<Slot>>> = Arc::new(slots.into_iter().map(Into::into).collect());
+    let workers = (0..AT_ONCE).map(|worker| {
+        let (host, tally, next, slots) = (host.clone(), tally.clone(), next.clone(), slots.clone());
+        let mut random = fastrand::Rng::with_seed(worker as u64 + tally.calls.load(Ordering::Relaxed));
+        tokio::spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(slot) = slots.get(number).filter(|_| begun.elapsed() < time) else { return };
+                let mut slot = slot.lock().await;
+                let work = visit(&host, &tally, number, &mut slot, want(&mut random));
+                tokio::time::timeout(PATIENCE * 4, work)
+                    .await
+                    .unwrap_or_else(|_| panic!("object {number} hangs"));
+            }
+        })
+    });
+    for worker in workers.collect::<Vec<_>>() {
+        worker.await.unwrap();
+    }
+    let Ok(slots) = Arc::try_unwrap(slots) else { panic!("a worker goes on") };
+    slots.into_iter().map(tokio::sync::Mutex::into_inner).collect()
+}
+
+/// A run of Terraform over one object: refreshed, planned, applied.
+async fn visit(host: &Host, tally: &Tally, number: usize, slot: &mut Slot, want: Option<u64>) {
+    // an object that is not wanted has the note 0
+    slot.note = match want {
+        None => 0,
+        Some(0) => slot.note,
+        Some(note) => note,
+    };
+    let mut outcome = Outcome::default();
+    if let Some(held) = slot.held.take() {
+        tally.reads.fetch_add(1, Ordering::Relaxed);
+        // only what is gone for certain may leave the state, and nobody else takes anything away here
+        let read = host.refresh(held, &mut outcome).await;
+        slot.held = Some(read.unwrap_or_else(|| panic!("object {number} left the state")));
+    }
+    if slot.note != 0 || slot.held.is_some() {
+        let tags = (slot.note != 0).then(|| json!({"note": slot.note.to_string()}));
+        slot.held = host.converge(number, slot.held.take(), tags, &mut outcome).await;
+        tally.changes.fetch_add(u64::from(outcome.changed), Ordering::Relaxed);
+    }
+    tally.count(&outcome);
+}

@@ -1,0 +1,225 @@
+//! What must hold of plans and applies whatever the configuration: for every resource type, over configurations made from its
+//! schema. The same ones every time; `AZIMAGE_PROPERTIES=20` tries twenty times as many.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "support/cases.rs"]
+mod cases;
+#[path = "support/core.rs"]
+mod core;
+#[path = "support/generate.rs"]
+mod generate;
+
+use crate::core::oracle::{self, plan_complaints};
+use crate::core::{Action, Core, Held, differences, patched, serve};
+use azimage::framework::apply::{Change, Planned};
+use azimage::framework::provider::Entry;
+use azimage::framework::{Private, Server};
+use azimage::provider::Provider;
+use azimage::schema::{Type, Value, msgpack};
+use cases::Case;
+use generate::{Pool, around};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+type Known = Entry<azimage::azure::Context>;
+
+fn times() -> u32 {
+    std::env::var("AZIMAGE_PROPERTIES").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+/// Tries `test` with `cases` values of `strategy`, and makes sure that it did not pass over most of them.
+fn check(
+    what: &str,
+    cases: u32,
+    strategy: impl Strategy<Value = (Value, Value)>,
+    test: impl Fn(Value, Value) -> Result<bool, TestCaseError>,
+) {
+    let config = Config {
+        cases: cases * times(),
+        failure_persistence: None,
+        max_shrink_iters: 2000,
+        ..Config::default()
+    };
+    let (tried, all) = (std::cell::Cell::new(0_u32), config.cases);
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let outcome = runner.run(&strategy, |(one, other)| {
+        tried.set(tried.get() + u32::from(test(one, other)?));
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{what}: {error}");
+    }
+    assert!(tried.get() * 5 >= all, "{what}: only {} of {all} were good for anything", tried.get());
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}
+
+fn bases(core: &Core, case: &Case) -> Vec<Value> {
+    let full = patched(&case.small, &case.full);
+    vec![core.config(case.type_name, &case.small), core.config(case.type_name, &full)]
+}
+
+fn is_valid(server: &Server<Provider>, entry: &Known, config: &Value) -> bool {
+    !server.validate_resource(entry, config).has_errors()
+}
+
+/// A plan of a provider that nobody configured: nothing but the schema, the resource's own say, and the configuration.
+fn plan(server: &Server<Provider>, entry: &Known, config: &Value, prior: &Value) -> Planned {
+    let change = Change { prior: prior.clone(), config: config.clone(), private: Private::default() };
+    futures_util::FutureExt::now_or_never(server.plan(entry, change)).expect("nobody is asked")
+}
+
+/// The same with something in the place of all that is unknown.
+fn made_known(value: Value, ty: &Type) -> Value {
+    match (value, ty) {
+        (Value::Unknown, Type::String) => "made".into(),
+        (Value::Unknown, Type::Number) => Value::int(7),
+        (Value::Unknown, Type::Bool) => true.into(),
+        (Value::Unknown, Type::List(_)) => Value::List(Vec::new()),
+        (Value::Unknown, Type::Set(_)) => Value::Set(Vec::new()),
+        (Value::Unknown, Type::Map(_)) => Value::Map(Default::default()),
+        (Value::Unknown, _) => Value::Null,
+        (Value::Object(fields), Type::Object(types)) => {
+            let regions =
+                fields.get("regions").into_iter().flat_map(Value::elements).filter_map(Value::as_str);
+            let complete = regions.map(|name| (azimage::arm::region::normalise(name), "Completed".into()));
+            let complete = Value::Map(complete.collect());
+            Value::object(fields.into_iter().map(|(name, field)| {
+                // whatever is not finished has something left to plan
+                let field = match (field.is_unknown(), name.as_str()) {
+                    (true, "provisioning_state") => "Succeeded".into(),
+                    (true, "replication_state") => complete.clone(),
+                    _ => made_known(field, &types[&name]),
+                };
+                (name, field)
+            }))
+        }
+        (Value::List(elements), Type::List(ty)) => {
+            Value::List(elements.into_iter().map(|e| made_known(e, ty)).collect())
+        }
+        (Value::Set(elements), Type::Set(ty)) => {
+            Value::Set(elements.into_iter().map(|e| made_known(e, ty)).collect())
+        }
+        (value, _) => value,
+    }
+}
+
+#[test]
+fn plans_are_pure_and_such_as_core_takes() {
+    let core = runtime().block_on(Core::new());
+    let (server, _) = serve();
+    for case in cases::all() {
+        let Ok(entry) = server.resource(case.type_name) else { panic!("{}", case.name) };
+        let (block, ty, pool) = (core.block(case.type_name), entry.ty(), Pool::of(&case));
+        let open = around(entry.body(), bases(&core, &case), &pool, true);
+        check(case.name, 60, (open.clone(), open), |config, before| {
+            if !is_valid(&server, entry, &config) {
+                return Ok(false);
+            }
+            // of nothing, and of what another configuration would have come to
+            let before = plan(&server, entry, &before.unknown_to_null(), &Value::Null);
+            for prior in [Value::Null, made_known(before.state, ty)] {
+                let planned = plan(&server, entry, &config, &prior);
+                let again = plan(&server, entry, &config, &prior);
+                prop_assert_eq!(msgpack::encode(&planned.state, ty), msgpack::encode(&again.state, ty));
+                prop_assert_eq!(&planned.replace, &again.replace);
+                prop_assert_eq!(&planned.diagnostics, &again.diagnostics);
+                if planned.diagnostics.has_errors() {
+                    continue;
+                }
+                let complaints = plan_complaints(block, &prior, &config, &planned.state);
+                prop_assert!(complaints.is_empty(), "{:?}", complaints);
+                // a plan over the wire is the same plan
+                let read = msgpack::decode(&msgpack::encode(&planned.state, ty), ty).unwrap();
+                prop_assert_eq!(read, planned.state);
+            }
+            Ok(true)
+        });
+    }
+}
+
+#[test]
+fn what_was_planned_has_nothing_left_to_plan() {
+    for case in cases::all() {
+        // with a context: without one the provider's own tags are not known, and so neither is what they make of a resource's
+        let runtime = runtime();
+        let core = runtime.block_on(Core::new());
+        (case.prepare)(&core);
+        let Ok(entry) = core.server.resource(case.type_name) else { panic!("{}", case.name) };
+        let (ty, pool) = (entry.ty(), Pool::of(&case));
+        let known = around(entry.body(), bases(&core, &case), &pool, false);
+        let plan = |config: &Value, prior: &Value| {
+            let change = Change { prior: prior.clone(), config: config.clone(), private: Private::default() };
+            runtime.block_on(core.server.plan(entry, change))
+        };
+        check(case.name, 30, (known.clone(), known), |config, before| {
+            if !is_valid(&core.server, entry, &config) {
+                return Ok(false);
+            }
+            let before = plan(&before, &Value::Null);
+            for prior in [Value::Null, made_known(before.state, ty)] {
+                let planned = plan(&config, &prior);
+                if planned.diagnostics.has_errors() {
+                    continue;
+                }
+                let applied = made_known(planned.state, ty);
+                let next = plan(&config, &applied);
+                prop_assert!(next.replace.is_empty(), "{:?}", next.replace);
+                prop_assert_eq!(
+                    msgpack::encode(&next.state, ty),
+                    msgpack::encode(&applied, ty),
+                    "{}",
+                    differences(&applied, &next.state)
+                );
+            }
+            Ok(true)
+        });
+    }
+}
+
+// The pretend core holds every plan against the configuration and every result against the plan; that is most of the test.
+#[test]
+fn what_was_planned_is_what_is_applied() {
+    for case in cases::all() {
+        let runtime = runtime();
+        let core = runtime.block_on(Core::new());
+        (case.prepare)(&core);
+        let entry = core.server.resource(case.type_name).ok().unwrap();
+        let known = around(entry.body(), bases(&core, &case), &Pool::of(&case), false);
+        check(case.name, 8, (known.clone(), known), |config, next| {
+            let one = (is_valid(&core.server, entry, &config))
+                .then(|| runtime.block_on(lived(&core, &case, &config, None)));
+            let Some(held) = one.flatten() else { return Ok(false) };
+            let mut held = Some(held);
+            if is_valid(&core.server, entry, &next) {
+                held = runtime.block_on(lived(&core, &case, &next, held));
+            }
+            if let Some(held) = held {
+                let gone = runtime.block_on(core.destroy(&held));
+                prop_assert!(gone.held.is_none(), "{:?}", gone.told);
+            }
+            Ok(true)
+        });
+    }
+}
+
+/// Plans and applies, and makes sure that nothing is left to do; what there is then, if the service took it.
+async fn lived(core: &Core, case: &Case, config: &Value, held: Option<Held>) -> Option<Held> {
+    let Ok(planned) = core.try_plan(case.type_name, held.as_ref(), config).await else { return held };
+    let applied = core.apply(&planned).await;
+    if applied.told.has_errors() {
+        return applied.held;
+    }
+    let held = applied.held?;
+    let again = core.try_plan(case.type_name, Some(&held), config).await.unwrap();
+    assert_eq!(again.action, Action::NoOp, "{}: {}", case.name, differences(&held.state, &again.state));
+    let read = core.refresh(&held).await.unwrap().unwrap();
+    let again = core.try_plan(case.type_name, Some(&read), config).await.unwrap();
+    assert_eq!(again.action, Action::NoOp, "{}: {}", case.name, differences(&read.state, &again.state));
+    oracle::object_complaints(core.block(case.type_name), &planned.state, &read.state)
+        .iter()
+        .for_each(|complaint| panic!("a refresh took back what was planned: {complaint}"));
+    Some(read)
+}
