@@ -6,6 +6,8 @@
 mod blocks;
 #[path = "support/markdown.rs"]
 mod markdown;
+#[path = "support/release.rs"]
+mod release;
 #[cfg(feature = "emulator")]
 #[path = "support/seed.rs"]
 mod seed;
