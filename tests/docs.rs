@@ -477,6 +477,49 @@ fn terraform_applies_and_then_has_nothing_to_do() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
+#[cfg(feature = "emulator")]
+#[test]
+fn a_violation_looks_as_the_guardrails_guide_shows() {
+    const BROKEN: &str = r#"
+provider "azimage" {
+  environment = "emulator"
+  guardrails {
+    minimum_replicas = 2
+  }
+}
+resource "azimage_image_version" "web" {
+  version             = "1.0.0"
+  image_definition_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/galleries/golden/images/web"
+  source {
+    managed_image_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/images/web-1.0.0"
+  }
+  target_region {
+    name = "eastus"
+  }
+}
+"#;
+    let Some(terraform) = Terraform::find() else { return };
+    let guide = &written().guides["guardrails"];
+    let (_, shown) = guide.split_once("```text\n").expect("the guide shows a violation");
+    let (shown, _) = shown.split_once("\n```").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut case = Case::new("guardrails");
+    case.add("main.tf", BROKEN);
+    for (file, text) in &case.files {
+        fs::write(folder.path().join(file), text).unwrap();
+    }
+    seed::seed(folder.path(), BROKEN);
+    let (good, told) = terraform.run(folder.path(), &["plan", "-no-color"]);
+    let plain =
+        |text: &str| text.replace(['│', '╷', '╵'], " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = plain(&told);
+    assert!(!good, "{told}");
+    // where it stands in the file is the reader's own
+    for paragraph in shown.split("\n\n").filter(|paragraph| !paragraph.trim_start().starts_with("with ")) {
+        assert!(told.contains(&plain(paragraph)), "nothing like {paragraph:?} in:\n{told}");
+    }
+}
+
 /// Each example by itself, functions, which share nothing, all at once, and the guides; without what is too new for `terraform`.
 fn cases(terraform: &Terraform) -> Vec<Case> {
     let written = written();
