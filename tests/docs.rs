@@ -385,6 +385,30 @@ fn links_lead_somewhere() {
 }
 
 #[test]
+fn files_that_contributors_are_sent_to_are_there() {
+    let mut wrong = Vec::new();
+    let mut named = 0;
+    for page in ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/guides/performance.md"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        for code in text.split('`').skip(1).step_by(2) {
+            let path = code.split_whitespace().next().unwrap_or_default();
+            let ours = ["src/", "tests/", "examples/", "docs/", "benches/", ".ci/", ".github/", "proto/"];
+            // the worked example makes these
+            let made = path.contains("snapshot") || path.contains('…');
+            if made || !ours.iter().any(|folder| path.starts_with(folder)) {
+                continue;
+            }
+            named += 1;
+            if !root().join(path).exists() {
+                wrong.push(format!("{page}: there is no {path}"));
+            }
+        }
+    }
+    assert!(named > 20);
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
 fn terraform_is_formatted() {
     let Some(terraform) = Terraform::find() else { return };
     let folder = tempfile::tempdir().unwrap();
