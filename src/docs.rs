@@ -112,7 +112,7 @@ fn function_page(function: &dyn Function, written: &Written) -> String {
     let mut page = head(&format!("{name} function - {NAME}"), "", signature.summary);
     let _ = writeln!(
         page,
-        "# function: {name}\n\n{}\n\nProvider functions need Terraform 1.8 or OpenTofu 1.7. They work without any provider configuration.",
+        "# function: {name}\n\n{}\n\nProvider functions need Terraform 1.8 or OpenTofu 1.7, or later. They work without any provider configuration.",
         signature.doc
     );
     usage(&mut page, &written.examples(&format!("functions/{name}"), "function"));
@@ -171,8 +171,13 @@ fn written_type(ty: &Type) -> String {
 
 /// The frontmatter that the Registry reads, and a word to whoever opens the file to change it.
 fn head(title: &str, subcategory: &str, doc: &str) -> String {
+    // tfplugindocs refuses the key on the first page, and needs it nowhere that has nothing to say
+    let subcategory = match subcategory {
+        "" => String::new(),
+        some => format!("subcategory: \"{some}\"\n"),
+    };
     format!(
-        "---\npage_title: \"{title}\"\nsubcategory: \"{subcategory}\"\ndescription: |-\n  {}\n---\n\n\
+        "---\npage_title: \"{title}\"\n{subcategory}description: |-\n  {}\n---\n\n\
          <!-- Made by tests/docs.rs from the schema: change the schema or the examples, then run UPDATE=1 cargo test --test docs -->\n\n",
         summary(doc)
     )

@@ -6,6 +6,8 @@
 mod blocks;
 #[path = "support/markdown.rs"]
 mod markdown;
+#[path = "support/release.rs"]
+mod release;
 #[cfg(feature = "emulator")]
 #[path = "support/seed.rs"]
 mod seed;
@@ -172,6 +174,11 @@ fn pages_are_as_the_registry_wants_them() {
                 ));
             }
         }
+        if path == "docs/index.md" && front.contains("subcategory:") {
+            wrong.push(format!(
+                "{path}: its frontmatter has a subcategory, which the Registry's tool refuses"
+            ));
+        }
         // without one the Registry puts resources under no heading at all
         if (path.starts_with("docs/resources/") || path.starts_with("docs/data-sources/"))
             && !front
@@ -252,6 +259,57 @@ fn the_migration_guide_names_what_there_is() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
+/// What azurerm's documentation lists for each type, blocks' members after a dot; the Registry's own page says the same.
+const THEIRS: [(&str, &str); 5] = [
+    (
+        "azurerm_shared_image_gallery",
+        "name resource_group_name location description sharing tags sharing.permission sharing.community_gallery eula \
+         prefix publisher_email publisher_uri unique_name",
+    ),
+    (
+        "azurerm_shared_image",
+        "name gallery_name resource_group_name location identifier os_type purchase_plan description \
+         disk_types_not_allowed end_of_life_date eula specialized architecture hyper_v_generation \
+         max_recommended_vcpu_count min_recommended_vcpu_count max_recommended_memory_in_gb \
+         min_recommended_memory_in_gb privacy_statement_uri release_note_uri trusted_launch_supported \
+         trusted_launch_enabled confidential_vm_supported confidential_vm_enabled \
+         accelerated_network_support_enabled hibernation_enabled disk_controller_type_nvme_enabled tags",
+    ),
+    (
+        "azurerm_shared_image_version",
+        "name gallery_name image_name location resource_group_name target_region blob_uri end_of_life_date \
+         exclude_from_latest managed_image_id os_disk_snapshot_id deletion_of_replicated_locations_enabled \
+         replication_mode storage_account_id tags regional_replica_count disk_encryption_set_id \
+         exclude_from_latest_enabled storage_account_type",
+    ),
+    (
+        "azurerm_image",
+        "name resource_group_name location source_virtual_machine_id os_disk data_disk hyper_v_generation \
+         zone_resilient tags storage_type os_type os_state managed_disk_id blob_uri caching size_gb \
+         disk_encryption_set_id lun",
+    ),
+    ("azurerm_marketplace_agreement", "publisher offer plan"),
+];
+
+#[test]
+fn the_migration_guide_leaves_nothing_of_azurerms_out() {
+    let guide = fs::read_to_string(root().join("docs/guides/migrating-from-azurerm.md")).unwrap();
+    let mut wrong = Vec::new();
+    for (theirs, arguments) in THEIRS {
+        let section =
+            guide.split("\n## ").find(|section| section.starts_with(&format!("{theirs} → "))).unwrap();
+        let first = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+        let told: BTreeSet<&str> = first
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .map(|code| code.split(' ').next().unwrap_or_default())
+            .collect();
+        for argument in arguments.split_whitespace().filter(|argument| !told.contains(argument)) {
+            wrong.push(format!("{theirs}: the guide does not say what {argument} becomes"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
 /// All names in a body, whatever their depth.
 fn names(body: &Body) -> BTreeSet<&str> {
     let own = body.attributes.iter().map(|attribute| attribute.name);
@@ -323,6 +381,30 @@ fn links_lead_somewhere() {
             }
         }
     }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn files_that_contributors_are_sent_to_are_there() {
+    let mut wrong = Vec::new();
+    let mut named = 0;
+    for page in ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/guides/performance.md"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        for code in text.split('`').skip(1).step_by(2) {
+            let path = code.split_whitespace().next().unwrap_or_default();
+            let ours = ["src/", "tests/", "examples/", "docs/", "benches/", ".ci/", ".github/", "proto/"];
+            // the worked example makes these
+            let made = path.contains("snapshot") || path.contains('…');
+            if made || !ours.iter().any(|folder| path.starts_with(folder)) {
+                continue;
+            }
+            named += 1;
+            if !root().join(path).exists() {
+                wrong.push(format!("{page}: there is no {path}"));
+            }
+        }
+    }
+    assert!(named > 20);
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
@@ -417,6 +499,49 @@ fn terraform_applies_and_then_has_nothing_to_do() {
         None
     });
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[cfg(feature = "emulator")]
+#[test]
+fn a_violation_looks_as_the_guardrails_guide_shows() {
+    const BROKEN: &str = r#"
+provider "azimage" {
+  environment = "emulator"
+  guardrails {
+    minimum_replicas = 2
+  }
+}
+resource "azimage_image_version" "web" {
+  version             = "1.0.0"
+  image_definition_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/galleries/golden/images/web"
+  source {
+    managed_image_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/images/web-1.0.0"
+  }
+  target_region {
+    name = "eastus"
+  }
+}
+"#;
+    let Some(terraform) = Terraform::find() else { return };
+    let guide = &written().guides["guardrails"];
+    let (_, shown) = guide.split_once("```text\n").expect("the guide shows a violation");
+    let (shown, _) = shown.split_once("\n```").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut case = Case::new("guardrails");
+    case.add("main.tf", BROKEN);
+    for (file, text) in &case.files {
+        fs::write(folder.path().join(file), text).unwrap();
+    }
+    seed::seed(folder.path(), BROKEN);
+    let (good, told) = terraform.run(folder.path(), &["plan", "-no-color"]);
+    let plain =
+        |text: &str| text.replace(['│', '╷', '╵'], " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = plain(&told);
+    assert!(!good, "{told}");
+    // where it stands in the file is the reader's own
+    for paragraph in shown.split("\n\n").filter(|paragraph| !paragraph.trim_start().starts_with("with ")) {
+        assert!(told.contains(&plain(paragraph)), "nothing like {paragraph:?} in:\n{told}");
+    }
 }
 
 /// Each example by itself, functions, which share nothing, all at once, and the guides; without what is too new for `terraform`.

@@ -22,6 +22,7 @@ mod together;
 mod versions;
 
 use crate::core::{Action, Core, Held, Json, changed, differences, json, patched};
+use azimage::arm::ResourceId;
 use azimage::schema::spec::{Body, Nesting};
 use azimage::schema::{Path, Value};
 use cases::Case;
@@ -328,13 +329,7 @@ async fn what_another_provider_managed_moves_here_and_plans_to_nothing() {
         let (core, _) = prepared(case).await;
         let held = core.create(case.type_name, &case.small).await;
         let id = held.text("id").to_owned();
-        let kind = match case.type_name {
-            "azimage_gallery" => "Microsoft.Compute/galleries",
-            "azimage_image_definition" => "Microsoft.Compute/galleries/images",
-            "azimage_image_version" => "Microsoft.Compute/galleries/images/versions",
-            "azimage_marketplace_agreement" => "Microsoft.MarketplaceOrdering/agreements/offers/plans",
-            _ => "Microsoft.Compute/images",
-        };
+        let kind = ResourceId::parse(&id).unwrap().resource_type();
         let sources = [
             (
                 "registry.terraform.io/hashicorp/azurerm",

@@ -1,43 +1,15 @@
-//! The stories of `examples/stories`, and what users meet, with the real command line.
+//! What users meet, with the real command line: refusals, interrupts, bad input, and `terraform test` of modules.
 
+#[path = "support/golden.rs"]
+mod golden;
 #[path = "support/cli.rs"]
 mod support;
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use support::{BINARY, HEAD, SUBSCRIPTION, Served, Workspace, ran, terraform, versions};
-
-fn stories() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/stories");
-    let mut stories: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.join("run").exists())
-        .collect();
-    stories.sort();
-    assert!(!stories.is_empty());
-    stories
-}
-
-#[test]
-fn every_story_is_as_told() {
-    for version in versions() {
-        if terraform(&version).is_none() {
-            continue;
-        }
-        for story in stories() {
-            let mut command = Command::new(story.join("run"));
-            command.env("AZIMAGE_BINARY", BINARY).env("AZIMAGE_TERRAFORM_VERSION", &version);
-            for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ARM_")) {
-                command.env_remove(name);
-            }
-            let told = ran(&command.output().unwrap());
-            assert_eq!(told.code, 0, "{} with terraform {version:?}:\n{}", story.display(), told.text);
-        }
-    }
-}
+use golden::{golden, id};
+use support::{HEAD, SUBSCRIPTION, Served, Workspace, ran, stories, terraform};
 
 #[test]
 fn modules_are_tested_with_terraform_test() {
@@ -55,103 +27,6 @@ fn modules_are_tested_with_terraform_test() {
             }
         }
         workspace.run(&["test"]).ok().says("0 failed");
-    }
-}
-
-/// A gallery with everything that a service principal's first configuration has.
-fn golden() -> String {
-    format!(
-        r#"{HEAD}
-provider "azimage" {{
-  default_tags = {{ team = "images" }}
-}}
-data "azimage_marketplace_image" "windows" {{
-  location = "West Europe"
-  urn      = "MicrosoftWindowsServer:WindowsServer:2025-datacenter-g2:latest"
-}}
-resource "azimage_managed_image" "i" {{
-  name                = "img"
-  resource_group_name = "my-rg"
-  location            = "East US"
-  capture {{
-    virtual_machine_id = "/subscriptions/{SUBSCRIPTION}/resourceGroups/my-rg/providers/Microsoft.Compute/virtualMachines/golden-vm"
-  }}
-}}
-resource "azimage_gallery" "g" {{
-  name                = "gal"
-  resource_group_name = "my-rg"
-  location            = "East US"
-}}
-resource "azimage_image_definition" "d" {{
-  name               = "def"
-  gallery_id         = azimage_gallery.g.id
-  os_type            = "Linux"
-  hyper_v_generation = "V2"
-  identifier {{
-    publisher = "p"
-    offer     = "o"
-    sku       = "s"
-  }}
-}}
-resource "azimage_image_version" "v" {{
-  version             = "1.0.0"
-  image_definition_id = azimage_image_definition.d.id
-  end_of_life_date    = "2039-04-30T02:00:00+02:00"
-  source {{
-    managed_image_id = azimage_managed_image.i.id
-  }}
-  target_region {{
-    name                   = "eastus"
-    regional_replica_count = 2
-  }}
-  target_region {{
-    name = "West Europe"
-  }}
-}}
-"#
-    )
-}
-
-const VERSION: &str = "/galleries/gal/images/def/versions/1.0.0";
-
-fn id(rest: &str) -> String {
-    format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/my-rg/providers/Microsoft.Compute{rest}")
-}
-
-#[test]
-fn another_server_by_metadata_host_with_a_service_principal() {
-    for version in versions() {
-        let Some(terraform) = terraform(&version) else { continue };
-        let served = Served::start();
-        let mut workspace = Workspace::new(&terraform);
-        served.point(&mut workspace);
-        workspace.write("main.tf", &golden());
-        workspace.apply().ok().says("Resources: 4 added, 0 changed, 0 destroyed");
-        workspace.settled();
-
-        let drift = r#"{"tags":{"team":"others"},"properties":{"publishingProfile":{"targetRegions":[{"name":"eastus","regionalReplicaCount":5}]}}}"#;
-        served.by_hand(&["patch", &id(VERSION), drift]);
-        workspace.changes().says("0 to add, 1 to change, 0 to destroy");
-        workspace.apply().ok().says("0 added, 1 changed, 0 destroyed");
-        workspace.settled();
-
-        // a second state imports what the first one made
-        let mut other = Workspace::new(&terraform);
-        served.point(&mut other);
-        let imports = [
-            ("azimage_managed_image.i", "/images/img"),
-            ("azimage_gallery.g", "/galleries/gal"),
-            ("azimage_image_definition.d", "/galleries/gal/images/def"),
-            ("azimage_image_version.v", VERSION),
-        ]
-        .map(|(to, rest)| format!("import {{\n  to = {to}\n  id = {:?}\n}}\n", id(rest)));
-        other.write("main.tf", &(golden() + &imports.concat()));
-        other.apply().ok().says("Resources: 4 imported, 0 added, 0 changed, 0 destroyed");
-        other.settled();
-
-        workspace.destroy().ok().says("4 destroyed");
-        let left = served.by_hand(&["list"]);
-        assert!(!left.contains("/galleries/") && !left.contains("/images/"), "{left}");
     }
 }
 

@@ -58,11 +58,11 @@ says() { # PATTERN SENTENCE
     good "$2"
 }
 emulator() { "$binary" emulator --state .azimage/emulator.json "$@"; }
-# Skips a story that a Terraform before 1.8 cannot tell.
+# Skips a story that a Terraform before 1.8, or an OpenTofu before 1.7, cannot tell.
 needs_functions() {
-    case $("$terraform" version | sed -n 's/^Terraform v//p' | head -n 1) in
-    1.[0-7].*)
-        echo "SKIPPED: provider functions need Terraform 1.8"
+    case $("$terraform" version | head -n 1) in
+    "Terraform v1."[0-7].* | "OpenTofu v1."[0-6].*)
+        echo "SKIPPED: provider functions need Terraform 1.8 or OpenTofu 1.7"
         exit 0
         ;;
     esac

@@ -52,8 +52,13 @@ impl Cloud {
     /// The cloud called `environment` in a provider block: `public`, `usgovernment` or `china`.
     pub fn named(environment: &str) -> Option<Self> {
         match environment.to_ascii_lowercase().as_str() {
-            "public" | "azurecloud" | "azurepubliccloud" => Some(Self::public()),
-            "usgovernment" | "azureusgovernment" | "azureusgovernmentcloud" => Some(Self::us_government()),
+            "public" | "global" | "azurecloud" | "azurepubliccloud" => Some(Self::public()),
+            "usgovernment"
+            | "usgovernmentl4"
+            | "usgovernmentl5"
+            | "dod"
+            | "azureusgovernment"
+            | "azureusgovernmentcloud" => Some(Self::us_government()),
             "china" | "azurechinacloud" => Some(Self::china()),
             _ => None,
         }

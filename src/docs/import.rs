@@ -33,7 +33,7 @@ pub fn section<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) 
     let made: BTreeMap<String, String> = examples(name, entry, written).into_iter().collect();
     let made = |file: &str| made.get(&format!("examples/{}", path(name, file)));
     if let (Some(by_identity), Some(by_id), Some(command)) = (by_identity, made(BY_ID), made(COMMAND)) {
-        page += "\n## Import\n\nWhat exists already is brought in by an `import` block, with its identity (Terraform 1.12 and later):\n\n";
+        page += "\n## Import\n\nWhat exists already is brought in by an `import` block, with its identity (Terraform 1.12, OpenTofu 1.12, and later):\n\n";
         page += &terraform(by_identity);
         page += "\n### Identity Schema\n";
         for (title, required) in [("Required", true), ("Optional", false)] {
@@ -48,7 +48,7 @@ pub fn section<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) 
                 let _ = write!(page, "\n#### {title}\n\n{}\n", fields.join("\n"));
             }
         }
-        page += "\nWith its id (Terraform 1.5 and later, and OpenTofu):\n\n";
+        page += "\nWith its id (Terraform 1.5, OpenTofu 1.6, and later):\n\n";
         page += &terraform(by_id);
         let _ = write!(page, "\nOr by the command:\n\n```shell\n{}\n```\n", command.trim_end());
     }
@@ -56,7 +56,7 @@ pub fn section<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) 
     if !sources.is_empty() {
         let _ = write!(
             page,
-            "\n## Moving From Other Providers\n\nA `moved` block (Terraform 1.8 and later) takes over the state of {}. The plan that \
+            "\n## Moving From Other Providers\n\nA `moved` block (Terraform 1.8, OpenTofu 1.10, and later) takes over the state of {}. The plan that \
              follows is empty when the configuration says the same. See [Migrating from azurerm](../guides/migrating-from-azurerm.md).\n",
             sources.join(" and ")
         );

@@ -47,7 +47,8 @@ model! {
         /// The token to ask with. Also `ARM_OIDC_REQUEST_TOKEN`, `ACTIONS_ID_TOKEN_REQUEST_TOKEN` and
         /// `SYSTEM_ACCESSTOKEN`.
         pub oidc_request_token: Option<String> = optional().sensitive(),
-        /// The service connection of an Azure DevOps pipeline. Also `ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID`.
+        /// The service connection of an Azure DevOps pipeline. Also `ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID`,
+        /// `ARM_OIDC_AZURE_SERVICE_CONNECTION_ID` and `AZURESUBSCRIPTION_SERVICE_CONNECTION_ID`.
         pub ado_pipeline_service_connection_id: Option<String> = optional(),
         /// Whether to sign in with the workload identity of an AKS pod. Also `ARM_USE_AKS_WORKLOAD_IDENTITY`.
         pub use_aks_workload_identity: Option<bool> = optional(),
@@ -55,6 +56,9 @@ model! {
         pub use_msi: Option<bool> = optional(),
         /// Where to ask for a managed identity's token, when it is not where Azure has it. Also `ARM_MSI_ENDPOINT`.
         pub msi_endpoint: Option<String> = optional(),
+        /// The version of the protocol to ask for it in, such as `2019-08-01` in Azure Container Apps. Also
+        /// `ARM_MSI_API_VERSION`.
+        pub msi_api_version: Option<String> = optional(),
         /// Whether to sign in as the user of the Azure CLI when nothing else is configured; true unless set. Also
         /// `ARM_USE_CLI`.
         pub use_cli: Option<bool> = optional(),
@@ -66,6 +70,8 @@ model! {
         pub metadata_host: Option<String> = optional().check_text(check_filled),
         /// A GUID that attributes usage to a partner. Also `ARM_PARTNER_ID`.
         pub partner_id: Option<String> = optional().check_text(check_partner),
+        /// Whether no correlation id goes along with calls. Also `ARM_DISABLE_CORRELATION_REQUEST_ID`.
+        pub disable_correlation_request_id: Option<bool> = optional(),
         /// Accepted as azurerm accepts it. It keeps back HashiCorp's own partner id, which this provider never sends;
         /// `partner_id` is sent all the same.
         pub disable_terraform_partner_id: Option<bool> = optional(),

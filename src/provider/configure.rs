@@ -93,11 +93,17 @@ pub fn credentials(config: &Config, env: Env<'_>) -> Credentials {
         ),
         ado_pipeline_service_connection_id: text(
             &config.ado_pipeline_service_connection_id,
-            &["ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID", "ARM_OIDC_AZURE_SERVICE_CONNECTION_ID"],
+            // the second is azapi's name, the third is what the pipeline's own AzureCLI task sets
+            &[
+                "ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID",
+                "ARM_OIDC_AZURE_SERVICE_CONNECTION_ID",
+                "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID",
+            ],
         ),
         use_aks_workload_identity: aks,
         use_msi: switch(config.use_msi, "ARM_USE_MSI", false),
         msi_endpoint: text(&config.msi_endpoint, &["ARM_MSI_ENDPOINT"]),
+        msi_api_version: text(&config.msi_api_version, &["ARM_MSI_API_VERSION"]),
         use_cli: switch(config.use_cli, "ARM_USE_CLI", true),
     }
 }
@@ -149,9 +155,13 @@ fn client(
     tokens: Arc<dyn Tokens>,
     cloud: CloudSource,
 ) -> Client {
-    let correlation_id = match first(env, &["ARM_DISABLE_CORRELATION_REQUEST_ID"]) {
-        Some(text) if is_true(&text) => String::new(),
-        _ => first(env, &["ARM_CORRELATION_REQUEST_ID"]).unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+    let none = config.disable_correlation_request_id.unwrap_or_else(|| {
+        first(env, &["ARM_DISABLE_CORRELATION_REQUEST_ID"]).is_some_and(|text| is_true(&text))
+    });
+    let correlation_id = match first(env, &["ARM_CORRELATION_REQUEST_ID"]) {
+        _ if none => String::new(),
+        Some(id) => id,
+        None => uuid::Uuid::new_v4().to_string(),
     };
     let options = Options {
         user_agent: user_agent(config, env, terraform_version),
@@ -262,11 +272,59 @@ mod tests {
     }
 
     #[test]
+    fn every_variable_of_a_pipeline_is_read() {
+        type Read = fn(&Credentials) -> Option<&str>;
+        let texts: &[(&str, Read)] = &[
+            ("ARM_SUBSCRIPTION_ID", |c| c.subscription_id.as_deref()),
+            ("ARM_TENANT_ID", |c| c.tenant_id.as_deref()),
+            ("ARM_AUXILIARY_TENANT_IDS", |c| c.auxiliary_tenant_ids.first().map(String::as_str)),
+            ("ARM_CLIENT_ID", |c| c.client_id.as_deref()),
+            ("ARM_CLIENT_ID_FILE_PATH", |c| c.client_id_file_path.as_deref()),
+            ("ARM_CLIENT_SECRET", |c| c.client_secret.as_deref()),
+            ("ARM_CLIENT_SECRET_FILE_PATH", |c| c.client_secret_file_path.as_deref()),
+            ("ARM_CLIENT_CERTIFICATE", |c| c.client_certificate.as_deref()),
+            ("ARM_CLIENT_CERTIFICATE_PATH", |c| c.client_certificate_path.as_deref()),
+            ("ARM_CLIENT_CERTIFICATE_PASSWORD", |c| c.client_certificate_password.as_deref()),
+            ("ARM_OIDC_TOKEN", |c| c.oidc_token.as_deref()),
+            ("ARM_OIDC_TOKEN_FILE_PATH", |c| c.oidc_token_file_path.as_deref()),
+            ("ARM_OIDC_REQUEST_URL", |c| c.oidc_request_url.as_deref()),
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", |c| c.oidc_request_url.as_deref()),
+            ("SYSTEM_OIDCREQUESTURI", |c| c.oidc_request_url.as_deref()),
+            ("ARM_OIDC_REQUEST_TOKEN", |c| c.oidc_request_token.as_deref()),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", |c| c.oidc_request_token.as_deref()),
+            ("SYSTEM_ACCESSTOKEN", |c| c.oidc_request_token.as_deref()),
+            ("ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID", |c| c.ado_pipeline_service_connection_id.as_deref()),
+            ("ARM_OIDC_AZURE_SERVICE_CONNECTION_ID", |c| c.ado_pipeline_service_connection_id.as_deref()),
+            ("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID", |c| c.ado_pipeline_service_connection_id.as_deref()),
+            ("ARM_MSI_ENDPOINT", |c| c.msi_endpoint.as_deref()),
+            ("ARM_MSI_API_VERSION", |c| c.msi_api_version.as_deref()),
+        ];
+        for (name, read) in texts {
+            let read_back = credentials(&Config::default(), &env(&[(name, "told")]));
+            assert_eq!(read(&read_back), Some("told"), "{name}");
+        }
+        let switches: &[(&str, fn(&Credentials) -> bool)] = &[
+            ("ARM_USE_OIDC", |c| c.use_oidc),
+            ("ARM_USE_AKS_WORKLOAD_IDENTITY", |c| c.use_aks_workload_identity),
+            ("ARM_USE_MSI", |c| c.use_msi),
+            ("ARM_USE_CLI", |c| c.use_cli),
+        ];
+        for (name, read) in switches {
+            for (text, on) in [("true", true), ("1", true), ("TRUE", true), ("false", false), ("0", false)] {
+                let read_back = credentials(&Config::default(), &env(&[(name, text)]));
+                assert_eq!(read(&read_back), on, "{name}={text}");
+            }
+        }
+    }
+
+    #[test]
     fn which_cloud() {
         let mut found = Diagnostics::new();
         let rows: &[(&[(&str, &str)], Option<&str>, &str)] = &[
             (&[], None, "Known"),
             (&[], Some("china"), "Known"),
+            (&[], Some("global"), "Known"),
+            (&[], Some("USGovernmentL5"), "Known"),
             (&[("ARM_METADATA_HOSTNAME", "h")], None, "Discover"),
             (&[("ARM_RESOURCE_MANAGER_ENDPOINT", "https://a")], Some("custom"), "Endpoint"),
             (

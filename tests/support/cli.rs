@@ -2,11 +2,17 @@
 
 #![allow(dead_code)] // each test file uses its part
 
+#[path = "release.rs"]
+pub mod release;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 
 use tempfile::TempDir;
+
+use release::Release;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -25,16 +31,62 @@ terraform {
 }
 "#;
 
-/// Terraforms to test with: the one that is found, or the versions named in `AZIMAGE_TERRAFORM_VERSIONS`.
+/// Terraforms to test with: those that `AZIMAGE_TERRAFORM_VERSIONS` lists; else the one that `AZIMAGE_TERRAFORM` names; else
+/// those of the matrix, and the `tofu` on the path.
 pub fn versions() -> Vec<String> {
-    match std::env::var("AZIMAGE_TERRAFORM_VERSIONS") {
-        Ok(list) => list.split_whitespace().map(str::to_owned).collect(),
-        Err(_) => vec![String::new()],
+    if let Ok(list) = std::env::var("AZIMAGE_TERRAFORM_VERSIONS") {
+        return list.split_whitespace().map(str::to_owned).collect();
     }
+    if std::env::var_os("AZIMAGE_TERRAFORM").is_some() {
+        return vec![String::new()];
+    }
+    let matrix = Command::new(Path::new(ROOT).join(".ci/terraform")).arg("--matrix").output().unwrap();
+    let matrix = String::from_utf8(matrix.stdout).unwrap();
+    matrix.split_whitespace().chain(["tofu"]).map(str::to_owned).collect()
+}
+
+/// Does `work` with each of those that can be had, two at a time: the path of the command, and its release.
+pub fn with_each_terraform(work: impl Fn(&str, Release) + Sync) {
+    let left = Mutex::new(versions());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let next = left.lock().unwrap().pop();
+                    let Some(version) = next else { break };
+                    let Some(terraform) = terraform(&version) else { continue };
+                    let told = Workspace::new(&terraform).command(&["version"]).output().unwrap();
+                    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+                    println!("with {}", told.lines().next().unwrap_or_default());
+                    work(&terraform, Release::of(&told));
+                }
+            });
+        }
+    });
+}
+
+/// The folders of the stories that run by themselves.
+pub fn stories() -> Vec<PathBuf> {
+    let folder = Path::new(ROOT).join("examples/stories");
+    let mut stories: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("run").exists())
+        .collect();
+    stories.sort();
+    assert!(!stories.is_empty());
+    stories
 }
 
 /// The path of a terraform of that version (any when empty), or `None`, told in print, where none can be had.
 pub fn terraform(version: &str) -> Option<String> {
+    if version == "tofu" {
+        let found = Command::new("tofu").arg("version").output().is_ok_and(|output| output.status.success());
+        if !found {
+            println!("SKIPPED: there is no tofu on the path");
+        }
+        return found.then(|| version.to_owned());
+    }
     let mut command = Command::new(Path::new(ROOT).join(".ci/terraform"));
     if !version.is_empty() {
         command.arg(version);

@@ -7,6 +7,8 @@ use std::sync::Mutex;
 
 use tempfile::TempDir;
 
+use crate::release::Release;
+
 /// A terraform with settings of its own.
 pub struct Terraform {
     program: PathBuf,
@@ -63,13 +65,10 @@ impl Terraform {
 
     /// Why it cannot read `text`, if so: what it is too old for.
     pub fn too_old_for(&self, text: &str) -> Option<&'static str> {
-        let (name, numbers) = self.version.split_once(" v").unwrap_or_default();
-        let mut numbers = numbers.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
-        let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
-        let (functions, identities) = if name == "OpenTofu" { ((1, 7), (9, 9)) } else { ((1, 8), (1, 12)) };
-        if text.contains("provider::azimage::") && version < functions {
+        let release = Release::of(&self.version);
+        if text.contains("provider::azimage::") && !release.has_functions() {
             Some("provider functions")
-        } else if text.contains("identity = {") && version < identities {
+        } else if text.contains("identity = {") && !release.has_identities() {
             Some("imports by identity")
         } else {
             None

@@ -246,6 +246,26 @@ async fn managed_identities() {
         "http://169.254.169.254/msi?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F&client_id=identity-1"
     );
 
+    let newer = |endpoint: Option<String>| Credentials {
+        msi_endpoint: endpoint,
+        msi_api_version: some("2019-08-01"),
+        ..msi()
+    };
+    tokens(&world, newer(None)).token().await.unwrap();
+    let request = world.last();
+    let start = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2019-08-01&";
+    assert!(request.url.starts_with(start), "{}", request.url);
+    // the header of App Service and Container Apps goes to the endpoint that their environment names, and to no other
+    for (endpoint, header) in [("http://169.254.169.254/msi", Some("h")), ("http://127.0.0.1/msi", None)] {
+        let told = tokens_in(&world, newer(some(endpoint)), Cloud::public(), |name| match name {
+            "IDENTITY_ENDPOINT" => some("http://169.254.169.254/msi"),
+            "IDENTITY_HEADER" => some("h"),
+            _ => None,
+        });
+        told.token().await.unwrap();
+        assert_eq!(world.last().header("x-identity-header"), header, "{endpoint}");
+    }
+
     assert_eq!(tokens(&world, msi()).token().await.unwrap().expose(), "token-of-imds");
     let request = world.last();
     assert!(

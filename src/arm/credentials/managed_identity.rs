@@ -15,6 +15,9 @@ use crate::arm::transport::{Method, Request, Response};
 /// The metadata service is retried for over a minute while a machine starts; longer is no use.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The metadata service of virtual machines.
+const METADATA: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
+
 pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
     let asking = async {
         if let Some(endpoint) = set(&context.credentials.msi_endpoint) {
@@ -25,6 +28,7 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
             Some(endpoint) if env("IMDS_ENDPOINT").is_some() && env("IDENTITY_HEADER").is_none() => {
                 arc(context, &endpoint).await
             }
+            None if set(&context.credentials.msi_api_version).is_some() => own(context, METADATA).await,
             _ => library(context).await,
         }
     };
@@ -51,11 +55,16 @@ fn client_id(context: &Context<'_>) -> Result<Option<String>, String> {
     )
 }
 
-/// The protocol of the virtual machines' metadata service, at an endpoint of the user's.
+/// The protocol of the virtual machines' metadata service, at an endpoint or in a version of the user's.
 async fn own(context: &Context<'_>, endpoint: &str) -> Result<Fresh, String> {
-    let response =
-        get(context, &request(context, endpoint, "2018-02-01", client_id(context)?)?, None).await?;
-    token(&response)
+    let version = set(&context.credentials.msi_api_version).unwrap_or("2018-02-01");
+    let url = request(context, endpoint, version, client_id(context)?)?;
+    // App Service and Container Apps want to hear what only their own processes were told
+    let theirs = ["IDENTITY_ENDPOINT", "MSI_ENDPOINT"]
+        .iter()
+        .any(|name| (context.env)(name).as_deref().is_some_and(|theirs| theirs == endpoint));
+    let proof = (context.env)("IDENTITY_HEADER").filter(|header| theirs && !header.is_empty());
+    token(&get(context, &url, proof.map(|header| ("X-IDENTITY-HEADER", header))).await?)
 }
 
 /// An Arc machine's agent first names a file that only its group may read; what is in it opens the door.
@@ -73,7 +82,7 @@ async fn arc(context: &Context<'_>, endpoint: &str) -> Result<Fresh, String> {
     }
     let key = files::read("Arc agent's key", &path)
         .map_err(|why| format!("{why} (is this user in the group himds?)"))?;
-    token(&get(context, &url, Some(key)).await?)
+    token(&get(context, &url, Some(("Authorization", format!("Basic {key}")))).await?)
 }
 
 /// Only the agent's own folder, or a false agent could have any file sent to it.
@@ -103,14 +112,18 @@ fn request(
     Ok(url)
 }
 
-async fn get(context: &Context<'_>, url: &Url, key: Option<String>) -> Result<Response, String> {
+async fn get(
+    context: &Context<'_>,
+    url: &Url,
+    proof: Option<(&'static str, String)>,
+) -> Result<Response, String> {
     let mut wait = Duration::from_millis(500);
     for last in [false, false, false, true] {
         let mut headers = vec![
             ("Metadata".to_owned(), "true".to_owned()),
             ("Accept".to_owned(), "application/json".to_owned()),
         ];
-        headers.extend(key.iter().map(|key| ("Authorization".to_owned(), format!("Basic {key}"))));
+        headers.extend(proof.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let request = Request { method: Method::Get, url: url.to_string(), headers, body: None };
         match context.transport.send(request).await {
             // 410 is a metadata service that is being updated, 404 one that has just started.

@@ -70,6 +70,8 @@ pub struct Credentials {
     pub use_msi: bool,
     /// Where to ask for a managed identity's token, instead of the usual places.
     pub msi_endpoint: Option<String>,
+    /// The version of the managed identities' protocol that is spoken there.
+    pub msi_api_version: Option<String>,
     /// Sign in as the user of the Azure CLI, when nothing else is configured.
     pub use_cli: bool,
 }
@@ -96,6 +98,7 @@ impl Default for Credentials {
             use_aks_workload_identity: false,
             use_msi: false,
             msi_endpoint: None,
+            msi_api_version: None,
             use_cli: true,
         }
     }

@@ -1,0 +1,180 @@
+//! Every Terraform and OpenTofu that users run: the stories of `examples/stories`, and what their releases added.
+//!
+//! `.ci/terraform --matrix` lists the versions. `AZIMAGE_TERRAFORM_VERSIONS="1.6.6 1.15.5"` takes others, and
+//! `AZIMAGE_TERRAFORM=tofu` that one alone.
+
+#[path = "support/golden.rs"]
+mod golden;
+#[path = "support/cli.rs"]
+mod support;
+
+use std::process::Command;
+
+use golden::{VERSION, golden, id};
+use serde_json::{Value, json};
+use support::{BINARY, HEAD, SUBSCRIPTION, Served, Workspace, ran, stories, with_each_terraform};
+
+#[test]
+fn every_story_is_as_told() {
+    with_each_terraform(|terraform, _| {
+        for story in stories() {
+            let mut command = Command::new(story.join("run"));
+            command.env("AZIMAGE_BINARY", BINARY).env("AZIMAGE_TERRAFORM", terraform);
+            for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ARM_")) {
+                command.env_remove(name);
+            }
+            let told = ran(&command.output().unwrap());
+            assert_eq!(told.code, 0, "{} with {terraform}:\n{}", story.display(), told.text);
+        }
+    });
+}
+
+#[test]
+fn another_server_by_metadata_host_with_a_service_principal() {
+    with_each_terraform(|terraform, _| {
+        let served = Served::start();
+        let mut workspace = Workspace::new(terraform);
+        served.point(&mut workspace);
+        workspace.write("main.tf", &golden());
+        workspace.apply().ok().says("Resources: 4 added, 0 changed, 0 destroyed");
+        workspace.settled();
+
+        let drift = r#"{"tags":{"team":"others"},"properties":{"publishingProfile":{"targetRegions":[{"name":"eastus","regionalReplicaCount":5}]}}}"#;
+        served.by_hand(&["patch", &id(VERSION), drift]);
+        workspace.changes().says("0 to add, 1 to change, 0 to destroy");
+        workspace.apply().ok().says("0 added, 1 changed, 0 destroyed");
+        workspace.settled();
+
+        // a second state imports what the first one made
+        let mut other = Workspace::new(terraform);
+        served.point(&mut other);
+        let imports = [
+            ("azimage_managed_image.i", "/images/img"),
+            ("azimage_gallery.g", "/galleries/gal"),
+            ("azimage_image_definition.d", "/galleries/gal/images/def"),
+            ("azimage_image_version.v", VERSION),
+        ]
+        .map(|(to, rest)| format!("import {{\n  to = {to}\n  id = {:?}\n}}\n", id(rest)));
+        other.write("main.tf", &(golden() + &imports.concat()));
+        other.apply().ok().says("Resources: 4 imported, 0 added, 0 changed, 0 destroyed");
+        other.settled();
+
+        workspace.destroy().ok().says("4 destroyed");
+        let left = served.by_hand(&["list"]);
+        assert!(!left.contains("/galleries/") && !left.contains("/images/"), "{left}");
+    });
+}
+
+/// The addresses in [`golden`], the type of azurerm's that each could have been before, and the rest of its id.
+const MADE: [(&str, &str, &str); 4] = [
+    ("azimage_managed_image.i", "azurerm_image", "/images/img"),
+    ("azimage_gallery.g", "azurerm_shared_image_gallery", "/galleries/gal"),
+    ("azimage_image_definition.d", "azurerm_shared_image", "/galleries/gal/images/def"),
+    ("azimage_image_version.v", "azurerm_shared_image_version", VERSION),
+];
+
+#[test]
+fn what_each_release_added_is_there() {
+    with_each_terraform(|terraform, release| {
+        let served = Served::start();
+        let mut first = Workspace::new(terraform);
+        served.point(&mut first);
+        first.write("main.tf", &golden());
+        first.apply().ok();
+        let beside = || {
+            let mut workspace = Workspace::new(terraform);
+            served.point(&mut workspace);
+            workspace
+        };
+        configuration_is_generated(&beside());
+        if release.has_functions() {
+            functions_answer(&beside());
+        }
+        if release.has_moves() {
+            azurerms_state_moves(&mut beside());
+        }
+        if release.has_identities() {
+            identities_import(&beside());
+        }
+    });
+}
+
+/// The provider's block, as in [`golden`].
+fn head() -> String {
+    golden().split_once("data \"").unwrap().0.to_owned()
+}
+
+fn configuration_is_generated(workspace: &Workspace) {
+    let imports = MADE.map(|(to, _, rest)| format!("import {{\n  to = {to}\n  id = {:?}\n}}\n", id(rest)));
+    workspace.write("main.tf", &(head() + &imports.concat()));
+    workspace
+        .run(&["plan", "-generate-config-out=made.tf"])
+        .ok()
+        .says("4 to import, 0 to add, 0 to change, 0 to destroy");
+    workspace.apply().ok().says("4 imported, 0 added, 0 changed, 0 destroyed");
+    workspace.settled();
+}
+
+fn functions_answer(workspace: &Workspace) {
+    workspace.write(
+        "main.tf",
+        &(HEAD.to_owned() + "output \"latest\" {\n  value = provider::azimage::version_latest([\"1.0.9\", \"1.0.12\", \"1.1.0\"], \"~> 1.0.0\")\n}\n"),
+    );
+    workspace.apply().ok().says("latest = \"1.0.12\"");
+    workspace.write(
+        "main.tf",
+        &(HEAD.to_owned() + "output \"urn\" {\n  value = provider::azimage::parse_urn(\"a:b\")\n}\n"),
+    );
+    let ran = workspace.run(&["plan"]).says("Invalid value for \"urn\" parameter");
+    assert_eq!(ran.code, 1);
+}
+
+/// A state of azurerm's is taken over. Its schema is asked for, so somebody must answer for azurerm: this provider does.
+fn azurerms_state_moves(workspace: &mut Workspace) {
+    let folder = workspace.path().join("azurerm");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(BINARY, folder.join("terraform-provider-azurerm")).unwrap();
+    let overrides = std::fs::read_to_string(workspace.path().join("cli.tfrc")).unwrap();
+    let both = overrides
+        .replace("dev_overrides {", &format!("dev_overrides {{\n    \"hashicorp/azurerm\" = {folder:?}"));
+    workspace.write("cli.tfrc", &both);
+
+    let resources = MADE.map(|(_, theirs, rest)| {
+        json!({
+            "mode": "managed", "type": theirs, "name": "old",
+            "provider": "provider[\"registry.terraform.io/hashicorp/azurerm\"]",
+            "instances": [{"schema_version": 0, "attributes": {"id": id(rest)}, "sensitive_attributes": []}],
+        })
+    });
+    let state = json!({
+        "version": 4, "terraform_version": "1.6.0", "serial": 1, "lineage": "b0a5",
+        "outputs": {}, "resources": resources,
+    });
+    workspace.write("terraform.tfstate", &state.to_string());
+    let moves =
+        MADE.map(|(ours, theirs, _)| format!("moved {{\n  from = {theirs}.old\n  to   = {ours}\n}}\n"));
+    workspace.write("main.tf", &(golden() + &moves.concat()));
+    workspace
+        .run(&["plan"])
+        .ok()
+        .says("has moved to azimage_image_version.v")
+        .says("0 to add, 0 to change, 0 to destroy");
+    workspace.apply().ok().says("0 added, 0 changed, 0 destroyed");
+    workspace.settled();
+}
+
+fn identities_import(workspace: &Workspace) {
+    let text = format!(
+        "import {{\n  to = azimage_image_version.v\n  identity = {{\n    subscription_id     = {SUBSCRIPTION:?}\n    resource_group_name = \"my-rg\"\n    gallery_name        = \"gal\"\n    image_name          = \"def\"\n    name                = \"1.0.0\"\n  }}\n}}\n"
+    );
+    workspace.write("main.tf", &(head() + &text));
+    workspace
+        .run(&["plan", "-generate-config-out=made.tf"])
+        .ok()
+        .says("1 to import, 0 to add, 0 to change, 0 to destroy");
+    workspace.apply().ok().says("1 imported, 0 added, 0 changed, 0 destroyed");
+    workspace.settled();
+    let state = std::fs::read_to_string(workspace.path().join("terraform.tfstate")).unwrap();
+    let state: Value = serde_json::from_str(&state).unwrap();
+    assert_eq!(state["resources"][0]["instances"][0]["identity"]["image_name"], "def", "{state}");
+}

@@ -1,0 +1,66 @@
+//! A configuration with one of each: managed image, gallery, image definition, image version, and a Marketplace lookup.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use crate::support::{HEAD, SUBSCRIPTION};
+
+/// A gallery with everything that a service principal's first configuration has.
+pub fn golden() -> String {
+    format!(
+        r#"{HEAD}
+provider "azimage" {{
+  default_tags = {{ team = "images" }}
+}}
+data "azimage_marketplace_image" "windows" {{
+  location = "West Europe"
+  urn      = "MicrosoftWindowsServer:WindowsServer:2025-datacenter-g2:latest"
+}}
+resource "azimage_managed_image" "i" {{
+  name                = "img"
+  resource_group_name = "my-rg"
+  location            = "East US"
+  capture {{
+    virtual_machine_id = "/subscriptions/{SUBSCRIPTION}/resourceGroups/my-rg/providers/Microsoft.Compute/virtualMachines/golden-vm"
+  }}
+}}
+resource "azimage_gallery" "g" {{
+  name                = "gal"
+  resource_group_name = "my-rg"
+  location            = "East US"
+}}
+resource "azimage_image_definition" "d" {{
+  name               = "def"
+  gallery_id         = azimage_gallery.g.id
+  os_type            = "Linux"
+  hyper_v_generation = "V2"
+  identifier {{
+    publisher = "p"
+    offer     = "o"
+    sku       = "s"
+  }}
+}}
+resource "azimage_image_version" "v" {{
+  version             = "1.0.0"
+  image_definition_id = azimage_image_definition.d.id
+  end_of_life_date    = "2039-04-30T02:00:00+02:00"
+  source {{
+    managed_image_id = azimage_managed_image.i.id
+  }}
+  target_region {{
+    name                   = "eastus"
+    regional_replica_count = 2
+  }}
+  target_region {{
+    name = "West Europe"
+  }}
+}}
+"#
+    )
+}
+
+/// The image version's path below the provider.
+pub const VERSION: &str = "/galleries/gal/images/def/versions/1.0.0";
+
+/// The id of what lies at that path below the provider.
+pub fn id(rest: &str) -> String {
+    format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/my-rg/providers/Microsoft.Compute{rest}")
+}
