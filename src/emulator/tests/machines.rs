@@ -1,0 +1,107 @@
+//! What machines leave behind and hold on to, as other people's clients rely on it.
+
+use super::*;
+
+const API: &str = "?api-version=2024-03-01";
+const DISK: &str = "?api-version=2023-04-02";
+
+fn machine(os_disk: &str, data: &str, interfaces: &str) -> String {
+    format!(
+        r#"{{"location":"eastus","properties":{{"hardwareProfile":{{"vmSize":"Standard_D2s_v5"}},"storageProfile":{{"imageReference":{{"publisher":"Canonical","offer":"ubuntu-24_04-lts","sku":"server","version":"latest"}},"osDisk":{{"name":"os","createOption":"FromImage"{os_disk}}},"dataDisks":[{data}]}},"networkProfile":{{"networkInterfaces":[{interfaces}]}}}}}}"#
+    )
+}
+
+impl World {
+    fn disk(&mut self, name: &str) -> String {
+        let body =
+            r#"{"location":"eastus","properties":{"creationData":{"createOption":"Empty"},"diskSizeGB":8}}"#;
+        self.done("PUT", &rg(&format!("disks/{name}{DISK}")), body);
+        format!(
+            r#"{{"lun":0,"createOption":"Attach","managedDisk":{{"id":"{}"}}}}"#,
+            rg(&format!("disks/{name}"))
+        )
+    }
+
+    fn disk_state(&self, name: &str) -> (u16, String, bool) {
+        let got = self.ask("GET", &rg(&format!("disks/{name}{DISK}")), "");
+        let state = got.body.text("properties.diskState").unwrap_or_default().to_owned();
+        (got.status, state, got.body.get("managedBy").is_some())
+    }
+}
+
+#[test]
+fn what_a_machine_may_take_with_it_goes_with_it() {
+    let mut world = World::new();
+    let data = world.disk("data");
+    let nic = format!("{S}/resourceGroups/my-rg/providers/Microsoft.Network/networkInterfaces/nic");
+    let network = format!("{nic}?api-version=2024-01-01");
+    world.done("PUT", &network, r#"{"location":"eastus","properties":{}}"#);
+    let vm = rg(&format!("virtualMachines/vm{API}"));
+    let interfaces = format!(r#"{{"id":"{nic}","properties":{{"deleteOption":"Delete"}}}}"#);
+    world.done("PUT", &vm, &machine(r#","deleteOption":"Delete""#, &data, &interfaces));
+    assert_eq!(world.disk_state("os"), (200, "Attached".to_owned(), true));
+    assert_eq!(world.disk_state("data"), (200, "Attached".to_owned(), true));
+    let refused = world.ask("DELETE", &rg(&format!("disks/data{DISK}")), "");
+    assert_eq!((refused.status, refused.code()), (409, "OperationNotAllowed"));
+
+    let deleting = world.ask("DELETE", &vm, "");
+    assert_eq!(deleting.status, 202);
+    assert_eq!(world.disk_state("os").0, 200, "until the machine is gone");
+    world.wait(5.0);
+    assert_eq!(world.disk_state("os").0, 404);
+    assert_eq!(world.ask("GET", &network, "").status, 404);
+    assert_eq!(world.disk_state("data"), (200, "Unattached".to_owned(), false));
+    assert_eq!(world.ask("DELETE", &rg(&format!("disks/data{DISK}")), "").status, 202);
+}
+
+#[test]
+fn a_disk_has_one_machine() {
+    let mut world = World::new();
+    let data = world.disk("data");
+    let [first, second] = ["one", "two"].map(|name| rg(&format!("virtualMachines/{name}{API}")));
+    world.done("PUT", &first, &machine("", &data, ""));
+    let taken = world.ask("PUT", &second, &machine("", &data, "").replace("\"os\"", "\"os2\""));
+    assert_eq!((taken.status, taken.code()), (409, "ConflictingUserInput"));
+    world.done("POST", &rg(&format!("virtualMachines/one/deallocate{API}")), "");
+    assert_eq!(world.disk_state("data"), (200, "Reserved".to_owned(), true));
+    // detached by a PUT without it
+    world.done("PUT", &first, &machine("", "", ""));
+    assert_eq!(world.disk_state("data"), (200, "Unattached".to_owned(), false));
+    world.done("PUT", &second, &machine("", &data, "").replace("\"os\"", "\"os2\""));
+    assert_eq!(world.disk_state("data"), (200, "Attached".to_owned(), true));
+}
+
+#[test]
+fn a_preflight_says_what_a_put_would_and_makes_nothing() {
+    let mut world = World::new();
+    let ask = |world: &World, kind: &str, name: &str, properties: &str| {
+        let body = format!(
+            r#"{{"provider":"Microsoft.Compute","type":"{kind}","location":"eastus","scope":"{S}/resourceGroups/my-rg","resources":[{{"name":"{name}","apiVersion":"2026-03-03","properties":{properties}}}],"performPreflightWithoutRbacWriteCheck":true}}"#
+        );
+        world.ask("POST", "/providers/Microsoft.Resources/validateResources?api-version=2020-10-01", &body)
+    };
+    assert_eq!(ask(&world, "galleries", "gal", "{}").status, 200);
+    assert_eq!(world.ask("GET", &gal("?api-version=2026-03-03"), "").status, 404);
+    let refused = ask(&world, "galleries", "g-a-l", "{}");
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.body.text("error.target").unwrap_or_default().ends_with("/galleries/g-a-l"),
+        "{}",
+        refused.raw
+    );
+    let image = |os: &str| {
+        format!(
+            r#"{{"osType":"{os}","osState":"Generalized","hyperVGeneration":"V2","identifier":{{"publisher":"p","offer":"o","sku":"s"}}}}"#
+        )
+    };
+    // neither what it stands in, nor what is not known yet, is asked for
+    assert_eq!(ask(&world, "galleries/images", "gal/img", &image("Linux")).status, 200);
+    assert_eq!(ask(&world, "galleries/images", "gal/img", r#"{"osType":"[length('foo')]"}"#).status, 200);
+    world.gallery();
+    world.definition();
+    assert_eq!(ask(&world, "galleries/images", "gal/img", &image("Linux")).status, 200);
+    assert_eq!(
+        ask(&world, "galleries/images", "gal/img", &image("Windows")).code(),
+        "PropertyChangeNotAllowed"
+    );
+}
