@@ -149,6 +149,11 @@ pub const ROUTES: &[Route] = &[
         DO,
     ),
     line(
+        "Role definitions (a few that are built in, and stored ones)",
+        "/subscriptions/{s}/providers/Microsoft.Authorization/roleDefinitions",
+        READ,
+    ),
+    line(
         "Role assignment (stored and shown again, nothing more; like everything that is not named here)",
         "{compute}/galleries/{g}/providers/Microsoft.Authorization/roleAssignments/{r}",
         WHOLE,

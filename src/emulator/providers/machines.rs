@@ -149,8 +149,13 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     machine_disks::hold(call, id, before.as_ref(), &properties);
     machine.doc.set("properties", properties);
     for key in ["plan", "zones", "identity", "extendedLocation"] {
-        if let Some(value) = body.get(key) {
-            machine.doc.set(key, value);
+        match body.get(key) {
+            // No identity is shown as none.
+            Some(value) if key == "identity" && value.text("type") == Some("None") => {
+                machine.doc.remove(key);
+            }
+            Some(value) => machine.doc.set(key, value),
+            None => {}
         }
     }
     if created {
@@ -244,6 +249,11 @@ fn fill(
         "additionalCapabilities",
     ] {
         if let Some(value) = sent.get(key).or_else(|| before.get(key)) {
+            // Clients with models send this one whether or not there is anything in it.
+            if key == "additionalCapabilities" && value.pairs().iter().all(|(_, value)| *value == Json::Null)
+            {
+                continue;
+            }
             let mut value = value.clone();
             if key == "osProfile" {
                 value.remove("adminPassword");

@@ -18,6 +18,7 @@ pub mod machines;
 pub mod marketplace;
 pub mod preflight;
 pub mod replication;
+pub mod roles;
 pub mod sharing;
 pub mod soft_delete;
 pub mod sources;

@@ -1,4 +1,4 @@
-//! What machines leave behind and hold on to, as other people's clients rely on it.
+//! What clients with models of their own rely on: what they send without being told to, and what they find afterwards.
 
 use super::*;
 
@@ -104,4 +104,63 @@ fn a_preflight_says_what_a_put_would_and_makes_nothing() {
         ask(&world, "galleries/images", "gal/img", &image("Windows")).code(),
         "PropertyChangeNotAllowed"
     );
+}
+
+/// What azurerm sends of a machine and of an image besides what it was told.
+#[test]
+fn what_is_empty_is_as_if_it_had_not_been_sent() {
+    let mut world = World::new();
+    let vm = rg(&format!("virtualMachines/vm{API}"));
+    let body = machine("", "", "")
+        .replacen(
+            "\"properties\":{",
+            "\"identity\":{\"type\":\"None\",\"userAssignedIdentities\":null},\"properties\":{\"additionalCapabilities\":{},",
+            1,
+        );
+    world.done("PUT", &vm, &body);
+    let shown = world.ask("GET", &vm, "");
+    assert!(shown.body.get("identity").is_none(), "{}", shown.raw);
+    assert!(shown.body.at("properties.additionalCapabilities").is_none(), "{}", shown.raw);
+    let told = body.replace("{},", "{\"ultraSSDEnabled\":true},");
+    world.done("PUT", &vm, &told);
+    assert!(world.ask("GET", &vm, "").raw.contains("ultraSSDEnabled"));
+
+    world.disk("data");
+    let disk = format!(
+        r#"{{"managedDisk":{{"id":"{}"}},"blobUri":"","caching":"None","storageAccountType":"Standard_LRS""#,
+        rg("disks/data")
+    );
+    let image = rg(&format!("images/img{API}"));
+    world.done(
+        "PUT",
+        &image,
+        &format!(
+            r#"{{"location":"eastus","properties":{{"hyperVGeneration":"V2","storageProfile":{{"osDisk":{disk},"osType":"Linux","osState":"Generalized"}},"dataDisks":[{disk},"lun":0}}]}}}}}}"#
+        ),
+    );
+    assert!(!world.ask("GET", &image, "").raw.contains("blobUri"));
+}
+
+#[test]
+fn roles_have_names() {
+    let mut world = World::new();
+    world.gallery();
+    let at =
+        |scope: &str, tail: &str| format!("{scope}/providers/Microsoft.Authorization/roleDefinitions{tail}");
+    let gallery = gal("");
+    let named = at(&gallery, "?api-version=2022-04-01&$filter=roleName%20eq%20'Reader'");
+    let got = world.ask("GET", &named, "");
+    let reader = got.body.list("value")[0].text("id").unwrap_or_default().to_owned();
+    assert_eq!(
+        (got.body.list("value").len(), reader.as_str()),
+        (1, at(S, "/acdd72a7-3385-48ef-bd42-f606fba81ae7").as_str())
+    );
+    let one = world.ask("GET", &format!("{reader}?api-version=2022-04-01"), "");
+    assert_eq!(one.body.text("properties.roleName"), Some("Reader"));
+    let own = at(S, "/11111111-1111-1111-1111-111111111111?api-version=2022-04-01");
+    assert_eq!(world.ask("GET", &own, "").code(), "RoleDefinitionDoesNotExist");
+    world.ask("PUT", &own, r#"{"properties":{"roleName":"Baker","type":"CustomRole"}}"#);
+    assert_eq!(world.ask("GET", &own, "").body.text("properties.roleName"), Some("Baker"));
+    let listed = world.ask("GET", &at(S, "?api-version=2022-04-01&$filter=roleName%20eq%20'Baker'"), "");
+    assert_eq!(listed.body.list("value").len(), 1);
 }
