@@ -164,3 +164,33 @@ fn roles_have_names() {
     let listed = world.ask("GET", &at(S, "?api-version=2022-04-01&$filter=roleName%20eq%20'Baker'"), "");
     assert_eq!(listed.body.list("value").len(), 1);
 }
+
+#[test]
+fn a_patch_of_an_application_version_keeps_what_it_does_not_name() {
+    let mut world = World::new();
+    world.gallery();
+    world.ask(
+        "PUT",
+        &gal("/applications/app?api-version=2022-03-03"),
+        r#"{"location":"eastus","properties":{"supportedOSType":"Linux"}}"#,
+    );
+    let url = gal("/applications/app/versions/0.0.1?api-version=2022-03-03");
+    assert_eq!(world.ask("PATCH", &url, r#"{"tags":{}}"#).status, 404);
+    world.done(
+        "PUT",
+        &url,
+        r#"{"location":"eastus","tags":{"a":"b"},"properties":{"publishingProfile":{"source":{"mediaLink":"https://x/a.zip"},"manageActions":{"install":"i","remove":"r"},"targetRegions":[{"name":"eastus","excludeFromLatest":true}]}}}"#,
+    );
+    world.done(
+        "PATCH",
+        &url,
+        r#"{"properties":{"publishingProfile":{"source":{"mediaLink":""},"excludeFromLatest":true}}}"#,
+    );
+    let shown = world.ask("GET", &url, "");
+    let profile = shown.body.at("properties.publishingProfile").unwrap();
+    assert_eq!(profile.text("source.mediaLink"), Some("https://x/a.zip"), "{}", shown.raw);
+    assert_eq!(profile.text("manageActions.install"), Some("i"));
+    assert_eq!(profile.flag("excludeFromLatest"), Some(true));
+    assert_eq!(profile.list("targetRegions")[0].flag("excludeFromLatest"), Some(true));
+    assert_eq!(shown.body.text("tags.a"), Some("b"));
+}
