@@ -300,7 +300,7 @@ resource "azapi_resource" "v" {{
   tags                      = {{ build = each.value.version }}
   schema_validation_enabled = false
   body = {{ properties = {{
-    publishingProfile = {{ targetRegions = [{{ name = "westeurope", regionalReplicaCount = 1 }}] }}
+    publishingProfile = {{ targetRegions = [{{ name = "West Europe", regionalReplicaCount = 1 }}] }}
     storageProfile    = {{ source = {{ id = "{image}" }} }}
   }} }}
 }}

@@ -96,6 +96,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("azapi", "Microsoft.Compute/galleries/images/versions"),
     ("azapi", "Microsoft.Compute/images"),
     ("azapi", "Microsoft.MarketplaceOrdering/agreements/offers/plans"),
+    ("azapi", "Microsoft.MarketplaceOrdering/offerTypes/publishers/offers/plans/agreements"),
 ];
 
 fn moved<C: Send + Sync>(entry: &Entry<C>) -> Vec<String> {

@@ -37,6 +37,7 @@ Run: serves https on a free port while COMMAND runs, and ends with COMMAND's exi
   AZIMAGE_EMULATOR                                           the address, https://127.0.0.1:PORT
   ARM_METADATA_HOSTNAME, ARM_RESOURCE_MANAGER_ENDPOINT, ARM_RESOURCE_MANAGER_AUDIENCE,
   ARM_ACTIVE_DIRECTORY_AUTHORITY_HOST, AZURE_AUTHORITY_HOST  where Terraform's providers and SDKs find it
+  ARM_DISABLE_INSTANCE_DISCOVERY                             true: nobody else is asked whether that authority is one
   ARM_ and AZURE_ TENANT_ID, CLIENT_ID, CLIENT_SECRET, SUBSCRIPTION_ID   credentials that it accepts
   SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE          the system's certificates and its own, in one file
   NODE_EXTRA_CA_CERTS, NO_PROXY, no_proxy                    its own certificate; no proxy for this machine

@@ -7,7 +7,7 @@ use super::operations;
 use super::providers::applications;
 use super::providers::{
     agreements, definitions, deployments, disks, galleries, generic, groups, images, locks, machines,
-    marketplace, sharing, soft_delete, subscriptions, versions,
+    marketplace, preflight, sharing, soft_delete, subscriptions, versions,
 };
 use super::versions_known;
 
@@ -51,6 +51,11 @@ pub const ROUTES: &[Route] = &[
         "Deployment of a template (resources in their order, simple expressions)",
         "/subscriptions/{s}/resourceGroups/{rg}/providers/Microsoft.Resources/deployments/{d}",
         &["GET", "PUT", "DELETE"],
+    ),
+    line(
+        "Validation of resources before they are made",
+        "/providers/Microsoft.Resources/validateResources",
+        DO,
     ),
     line("Galleries of a subscription", "/subscriptions/{s}/providers/Microsoft.Compute/galleries", READ),
     line("Galleries of a group", "{compute}/galleries", READ),
@@ -144,6 +149,11 @@ pub const ROUTES: &[Route] = &[
         DO,
     ),
     line(
+        "Role definitions (a few that are built in, and stored ones)",
+        "/subscriptions/{s}/providers/Microsoft.Authorization/roleDefinitions",
+        READ,
+    ),
+    line(
         "Role assignment (stored and shown again, nothing more; like everything that is not named here)",
         "{compute}/galleries/{g}/providers/Microsoft.Authorization/roleAssignments/{r}",
         WHOLE,
@@ -185,6 +195,7 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
             groups::ensure_subscription(call);
             in_subscription(call, rest)
         }
+        ("providers", ["microsoft.resources", "validateresources"]) => preflight::validate(call),
         ("providers", ["microsoft.resources", "deployments" | "operations", ..]) => Err(unknown(call)),
         ("providers", [_, ..]) => generic::route(call),
         _ => Err(unknown(call)),

@@ -4,6 +4,7 @@ use super::*;
 
 const S: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10";
 
+mod clients;
 mod nuisances;
 
 /// An emulator and a clock.
@@ -268,6 +269,7 @@ fn what_cannot_change_and_what_must_go_first() {
     let nested = world.ask("DELETE", &gal("/images/img?api-version=2026-03-03"), "");
     assert_eq!((nested.status, nested.code()), (409, "CannotDeleteResource"));
     assert!(nested.raw.contains("'Microsoft.Compute/galleries/gal/images/img/versions/1.0.0'"));
+    world.ask("PUT", "/_emulator/settings", r#"{"eventual_consistency":true}"#);
     world.ask("DELETE", &url, "");
     world.wait(0.5);
     assert_eq!(world.ask("GET", &url, "").status, 404);

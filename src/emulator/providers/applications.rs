@@ -120,15 +120,18 @@ fn show_application(application: &Resource) -> Json {
 fn one_version(call: &mut Call<'_, '_>, group: &str, id: &str) -> Outcome {
     let existing = call.find(id);
     let kind = "Microsoft.Compute/galleries/applications/versions";
+    let absent = || ArmError::no_resource(id.split_once("/providers/").map_or(id, |(_, path)| path), group);
     match call.method {
         Method::Get => {
-            let version = existing.ok_or_else(|| {
-                ArmError::no_resource(id.split_once("/providers/").map_or(id, |(_, path)| path), group)
-            })?;
+            let version = existing.ok_or_else(absent)?;
             Ok(Answer::pretty(200, show_version(call, &version)))
         }
         Method::Put | Method::Patch => {
             let created = existing.is_none();
+            let patch = call.method == Method::Patch;
+            if created && patch {
+                return Err(absent());
+            }
             let location = put_location(call, kind, existing.as_ref(), group)?;
             let mut properties = call.body.get("properties").cloned().unwrap_or_default();
             let old = existing
@@ -136,12 +139,23 @@ fn one_version(call: &mut Call<'_, '_>, group: &str, id: &str) -> Outcome {
                 .and_then(|version| version.doc.get("properties"))
                 .cloned()
                 .unwrap_or_default();
+            if patch {
+                // Clients whose model requires a link send an empty one for a source that stays.
+                if properties.text("publishingProfile.source.mediaLink") == Some("") {
+                    properties.entry("publishingProfile").remove("source");
+                }
+                let mut merged = old.clone();
+                merged.merge_patch(&properties);
+                properties = merged;
+            }
             let published = old
                 .text("publishingProfile.publishedDate")
                 .map_or_else(|| clock::format(call.now), str::to_owned);
             complete(&mut properties, &location, published);
             let mut version = existing.unwrap_or_else(|| Resource::new(id, kind, &location));
-            take_tags(&call.body, &mut version)?;
+            if call.body.get("tags").is_some() || !patch {
+                take_tags(&call.body, &mut version)?;
+            }
             version.doc.set("properties", properties);
             let end = call.now + call.duration(Work::ImagePut);
             let operation = begin(call, plan(&location, id, if created { "create" } else { "update" }, end));
@@ -191,6 +205,7 @@ fn complete(properties: &mut Json, location: &str, published: String) {
                 .with("name", regions::display(region.text("name").unwrap_or_default()))
                 .with("regionalReplicaCount", region.int("regionalReplicaCount").unwrap_or(replicas))
                 .with("storageAccountType", region.text("storageAccountType").unwrap_or("Standard_LRS"))
+                .maybe("excludeFromLatest", region.get("excludeFromLatest"))
         })
         .collect();
     let mut profile = Json::object()

@@ -143,17 +143,23 @@ fn resource_id(subscription: &str, group: &str, kind: &str, name: &str) -> Strin
 /// Makes one resource as a request of its own would.
 fn create(call: &mut Call<'_, '_>, group: &str, resource: &Wanted) -> Result<(), ArmError> {
     let id = resource.id(&call.subscription, group);
+    put_at(call, &id, &resource.api, resource.body.clone()).map(|_| ())
+}
+
+/// What a PUT of a body at an id would be answered, within this request.
+pub fn put_at(call: &mut Call<'_, '_>, id: &str, api: &str, body: Json) -> Outcome {
     let segments = id.trim_start_matches('/').split('/').map(str::to_owned).collect();
     let outer = (
+        std::mem::replace(&mut call.method, Method::Put),
         std::mem::replace(&mut call.segments, segments),
-        std::mem::replace(&mut call.api, resource.api.to_ascii_lowercase()),
-        std::mem::replace(&mut call.body, resource.body.clone()),
+        std::mem::replace(&mut call.api, api.to_ascii_lowercase()),
+        std::mem::replace(&mut call.body, body),
         std::mem::take(&mut call.query),
         call.meter,
     );
     let outcome = router::route(call);
-    (call.segments, call.api, call.body, call.query, call.meter) = outer;
-    outcome.map(|_| ())
+    (call.method, call.segments, call.api, call.body, call.query, call.meter) = outer;
+    outcome
 }
 
 fn template(call: &mut Call<'_, '_>, group: &str) -> Result<Vec<Wanted>, ArmError> {

@@ -7,7 +7,7 @@ use super::super::json::Json;
 use super::super::operations::{Begin, Family, begin};
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
-use super::{head, marketplace, put_location, save_deleting, sources, take_tags, upper_group};
+use super::{head, machine_disks, marketplace, put_location, save_deleting, sources, take_tags, upper_group};
 
 /// The type's proper name for its lower-case path segment.
 pub fn kind(segment: &str) -> Option<&'static str> {
@@ -93,7 +93,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, segment: &str, name: &str) -> O
             let Some(disk) = existing else {
                 return Ok(Answer::empty(204));
             };
-            if disk.property_text("diskState") == Some("Attached") && attached(call, &disk) {
+            if machine_disks::holder(call, &disk).is_some() {
                 return Err(ArmError::new(
                     409,
                     "OperationNotAllowed",
@@ -107,15 +107,6 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, segment: &str, name: &str) -> O
         }
         _ => Err(ArmError::no_method(call.method.name(), kind)),
     }
-}
-
-fn attached(call: &Call<'_, '_>, disk: &Resource) -> bool {
-    call.state.of_type(&call.subscription, super::machines::KIND).iter().map(Resource::from_record).any(
-        |machine| {
-            machine.exists(call.now)
-                && machine.doc.compact().to_ascii_lowercase().contains(&disk.id().to_ascii_lowercase())
-        },
-    )
 }
 
 fn plan<'a>(
@@ -497,5 +488,13 @@ fn show(call: &Call<'_, '_>, disk: &Resource) -> Json {
         shown.entry("properties").remove("publicNetworkAccess");
     }
     shown.entry("properties").set("provisioningState", disk.state(call.now));
+    if disk.doc.get("managedBy").is_some() {
+        let holder = machine_disks::holder(call, disk);
+        let state = holder.as_ref().map_or("Unattached", |holder| machine_disks::state(call, holder));
+        shown.entry("properties").set("diskState", state);
+        if holder.is_none() {
+            shown.remove("managedBy");
+        }
+    }
     shown
 }

@@ -4,7 +4,7 @@ use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::resource::Resource;
-use super::{locks, take_tags};
+use super::{locks, roles, take_tags};
 
 /// Answers by the shape of the path: an odd number of segments after the namespace is a collection, an even one a resource.
 pub fn route(call: &mut Call<'_, '_>) -> Outcome {
@@ -22,6 +22,9 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
         .chain(tail.iter().skip(1).step_by(2).map(String::as_str))
         .collect::<Vec<_>>()
         .join("/");
+    if call.method == Method::Get && kind.eq_ignore_ascii_case("Microsoft.Authorization/roleDefinitions") {
+        return roles::read(call, &id, tail.get(2).map(String::as_str));
+    }
     if tail.len().is_multiple_of(2) {
         return match call.method {
             Method::Get => {
@@ -32,7 +35,8 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
         };
     }
     let existing = call.find(&id);
-    let group = call.segments.get(3).cloned().unwrap_or_default();
+    let in_group = call.segments.get(2).is_some_and(|word| word.eq_ignore_ascii_case("resourceGroups"));
+    let group = if in_group { call.segments[3].clone() } else { "<null>".to_owned() };
     let absent = || ArmError::no_resource(&format!("{}/{}", tail[0], tail[1..].join("/")), &group);
     match call.method {
         Method::Get => Ok(Answer::compact(200, show(&existing.ok_or_else(absent)?))),

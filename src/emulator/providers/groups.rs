@@ -260,18 +260,26 @@ pub fn resources(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
             && wanted.as_deref().is_none_or(|wanted| kind.eq_ignore_ascii_case(wanted))
             && group.as_deref().is_none_or(|group| inside.eq_ignore_ascii_case(group))
         {
+            let state = call.expands("provisioningState").then(|| resource.state(call.now));
             values.push(
                 Json::object()
                     .with("id", resource.id())
-                    .with("name", resource.name())
+                    .with("name", whole_name(resource.id()))
                     .with("type", kind)
                     .with("location", resource.location())
-                    .maybe("tags", resource.doc.get("tags")),
+                    .maybe("tags", resource.doc.get("tags"))
+                    .maybe("provisioningState", state),
             );
         }
         true
     });
     Ok(Answer::compact(200, Json::object().with("value", values)))
+}
+
+/// `gallery/image/1.0.0`: here the name of what stands in something is that of all it stands in.
+fn whole_name(id: &str) -> String {
+    let after = id.rsplit("/providers/").next().unwrap_or_default();
+    after.split('/').skip(2).step_by(2).collect::<Vec<_>>().join("/")
 }
 
 /// The value that a filter such as `resourceType eq 'x' and …` compares a field with.
@@ -301,6 +309,13 @@ mod tests {
         assert_eq!(equals(filter, "resourceType").as_deref(), Some("Microsoft.Compute/images"));
         assert_eq!(equals(filter, "resourceGroup").as_deref(), Some("my-rg"));
         assert_eq!(equals("", "resourceGroup"), None);
+    }
+
+    #[test]
+    fn names_in_lists_of_resources() {
+        let image = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/galleries/g/images/i";
+        assert_eq!(whole_name(image), "g/i");
+        assert_eq!(whole_name(&format!("{image}/providers/Microsoft.Authorization/locks/l")), "l");
     }
 
     #[test]

@@ -312,9 +312,9 @@ fn from_disks(call: &Call<'_, '_>, sent: &Json, location: &str) -> Result<Json, 
 
 /// `diskSizeGB` is kept last here and put where answers have it when the image is shown.
 fn one_disk(call: &Call<'_, '_>, disk: &Json, location: &str, base: &str) -> Result<Json, ArmError> {
-    let snapshot = disk.text("snapshot.id");
-    let managed = disk.text("managedDisk.id");
-    let blob = disk.text("blobUri");
+    // Clients with models send empty text for what they were not given.
+    let given = |path: &str| disk.text(path).filter(|text| !text.is_empty());
+    let (snapshot, managed, blob) = (given("snapshot.id"), given("managedDisk.id"), given("blobUri"));
     let source = match (snapshot, managed, blob) {
         (Some(id), None, None) | (None, Some(id), None) => Some(sources::disk(call, id, location)?),
         (None, None, Some(_)) => None,

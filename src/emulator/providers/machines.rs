@@ -8,8 +8,10 @@ use super::super::operations::{Begin, Family, Operation, begin, stable};
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
 use super::galleries::first_state;
+use super::machine_disks::New;
 use super::{
-    disks, groups, head, machine_images, put_location, save_deleting, take_tags, too_fresh, upper_group,
+    groups, head, machine_disks, machine_images, put_location, save_deleting, take_tags, too_fresh,
+    upper_group,
 };
 
 /// The type's name.
@@ -103,6 +105,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
                 return Ok(Answer::empty(204));
             };
             let operation = work(call, &machine, "delete", Work::MachineDelete, None);
+            machine_disks::release(call, &machine, &operation);
             save_deleting(call, machine, &operation);
             Ok(Answer::empty(202).asynchronous(call, &operation, true))
         }
@@ -140,12 +143,19 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     if created {
         machine_images::check(call, &body, &location)?;
     }
+    machine_disks::check(call, &body, id)?;
     let generation = machine_images::kind(call, &body);
     let properties = fill(call, id, &location, &body, before.as_ref(), &generation.0);
+    machine_disks::hold(call, id, before.as_ref(), &properties);
     machine.doc.set("properties", properties);
     for key in ["plan", "zones", "identity", "extendedLocation"] {
-        if let Some(value) = body.get(key) {
-            machine.doc.set(key, value);
+        match body.get(key) {
+            // No identity is shown as none.
+            Some(value) if key == "identity" && value.text("type") == Some("None") => {
+                machine.doc.remove(key);
+            }
+            Some(value) => machine.doc.set(key, value),
+            None => {}
         }
     }
     if created {
@@ -194,13 +204,13 @@ fn fill(
     os.set("osType", os_type);
     let stem = format!("{name}_{stem}");
     let new = New { machine: id, stem: &stem, location, size: 30, caching: "ReadWrite", generation };
-    complete_disk(call, &mut os, &group_base, &new);
+    machine_disks::complete(call, &mut os, &group_base, &new);
     let mut data = Vec::new();
     for (index, disk) in storage.list("dataDisks").to_vec().into_iter().enumerate() {
         let mut disk = disk;
         let stem = format!("{name}_disk{}", index + 2);
         let new = New { machine: id, stem: &stem, location, size: 10, caching: "None", generation };
-        complete_disk(call, &mut disk, &group_base, &new);
+        machine_disks::complete(call, &mut disk, &group_base, &new);
         let leaving = disk.flag("toBeDetached").unwrap_or(false);
         disk.set("toBeDetached", leaving);
         data.push(disk);
@@ -239,6 +249,11 @@ fn fill(
         "additionalCapabilities",
     ] {
         if let Some(value) = sent.get(key).or_else(|| before.get(key)) {
+            // Clients with models send this one whether or not there is anything in it.
+            if key == "additionalCapabilities" && value.pairs().iter().all(|(_, value)| *value == Json::Null)
+            {
+                continue;
+            }
             let mut value = value.clone();
             if key == "osProfile" {
                 value.remove("adminPassword");
@@ -252,62 +267,6 @@ fn fill(
         before.text("timeCreated").map_or_else(|| clock::format(call.now), str::to_owned),
     );
     properties
-}
-
-/// What a disk of a machine is when nothing else is said.
-struct New<'a> {
-    machine: &'a str,
-    stem: &'a str,
-    location: &'a str,
-    size: i64,
-    caching: &'a str,
-    generation: &'a str,
-}
-
-fn complete_disk(call: &mut Call<'_, '_>, disk: &mut Json, group_base: &str, new: &New<'_>) {
-    let given = disk.text("managedDisk.id").map(str::to_owned);
-    let known = given.as_deref().and_then(|id| call.find(id));
-    let name = match (disk.text("name"), &given) {
-        (Some(name), _) => name.to_owned(),
-        (None, Some(id)) => id.rsplit('/').next().unwrap_or_default().to_owned(),
-        (None, None) => format!("{}_{}", new.stem, call.state.guid().replace('-', "")),
-    };
-    let size = disk
-        .int("diskSizeGB")
-        .or_else(|| known.as_ref().and_then(|disk| disk.doc.int("properties.diskSizeGB")))
-        .unwrap_or(new.size);
-    let sku = disk.text("managedDisk.storageAccountType").unwrap_or("Premium_LRS").to_owned();
-    let id = given.unwrap_or_else(|| format!("{}/disks/{name}", group_base));
-    let mut managed = Json::object().with("storageAccountType", sku.as_str()).with("id", id.as_str());
-    if let Some(set) = disk.at("managedDisk.diskEncryptionSet") {
-        managed.set("diskEncryptionSet", set);
-    }
-    if known.is_none() && disk.get("vhd").is_none() {
-        let made = disks::Attached {
-            machine: new.machine,
-            size,
-            sku: &sku,
-            system: disk.text("osType").map(|os| (os, new.generation)),
-        };
-        disks::attach(call, &id, new.location, &made);
-    }
-    let vhd = disk.get("vhd");
-    let option = disk.text("createOption").unwrap_or("FromImage");
-    let option = ["FromImage", "Empty", "Attach", "Copy", "Restore"]
-        .into_iter()
-        .find(|known| known.eq_ignore_ascii_case(option))
-        .unwrap_or(option);
-    *disk = Json::object()
-        .maybe("lun", disk.get("lun"))
-        .maybe("osType", disk.get("osType"))
-        .with("name", name)
-        .with("createOption", option)
-        .maybe("vhd", vhd)
-        .with("caching", disk.text("caching").unwrap_or(new.caching))
-        .maybe("managedDisk", vhd.is_none().then_some(managed))
-        .with("deleteOption", disk.text("deleteOption").unwrap_or("Detach"))
-        .with("diskSizeGB", size)
-        .maybe("toBeDetached", disk.get("toBeDetached"));
 }
 
 fn work(
@@ -395,7 +354,8 @@ fn power(via: &str, to: &str, operation: &Operation) -> Json {
     Json::object().with("via", via).with("to", to).maybe("end", operation.end)
 }
 
-fn power_state(machine: &Resource, now: Ticks) -> &str {
+/// `running`, `deallocated` and the like.
+pub fn power_state(machine: &Resource, now: Ticks) -> &str {
     let power = machine.hidden("power").unwrap_or(&Json::Null);
     let moving = power.text("via").is_some() && power.int("end").is_none_or(|end| now < end);
     let shown = if moving { power.text("via") } else { power.text("to") };

@@ -1,0 +1,50 @@
+//! `Microsoft.Resources/validateResources`: what would be said to resources, without making them.
+
+use super::super::call::{Answer, Call, Method, Outcome};
+use super::super::errors::ArmError;
+use super::super::json::Json;
+use super::deployments;
+
+/// Answers as the PUT of each resource would be answered, and forgets all of it. What a resource stands in may be missing:
+/// it is validated before that is made.
+pub fn validate(call: &mut Call<'_, '_>) -> Outcome {
+    if call.method != Method::Post {
+        return Err(ArmError::no_method(call.method.name(), "Microsoft.Resources/validateResources"));
+    }
+    let body = call.body.clone();
+    let text = |name: &str| {
+        body.text(name)
+            .map(str::to_owned)
+            .ok_or_else(|| super::invalid_content(&format!("Required property '{name}' not found in JSON")))
+    };
+    let (namespace, kind, scope) = (text("provider")?, text("type")?, text("scope")?);
+    let location = body.get("location");
+    let mut refused = None;
+    for resource in body.list("resources") {
+        // An expression stands for what is not known yet, and nothing can be said of that.
+        if resource.compact().contains("\"[") {
+            continue;
+        }
+        let mut id = format!("{}/providers/{namespace}", scope.trim_end_matches('/'));
+        for (kind, name) in kind.split('/').zip(resource.text("name").unwrap_or_default().split('/')) {
+            id += &format!("/{kind}/{name}");
+        }
+        let mut sent = resource.clone();
+        let api = sent.remove("apiVersion").and_then(|api| api.as_str().map(str::to_owned));
+        sent.remove("name");
+        if let (None, Some(location)) = (sent.get("location"), location) {
+            sent.set("location", location);
+        }
+        if let Err(error) = deployments::put_at(call, &id, &api.unwrap_or_default(), sent)
+            && error.status != 404
+        {
+            refused = Some(error.target(&id));
+            break;
+        }
+    }
+    call.state.undo();
+    match refused {
+        Some(error) => Err(error),
+        None => Ok(Answer::compact(200, Json::object())),
+    }
+}

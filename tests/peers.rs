@@ -1,0 +1,166 @@
+//! azurerm and azapi themselves on the emulator, and what they made taken over by `moved` blocks.
+//!
+//! They run where `AZIMAGE_TEST_AZURERM` and `AZIMAGE_TEST_AZAPI` name their binaries, and are skipped where not.
+
+#![cfg(feature = "emulator")]
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+#[path = "support/cli.rs"]
+mod support;
+
+use std::path::Path;
+
+use support::{BINARY, Served, Workspace, terraform};
+
+/// Another provider: where its binary is, what it calls things, and its configuration.
+struct Peer {
+    source: &'static str,
+    variable: &'static str,
+    configuration: &'static str,
+    /// What stays with it: the resource group and the disk.
+    keeps: [&'static str; 2],
+    /// What is moved: from, to.
+    moves: &'static [(&'static str, &'static str)],
+    /// What becomes of the agreement.
+    agreement: bool,
+}
+
+const AZURERM: Peer = Peer {
+    source: "hashicorp/azurerm",
+    variable: "AZIMAGE_TEST_AZURERM",
+    configuration: include_str!("fixtures/peers/azurerm.tf"),
+    keeps: ["azurerm_resource_group.group", "azurerm_managed_disk.disk"],
+    moves: &[
+        ("azurerm_shared_image_gallery.gallery", "azimage_gallery.gallery"),
+        ("azurerm_shared_image.definition", "azimage_image_definition.definition"),
+        ("azurerm_image.image", "azimage_managed_image.image"),
+        ("azurerm_shared_image_version.version", "azimage_image_version.version"),
+        ("azurerm_marketplace_agreement.agreement", "azimage_marketplace_agreement.agreement"),
+    ],
+    agreement: true,
+};
+
+const AZAPI: Peer = Peer {
+    source: "azure/azapi",
+    variable: "AZIMAGE_TEST_AZAPI",
+    configuration: include_str!("fixtures/peers/azapi.tf"),
+    keeps: ["azapi_resource.group", "azapi_resource.disk"],
+    moves: &[
+        ("azapi_resource.gallery", "azimage_gallery.gallery"),
+        ("azapi_resource.definition", "azimage_image_definition.definition"),
+        ("azapi_resource.image", "azimage_managed_image.image"),
+        ("azapi_resource.version", "azimage_image_version.version"),
+    ],
+    agreement: false,
+};
+
+const CHANGED: [&str; 2] = ["-var=said=second", "-var=regions=[\"East US\",\"North Europe\"]"];
+
+/// A workspace with the peer's binary and ours, pointed at an emulator; `None`, told in print, where it cannot be had.
+fn workspace(peer: &Peer, served: &Served) -> Option<Workspace> {
+    let Ok(binary) = std::env::var(peer.variable) else {
+        println!("SKIPPED: {} does not name a binary of {}", peer.variable, peer.source);
+        return None;
+    };
+    let mut workspace = Workspace::new(&terraform("")?);
+    served.point(&mut workspace);
+    workspace.env("ARM_RESOURCE_MANAGER_ENDPOINT", &served.url);
+    workspace.env("ARM_RESOURCE_MANAGER_AUDIENCE", &served.url);
+    workspace.env("ARM_ACTIVE_DIRECTORY_AUTHORITY_HOST", &served.url);
+    workspace.env("ARM_DISABLE_INSTANCE_DISCOVERY", "true");
+    let folder = |binary: &Path| binary.parent().unwrap().display().to_string();
+    workspace.write(
+        "cli.tfrc",
+        &format!(
+            "provider_installation {{\n  dev_overrides {{\n    \"azimage/azimage\" = {:?}\n    {:?} = {:?}\n  }}\n  direct {{}}\n}}\n",
+            folder(Path::new(BINARY)),
+            peer.source,
+            folder(&Path::new(&binary).canonicalize().unwrap()),
+        ),
+    );
+    Some(workspace)
+}
+
+/// The agreement as this provider has it.
+const AGREEMENT: &str = r#"
+resource "azimage_marketplace_agreement" "agreement" {
+  publisher = "fortinet"
+  offer     = "fortinet_fortigate-vm_v5"
+  plan      = "fortinet_fg-vm_payg"
+}
+"#;
+
+/// The configuration after the move: what the peer keeps, and the rest as ours.
+fn taken_over(peer: &Peer) -> String {
+    let (before, rest) = peer.configuration.split_once("#BEGIN taken over").unwrap();
+    let (_, after) = rest.split_once("#END taken over").unwrap();
+    let ours = include_str!("fixtures/peers/azimage.tf")
+        .replace("GROUP.", &format!("{}.", peer.keeps[0]))
+        .replace("DISK.", &format!("{}.", peer.keeps[1]));
+    let moves = peer.moves.iter().map(|(from, to)| format!("moved {{\n  from = {from}\n  to   = {to}\n}}\n"));
+    let agreement = if peer.agreement { AGREEMENT } else { "" };
+    [before, after, &ours, agreement, &moves.collect::<String>()].concat()
+}
+
+fn lives(peer: &Peer) {
+    let served = Served::start();
+    let Some(workspace) = workspace(peer, &served) else { return };
+    workspace.write("main.tf", peer.configuration);
+    let with = |command: &[&str]| {
+        let arguments: Vec<&str> = command.iter().copied().chain(CHANGED).collect();
+        workspace.run(&arguments)
+    };
+    workspace.run(&["validate"]).ok();
+    workspace.apply().ok();
+    workspace.settled();
+    with(&["apply", "-auto-approve"]).ok().says("0 added");
+    with(&["plan", "-detailed-exitcode"]).ok();
+
+    // what is there already is not taken over by a second state
+    let copy = self::workspace(peer, &served).unwrap();
+    copy.write("main.tf", peer.configuration);
+    let refused = copy.apply().says("already exists").says("imported");
+    assert_eq!(refused.code, 1);
+
+    with(&["destroy", "-auto-approve"]).ok();
+    let left = served.by_hand(&["list"]);
+    assert!(!left.contains("peers-rg"), "{left}");
+}
+
+fn moves(peer: &Peer) {
+    let served = Served::start();
+    let Some(workspace) = workspace(peer, &served) else { return };
+    workspace.write("main.tf", peer.configuration);
+    workspace.apply().ok();
+    workspace.write("main.tf", &taken_over(peer));
+    let mut plan = workspace.run(&["plan"]).says("Plan: 0 to add, 0 to change, 0 to destroy.");
+    for (from, to) in peer.moves {
+        plan = plan.says(&format!("{from} has moved to {to}"));
+    }
+    plan.ok();
+    workspace.apply().ok().says("0 added, 0 changed, 0 destroyed");
+    workspace.settled();
+    workspace.destroy().ok();
+    let left = served.by_hand(&["list"]);
+    assert!(!left.contains("peers-rg"), "{left}");
+}
+
+#[test]
+fn azurerm_lives_on_the_emulator() {
+    lives(&AZURERM);
+}
+
+#[test]
+fn azapi_lives_on_the_emulator() {
+    lives(&AZAPI);
+}
+
+#[test]
+fn what_azurerm_made_is_moved_here() {
+    moves(&AZURERM);
+}
+
+#[test]
+fn what_azapi_made_is_moved_here() {
+    moves(&AZAPI);
+}
