@@ -53,10 +53,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         _request: Request<pb::get_provider_schema::Request>,
     ) -> Answer<pb::get_provider_schema::Response> {
-        guarded("GetProviderSchema", async {
-            Ok(self.schema().clone())
-        })
-        .await
+        guarded("GetProviderSchema", async { Ok(self.schema().clone()) }).await
     }
 
     async fn get_resource_identity_schemas(
