@@ -94,9 +94,13 @@ impl Client {
         PageReader { client: self.clone(), target: target.clone(), next: None, pages: Pages::default() }
     }
 
-    /// Creates or replaces.
+    /// Creates or replaces. When the answer does not say what was accepted, or cannot be read, it is what was sent.
     pub async fn put(&self, scope: &Scope, target: &Target, body: &Value) -> Result<Accepted, Error> {
-        self.write(scope, Method::Put, target, Some(body)).await
+        let mut accepted = self.write(scope, Method::Put, target, Some(body)).await?;
+        if accepted.body.is_null() {
+            accepted.body = body.clone();
+        }
+        Ok(accepted)
     }
 
     /// Changes the members in `body`.
