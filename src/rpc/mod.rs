@@ -35,7 +35,7 @@ struct HangUp<P: Provider>(Option<Arc<Server<P>>>);
 
 impl<P: Provider> HangUp<P> {
     /// The work is done.
-    fn is_past(mut self) {
+    fn disarm(mut self) {
         self.0 = None;
     }
 }
@@ -273,7 +273,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         let answer = tokio::spawn(work.in_current_span())
             .await
             .unwrap_or_else(|error| Err(Status::internal(error.to_string())));
-        hang_up.is_past();
+        hang_up.disarm();
         let mut answer = answer?;
         // no state in an answer would mean that nothing exists: a failure keeps what was
         let response = answer.get_mut();
