@@ -333,30 +333,30 @@ async fn a_stop_ends_all_that_is_under_way_and_nothing_that_comes_later() {
     assert!(!applied.told.has_errors(), "{:?}", applied.told);
 }
 
-// A caller that hangs up in the middle of a write does not cut it off.
+// A caller that hangs up in the middle of a write does not cut it off, and nothing is begun for nobody.
 #[tokio::test(start_paused = true)]
-async fn a_write_goes_on_when_the_caller_is_gone() {
-    let core = Core::new().await;
-    let case = cases::gallery();
-    let ty = core.ty(case.type_name);
-    let config = core.config(case.type_name, &case.small);
-    let (planned, _) = core.plan_once(case.type_name, &Value::Null, &config, b"", None).await;
-    let request = pb::apply_resource_change::Request {
-        type_name: case.type_name.into(),
-        planned_state: planned.planned_state,
-        config: dynamic(&config, &ty),
-        ..Default::default()
-    };
-    core.control(
-        "PUT",
-        "settings",
-        json!({"latency": [{"method": "GET", "path": "galleries/gal$", "milliseconds": 1000}]}),
-    );
-    let call = core.service.apply_resource_change(Request::new(request));
-    assert!(tokio::time::timeout(std::time::Duration::from_millis(500), call).await.is_err());
-    assert!(!core.exists(&cases::rg("galleries/gal")));
-    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
-    assert!(core.exists(&cases::rg("galleries/gal")));
+async fn a_write_ends_and_no_other_begins_when_the_caller_is_gone() {
+    for (method, made) in [("PUT", true), ("GET", false)] {
+        let core = Core::new().await;
+        let case = cases::gallery();
+        let ty = core.ty(case.type_name);
+        let config = core.config(case.type_name, &case.small);
+        let (planned, _) = core.plan_once(case.type_name, &Value::Null, &config, b"", None).await;
+        let request = pb::apply_resource_change::Request {
+            type_name: case.type_name.into(),
+            planned_state: planned.planned_state,
+            config: dynamic(&config, &ty),
+            ..Default::default()
+        };
+        let path = "galleries/gal$";
+        core.fault(json!({"method": method, "path": path, "hold": "before"}));
+        let call = core.service.apply_resource_change(Request::new(request));
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(500), call).await.is_err());
+        assert!(!core.exists(&cases::rg("galleries/gal")));
+        core.control("POST", "held", json!({"then": "go"}));
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        assert_eq!(core.exists(&cases::rg("galleries/gal")), made, "{method}");
+    }
 }
 
 // Items 18, 19, 23 through the surface: a configuration in JSON is a configuration, any extension is unknown, no bytes are null.

@@ -10,6 +10,8 @@ mod core;
 mod failures;
 #[path = "lifecycle/galleries.rs"]
 mod galleries;
+#[path = "lifecycle/interrupts.rs"]
+mod interrupts;
 #[path = "lifecycle/misbehaviour.rs"]
 mod misbehaviour;
 #[path = "lifecycle/pins.rs"]

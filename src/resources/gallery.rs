@@ -183,13 +183,24 @@ impl Resource<Context> for Gallery {
         let written = writing::create(&context.client, &scope, &target(&id), &body, private)
             .await
             .map_err(|error| fault::diagnostic(&error, scope.what(), &id.to_string()))?;
+        let unfinished = matches!(written.outcome, Outcome::Unfinished(_));
         let state = conclude(context, op, &scope, &id, &plan, written).await?;
-        if state.provisioning_state.as_deref() != Some("Succeeded") {
+        // nobody has shared a new gallery yet
+        if unfinished || state.provisioning_state.as_deref() != Some("Succeeded") || plan.sharing.is_none() {
             return Ok(state);
         }
-        match sharing::change(context, &scope, &target(&id), plan.sharing.as_ref()).await {
-            Ok(false) => Ok(state),
+        let shared = match sharing::change(context, &scope, &target(&id), plan.sharing.as_ref()).await {
+            Ok(false) => return Ok(state),
             Ok(true) => reread(context, &scope, &id, &plan).await,
+            Err(error) => Err(error),
+        };
+        match shared {
+            Ok(state) => Ok(state),
+            // an error would make Terraform throw the gallery away; what is not shared yet, the next plan shows
+            Err(error) if error.is_stopped() || error.is_timed_out() => {
+                op.warn(writing::unfinished("gallery", &id.to_string(), &error, ""));
+                Ok(Model { sharing: plan.sharing, ..state })
+            }
             Err(error) => Err(Failed::with(
                 state,
                 fault::at(&error, "sharing the gallery", &id.to_string(), Some("sharing")),
@@ -236,7 +247,10 @@ impl Resource<Context> for Gallery {
             .await
             .map_err(|error| fault::at(&error, "sharing the gallery", &id.to_string(), Some("sharing")))?;
         if changed {
-            state = reread(context, &scope, &id, &plan).await?;
+            state = reread(context, &scope, &id, &plan).await.map_err(|error| {
+                let state = Model { id: Some(id.to_string()), ..plan.clone() };
+                Failed::with(state, failed(error))
+            })?;
         }
         Ok(state)
     }
@@ -388,13 +402,9 @@ async fn reread(
     scope: &Scope,
     id: &ResourceId,
     plan: &Model,
-) -> Result<Model, Failed<Model>> {
-    let failed = |error| {
-        let state = Model { id: Some(id.to_string()), ..plan.clone() };
-        Failed::with(state, fault::diagnostic(&error, scope.what(), &id.to_string()))
-    };
-    let body = context.client.get(scope, &target(id)).await.map_err(failed)?;
-    flatten(context, scope, &body, id, plan).await.map_err(failed)
+) -> Result<Model, crate::arm::Error> {
+    let body = context.client.get(scope, &target(id)).await?;
+    flatten(context, scope, &body, id, plan).await
 }
 
 async fn flatten(

@@ -38,6 +38,26 @@ impl<P: Provider> Service<P> {
     }
 }
 
+/// Calls everything off when it falls before its work is done: the host that wanted it is gone, and nobody will ever learn
+/// what comes of it, so what is on its way is let finish, and nothing new is begun.
+struct HangUp<P: Provider>(Option<Arc<Server<P>>>);
+
+impl<P: Provider> HangUp<P> {
+    /// The work is done.
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<P: Provider> Drop for HangUp<P> {
+    fn drop(&mut self) {
+        if let Some(server) = &self.0 {
+            tracing::warn!("the host hung up in the middle of an apply");
+            server.stop();
+        }
+    }
+}
+
 type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
@@ -231,7 +251,8 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         let before = request.prior_state.clone();
         let private = request.planned_private.clone();
         let server = self.server.clone();
-        // a caller that hangs up must not cut a write off half way: the work goes on by itself
+        // a caller that hangs up must not cut a write off half way: the work goes on by itself, as after an interrupt
+        let hang_up = HangUp(Some(self.server.clone()));
         let work = async move {
             guarded(&request.type_name, async {
                 let entry = server.resource(&request.type_name)?;
@@ -255,9 +276,11 @@ impl<P: Provider> provider_server::Provider for Service<P> {
             })
             .await
         };
-        let mut answer = tokio::spawn(work.in_current_span())
+        let answer = tokio::spawn(work.in_current_span())
             .await
-            .unwrap_or_else(|error| Err(Status::internal(error.to_string())))?;
+            .unwrap_or_else(|error| Err(Status::internal(error.to_string())));
+        hang_up.disarm();
+        let mut answer = answer?;
         // no state in an answer would mean that nothing exists: a failure keeps what was
         let response = answer.get_mut();
         if response.new_state.is_none() {

@@ -245,6 +245,37 @@ async fn operations_that_go_astray() {
     .await;
 }
 
+/// The same of changes and deletions, where polls go astray and the work itself does not.
+#[tokio::test(start_paused = true)]
+async fn operations_that_go_astray_later() {
+    each(async |case, id| {
+        let (core, full) = prepared(case).await;
+        let full = patched(&full, &json!({"timeouts": {"update": "20m", "delete": "20m"}}));
+        for (what, faults, ..) in operations() {
+            let polls: Vec<Json> = faults.into_iter().filter(|fault| fault.get("method").is_some()).collect();
+            if polls.is_empty() {
+                continue;
+            }
+            core.control("PUT", "settings", json!({"time_scale": 0}));
+            let held = core.create(case.type_name, &full).await;
+            core.control("PUT", "settings", json!({"time_scale": 10}));
+            let config = tagged(case, &full);
+            let plan = core.plan(case.type_name, Some(&held), &config).await;
+            polls.iter().for_each(|fault| core.fault(fault.clone()));
+            let applied = tick(&core, core.apply(&plan)).await;
+            assert!(!applied.told.has_errors(), "{} updating {what}: {:?}", case.name, applied.told);
+            core.heal();
+            let held = finish(&core, case, applied.held, &config).await;
+            polls.iter().for_each(|fault| core.fault(fault.clone()));
+            let applied = tick(&core, core.destroy(&held)).await;
+            assert!(applied.held.is_none(), "{} deleting {what}: {:?}", case.name, applied.told);
+            assert!(!core.exists(id), "{} {what}", case.name);
+            core.heal();
+        }
+    })
+    .await;
+}
+
 /// What was just made is not seen yet, and what was just deleted is still seen.
 #[tokio::test(start_paused = true)]
 async fn a_service_that_sees_its_own_work_late() {

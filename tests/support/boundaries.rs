@@ -278,7 +278,7 @@ impl Series {
         let mut waits = false;
         while !running.has_ended() {
             assert!(begun.elapsed() < Duration::from_secs(120), "{}", running.end(Duration::ZERO).text);
-            waits = waits || begun.elapsed() > Duration::from_secs(10) || stage.is_polled(&last);
+            waits = waits || begun.elapsed() > Duration::from_secs(30) || stage.is_polled(&last);
             if waits {
                 stage.advance();
             }

@@ -108,17 +108,18 @@ impl Stage {
         summary["requests"][0]["at"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Whether somebody polls: the same read three times after that request.
+    /// Whether somebody polls: the last three requests, all after that one, are the same read.
     pub fn is_polled(&self, after: &str) -> bool {
         let summary = self.control("GET", "", &Json::Null);
         let requests = summary["requests"].as_array().cloned().unwrap_or_default();
         let reads: Vec<&str> = requests
             .iter()
+            .take(3)
             .filter(|request| request["at"].as_str().is_some_and(|at| at > after))
             .filter(|request| request["method"] == "GET")
             .filter_map(|request| request["path"].as_str())
             .collect();
-        reads.iter().any(|path| reads.iter().filter(|other| other == &path).count() >= 3)
+        reads.len() == 3 && reads.iter().all(|path| *path == reads[0])
     }
 
     /// Everything of a gallery, and images, that is there: ids, and of versions their regions with replicas.

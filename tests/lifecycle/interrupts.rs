@@ -1,0 +1,104 @@
+//! Every resource type interrupted at each of its requests in turn: what the service has accepted is in the state, nothing is
+//! tainted, and the next run gets to the end.
+
+use super::failures::{each, finish, prepared};
+use crate::core::{Applied, Core, json, patched};
+use std::time::Duration;
+
+// Does `work`, and calls a halt while its request number `at` waits for its answer. Says whether there was such a request.
+async fn interrupted(core: &Core, at: usize, work: impl Future<Output = Applied>) -> (Applied, bool) {
+    core.fault(json!({"skip": at, "count": 1, "delay_ms": 30_000}));
+    let met = || core.control("GET", "faults", json!({}))["faults"][0]["done"] == 1;
+    let halt = async {
+        while !met() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        core.stop().await;
+        std::future::pending::<()>().await
+    };
+    let begun = tokio::time::Instant::now();
+    let applied = tokio::select! { applied = work => applied, () = halt => unreachable!() };
+    let reached = met();
+    core.heal();
+    assert!(!reached || begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
+    (applied, reached)
+}
+
+// More requests than any of these has.
+const MANY: usize = 60;
+
+#[tokio::test(start_paused = true)]
+async fn while_creating() {
+    each(async |case, id| {
+        let (core, full) = prepared(case).await;
+        for at in 0..MANY {
+            let plan = core.plan(case.type_name, None, &full).await;
+            let (applied, reached) = interrupted(&core, at, core.apply(&plan)).await;
+            let what = format!("{} at request {at}: {:?}", case.name, applied.told);
+            assert_eq!(applied.held.is_some(), core.exists(id), "{what}");
+            if let Some(held) = &applied.held {
+                assert!(!held.tainted && !applied.told.has_errors(), "{what}");
+            }
+            let held = finish(&core, case, applied.held, &full).await;
+            assert!(core.destroy(&held).await.held.is_none(), "{what}");
+            if !reached {
+                return;
+            }
+        }
+        panic!("{}: there is no end of requests", case.name);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_changing() {
+    each(async |case, id| {
+        let (core, full) = prepared(case).await;
+        let mut held = core.create(case.type_name, &full).await;
+        // those that take more than one request, and one that does not
+        const NAMES: [&str; 3] = ["tags", "target_region", "sharing"];
+        let changes =
+            NAMES.iter().filter_map(|name| case.updates.iter().find(|(_, names)| names.contains(name)));
+        for (patch, names) in changes {
+            let config = patched(&full, patch);
+            for at in 0..MANY {
+                let plan = core.plan(case.type_name, Some(&held), &config).await;
+                let (applied, reached) = interrupted(&core, at, core.apply(&plan)).await;
+                let what = format!("{} {names:?} at request {at}: {:?}", case.name, applied.told);
+                let kept = applied.held.unwrap_or_else(|| panic!("{what}"));
+                assert!(!kept.tainted && core.exists(id), "{what}");
+                let kept = finish(&core, case, Some(kept), &config).await;
+                // and back
+                held = finish(&core, case, Some(kept), &full).await;
+                if !reached {
+                    break;
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_deleting() {
+    each(async |case, id| {
+        for at in 0..MANY {
+            let (core, full) = prepared(case).await;
+            let held = core.create(case.type_name, &full).await;
+            let (applied, reached) = interrupted(&core, at, core.destroy(&held)).await;
+            let what = format!("{} at request {at}: {:?}", case.name, applied.told);
+            assert!(applied.held.is_some() || !core.exists(id), "{what}");
+            if let Some(held) = applied.held {
+                assert!(!held.tainted && applied.told.has_errors(), "{what}");
+                assert!(core.destroy(&held).await.held.is_none(), "{what}");
+            }
+            assert!(!core.exists(id), "{what}");
+            if !reached {
+                return;
+            }
+        }
+        panic!("{}: there is no end of requests", case.name);
+    })
+    .await;
+}
