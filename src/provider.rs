@@ -4,6 +4,7 @@ mod config;
 mod configure;
 #[cfg(feature = "emulator")]
 mod emulated;
+mod run;
 
 use async_trait::async_trait;
 

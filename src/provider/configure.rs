@@ -161,7 +161,7 @@ fn client(
     let correlation_id = match first(env, &["ARM_CORRELATION_REQUEST_ID"]) {
         _ if none => String::new(),
         Some(id) => id,
-        None => uuid::Uuid::new_v4().to_string(),
+        None => super::run::id(env),
     };
     let options = Options {
         user_agent: user_agent(config, env, terraform_version),

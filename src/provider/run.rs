@@ -1,0 +1,54 @@
+//! The id of a run: the same in all processes that one Terraform starts, so that Azure's logs show the run as one.
+
+use super::configure::Env;
+
+/// The correlation id of this run. A process that no Terraform started, or whose Terraform cannot be told from another of
+/// the same number, has one for itself.
+pub fn id(env: Env<'_>) -> String {
+    // under -debug the parent is somebody's shell, which sees many runs
+    let started = env("TF_PLUGIN_MAGIC_COOKIE").is_some();
+    let run = started.then(parent).flatten().map(|parent| named(&parent));
+    run.unwrap_or_else(uuid::Uuid::new_v4).to_string()
+}
+
+/// Always the same for the same name.
+fn named(name: &str) -> uuid::Uuid {
+    let digest = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_ref()[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
+
+/// What tells the parent process from every other that there is or was: boot, namespace, number, and when it began.
+#[cfg(target_os = "linux")]
+fn parent() -> Option<String> {
+    let parent = std::os::unix::process::parent_id();
+    let stat = std::fs::read_to_string(format!("/proc/{parent}/stat")).ok()?;
+    // the second field is a name in parentheses that may hold anything; the 22nd is the time
+    let began = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.to_owned();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    Some(format!("{} {} {parent} {began}", boot.trim(), namespace.display()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn parent() -> Option<String> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_of_one_terraform_have_one_id() {
+        let started = |name: &str| (name == "TF_PLUGIN_MAGIC_COOKIE").then(String::new);
+        let run = id(&started);
+        assert!(uuid::Uuid::parse_str(&run).is_ok(), "{run}");
+        if cfg!(target_os = "linux") {
+            assert_eq!(id(&started), run);
+        }
+        assert_ne!(named("a"), named("b"));
+        assert_ne!(id(&|_| None), id(&|_| None), "each debugged process has its own");
+    }
+}
