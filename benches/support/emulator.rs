@@ -106,7 +106,8 @@ impl Emulator {
 
     fn arm(&self, method: Method, rest: &str, body: Json) {
         let api = match rest.split('/').next() {
-            Some("galleries") => "2026-03-03",
+            // newer ones give definitions a security type, which azurerm takes for a reason to replace them
+            Some("galleries") => "2024-03-03",
             Some("disks") => "2026-03-02",
             _ => "2026-03-01",
         };
