@@ -17,10 +17,20 @@ pub struct Terraform {
 }
 
 impl Terraform {
-    /// The one that `.ci/terraform` finds; `None`, and why, when it finds none.
+    /// The newest of `.ci/terraform --matrix`, so that nothing is left out as too new for it; else, or when `AZIMAGE_TERRAFORM`
+    /// names one, whichever `.ci/terraform` finds; `None`, and why, when it finds none.
     pub fn find() -> Option<Terraform> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let found = Command::new(root.join(".ci/terraform")).output();
+        let ask = |arguments: &[&str]| Command::new(root.join(".ci/terraform")).args(arguments).output();
+        let matrix = ask(&["--matrix"]).map(|output| output.stdout).unwrap_or_default();
+        let matrix = String::from_utf8_lossy(&matrix).into_owned();
+        let newest =
+            matrix.split_whitespace().last().filter(|_| std::env::var_os("AZIMAGE_TERRAFORM").is_none());
+        let newest = newest.map(|version| ask(&[version]));
+        let found = match newest {
+            Some(Ok(output)) if output.status.success() => Ok(output),
+            _ => ask(&[]),
+        };
         let program = match found {
             Ok(output) if output.status.success() => {
                 String::from_utf8_lossy(&output.stdout).trim().to_owned()
