@@ -46,7 +46,7 @@ fn once(series: &Series, boundary: &Boundary) -> bool {
     assert!(ran.text.contains("Interrupt received"), "{}", ran.text);
     running.assert_nothing_left(Duration::from_secs(2));
     assert_truthful(series.goal, &stage, &workspace);
-    assert_eq!(series.converge(&stage, &workspace), 0, "an import was needed:\n{}", ran.text);
+    assert_eq!(series.converge(&stage, &workspace, None), 0, "an import was needed:\n{}", ran.text);
     true
 }
 
@@ -64,7 +64,7 @@ fn twice(series: &Series, boundary: &Boundary) -> bool {
     assert!(quick, "{}", ran.text);
     running.assert_nothing_left(Duration::from_secs(10));
     assert!(tainted(&state(&workspace)).is_empty(), "tainted: {}", ran.text);
-    series.converge(&stage, &workspace);
+    series.converge(&stage, &workspace, None);
     true
 }
 
@@ -112,5 +112,5 @@ fn an_interrupt_while_replicating_keeps_the_version() {
     println!("ended {:?} after the interrupt", interrupted.elapsed());
     running.assert_nothing_left(Duration::from_secs(2));
     assert_truthful(Goal::Create, &stage, &workspace);
-    assert_eq!(series.converge(&stage, &workspace), 0, "{}", ran.text);
+    assert_eq!(series.converge(&stage, &workspace, None), 0, "{}", ran.text);
 }
