@@ -333,6 +333,17 @@ pub fn state_of(workspace: &Workspace) -> PathBuf {
     workspace.path().join("terraform.tfstate")
 }
 
+/// Takes terraform's backup of a state file that it has not written to its end. Says whether that was needed.
+pub fn restore(workspace: &Workspace) -> bool {
+    let (path, backup) = (state_of(workspace), workspace.path().join("terraform.tfstate.backup"));
+    let is_whole = |text: String| serde_json::from_str::<Json>(&text).is_ok();
+    let torn = !std::fs::read_to_string(&path).map_or(true, is_whole);
+    if torn && backup.exists() {
+        std::fs::copy(backup, path).unwrap();
+    }
+    torn
+}
+
 /// Terraform's state; null when there is none.
 pub fn state(workspace: &Workspace) -> Json {
     let text = std::fs::read_to_string(state_of(workspace)).unwrap_or_default();
