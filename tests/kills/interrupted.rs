@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::boundaries::{Boundary, Goal, Series, ids, state, tainted};
+use super::boundaries::{Boundary, Goal, Series, ids, restore, state, tainted};
 use super::stage::{Running, Stage};
 use super::{Workspace, chosen, each, support};
 
@@ -46,7 +46,7 @@ fn once(series: &Series, boundary: &Boundary) -> bool {
     assert!(ran.text.contains("Interrupt received"), "{}", ran.text);
     running.assert_nothing_left(Duration::from_secs(2));
     assert_truthful(series.goal, &stage, &workspace);
-    assert_eq!(series.converge(&stage, &workspace), 0, "an import was needed:\n{}", ran.text);
+    assert_eq!(series.converge(&stage, &workspace, None), 0, "an import was needed:\n{}", ran.text);
     true
 }
 
@@ -63,8 +63,20 @@ fn twice(series: &Series, boundary: &Boundary) -> bool {
     let quick = ran.text.contains("Two interrupts received") || ran.text.contains("Interrupt received");
     assert!(quick, "{}", ran.text);
     running.assert_nothing_left(Duration::from_secs(10));
+    if restore(&workspace) {
+        println!(
+            "terraform left in the middle of writing its state, as it says that it may; its backup is used"
+        );
+    }
     assert!(tainted(&state(&workspace)).is_empty(), "tainted: {}", ran.text);
-    series.converge(&stage, &workspace);
+    if series.goal != Goal::Create {
+        let held = ids(&state(&workspace));
+        for object in stage.objects() {
+            let id = object.split(' ').next().unwrap();
+            assert!(held.contains(id), "{id} is there, and not in the state:\n{}", ran.text);
+        }
+    }
+    series.converge(&stage, &workspace, None);
     true
 }
 
@@ -112,5 +124,5 @@ fn an_interrupt_while_replicating_keeps_the_version() {
     println!("ended {:?} after the interrupt", interrupted.elapsed());
     running.assert_nothing_left(Duration::from_secs(2));
     assert_truthful(Goal::Create, &stage, &workspace);
-    assert_eq!(series.converge(&stage, &workspace), 0, "{}", ran.text);
+    assert_eq!(series.converge(&stage, &workspace, None), 0, "{}", ran.text);
 }

@@ -38,6 +38,10 @@ impl Boundary {
         self.method == "PUT" && self.side == "after" && !self.path.contains("agreements")
     }
 
+    fn plain_path(&self) -> String {
+        self.path.trim_start_matches('^').trim_end_matches('$').replace(r"\.", ".")
+    }
+
     fn fault(&self) -> Json {
         json!({"method": self.method, "path": self.path, "skip": self.nth, "count": 1, "hold": self.side})
     }
@@ -178,7 +182,7 @@ impl Series {
         let state = self.base.as_ref().map(|(stage, _)| stage.state());
         let stage = Stage::start(state.as_deref());
         stage.settings(&json!({"time_scale": 10, "auto_create_resource_groups": true}));
-        stage.faults(&slow());
+        stage.faults(&slow(None));
         let mut workspace = Workspace::new(&self.terraform);
         stage.point(&mut workspace);
         workspace.write("main.tf", &self.goal.configuration());
@@ -191,7 +195,7 @@ impl Series {
     // One run with every request held for a moment.
     fn look(&self) -> Vec<Boundary> {
         let (stage, workspace) = self.begin();
-        stage.faults(&json!([{"count": 0, "hold": "before"}, slow()[0]]));
+        stage.faults(&slow(Some(json!({"count": 0, "hold": "before"}))));
         let mut running = Running::start(&workspace, self.goal.arguments());
         let mut seen: Vec<Boundary> = Vec::new();
         let begun = Instant::now();
@@ -226,7 +230,7 @@ impl Series {
     /// Brings a run to a boundary. `None` when the run ends before.
     pub fn reach(&self, boundary: &Boundary) -> Option<(Stage, Workspace, Running)> {
         let (stage, workspace) = self.begin();
-        stage.faults(&json!([boundary.fault(), slow()[0]]));
+        stage.faults(&slow(Some(boundary.fault())));
         let mut running = Running::start(&workspace, self.goal.arguments());
         let begun = Instant::now();
         while stage.held().is_none() {
@@ -247,11 +251,13 @@ impl Series {
 
     /// Runs terraform again until it has what it wants, pasting each import that it proposes, and makes sure that all is
     /// there once, and nothing more. Returns how many imports it took.
-    pub fn converge(&self, stage: &Stage, workspace: &Workspace) -> usize {
-        stage.faults(&slow());
+    ///
+    /// What `pending` began is under way until a run has looked at it and waits.
+    pub fn converge(&self, stage: &Stage, workspace: &Workspace, pending: Option<&Boundary>) -> usize {
+        stage.faults(&slow(None));
         let mut pasted: BTreeSet<String> = BTreeSet::new();
         for _ in 0..6 {
-            let ran = self.patiently(stage, workspace);
+            let ran = self.patiently(stage, workspace, pending);
             if self.goal != Goal::Delete {
                 let destroys = ran.text.contains(" destroyed.") && !ran.text.contains(" 0 destroyed.");
                 assert!(!destroys, "something that is wanted was destroyed:\n{}", ran.text);
@@ -261,6 +267,7 @@ impl Series {
                 return pasted.len();
             }
             let imports = imports(&ran.text);
+            println!("imports are needed after:\n{}", ran.text.split("Plan: ").last().unwrap_or_default());
             assert!(!imports.is_empty(), "fails, and proposes no import:\n{}", ran.text);
             for import in imports {
                 assert!(pasted.insert(import.clone()), "proposed again after it was done:\n{}", ran.text);
@@ -271,14 +278,15 @@ impl Series {
     }
 
     // A run during which work under way stays under way until somebody waits for it.
-    fn patiently(&self, stage: &Stage, workspace: &Workspace) -> Ran {
+    fn patiently(&self, stage: &Stage, workspace: &Workspace, pending: Option<&Boundary>) -> Ran {
         let last = stage.last_request();
         let mut running = Running::start(workspace, self.goal.arguments());
         let begun = Instant::now();
         let mut waits = false;
         while !running.has_ended() {
             assert!(begun.elapsed() < Duration::from_secs(120), "{}", running.end(Duration::ZERO).text);
-            waits = waits || begun.elapsed() > Duration::from_secs(30) || stage.is_polled(&last);
+            let looked = pending.is_none_or(|pending| stage.is_asked(&pending.plain_path(), &last));
+            waits = waits || begun.elapsed() > Duration::from_secs(30) || looked && stage.is_polled(&last);
             if waits {
                 stage.advance();
             }
@@ -290,8 +298,9 @@ impl Series {
     fn assert_there(&self, stage: &Stage, workspace: &Workspace) {
         stage.faults(&json!([]));
         stage.advance();
-        assert_eq!(stage.objects(), self.goal.objects(), "not what is wanted");
         let state = state(workspace);
+        let known = addresses(&state);
+        assert_eq!(stage.objects(), self.goal.objects(), "not what is wanted; the state knows {known:?}");
         if self.goal == Goal::Delete {
             assert!(addresses(&state).is_empty(), "still in the state: {:?}", addresses(&state));
             return;
@@ -302,9 +311,10 @@ impl Series {
     }
 }
 
-// Whatever begins takes ten minutes of the emulator's, which nobody else lets pass.
-fn slow() -> Json {
-    json!([{"count": 0, "slow_operation": 300}])
+// Whatever is written takes five minutes of the emulator's, which nobody else lets pass; and one fault more.
+fn slow(more: Option<Json>) -> Json {
+    let slow = |method: &str| json!({"method": method, "count": 0, "slow_operation": 300});
+    more.into_iter().chain([slow("PUT"), slow("DELETE")]).collect()
 }
 
 // A path as a regular expression that fits the same request of another run.
@@ -321,6 +331,17 @@ fn general(path: &str) -> String {
 
 pub fn state_of(workspace: &Workspace) -> PathBuf {
     workspace.path().join("terraform.tfstate")
+}
+
+/// Takes terraform's backup of a state file that it has not written to its end. Says whether that was needed.
+pub fn restore(workspace: &Workspace) -> bool {
+    let (path, backup) = (state_of(workspace), workspace.path().join("terraform.tfstate.backup"));
+    let is_whole = |text: String| serde_json::from_str::<Json>(&text).is_ok();
+    let torn = !std::fs::read_to_string(&path).map_or(true, is_whole);
+    if torn && backup.exists() {
+        std::fs::copy(backup, path).unwrap();
+    }
+    torn
 }
 
 /// Terraform's state; null when there is none.
