@@ -272,9 +272,10 @@ fn what_cannot_change_and_what_must_go_first() {
     world.ask("PUT", "/_emulator/settings", r#"{"eventual_consistency":true}"#);
     world.ask("DELETE", &url, "");
     world.wait(0.5);
-    assert_eq!(world.ask("GET", &url, "").status, 404);
+    assert_eq!(world.ask("GET", &url, "").status, 200);
     assert_eq!(world.ask("DELETE", &gal("/images/img?api-version=2026-03-03"), "").status, 409);
-    world.wait(0.5);
+    world.wait(1.0);
+    assert_eq!(world.ask("GET", &url, "").status, 404);
     assert_eq!(world.ask("DELETE", &gal("/images/img?api-version=2026-03-03"), "").status, 202);
 }
 
