@@ -108,17 +108,6 @@ impl Stage {
         summary["requests"][0]["at"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Whether this path was asked for after that request.
-    pub fn is_asked(&self, path: &str, after: &str) -> bool {
-        let summary = self.control("GET", "", &Json::Null);
-        summary["requests"].as_array().is_some_and(|requests| {
-            requests
-                .iter()
-                .filter(|request| request["at"].as_str().is_some_and(|at| at > after))
-                .any(|request| request["path"] == path)
-        })
-    }
-
     /// Whether somebody polls: the last three requests, all after that one, are the same read.
     pub fn is_polled(&self, after: &str) -> bool {
         let summary = self.control("GET", "", &Json::Null);
