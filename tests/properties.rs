@@ -218,8 +218,7 @@ async fn lived(core: &Core, case: &Case, config: &Value, held: Option<Held>) -> 
     let read = core.refresh(&held).await.unwrap().unwrap();
     let again = core.try_plan(case.type_name, Some(&read), config).await.unwrap();
     assert_eq!(again.action, Action::NoOp, "{}: {}", case.name, differences(&read.state, &again.state));
-    oracle::object_complaints(core.block(case.type_name), &planned.state, &read.state)
-        .iter()
-        .for_each(|complaint| panic!("a refresh took back what was planned: {complaint}"));
+    let complaints = oracle::object_complaints(core.block(case.type_name), &planned.state, &read.state);
+    assert!(complaints.is_empty(), "a refresh took back what was planned: {complaints:?}");
     Some(read)
 }
