@@ -7,7 +7,7 @@
 //! AZIMAGE_BENCH_AZURERM=/path/to/terraform-provider-azurerm AZIMAGE_BENCH_AZAPI=/path/… cargo bench --bench terraform
 //! ```
 //!
-//! Also `AZIMAGE_BENCH_RUNS`, `AZIMAGE_BENCH_LATENCY_MS`, `AZIMAGE_BENCH_PROVIDER` (another build of this provider), and
+//! Also `AZIMAGE_BENCH_RUNS`, `AZIMAGE_BENCH_LATENCY_MS`, `AZIMAGE_BENCH_THROTTLE=1` (plans within ARM's request budgets), `AZIMAGE_BENCH_PROVIDER` (another build of this provider), and
 //! `AZIMAGE_BENCH_ONLY=validate` (words of the table's rows).
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "people read it, and it may fail")]
 
@@ -34,6 +34,7 @@ const ROWS: [&str; 5] = ["validate", "plan", "plan -refresh=false", "apply", "de
 struct Measured {
     seconds: f64,
     requests: u64,
+    throttled: u64,
     usage: Usage,
 }
 
@@ -51,6 +52,7 @@ fn main() {
     let definitions = (versions / 50).clamp(1, 20);
     let runs: usize = number_or("AZIMAGE_BENCH_RUNS", 3);
     let latency: u64 = number_or("AZIMAGE_BENCH_LATENCY_MS", 50);
+    let throttle = number_or("AZIMAGE_BENCH_THROTTLE", 0) != 0;
     let only = std::env::var("AZIMAGE_BENCH_ONLY").unwrap_or_default();
     let terraform = terraform();
     let dir = tempfile::tempdir().unwrap();
@@ -79,9 +81,9 @@ fn main() {
             config::imports(&many, subject);
             cli.run(&many, subject, &emulator, &["apply", "-auto-approve"]);
             config::many(&many, subject, definitions, versions);
-            config::multiply(&many, definitions, versions);
+            config::multiply(&many, &emulator.published(definitions), versions);
             if subject.binary().is_some() {
-                // dates of publishing and the like are each version's own
+                // what else is each version's own
                 cli.run(&many, subject, &emulator, &["apply", "-refresh-only", "-auto-approve"]);
                 // and the budget of reads that this took comes back at 25 a second
                 std::thread::sleep(std::time::Duration::from_secs(10));
@@ -94,7 +96,9 @@ fn main() {
             let many = dir.path().join(format!("many{at}"));
             let few = dir.path().join(format!("few{at}"));
             for (row, name) in ROWS.iter().enumerate().filter(|(_, name)| wanted(name)) {
-                emulator.latency(if matches!(*name, "apply" | "destroy") { 0 } else { latency });
+                let changes = matches!(*name, "apply" | "destroy");
+                emulator.latency(if changes { 0 } else { latency });
+                emulator.throttle(throttle && !changes);
                 let (folder, arguments): (&Path, &[&str]) = match *name {
                     "validate" => (&few, &["validate"]),
                     "plan" => (&many, &["plan", "-detailed-exitcode"]),
@@ -111,8 +115,10 @@ fn main() {
 
 fn print_table(subjects: &[Subject], table: &[Vec<Vec<Measured>>]) {
     println!();
-    println!("| | | s | × floor | s over floor | ARM requests | provider CPU s | peak RSS MiB |");
-    println!("|---|---|---:|---:|---:|---:|---:|---:|");
+    println!(
+        "| | | s | × floor | s over floor | ARM requests | of them 429 | provider CPU s | peak RSS MiB |"
+    );
+    println!("|---|---|---:|---:|---:|---:|---:|---:|---:|");
     for (row, name) in ROWS.iter().enumerate() {
         let floor = median(&table[0][row], |measured| measured.seconds);
         for (subject, measured) in subjects.iter().zip(table) {
@@ -122,11 +128,12 @@ fn print_table(subjects: &[Subject], table: &[Vec<Vec<Measured>>]) {
             }
             let seconds = median(measured, |measured| measured.seconds);
             println!(
-                "| {name} | {} | {seconds:.3} | {:.2} | {:.3} | {:.0} | {:.2} | {:.0} |",
+                "| {name} | {} | {seconds:.3} | {:.2} | {:.3} | {:.0} | {:.0} | {:.2} | {:.0} |",
                 subject.name(),
                 seconds / floor,
                 seconds - floor,
                 median(measured, |measured| measured.requests as f64),
+                median(measured, |measured| measured.throttled as f64),
                 median(measured, |measured| measured.usage.cpu),
                 median(measured, |measured| measured.usage.mebibytes),
             );
@@ -147,7 +154,7 @@ struct Cli {
 
 impl Cli {
     fn run(&self, folder: &Path, subject: &Subject, emulator: &Emulator, arguments: &[&str]) -> Measured {
-        let before = emulator.requests();
+        let (before, refused) = (emulator.requests(), emulator.throttled());
         let begun = Instant::now();
         let mut child = Command::new(&self.terraform)
             .args(arguments)
@@ -172,7 +179,8 @@ impl Cli {
             let end = end.into_iter().rev().collect::<Vec<_>>().join("\n");
             panic!("{} {arguments:?}: {status}\n{end}\n{}", subject.name(), text("err.txt"));
         }
-        Measured { seconds, requests: emulator.requests() - before, usage }
+        let (requests, throttled) = (emulator.requests() - before, emulator.throttled() - refused);
+        Measured { seconds, requests, throttled, usage }
     }
 }
 

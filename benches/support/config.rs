@@ -1,5 +1,6 @@
 //! Configurations of the same things for every provider: many versions that are there already, and few that are to be made.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -74,16 +75,25 @@ pub fn cli_config(dir: &Path, subjects: &[Subject]) -> PathBuf {
     path
 }
 
+/// Versions of one block: what Terraform itself does for an instance grows with the number of its siblings.
+const BLOCK: usize = 1000;
+
 /// One gallery, so many definitions and versions, all of which are there already.
 pub fn many(folder: &Path, subject: &Subject, definitions: usize, versions: usize) {
-    let each = versions.div_ceil(definitions);
-    let names = format!(
-        "locals {{\n  definitions = toset([for d in range({definitions}) : \"d${{d}}\"])\n  \
-         versions = merge([for d in range({definitions}) : {{\n    for v in range({each}) : \
-         \"${{d}}-${{v}}\" => {{ definition = \"d${{d}}\", version = \"1.0.${{v}}\" }}\n    \
-         if v * {definitions} + d < {versions}\n  }}]...)\n}}\n"
-    );
-    write(folder, subject, &(names + &resources(subject, "bench", "local.definitions", "local.versions")));
+    let blocks: Vec<String> = (0..versions.div_ceil(BLOCK)).map(|block| format!("v{block}")).collect();
+    let mut locals = format!("  definitions = toset([for d in range({definitions}) : \"d${{d}}\"])\n");
+    for (block, name) in blocks.iter().enumerate() {
+        let (first, end) = (block * BLOCK, versions.min((block + 1) * BLOCK));
+        locals += &format!(
+            "  {name} = {{ for n in range({first}, {end}) : \"${{n % {definitions}}}-${{floor(n / {definitions})}}\" => {{\n    \
+             definition = \"d${{n % {definitions}}}\", version = \"1.0.${{floor(n / {definitions})}}\"\n  }} }}\n"
+        );
+    }
+    let mut resources = parents(subject, "bench", "local.definitions");
+    for name in &blocks {
+        resources += &self::versions(subject, name, &format!("local.{name}"));
+    }
+    write(folder, subject, &format!("locals {{\n{locals}}}\n{resources}"));
 }
 
 /// The imports of what [`many`] configures.
@@ -95,33 +105,48 @@ pub fn imports(folder: &Path, subject: &Subject) {
     let imports = format!(
         "import {{\n  to = {gallery}\n  id = \"{base}{suffix}\"\n}}\n\
          import {{\n  for_each = local.definitions\n  to = {definition}[each.key]\n  id = \"{base}/images/${{each.key}}{suffix}\"\n}}\n\
-         import {{\n  for_each = local.versions\n  to = {version}[each.key]\n  \
+         import {{\n  for_each = local.v0\n  to = {version}0[each.key]\n  \
          id = \"{base}/images/${{each.value.definition}}/versions/${{each.value.version}}{suffix}\"\n}}\n"
     );
     fs::write(folder.join("imports.tf"), imports).unwrap();
 }
 
 /// Makes a state of one version a definition into one of `versions`, and takes the imports away: Terraform itself would
-/// need minutes, since it copies the whole state for every resource that it imports.
-pub fn multiply(folder: &Path, definitions: usize, versions: usize) {
+/// need minutes, since it copies the whole state for every resource that it imports. `published` says when each was.
+pub fn multiply(folder: &Path, published: &[HashMap<String, String>], versions: usize) {
+    let definitions = published.len();
     let _ = fs::remove_file(folder.join("imports.tf"));
     let path = folder.join("terraform.tfstate");
     let mut state: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    for resource in state["resources"].as_array_mut().unwrap() {
-        if resource["name"] != "v" {
-            continue;
-        }
-        let firsts = resource["instances"].as_array().unwrap().clone();
-        let mut all = Vec::new();
-        for number in 0..versions {
-            let (definition, version) = (number % definitions, number / definitions);
-            let first = firsts.iter().find(|first| first["index_key"] == format!("{definition}-0")).unwrap();
-            let text = first.to_string().replace("1.0.0", &format!("1.0.{version}"));
-            let mut instance: Json = serde_json::from_str(&text).unwrap();
-            instance["index_key"] = format!("{definition}-{version}").into();
-            all.push(instance);
-        }
-        resource["instances"] = all.into();
+    let resources = state["resources"].as_array_mut().unwrap();
+    let place = resources.iter().position(|resource| resource["name"] == "v0").unwrap();
+    let one_each = resources.remove(place);
+    let of = |definition: usize| {
+        let key = format!("{definition}-0");
+        one_each["instances"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["index_key"] == key)
+            .unwrap()
+            .to_string()
+    };
+    let firsts: Vec<String> = (0..definitions).map(of).collect();
+    for (block, first) in (0..versions).step_by(BLOCK).enumerate() {
+        let mut resource = one_each.clone();
+        resource["name"] = format!("v{block}").into();
+        resource["instances"] = (first..versions.min(first + BLOCK))
+            .map(|number| {
+                let (definition, version) = (number % definitions, number / definitions);
+                let (dates, name) = (&published[definition], format!("1.0.{version}"));
+                let text = firsts[definition].replace(&dates["1.0.0"], &dates[&name]).replace("1.0.0", &name);
+                let mut instance: Json = serde_json::from_str(&text).unwrap();
+                instance["index_key"] = format!("{definition}-{version}").into();
+                instance
+            })
+            .collect::<Vec<_>>()
+            .into();
+        resources.push(resource);
     }
     fs::write(&path, state.to_string()).unwrap();
 }
@@ -130,7 +155,8 @@ pub fn multiply(folder: &Path, definitions: usize, versions: usize) {
 pub fn few(folder: &Path, subject: &Subject) {
     let gallery = format!("few_{}", subject.name());
     let versions = "{ for v in range(2) : tostring(v) => { definition = \"few\", version = \"1.0.${v}\" } }";
-    write(folder, subject, &resources(subject, &gallery, "toset([\"few\"])", versions));
+    let parents = parents(subject, &gallery, "toset([\"few\"])");
+    write(folder, subject, &(parents + &self::versions(subject, "v", versions)));
 }
 
 const AZAPI: &str = "2024-03-03";
@@ -171,8 +197,8 @@ fn addresses(subject: &Subject) -> Option<[&'static str; 3]> {
     }
 }
 
-fn resources(subject: &Subject, gallery: &str, definitions: &str, versions: &str) -> String {
-    let image = id("images/golden");
+/// The gallery and its definitions.
+fn parents(subject: &Subject, gallery: &str, definitions: &str) -> String {
     let group = id("").split("/providers/").next().unwrap().to_owned();
     match subject {
         Subject::Floor => format!(
@@ -183,16 +209,6 @@ resource "terraform_data" "g" {{
 resource "terraform_data" "d" {{
   for_each = {definitions}
   input    = {{ name = each.key, gallery_id = terraform_data.g.id, os_type = "Linux", sku = each.key }}
-}}
-resource "terraform_data" "v" {{
-  for_each = {versions}
-  input = {{
-    version             = each.value.version
-    image_definition_id = terraform_data.d[each.value.definition].id
-    tags                = {{ build = each.value.version }}
-    source              = "{image}"
-    target_region       = "westeurope"
-  }}
 }}
 "#
         ),
@@ -213,19 +229,6 @@ resource "azimage_image_definition" "d" {{
     publisher = "contoso"
     offer     = "linux"
     sku       = each.key
-  }}
-}}
-resource "azimage_image_version" "v" {{
-  for_each            = {versions}
-  version             = each.value.version
-  image_definition_id = azimage_image_definition.d[each.value.definition].id
-  tags                = {{ build = each.value.version }}
-  source {{
-    managed_image_id = "{image}"
-  }}
-  target_region {{
-    name                   = "westeurope"
-    regional_replica_count = 1
   }}
 }}
 "#
@@ -249,20 +252,6 @@ resource "azurerm_shared_image" "d" {{
     publisher = "contoso"
     offer     = "linux"
     sku       = each.key
-  }}
-}}
-resource "azurerm_shared_image_version" "v" {{
-  for_each            = {versions}
-  name                = each.value.version
-  gallery_name        = azurerm_shared_image_gallery.g.name
-  image_name          = azurerm_shared_image.d[each.value.definition].name
-  resource_group_name = "{GROUP}"
-  location            = "westeurope"
-  managed_image_id    = "{image}"
-  tags                = {{ build = each.value.version }}
-  target_region {{
-    name                   = "westeurope"
-    regional_replica_count = 1
   }}
 }}
 "#
@@ -291,8 +280,64 @@ resource "azapi_resource" "d" {{
     identifier       = {{ publisher = "contoso", offer = "linux", sku = each.key }}
   }} }}
 }}
-resource "azapi_resource" "v" {{
-  for_each                  = {versions}
+"#
+        ),
+    }
+}
+
+/// The versions of one block.
+fn versions(subject: &Subject, name: &str, each: &str) -> String {
+    let image = id("images/golden");
+    match subject {
+        Subject::Floor => format!(
+            r#"resource "terraform_data" "{name}" {{
+  for_each = {each}
+  input = {{
+    version             = each.value.version
+    image_definition_id = terraform_data.d[each.value.definition].id
+    tags                = {{ build = each.value.version }}
+    source              = "{image}"
+    target_region       = "westeurope"
+  }}
+}}
+"#
+        ),
+        Subject::Azimage(_) => format!(
+            r#"resource "azimage_image_version" "{name}" {{
+  for_each            = {each}
+  version             = each.value.version
+  image_definition_id = azimage_image_definition.d[each.value.definition].id
+  tags                = {{ build = each.value.version }}
+  source {{
+    managed_image_id = "{image}"
+  }}
+  target_region {{
+    name                   = "westeurope"
+    regional_replica_count = 1
+  }}
+}}
+"#
+        ),
+        Subject::Azurerm(_) => format!(
+            r#"resource "azurerm_shared_image_version" "{name}" {{
+  for_each            = {each}
+  name                = each.value.version
+  gallery_name        = azurerm_shared_image_gallery.g.name
+  image_name          = azurerm_shared_image.d[each.value.definition].name
+  resource_group_name = "{GROUP}"
+  location            = "westeurope"
+  managed_image_id    = "{image}"
+  tags                = {{ build = each.value.version }}
+  target_region {{
+    name                   = "westeurope"
+    regional_replica_count = 1
+  }}
+}}
+"#
+        ),
+        Subject::Azapi(_) => format!(
+            r#"resource "azapi_resource" "{name}" {{
+  for_each                  = {each}
   type                      = "Microsoft.Compute/galleries/images/versions@{AZAPI}"
   parent_id                 = azapi_resource.d[each.value.definition].id
   name                      = each.value.version

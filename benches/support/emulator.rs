@@ -1,5 +1,6 @@
 //! The emulator that the benchmark runs under: filled, slowed down, and asked how much it was asked.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use azimage::arm::{HttpTransport, Method, Request, Transport};
@@ -44,6 +45,16 @@ impl Emulator {
             "/_emulator/settings",
             json!({"latency": if milliseconds == 0 { json!([]) } else { rules }}),
         );
+    }
+
+    /// Whether ARM's request budgets hold.
+    pub fn throttle(&self, on: bool) {
+        self.call(Method::Put, "/_emulator/settings", json!({"throttling": on}));
+    }
+
+    /// How many requests were refused with 429 so far.
+    pub fn throttled(&self) -> u64 {
+        self.call(Method::Get, "/_emulator/summary", Json::Null)["throttledCount"].as_u64().unwrap()
     }
 
     /// ARM requests so far.
@@ -95,6 +106,24 @@ impl Emulator {
                 }}),
             );
         }
+    }
+
+    /// When each version was published: by definition, then by version.
+    pub fn published(&self, definitions: usize) -> Vec<HashMap<String, String>> {
+        self.call(Method::Put, "/_emulator/settings", json!({"page_size": 100_000}));
+        let of = |definition: usize| {
+            let list =
+                self.id(&format!("galleries/bench/images/d{definition}/versions?api-version=2024-03-03"));
+            let answer = self.call(Method::Get, &list, Json::Null);
+            let one = |version: &Json| {
+                let date = &version["properties"]["publishingProfile"]["publishedDate"];
+                (version["name"].as_str().unwrap().to_owned(), date.as_str().unwrap().to_owned())
+            };
+            answer["value"].as_array().unwrap().iter().map(one).collect()
+        };
+        let all = (0..definitions).map(of).collect();
+        self.call(Method::Put, "/_emulator/settings", json!({"page_size": null}));
+        all
     }
 
     fn id(&self, rest: &str) -> String {

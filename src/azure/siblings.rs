@@ -19,12 +19,13 @@
 //!   reads again what he has just changed elsewhere sees the change.
 //! * **One walk.** Lists belong to one configured provider. They are forgotten when no read was under way for
 //!   [`PAUSE`]: reads that do not follow each other closely do not belong together.
-//! * **Young.** A list answers for [`FRESH`] from the moment it was begun, then the parent is listed again. For lists of
-//!   many pages the time grows with them, up to [`OLDEST`], since listing again costs as much.
+//! * **Young.** A list answers for [`FRESH`] from the moment it was begun, then the parent is listed again. Where all lists
+//!   together have more than [`FEW`] pages the time grows with them, up to [`OLDEST`]: a walk through ten times as many
+//!   children takes ten times as long, and would list them all ten times as often.
 //! * **No write of ours.** While this process writes anything (holds [`Context::lock`](super::Context::lock)) there
 //!   are only GETs, and lists begun before the write ended answer nothing after it began.
 //!
-//! What is left: a change that somebody else makes, within [`FRESH`], between the moment its parent was listed and the
+//! What is left: a change that somebody else makes, within that time, between the moment its parent was listed and the
 //! moment its resource is read for the first time in this walk, is seen by the next plan. Between a read and the apply
 //! that follows there is always a longer time in which the same can happen.
 
@@ -41,17 +42,20 @@ use crate::arm::client::PageReader;
 use crate::arm::throttle::kind_of_call;
 use crate::arm::{Client, Scope, Target};
 
-/// How long a short list answers.
+/// How long a list answers where there are few.
 pub const FRESH: Duration = Duration::from_secs(10);
 
 /// How long any list answers at most.
-pub const OLDEST: Duration = Duration::from_secs(20);
+pub const OLDEST: Duration = Duration::from_secs(60);
+
+/// So many pages, over all lists of a walk, are few: a thousand children.
+pub const FEW: u32 = 20;
 
 /// Without any read under way for so long, lists are forgotten.
 pub const PAUSE: Duration = Duration::from_millis(250);
 
-/// How much longer than [`FRESH`] a list answers for every page that it has.
-const PER_PAGE: Duration = Duration::from_millis(500);
+/// How much longer than [`FRESH`] a list answers for every page more than [`FEW`].
+const PER_PAGE: Duration = Duration::from_millis(250);
 
 /// When a list is given up, and GETs go on.
 const LONGEST_LIST: Duration = Duration::from_secs(300);
@@ -122,12 +126,14 @@ impl Siblings {
         loop {
             let told = pages.next(&scope).await;
             let mut walk = self.walk();
+            if told.is_ok() {
+                walk.take_in(era, &parent, pages.take());
+            }
             let Some(found) = walk.of_era(era, &parent) else {
                 return;
             };
             match told {
                 Ok(more) => {
-                    found.take_in(pages.take());
                     if !more {
                         return found.turn_to(Progress::Whole);
                     }
@@ -190,6 +196,8 @@ struct Walk {
     reading: usize,
     idle_since: Option<Instant>,
     writing: usize,
+    /// Pages of one list of each parent.
+    pages: u32,
     /// Lists begun in another era are void.
     era: u64,
 }
@@ -199,8 +207,10 @@ struct Walk {
 struct Parent {
     /// Reads of its children.
     asked: u64,
-    /// Pages of its lists.
+    /// Pages of all its lists.
     pages: u64,
+    /// Pages of the longest of them.
+    width: u32,
     /// Answers from its lists.
     answered: u64,
     /// It cannot be listed, or not by us.
@@ -257,11 +267,11 @@ impl Walk {
 
     fn step(&mut self, parent: &str, name: &str, now: Instant) -> Step {
         let kind = kind_of_call(parent);
-        let era = self.era;
+        let (era, lasts) = (self.era, self.lasts());
         let Some(parent) = self.parents.get_mut(parent).filter(|_| self.writing == 0) else {
             return Step::Answer(None);
         };
-        let is_old = |list: &List| now.saturating_duration_since(list.began) > list.lasts();
+        let is_old = |list: &List| now.saturating_duration_since(list.began) > lasts;
         if parent
             .list
             .as_ref()
@@ -304,6 +314,18 @@ impl Walk {
         }
     }
 
+    // How long lists answer, such as they are.
+    fn lasts(&self) -> Duration {
+        (FRESH + PER_PAGE * self.pages.saturating_sub(FEW)).min(OLDEST)
+    }
+
+    fn take_in(&mut self, era: u64, parent: &str, children: Vec<Json>) {
+        let Some(found) = self.of_era(era, parent) else { return };
+        let known = found.width;
+        found.take_in(children);
+        self.pages += found.width - known;
+    }
+
     fn of_era(&mut self, era: u64, parent: &str) -> Option<&mut Parent> {
         if self.era == era { self.parents.get_mut(parent) } else { None }
     }
@@ -311,6 +333,7 @@ impl Walk {
     // Only who may not be listed stays so.
     fn forget(&mut self) {
         self.era += 1;
+        self.pages = 0;
         self.useful.clear();
         for parent in self.parents.values_mut() {
             // dropping the sender wakes those who wait
@@ -329,6 +352,7 @@ impl Parent {
         self.pages += 1;
         if let Some(list) = &mut self.list {
             list.pages += 1;
+            self.width = self.width.max(list.pages);
             for child in children {
                 if let Some(name) = body::text(&child, "name") {
                     list.children.insert(name.to_lowercase(), child);
@@ -348,12 +372,6 @@ impl Parent {
         self.refused = true;
         self.list = None;
         self.news.send_replace(());
-    }
-}
-
-impl List {
-    fn lasts(&self) -> Duration {
-        (FRESH + PER_PAGE * self.pages.saturating_sub(1)).min(OLDEST)
     }
 }
 

@@ -158,6 +158,27 @@ async fn lists_age_and_are_forgotten_in_a_pause() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_there_is_much_to_list_lists_grow_older() {
+    // ten pages each: five times what is few
+    let names: Vec<String> = (0..10).map(|n| format!("d{n}")).collect();
+    let (arm, context) = world(&names.iter().map(|name| (name.as_str(), 100)).collect::<Vec<_>>());
+    let few = |from: usize, to: usize| -> Vec<(String, usize)> {
+        (from..to).flat_map(|number| names.iter().map(move |name| (name.clone(), number))).collect()
+    };
+    walk(&context, few(0, 90)).await;
+    assert_eq!(lists(&arm), 100);
+    // a read of something else is under way all the time, so there is no pause
+    let scope = scope(&op(), "reading");
+    let _turn = context.read(&scope, &Target::new(definition("d0"), GALLERY_API)).await;
+    sleep(FRESH * 2).await;
+    assert_eq!(walk(&context, few(90, 95)).await, 50);
+    assert_eq!(lists(&arm), 100, "they would have to be listed again otherwise");
+    sleep(OLDEST).await;
+    walk(&context, few(95, 100)).await;
+    assert!(lists(&arm) > 100, "nothing answers for ever");
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_lists_while_something_is_written_and_none_from_before() {
     let (arm, context) = world(&[("a", 10)]);
     read(&context, "a", 0).await;

@@ -282,6 +282,7 @@ fn summary(emulator: &Emulator, state: &Transaction<'_>, moment: Moment) -> Json
         .with("versions", versions)
         .with("operations", operations)
         .with("requests", requests)
+        .with("throttledCount", lock(&emulator.meter).refused)
 }
 
 fn regions_of(version: &Resource, now: Ticks) -> Vec<Json> {

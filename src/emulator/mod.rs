@@ -375,6 +375,7 @@ impl Emulator {
             {
                 // The work was only staged: dropping what was staged is as if it had never been asked for.
                 state.undo();
+                meter.refused += 1;
                 outcome = Err(refused);
             } else {
                 headers = meter.headers(&subscription, method, class, &path, wall);

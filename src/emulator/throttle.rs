@@ -92,6 +92,8 @@ fn buckets(class: &str) -> Vec<(String, Bucket)> {
 #[derive(Default)]
 pub struct Meter {
     levels: HashMap<String, (f64, Ticks)>,
+    /// How many requests were refused so far.
+    pub refused: i64,
 }
 
 impl Meter {

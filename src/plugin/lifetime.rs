@@ -45,8 +45,9 @@ impl Lifetime {
         otlp::hurry();
         let files = self.files.clone();
         let deadline = thread::Builder::new().name("deadline".into()).spawn(move || {
-            thread::sleep(GRACE);
+            // whoever is connected stays so, and nobody is to come any more
             files.remove();
+            thread::sleep(GRACE);
             process::exit(0);
         });
         if let Err(error) = deadline {

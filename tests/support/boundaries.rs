@@ -261,20 +261,33 @@ impl Series {
     /// What `pending` began comes first, while it is still under way.
     pub fn converge(&self, stage: &Stage, workspace: &Workspace, pending: Option<&Boundary>) -> usize {
         stage.faults(&slow(None));
-        let mut pasted: BTreeSet<String> = BTreeSet::new();
         if let Some(pending) = pending {
             let target = format!("-target={}", pending.address());
             let ran = self.patiently(stage, workspace, &[self.goal.arguments(), &[&target]].concat());
             assert_eq!(ran.code, 0, "what is under way is not joined:\n{}", ran.text);
         }
+        let pasted = self.until_done(stage, workspace, self.goal);
+        self.assert_there(stage, workspace);
+        pasted
+    }
+
+    /// Takes over what is there without a state, as the imports that are proposed say, until nothing is missing.
+    pub fn adopt(&self, stage: &Stage, workspace: &Workspace) {
+        stage.faults(&slow(None));
+        self.until_done(stage, workspace, Goal::Create);
+        std::fs::remove_file(workspace.path().join("imports.tf")).ok();
+    }
+
+    // Goes on, with every import pasted that is proposed, until a run succeeds. Returns how many there were.
+    fn until_done(&self, stage: &Stage, workspace: &Workspace, goal: Goal) -> usize {
+        let mut pasted: BTreeSet<String> = BTreeSet::new();
         for _ in 0..6 {
-            let ran = self.patiently(stage, workspace, self.goal.arguments());
-            if self.goal != Goal::Delete {
+            let ran = self.patiently(stage, workspace, goal.arguments());
+            if goal != Goal::Delete {
                 let destroys = ran.text.contains(" destroyed.") && !ran.text.contains(" 0 destroyed.");
                 assert!(!destroys, "something that is wanted was destroyed:\n{}", ran.text);
             }
             if ran.code == 0 {
-                self.assert_there(stage, workspace);
                 return pasted.len();
             }
             let imports = imports(&ran.text);
@@ -343,15 +356,26 @@ pub fn state_of(workspace: &Workspace) -> PathBuf {
     workspace.path().join("terraform.tfstate")
 }
 
-/// Takes terraform's backup of a state file that it has not written to its end. Says whether that was needed.
-pub fn restore(workspace: &Workspace) -> bool {
+/// What terraform left of its state file. It empties the file before it writes it, and is gone in between when it is told to
+/// leave at once; and it makes a backup only when what it writes differs from what was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// All of it.
+    Whole,
+    /// The backup of it, which is whole again where it belongs.
+    Backup,
+    /// Neither.
+    Nothing,
+}
+
+/// Puts terraform's backup in place of a state file that was not written to its end.
+pub fn restore(workspace: &Workspace) -> Left {
     let (path, backup) = (state_of(workspace), workspace.path().join("terraform.tfstate.backup"));
     let is_whole = |text: String| serde_json::from_str::<Json>(&text).is_ok();
-    let torn = !std::fs::read_to_string(&path).map_or(true, is_whole);
-    if torn && backup.exists() {
-        std::fs::copy(backup, path).unwrap();
+    if std::fs::read_to_string(&path).map_or(true, is_whole) {
+        return Left::Whole;
     }
-    torn
+    if std::fs::copy(backup, path).is_ok() { Left::Backup } else { Left::Nothing }
 }
 
 /// Terraform's state; null when there is none.
