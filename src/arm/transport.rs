@@ -299,6 +299,15 @@ mod tests {
         format!("http://{address}/x")
     }
 
+    #[test]
+    fn plain_http_goes_past_the_proxy_however_it_is_spelled() {
+        for url in ["http://127.0.0.1:1/x", "HTTP://127.0.0.1:1/x"] {
+            let transport = HttpTransport::new();
+            transport.client(url).unwrap();
+            assert!(transport.plain.get().is_some() && transport.tls.get().is_none(), "{url}");
+        }
+    }
+
     #[tokio::test]
     async fn any_status_is_a_response() {
         let url = serve("HTTP/1.1 418 Teapot\r\nX-Ms-Request-Id: abc\r\nContent-Length: 2\r\n\r\nno").await;

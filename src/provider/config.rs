@@ -1,13 +1,14 @@
 //! The provider block: credentials and clouds by azurerm's names, and what this provider adds.
 
-use crate::arm::region;
+use crate::arm::{Secret, region};
 use crate::azure::attributes::{check_filled, check_guid};
 use crate::azure::context::Wait;
 use crate::azure::guardrails::Guardrails;
 use crate::azure::tags::{self, Tags};
 use crate::model;
+use crate::schema::model::Slot;
 use crate::schema::spec::{block, optional};
-use crate::schema::{Diagnostics, Path, Set, Value};
+use crate::schema::{Diagnostics, Path, Set, Type, Value};
 
 model! {
     /// The azimage provider manages Azure VM images: Compute Galleries, image definitions, image versions, managed
@@ -25,19 +26,19 @@ model! {
         /// A file that holds the client id. Also `ARM_CLIENT_ID_FILE_PATH`.
         pub client_id_file_path: Option<String> = optional(),
         /// The client secret. Also `ARM_CLIENT_SECRET`.
-        pub client_secret: Option<String> = optional().sensitive(),
+        pub client_secret: Option<Secret> = optional().sensitive(),
         /// A file that holds the client secret. Also `ARM_CLIENT_SECRET_FILE_PATH`.
         pub client_secret_file_path: Option<String> = optional(),
         /// The client certificate, a PKCS#12 bundle in base64. Also `ARM_CLIENT_CERTIFICATE`.
-        pub client_certificate: Option<String> = optional().sensitive(),
+        pub client_certificate: Option<Secret> = optional().sensitive(),
         /// A file that holds the client certificate as PKCS#12. Also `ARM_CLIENT_CERTIFICATE_PATH`.
         pub client_certificate_path: Option<String> = optional(),
         /// The password of the client certificate. Also `ARM_CLIENT_CERTIFICATE_PASSWORD`.
-        pub client_certificate_password: Option<String> = optional().sensitive(),
+        pub client_certificate_password: Option<Secret> = optional().sensitive(),
         /// Whether to sign in with a federated token. Also `ARM_USE_OIDC`.
         pub use_oidc: Option<bool> = optional(),
         /// The federated token. Also `ARM_OIDC_TOKEN`.
-        pub oidc_token: Option<String> = optional().sensitive(),
+        pub oidc_token: Option<Secret> = optional().sensitive(),
         /// A file that holds the federated token; read again whenever a token is needed. Also
         /// `ARM_OIDC_TOKEN_FILE_PATH`.
         pub oidc_token_file_path: Option<String> = optional(),
@@ -46,7 +47,7 @@ model! {
         pub oidc_request_url: Option<String> = optional(),
         /// The token to ask with. Also `ARM_OIDC_REQUEST_TOKEN`, `ACTIONS_ID_TOKEN_REQUEST_TOKEN` and
         /// `SYSTEM_ACCESSTOKEN`.
-        pub oidc_request_token: Option<String> = optional().sensitive(),
+        pub oidc_request_token: Option<Secret> = optional().sensitive(),
         /// The service connection of an Azure DevOps pipeline. Also `ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID`,
         /// `ARM_OIDC_AZURE_SERVICE_CONNECTION_ID` and `AZURESUBSCRIPTION_SERVICE_CONNECTION_ID`.
         pub ado_pipeline_service_connection_id: Option<String> = optional(),
@@ -87,6 +88,19 @@ model! {
         pub emulator: Option<EmulatorSettings> = block(),
         /// Rules that stop the mistakes of image teams at plan time.
         pub guardrails: Option<Guardrails> = block(),
+    }
+}
+
+// A text that no `Debug` of the block shows.
+impl Slot for Secret {
+    fn ty() -> Type {
+        String::ty()
+    }
+    fn decode(value: &Value) -> Secret {
+        String::decode(value).into()
+    }
+    fn encode(&self) -> Value {
+        Value::string(self.expose())
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::config::Config;
 use crate::arm::credentials::{self, Credentials};
-use crate::arm::{Client, Cloud, CloudSource, HttpTransport, Options, Tokens, Transport};
+use crate::arm::{Client, Cloud, CloudSource, HttpTransport, Options, Secret, Tokens, Transport};
 use crate::azure::Context;
 use crate::azure::context::Wait;
 use crate::schema::{Diagnostic, Diagnostics, Path};
@@ -46,6 +46,9 @@ pub fn configure(
 /// The credentials of the block, each from its environment variable where the block is silent.
 pub fn credentials(config: &Config, env: Env<'_>) -> Credentials {
     let text = |own: &Option<String>, names: &[&str]| own.clone().or_else(|| first(env, names));
+    let secret = |own: &Option<Secret>, names: &[&str]| {
+        own.as_ref().map(|own| own.expose().to_owned()).or_else(|| first(env, names))
+    };
     let switch = |own: Option<bool>, name: &str, otherwise: bool| {
         own.or_else(|| first(env, &[name]).map(|text| is_true(&text))).unwrap_or(otherwise)
     };
@@ -69,16 +72,16 @@ pub fn credentials(config: &Config, env: Env<'_>) -> Credentials {
         auxiliary_tenant_ids: auxiliary,
         client_id: text(&config.client_id, &with_aks(&["ARM_CLIENT_ID"], "AZURE_CLIENT_ID")),
         client_id_file_path: text(&config.client_id_file_path, &["ARM_CLIENT_ID_FILE_PATH"]),
-        client_secret: text(&config.client_secret, &["ARM_CLIENT_SECRET"]),
+        client_secret: secret(&config.client_secret, &["ARM_CLIENT_SECRET"]),
         client_secret_file_path: text(&config.client_secret_file_path, &["ARM_CLIENT_SECRET_FILE_PATH"]),
-        client_certificate: text(&config.client_certificate, &["ARM_CLIENT_CERTIFICATE"]),
+        client_certificate: secret(&config.client_certificate, &["ARM_CLIENT_CERTIFICATE"]),
         client_certificate_path: text(&config.client_certificate_path, &["ARM_CLIENT_CERTIFICATE_PATH"]),
-        client_certificate_password: text(
+        client_certificate_password: secret(
             &config.client_certificate_password,
             &["ARM_CLIENT_CERTIFICATE_PASSWORD"],
         ),
         use_oidc: switch(config.use_oidc, "ARM_USE_OIDC", false),
-        oidc_token: text(&config.oidc_token, &["ARM_OIDC_TOKEN"]),
+        oidc_token: secret(&config.oidc_token, &["ARM_OIDC_TOKEN"]),
         oidc_token_file_path: text(
             &config.oidc_token_file_path,
             &with_aks(&["ARM_OIDC_TOKEN_FILE_PATH"], "AZURE_FEDERATED_TOKEN_FILE"),
@@ -87,7 +90,7 @@ pub fn credentials(config: &Config, env: Env<'_>) -> Credentials {
             &config.oidc_request_url,
             &["ARM_OIDC_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_URL", "SYSTEM_OIDCREQUESTURI"],
         ),
-        oidc_request_token: text(
+        oidc_request_token: secret(
             &config.oidc_request_token,
             &["ARM_OIDC_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "SYSTEM_ACCESSTOKEN"],
         ),
@@ -237,6 +240,8 @@ fn is_true(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::Value;
+    use crate::schema::model::{Model, Slot};
 
     fn env<'v>(values: &'v [(&'v str, &'v str)]) -> impl Fn(&str) -> Option<String> + 'v {
         |name| values.iter().find(|(have, _)| *have == name).map(|(_, value)| value.to_string())
@@ -256,6 +261,20 @@ mod tests {
         assert_eq!(chosen.tenant_id.as_deref(), Some("tenant"));
         assert_eq!(chosen.client_secret, None, "an empty variable is no variable");
         assert!(!chosen.use_cli);
+    }
+
+    #[test]
+    fn what_is_sensitive_is_read_and_never_shown() {
+        let secret = |name: &str| format!("hidden-{name}");
+        let sensitive = Config::schema().attributes.iter().filter(|attribute| attribute.sensitive);
+        let names: Vec<&str> = sensitive.map(|attribute| attribute.name).collect();
+        assert!(names.len() >= 5, "{names:?}");
+        let block = Value::object(names.iter().map(|name| (*name, Value::string(secret(name)))));
+        let config = <Config as Slot>::decode(&block);
+        assert_eq!(Slot::encode(&config).get("client_secret"), &Value::string(secret("client_secret")));
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("hidden-"), "{shown}");
+        assert_eq!(credentials(&config, &|_| None).client_secret, Some(secret("client_secret")));
     }
 
     #[test]
