@@ -69,7 +69,7 @@ impl Client {
 
     /// Reads one thing.
     pub async fn get(&self, scope: &Scope, target: &Target) -> Result<Value, Error> {
-        Ok(self.first(scope, Method::Get, target, None).await?.reply.body)
+        Ok(self.first(scope, Method::Get, target, None, Expect::Object).await?.reply.body)
     }
 
     /// Reads one thing; `None` when it, its parent or its resource group is not there.
@@ -191,7 +191,7 @@ impl Client {
         target: &Target,
         body: Option<&Value>,
     ) -> Result<Accepted, Error> {
-        let First { url, base, reply } = self.first(scope, method, target, body).await?;
+        let First { url, base, reply } = self.first(scope, method, target, body, Expect::Anything).await?;
         let Reply { response, body } = reply;
         let operation = Operation::from_response(method, &url, target.path(), &base, &response, &body);
         Ok(Accepted { status: response.status, body, operation })
@@ -205,8 +205,8 @@ impl Client {
         method: Method,
         target: &Target,
         body: Option<&Value>,
+        expect: Expect,
     ) -> Result<First, Error> {
-        let expect = if method == Method::Get { Expect::Json } else { Expect::Anything };
         let cloud = self.sender.cloud(scope).await.map_err(|error| error.during(method, target.path()))?;
         let base = cloud.resource_manager.clone();
         loop {
@@ -249,13 +249,13 @@ impl PageReader {
     pub async fn next(&mut self, scope: &Scope) -> Result<bool, Error> {
         let (url, page) = match self.next.take() {
             Some(url) => {
-                let call = Call { method: Method::Get, url: &url, body: None, expect: Expect::Json };
+                let call = Call { method: Method::Get, url: &url, body: None, expect: Expect::Page };
                 let page = self.client.sender.call(scope, call).await?.body;
                 (url, page)
             }
             None => {
                 let First { url, reply, .. } =
-                    self.client.first(scope, Method::Get, &self.target, None).await?;
+                    self.client.first(scope, Method::Get, &self.target, None, Expect::Page).await?;
                 (url, reply.body)
             }
         };

@@ -243,6 +243,11 @@ async fn unreadable_answers_are_asked_for_again() {
         Ok(answer(200, &[], "{}")),
     ]);
     assert!(client(&script).get(&scope, &target()).await.is_ok());
+    // JSON, but nothing that Resource Manager calls a resource
+    for body in ["5", "null", "\"up\"", "[]"] {
+        let script = Script::new(vec![Ok(answer(200, &[], body)), Ok(answer(200, &[], "{\"a\":1}"))]);
+        assert_eq!(client(&script).get(&scope, &target()).await.unwrap(), json!({"a": 1}), "{body}");
+    }
     let script = Script::new(vec![html(), html(), html(), html(), html()]);
     let error = client(&script).get(&scope, &target()).await.unwrap_err();
     assert_eq!((error.kind, error.attempts, error.status), (Kind::Malformed, 4, Some(200)));

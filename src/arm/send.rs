@@ -48,10 +48,23 @@ pub struct Call<'a> {
 /// What a successful answer must contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// JSON.
-    Json,
-    /// JSON or nothing.
+    /// One thing: an object.
+    Object,
+    /// A page of a list: an object, or the items themselves.
+    Page,
+    /// An object, an array or nothing.
     Anything,
+}
+
+impl Expect {
+    /// Whether Resource Manager would answer so: it has no bare texts and numbers.
+    fn allows(self, body: &Value) -> bool {
+        match self {
+            Expect::Object => body.is_object(),
+            Expect::Page => body.is_object() || body.is_array(),
+            Expect::Anything => body.is_object() || body.is_array() || body.is_null(),
+        }
+    }
 }
 
 /// A successful answer.
@@ -291,7 +304,7 @@ impl Sender {
         if response.body.iter().all(u8::is_ascii_whitespace) && call.expect == Expect::Anything {
             return Ok(Value::Null);
         }
-        match error::json(&response.body) {
+        match error::json(&response.body).filter(|body| call.expect.allows(body)) {
             Some(body) => Ok(body),
             None if call.method != Method::Get && is_the_services(response) => {
                 tracing::warn!(method = %call.method, "{}; the request itself succeeded", error::not_json(response));

@@ -152,12 +152,25 @@ pub fn well_formed(api: &str) -> bool {
             .iter()
             .enumerate()
             .all(|(at, byte)| if at == 4 || at == 7 { *byte == b'-' } else { byte.is_ascii_digit() });
-    date && (bytes.len() == 10 || (bytes[10] == b'-' && bytes.len() > 11))
+    let suffix = |bytes: &[u8]| {
+        bytes.len() > 1 && bytes[0] == b'-' && bytes[1..].iter().all(u8::is_ascii_alphanumeric)
+    };
+    date && (bytes.len() == 10 || suffix(&bytes[10..]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_with_or_without_a_word() {
+        for good in ["2026-03-03", "2026-03-03-preview", "2026-03-03-alpha2"] {
+            assert!(well_formed(good), "{good}");
+        }
+        for bad in ["", "2026-3-3", "2026-03-03x", "2026-03-03-", "2026-03-03-a\0b", "2026-03-03-a/b"] {
+            assert!(!well_formed(bad), "{bad:?}");
+        }
+    }
 
     #[test]
     fn versions() {
