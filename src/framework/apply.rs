@@ -1,11 +1,12 @@
 //! Planning and applying one change of a resource: the pure plan, the resource's objections, and then what was planned.
 
-use super::import::empty_blocks;
+use super::agree::agree;
+use super::import::{UNWRITTEN, empty_blocks};
 use super::plan::{self, Draft};
 use super::provider::{Entry, Provider, Server};
 use super::settle::{Empties, settle};
 use super::{Op, Private};
-use crate::schema::{Diagnostics, Path, Value};
+use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
 /// What Terraform knows of a change.
 pub struct Change {
@@ -54,6 +55,15 @@ impl<P: Provider> Server<P> {
                 private,
                 identity: Value::Null,
                 diagnostics: Diagnostics::new(),
+            };
+        }
+        if !prior.is_null() && private.get(UNWRITTEN) == Some(true) {
+            return Planned {
+                identity: entry.resource.identify(&prior),
+                state: prior,
+                replace: Vec::new(),
+                private,
+                diagnostics: unread(entry.resource.type_name()).into(),
             };
         }
         let body = entry.body();
@@ -137,7 +147,14 @@ impl<P: Provider> Server<P> {
                 resource.update(&context, &op, &prior, &planned, &mut private).await
             };
             match result {
-                Ok(state) => (finished(entry, state, &planned), Diagnostics::new()),
+                Ok(state) => {
+                    let state = finished(entry, state, &planned);
+                    let (state, differing) = agree(entry.body(), &planned, state);
+                    for path in differing {
+                        op.warn(made_other(entry.resource.type_name(), path));
+                    }
+                    (state, Diagnostics::new())
+                }
                 // what is known to exist, else what existed: a failure loses nothing
                 Err((Some(state), errors)) => (finished(entry, state, &planned), errors),
                 Err((None, errors)) => (prior, errors),
@@ -147,6 +164,25 @@ impl<P: Provider> Server<P> {
         found.extend(errors);
         Applied { identity: identity_of(entry, &state), state, private, diagnostics: found }
     }
+}
+
+// Of what was imported or moved here only the id is known until it is read: every difference from it would be an invention.
+fn unread(type_name: &str) -> Diagnostic {
+    Diagnostic::error(
+        format!("{type_name} was imported or moved here and has not been read yet"),
+        "What it is now is not known, so it cannot be compared with the configuration. Plan once without \
+         -refresh=false, with a provider block whose values are known.",
+    )
+}
+
+// What is there differs from what was planned, although it was done.
+fn made_other(type_name: &str, path: Path) -> Diagnostic {
+    Diagnostic::warning(
+        format!("{type_name} was applied, and {path} is not what was planned"),
+        "The service, a policy of it or somebody else made something else of it. The state holds what was planned, so \
+         that nothing is replaced for that; the next plan shows what is there.",
+    )
+    .at(path)
 }
 
 // A new state in the words of the plan, with nothing unknown left.

@@ -3,6 +3,7 @@
 //! A provider implements [`Provider`]; [`Server`] answers every request of the protocol from it, in Terraform's own values.
 //! Decisions are pure and stand in [`plan`] and [`settle`]; what reaches out is in the resources themselves.
 
+pub mod agree;
 pub mod apply;
 pub mod data_source;
 pub mod function;

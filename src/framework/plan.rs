@@ -3,8 +3,9 @@
 //! 1. the configuration, with defaults where it is silent and the prior value where the provider gives it;
 //! 2. the prior spelling wherever the meaning is the same;
 //! 3. the resource's own say ([`Resource::prepare`](super::Resource::prepare));
-//! 4. only if anything changed: computed values that may change become unknown;
-//! 5. attributes whose change replaces the resource are listed.
+//! 4. attributes whose change replaces the resource are listed: what the configuration or the resource changes, not what may
+//!    come out otherwise;
+//! 5. only if anything changed: computed values that may change become unknown.
 
 use super::settle::{Empties, partner, settle};
 use crate::schema::{Attribute, Block, Body, Diagnostics, Nesting, Path, Value};
@@ -56,7 +57,6 @@ pub fn finish(body: &Body, draft: &mut Draft<'_>) -> Plan {
     if planned == *prior {
         return Plan { planned: prior.clone(), replace: Vec::new() };
     }
-    let planned = mark_unknown(body, draft.config, planned, prior);
     let mut replace = Vec::new();
     if !prior.is_null() {
         replacing(body, &planned, prior, &Path::root(), &mut replace);
@@ -66,6 +66,7 @@ pub fn finish(body: &Body, draft: &mut Draft<'_>) -> Plan {
             }
         }
     }
+    let planned = mark_unknown(body, draft.config, planned, prior);
     draft.planned = planned.clone();
     Plan { planned, replace }
 }
@@ -121,7 +122,7 @@ fn fill_element(block: &Block, config: &Value, prior: &Value) -> Value {
     if config.is_unknown() { Value::Unknown } else { fill(&block.body, config, prior) }
 }
 
-// Step 4.
+// Step 5.
 fn mark_unknown(body: &Body, config: &Value, planned: Value, prior: &Value) -> Value {
     let Value::Object(mut fields) = planned else {
         return planned;
@@ -178,7 +179,7 @@ fn may_change(attribute: &Attribute, config: &Value, planned: &Value, prior: &Va
         && (planned.is_null() || attribute.volatile && planned == prior)
 }
 
-// Step 5.
+// Step 4.
 fn replacing(body: &Body, planned: &Value, prior: &Value, path: &Path, out: &mut Vec<Path>) {
     for attribute in body.attributes.iter().filter(|a| a.force_new) {
         if planned.get(attribute.name) != prior.get(attribute.name) {
@@ -323,6 +324,17 @@ mod tests {
         let plan = run(&config, &state());
         assert_eq!(plan.planned, state());
         assert!(plan.replace.is_empty());
+    }
+
+    #[test]
+    fn what_the_service_has_not_told_yet_replaces_nothing() {
+        let mut prior = state();
+        prior.set("location", Value::Null);
+        let plan = run(&config(&[("note", "new".into()), ("inner", inner("k"))]), &prior);
+        assert!(plan.planned.get("location").is_unknown());
+        assert_eq!(plan.replace, []);
+        let plan = run(&config(&[("location", Value::Unknown)]), &prior);
+        assert_eq!(plan.replace, [Path::attribute("location")], "what is configured may");
     }
 
     #[test]

@@ -471,3 +471,46 @@ async fn a_stop_ends_a_read_at_once() {
     })
     .await;
 }
+
+// A policy that adds a tag to whatever is written, say: the object is as it was planned, and no reason to make it anew.
+#[tokio::test(start_paused = true)]
+async fn what_the_service_adds_is_told_and_taints_nothing() {
+    let core = Core::new().await;
+    let (type_name, id) = ("azimage_gallery", rg("galleries/gal"));
+    let body = json!({"id": id, "name": "gal", "location": "eastus", "tags": {"a": "b", "policy": "inherited"},
+        "properties": {"provisioningState": "Succeeded"}});
+    let answer = |method: &str, status: u16| {
+        let headers = json!({"Content-Type": "application/json", "x-ms-request-id": "1"});
+        always(method, &id, &json!({"status": status, "body": body.to_string(), "headers": headers}))
+    };
+    core.fault(answer("PUT", 201));
+    core.fault(patched(&answer("GET", 200), &json!({"skip": 1})));
+    let config =
+        json!({"name": "gal", "resource_group_name": "rg", "location": "eastus", "tags": {"a": "b"}});
+    let plan = core.plan(type_name, None, &config).await;
+    let applied = core.apply(&plan).await;
+    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    applied.told.assert_warning(&["tags_all", "is not what was planned", "the next plan shows"]);
+    let held = applied.held.unwrap();
+    assert!(!held.tainted);
+    // and the next plan shows it
+    let seen = core.refresh(&held).await.unwrap().unwrap();
+    assert_eq!(core.plan(type_name, Some(&seen), &config).await.action, Action::Update);
+}
+
+// What an import or a moved block brought holds little but the id: without a look, a plan would invent replacements.
+#[tokio::test(start_paused = true)]
+async fn what_was_brought_here_and_not_read_is_not_compared() {
+    each(async |case, _| {
+        let (core, full) = prepared(case).await;
+        let held = core.create(case.type_name, &full).await;
+        let mut private = azimage::framework::Private::default();
+        private.set("unwritten", &true);
+        let config = core.config(case.type_name, &full);
+        let (_, told) = core
+            .plan_once(case.type_name, &held.state, &config, &private.to_bytes(), held.identity.as_ref())
+            .await;
+        told.assert_error(&[case.type_name, "has not been read yet", "-refresh=false"]);
+    })
+    .await;
+}
