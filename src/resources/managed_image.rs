@@ -245,8 +245,14 @@ impl Resource<Context> for ManagedImage {
         let wanted = tags::merged(context, plan.tags.as_ref());
         let broken = body::text(&current.body, "properties.provisioningState").as_deref() == Some("Failed");
         // of a finished image only the tags change: what is in the capture block tells how it was made
-        if tags::all(&current.body) == wanted && !broken || matches!(current.outcome, Outcome::Unfinished(_))
+        let same_tags = tags::all(&current.body) == wanted;
+        if let Outcome::Unfinished(error) = &current.outcome
+            && !same_tags
         {
+            // nothing of this change was sent
+            return Err(fault::diagnostic(error, scope.what(), &id.to_string()).into());
+        }
+        if same_tags && !broken || matches!(current.outcome, Outcome::Unfinished(_)) {
             return conclude(context, op, &scope, &id, &plan, current);
         }
         let desired = retagged(&current.body, &wanted);
@@ -354,18 +360,28 @@ fn is_same(left: &Json, plan: &Model) -> bool {
     let machine = body::text(left, "properties.sourceVirtualMachine.id");
     let same_source = match (&plan.capture, &plan.os_disk, machine) {
         (Some(capture), _, Some(machine)) => id::same(&machine, &capture.virtual_machine_id),
-        (None, Some(os_disk), None) => disks::flatten_os_disk(left, Some(os_disk)).is_some_and(|left| {
-            let same = |a: &Option<String>, b: &Option<String>| match (a, b) {
-                (Some(a), Some(b)) => id::same(a, b),
-                (a, b) => a == b,
-            };
-            same(&left.managed_disk_id, &os_disk.managed_disk_id)
-                && same(&left.snapshot_id, &os_disk.snapshot_id)
-                && left.blob_uri == os_disk.blob_uri
-        }),
+        (None, Some(os_disk), None) => {
+            disks::flatten_os_disk(left, Some(os_disk)).is_some_and(|left| {
+                let same = |a: &Option<String>, b: &Option<String>| match (a, b) {
+                    (Some(a), Some(b)) => id::same(a, b),
+                    (a, b) => a == b,
+                };
+                same(&left.managed_disk_id, &os_disk.managed_disk_id)
+                    && same(&left.snapshot_id, &os_disk.snapshot_id)
+                    && left.blob_uri == os_disk.blob_uri
+            }) && {
+                let have = body::items(left, "properties.storageProfile.dataDisks");
+                let lun = |disk: &Json| body::int(disk, "lun");
+                have.len() == plan.data_disk.len()
+                    && plan.data_disk.iter().all(|disk| have.iter().any(|have| lun(have) == Some(disk.lun)))
+            }
+        }
         _ => false,
     };
-    same_source && attributes::same_region(left, &plan.location)
+    let zones = body::bool(left, "properties.storageProfile.zoneResilient") == Some(true);
+    same_source
+        && attributes::same_region(left, &plan.location)
+        && zones == (plan.zone_resilient == Some(true))
 }
 
 // The state after a write, however far it came.

@@ -1,5 +1,7 @@
 //! Creating and changing an image version in the order that the service needs, waiting as long as wanted, losing nothing.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value as Json, json};
 
 use super::steps::{self, Step};
@@ -8,7 +10,7 @@ use crate::arm::{Error, Kind, ResourceId, Scope, Target, region};
 use crate::azure::context::{Wait, scope};
 use crate::azure::replication::{self, Replication, Unready, Wanted};
 use crate::azure::writing::{self, Outcome, Written};
-use crate::azure::{Context, body, fault, identity};
+use crate::azure::{Context, attributes, body, fault, identity};
 use crate::framework::{Draft, Failed, Op, Private};
 use crate::resources::image_version::source;
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
@@ -447,11 +449,22 @@ fn is_same(left: &Json, plan: &Model) -> bool {
     let os = |source: &source::Source| {
         source.os_disk.clone().map(|disk| disk.snapshot_id.or(disk.disk_id).or(disk.vhd_uri))
     };
+    let data = |source: &source::Source| -> BTreeMap<i64, Option<String>> {
+        let disks = source.data_disk.iter().cloned();
+        disks.map(|disk| (disk.lun, disk.snapshot_id.or(disk.disk_id).or(disk.vhd_uri))).collect()
+    };
+    let (have_data, want_data) = (data(&have), data(want));
+    let shallow = |mode: Option<&str>| mode == Some("Shallow");
     same(&have.managed_image_id, &want.managed_image_id)
         && same(&have.virtual_machine_id, &want.virtual_machine_id)
         && same(&have.image_version_id, &want.image_version_id)
         && same(&have.community_image_id, &want.community_image_id)
         && same(&os(&have).flatten(), &os(want).flatten())
+        && have_data.len() == want_data.len()
+        && want_data.iter().all(|(lun, want)| have_data.get(lun).is_some_and(|have| same(have, want)))
+        && shallow(body::text(left, "properties.publishingProfile.replicationMode").as_deref())
+            == shallow(plan.replication_mode.as_deref())
+        && plan.location.as_deref().is_none_or(|location| attributes::same_region(left, location))
 }
 
 fn wait_of(context: Option<&Context>, own: Option<&str>) -> Wait {
@@ -476,4 +489,43 @@ fn attribute_of(target: Option<&str>) -> Option<&'static str> {
         "name" => "version",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Set;
+
+    #[test]
+    fn what_a_killed_run_left_is_ours_only_with_the_same_bits_in_the_same_place() {
+        let disk = |name: &str| {
+            format!("/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/disks/{name}")
+        };
+        let data =
+            |lun: i64, name: &str| source::DataDisk { lun, disk_id: Some(disk(name)), ..Default::default() };
+        let os_disk = source::OsDisk { disk_id: Some(disk("os")), ..Default::default() };
+        let of = |data_disk: Vec<source::DataDisk>| {
+            Some(source::Source {
+                os_disk: Some(os_disk.clone()),
+                data_disk: Set(data_disk),
+                ..Default::default()
+            })
+        };
+        let plan = Model { source: of(vec![data(0, "a"), data(1, "b")]), ..Model::default() };
+        let profile = source::expand(plan.source.as_ref().unwrap());
+        let left = json!({"location": "eastus", "properties": {
+            "storageProfile": profile, "publishingProfile": {"replicationMode": "Full"},
+        }});
+        assert!(is_same(&left, &plan));
+        assert!(is_same(&left, &Model { location: Some("East US".into()), ..plan.clone() }));
+        for other in [
+            Model { source: of(vec![data(0, "a")]), ..plan.clone() },
+            Model { source: of(vec![data(0, "a"), data(1, "c")]), ..plan.clone() },
+            Model { source: of(vec![data(0, "a"), data(2, "b")]), ..plan.clone() },
+            Model { location: Some("westus".into()), ..plan.clone() },
+            Model { replication_mode: Some("Shallow".into()), ..plan.clone() },
+        ] {
+            assert!(!is_same(&left, &other), "{:?}", other.source);
+        }
+    }
 }
