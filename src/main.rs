@@ -10,7 +10,7 @@ use azimage::plugin;
 use azimage::provider::Provider;
 use azimage::rpc::Service;
 use azimage::rpc::proto::tfplugin5::provider_server::ProviderServer;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 use tonic::service::Routes;
 
 /// What Go's provider servers take too: a state can be large.
@@ -30,13 +30,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn services(ended: CancellationToken) -> Routes {
+fn services(calls_off: Arc<Notify>) -> Routes {
     let server = Arc::new(Server::new(Provider));
     let stopped = server.clone();
-    // when the process is to end, what runs ends truthfully, as after an interrupt
+    // what runs then ends truthfully, as after an interrupt
     tokio::spawn(async move {
-        ended.cancelled().await;
-        stopped.stop();
+        loop {
+            calls_off.notified().await;
+            stopped.stop();
+        }
     });
     let service = Arc::new(Service::new(server));
     // the first that every host asks for: made while it is still shaking hands

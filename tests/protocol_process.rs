@@ -34,8 +34,12 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use tokio::{io::AsyncWriteExt, net::UnixStream, sync::Barrier, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    io::AsyncWriteExt,
+    net::UnixStream,
+    sync::{Barrier, Notify},
+    time::timeout,
+};
 use tonic::{Code, Request, Response, Status, async_trait, service::Routes, transport::Channel};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_terraform-provider-azimage");
@@ -370,6 +374,32 @@ async fn shutdown_ends_it_with_calls_running() {
     }
 }
 
+// Whoever ends a job signals its whole group: the host hears it too, and takes the answers in before it ends us.
+#[tokio::test]
+async fn a_termination_calls_off_what_runs_and_leaves_the_end_to_the_host() {
+    for signal in ["TERM", "HUP"] {
+        let mut plugin = misbehaving().start().await;
+        let provider = ProviderClient::new(plugin.channel().await);
+        let running = tokio::spawn(call(provider.clone(), "wait"));
+        began(&plugin, "wait").await;
+        plugin.running.signal(signal);
+        assert!(timeout(SOON, running).await.unwrap().unwrap().is_ok(), "what runs gets its answer out");
+        assert!(call(provider.clone(), "return").await.is_ok() && plugin.running.is_alive());
+        if signal == "TERM" {
+            plugin.running.signal(signal);
+        } else {
+            drop(provider);
+        }
+        // by a second one, or when nobody is left
+        assert!(!plugin.running.ended().await.status.success());
+    }
+    let plugin = misbehaving().start().await;
+    let provider = ProviderClient::new(plugin.channel().await);
+    assert!(call(provider, "return").await.is_ok());
+    plugin.running.signal("TERM");
+    assert_ended_well(&plugin.shut_down().await);
+}
+
 #[tokio::test]
 async fn interrupts_are_left_to_the_host() {
     let mut plugin = misbehaving().start().await;
@@ -490,8 +520,8 @@ fn misbehaving() -> Launch {
 #[test]
 #[ignore = "started by other tests as a process of its own"]
 fn misbehaving_provider() {
-    let code = plugin::serve(|ended| {
-        Routes::new(ProviderServer::new(Misbehaving { ended, meeting: Barrier::new(MEETING) }))
+    let code = plugin::serve(|calls_off| {
+        Routes::new(ProviderServer::new(Misbehaving { calls_off, meeting: Barrier::new(MEETING) }))
     });
     assert_eq!(code, ExitCode::SUCCESS);
 }
@@ -500,7 +530,7 @@ fn misbehaving_provider() {
 const MEETING: usize = 50;
 
 struct Misbehaving {
-    ended: CancellationToken,
+    calls_off: Arc<Notify>,
     meeting: Barrier,
 }
 
@@ -514,7 +544,7 @@ impl Provider for Misbehaving {
         eprintln!("began {name}");
         match name.as_str() {
             "return" => {}
-            "wait" => self.ended.cancelled().await,
+            "wait" => self.calls_off.notified().await,
             "never return" => std::future::pending().await,
             "block a thread" => std::thread::sleep(Duration::from_secs(60)),
             "meet" => _ = self.meeting.wait().await,

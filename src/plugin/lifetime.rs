@@ -2,6 +2,7 @@
 
 use super::{connections::Open, otlp, socket::Files};
 use std::{io, process, sync::Arc, thread, time::Duration};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// What is left to running calls after Shutdown. The host kills after two seconds; a process that is
@@ -15,13 +16,14 @@ const WATCH: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Lifetime {
     ended: CancellationToken,
+    calls_off: Arc<Notify>,
     files: Arc<Files>,
 }
 
 impl Lifetime {
     /// Begins with the listener's files, which go at the end, however it comes.
     pub fn new(files: Files) -> Self {
-        Self { ended: CancellationToken::new(), files: Arc::new(files) }
+        Self { ended: CancellationToken::new(), calls_off: Arc::default(), files: Arc::new(files) }
     }
 
     /// Without files, for tests of what ends with it.
@@ -35,6 +37,11 @@ impl Lifetime {
         self.ended.clone()
     }
 
+    /// Notified whenever what is under way is to end soon, truthfully: at the end, and when a signal asks for it before.
+    pub fn calls_off(&self) -> Arc<Notify> {
+        self.calls_off.clone()
+    }
+
     /// Begins the end: streams close, calls that heed cancellation return. Whatever has not finished
     /// soon is cut off, by a thread that no blocked runtime can hold up.
     pub fn end(&self) {
@@ -42,6 +49,7 @@ impl Lifetime {
             return;
         }
         self.ended.cancel();
+        self.calls_off.notify_one();
         otlp::hurry();
         let files = self.files.clone();
         let deadline = thread::Builder::new().name("deadline".into()).spawn(move || {
@@ -104,29 +112,49 @@ impl Signals {
 
     /// Waits for a signal that ends the process and gives the exit code, which for a signal that
     /// usually kills is the one shells report then.
-    pub async fn ending(mut self, owner: Owner) -> u8 {
+    ///
+    /// A signal that reaches a host's whole group, as when a job is cancelled, reaches the host too, which then stops what
+    /// runs and ends us. So while it is connected the first one only calls off what is under way.
+    pub async fn ending(mut self, owner: Owner, open: &Open, calls_off: &Notify) -> u8 {
+        let mut asked = None;
         loop {
             #[cfg(unix)]
             let code = tokio::select! {
                 _ = self.interrupt.recv() => None,
                 _ = self.terminate.recv() => Some(128 + 15),
                 _ = self.hangup.recv() => Some(128 + 1),
+                () = nobody(open), if asked.is_some() => asked,
             };
             #[cfg(windows)]
             let code = self.interrupt.recv().await.and(None);
             match (owner, code) {
                 (Owner::Host, None) => tracing::debug!("interrupt seen and left to the host"),
-                (Owner::Host, Some(code)) => return code,
+                (Owner::Host, Some(code)) if open.none() || asked.is_some() => return code,
+                (Owner::Host, Some(code)) => {
+                    tracing::info!(
+                        "asked to end: what is under way is called off, and the host has the last word"
+                    );
+                    calls_off.notify_one();
+                    asked = Some(code);
+                }
                 (Owner::Person, _) => return 0,
             }
         }
     }
 }
 
+// Until no one is connected.
+#[cfg(unix)]
+async fn nobody(open: &Open) {
+    while !open.none() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// Waits until the process that started us has died without a word and no one is connected, which a
 /// killed Terraform cannot tell us otherwise. `parent` is the starter's id, read at the start.
 #[cfg(unix)]
-pub async fn orphaned(parent: u32, open: Open) {
+pub async fn orphaned(parent: u32, open: &Open) {
     loop {
         tokio::time::sleep(WATCH).await;
         if open.none() && parent_id() != parent {
@@ -137,7 +165,7 @@ pub async fn orphaned(parent: u32, open: Open) {
 
 /// Elsewhere a parent's death cannot be seen this way.
 #[cfg(not(unix))]
-pub async fn orphaned(_: u32, _: Open) {
+pub async fn orphaned(_: u32, _: &Open) {
     std::future::pending().await
 }
 

@@ -29,25 +29,28 @@ use std::{
     path::PathBuf,
     pin::pin,
     process::ExitCode,
+    sync::Arc,
 };
 use time::OffsetDateTime;
 use tls::Tls;
-use tokio::runtime::{self, Runtime};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    runtime::{self, Runtime},
+    sync::Notify,
+};
 use tonic::{service::Routes, transport::Server};
 
 /// Serves the provider to the Terraform or OpenTofu that started this process, until told to end.
 ///
 /// `services` makes the provider's gRPC services. It is called when the host already knows where to
-/// find us, so that its work overlaps with the host's, and with a token that is cancelled when the
-/// process is to end: what runs then has half a second to finish.
-pub fn serve(services: impl FnOnce(CancellationToken) -> Routes) -> ExitCode {
+/// find us, so that its work overlaps with the host's, and with what is notified whenever the work
+/// under way is to end soon: when a signal asks for it, and at the end, which it has half a second for.
+pub fn serve(services: impl FnOnce(Arc<Notify>) -> Routes) -> ExitCode {
     run(Owner::Host, services)
 }
 
 /// Serves the provider to any number of runs that are told where it is, until Ctrl-C. Unencrypted, as
 /// hosts expect it: the socket is in a directory only this user can enter.
-pub fn debug(services: impl FnOnce(CancellationToken) -> Routes) -> ExitCode {
+pub fn debug(services: impl FnOnce(Arc<Notify>) -> Routes) -> ExitCode {
     run(Owner::Person, services)
 }
 
@@ -129,7 +132,7 @@ pub enum StartError {
     Serve(tonic::transport::Error),
 }
 
-fn run(owner: Owner, services: impl FnOnce(CancellationToken) -> Routes) -> ExitCode {
+fn run(owner: Owner, services: impl FnOnce(Arc<Notify>) -> Routes) -> ExitCode {
     match try_run(owner, services) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -139,7 +142,7 @@ fn run(owner: Owner, services: impl FnOnce(CancellationToken) -> Routes) -> Exit
     }
 }
 
-fn try_run(owner: Owner, services: impl FnOnce(CancellationToken) -> Routes) -> Result<u8, StartError> {
+fn try_run(owner: Owner, services: impl FnOnce(Arc<Notify>) -> Routes) -> Result<u8, StartError> {
     let environment = |name: &str| std::env::var_os(name);
     let launch = match owner {
         Owner::Host => Launch::by_host(environment)?,
@@ -165,9 +168,9 @@ fn try_run(owner: Owner, services: impl FnOnce(CancellationToken) -> Routes) -> 
 
         tracing::debug!(address = %listener.address, encrypted = tls.is_some(), "listening");
 
-        let open = Open::default();
+        let (open, calls_off) = (Open::default(), lifetime.calls_off());
         let incoming = connections::incoming(listener, tls.map(|tls| tls.acceptor), open.clone());
-        let routes = services::add_to(services(lifetime.ended()), &lifetime);
+        let routes = services::add_to(services(lifetime.calls_off()), &lifetime);
         let server = Server::builder().serve_with_incoming_shutdown(
             panics::Guarded(routes.prepare()),
             incoming,
@@ -175,14 +178,14 @@ fn try_run(owner: Owner, services: impl FnOnce(CancellationToken) -> Routes) -> 
         );
         let orphaned = async {
             match owner {
-                Owner::Host => lifetime::orphaned(parent, open).await,
+                Owner::Host => lifetime::orphaned(parent, &open).await,
                 Owner::Person => std::future::pending().await,
             }
         };
         let mut server = pin!(server);
         let code = tokio::select! {
             served = &mut server => served.map(|()| 0).map_err(StartError::Serve),
-            code = signals.ending(owner) => {
+            code = signals.ending(owner, &open, &calls_off) => {
                 // A host's SIGTERM ends us at once, as it would any program.
                 if owner == Owner::Person {
                     lifetime.end();

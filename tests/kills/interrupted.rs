@@ -37,8 +37,17 @@ fn assert_truthful(goal: Goal, stage: &Stage, workspace: &Workspace) {
 
 // Interrupts at a boundary, and sees to it that nothing is lost. Says whether the boundary was reached.
 fn once(series: &Series, boundary: &Boundary) -> bool {
+    by("INT", series, boundary)
+}
+
+// The same by what ends a job: terraform takes it for an interrupt.
+fn terminated(series: &Series, boundary: &Boundary) -> bool {
+    by("TERM", series, boundary)
+}
+
+fn by(signal: &str, series: &Series, boundary: &Boundary) -> bool {
     let Some((stage, workspace, mut running)) = series.reach(boundary) else { return false };
-    interrupt(&running);
+    running.signal_group(signal);
     // the interrupt is to be known before the answer comes
     std::thread::sleep(Duration::from_millis(300));
     stage.release("go");
@@ -94,6 +103,11 @@ fn interrupting(some: usize, offset: usize, test: fn(&Series, &Boundary) -> bool
 #[test]
 fn an_interrupt_at_any_request_loses_nothing() {
     interrupting(3, 0, once);
+}
+
+#[test]
+fn a_termination_of_the_whole_group_loses_nothing() {
+    interrupting(2, 1, terminated);
 }
 
 #[test]
