@@ -88,13 +88,15 @@ impl Open {
         self.0.load(Ordering::Acquire) == 0
     }
 
-    fn count(&self) -> Counted {
+    /// Counts one for as long as what is returned lives.
+    pub(super) fn count(&self) -> Counted {
         self.0.fetch_add(1, Ordering::AcqRel);
         Counted(self.0.clone())
     }
 }
 
-struct Counted(Arc<AtomicUsize>);
+/// One connection.
+pub(super) struct Counted(Arc<AtomicUsize>);
 
 impl Drop for Counted {
     fn drop(&mut self) {

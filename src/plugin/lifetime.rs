@@ -9,8 +9,11 @@ use tokio_util::sync::CancellationToken;
 /// killed leaves its socket behind.
 const GRACE: Duration = Duration::from_millis(500);
 /// How often an unconnected process looks whether its host is still there.
-#[cfg(unix)]
 const WATCH: Duration = Duration::from_secs(5);
+
+/// After how long alone a process takes its host for gone, where it cannot see that.
+#[cfg(any(not(unix), test))]
+const DESERTED: Duration = Duration::from_secs(60);
 
 /// The end of the process, shared by all who bring it about or wait for it.
 #[derive(Debug, Clone)]
@@ -163,16 +166,48 @@ pub async fn orphaned(parent: u32, open: &Open) {
     }
 }
 
-/// Elsewhere a parent's death cannot be seen this way.
-#[cfg(not(unix))]
-pub async fn orphaned(_: u32, _: &Open) {
-    std::future::pending().await
+/// Elsewhere a parent's death cannot be seen this way, but a host keeps its streams open for as long as it lives: who was
+/// connected, and is not for a minute, is gone.
+#[cfg(any(not(unix), test))]
+pub async fn deserted(open: &Open) {
+    let (mut was_there, mut alone) = (false, Duration::ZERO);
+    while alone < DESERTED {
+        tokio::time::sleep(WATCH).await;
+        was_there |= !open.none();
+        alone = if was_there && open.none() { alone + WATCH } else { Duration::ZERO };
+    }
 }
 
 /// The id of the process that started this one, or of whoever inherited it.
+#[cfg(unix)]
 pub fn parent_id() -> u32 {
-    #[cfg(unix)]
-    return std::os::unix::process::parent_id();
-    #[cfg(not(unix))]
-    0
+    std::os::unix::process::parent_id()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_left_alone_for_a_minute_is_deserted() {
+        let open = Open::default();
+        let gone = tokio::spawn({
+            let open = open.clone();
+            async move { deserted(&open).await }
+        });
+        tokio::time::sleep(DESERTED * 3).await;
+        assert!(!gone.is_finished(), "nobody came yet");
+        let there = open.count();
+        tokio::time::sleep(DESERTED * 3).await;
+        drop(there);
+        tokio::time::sleep(DESERTED / 2).await;
+        assert!(!gone.is_finished());
+        let there = open.count();
+        tokio::time::sleep(WATCH).await;
+        drop(there);
+        tokio::time::sleep(DESERTED - WATCH).await;
+        assert!(!gone.is_finished(), "a minute begins anew");
+        tokio::time::sleep(WATCH * 2).await;
+        assert!(gone.is_finished());
+    }
 }

@@ -151,6 +151,7 @@ fn try_run(owner: Owner, services: impl FnOnce(Arc<Notify>) -> Routes) -> Result
     if owner == Owner::Host {
         leave_no_core();
     }
+    #[cfg(unix)]
     let parent = lifetime::parent_id();
     log::install(environment);
     panics::install_hook();
@@ -178,7 +179,10 @@ fn try_run(owner: Owner, services: impl FnOnce(Arc<Notify>) -> Routes) -> Result
         );
         let orphaned = async {
             match owner {
+                #[cfg(unix)]
                 Owner::Host => lifetime::orphaned(parent, &open).await,
+                #[cfg(not(unix))]
+                Owner::Host => lifetime::deserted(&open).await,
                 Owner::Person => std::future::pending().await,
             }
         };
