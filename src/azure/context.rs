@@ -179,7 +179,7 @@ pub struct Guard {
     _own: OwnedMutexGuard<()>,
 }
 
-/// The frame of `op`, doing `what` ("creating gallery \"g\"").
+/// The frame of `op`, doing `what` ("creating gallery \"g\""). However many an operation makes, its time is one.
 pub fn scope(op: &Op, what: impl Into<String>) -> Scope {
-    Scope::new(op.timeout, op.stop.clone(), what)
+    Scope::since(op.begun, op.timeout, op.stop.clone(), what)
 }
