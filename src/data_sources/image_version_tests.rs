@@ -148,6 +148,22 @@ async fn says_why_each_other_was_passed_over() {
 }
 
 #[tokio::test]
+async fn none_is_chosen_that_its_own_result_calls_unreplicated() {
+    let arm = service();
+    for (status, chosen) in [
+        (json!({"aggregatedState": "InProgress", "summary": []}), "1.0.13"),
+        (json!({"summary": [{"region": "westeurope", "state": "Completed"}]}), "1.0.13"),
+        (json!({"aggregatedState": "Completed", "summary": []}), "2.0.0"),
+    ] {
+        let look = version("2.0.0", &[("replicationStatus", status.clone())]);
+        arm.get(&format!("{DEFINITION}/versions/2.0.0?ReplicationStatus"), look);
+        let got = ImageVersion.read(&arm.context(), &op(), config(None, Some("eastus"))).await.unwrap();
+        assert_eq!(got.exact_version.as_deref(), Some(chosen), "{status}");
+        assert_eq!(got.replication_state["eastus"], "Completed", "{status}");
+    }
+}
+
+#[tokio::test]
 async fn what_vanishes_while_it_is_chosen_is_passed_over() {
     let arm = service();
     let gone = json!({"error": {"code": "ResourceNotFound", "message": "gone"}});
