@@ -20,9 +20,18 @@ pub struct Scope {
 impl Scope {
     /// A scope that begins now. `what` completes "while …": `creating Image Version "1.0.0"`.
     pub fn new(timeout: Duration, stop: CancellationToken, what: impl Into<String>) -> Self {
-        let now = Instant::now();
+        Self::since(Instant::now(), timeout, stop, what)
+    }
+
+    /// The same, for a part of something longer whose time began to count at `begun`.
+    pub fn since(
+        begun: Instant,
+        timeout: Duration,
+        stop: CancellationToken,
+        what: impl Into<String>,
+    ) -> Self {
         // A century is for ever; it also keeps the sum from overflowing.
-        let deadline = now + timeout.min(Duration::from_secs(3_000_000_000));
+        let deadline = begun + timeout.min(Duration::from_secs(3_000_000_000));
         Self { timeout, deadline, stop, what: what.into() }
     }
 
@@ -141,6 +150,17 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::from_secs(1));
         signal.await.unwrap();
         assert!(scope.check().unwrap_err().is_stopped());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parts_share_the_time_of_the_whole() {
+        let (begun, stop) = (Instant::now(), CancellationToken::new());
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        let scope = Scope::since(begun, Duration::from_secs(60), stop.clone(), "looking");
+        assert_eq!(scope.remaining(), Duration::from_secs(20));
+        let late = scope.sleep(Duration::from_secs(21)).await.unwrap_err();
+        assert!(late.to_string().contains("the timeout of 1m passed while looking"), "{late}");
+        assert!(Scope::since(begun, Duration::from_secs(60), stop, "looking again").check().is_err());
     }
 
     #[tokio::test]

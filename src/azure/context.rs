@@ -149,22 +149,22 @@ impl Context {
             return None;
         }
         let cell = self.locations.lock().await.entry(subscription.to_lowercase()).or_default().clone();
-        let names = cell
-            .get_or_try_init(|| async {
-                let scope = scope(op, "listing the subscription's regions");
-                let path = format!("/subscriptions/{subscription}/locations");
-                let target = Target::new(path, SUBSCRIPTION_API);
-                let locations = self.client.list(&scope, &target).await?;
-                Ok::<_, crate::arm::Error>(
-                    locations
-                        .iter()
-                        .filter_map(|location| Some(region::normalise(location.get("name")?.as_str()?)))
-                        .collect(),
-                )
-            })
-            .await
-            // who may not list regions is not stopped by that
-            .ok()?;
+        let scope = scope(op, "listing the subscription's regions");
+        // what the region is needed for takes its time too
+        let scope = scope.anew(scope.remaining() / 2, scope.what());
+        let target = Target::new(format!("/subscriptions/{subscription}/locations"), SUBSCRIPTION_API);
+        let known = cell.get_or_init(|| async {
+            // who may not list regions is not stopped by that, nor does he ask again
+            let locations = self.client.list(&scope, &target).await.unwrap_or_else(|error| {
+                tracing::debug!(%error, "regions cannot be listed, so locations are not checked");
+                Vec::new()
+            });
+            locations
+                .iter()
+                .filter_map(|location| Some(region::normalise(location.get("name")?.as_str()?)))
+                .collect()
+        });
+        let names = scope.run(known).await.ok()?;
         if names.is_empty() || names.contains(&name) {
             return None;
         }
@@ -179,7 +179,71 @@ pub struct Guard {
     _own: OwnedMutexGuard<()>,
 }
 
-/// The frame of `op`, doing `what` ("creating gallery \"g\"").
+/// The frame of `op`, doing `what` ("creating gallery \"g\""). However many an operation makes, its time is one.
 pub fn scope(op: &Op, what: impl Into<String>) -> Scope {
-    Scope::new(op.timeout, op.stop.clone(), what)
+    Scope::since(op.begun, op.timeout, op.stop.clone(), what)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+    use tokio::time::Instant;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::azure::testing::{FakeArm, SUBSCRIPTION};
+
+    const LOCATIONS: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/locations";
+
+    fn op(seconds: u64) -> Op {
+        Op::new(Duration::from_secs(seconds), CancellationToken::new())
+    }
+
+    #[tokio::test]
+    async fn a_region_that_the_subscription_has_is_known() {
+        let arm = FakeArm::new();
+        arm.get(LOCATIONS, json!({"value": [{"name": "marsnorth"}]}));
+        let context = arm.context();
+        assert_eq!(context.unknown_location(&op(60), SUBSCRIPTION, "Mars North").await, None);
+        let why = context.unknown_location(&op(60), SUBSCRIPTION, "marssouth").await.unwrap();
+        assert!(why.contains("\"marssouth\" is no region"), "{why}");
+        assert_eq!(arm.calls().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn regions_that_cannot_be_listed_are_asked_for_once() {
+        let arm = FakeArm::new();
+        arm.is_silent_at(LOCATIONS);
+        let context = arm.context();
+        let (begun, patient, hurried) = (Instant::now(), op(300), op(20));
+        let ask = async |op: &Op| {
+            assert_eq!(context.unknown_location(op, SUBSCRIPTION, "marsnorth").await, None);
+            begun.elapsed().as_secs()
+        };
+        let times = tokio::join!(ask(&patient), ask(&hurried), ask(&patient));
+        assert_eq!(times, (150, 10, 150), "each leaves half of its time, and none begins anew");
+        assert_eq!(ask(&patient).await, 150);
+        assert_eq!(arm.calls().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_the_regions_of_others_can_be_stopped() {
+        let arm = FakeArm::new();
+        arm.is_silent_at(LOCATIONS);
+        let context = arm.context();
+        let (begun, first, second) = (Instant::now(), op(300), op(300));
+        let stop = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            second.stop.cancel();
+        };
+        let asked = async {
+            context.unknown_location(&second, SUBSCRIPTION, "marsnorth").await;
+            begun.elapsed()
+        };
+        let (_, elapsed, ()) =
+            tokio::join!(context.unknown_location(&first, SUBSCRIPTION, "marsnorth"), asked, stop);
+        assert_eq!(elapsed, Duration::from_secs(1));
+    }
 }

@@ -151,8 +151,8 @@ async fn each_list_is_asked_for_once_while_it_is_fresh() {
     let arm = catalogue();
     arm.takes(Duration::from_millis(100));
     let context = arm.context();
-    let op = op();
-    let market = Market::open(&context, &op, "eastus", "reading").await.unwrap();
+    let first = op();
+    let market = Market::open(&context, &first, "eastus", "reading").await.unwrap();
     let urn = Urn::parse("Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen2:latest").unwrap();
     let other = Urn { publisher: "CANONICAL".to_owned(), ..urn.clone() };
     let (a, b, c) = tokio::join!(market.versions(&urn), market.versions(&other), market.versions(&urn));
@@ -161,7 +161,8 @@ async fn each_list_is_asked_for_once_while_it_is_fresh() {
     assert_eq!(arm.calls().len(), 1);
     assert_eq!(arm.seen()[0].query, "$expand=properties/imageDeprecationStatus");
     tokio::time::advance(KEEP).await;
-    let market = Market::open(&context, &op, "eastus", "reading").await.unwrap();
+    let later = op();
+    let market = Market::open(&context, &later, "eastus", "reading").await.unwrap();
     market.versions(&urn).await.unwrap();
     assert_eq!(arm.calls().len(), 2);
 }

@@ -4,7 +4,8 @@
 //! When another comes soon after, a list of the parent's children is begun, once, and all reads of that parent wait for
 //! it; from then on the first read under the next parent begins with the list. Pages are followed only while fewer
 //! were read than reads were asked for, so a parent with far more children than are managed costs at most twice its
-//! GETs, and mostly less: what the pages that were read do not hold is got by GETs.
+//! GETs, and mostly less: what the pages that were read do not hold is got by GETs. So is everything where a list brings
+//! nothing for [`PATIENCE`], throttled or slow as it may be; in this walk, no more of its kind are begun then.
 //!
 //! # What a list may answer
 //!
@@ -35,7 +36,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::body;
 use crate::arm::client::PageReader;
@@ -57,7 +58,10 @@ pub const PAUSE: Duration = Duration::from_millis(250);
 /// How much longer than [`FRESH`] a list answers for every page more than [`FEW`].
 const PER_PAGE: Duration = Duration::from_millis(250);
 
-/// When a list is given up, and GETs go on.
+/// How long reads wait for the next page of a list.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// When a list is given up that still brings pages.
 const LONGEST_LIST: Duration = Duration::from_secs(300);
 
 /// The reads of one configured provider.
@@ -88,6 +92,8 @@ impl Siblings {
         };
         let (parent, name) = (list.to_lowercase(), name.to_lowercase());
         self.walk().ask(&parent);
+        // the GET that may follow needs its time too
+        let half = Instant::now() + scope.remaining() / 2;
         loop {
             let step = self.walk().step(&parent, &name, Instant::now());
             match step {
@@ -95,18 +101,19 @@ impl Siblings {
                     turn.listed = listed;
                     return turn;
                 }
-                Step::Wait(mut told) => {
-                    // who runs out of time hears it from the GET that follows
-                    if scope.run(told.changed()).await.is_err() {
+                Step::Wait { mut news, until } => {
+                    let waited = scope.run(timeout_at(until.min(half), news.changed())).await;
+                    // who is called off hears it from the GET that follows
+                    if waited.is_err() || Instant::now() >= half {
                         return turn;
                     }
                 }
-                Step::List { rest, era } => {
+                Step::List { rest, era, gone } => {
                     let pages = rest
                         .unwrap_or_else(|| Box::new(client.pages(&Target::new(list, child.api_version()))));
                     // it is everybody's, so it outlives the read that began it
                     let scope = scope.anew(LONGEST_LIST, format!("listing {list}"));
-                    tokio::spawn(self.clone().follow(scope, parent.clone(), pages, era));
+                    tokio::spawn(self.clone().follow(scope, parent.clone(), pages, era, gone));
                 }
             }
         }
@@ -121,10 +128,21 @@ impl Siblings {
     }
 
     // Reads pages into the list of `parent` for as long as they seem worth it.
-    async fn follow(self: Arc<Self>, scope: Scope, parent: String, mut pages: Box<PageReader>, era: u64) {
+    async fn follow(
+        self: Arc<Self>,
+        scope: Scope,
+        parent: String,
+        mut pages: Box<PageReader>,
+        era: u64,
+        mut gone: watch::Receiver<()>,
+    ) {
         let _end = Ending { siblings: &self, parent: &parent, era };
         loop {
-            let told = pages.next(&scope).await;
+            let told = tokio::select! {
+                told = pages.next(&scope) => told,
+                // nobody waits for it any more, and it would keep its place among the requests
+                _ = gone.changed() => return,
+            };
             let mut walk = self.walk();
             if told.is_ok() {
                 walk.take_in(era, &parent, pages.take());
@@ -140,7 +158,7 @@ impl Siblings {
                     if !found.is_worth_a_page() {
                         return found.turn_to(Progress::Resting(pages));
                     }
-                    found.turn_to(Progress::Reading);
+                    found.heard(Instant::now());
                 }
                 Err(error) => {
                     tracing::debug!(%error, "what cannot be listed is read one by one");
@@ -193,6 +211,8 @@ struct Walk {
     parents: HashMap<String, Parent>,
     /// Kinds of lists that answered several reads: under the next parent of the kind, one need not wait for a second.
     useful: HashSet<String>,
+    /// Kinds of lists of which one was given up.
+    stuck: HashSet<String>,
     reading: usize,
     idle_since: Option<Instant>,
     writing: usize,
@@ -222,10 +242,14 @@ struct Parent {
 
 struct List {
     began: Instant,
+    /// When it was last asked for, or brought a page.
+    heard: Instant,
     pages: u32,
     progress: Progress,
     /// By name in lower case; each goes out once.
     children: HashMap<String, Json>,
+    /// Falls with the list, and tells so who reads its pages.
+    alive: watch::Sender<()>,
 }
 
 enum Progress {
@@ -241,10 +265,10 @@ enum Progress {
 enum Step {
     /// Goes on, with what a list says or without.
     Answer(Option<Json>),
-    /// Waits for news of the list.
-    Wait(watch::Receiver<()>),
-    /// Has the list read: from its first page, or the rest of it.
-    List { rest: Option<Box<PageReader>>, era: u64 },
+    /// Waits for news of the list; asks again when there are none by then.
+    Wait { news: watch::Receiver<()>, until: Instant },
+    /// Has the list read, until it is gone: from its first page, or the rest of it.
+    List { rest: Option<Box<PageReader>>, era: u64, gone: watch::Receiver<()> },
 }
 
 impl Walk {
@@ -271,7 +295,7 @@ impl Walk {
         let Some(parent) = self.parents.get_mut(parent).filter(|_| self.writing == 0) else {
             return Step::Answer(None);
         };
-        let is_old = |list: &List| now.saturating_duration_since(list.began) > lasts;
+        let is_old = |list: &List| now.saturating_duration_since(list.began) >= lasts;
         if parent
             .list
             .as_ref()
@@ -279,7 +303,12 @@ impl Walk {
         {
             parent.list = None;
         }
-        let worth_a_page = parent.is_worth_a_page();
+        if parent.list.as_ref().is_some_and(|list| list.is_stuck(now)) {
+            tracing::debug!(%kind, "a list brings nothing; its children are read one by one");
+            self.stuck.insert(kind.clone());
+            parent.give_up();
+        }
+        let worth_a_page = parent.is_worth_a_page() && !self.stuck.contains(&kind);
         match &mut parent.list {
             Some(list) => {
                 if let Some(child) = list.children.remove(name) {
@@ -293,8 +322,16 @@ impl Walk {
                     return Step::Answer(Some(child));
                 }
                 match std::mem::replace(&mut list.progress, Progress::Reading) {
-                    Progress::Reading => Step::Wait(parent.news.subscribe()),
-                    Progress::Resting(rest) if worth_a_page => Step::List { rest: Some(rest), era },
+                    // what it would still bring is too old to answer
+                    Progress::Reading if is_old(list) => Step::Answer(None),
+                    Progress::Reading => Step::Wait {
+                        news: parent.news.subscribe(),
+                        until: (list.heard + PATIENCE).min(list.began + lasts),
+                    },
+                    Progress::Resting(rest) if worth_a_page => {
+                        list.heard = now;
+                        Step::List { rest: Some(rest), era, gone: list.alive.subscribe() }
+                    }
                     other => {
                         list.progress = other;
                         Step::Answer(None)
@@ -302,13 +339,17 @@ impl Walk {
                 }
             }
             None if worth_a_page && (parent.asked > 1 || self.useful.contains(&kind)) => {
+                let alive = watch::Sender::new(());
+                let gone = alive.subscribe();
                 parent.list = Some(List {
                     began: now,
+                    heard: now,
                     pages: 0,
                     progress: Progress::Reading,
                     children: HashMap::new(),
+                    alive,
                 });
-                Step::List { rest: None, era }
+                Step::List { rest: None, era, gone }
             }
             None => Step::Answer(None),
         }
@@ -335,6 +376,7 @@ impl Walk {
         self.era += 1;
         self.pages = 0;
         self.useful.clear();
+        self.stuck.clear();
         for parent in self.parents.values_mut() {
             // dropping the sender wakes those who wait
             *parent = Parent { refused: parent.refused, ..Parent::default() };
@@ -368,10 +410,27 @@ impl Parent {
         self.news.send_replace(());
     }
 
+    fn heard(&mut self, now: Instant) {
+        if let Some(list) = &mut self.list {
+            list.heard = now;
+        }
+        self.news.send_replace(());
+    }
+
     fn refuse(&mut self) {
         self.refused = true;
+        self.give_up();
+    }
+
+    fn give_up(&mut self) {
         self.list = None;
         self.news.send_replace(());
+    }
+}
+
+impl List {
+    fn is_stuck(&self, now: Instant) -> bool {
+        matches!(self.progress, Progress::Reading) && now.saturating_duration_since(self.heard) >= PATIENCE
     }
 }
 

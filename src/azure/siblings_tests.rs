@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::arm::Method;
 use crate::azure::context::scope;
 use crate::azure::testing::{FakeArm, op};
 use crate::azure::{Context, GALLERY_API};
+use crate::framework::Op;
 
 const LATENCY: Duration = Duration::from_millis(50);
 
@@ -213,6 +215,92 @@ async fn who_may_not_list_reads_one_by_one() {
     sleep(PAUSE * 2).await;
     walk(&context, (0..10).map(|number| ("a".to_owned(), number)).collect()).await;
     assert_eq!(lists(&arm), 1, "asked once, never again");
+}
+
+fn ten_of(name: &str) -> Vec<(String, usize)> {
+    (0..10).map(|number| (name.to_owned(), number)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_in_trouble_is_given_up_and_gets_go_on() {
+    let budget = ("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/ListGalleryImageVersion3Min;0");
+    let throttled = |after: &'static str| {
+        move |arm: &FakeArm, list: &str| {
+            let body = json!({"error": {"code": "TooManyRequests", "message": "no"}});
+            arm.on_with(Method::Get, list, 429, &[("retry-after", after), budget], body);
+        }
+    };
+    type Trouble = Box<dyn Fn(&FakeArm, &str)>;
+    let troubles: [(&str, Trouble); 4] = [
+        ("silent", Box::new(|arm, list| _ = arm.is_silent_at(list))),
+        ("throttled for long", Box::new(throttled("600"))),
+        ("throttled", Box::new(throttled("200"))),
+        ("failing", Box::new(|arm, list| _ = arm.on(Method::Get, list, 500, json!({})))),
+    ];
+    for (trouble, make) in troubles {
+        let (arm, context) = world(&[("a", 10), ("b", 10)]);
+        for name in ["a", "b"] {
+            make(&arm, &format!("{}/versions", definition(name)));
+        }
+        let begun = Instant::now();
+        assert_eq!(walk(&context, ten_of("a")).await, 0, "{trouble}");
+        assert!(begun.elapsed() <= PATIENCE + LATENCY * 3, "{trouble}: {:?}", begun.elapsed());
+        // others of its kind are waited for once at most
+        assert_eq!(walk(&context, ten_of("b")).await, 0, "{trouble}");
+        let begun = Instant::now();
+        assert_eq!(walk(&context, ten_of("a")).await, 0, "{trouble}");
+        assert_eq!(walk(&context, ten_of("b")).await, 0, "{trouble}");
+        assert!(begun.elapsed() <= LATENCY * 8, "{trouble}: {:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_in_vain_asks_for_one_list_a_walk() {
+    let (arm, context) = world(&[("a", 10), ("b", 10)]);
+    arm.is_silent_at(&format!("{}/versions", definition("a")));
+    walk(&context, ten_of("a")).await;
+    walk(&context, ten_of("a")).await;
+    walk(&context, ten_of("b")).await;
+    assert_eq!(lists(&arm), 1);
+    sleep(PAUSE * 2).await;
+    assert_eq!(walk(&context, ten_of("b")).await, 9, "another walk, another try");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_that_are_given_up_leave_the_places_among_the_requests() {
+    let names: Vec<String> = (0..10).map(|n| format!("d{n}")).collect();
+    let (arm, context) = world(&names.iter().map(|name| (name.as_str(), 10)).collect::<Vec<_>>());
+    for name in &names {
+        arm.is_silent_at(&format!("{}/versions", definition(name)));
+    }
+    let begun = Instant::now();
+    walk(&context, (0..10).flat_map(|number| names.iter().map(move |name| (name.clone(), number))).collect())
+        .await;
+    assert!(begun.elapsed() <= PATIENCE + LATENCY * 40, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_leaves_half_of_the_time_to_the_get() {
+    let (arm, context) = world(&[("a", 10)]);
+    arm.is_silent_at(&format!("{}/versions", definition("a")));
+    let _first = read(&context, "a", 0).await;
+    let hurried = Op::new(Duration::from_secs(4), CancellationToken::new());
+    let target = Target::new(format!("{}/versions/1.0.1", definition("a")), GALLERY_API);
+    let scope = scope(&hurried, "reading a version");
+    let turn = context.read(&scope, &target).await;
+    assert_eq!((turn.listed.as_ref(), scope.remaining()), (None, Duration::from_secs(2)));
+    assert_eq!(context.client.get_opt(&scope, &target).await.unwrap(), Some(child(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_that_come_too_late_to_answer_are_not_waited_for() {
+    let (arm, context) = world(&[("a", 40)]);
+    let latency = FRESH * 2 / 3;
+    arm.takes(latency);
+    let begun = Instant::now();
+    // four reads are worth four pages, of which one comes in time
+    assert_eq!(walk(&context, (0..5).map(|n| ("a".to_owned(), n * 8)).collect()).await, 1);
+    assert!(begun.elapsed() <= FRESH + latency + LATENCY, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

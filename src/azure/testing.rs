@@ -31,6 +31,7 @@ pub struct FakeArm {
     routes: Mutex<Vec<Route>>,
     seen: Mutex<Vec<Seen>>,
     latency: Mutex<Duration>,
+    silent: Mutex<Vec<String>>,
 }
 
 struct Route {
@@ -115,6 +116,12 @@ impl FakeArm {
         self
     }
 
+    /// Never answers what asks for `path`.
+    pub fn is_silent_at(&self, path: &str) -> &FakeArm {
+        self.silent.lock().unwrap().push(path.to_lowercase());
+        self
+    }
+
     /// What came so far: method and path of each request.
     pub fn calls(&self) -> Vec<String> {
         self.seen.lock().unwrap().iter().map(|seen| seen.call.clone()).collect()
@@ -181,6 +188,9 @@ impl Transport for FakeArm {
             tokio::time::sleep(latency).await;
         }
         let path = url.path().to_lowercase();
+        if self.silent.lock().unwrap().contains(&path) {
+            std::future::pending::<()>().await;
+        }
         let mut routes = self.routes.lock().unwrap();
         let found = routes.iter_mut().rev().find(|route| {
             route.method == request.method

@@ -2,9 +2,10 @@
 
 use serde_json::Value as Json;
 
-use crate::arm::{ResourceId, Target, id};
+use crate::arm::{ResourceId, Target, id, region};
 use crate::azure::attributes::{instant, told};
 use crate::azure::context::scope;
+use crate::azure::replication::Replication;
 use crate::azure::{Context, GALLERY_API, body, fault, tags};
 use crate::framework::Op;
 use crate::image::{Candidate, RegionState};
@@ -116,18 +117,18 @@ model! {
 /// What choosing needs to know of a version.
 pub fn candidate(version: &Json) -> Candidate {
     let profile = "properties.publishingProfile";
-    let states: Vec<(String, String)> = body::items(version, "properties.replicationStatus.summary")
-        .iter()
-        .filter_map(|region| Some((body::text(region, "region")?, body::text(region, "state")?)))
-        .collect();
+    let replication = Replication::parse(version);
+    let state_in = |name: &str| {
+        let told = replication.regions.get(&region::normalise(name));
+        told.map(|told| told.state).unwrap_or_default().as_str().to_owned()
+    };
     let regions = body::items(version, &format!("{profile}.targetRegions"))
         .iter()
         .filter_map(|target| {
             let name = body::text(target, "name")?;
-            let state = states.iter().find(|(region, _)| crate::arm::region::same(region, &name));
             let state = RegionState {
                 excluded: body::bool(target, "excludeFromLatest"),
-                state: state.map(|(_, state)| state.clone()),
+                state: replication.reported.then(|| state_in(&name)),
             };
             Some((name, state))
         })
@@ -322,7 +323,27 @@ mod tests {
         assert!(candidate.excluded_globally && candidate.end_of_life_date.is_some());
         let east = &candidate.regions["East US 2"];
         assert_eq!((east.excluded, east.state.as_deref()), (Some(false), Some("Replicating")));
-        assert_eq!(candidate.regions["West US"], RegionState::default());
+        assert_eq!(candidate.regions["West US"].state.as_deref(), Some("Unknown"));
+    }
+
+    #[test]
+    fn a_candidate_is_replicated_where_its_replication_says_so() {
+        for (status, state) in [
+            (Json::Null, None),
+            (json!({"aggregatedState": "Completed", "summary": []}), Some("Completed")),
+            (json!({"aggregatedState": "InProgress", "summary": []}), Some("Unknown")),
+            (json!({"summary": [{"region": "westus", "state": "Completed"}]}), Some("Unknown")),
+            (json!({"summary": [{"region": "East US", "state": "completed"}]}), Some("Completed")),
+        ] {
+            let version = json!({"name": "1.0.0", "properties": {
+                "provisioningState": "Succeeded", "replicationStatus": status,
+                "publishingProfile": {"targetRegions": [{"name": "eastus"}]},
+            }});
+            let told = candidate(&version).regions["eastus"].state.clone();
+            assert_eq!(told.as_deref(), state, "{status}");
+            let shown = Replication::parse(&version).states();
+            assert_eq!(shown["eastus"], state.unwrap_or("Completed"), "{status}");
+        }
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Which version is found among excluded, unready, unreplicated and outlived ones, and what is said of the rest.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::azure::testing::{FakeArm, op};
@@ -145,12 +148,40 @@ async fn says_why_each_other_was_passed_over() {
 }
 
 #[tokio::test]
+async fn none_is_chosen_that_its_own_result_calls_unreplicated() {
+    let arm = service();
+    for (status, chosen) in [
+        (json!({"aggregatedState": "InProgress", "summary": []}), "1.0.13"),
+        (json!({"summary": [{"region": "westeurope", "state": "Completed"}]}), "1.0.13"),
+        (json!({"aggregatedState": "Completed", "summary": []}), "2.0.0"),
+    ] {
+        let look = version("2.0.0", &[("replicationStatus", status.clone())]);
+        arm.get(&format!("{DEFINITION}/versions/2.0.0?ReplicationStatus"), look);
+        let got = ImageVersion.read(&arm.context(), &op(), config(None, Some("eastus"))).await.unwrap();
+        assert_eq!(got.exact_version.as_deref(), Some(chosen), "{status}");
+        assert_eq!(got.replication_state["eastus"], "Completed", "{status}");
+    }
+}
+
+#[tokio::test]
 async fn what_vanishes_while_it_is_chosen_is_passed_over() {
     let arm = service();
     let gone = json!({"error": {"code": "ResourceNotFound", "message": "gone"}});
     arm.on(crate::arm::Method::Get, &format!("{DEFINITION}/versions/2.0.0"), 404, gone);
     let got = ImageVersion.read(&arm.context(), &op(), config(None, None)).await.unwrap();
     assert_eq!(got.exact_version.as_deref(), Some("1.0.18"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_looks_together_take_no_longer_than_the_timeout() {
+    let arm = service();
+    arm.takes(Duration::from_secs(40));
+    let short = Op::new(Duration::from_secs(100), CancellationToken::new());
+    let begun = Instant::now();
+    // two pages, and then a look
+    let told = ImageVersion.read(&arm.context(), &short, config(None, None)).await.unwrap_err().0;
+    assert_eq!(begun.elapsed(), Duration::from_secs(100));
+    assert!(told[0].to_string().contains("1m40s"), "{}", told[0]);
 }
 
 #[tokio::test]

@@ -151,6 +151,15 @@ pub fn matching(
     Ok(images.into_iter().filter(fits).collect())
 }
 
+/// The images that machines can be made from, and what speaks against each of the others.
+pub fn usable(images: Vec<Image>) -> (Vec<Image>, Vec<String>) {
+    let (usable, others): (Vec<_>, Vec<_>) = images.into_iter().partition(|image| {
+        image.provisioning_state.as_deref().is_none_or(|state| state.eq_ignore_ascii_case("Succeeded"))
+    });
+    let why = |image: Image| format!("{} ({})", image.name, image.provisioning_state.unwrap_or_default());
+    (usable, others.into_iter().map(why).collect())
+}
+
 fn os_disk(disk: &Json) -> OsDisk {
     let text = |path: &str| body::text(disk, path);
     OsDisk {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::finding::{absent, argument, check_regex, names, some};
-use super::managed::{DataDisk, Group, Image, OsDisk, matching};
+use super::managed::{DataDisk, Group, Image, OsDisk, matching, usable};
 use crate::arm::Target;
 use crate::azure::attributes::{self, check_image_name, told};
 use crate::azure::context::scope;
@@ -22,8 +22,9 @@ model! {
         pub name: Option<String> = optional_computed().check_text(check_image_name),
         /// A regular expression that is found in the name of the image, instead of `name`.
         pub name_regex: Option<String> = optional().check_text(check_regex),
-        /// Of several images that match, takes the one with the greatest name, where numbers in names count as numbers
-        /// (`web-10` is greater than `web-9`). Several that match are an error unless this is set.
+        /// Of several images that match, takes the one with the greatest name among those that are ready (`Succeeded`),
+        /// where numbers in names count as numbers (`web-10` is greater than `web-9`). Several that match are an error
+        /// unless this is set.
         pub newest: Option<bool> = optional(),
         /// The resource group that the image is in.
         pub resource_group_name: String = argument(attributes::resource_group_name()),
@@ -141,7 +142,21 @@ async fn by_regex(
         };
         return Err(Diagnostic::error(what, format!("{detail}. {there}")).at(path));
     }
-    if found.len() > 1 && config.newest != Some(true) {
+    if config.newest == Some(true) {
+        let skipped;
+        (found, skipped) = usable(found);
+        if found.is_empty() {
+            return Err(Diagnostic::error(
+                format!("No managed image that matches {regex:?} is ready"),
+                format!(
+                    "newest = true takes only images that are Succeeded; passed over: {}. Read again once one of them \
+                     is, or name the image that is meant.",
+                    some(&skipped)
+                ),
+            )
+            .at(path));
+        }
+    } else if found.len() > 1 {
         let matching: Vec<String> = found.iter().map(|image| image.name.clone()).collect();
         return Err(Diagnostic::error(
             format!("{} managed images match {regex:?}", found.len()),
@@ -238,6 +253,36 @@ mod tests {
             assert_eq!(got.subscription_id.as_deref(), Some(SUBSCRIPTION));
             assert_eq!(got.os_disk.unwrap().size_gb, Some(30));
             assert_eq!((got.data_disk.len(), got.source_virtual_machine_id.as_deref()), (1, Some("/vm")));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_newest_is_one_that_is_ready() {
+        let with = |name: &str, state: Option<&str>| {
+            let mut image = image(name, "ga");
+            image["properties"]["provisioningState"] = json!(state);
+            image
+        };
+        let failed = with("web-12", Some("Failed"));
+        let creating = with("web-11", Some("Creating"));
+        for (older, newest) in [
+            (Some(with("web-10", Some("Succeeded"))), Ok("web-10")),
+            (Some(with("web-9", None)), Ok("web-9")),
+            (None, Err("web-12 (Failed), web-11 (Creating)")),
+        ] {
+            let arm = FakeArm::new();
+            let images: Vec<Json> =
+                [Some(failed.clone()), Some(creating.clone()), older].into_iter().flatten().collect();
+            arm.get(IMAGES, json!({"value": images}));
+            let got = ManagedImage.read(&arm.context(), &op(), config(None, Some("^web-"), true)).await;
+            match newest {
+                Ok(name) => assert_eq!(got.unwrap().name.as_deref(), Some(name)),
+                Err(text) => {
+                    let told = got.unwrap_err().0;
+                    assert_eq!(told[0].path, Path::attribute("name_regex"));
+                    assert!(told[0].to_string().contains(text), "{}", told[0]);
+                }
+            }
         }
     }
 

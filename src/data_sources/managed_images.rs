@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::finding::{argument, check_regex};
-use super::managed::{Group, Image, matching};
+use super::managed::{Group, Image, matching, usable};
 use crate::azure::Context;
 use crate::azure::attributes::{self, told};
 use crate::azure::context::scope;
@@ -28,7 +28,7 @@ model! {
         pub name_regex: Option<String> = optional().check_text(check_regex),
         /// Only images that carry all of these tags, with these values.
         pub tags: Option<Tags> = optional(),
-        /// Only the first of the images that match.
+        /// Only the first of the images that match and are ready (`Succeeded`).
         pub newest: Option<bool> = optional(),
         /// The images, greatest name first.
         pub images: Vec<Image> = told(),
@@ -56,6 +56,7 @@ impl DataSource<Context> for ManagedImages {
         let mut images = matching(listed, config.name_regex.as_deref(), config.tags.as_ref())?;
         images.retain(|image| config.name.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(&image.name)));
         if config.newest == Some(true) {
+            (images, _) = usable(images);
             images.truncate(1);
         }
         Ok(Model { images, subscription_id: Some(subscription), ..config })
@@ -76,13 +77,19 @@ mod tests {
         let arm = FakeArm::new();
         arm.get(
             IMAGES,
-            json!({"value": [{"name": "web-9", "tags": {"a": "b"}}, {"name": "web-10"}, {"name": "db"}]}),
+            json!({"value": [
+                {"name": "web-9", "tags": {"a": "b"}}, {"name": "web-10"}, {"name": "db"},
+                {"name": "app-2", "properties": {"provisioningState": "Creating"}},
+                {"name": "app-1", "properties": {"provisioningState": "Succeeded"}},
+            ]}),
         );
         let context = arm.context();
         let tag: Tags = [("a".to_owned(), "b".to_owned())].into();
         type Row<'a> = (&'a str, Option<&'a str>, Option<Tags>, bool, &'a [&'a str]);
         let rows: &[Row<'_>] = &[
-            ("rg", None, None, false, &["web-10", "web-9", "db"]),
+            ("rg", None, None, false, &["web-10", "web-9", "db", "app-2", "app-1"]),
+            ("rg", Some("app"), None, true, &["app-1"]),
+            ("rg", Some("app-2"), None, true, &[]),
             ("rg", Some("web"), None, false, &["web-10", "web-9"]),
             ("rg", Some("web"), None, true, &["web-10"]),
             ("rg", None, Some(tag), false, &["web-9"]),

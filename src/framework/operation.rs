@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::schema::{Diagnostic, Diagnostics};
@@ -13,13 +14,15 @@ pub struct Op {
     pub timeout: Duration,
     /// Cancelled when the user interrupts the run.
     pub stop: CancellationToken,
+    /// Since when `timeout` counts.
+    pub begun: Instant,
     warnings: Mutex<Diagnostics>,
 }
 
 impl Op {
-    /// A frame of `timeout` that ends early with `stop`.
+    /// A frame that begins now, of `timeout`, and ends early with `stop`.
     pub fn new(timeout: Duration, stop: CancellationToken) -> Op {
-        Op { timeout, stop, warnings: Mutex::default() }
+        Op { timeout, stop, begun: Instant::now(), warnings: Mutex::default() }
     }
 
     /// Tells the user something without failing.

@@ -147,11 +147,12 @@ impl Resource<Context> for Gallery {
         let (scope, target) = (scope(op, &doing), target(&id));
         let failed = |error| Diagnostics::from(fault::diagnostic(&error, &doing, &id.to_string()));
         let turn = context.read(&scope, &target).await;
-        if let Some(body) = &turn.listed {
-            let listed = flatten(context, &scope, body, &id, &state).await.map_err(failed)?;
-            if is_no_news(&listed, &state) {
-                return Ok(Some(listed));
-            }
+        // a list decides nothing, nor does what is asked because of it
+        if let Some(body) = &turn.listed
+            && let Ok(listed) = flatten(context, &scope, body, &id, &state).await
+            && is_no_news(&listed, &state)
+        {
+            return Ok(Some(listed));
         }
         let found = context.client.get_opt(&scope, &target).await;
         let Some(body) = found.map_err(failed)? else {
@@ -159,7 +160,11 @@ impl Resource<Context> for Gallery {
         };
         // an import may have spelt it in any way
         let id = if state.location.is_empty() { identity::as_told(&id, &body) } else { id.clone() };
-        flatten(context, &scope, &body, &id, &state).await.map(Some).map_err(failed)
+        match flatten(context, &scope, &body, &id, &state).await {
+            // deleted before its groups were asked for
+            Err(error) if error.is_not_found() => Ok(None),
+            told => told.map(Some).map_err(failed),
+        }
     }
 
     async fn create(
@@ -498,3 +503,7 @@ fn check_identity(identity: &Value, path: &Path, found: &mut Diagnostics) {
         );
     }
 }
+
+#[cfg(test)]
+#[path = "gallery_tests.rs"]
+mod tests;
