@@ -226,7 +226,7 @@ impl Resource<Context> for Gallery {
             return Err(identity::vanished("gallery", &id).into());
         };
         let desired = expand(context, &plan, Some(&current.body));
-        let covered = body::settled(&current.body, &desired);
+        let covered = body::settled(&current.body, &desired) && has_identities(&current.body, &plan);
         if let (Outcome::Unfinished(error), false) = (&current.outcome, covered) {
             // what was not even sent must not look as if it were true
             return Err(fault::diagnostic(error, scope.what(), &id.to_string()).into());
@@ -366,6 +366,14 @@ fn expand_identity(identity: &Identity, current: Option<&Json>) -> Json {
     body
 }
 
+// Whether each identity of the plan is there: an identity is sent as an empty object, which says nothing to compare.
+fn has_identities(current: &Json, plan: &Model) -> bool {
+    let have = body::at(current, "identity.userAssignedIdentities").and_then(Json::as_object);
+    let mut wanted =
+        plan.identity.iter().flat_map(|identity| &identity.identity_ids).flat_map(|ids| ids.iter());
+    wanted.all(|wanted| have.is_some_and(|have| have.keys().any(|have| id::same(have, wanted))))
+}
+
 // The state after a write, however far it came.
 async fn conclude(
     context: &Context,
@@ -496,5 +504,33 @@ fn check_identity(identity: &Value, path: &Path, found: &mut Diagnostics) {
             "identity_ids does not go with type",
             format!("type = {kind:?} takes no identity_ids; use \"UserAssigned\" or \"SystemAssigned, UserAssigned\"."),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_that_is_not_there_is_to_be_sent() {
+        let plan = |ids: &[&str]| Model {
+            identity: Some(Identity {
+                r#type: "UserAssigned".to_owned(),
+                identity_ids: Some(ids.iter().map(|id| id.to_string()).collect()),
+                ..Identity::default()
+            }),
+            ..Model::default()
+        };
+        let current = json!({"identity": {"type": "UserAssigned", "userAssignedIdentities": {"/ids/A": {"clientId": "c"}}}});
+        let rows: [(&Json, &[&str], bool); 4] = [
+            (&current, &["/ids/a"], true),
+            (&current, &["/ids/A", "/ids/B"], false),
+            (&current, &[], true),
+            (&json!({}), &["/ids/A"], false),
+        ];
+        for (current, ids, there) in rows {
+            assert_eq!(has_identities(current, &plan(ids)), there, "{ids:?} in {current}");
+        }
+        assert!(has_identities(&json!({}), &Model::default()));
     }
 }
