@@ -105,6 +105,8 @@ pub async fn create(
         Some(location) => location.clone(),
         None => definition_location(context, &scope, &plan.image_definition_id).await?,
     };
+    // before the write: what is planned again meanwhile may see the version before this run has its answer
+    context.published(&id);
     let accepted = if joined {
         // a run that was killed made it: it is what is wanted, so this run waits for it
         json!({})
@@ -129,7 +131,6 @@ pub async fn create(
             }
         }
     };
-    context.published(&id);
     let wait = wait_of(Some(context), plan.wait_for_replication.as_deref());
     let end = finish(context, &scope, &id, &location, wait, accepted, private).await;
     conclude(context, op, &id, &plan, end, None)
@@ -477,3 +478,7 @@ fn attribute_of(target: Option<&str>) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+#[path = "changes_tests.rs"]
+mod tests;
