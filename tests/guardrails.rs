@@ -420,6 +420,39 @@ async fn planned_versions_of_one_run_count_towards_the_maximum() {
     assert_eq!(tighter.plan(VERSION, Some(&held), &changed).await.action, Action::Update);
 }
 
+// What a killed run left is joined or refused when it is made, and the number is not held against itself.
+#[tokio::test(start_paused = true)]
+async fn a_version_that_exists_is_not_held_against_its_own_number() {
+    let core = Core::new().await;
+    with_versions(&core);
+    let core = core.again(json!({"guardrails": {"versions_must_increase": true}})).await;
+    let plan = core.plan(VERSION, None, &version(json!({"version": "1.0.100"}))).await;
+    assert_silent(&plan.told);
+    let told = core.plan_refused(VERSION, None, &version(json!({"version": "1.0.9"}))).await;
+    told.assert_error(&["1.0.9 is not greater than 1.0.100"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_replaced_makes_room_for_the_next() {
+    let core = Core::new().await;
+    with_versions(&core);
+    let rules = json!({"guardrails": {"maximum_versions_per_definition": 2}});
+    let core = core.again(rules.clone()).await;
+    let held = core.import(VERSION, &version_id("1.0.100"), None).await.unwrap();
+    let next = |policy: &str| version(json!({"deletion_policy": policy}));
+    let plan = core.plan(VERSION, Some(&held), &next("delete")).await;
+    assert_eq!(plan.action, Action::Replace);
+    assert_silent(&plan.told);
+    // to apply, Terraform starts the provider anew
+    let applied = core.again(rules.clone()).await.apply(&plan).await;
+    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    // what is retained stays, and counts
+    let held = core.change(&applied.held.unwrap(), &next("retain"), Action::Update).await;
+    let third = patched(&next("retain"), &json!({"version": "1.6.0"}));
+    let told = core.again(rules).await.plan_refused(VERSION, Some(&held), &third).await;
+    told.assert_error(&["1.6.0 would be version 3"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn default_tags_count_as_tags() {
     for row in rows().into_iter().filter(|row| row.rule == "required_tags") {

@@ -56,6 +56,7 @@ pub struct Context {
     siblings: Arc<Siblings>,
     published: Mutex<BTreeSet<String>>,
     planned: Mutex<BTreeSet<String>>,
+    replaced: Mutex<BTreeSet<String>>,
     deleted: Mutex<BTreeSet<String>>,
     locks: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
     locations: AsyncMutex<HashMap<String, Arc<OnceCell<Vec<String>>>>>,
@@ -74,6 +75,7 @@ impl Context {
             siblings: Arc::default(),
             published: Mutex::default(),
             planned: Mutex::default(),
+            replaced: Mutex::default(),
             deleted: Mutex::default(),
             locks: Mutex::default(),
             locations: AsyncMutex::default(),
@@ -110,6 +112,16 @@ impl Context {
         planned.insert(id.key());
         let prefix = format!("{}/", parent.key());
         planned.iter().filter(|key| key.starts_with(&prefix)).cloned().collect()
+    }
+
+    /// Notes that this run deletes the image version `id` to put another in its place.
+    pub fn replaces(&self, id: &ResourceId) {
+        self.replaced.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(id.key());
+    }
+
+    /// Whether this run deletes the image version `id` to put another in its place.
+    pub fn has_replaced(&self, id: &ResourceId) -> bool {
+        self.replaced.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).contains(&id.key())
     }
 
     /// Notes that this run deleted `id`: the service may show it for a while yet.

@@ -12,8 +12,10 @@ pub type Tags = BTreeMap<String, String>;
 /// Plans `tags_all`: the default tags with the resource's own over them.
 pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
     let own = draft.planned.get("tags");
-    let all = match (context, own) {
-        (Some(context), own) if !own.is_unknown() => {
+    // one that is unknown yet may turn out to be null, and then is no tag
+    let open = own.is_unknown() || own.entries().any(|(_, value)| value.is_unknown());
+    let all = match context {
+        Some(context) if !open => {
             let mut all: BTreeMap<String, Value> = context
                 .default_tags
                 .iter()
@@ -29,11 +31,12 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
     draft.planned.set("tags_all", all);
 }
 
-/// Applies the guardrail on required tags to a plan whose tags are known.
+/// Applies the guardrail on required tags to a plan whose tags are known by name; a value may still be unknown.
 pub fn check_required(context: &Context, draft: &Draft<'_>, found: &mut Diagnostics) {
-    let all = draft.planned.get("tags_all");
-    if !all.is_unknown() {
-        let names: Vec<&str> = all.entries().map(|(name, _)| name.as_str()).collect();
+    let own = draft.planned.get("tags");
+    if !own.is_unknown() {
+        let given = own.entries().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.as_str());
+        let names: Vec<&str> = context.default_tags.keys().map(String::as_str).chain(given).collect();
         context.guardrails.tags(&names, found);
     }
 }
@@ -88,4 +91,61 @@ pub fn check(value: &Value) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::azure::guardrails::Guardrails;
+    use crate::azure::testing::FakeArm;
+    use crate::schema::Set;
+
+    fn draft<'a>(config: &'a Value, prior: &'a Value) -> Draft<'a> {
+        Draft { config, prior, planned: config.clone(), replace: Vec::new(), diagnostics: Diagnostics::new() }
+    }
+
+    fn map<const N: usize>(tags: [(&str, Value); N]) -> Value {
+        Value::Map(tags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    #[test]
+    fn all_tags_are_known_when_each_is() {
+        let mut context = FakeArm::new().context();
+        context.default_tags = Tags::from([("team".to_owned(), "images".to_owned())]);
+        let team = ("team", Value::from("images"));
+        let rows = [
+            (Value::Null, map([team.clone()])),
+            (map([("os", "linux".into())]), map([team.clone(), ("os", "linux".into())])),
+            (map([("os", Value::Null)]), map([team])),
+            // null in the end, and it would have vanished from the plan
+            (map([("os", Value::Unknown)]), Value::Unknown),
+            (Value::Unknown, Value::Unknown),
+        ];
+        for (own, all) in rows {
+            let config = Value::object([("tags", own)]);
+            let mut draft = draft(&config, &Value::Null);
+            prepare(Some(&context), &mut draft);
+            assert_eq!(*draft.planned.get("tags_all"), all, "{config:?}");
+        }
+    }
+
+    #[test]
+    fn a_required_tag_is_missed_while_others_are_unknown() {
+        let mut context = FakeArm::new().context();
+        let required = Some(Set(vec!["os".to_owned()]));
+        context.guardrails = Guardrails { required_tags: required, ..Guardrails::default() };
+        let rows = [
+            (map([("owner", Value::Unknown)]), true),
+            (map([("OS", Value::Unknown)]), false),
+            (map([("os", Value::Null)]), true),
+            (Value::Null, true),
+            (Value::Unknown, false),
+        ];
+        for (own, missed) in rows {
+            let config = Value::object([("tags", own)]);
+            let mut found = Diagnostics::new();
+            check_required(&context, &draft(&config, &Value::Null), &mut found);
+            assert_eq!(found.has_errors(), missed, "{config:?}");
+        }
+    }
 }

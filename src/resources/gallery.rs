@@ -231,7 +231,7 @@ impl Resource<Context> for Gallery {
             return Err(identity::vanished("gallery", &id).into());
         };
         let desired = expand(context, &plan, Some(&current.body));
-        let covered = body::settled(&current.body, &desired);
+        let covered = body::settled(&current.body, &desired) && has_identities(&current.body, &plan);
         if let (Outcome::Unfinished(error), false) = (&current.outcome, covered) {
             // what was not even sent must not look as if it were true
             return Err(fault::diagnostic(error, scope.what(), &id.to_string()).into());
@@ -369,6 +369,14 @@ fn expand_identity(identity: &Identity, current: Option<&Json>) -> Json {
         body["userAssignedIdentities"] = Json::Object(ids);
     }
     body
+}
+
+// Whether each identity of the plan is there: an identity is sent as an empty object, which says nothing to compare.
+fn has_identities(current: &Json, plan: &Model) -> bool {
+    let have = body::at(current, "identity.userAssignedIdentities").and_then(Json::as_object);
+    let mut wanted =
+        plan.identity.iter().flat_map(|identity| &identity.identity_ids).flat_map(|ids| ids.iter());
+    wanted.all(|wanted| have.is_some_and(|have| have.keys().any(|have| id::same(have, wanted))))
 }
 
 // The state after a write, however far it came.

@@ -4,6 +4,7 @@ mod changes;
 mod checks;
 mod json;
 mod regions;
+mod retain;
 mod source;
 mod steps;
 
@@ -163,6 +164,7 @@ impl Resource<Context> for ImageVersion {
 
     async fn check(&self, context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
         tags::check_required(context, draft, found);
+        retain::check(draft, found);
         checks::plan(context, op, draft, found).await;
     }
 

@@ -57,6 +57,24 @@ async fn a_gallery_is_shared_with_more_and_fewer_in_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_identity_is_added_to_others_of_its_kind() {
+    let core = Core::new().await;
+    let id = |name: &str| {
+        rg(&format!("userAssignedIdentities/{name}"))
+            .replace("Microsoft.Compute", "Microsoft.ManagedIdentity")
+    };
+    let with = |names: &[&str]| {
+        let ids: Vec<String> = names.iter().map(|name| id(name)).collect();
+        gallery(json!({"identity": {"type": "UserAssigned", "identity_ids": ids}}))
+    };
+    (cases::gallery().prepare)(&core);
+    let held = core.create(GALLERY, &with(&["one"])).await;
+    let held = core.change(&held, &with(&["one", "two"]), Action::Update).await;
+    assert_eq!(held.get("identity").get("identity_ids").elements().len(), 2);
+    core.change(&held, &with(&["two"]), Action::Update).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn sharing_that_is_taken_out_of_the_configuration_is_taken_back() {
     let core = Core::new().await;
     let held = core.create(GALLERY, &groups(&[GUID_A], &[GUID_C])).await;

@@ -2,7 +2,7 @@
 
 use super::galleries::{GALLERY, gallery};
 use crate::cases;
-use crate::core::{Action, Core, Held, Json, changed, json, patched};
+use crate::core::{Action, Core, Held, Json, UNKNOWN, changed, json, patched};
 
 #[tokio::test(start_paused = true)]
 async fn default_tags_lie_under_the_resources_own() {
@@ -72,6 +72,23 @@ async fn a_tag_without_a_value_is_no_tag_and_no_difference() {
         config["tags"] = json!({"os": "unix"});
         core.change(&held, &config, Action::Update).await;
     }
+}
+
+// A tag whose value is known late may have none in the end.
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_is_unknown_may_turn_out_to_be_none() {
+    let core = Core::new().await;
+    (cases::gallery().prepare)(&core);
+    let tags = |owner: Json| gallery(json!({"tags": {"os": "linux", "owner": owner}}));
+    let open = core.config(GALLERY, &tags(json!(UNKNOWN)));
+    let plan = core.try_plan(GALLERY, None, &open).await.unwrap();
+    // a merge patch would take a null away
+    let mut none = tags(json!("x"));
+    none["tags"]["owner"] = Json::Null;
+    let applied = core.apply_as(&plan, &core.config(GALLERY, &none)).await;
+    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    let all = azimage::schema::json::encode(applied.held.unwrap().get("tags_all"));
+    assert_eq!(all, json!({"os": "linux"}));
 }
 
 // But an element of a set has to be something.

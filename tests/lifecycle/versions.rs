@@ -2,7 +2,7 @@
 
 use super::galleries::DEFINITION;
 use crate::cases::{self, rg};
-use crate::core::{Action, Core, Json, changed, json, patched};
+use crate::core::{Action, Core, Json, UNKNOWN, changed, json, patched};
 use std::time::Duration;
 
 pub const VERSION: &str = "azimage_image_version";
@@ -129,6 +129,43 @@ async fn a_retained_version_outlives_its_resource() {
     assert_eq!(held.text("deletion_policy"), "delete");
     assert!(core.destroy(&held).await.held.is_none());
     assert!(!core.exists(&id));
+}
+
+// What destroys the old version knows only the policy that was applied before.
+#[tokio::test(start_paused = true)]
+async fn a_policy_comes_before_the_replacement_that_it_is_meant_for() {
+    let core = with_sources(json!({})).await;
+    let held = core.create(VERSION, &version(json!({}))).await;
+    let id = held.text("id").to_owned();
+    let retain = version(json!({"deletion_policy": "retain"}));
+    let next = patched(&retain, &json!({"version": "1.1.0"}));
+    let told = core.plan_refused(VERSION, Some(&held), &next).await;
+    told.assert_error(&["would be deleted, not retained", "because of version", "alone first"]);
+    assert_eq!(told.error_paths(), ["deletion_policy"]);
+    let held = core.change(&held, &retain, Action::Update).await;
+    // the number of what is retained stays taken
+    let again =
+        patched(&retain, &json!({"replication_mode": "Shallow", "target_region": [{"name": "eastus"}]}));
+    let told = core.plan_refused(VERSION, Some(&held), &again).await;
+    told.assert_error(&["is retained, so its number stays taken", "replication_mode"]);
+    assert_eq!(told.error_paths(), ["version"]);
+    core.change(&held, &next, Action::Replace).await;
+    assert!(core.exists(&id));
+}
+
+// A location that is unknown yet is not the definition's.
+#[tokio::test(start_paused = true)]
+async fn a_location_that_is_unknown_is_judged_when_it_is_known() {
+    let core = with_sources(json!({})).await;
+    let base = version(
+        json!({"target_region": regions(&["westus"]), "source": {"managed_image_id": rg("images/img")}}),
+    );
+    let open = core.config(VERSION, &patched(&base, &json!({"location": UNKNOWN})));
+    let plan = core.try_plan(VERSION, None, &open).await.unwrap();
+    let known = core.config(VERSION, &patched(&base, &json!({"location": "eastus"})));
+    core.apply_as(&plan, &known).await.told.assert_error(&["own region \"eastus\" is missing"]);
+    let known = core.config(VERSION, &patched(&base, &json!({"location": "westus"})));
+    core.apply_as(&plan, &known).await.told.assert_error(&["not in the version's region"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -182,7 +182,9 @@ fn take_identity(call: &mut Call<'_, '_>, gallery: &mut Resource) -> Result<(), 
     shown.set("type", kind);
     if kind.contains("User") {
         let mut assigned = Json::object();
-        for (user, _) in identity.get("userAssignedIdentities").map_or(&[][..], Json::pairs) {
+        let users = identity.get("userAssignedIdentities").map_or(&[][..], Json::pairs);
+        // a null takes one away
+        for (user, _) in users.iter().filter(|(_, entry)| !entry.is_null()) {
             let known = old.get("userAssignedIdentities").and_then(|all| all.get(user)).cloned();
             let entry = match known {
                 Some(known) => known,

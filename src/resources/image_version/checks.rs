@@ -88,6 +88,7 @@ pub async fn plan(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Dia
         }
     }
     if !draft.is_create() {
+        note_replaced(context, draft);
         return;
     }
     dates(planned, found);
@@ -95,18 +96,31 @@ pub async fn plan(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Dia
     // what cannot be read now is judged by the service later; a plan does not fail for that
     let target = Target::new(definition.to_string(), GALLERY_API);
     let parent = context.client.get_opt(&scope, &target).await.ok().flatten();
-    let location = planned
-        .get("location")
-        .as_str()
-        .map(str::to_owned)
-        .or_else(|| parent.as_ref().and_then(|parent| body::text(parent, "location")));
+    let location = match planned.get("location").as_str() {
+        Some(location) => Some(location.to_owned()),
+        // it was written, and may become any region
+        None if draft.config.get("location").is_unknown() => None,
+        None => parent.as_ref().and_then(|parent| body::text(parent, "location")),
+    };
     if let Some(location) = &location {
         home(planned, location, found);
     }
     others(context, &scope, &definition, planned, found).await;
-    if let (Some(parent), Some(location)) = (parent, location) {
-        let checker = SourceCheck { context, scope: &scope, definition: &parent, location: &location };
+    if let Some(parent) = parent {
+        let location = location.as_deref();
+        let checker = SourceCheck { context, scope: &scope, definition: &parent, location };
         checker.run(planned.get("source"), found).await;
+    }
+}
+
+// A version that this run deletes, to put another in its place, takes no room from that one.
+fn note_replaced(context: &Context, draft: &Draft<'_>) {
+    if draft.replace.is_empty() || draft.prior.get("deletion_policy").as_str() == Some("retain") {
+        return;
+    }
+    let id = draft.prior.get("id").as_str().and_then(|id| ResourceId::parse_as(id, IMAGE_VERSION).ok());
+    if let Some(id) = id {
+        context.replaces(&id);
     }
 }
 
@@ -223,11 +237,11 @@ async fn others(
     let id = definition.child("versions", new);
     if rules.versions_must_increase == Some(true)
         && let Ok(number) = Version::parse(new)
-        && let Some((newest, name)) = existing
-            .iter()
-            .rev()
-            .find(|(_, name)| !context.has_published(&definition.child("versions", name)))
-        && number <= *newest
+        // whether the very same may be joined, or is in the way, is decided when it is made
+        && let Some((newest, name)) = existing.iter().rev().find(|(have, name)| {
+            *have != number && !context.has_published(&definition.child("versions", name))
+        })
+        && number < *newest
     {
         found.push(rules.violation(
             "versions_must_increase",
@@ -237,8 +251,9 @@ async fn others(
         ));
     }
     if let Some(maximum) = rules.maximum_versions_per_definition {
+        let existing_ids = existing.iter().map(|(_, name)| definition.child("versions", name));
         let mut all: Vec<String> =
-            existing.iter().map(|(_, name)| definition.child("versions", name).key()).collect();
+            existing_ids.filter(|id| !context.has_replaced(id)).map(|id| id.key()).collect();
         all.extend(context.plans(&id, definition));
         all.sort();
         all.dedup();
@@ -266,7 +281,8 @@ struct SourceCheck<'a> {
     context: &'a Context,
     scope: &'a Scope,
     definition: &'a Json,
-    location: &'a str,
+    // unknown until apply when there is none
+    location: Option<&'a str>,
 }
 
 // What a source says of itself; `None` where it says nothing.
@@ -392,15 +408,17 @@ impl SourceCheck<'_> {
                 );
             }
         }
-        if !told.regions.is_empty() && !told.regions.iter().any(|have| region::same(have, self.location)) {
+        if let Some(location) = self.location
+            && !told.regions.is_empty()
+            && !told.regions.iter().any(|have| region::same(have, location))
+        {
             found.error(
                 path.clone(),
                 "The source is not in the version's region",
                 format!(
-                    "{name:?} is in {}, and the version is at home in {}. Set location to a region of the source (and name it in \
+                    "{name:?} is in {}, and the version is at home in {location}. Set location to a region of the source (and name it in \
                      target_region).\n\n{id}",
-                    told.regions.join(", "),
-                    self.location
+                    told.regions.join(", ")
                 ),
             );
         }

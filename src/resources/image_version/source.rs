@@ -91,15 +91,18 @@ pub fn lun_key(disk: &Value) -> Option<String> {
 pub fn check_source(source: &Value, path: &Path, found: &mut Diagnostics) {
     const WAYS: [&str; 5] =
         ["managed_image_id", "virtual_machine_id", "image_version_id", "community_image_id", "os_disk"];
-    let given: Vec<&str> = WAYS.into_iter().filter(|way| !source.get(way).is_null()).collect();
+    if source.is_unknown() {
+        return;
+    }
+    let Given { known, open } = given(source, &WAYS);
     let fix = format!("Give exactly one of {}.", WAYS.join(", "));
-    match given.as_slice() {
-        [] => found.error(path.clone(), "The source names no bits", fix),
-        [_] => {}
+    match known.as_slice() {
+        [] if !open => found.error(path.clone(), "The source names no bits", fix),
+        [] | [_] => {}
         [.., second] => found.error(
             path.then(second.to_string()),
             "The source names its bits in more than one way",
-            format!("{} are all given. {fix}", given.join(" and ")),
+            format!("{} are all given. {fix}", known.join(" and ")),
         ),
     }
     let disks = source.get("data_disk");
@@ -125,14 +128,30 @@ pub fn check_source(source: &Value, path: &Path, found: &mut Diagnostics) {
     }
 }
 
+// Which of several ways are given.
+struct Given {
+    known: Vec<&'static str>,
+    // others are unknown yet, and may turn out to be given or not
+    open: bool,
+}
+
+fn given(value: &Value, ways: &[&'static str]) -> Given {
+    Given {
+        known: ways.iter().copied().filter(|way| value.get(way).is_known()).collect(),
+        open: ways.iter().any(|way| value.get(way).is_unknown()),
+    }
+}
+
 // A disk comes from exactly one place; a VHD from an account too.
 fn check_disk(disk: &Value, path: &Path, found: &mut Diagnostics) {
-    let given: Vec<&str> =
-        ["snapshot_id", "disk_id", "vhd_uri"].into_iter().filter(|way| !disk.get(way).is_null()).collect();
-    if given.len() != 1 {
-        let why = match given.as_slice() {
+    if disk.is_unknown() {
+        return;
+    }
+    let Given { known, open } = given(disk, &["snapshot_id", "disk_id", "vhd_uri"]);
+    if known.len() > 1 || known.is_empty() && !open {
+        let why = match known.as_slice() {
             [] => "None is given.".to_owned(),
-            given => format!("{} are given.", given.join(" and ")),
+            known => format!("{} are given.", known.join(" and ")),
         };
         found.error(
             path.clone(),
@@ -140,7 +159,7 @@ fn check_disk(disk: &Value, path: &Path, found: &mut Diagnostics) {
             format!("Give exactly one of snapshot_id, disk_id and vhd_uri. {why}"),
         );
     }
-    if !disk.get("vhd_uri").is_null() && disk.get("storage_account_id").is_null() {
+    if disk.get("vhd_uri").is_known() && disk.get("storage_account_id").is_null() {
         found.error(
             path.then("storage_account_id"),
             "storage_account_id is missing",
@@ -313,5 +332,65 @@ mod tests {
         }
         let known = Source { managed_image_id: Some("x".into()), ..Source::default() };
         assert_eq!(flatten(&json!({"osDiskImage": {"source": {}}}), Some(&known)), Some(known));
+    }
+    // In Terraform's first walk every variable of a module is unknown, and any of them may turn out to be null.
+    #[test]
+    fn what_is_unknown_is_not_held_against_the_source() {
+        use Value::{Null, Unknown};
+        let id = || Value::from("x");
+        let ways = |managed: Value, machine: Value, disk: Value, disks: Value| {
+            Value::object([
+                ("managed_image_id", managed),
+                ("virtual_machine_id", machine),
+                ("os_disk", disk),
+                ("data_disk", disks),
+            ])
+        };
+        let none = || Value::Set(Vec::new());
+        let rows = [
+            (Unknown, None),
+            (ways(Unknown, Unknown, Unknown, Unknown), None),
+            (ways(Unknown, Unknown, Null, none()), None),
+            (ways(id(), Unknown, Unknown, none()), None),
+            (ways(Unknown, Null, Null, none()), None),
+            (ways(id(), id(), Unknown, none()), Some("more than one way")),
+            (ways(Null, Null, Null, none()), Some("names no bits")),
+            (ways(id(), Null, Unknown, Value::Set(vec![Unknown])), None),
+        ];
+        for (source, says) in rows {
+            assert_says(check_source, &source, says);
+        }
+        let disk = |snapshot: Value, disk: Value, uri: Value, account: Value| {
+            Value::object([
+                ("snapshot_id", snapshot),
+                ("disk_id", disk),
+                ("vhd_uri", uri),
+                ("storage_account_id", account),
+            ])
+        };
+        let rows = [
+            (Unknown, None),
+            (disk(Unknown, Unknown, Unknown, Unknown), None),
+            (disk(Unknown, Unknown, Null, Null), None),
+            (disk(id(), Unknown, Unknown, Null), None),
+            (disk(Null, Null, Unknown, Null), None),
+            (disk(Null, Null, id(), Unknown), None),
+            (disk(Null, Null, id(), Null), Some("storage_account_id is missing")),
+            (disk(id(), id(), Unknown, Null), Some("exactly one place")),
+            (disk(Null, Null, Null, Null), Some("exactly one place")),
+        ];
+        for (disk, says) in rows {
+            assert_says(check_disk, &disk, says);
+        }
+    }
+
+    fn assert_says(check: fn(&Value, &Path, &mut Diagnostics), value: &Value, says: Option<&str>) {
+        let mut found = Diagnostics::new();
+        check(value, &Path::root(), &mut found);
+        let told: Vec<String> = found.into_iter().map(|told| told.to_string()).collect();
+        match says {
+            Some(says) => assert!(told.iter().any(|told| told.contains(says)), "{value:?}: {told:?}"),
+            None => assert!(told.is_empty(), "{value:?}: {told:?}"),
+        }
     }
 }

@@ -1,0 +1,65 @@
+//! Making a version, seen by what goes on beside it.
+
+use std::time::Duration;
+
+use super::*;
+use crate::azure::testing::{FakeArm, SUBSCRIPTION, op};
+use crate::schema::Set;
+
+#[tokio::test(start_paused = true)]
+async fn a_version_is_this_runs_own_before_the_service_can_show_it() {
+    let definition = format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute/galleries/g/images/i"
+    );
+    let plan = Model {
+        version: "1.1.0".to_owned(),
+        image_definition_id: definition,
+        location: Some("eastus".to_owned()),
+        wait_for_replication: Some("none".to_owned()),
+        ..Model::default()
+    };
+    let arm = FakeArm::new();
+    arm.takes(Duration::from_secs(2));
+    let (context, op, mut private) = (arm.context(), op(), Private::default());
+    let id = id_of(&plan).unwrap();
+    let watch = async {
+        while !arm.calls().iter().any(|call| call.starts_with("PUT ")) {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        assert!(context.has_published(&id), "the write is under way");
+    };
+    let (made, ()) = tokio::join!(create(&context, &op, plan, &mut private), watch);
+    assert!(made.is_err(), "nobody answers the write");
+}
+
+#[test]
+fn what_a_killed_run_left_is_ours_only_with_the_same_bits_in_the_same_place() {
+    let disk =
+        |name: &str| format!("/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/disks/{name}");
+    let data =
+        |lun: i64, name: &str| source::DataDisk { lun, disk_id: Some(disk(name)), ..Default::default() };
+    let os_disk = source::OsDisk { disk_id: Some(disk("os")), ..Default::default() };
+    let of = |data_disk: Vec<source::DataDisk>| {
+        Some(source::Source {
+            os_disk: Some(os_disk.clone()),
+            data_disk: Set(data_disk),
+            ..Default::default()
+        })
+    };
+    let plan = Model { source: of(vec![data(0, "a"), data(1, "b")]), ..Model::default() };
+    let profile = source::expand(plan.source.as_ref().unwrap());
+    let left = json!({"location": "eastus", "properties": {
+        "storageProfile": profile, "publishingProfile": {"replicationMode": "Full"},
+    }});
+    assert!(is_same(&left, &plan));
+    assert!(is_same(&left, &Model { location: Some("East US".into()), ..plan.clone() }));
+    for other in [
+        Model { source: of(vec![data(0, "a")]), ..plan.clone() },
+        Model { source: of(vec![data(0, "a"), data(1, "c")]), ..plan.clone() },
+        Model { source: of(vec![data(0, "a"), data(2, "b")]), ..plan.clone() },
+        Model { location: Some("westus".into()), ..plan.clone() },
+        Model { replication_mode: Some("Shallow".into()), ..plan.clone() },
+    ] {
+        assert!(!is_same(&left, &other), "{:?}", other.source);
+    }
+}
