@@ -73,7 +73,7 @@ impl Throttle {
         if answer.status == 429 {
             // A refusal by the compute service speaks of one kind of call only.
             let key = if calls.is_some() { class.call.as_str() } else { class.verb };
-            self.budget(key, now).refused(pause, now);
+            self.budget(key, now).refused(pause, documented(key), now);
         }
     }
 
@@ -88,6 +88,7 @@ impl Throttle {
             Budget {
                 level: None,
                 told: false,
+                doubted: false,
                 size,
                 rate,
                 window: None,
@@ -105,6 +106,9 @@ struct Budget {
     level: Option<f64>,
     /// The level comes from the service's own numbers.
     told: bool,
+    /// A call was refused although the service's numbers had promised otherwise: until the bucket must be full again, its
+    /// own count is believed where it is lower.
+    doubted: bool,
     size: f64,
     /// Refill per second.
     rate: f64,
@@ -134,8 +138,11 @@ impl Budget {
         if let Some(level) = self.level.as_mut().filter(|_| passed > 0.0) {
             *level = (*level + passed * self.rate).min(self.size);
             self.at = now;
-            if *level >= self.size && !self.told {
-                self.level = None;
+            if *level >= self.size {
+                self.doubted = false;
+                if !self.told {
+                    self.level = None;
+                }
             }
         }
     }
@@ -146,6 +153,14 @@ impl Budget {
     /// The size is the most that was ever seen, at least `least`. Where the service counts in windows, it is
     /// also what refills in one.
     fn told(&mut self, left: f64, least: f64, window: Option<f64>, now: Instant) {
+        self.refill(now);
+        if window.is_none()
+            && self.doubted
+            && let Some(own) = self.level
+        {
+            self.level = Some(own.min(left - f64::from(self.under_way)));
+            return;
+        }
         if self.window != window {
             self.window = window;
             self.size = least;
@@ -161,8 +176,13 @@ impl Budget {
         self.at = self.at.max(now);
     }
 
-    /// The service refused a call: everybody waits, and then goes on at the rate of the refill.
-    fn refused(&mut self, pause: Duration, now: Instant) {
+    /// The service refused a call: everybody waits, and then goes on at the rate of the refill, which is that of a
+    /// `documented` bucket where the service does not count in windows.
+    fn refused(&mut self, pause: Duration, documented: (f64, f64), now: Instant) {
+        if self.window.is_none() {
+            self.doubted = true;
+            (self.size, self.rate) = documented;
+        }
         self.paused_until = self.paused_until.max(now + pause);
         self.level = Some(-f64::from(self.under_way));
         self.at = self.paused_until;
@@ -263,9 +283,9 @@ mod tests {
         }
     }
 
-    /// Ten thousand reads by 64 callers against a service with the documented bucket.
-    #[tokio::test(start_paused = true)]
-    async fn stays_inside_the_documented_bucket() {
+    /// `reads` by `callers` against a service with the documented bucket that tells `told` of what is left; returns how
+    /// many it refused, and the seconds that all took.
+    fn simulate(reads: u32, callers: u32, told: fn(f64) -> i64) -> (u32, f64) {
         let mut throttle = Throttle::default();
         let class = Class::new(Method::Get, VERSIONS);
         let begin = Instant::now();
@@ -274,8 +294,8 @@ mod tests {
         let mut steps: Vec<(f64, Option<Response>)> = Vec::new();
         let mut done = 0;
         let mut clock = 0.0f64;
-        let mut idle = 64;
-        while done < 10_000 {
+        let mut idle = callers;
+        while done < reads {
             let now = begin + Duration::from_secs_f64(clock);
             while idle > 0 {
                 idle -= 1;
@@ -291,7 +311,7 @@ mod tests {
                     bucket_at = clock;
                     let response = if bucket >= 1.0 {
                         bucket -= 1.0;
-                        let left = format!("{}", bucket as i64);
+                        let left = told(bucket).to_string();
                         answer(200, &[("x-ms-ratelimit-remaining-subscription-reads", &left)])
                     } else {
                         refused += 1;
@@ -306,8 +326,23 @@ mod tests {
                 }
             }
         }
+        (refused, clock)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stays_inside_the_documented_bucket() {
+        let (refused, took) = simulate(10_000, 64, |left| left as i64);
         assert!(refused <= 100, "{refused} refusals");
-        assert!((380.0..430.0).contains(&clock), "took {clock} s");
+        assert!((380.0..430.0).contains(&took), "took {took} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_remainder_that_a_refusal_disproved_is_not_believed_again() {
+        for callers in [10, 64] {
+            let (refused, took) = simulate(10_000, callers, |_| 11_999);
+            assert!(refused <= 100, "{callers} callers: {refused} refusals");
+            assert!((380.0..430.0).contains(&took), "{callers} callers: took {took} s");
+        }
     }
 
     #[tokio::test(start_paused = true)]
