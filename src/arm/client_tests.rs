@@ -502,6 +502,63 @@ async fn stopped_while_it_is_unknown_whether_a_write_happened() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_got_lost_is_remembered_whatever_comes_later() {
+    let long = || Ok(answer(429, &[("retry-after", "7200")], "{}"));
+    let soon = || Ok(answer(429, &[("retry-after", "120")], "{}"));
+    type Row = (&'static str, Vec<Answer>);
+    let rows: [Row; 7] = [
+        ("refused for too long", vec![broken(true), long()]),
+        ("forbidden", vec![broken(true), fault(403, "AuthorizationFailed")]),
+        ("a conflict that stays", vec![fault(502, "BadGateway"), fault(409, "Conflict")]),
+        ("unreachable", vec![broken(true), broken(false), broken(false), broken(false)]),
+        ("time passes", vec![broken(true), soon(), soon(), soon(), soon(), soon(), soon(), soon(), soon()]),
+        ("stopped", vec![broken(true), soon()]),
+        ("no token", vec![broken(true), fault(401, "ExpiredAuthenticationToken")]),
+    ];
+    for (what, answers) in rows {
+        let (scope, stop) = scope(15);
+        let script = Script::new(answers);
+        let tokens: Arc<dyn Tokens> =
+            if what == "no token" { Arc::new(OneToken::default()) } else { Arc::new(Renewing::default()) };
+        if what == "stopped" {
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(30)).await;
+                stop.cancel();
+            });
+        }
+        let error = client_with(&script, tokens, 1).put(&scope, &target(), &json!({})).await.unwrap_err();
+        assert!(error.may_have_acted(), "{what}: {error}");
+    }
+    let script = Script::new(vec![broken(false), fault(403, "AuthorizationFailed")]);
+    let error = client(&script).put(&scope(15).0, &target(), &json!({})).await.unwrap_err();
+    assert!(!error.may_have_acted(), "{error}");
+}
+
+/// There is no second token.
+#[derive(Default)]
+struct OneToken {
+    rejected: AtomicU32,
+}
+
+#[async_trait]
+impl Tokens for OneToken {
+    async fn token(&self) -> Result<Secret, Error> {
+        match self.rejected.load(Ordering::SeqCst) {
+            0 => Ok(Secret::new("token-0")),
+            _ => Err(Error::new(Kind::Credential, "expired")),
+        }
+    }
+
+    async fn auxiliary(&self) -> Result<Vec<Secret>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn reject(&self, _token: &Secret) {
+        self.rejected.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn time_passes() {
     let (scope, _) = scope(10);
     let mut answers = vec![Ok(answer(201, &[("azure-asyncoperation", OPERATION)], "{}"))];

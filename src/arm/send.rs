@@ -134,12 +134,14 @@ impl Sender {
         let begun = Instant::now();
         let mut attempts = 0;
         let mut last = None;
-        let result = self.tries(scope, &call, &path, &mut attempts, &mut last).await;
+        let mut unsure = false;
+        let result = self.tries(scope, &call, &path, &mut attempts, &mut last, &mut unsure).await;
         result.map_err(|error| {
             let mut error = match last {
                 Some(last) if error.is_timed_out() || error.is_stopped() => cut_short(error, last),
                 _ => error.during(call.method, &path),
             };
+            error.unsure = unsure;
             error.attempts = error.attempts.max(attempts);
             error.elapsed = error.elapsed.max(begun.elapsed());
             error.correlation_id.clone_from(&self.options.correlation_id);
@@ -154,6 +156,7 @@ impl Sender {
         path: &str,
         attempts: &mut u32,
         last: &mut Option<Error>,
+        unsure: &mut bool,
     ) -> Result<Reply, Error> {
         let cloud = self.cloud(scope).await?;
         if !cloud.owns(call.url) {
@@ -218,6 +221,9 @@ impl Sender {
                     )
                 }
             };
+            let mut error = error.during(call.method, path);
+            *unsure |= error.may_have_acted();
+            error.unsure = *unsure;
             match next {
                 Next::Done | Next::GiveUp => return Err(error),
                 Next::NewToken => {
@@ -226,7 +232,7 @@ impl Sender {
                 }
                 Next::Wait(wait) => {
                     tracing::debug!(path, wait_ms = wait.as_millis() as u64, why = %error, "trying again");
-                    *last = Some(error.during(call.method, path));
+                    *last = Some(error);
                     scope.sleep(wait).await?;
                 }
             }
