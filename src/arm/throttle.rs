@@ -70,7 +70,7 @@ impl Throttle {
         if let Some((left, least, window)) = calls {
             self.budget(&class.call, now).told(left, least, Some(window), now);
         }
-        if answer.status == 429 {
+        if answer.status == 429 && !is_one_resources(answer) {
             // A refusal by the compute service speaks of one kind of call only.
             let key = if calls.is_some() { class.call.as_str() } else { class.verb };
             self.budget(key, now).refused(pause, documented(key), now);
@@ -94,6 +94,7 @@ impl Throttle {
                 window: None,
                 at: now,
                 paused_until: now,
+                refused: false,
                 under_way: 0,
             }
         })
@@ -117,6 +118,8 @@ struct Budget {
     /// When `level` was right.
     at: Instant,
     paused_until: Instant,
+    /// A call was refused.
+    refused: bool,
     /// Counted in and not yet out.
     under_way: u32,
 }
@@ -130,7 +133,11 @@ impl Budget {
             return pause;
         };
         *level -= 1.0;
-        if *level >= 0.0 { pause } else { pause + Duration::from_secs_f64(-*level / self.rate) }
+        let mut queue = Duration::from_secs_f64((-*level).max(0.0) / self.rate);
+        if self.window.is_some() && !self.refused {
+            queue = queue.min(LONGEST_GUESS);
+        }
+        pause + queue
     }
 
     fn refill(&mut self, now: Instant) {
@@ -183,11 +190,17 @@ impl Budget {
             self.doubted = true;
             (self.size, self.rate) = documented;
         }
-        self.paused_until = self.paused_until.max(now + pause);
+        self.refused = true;
+        self.paused_until = self.paused_until.max(now + pause.min(LONGEST_PAUSE));
         self.level = Some(-f64::from(self.under_way));
         self.at = self.paused_until;
     }
 }
+
+/// After this long one caller tries again, however long a refusal asked to wait.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// The longest wait for a window whose size is a guess, as long as nothing was refused.
+const LONGEST_GUESS: Duration = Duration::from_secs(1);
 
 /// Size and refill per second of a bucket that the service has not described.
 fn documented(key: &str) -> (f64, f64) {
@@ -211,15 +224,10 @@ fn verb_budget(answer: &Response, verb: &str) -> Option<f64> {
 /// Of `Microsoft.Compute/GetGallery3Min;348,Microsoft.Compute/GetGallery30Min;2496` the scarcest: what is
 /// left, the least that such buckets hold, and the seconds in which it refills.
 fn call_budget(answer: &Response) -> Option<(f64, f64, f64)> {
-    answer
-        .header("x-ms-ratelimit-remaining-resource")?
-        .split(',')
-        .filter_map(|part| {
-            let (name, left) = part.trim().rsplit_once(';')?;
-            let left: f64 = left.trim().parse().ok().filter(|left| (0.0..1e9).contains(left))?;
-            // Budgets of one single resource say nothing about its siblings.
+    call_budgets(answer)
+        .filter_map(|(name, left)| {
             let (least, window) = match name {
-                name if name.ends_with("Resource") => return None,
+                name if is_of_one_resource(name) => return None,
                 name if name.ends_with("30Min") => (300.0, 1800.0),
                 name if name.ends_with("3Min") => (50.0, 180.0),
                 _ => (60.0, 60.0),
@@ -227,6 +235,27 @@ fn call_budget(answer: &Response) -> Option<(f64, f64, f64)> {
             Some((left, least, window))
         })
         .min_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)))
+}
+
+/// True for a refusal because the budget of one single resource ran out.
+fn is_one_resources(answer: &Response) -> bool {
+    let empty =
+        |of_one| call_budgets(answer).any(|(name, left)| left < 1.0 && is_of_one_resource(name) == of_one);
+    empty(true) && !empty(false)
+}
+
+/// Budgets of one single resource say nothing about its siblings.
+fn is_of_one_resource(name: &str) -> bool {
+    name.ends_with("Resource")
+}
+
+fn call_budgets(answer: &Response) -> impl Iterator<Item = (&str, f64)> {
+    let all = answer.header("x-ms-ratelimit-remaining-resource").unwrap_or_default();
+    all.split(',').filter_map(|part| {
+        let (name, left) = part.trim().rsplit_once(';')?;
+        let left = left.trim().parse().ok().filter(|left| (0.0..1e9).contains(left))?;
+        Some((name, left))
+    })
 }
 
 /// The types in a path without the names: `…/galleries/g/images/i` is `microsoft.compute/galleries/images`,
@@ -376,6 +405,39 @@ mod tests {
         throttle.leave(&list, Some(&refusal), Duration::from_secs(27), now);
         assert!(throttle.is_paused(&list, now));
         assert!(!throttle.is_paused(&Class::new(Method::Get, "/subscriptions/s"), now));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_for_one_resource_holds_back_nobody_else() {
+        for (names, held) in [
+            ("Microsoft.Compute/UpdateVMResource;0", false),
+            ("Microsoft.Compute/GetOperation3Min;14000,Microsoft.Compute/GetOperationResource;0", false),
+            ("Microsoft.Compute/GetOperation3Min;0,Microsoft.Compute/GetOperationResource;0", true),
+        ] {
+            let mut throttle = Throttle::default();
+            let class = Class::new(Method::Get, VERSIONS);
+            let now = Instant::now();
+            throttle.enter(&class, now);
+            let refusal = answer(429, &[("x-ms-ratelimit-remaining-resource", names)]);
+            throttle.leave(&class, Some(&refusal), Duration::from_secs(60), now);
+            assert_eq!(throttle.is_paused(&class, now), held, "{names}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_that_never_refused_holds_nobody_back_for_long() {
+        let mut throttle = Throttle::default();
+        let class = Class::new(Method::Get, VERSIONS);
+        let empty = [("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/GetGalleryImageVersion3Min;0")];
+        for _ in 0..10 {
+            let now = Instant::now();
+            assert!(throttle.enter(&class, now) <= LONGEST_GUESS);
+            throttle.leave(&class, Some(&answer(200, &empty)), Duration::ZERO, now);
+        }
+        let now = Instant::now();
+        throttle.enter(&class, now);
+        throttle.leave(&class, Some(&answer(429, &empty)), Duration::ZERO, now);
+        assert!(throttle.enter(&class, now) > Duration::from_secs(3));
     }
 
     #[test]
