@@ -14,7 +14,7 @@ use super::error::{self, Error, Kind};
 use super::redact;
 use super::retry::{Next, Outcome, Try, next_try};
 use super::retry_after::retry_after;
-use super::scope::Scope;
+use super::scope::{Scope, readable};
 use super::target::Target;
 use super::throttle::{Class, Throttle, kind_of_call};
 use super::token::Tokens;
@@ -172,6 +172,7 @@ impl Sender {
         let body = call.body.map(|body| body.to_string().into_bytes());
         let class = Class::new(call.method, path);
         let mut renewed = false;
+        let mut patient = 0;
         loop {
             let token = scope.run(self.tokens.token()).await??;
             let auxiliary = scope.run(self.tokens.auxiliary()).await??;
@@ -193,16 +194,25 @@ impl Sender {
             let now = OffsetDateTime::now_utc();
             let left = match &answer {
                 Ok(response) => {
-                    counted.done(response, retry_after(response, now).unwrap_or(Duration::from_secs(1)))
+                    let pause = retry_after(response, now).filter(|wait| !wait.is_zero());
+                    counted.done(response, pause.unwrap_or(Duration::from_secs(1)))
                 }
-                Err(_) => None,
+                // Its place is another's until it tries again.
+                Err(_) => {
+                    drop(counted);
+                    None
+                }
             };
             self.log(call, path, *attempts, sent.elapsed(), &answer, left);
             let remaining = scope.remaining();
             let jitter = fastrand::f64();
             let attempt = *attempts;
             let method = call.method;
-            let next = |outcome| next_try(Try { attempt, method, outcome, remaining, now, jitter });
+            let mut next = |outcome| {
+                let tried = Try { attempt, patient, method, outcome, remaining, now, jitter };
+                patient += u32::from(tried.is_asked_to_wait());
+                next_try(tried)
+            };
             let (next, error) = match answer {
                 Ok(response) if (200..300).contains(&response.status) => match self.read(call, &response) {
                     Ok(body) => return Ok(Reply { response, body }),
@@ -245,6 +255,11 @@ impl Sender {
             let mut counted = Counted { sender: self, class, place: None, left: false };
             let wait = self.throttle().enter(class, Instant::now());
             if !wait.is_zero() {
+                scope.check()?;
+                let remaining = scope.remaining();
+                if wait >= remaining && self.throttle().is_paused(class, Instant::now()) {
+                    return Err(held_back(wait, remaining));
+                }
                 tracing::debug!(
                     wait_ms = wait.as_millis() as u64,
                     "holding back, to stay inside the service's request budget"
@@ -294,7 +309,12 @@ impl Sender {
     /// The body of a success. A write whose answer is garbled on its way from the service was accepted all the same: its
     /// body counts as missing, and the caller reads the resource. What something on the way answers says nothing of the service.
     fn read(&self, call: &Call<'_>, response: &Response) -> Result<Value, Error> {
-        if response.body.iter().all(u8::is_ascii_whitespace) && call.expect == Expect::Anything {
+        let empty = response.body.iter().all(u8::is_ascii_whitespace);
+        // What a proxy's empty 200 says of a removal is not the service's word that something is gone.
+        let told = response.status != 200
+            || !matches!(call.method, Method::Delete | Method::Get)
+            || is_the_services(response);
+        if empty && told && call.expect == Expect::Anything {
             return Ok(Value::Null);
         }
         match error::json(&response.body) {
@@ -371,6 +391,22 @@ fn cut_short(over: Error, last: Error) -> Error {
     let brief = Error { request_id: None, ..last.clone() };
     let message = format!("{}; before that: {brief}", over.message);
     Error { kind: over.kind, message, details: Vec::new(), target: None, ..last }
+}
+
+/// The error of a call that is not sent because another one was refused, and for too long.
+fn held_back(wait: Duration, remaining: Duration) -> Error {
+    let (wait, remaining) = (readable(whole(wait)), readable(whole(remaining)));
+    let message = format!(
+        "an earlier request of this kind was refused, and the next ones are held back for another {wait}, but the timeout of this one leaves only {remaining}; try again later"
+    );
+    let mut error = Error::new(Kind::Service, message);
+    error.status = Some(429);
+    "TooManyRequests".clone_into(&mut error.code);
+    error
+}
+
+fn whole(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs_f64().ceil() as u64)
 }
 
 /// A call that is counted in the budgets, and counted out when it is dropped.
