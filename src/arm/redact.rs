@@ -107,9 +107,11 @@ pub fn text(text: &str) -> String {
     out
 }
 
-/// Signed tokens are three runs of base64url whose first begins a JSON object.
+/// Signed tokens are three runs of base64url whose first begins a JSON object. What is hidden already does not count.
 fn is_jwt(word: &str) -> bool {
-    word.contains("eyJ") && word.len() > 40 && word.matches('.').count() >= 2
+    word.contains("eyJ")
+        && word.len() > 40 + 3 * word.matches("***").count()
+        && word.matches('.').count() >= 2
 }
 
 /// A request or response body for the trace log: JSON with secret members masked, or only its size.
@@ -174,6 +176,7 @@ mod tests {
             ("see \"https://s/v.vhd?sv=1&sig=zz\" now", "see \"https://s/v.vhd?sv=1&sig=***\" now"),
             ("Authorization: Bearer abc.def tail", "Authorization: Bearer *** tail"),
             ("v.vhd?sv=1&sig=zz", "v.vhd?sv=1&sig=***"),
+            ("https://@a.example.org/?a=bcdefgh.eyJt", "https://***@a.example.org/?a=bcdefgh.eyJt"),
             ("v.vhd?sv=1&SIG=zz", "v.vhd?sv=1&SIG=***"),
             (
                 "at https%3A%2F%2Fa%2Fv%3Fsv%3D1%26sig%3Dzz now",
