@@ -507,6 +507,63 @@ async fn stopped_while_it_is_unknown_whether_a_write_happened() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_got_lost_is_remembered_whatever_comes_later() {
+    let long = || Ok(answer(429, &[("retry-after", "7200")], "{}"));
+    let soon = || Ok(answer(429, &[("retry-after", "120")], "{}"));
+    type Row = (&'static str, Vec<Answer>);
+    let rows: [Row; 7] = [
+        ("refused for too long", vec![broken(true), long()]),
+        ("forbidden", vec![broken(true), fault(403, "AuthorizationFailed")]),
+        ("a conflict that stays", vec![fault(502, "BadGateway"), fault(409, "Conflict")]),
+        ("unreachable", vec![broken(true), broken(false), broken(false), broken(false)]),
+        ("time passes", vec![broken(true), soon(), soon(), soon(), soon(), soon(), soon(), soon(), soon()]),
+        ("stopped", vec![broken(true), soon()]),
+        ("no token", vec![broken(true), fault(401, "ExpiredAuthenticationToken")]),
+    ];
+    for (what, answers) in rows {
+        let (scope, stop) = scope(15);
+        let script = Script::new(answers);
+        let tokens: Arc<dyn Tokens> =
+            if what == "no token" { Arc::new(OneToken::default()) } else { Arc::new(Renewing::default()) };
+        if what == "stopped" {
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(30)).await;
+                stop.cancel();
+            });
+        }
+        let error = client_with(&script, tokens, 1).put(&scope, &target(), &json!({})).await.unwrap_err();
+        assert!(error.may_have_acted(), "{what}: {error}");
+    }
+    let script = Script::new(vec![broken(false), fault(403, "AuthorizationFailed")]);
+    let error = client(&script).put(&scope(15).0, &target(), &json!({})).await.unwrap_err();
+    assert!(!error.may_have_acted(), "{error}");
+}
+
+/// There is no second token.
+#[derive(Default)]
+struct OneToken {
+    rejected: AtomicU32,
+}
+
+#[async_trait]
+impl Tokens for OneToken {
+    async fn token(&self) -> Result<Secret, Error> {
+        match self.rejected.load(Ordering::SeqCst) {
+            0 => Ok(Secret::new("token-0")),
+            _ => Err(Error::new(Kind::Credential, "expired")),
+        }
+    }
+
+    async fn auxiliary(&self) -> Result<Vec<Secret>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn reject(&self, _token: &Secret) {
+        self.rejected.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn time_passes() {
     let (scope, _) = scope(10);
     let mut answers = vec![Ok(answer(201, &[("azure-asyncoperation", OPERATION)], "{}"))];
@@ -562,6 +619,92 @@ async fn one_refusal_holds_back_all_of_its_kind() {
     client.put(&scope(5).0, &target(), &json!({})).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(1), "writes have a budget of their own");
     first.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_refusal_is_told_to_those_who_cannot_wait_for_its_end() {
+    let script = Script::new(vec![Ok(answer(429, &[("retry-after", "86400")], "{}"))]);
+    let client = client(&script);
+    assert!(client.get(&scope(5).0, &target()).await.unwrap_err().is_throttled());
+    let begun = Instant::now();
+    let error = client.get(&scope(5).0, &target()).await.unwrap_err();
+    assert!(error.is_throttled() && begun.elapsed() < Duration::from_secs(1), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("429 TooManyRequests: an earlier request of this kind was refused"), "{text}");
+    assert_eq!(script.urls().len(), 1);
+    // whoever has the time sees whether it still holds
+    client.get(&scope(30).0, &target()).await.unwrap();
+    assert!((300..302).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_nothing_is_none() {
+    let refused = || Ok(answer(429, &[("retry-after", "0")], "{}"));
+    let script = Script::new((0..250).map(|_| refused()).collect());
+    let begun = Instant::now();
+    assert!(client(&script).get(&scope(30).0, &target()).await.unwrap_err().is_throttled());
+    assert!(begun.elapsed() > Duration::from_secs(20 * 60), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttling_does_not_use_up_the_tries_of_other_faults() {
+    let mut answers: Vec<Answer> = (0..9).map(|_| Ok(answer(429, &[("retry-after", "1")], "{}"))).collect();
+    answers.push(fault(502, "BadGateway"));
+    let script = Script::new(answers);
+    client(&script).put(&scope(30).0, &target(), &json!({})).await.unwrap();
+    assert_eq!(script.urls().len(), 11);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_call_leaves_its_place_while_it_waits() {
+    let script = Script::new(vec![broken(true), broken(true), broken(true), broken(true), broken(true)]);
+    let client = client_with(&script, Arc::new(StaticTokens(Secret::new("t"))), 1);
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.get(&scope(5).0, &target()).await }
+    });
+    // its fifth try comes after 7.5 s at most, its sixth after 7.75 s at least
+    tokio::time::sleep(Duration::from_millis(7600)).await;
+    let begun = Instant::now();
+    client.get(&scope(5).0, &target()).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(10), "{:?}", begun.elapsed());
+    waiting.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_wait_for_an_operation_is_cut_into_pieces() {
+    let day = ("retry-after", "86400");
+    let script = Script::new(vec![
+        Ok(answer(201, &[("azure-asyncoperation", OPERATION), day], "{}")),
+        Ok(answer(200, &[day], "{\"status\":\"InProgress\"}")),
+        status("Succeeded"),
+    ]);
+    let client = client(&script);
+    let (scope, _) = scope(60);
+    let begun = Instant::now();
+    let operation = client.put(&scope, &target(), &json!({})).await.unwrap().operation.unwrap();
+    client.wait(&scope, &operation).await.unwrap();
+    assert_eq!(begun.elapsed().as_secs(), 600);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_success_of_something_on_the_way_is_none() {
+    let (scope, _) = scope(30);
+    let proxys = || Ok(answer(200, &[], ""));
+    let script = Script::new((0..4).map(|_| proxys()).collect());
+    let error = client(&script).delete(&scope, &target()).await.unwrap_err();
+    assert!(error.kind == Kind::Malformed && error.may_have_acted(), "{error}");
+    let script = Script::new(vec![proxys(), Ok(answer(200, &[("x-ms-request-id", "7")], ""))]);
+    assert_eq!(client(&script).delete(&scope, &target()).await.unwrap().status, 200);
+    let script = Script::new(vec![
+        Ok(answer(202, &[("azure-asyncoperation", OPERATION)], "")),
+        proxys(),
+        status("InProgress"),
+        status("Succeeded"),
+    ]);
+    let deleting = client(&script).delete(&scope, &target()).await.unwrap();
+    client(&script).wait(&scope, &deleting.operation.unwrap()).await.unwrap();
+    assert_eq!(script.urls().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]

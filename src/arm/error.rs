@@ -36,6 +36,8 @@ pub struct Error {
     pub attempts: u32,
     /// Since the first try.
     pub elapsed: Duration,
+    /// The answer to this try or to an earlier one of the call got lost, so that the service may have acted.
+    pub unsure: bool,
 }
 
 /// Sorts of failure.
@@ -91,6 +93,7 @@ impl Error {
             correlation_id: String::new(),
             attempts: 0,
             elapsed: Duration::ZERO,
+            unsure: false,
         }
     }
 
@@ -167,16 +170,16 @@ impl Error {
 
     /// True when the service may have acted although this call failed, so that only a look can tell.
     pub fn may_have_acted(&self) -> bool {
-        self.method != Method::Get
-            && match self.kind {
-                Kind::Transport { sent } => sent,
-                Kind::Service => {
-                    matches!(self.status, Some(500 | 502 | 504))
-                        || self.status == Some(503) && speaks_of_a_timeout(&self.code)
-                }
-                Kind::Operation | Kind::Malformed => true,
-                _ => false,
+        let by_itself = || match self.kind {
+            Kind::Transport { sent } => sent,
+            Kind::Service => {
+                matches!(self.status, Some(500 | 502 | 504))
+                    || self.status == Some(503) && speaks_of_a_timeout(&self.code)
             }
+            Kind::Operation | Kind::Malformed => true,
+            _ => false,
+        };
+        self.method != Method::Get && (self.unsure || by_itself())
     }
 
     pub(super) fn during(mut self, method: Method, path: &str) -> Self {

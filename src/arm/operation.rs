@@ -61,6 +61,9 @@ const MISSING_TOLERATED: Duration = Duration::from_secs(30);
 /// How long polls may fail before the wait is given up: the operation itself goes on regardless.
 const OUTAGE_TOLERATED: Duration = Duration::from_secs(120);
 
+/// After this long it is asked again, however long the service asked to wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
 impl Operation {
     /// What `response`, the success that answered a write to `url`, leaves to be waited for.
     ///
@@ -127,6 +130,7 @@ impl Operation {
         };
         let asked =
             self.retry_after_ms.filter(|wait| *wait > 0).map_or(growing_wait(0), Duration::from_millis);
+        let asked = asked.min(LONGEST_WAIT);
         asked.saturating_sub(accepted.elapsed())
     }
 
@@ -139,7 +143,9 @@ impl Operation {
     pub fn step(&self, response: &Response, now: OffsetDateTime) -> Step {
         let body = error::json(&response.body).unwrap_or(Value::Null);
         let wait = |header: &str| Step::Wait {
-            after: retry_after(response, now).filter(|wait| !wait.is_zero()),
+            after: retry_after(response, now)
+                .filter(|wait| !wait.is_zero())
+                .map(|wait| wait.min(LONGEST_WAIT)),
             url: response
                 .header(header)
                 .map(str::trim)

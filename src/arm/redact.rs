@@ -46,14 +46,29 @@ pub fn url(url: &str) -> String {
     let shown: Vec<String> = query
         .split('&')
         .map(|pair| match pair.split_once('=') {
-            Some((name, _)) if SIGNED.iter().any(|signed| name.eq_ignore_ascii_case(signed)) => {
-                format!("{name}=***")
-            }
+            Some((name, _)) if is_signed(name) => format!("{name}=***"),
             _ => pair.to_owned(),
         })
         .collect();
     let fragment = if fragment.is_some() { "#…" } else { "" };
-    format!("{}?{}{fragment}", without_user(before), shown.join("&"))
+    unsigned(&format!("{}?{}{fragment}", without_user(before), shown.join("&")))
+}
+
+/// Where URLs are quoted in HTML or XML, `&` is `&amp;`.
+fn is_signed(name: &str) -> bool {
+    let bare = name.strip_prefix("amp;").unwrap_or(name);
+    SIGNED.iter().any(|signed| bare.eq_ignore_ascii_case(signed))
+}
+
+/// `word` up to the first SAS signature, which may be part of a URL that is encoded as a whole.
+fn unsigned(word: &str) -> String {
+    let lower = word.to_ascii_lowercase();
+    let end = ["sig=", "sig%3d", "sig%253d"]
+        .iter()
+        .flat_map(|mark| lower.match_indices(mark).map(|(at, mark)| at + mark.len()))
+        .filter(|end| !matches!(lower[*end..].strip_prefix("***"), Some(rest) if rest.is_empty() || rest.starts_with(['&', '#'])))
+        .min();
+    end.map_or(word.to_owned(), |end| format!("{}***", &word[..end]))
 }
 
 fn without_user(url: &str) -> String {
@@ -83,11 +98,8 @@ pub fn text(text: &str) -> String {
             out.push_str("***");
         } else if word.contains("://") && word.contains('?') {
             out.push_str(&url(word));
-        } else if let Some(at) = word.find("sig=") {
-            out.push_str(&word[..at + 4]);
-            out.push_str("***");
         } else {
-            out.push_str(word);
+            out.push_str(&unsigned(word));
         }
         bearer = word.eq_ignore_ascii_case("bearer") || (bearer && word.is_empty());
         out.push_str(end);
@@ -95,9 +107,11 @@ pub fn text(text: &str) -> String {
     out
 }
 
-/// Signed tokens are three runs of base64url whose first begins a JSON object.
+/// Signed tokens are three runs of base64url whose first begins a JSON object. What is hidden already does not count.
 fn is_jwt(word: &str) -> bool {
-    word.contains("eyJ") && word.len() > 40 && word.matches('.').count() >= 2
+    word.contains("eyJ")
+        && word.len() > 40 + 3 * word.matches("***").count()
+        && word.matches('.').count() >= 2
 }
 
 /// A request or response body for the trace log: JSON with secret members masked, or only its size.
@@ -116,7 +130,7 @@ pub fn body(body: &[u8]) -> String {
 
 fn mask(value: &mut Value) {
     match value {
-        Value::String(string) if string.contains('=') || is_jwt(string) => *string = text(string),
+        Value::String(string) if string.contains(['=', '%']) || is_jwt(string) => *string = text(string),
         Value::Array(items) => items.iter_mut().for_each(mask),
         Value::Object(members) => {
             for (name, member) in members {
@@ -147,6 +161,9 @@ mod tests {
             ),
             ("https://user:pw@a/b@c", "https://***@a/b@c"),
             ("https://a/b?x", "https://a/b?x"),
+            ("https://a/v.vhd?sv=1&amp;sig=zz&amp;sp=r", "https://a/v.vhd?sv=1&amp;sig=***&amp;sp=r"),
+            ("https://a/b?t=1&amp;s=x&amp;h=y", "https://a/b?t=***&amp;s=***&amp;h=***"),
+            ("https://a/b?to=https%3A%2F%2Fc%3Fsig%3Dzz", "https://a/b?to=https%3A%2F%2Fc%3Fsig%3D***"),
         ] {
             assert_eq!(url(given), shown);
         }
@@ -159,9 +176,18 @@ mod tests {
             ("see \"https://s/v.vhd?sv=1&sig=zz\" now", "see \"https://s/v.vhd?sv=1&sig=***\" now"),
             ("Authorization: Bearer abc.def tail", "Authorization: Bearer *** tail"),
             ("v.vhd?sv=1&sig=zz", "v.vhd?sv=1&sig=***"),
+            ("https://@a.example.org/?a=bcdefgh.eyJt", "https://***@a.example.org/?a=bcdefgh.eyJt"),
+            ("v.vhd?sv=1&SIG=zz", "v.vhd?sv=1&SIG=***"),
+            (
+                "at https%3A%2F%2Fa%2Fv%3Fsv%3D1%26sig%3Dzz now",
+                "at https%3A%2F%2Fa%2Fv%3Fsv%3D1%26sig%3D*** now",
+            ),
+            ("https%3a%2f%2fa%2fv%3fsig%3dzz", "https%3a%2f%2fa%2fv%3fsig%3d***"),
+            ("see https://a/v?sig=zz&sp=r now", "see https://a/v?sig=***&sp=r now"),
             ("x eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0NTYifQ.c2lnbmF0dXJl y", "x *** y"),
         ] {
             assert_eq!(text(given), shown);
+            assert_eq!(text(shown), shown, "to hide twice is to hide once");
         }
     }
 
@@ -171,6 +197,7 @@ mod tests {
             body(br#"{"accessSAS":"https://x?sig=1","a":["v?sig=2"],"adminPassword":"p","n":null}"#),
             r#"{"a":["v?sig=***"],"accessSAS":"***","adminPassword":"***","n":null}"#
         );
+        assert_eq!(body(br#"{"a":"https%3A%2F%2Fx%3Fsig%3D1"}"#), r#"{"a":"https%3A%2F%2Fx%3Fsig%3D***"}"#);
         assert_eq!(body(b"<html>"), "(6 bytes that are not JSON)");
         assert_eq!(body(b""), "");
     }

@@ -26,6 +26,8 @@ pub enum Next {
 pub struct Try<'a> {
     /// 1 for the first.
     pub attempt: u32,
+    /// How many of the earlier tries were only [asked to wait](Try::is_asked_to_wait).
+    pub patient: u32,
     /// The verb.
     pub method: Method,
     /// What came back.
@@ -82,35 +84,54 @@ const PASSING_CONFLICTS: [&str; 3] = ["AnotherOperationInProgress", "RetryableEr
 /// when it is certain that the service did not act. A wait longer than what remains of the caller's time
 /// is not begun.
 pub fn next_try(tried: Try<'_>) -> Next {
-    let (limit, asked) = match tried.outcome {
-        Outcome::NoAnswer { lasting: true, .. } => return Next::GiveUp,
-        Outcome::NoAnswer { sent: false, .. } => (UNREACHABLE_TRIES, None),
-        Outcome::NoAnswer { sent: true, .. } if tried.method.is_idempotent() => (BROKEN_TRIES, None),
-        Outcome::NoAnswer { sent: true, .. } => return Next::GiveUp,
-        Outcome::Malformed if tried.method.is_idempotent() => (MALFORMED_TRIES, None),
-        Outcome::Malformed => return Next::GiveUp,
-        Outcome::Answer { response, code, renewed } => {
-            let asked = retry_after(response, tried.now);
-            let patient = if asked.is_some() { ASKED_TO_WAIT_TRIES } else { SERVER_ERROR_TRIES };
-            match response.status {
-                200..=299 => return Next::Done,
-                401 if !renewed => return Next::NewToken,
-                429 => (ASKED_TO_WAIT_TRIES, asked),
-                503 if speaks_of_a_timeout(code) && !tried.method.is_idempotent() => return Next::GiveUp,
-                408 | 503 => (patient, asked),
-                500 | 502 | 504 if tried.method.is_idempotent() => (patient, asked),
-                409 if PASSING_CONFLICTS.contains(&code) => (ASKED_TO_WAIT_TRIES, asked),
-                _ => return Next::GiveUp,
-            }
-        }
+    let (limit, asked) = match tried.again() {
+        Ok(again) => again,
+        Err(next) => return next,
     };
-    let wait = wait(tried.attempt, asked, tried.jitter);
-    if tried.attempt >= limit || wait >= tried.remaining { Next::GiveUp } else { Next::Wait(wait) }
+    // Tries that were only asked to wait say nothing of how often others failed.
+    let patient = if limit == ASKED_TO_WAIT_TRIES { 0 } else { tried.patient };
+    let attempt = tried.attempt.saturating_sub(patient);
+    let wait = wait(attempt, asked, tried.jitter);
+    if attempt >= limit || wait >= tried.remaining { Next::GiveUp } else { Next::Wait(wait) }
 }
 
-/// The service's wish, or 0.5 s doubling to 30 s; never less than asked, and spread by `jitter`.
+impl Try<'_> {
+    /// True when the service asked to wait, or is only busy.
+    pub fn is_asked_to_wait(&self) -> bool {
+        matches!(self.again(), Ok((ASKED_TO_WAIT_TRIES, _)))
+    }
+
+    /// How many tries may end like this one, and the wait that the service asks for; or what comes instead of another try.
+    fn again(&self) -> Result<(u32, Option<Duration>), Next> {
+        let idempotent = self.method.is_idempotent();
+        Ok(match self.outcome {
+            Outcome::NoAnswer { lasting: true, .. } => return Err(Next::GiveUp),
+            Outcome::NoAnswer { sent: false, .. } => (UNREACHABLE_TRIES, None),
+            Outcome::NoAnswer { sent: true, .. } if idempotent => (BROKEN_TRIES, None),
+            Outcome::NoAnswer { sent: true, .. } => return Err(Next::GiveUp),
+            Outcome::Malformed if idempotent => (MALFORMED_TRIES, None),
+            Outcome::Malformed => return Err(Next::GiveUp),
+            Outcome::Answer { response, code, renewed } => {
+                let asked = retry_after(response, self.now);
+                let patient = if asked.is_some() { ASKED_TO_WAIT_TRIES } else { SERVER_ERROR_TRIES };
+                match response.status {
+                    200..=299 => return Err(Next::Done),
+                    401 if !renewed => return Err(Next::NewToken),
+                    429 => (ASKED_TO_WAIT_TRIES, asked),
+                    503 if speaks_of_a_timeout(code) && !idempotent => return Err(Next::GiveUp),
+                    408 | 503 => (patient, asked),
+                    500 | 502 | 504 if idempotent => (patient, asked),
+                    409 if PASSING_CONFLICTS.contains(&code) => (ASKED_TO_WAIT_TRIES, asked),
+                    _ => return Err(Next::GiveUp),
+                }
+            }
+        })
+    }
+}
+
+/// The service's wish, or 0.5 s doubling to 30 s when it has none; never less than asked, and spread by `jitter`.
 fn wait(attempt: u32, asked: Option<Duration>, jitter: f64) -> Duration {
-    match asked {
+    match asked.filter(|asked| !asked.is_zero()) {
         Some(asked) => asked + Duration::from_millis((jitter * 500.0) as u64),
         None => {
             let longest = (0.5 * f64::from(1u32 << attempt.saturating_sub(1).min(6))).min(30.0);
@@ -132,7 +153,7 @@ mod tests {
 
     fn next(method: Method, attempt: u32, remaining: Duration, outcome: Outcome<'_>) -> Next {
         let now = OffsetDateTime::UNIX_EPOCH;
-        next_try(Try { attempt, method, outcome, remaining, now, jitter: 1.0 })
+        next_try(Try { attempt, patient: 0, method, outcome, remaining, now, jitter: 1.0 })
     }
 
     #[test]
@@ -154,6 +175,8 @@ mod tests {
             (Put, 1, 409, None, "AnotherOperationInProgress", Next::Wait(half)),
             (Post, 3, 429, None, "", Next::Wait(s(2))),
             (Post, 1, 429, Some("17"), "", Next::Wait(s(17) + half)),
+            (Get, 5, 429, Some("0"), "", Next::Wait(s(8))),
+            (Get, 9, 503, Some("0"), "", Next::Wait(s(30))),
             (Get, 199, 429, Some("1"), "", Next::Wait(s(1) + half)),
             (Get, 200, 429, Some("1"), "", Next::GiveUp),
             (Get, 1, 429, Some("7200"), "", Next::GiveUp),
@@ -182,6 +205,23 @@ mod tests {
                 "{method} {attempt} {status} {after:?} {code}"
             );
         }
+    }
+
+    #[test]
+    fn tries_that_were_asked_to_wait_do_not_count_against_other_faults() {
+        let next = |attempt, patient, status| {
+            let (response, now) = (answer(status, None), OffsetDateTime::UNIX_EPOCH);
+            let outcome = Outcome::Answer { response: &response, code: "", renewed: false };
+            let method = Method::Put;
+            let tried = Try { attempt, patient, method, outcome, remaining: HOUR, now, jitter: 1.0 };
+            assert_eq!(tried.is_asked_to_wait(), status == 429);
+            next_try(tried)
+        };
+        assert_eq!(next(9, 8, 502), Next::Wait(Duration::from_millis(500)));
+        assert_eq!(next(15, 8, 502), Next::Wait(Duration::from_secs(30)));
+        assert_eq!(next(16, 8, 502), Next::GiveUp);
+        assert_eq!(next(9, 8, 429), Next::Wait(Duration::from_secs(30)), "they do go on growing themselves");
+        assert_eq!(next(200, 199, 429), Next::GiveUp);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::error::{self, Error, Kind};
 use super::redact;
 use super::retry::{Next, Outcome, Try, next_try};
 use super::retry_after::retry_after;
-use super::scope::Scope;
+use super::scope::{Scope, readable};
 use super::target::Target;
 use super::throttle::{Class, Throttle, kind_of_call};
 use super::token::Tokens;
@@ -147,12 +147,14 @@ impl Sender {
         let begun = Instant::now();
         let mut attempts = 0;
         let mut last = None;
-        let result = self.tries(scope, &call, &path, &mut attempts, &mut last).await;
+        let mut unsure = false;
+        let result = self.tries(scope, &call, &path, &mut attempts, &mut last, &mut unsure).await;
         result.map_err(|error| {
             let mut error = match last {
                 Some(last) if error.is_timed_out() || error.is_stopped() => cut_short(error, last),
                 _ => error.during(call.method, &path),
             };
+            error.unsure = unsure;
             error.attempts = error.attempts.max(attempts);
             error.elapsed = error.elapsed.max(begun.elapsed());
             error.correlation_id.clone_from(&self.options.correlation_id);
@@ -167,6 +169,7 @@ impl Sender {
         path: &str,
         attempts: &mut u32,
         last: &mut Option<Error>,
+        unsure: &mut bool,
     ) -> Result<Reply, Error> {
         let cloud = self.cloud(scope).await?;
         if !cloud.owns(call.url) {
@@ -182,6 +185,7 @@ impl Sender {
         let body = call.body.map(|body| body.to_string().into_bytes());
         let class = Class::new(call.method, path);
         let mut renewed = false;
+        let mut patient = 0;
         loop {
             let token = scope.run(self.tokens.token()).await??;
             let auxiliary = scope.run(self.tokens.auxiliary()).await??;
@@ -203,16 +207,25 @@ impl Sender {
             let now = OffsetDateTime::now_utc();
             let left = match &answer {
                 Ok(response) => {
-                    counted.done(response, retry_after(response, now).unwrap_or(Duration::from_secs(1)))
+                    let pause = retry_after(response, now).filter(|wait| !wait.is_zero());
+                    counted.done(response, pause.unwrap_or(Duration::from_secs(1)))
                 }
-                Err(_) => None,
+                // Its place is another's until it tries again.
+                Err(_) => {
+                    drop(counted);
+                    None
+                }
             };
             self.log(call, path, *attempts, sent.elapsed(), &answer, left);
             let remaining = scope.remaining();
             let jitter = fastrand::f64();
             let attempt = *attempts;
             let method = call.method;
-            let next = |outcome| next_try(Try { attempt, method, outcome, remaining, now, jitter });
+            let mut next = |outcome| {
+                let tried = Try { attempt, patient, method, outcome, remaining, now, jitter };
+                patient += u32::from(tried.is_asked_to_wait());
+                next_try(tried)
+            };
             let (next, error) = match answer {
                 Ok(response) if (200..300).contains(&response.status) => match self.read(call, &response) {
                     Ok(body) => return Ok(Reply { response, body }),
@@ -231,6 +244,9 @@ impl Sender {
                     )
                 }
             };
+            let mut error = error.during(call.method, path);
+            *unsure |= error.may_have_acted();
+            error.unsure = *unsure;
             match next {
                 Next::Done | Next::GiveUp => return Err(error),
                 Next::NewToken => {
@@ -239,7 +255,7 @@ impl Sender {
                 }
                 Next::Wait(wait) => {
                     tracing::debug!(path, wait_ms = wait.as_millis() as u64, why = %error, "trying again");
-                    *last = Some(error.during(call.method, path));
+                    *last = Some(error);
                     scope.sleep(wait).await?;
                 }
             }
@@ -252,6 +268,11 @@ impl Sender {
             let mut counted = Counted { sender: self, class, place: None, left: false };
             let wait = self.throttle().enter(class, Instant::now());
             if !wait.is_zero() {
+                scope.check()?;
+                let remaining = scope.remaining();
+                if wait >= remaining && self.throttle().is_paused(class, Instant::now()) {
+                    return Err(held_back(wait, remaining));
+                }
                 tracing::debug!(
                     wait_ms = wait.as_millis() as u64,
                     "holding back, to stay inside the service's request budget"
@@ -301,7 +322,12 @@ impl Sender {
     /// The body of a success. A write whose answer is garbled on its way from the service was accepted all the same: its
     /// body counts as missing, and the caller reads the resource. What something on the way answers says nothing of the service.
     fn read(&self, call: &Call<'_>, response: &Response) -> Result<Value, Error> {
-        if response.body.iter().all(u8::is_ascii_whitespace) && call.expect == Expect::Anything {
+        let empty = response.body.iter().all(u8::is_ascii_whitespace);
+        // What a proxy's empty 200 says of a removal is not the service's word that something is gone.
+        let told = response.status != 200
+            || !matches!(call.method, Method::Delete | Method::Get)
+            || is_the_services(response);
+        if empty && told && call.expect == Expect::Anything {
             return Ok(Value::Null);
         }
         match error::json(&response.body).filter(|body| call.expect.allows(body)) {
@@ -378,6 +404,22 @@ fn cut_short(over: Error, last: Error) -> Error {
     let brief = Error { request_id: None, ..last.clone() };
     let message = format!("{}; before that: {brief}", over.message);
     Error { kind: over.kind, message, details: Vec::new(), target: None, ..last }
+}
+
+/// The error of a call that is not sent because another one was refused, and for too long.
+fn held_back(wait: Duration, remaining: Duration) -> Error {
+    let (wait, remaining) = (readable(whole(wait)), readable(whole(remaining)));
+    let message = format!(
+        "an earlier request of this kind was refused, and the next ones are held back for another {wait}, but the timeout of this one leaves only {remaining}; try again later"
+    );
+    let mut error = Error::new(Kind::Service, message);
+    error.status = Some(429);
+    "TooManyRequests".clone_into(&mut error.code);
+    error
+}
+
+fn whole(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs_f64().ceil() as u64)
 }
 
 /// A call that is counted in the budgets, and counted out when it is dropped.

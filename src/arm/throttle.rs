@@ -70,10 +70,10 @@ impl Throttle {
         if let Some((left, least, window)) = calls {
             self.budget(&class.call, now).told(left, least, Some(window), now);
         }
-        if answer.status == 429 {
+        if answer.status == 429 && !is_one_resources(answer) {
             // A refusal by the compute service speaks of one kind of call only.
             let key = if calls.is_some() { class.call.as_str() } else { class.verb };
-            self.budget(key, now).refused(pause, now);
+            self.budget(key, now).refused(pause, documented(key), now);
         }
     }
 
@@ -88,11 +88,13 @@ impl Throttle {
             Budget {
                 level: None,
                 told: false,
+                doubted: false,
                 size,
                 rate,
                 window: None,
                 at: now,
                 paused_until: now,
+                refused: false,
                 under_way: 0,
             }
         })
@@ -105,6 +107,9 @@ struct Budget {
     level: Option<f64>,
     /// The level comes from the service's own numbers.
     told: bool,
+    /// A call was refused although the service's numbers had promised otherwise: until the bucket must be full again, its
+    /// own count is believed where it is lower.
+    doubted: bool,
     size: f64,
     /// Refill per second.
     rate: f64,
@@ -113,6 +118,8 @@ struct Budget {
     /// When `level` was right.
     at: Instant,
     paused_until: Instant,
+    /// A call was refused.
+    refused: bool,
     /// Counted in and not yet out.
     under_way: u32,
 }
@@ -126,7 +133,11 @@ impl Budget {
             return pause;
         };
         *level -= 1.0;
-        if *level >= 0.0 { pause } else { pause + Duration::from_secs_f64(-*level / self.rate) }
+        let mut queue = Duration::from_secs_f64((-*level).max(0.0) / self.rate);
+        if self.window.is_some() && !self.refused {
+            queue = queue.min(LONGEST_GUESS);
+        }
+        pause + queue
     }
 
     fn refill(&mut self, now: Instant) {
@@ -134,8 +145,11 @@ impl Budget {
         if let Some(level) = self.level.as_mut().filter(|_| passed > 0.0) {
             *level = (*level + passed * self.rate).min(self.size);
             self.at = now;
-            if *level >= self.size && !self.told {
-                self.level = None;
+            if *level >= self.size {
+                self.doubted = false;
+                if !self.told {
+                    self.level = None;
+                }
             }
         }
     }
@@ -146,6 +160,14 @@ impl Budget {
     /// The size is the most that was ever seen, at least `least`. Where the service counts in windows, it is
     /// also what refills in one.
     fn told(&mut self, left: f64, least: f64, window: Option<f64>, now: Instant) {
+        self.refill(now);
+        if window.is_none()
+            && self.doubted
+            && let Some(own) = self.level
+        {
+            self.level = Some(own.min(left - f64::from(self.under_way)));
+            return;
+        }
         if self.window != window {
             self.window = window;
             self.size = least;
@@ -161,13 +183,24 @@ impl Budget {
         self.at = self.at.max(now);
     }
 
-    /// The service refused a call: everybody waits, and then goes on at the rate of the refill.
-    fn refused(&mut self, pause: Duration, now: Instant) {
-        self.paused_until = self.paused_until.max(now + pause);
+    /// The service refused a call: everybody waits, and then goes on at the rate of the refill, which is that of a
+    /// `documented` bucket where the service does not count in windows.
+    fn refused(&mut self, pause: Duration, documented: (f64, f64), now: Instant) {
+        if self.window.is_none() {
+            self.doubted = true;
+            (self.size, self.rate) = documented;
+        }
+        self.refused = true;
+        self.paused_until = self.paused_until.max(now + pause.min(LONGEST_PAUSE));
         self.level = Some(-f64::from(self.under_way));
         self.at = self.paused_until;
     }
 }
+
+/// After this long one caller tries again, however long a refusal asked to wait.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// The longest wait for a window whose size is a guess, as long as nothing was refused.
+const LONGEST_GUESS: Duration = Duration::from_secs(1);
 
 /// Size and refill per second of a bucket that the service has not described.
 fn documented(key: &str) -> (f64, f64) {
@@ -191,15 +224,10 @@ fn verb_budget(answer: &Response, verb: &str) -> Option<f64> {
 /// Of `Microsoft.Compute/GetGallery3Min;348,Microsoft.Compute/GetGallery30Min;2496` the scarcest: what is
 /// left, the least that such buckets hold, and the seconds in which it refills.
 fn call_budget(answer: &Response) -> Option<(f64, f64, f64)> {
-    answer
-        .header("x-ms-ratelimit-remaining-resource")?
-        .split(',')
-        .filter_map(|part| {
-            let (name, left) = part.trim().rsplit_once(';')?;
-            let left: f64 = left.trim().parse().ok().filter(|left| (0.0..1e9).contains(left))?;
-            // Budgets of one single resource say nothing about its siblings.
+    call_budgets(answer)
+        .filter_map(|(name, left)| {
             let (least, window) = match name {
-                name if name.ends_with("Resource") => return None,
+                name if is_of_one_resource(name) => return None,
                 name if name.ends_with("30Min") => (300.0, 1800.0),
                 name if name.ends_with("3Min") => (50.0, 180.0),
                 _ => (60.0, 60.0),
@@ -207,6 +235,27 @@ fn call_budget(answer: &Response) -> Option<(f64, f64, f64)> {
             Some((left, least, window))
         })
         .min_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)))
+}
+
+/// True for a refusal because the budget of one single resource ran out.
+fn is_one_resources(answer: &Response) -> bool {
+    let empty =
+        |of_one| call_budgets(answer).any(|(name, left)| left < 1.0 && is_of_one_resource(name) == of_one);
+    empty(true) && !empty(false)
+}
+
+/// Budgets of one single resource say nothing about its siblings.
+fn is_of_one_resource(name: &str) -> bool {
+    name.ends_with("Resource")
+}
+
+fn call_budgets(answer: &Response) -> impl Iterator<Item = (&str, f64)> {
+    let all = answer.header("x-ms-ratelimit-remaining-resource").unwrap_or_default();
+    all.split(',').filter_map(|part| {
+        let (name, left) = part.trim().rsplit_once(';')?;
+        let left = left.trim().parse().ok().filter(|left| (0.0..1e9).contains(left))?;
+        Some((name, left))
+    })
 }
 
 /// The types in a path without the names: `…/galleries/g/images/i` is `microsoft.compute/galleries/images`,
@@ -263,9 +312,9 @@ mod tests {
         }
     }
 
-    /// Ten thousand reads by 64 callers against a service with the documented bucket.
-    #[tokio::test(start_paused = true)]
-    async fn stays_inside_the_documented_bucket() {
+    /// `reads` by `callers` against a service with the documented bucket that tells `told` of what is left; returns how
+    /// many it refused, and the seconds that all took.
+    fn simulate(reads: u32, callers: u32, told: fn(f64) -> i64) -> (u32, f64) {
         let mut throttle = Throttle::default();
         let class = Class::new(Method::Get, VERSIONS);
         let begin = Instant::now();
@@ -274,8 +323,8 @@ mod tests {
         let mut steps: Vec<(f64, Option<Response>)> = Vec::new();
         let mut done = 0;
         let mut clock = 0.0f64;
-        let mut idle = 64;
-        while done < 10_000 {
+        let mut idle = callers;
+        while done < reads {
             let now = begin + Duration::from_secs_f64(clock);
             while idle > 0 {
                 idle -= 1;
@@ -291,7 +340,7 @@ mod tests {
                     bucket_at = clock;
                     let response = if bucket >= 1.0 {
                         bucket -= 1.0;
-                        let left = format!("{}", bucket as i64);
+                        let left = told(bucket).to_string();
                         answer(200, &[("x-ms-ratelimit-remaining-subscription-reads", &left)])
                     } else {
                         refused += 1;
@@ -306,8 +355,23 @@ mod tests {
                 }
             }
         }
+        (refused, clock)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stays_inside_the_documented_bucket() {
+        let (refused, took) = simulate(10_000, 64, |left| left as i64);
         assert!(refused <= 100, "{refused} refusals");
-        assert!((380.0..430.0).contains(&clock), "took {clock} s");
+        assert!((380.0..430.0).contains(&took), "took {took} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_remainder_that_a_refusal_disproved_is_not_believed_again() {
+        for callers in [10, 64] {
+            let (refused, took) = simulate(10_000, callers, |_| 11_999);
+            assert!(refused <= 100, "{callers} callers: {refused} refusals");
+            assert!((380.0..430.0).contains(&took), "{callers} callers: took {took} s");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -341,6 +405,39 @@ mod tests {
         throttle.leave(&list, Some(&refusal), Duration::from_secs(27), now);
         assert!(throttle.is_paused(&list, now));
         assert!(!throttle.is_paused(&Class::new(Method::Get, "/subscriptions/s"), now));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_for_one_resource_holds_back_nobody_else() {
+        for (names, held) in [
+            ("Microsoft.Compute/UpdateVMResource;0", false),
+            ("Microsoft.Compute/GetOperation3Min;14000,Microsoft.Compute/GetOperationResource;0", false),
+            ("Microsoft.Compute/GetOperation3Min;0,Microsoft.Compute/GetOperationResource;0", true),
+        ] {
+            let mut throttle = Throttle::default();
+            let class = Class::new(Method::Get, VERSIONS);
+            let now = Instant::now();
+            throttle.enter(&class, now);
+            let refusal = answer(429, &[("x-ms-ratelimit-remaining-resource", names)]);
+            throttle.leave(&class, Some(&refusal), Duration::from_secs(60), now);
+            assert_eq!(throttle.is_paused(&class, now), held, "{names}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_that_never_refused_holds_nobody_back_for_long() {
+        let mut throttle = Throttle::default();
+        let class = Class::new(Method::Get, VERSIONS);
+        let empty = [("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/GetGalleryImageVersion3Min;0")];
+        for _ in 0..10 {
+            let now = Instant::now();
+            assert!(throttle.enter(&class, now) <= LONGEST_GUESS);
+            throttle.leave(&class, Some(&answer(200, &empty)), Duration::ZERO, now);
+        }
+        let now = Instant::now();
+        throttle.enter(&class, now);
+        throttle.leave(&class, Some(&answer(429, &empty)), Duration::ZERO, now);
+        assert!(throttle.enter(&class, now) > Duration::from_secs(3));
     }
 
     #[test]

@@ -126,12 +126,15 @@ impl Cache {
         }
     }
 
-    /// Forgets `token` if it is the one that is kept.
-    pub fn reject(&self, token: &Secret) {
+    /// Forgets `token` if it is the one that is kept, and says whether it was.
+    pub fn reject(&self, token: &Secret) -> bool {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        if held.as_ref().is_some_and(|held| held.token == *token) {
-            *held = None;
-        }
+        held.take_if(|held| held.token == *token).is_some()
+    }
+
+    /// Forgets whatever token is kept.
+    pub fn forget(&self) {
+        self.hold(None);
     }
 
     fn held(&self) -> Option<Held> {

@@ -85,7 +85,10 @@ impl Tokens for Auto {
     }
 
     fn reject(&self, token: &Secret) {
-        self.home.reject(token);
+        // The service does not say which of the tokens that it got is too old.
+        if self.home.reject(token) {
+            self.auxiliary.iter().for_each(Cache::forget);
+        }
     }
 
     fn use_cloud(&self, cloud: &Cloud) {

@@ -409,6 +409,14 @@ async fn auxiliary_tenants_have_tokens_of_their_own() {
     assert!(world.last().url.contains("/tenant-3/"));
     tokens.auxiliary().await.unwrap();
     assert_eq!(world.seen.lock().unwrap().len(), 3);
+    // a refusal renews them all, and once
+    tokens.reject(&Secret::new("token-1"));
+    assert_eq!(tokens.token().await.unwrap().expose(), "token-4");
+    let renewed = tokens.auxiliary().await.unwrap();
+    assert_eq!(renewed.iter().map(Secret::expose).collect::<Vec<_>>(), ["token-5", "token-6"]);
+    tokens.reject(&Secret::new("token-1"));
+    tokens.auxiliary().await.unwrap();
+    assert_eq!(world.seen.lock().unwrap().len(), 6);
 }
 
 #[cfg(feature = "client-cert")]
