@@ -151,7 +151,13 @@ pub fn endpoint(url: &str) -> Result<String, String> {
         return Err("not a URL of the form https://HOST".to_owned());
     }
     let parsed = Url::parse(&text).map_err(|error| format!("not a URL ({error})"))?;
-    if parsed.host().is_none() || !parsed.username().is_empty() || parsed.password().is_some() {
+    // the parser takes `https:/HOST` too
+    let is_spelt_out = text.to_ascii_lowercase().starts_with(&format!("{}://", parsed.scheme()));
+    if !is_spelt_out
+        || parsed.host().is_none()
+        || !parsed.username().is_empty()
+        || parsed.password().is_some()
+    {
         return Err("not a URL of the form https://HOST".to_owned());
     }
     match parsed.scheme() {
@@ -319,6 +325,7 @@ mod tests {
             ("https://h\t", Some("https://h")),
             ("https://a b", None),
             ("https:\\\\h", None),
+            ("https:/h://", None),
             ("https://h\\x", None),
             ("https://h/?a=b", None),
             ("", None),
