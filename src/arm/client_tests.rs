@@ -15,6 +15,8 @@ use crate::arm::transport::{Request, Response, TransportError};
 
 #[path = "misbehaviour_tests.rs"]
 mod misbehaviour;
+#[path = "patience_tests.rs"]
+mod patience;
 
 const ARM: &str = "https://management.azure.com";
 const PATH: &str = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g";
@@ -619,72 +621,6 @@ async fn one_refusal_holds_back_all_of_its_kind() {
     client.put(&scope(5).0, &target(), &json!({})).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(1), "writes have a budget of their own");
     first.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_long_refusal_is_told_to_those_who_cannot_wait_for_its_end() {
-    let script = Script::new(vec![Ok(answer(429, &[("retry-after", "86400")], "{}"))]);
-    let client = client(&script);
-    assert!(client.get(&scope(5).0, &target()).await.unwrap_err().is_throttled());
-    let begun = Instant::now();
-    let error = client.get(&scope(5).0, &target()).await.unwrap_err();
-    assert!(error.is_throttled() && begun.elapsed() < Duration::from_secs(1), "{error}");
-    let text = error.to_string();
-    assert!(text.contains("429 TooManyRequests: an earlier request of this kind was refused"), "{text}");
-    assert_eq!(script.urls().len(), 1);
-    // whoever has the time sees whether it still holds
-    client.get(&scope(30).0, &target()).await.unwrap();
-    assert!((300..302).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_wait_of_nothing_is_none() {
-    let refused = || Ok(answer(429, &[("retry-after", "0")], "{}"));
-    let script = Script::new((0..250).map(|_| refused()).collect());
-    let begun = Instant::now();
-    assert!(client(&script).get(&scope(30).0, &target()).await.unwrap_err().is_throttled());
-    assert!(begun.elapsed() > Duration::from_secs(20 * 60), "{:?}", begun.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn throttling_does_not_use_up_the_tries_of_other_faults() {
-    let mut answers: Vec<Answer> = (0..9).map(|_| Ok(answer(429, &[("retry-after", "1")], "{}"))).collect();
-    answers.push(fault(502, "BadGateway"));
-    let script = Script::new(answers);
-    client(&script).put(&scope(30).0, &target(), &json!({})).await.unwrap();
-    assert_eq!(script.urls().len(), 11);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_broken_call_leaves_its_place_while_it_waits() {
-    let script = Script::new(vec![broken(true), broken(true), broken(true), broken(true), broken(true)]);
-    let client = client_with(&script, Arc::new(StaticTokens(Secret::new("t"))), 1);
-    let waiting = tokio::spawn({
-        let client = client.clone();
-        async move { client.get(&scope(5).0, &target()).await }
-    });
-    // its fifth try comes after 7.5 s at most, its sixth after 7.75 s at least
-    tokio::time::sleep(Duration::from_millis(7600)).await;
-    let begun = Instant::now();
-    client.get(&scope(5).0, &target()).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_millis(10), "{:?}", begun.elapsed());
-    waiting.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_long_wait_for_an_operation_is_cut_into_pieces() {
-    let day = ("retry-after", "86400");
-    let script = Script::new(vec![
-        Ok(answer(201, &[("azure-asyncoperation", OPERATION), day], "{}")),
-        Ok(answer(200, &[day], "{\"status\":\"InProgress\"}")),
-        status("Succeeded"),
-    ]);
-    let client = client(&script);
-    let (scope, _) = scope(60);
-    let begun = Instant::now();
-    let operation = client.put(&scope, &target(), &json!({})).await.unwrap().operation.unwrap();
-    client.wait(&scope, &operation).await.unwrap();
-    assert_eq!(begun.elapsed().as_secs(), 600);
 }
 
 #[tokio::test(start_paused = true)]
