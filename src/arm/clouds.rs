@@ -71,6 +71,10 @@ impl Cloud {
 
     /// True when `url` is on the very host and port of this cloud's Resource Manager.
     pub fn owns(&self, url: &str) -> bool {
+        // a URL parser passes over them
+        if url.contains(char::is_control) || url.starts_with(char::is_whitespace) {
+            return false;
+        }
         match (Url::parse(url), Url::parse(&self.resource_manager)) {
             (Ok(url), Ok(own)) => {
                 url.origin() == own.origin() && url.username().is_empty() && url.password().is_none()
@@ -410,6 +414,9 @@ mod tests {
             ("http://management.azure.com/x", false),
             ("https://management.azure.com:8443/x", false),
             ("/x", false),
+            ("\u{1}https://management.azure.com/x", false),
+            (" https://management.azure.com/x", false),
+            ("https://management.azure.com/x?a=b c", true),
         ] {
             assert_eq!(cloud.owns(url), own, "{url}");
         }
