@@ -54,7 +54,7 @@ pub fn urn(data: &[u8]) {
 pub fn id(data: &[u8]) {
     let Some(all) = text(data) else { return };
     let (one, other) = all.split_once('\n').unwrap_or((all, all));
-    assert_eq!(ids::same(one, other), ids::same(other, one));
+    assert_eq!(ids::same_id(one, other), ids::same_id(other, one));
     let id = match ResourceId::parse(one) {
         Ok(id) => id,
         Err(error) => {
@@ -66,7 +66,7 @@ pub fn id(data: &[u8]) {
     let again = ResourceId::parse(&canonical).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(again.to_string(), canonical, "the canonical form is its own");
     assert_eq!((&again, hash(&again)), (&id, hash(&id)));
-    assert!(ids::same(one, &canonical), "{one:?} and {canonical:?}");
+    assert!(ids::same_id(one, &canonical), "{one:?} and {canonical:?}");
     let upper = ResourceId::parse(&one.to_ascii_uppercase()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(upper, id, "case does not count");
     assert_eq!(id.types().len(), id.names().len());

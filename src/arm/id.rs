@@ -256,7 +256,7 @@ impl ResourceId {
 
 /// True when `a` and `b` name the same thing, whatever their case and a slash at the end. Texts that are
 /// not ids are compared as they are, without case.
-pub fn same(a: &str, b: &str) -> bool {
+pub fn same_id(a: &str, b: &str) -> bool {
     let bare = |text: &str| text.trim().trim_end_matches('/').to_lowercase();
     bare(a) == bare(b)
 }
@@ -487,8 +487,8 @@ mod tests {
 
     #[test]
     fn sameness() {
-        assert!(same(VERSION, &VERSION.to_uppercase()));
-        assert!(same("/subscriptions/s/", "/subscriptions/S"));
-        assert!(!same("/subscriptions/s", "/subscriptions/t"));
+        assert!(same_id(VERSION, &VERSION.to_uppercase()));
+        assert!(same_id("/subscriptions/s/", "/subscriptions/S"));
+        assert!(!same_id("/subscriptions/s", "/subscriptions/t"));
     }
 }

@@ -6,7 +6,7 @@ pub fn normalise(name: &str) -> String {
 }
 
 /// True when `a` and `b` are spellings of one region.
-pub fn same(a: &str, b: &str) -> bool {
+pub fn same_region(a: &str, b: &str) -> bool {
     normalise(a) == normalise(b)
 }
 
@@ -152,8 +152,8 @@ mod tests {
         ] {
             assert_eq!(normalise(given), short);
         }
-        assert!(same("CentralUSEUAP", "Central US EUAP"));
-        assert!(!same("eastus", "eastus2"));
+        assert!(same_region("CentralUSEUAP", "Central US EUAP"));
+        assert!(!same_region("eastus", "eastus2"));
         assert_eq!(display_name("EastUS2"), Some("East US 2"));
         assert_eq!(display_name("moonbase"), None);
     }

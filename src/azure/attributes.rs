@@ -6,21 +6,21 @@ use time::format_description::well_known::Rfc3339;
 use super::tags;
 use crate::arm::{ResourceId, id, region};
 use crate::schema::Attribute;
-use crate::schema::spec::{computed, optional, required};
+use crate::schema::spec::{optional, required};
 
 /// A location that the user gives and nobody changes later.
 pub fn location() -> Attribute {
-    required().force_new().same(region::same).check_text(check_location)
+    required().force_new().equivalent_if(region::same_region).check_text(check_location)
 }
 
 /// The name of a resource group.
 pub fn resource_group_name() -> Attribute {
-    required().force_new().same(same_text).check_text(check_resource_group)
+    required().force_new().equivalent_if(eq_ignore_case).check_text(check_resource_group)
 }
 
 /// A subscription; the provider's when the user says nothing.
 pub fn subscription_id() -> Attribute {
-    crate::schema::spec::optional_computed().force_new().same(same_text).check_text(check_guid)
+    crate::schema::spec::optional_computed().force_new().equivalent_if(eq_ignore_case).check_text(check_guid)
 }
 
 /// The resource's own tags.
@@ -30,12 +30,12 @@ pub fn tags() -> Attribute {
 
 /// A date with time and offset. Two spellings of one instant are the same.
 pub fn date(attribute: Attribute) -> Attribute {
-    attribute.same(same_instant).check_text(check_date)
+    attribute.equivalent_if(same_instant).check_text(check_date)
 }
 
 /// The id of a resource of `kind` (such as `Microsoft.Compute/galleries`), in any case.
 pub fn id_of(attribute: Attribute, kind: &'static str) -> Attribute {
-    attribute.same(id::same).check(move |value| match value.as_str() {
+    attribute.equivalent_if(id::same_id).check(move |value| match value.as_str() {
         Some(id) => check_id(id, kind),
         None => Ok(()),
     })
@@ -43,16 +43,11 @@ pub fn id_of(attribute: Attribute, kind: &'static str) -> Attribute {
 
 /// Whether the object that `body` describes is in `location`.
 pub fn same_region(body: &serde_json::Value, location: &str) -> bool {
-    super::body::text(body, "location").is_some_and(|have| region::same(&have, location))
-}
-
-/// Something only the provider knows.
-pub fn told() -> Attribute {
-    computed()
+    super::body::text(body, "location").is_some_and(|have| region::same_region(&have, location))
 }
 
 /// Equal but for case.
-pub fn same_text(a: &str, b: &str) -> bool {
+pub fn eq_ignore_case(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)
 }
 

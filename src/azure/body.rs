@@ -97,9 +97,9 @@ pub fn covers(have: &Json, want: &Json) -> bool {
 fn means_same(name: &str, have: &Json, want: &Json) -> bool {
     let (Some(have), Some(want)) = (have.as_str(), want.as_str()) else { return false };
     match name {
-        "id" => id::same(have, want),
-        "name" | "location" => region::same(have, want),
-        _ if name.ends_with("Id") => id::same(have, want),
+        "id" => id::same_id(have, want),
+        "name" | "location" => region::same_region(have, want),
+        _ if name.ends_with("Id") => id::same_id(have, want),
         _ if name.ends_with("Date") => same_instant(have, want),
         _ => false,
     }

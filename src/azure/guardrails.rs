@@ -16,7 +16,7 @@ model! {
         /// The fewest replicas that an image version may have in a target region.
         pub minimum_replicas: Option<i64> = optional().between(1, 100),
         /// Regions that every image version must be replicated to.
-        pub required_regions: Option<Set<String>> = optional().same(region::same),
+        pub required_regions: Option<Set<String>> = optional().equivalent_if(region::same_region),
         /// Tags that every image definition, image version and managed image must carry, default tags included.
         pub required_tags: Option<Set<String>> = optional(),
         /// Demands that a new image version is greater than the newest that exists in its definition.

@@ -22,7 +22,7 @@ pub fn wanted(version: Option<&str>) -> Result<Wanted, Diagnostic> {
 /// An attribute of a resource as a data source has it: nothing is replaced, and what is written stays.
 pub fn argument(mut attribute: Attribute) -> Attribute {
     attribute.force_new = false;
-    attribute.same = None;
+    attribute.equivalence = None;
     attribute
 }
 

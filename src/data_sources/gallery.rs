@@ -5,14 +5,14 @@ use serde_json::Value as Json;
 
 use super::finding::{self, absent, argument};
 use crate::arm::{ResourceId, Target};
-use crate::azure::attributes::{self, check_gallery_name, told};
+use crate::azure::attributes::{self, check_gallery_name};
 use crate::azure::context::scope;
 use crate::azure::tags::{self, Tags};
 use crate::azure::{Context, GALLERY_API, body, fault};
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::model;
-use crate::schema::spec::{block, required};
+use crate::schema::spec::{block, computed, required};
 use crate::schema::{Diagnostics, Path, Set};
 
 model! {
@@ -25,27 +25,27 @@ model! {
         /// The subscription that the gallery is in. The provider's unless set.
         pub subscription_id: Option<String> = argument(attributes::subscription_id()),
         /// The ARM id of the gallery.
-        pub id: Option<String> = told(),
+        pub id: Option<String> = computed(),
         /// The region that the gallery is in.
-        pub location: Option<String> = told(),
+        pub location: Option<String> = computed(),
         /// What the gallery is for.
-        pub description: Option<String> = told(),
+        pub description: Option<String> = computed(),
         /// Tags of the gallery.
-        pub tags: Tags = told(),
+        pub tags: Tags = computed(),
         /// Tags of the gallery: the same as `tags`, under the name that the resource has for all of them.
-        pub tags_all: Tags = told(),
+        pub tags_all: Tags = computed(),
         /// The name by which a directly shared gallery is addressed.
-        pub unique_name: Option<String> = told(),
+        pub unique_name: Option<String> = computed(),
         /// State of the last operation on the gallery, `Succeeded` when all is well.
-        pub provisioning_state: Option<String> = told(),
+        pub provisioning_state: Option<String> = computed(),
         /// How long deleted image versions are kept; null when they are not.
-        pub soft_delete: Option<SoftDelete> = told(),
+        pub soft_delete: Option<SoftDelete> = computed(),
         /// The managed identity of the gallery; null when it has none.
-        pub identity: Option<Identity> = told(),
+        pub identity: Option<Identity> = computed(),
         /// Whom the gallery is shared with.
-        pub sharing: Option<Sharing> = told(),
+        pub sharing: Option<Sharing> = computed(),
         /// The names of the image definitions in the gallery, sorted.
-        pub image_definition_names: Vec<String> = told(),
+        pub image_definition_names: Vec<String> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),
     }
@@ -55,9 +55,9 @@ model! {
     /// How long deleted image versions are kept.
     pub struct SoftDelete {
         /// Whether deleted image versions are kept.
-        pub enabled: bool = told(),
+        pub enabled: bool = computed(),
         /// For how many days they are kept.
-        pub retention_days: Option<i64> = told(),
+        pub retention_days: Option<i64> = computed(),
     }
 }
 
@@ -65,13 +65,13 @@ model! {
     /// The managed identity of the gallery.
     pub struct Identity {
         /// Which sorts of identity the gallery has.
-        pub r#type: String = told(),
+        pub r#type: String = computed(),
         /// The ids of its user-assigned identities.
-        pub identity_ids: Set<String> = told(),
+        pub identity_ids: Set<String> = computed(),
         /// The principal of the system-assigned identity.
-        pub principal_id: Option<String> = told(),
+        pub principal_id: Option<String> = computed(),
         /// The tenant of the system-assigned identity.
-        pub tenant_id: Option<String> = told(),
+        pub tenant_id: Option<String> = computed(),
     }
 }
 
@@ -79,13 +79,13 @@ model! {
     /// Whom the gallery is shared with.
     pub struct Sharing {
         /// `Private`, `Groups` or `Community`.
-        pub permission: String = told(),
+        pub permission: String = computed(),
         /// Subscriptions that may use the images.
-        pub subscription_ids: Set<String> = told(),
+        pub subscription_ids: Set<String> = computed(),
         /// Tenants that may use the images.
-        pub tenant_ids: Set<String> = told(),
+        pub tenant_ids: Set<String> = computed(),
         /// How the gallery presents itself to everybody.
-        pub community: Option<Community> = told(),
+        pub community: Option<Community> = computed(),
     }
 }
 
@@ -93,15 +93,15 @@ model! {
     /// How the gallery presents itself to everybody.
     pub struct Community {
         /// Where the publisher can be found on the web.
-        pub publisher_uri: Option<String> = told(),
+        pub publisher_uri: Option<String> = computed(),
         /// Where the publisher can be written to.
-        pub publisher_email: Option<String> = told(),
+        pub publisher_email: Option<String> = computed(),
         /// The end-user licence agreement, or where it stands.
-        pub eula: Option<String> = told(),
+        pub eula: Option<String> = computed(),
         /// What the public name begins with.
-        pub public_name_prefix: Option<String> = told(),
+        pub public_name_prefix: Option<String> = computed(),
         /// The public name by which everybody finds the gallery.
-        pub public_name: Option<String> = told(),
+        pub public_name: Option<String> = computed(),
     }
 }
 

@@ -3,13 +3,14 @@
 use serde_json::Value as Json;
 
 use crate::arm::{ResourceId, Target, id, region};
-use crate::azure::attributes::{instant, told};
+use crate::azure::attributes::instant;
 use crate::azure::context::scope;
 use crate::azure::replication::Replication;
 use crate::azure::{Context, GALLERY_API, body, fault, tags};
 use crate::framework::Op;
 use crate::image::{Candidate, RegionState};
 use crate::model;
+use crate::schema::spec::computed;
 use crate::schema::{Diagnostic, Diagnostics, Path, Set};
 
 use super::finding::{self, absent};
@@ -18,15 +19,15 @@ model! {
     /// A region that the version is replicated to.
     pub struct TargetRegion {
         /// The region.
-        pub name: String = told(),
+        pub name: String = computed(),
         /// How many replicas the region holds.
-        pub regional_replica_count: i64 = told(),
+        pub regional_replica_count: i64 = computed(),
         /// The storage that the replicas lie on.
-        pub storage_account_type: Option<String> = told(),
+        pub storage_account_type: Option<String> = computed(),
         /// Whether the version is passed over in this region by who asks for the latest one.
-        pub exclude_from_latest: bool = told(),
+        pub exclude_from_latest: bool = computed(),
         /// Encryption with keys of one's own; null when there is none.
-        pub encryption: Option<Encryption> = told(),
+        pub encryption: Option<Encryption> = computed(),
     }
 }
 
@@ -34,11 +35,11 @@ model! {
     /// Encryption of a region's replicas with keys of one's own.
     pub struct Encryption {
         /// The disk encryption set of the operating system disk.
-        pub os_disk_encryption_set_id: Option<String> = told(),
+        pub os_disk_encryption_set_id: Option<String> = computed(),
         /// The disk encryption sets of data disks.
-        pub data_disk: Set<DataDiskEncryption> = told(),
+        pub data_disk: Set<DataDiskEncryption> = computed(),
         /// Encryption of images for confidential machines.
-        pub confidential_vm: Option<Confidential> = told(),
+        pub confidential_vm: Option<Confidential> = computed(),
     }
 }
 
@@ -46,9 +47,9 @@ model! {
     /// The disk encryption set of a data disk.
     pub struct DataDiskEncryption {
         /// The data disk.
-        pub lun: i64 = told(),
+        pub lun: i64 = computed(),
         /// The disk encryption set.
-        pub disk_encryption_set_id: String = told(),
+        pub disk_encryption_set_id: String = computed(),
     }
 }
 
@@ -56,9 +57,9 @@ model! {
     /// Encryption of images for confidential machines.
     pub struct Confidential {
         /// What is encrypted, and with whose key.
-        pub encryption_type: String = told(),
+        pub encryption_type: String = computed(),
         /// The disk encryption set that holds the key.
-        pub secure_vm_disk_encryption_set_id: Option<String> = told(),
+        pub secure_vm_disk_encryption_set_id: Option<String> = computed(),
     }
 }
 
@@ -66,17 +67,17 @@ model! {
     /// Where the bits of a version came from, in one way.
     pub struct Source {
         /// The id of a managed image.
-        pub managed_image_id: Option<String> = told(),
+        pub managed_image_id: Option<String> = computed(),
         /// The id of a virtual machine.
-        pub virtual_machine_id: Option<String> = told(),
+        pub virtual_machine_id: Option<String> = computed(),
         /// The id of another image version.
-        pub image_version_id: Option<String> = told(),
+        pub image_version_id: Option<String> = computed(),
         /// The id of an image in a community gallery.
-        pub community_image_id: Option<String> = told(),
+        pub community_image_id: Option<String> = computed(),
         /// The operating system disk, when the version was made of disks.
-        pub os_disk: Option<OsDisk> = told(),
+        pub os_disk: Option<OsDisk> = computed(),
         /// The data disks, when the version was made of disks.
-        pub data_disk: Set<DataDisk> = told(),
+        pub data_disk: Set<DataDisk> = computed(),
     }
 }
 
@@ -84,15 +85,15 @@ model! {
     /// The operating system disk that a version was made of.
     pub struct OsDisk {
         /// The id of a snapshot.
-        pub snapshot_id: Option<String> = told(),
+        pub snapshot_id: Option<String> = computed(),
         /// The id of a managed disk.
-        pub disk_id: Option<String> = told(),
+        pub disk_id: Option<String> = computed(),
         /// The address of a VHD in a blob.
-        pub vhd_uri: Option<String> = told(),
+        pub vhd_uri: Option<String> = computed(),
         /// The storage account that the VHD is in.
-        pub storage_account_id: Option<String> = told(),
+        pub storage_account_id: Option<String> = computed(),
         /// How machines cache the disk.
-        pub host_caching: Option<String> = told(),
+        pub host_caching: Option<String> = computed(),
     }
 }
 
@@ -100,17 +101,17 @@ model! {
     /// A data disk that a version was made of.
     pub struct DataDisk {
         /// The logical unit number.
-        pub lun: i64 = told(),
+        pub lun: i64 = computed(),
         /// The id of a snapshot.
-        pub snapshot_id: Option<String> = told(),
+        pub snapshot_id: Option<String> = computed(),
         /// The id of a managed disk.
-        pub disk_id: Option<String> = told(),
+        pub disk_id: Option<String> = computed(),
         /// The address of a VHD in a blob.
-        pub vhd_uri: Option<String> = told(),
+        pub vhd_uri: Option<String> = computed(),
         /// The storage account that the VHD is in.
-        pub storage_account_id: Option<String> = told(),
+        pub storage_account_id: Option<String> = computed(),
         /// How machines cache the disk.
-        pub host_caching: Option<String> = told(),
+        pub host_caching: Option<String> = computed(),
     }
 }
 

@@ -6,14 +6,14 @@ use serde_json::{Value as Json, json};
 use super::finding::{self, absent, argument};
 use crate::arm::id::GALLERY;
 use crate::arm::{ResourceId, Target};
-use crate::azure::attributes::{check_definition_name, id_of, told};
+use crate::azure::attributes::{check_definition_name, id_of};
 use crate::azure::context::scope;
 use crate::azure::tags::{self, Tags};
 use crate::azure::{Context, GALLERY_API, body, fault};
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::model;
-use crate::schema::spec::{block, required};
+use crate::schema::spec::{block, computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set};
 
 model! {
@@ -24,51 +24,51 @@ model! {
         /// The id of the gallery that the definition is in, in any subscription.
         pub gallery_id: String = argument(id_of(required(), GALLERY)),
         /// The ARM id of the image definition.
-        pub id: Option<String> = told(),
+        pub id: Option<String> = computed(),
         /// The region that the definition is in.
-        pub location: Option<String> = told(),
+        pub location: Option<String> = computed(),
         /// The operating system of the image, `Linux` or `Windows`.
-        pub os_type: Option<String> = told(),
+        pub os_type: Option<String> = computed(),
         /// `Generalized` or `Specialized`.
-        pub os_state: Option<String> = told(),
+        pub os_state: Option<String> = computed(),
         /// The generation of virtual machines that the image boots on, `V1` or `V2`.
-        pub hyper_v_generation: Option<String> = told(),
+        pub hyper_v_generation: Option<String> = computed(),
         /// The processor architecture of the image, `x64` or `Arm64`.
-        pub architecture: Option<String> = told(),
+        pub architecture: Option<String> = computed(),
         /// What the image is for.
-        pub description: Option<String> = told(),
+        pub description: Option<String> = computed(),
         /// The end-user licence agreement, or where it stands.
-        pub eula: Option<String> = told(),
+        pub eula: Option<String> = computed(),
         /// Where the privacy statement stands.
-        pub privacy_statement_uri: Option<String> = told(),
+        pub privacy_statement_uri: Option<String> = computed(),
         /// Where the release notes stand.
-        pub release_note_uri: Option<String> = told(),
+        pub release_note_uri: Option<String> = computed(),
         /// When the image should no longer be used.
-        pub end_of_life_date: Option<String> = told(),
+        pub end_of_life_date: Option<String> = computed(),
         /// Disk types that machines made from the image should not use.
-        pub disallowed_disk_types: Set<String> = told(),
+        pub disallowed_disk_types: Set<String> = computed(),
         /// The security that the image supports.
-        pub security_type: Option<String> = told(),
+        pub security_type: Option<String> = computed(),
         /// Whether the image supports accelerated networking; null when it does not say.
-        pub accelerated_networking_enabled: Option<bool> = told(),
+        pub accelerated_networking_enabled: Option<bool> = computed(),
         /// Whether machines made from the image can hibernate; null when it does not say.
-        pub hibernation_enabled: Option<bool> = told(),
+        pub hibernation_enabled: Option<bool> = computed(),
         /// The disk controllers that the image has drivers for, `SCSI` and `NVMe`.
-        pub disk_controller_types: Set<String> = told(),
+        pub disk_controller_types: Set<String> = computed(),
         /// Any other features of the image, by the service's names.
-        pub features: Tags = told(),
+        pub features: Tags = computed(),
         /// Tags of the image definition.
-        pub tags: Tags = told(),
+        pub tags: Tags = computed(),
         /// Tags of the image definition: the same as `tags`, under the name that the resource has for all of them.
-        pub tags_all: Tags = told(),
+        pub tags_all: Tags = computed(),
         /// State of the last operation on the definition, `Succeeded` when all is well.
-        pub provisioning_state: Option<String> = told(),
+        pub provisioning_state: Option<String> = computed(),
         /// Publisher, offer and sku.
-        pub identifier: Option<Identifier> = told(),
+        pub identifier: Option<Identifier> = computed(),
         /// The Marketplace plan that the image was made from; null when there is none.
-        pub purchase_plan: Option<PurchasePlan> = told(),
+        pub purchase_plan: Option<PurchasePlan> = computed(),
         /// The size of machine that the image is meant for; null when it does not say.
-        pub recommended: Option<Recommended> = told(),
+        pub recommended: Option<Recommended> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),
     }
@@ -78,11 +78,11 @@ model! {
     /// Publisher, offer and sku.
     pub struct Identifier {
         /// Who publishes the image.
-        pub publisher: String = told(),
+        pub publisher: String = computed(),
         /// What the image is offered as.
-        pub offer: String = told(),
+        pub offer: String = computed(),
         /// Which variant of the offer it is.
-        pub sku: String = told(),
+        pub sku: String = computed(),
     }
 }
 
@@ -90,11 +90,11 @@ model! {
     /// The Marketplace plan that the image was made from.
     pub struct PurchasePlan {
         /// The name of the plan.
-        pub name: String = told(),
+        pub name: String = computed(),
         /// The publisher of the plan.
-        pub publisher: Option<String> = told(),
+        pub publisher: Option<String> = computed(),
         /// The product that the plan belongs to.
-        pub product: Option<String> = told(),
+        pub product: Option<String> = computed(),
     }
 }
 
@@ -102,13 +102,13 @@ model! {
     /// The size of machine that the image is meant for.
     pub struct Recommended {
         /// The fewest virtual processors.
-        pub minimum_vcpus: Option<i64> = told(),
+        pub minimum_vcpus: Option<i64> = computed(),
         /// The most virtual processors.
-        pub maximum_vcpus: Option<i64> = told(),
+        pub maximum_vcpus: Option<i64> = computed(),
         /// The least memory, in GB.
-        pub minimum_memory_gb: Option<i64> = told(),
+        pub minimum_memory_gb: Option<i64> = computed(),
         /// The most memory, in GB.
-        pub maximum_memory_gb: Option<i64> = told(),
+        pub maximum_memory_gb: Option<i64> = computed(),
     }
 }
 

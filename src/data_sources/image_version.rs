@@ -10,7 +10,7 @@ use super::finding::{self, argument};
 use super::gallery_version::{self, Source, TargetRegion, candidate, source, target_regions};
 use crate::arm::id::IMAGE_DEFINITION;
 use crate::arm::{ResourceId, Target};
-use crate::azure::attributes::{check_location, id_of, told};
+use crate::azure::attributes::{check_location, id_of};
 use crate::azure::context::scope;
 use crate::azure::marketplace::check_version;
 use crate::azure::replication::Replication;
@@ -20,7 +20,7 @@ use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::image::{Selected, Selection, Wanted, did_you_mean, nearest_versions, newest, select};
 use crate::model;
-use crate::schema::spec::{block, optional, optional_computed, required};
+use crate::schema::spec::{block, computed, optional, optional_computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set};
 
 model! {
@@ -45,37 +45,37 @@ model! {
         /// Takes versions that are not, or not yet, replicated to `location` as well.
         pub include_unreplicated: Option<bool> = optional(),
         /// The same as `version`, but unknown, and not what you wrote, while reading waits for apply.
-        pub exact_version: Option<String> = told(),
+        pub exact_version: Option<String> = computed(),
         /// The ARM id of the image version.
-        pub id: Option<String> = told(),
+        pub id: Option<String> = computed(),
         /// All tags of the image version.
-        pub tags_all: Tags = told(),
+        pub tags_all: Tags = computed(),
         /// Whether regions may be taken out of the version.
-        pub allow_deletion_of_replicated_locations: Option<bool> = told(),
+        pub allow_deletion_of_replicated_locations: Option<bool> = computed(),
         /// Whether the service refuses to delete the version before its end-of-life date.
-        pub block_deletion_before_end_of_life: Option<bool> = told(),
+        pub block_deletion_before_end_of_life: Option<bool> = computed(),
         /// When the version should no longer be used.
-        pub end_of_life_date: Option<String> = told(),
+        pub end_of_life_date: Option<String> = computed(),
         /// Whether the version is passed over by who asks for the latest one.
-        pub exclude_from_latest: Option<bool> = told(),
+        pub exclude_from_latest: Option<bool> = computed(),
         /// `Full` or `Shallow`.
-        pub replication_mode: Option<String> = told(),
+        pub replication_mode: Option<String> = computed(),
         /// State of the last operation on the version, `Succeeded` when all is well.
-        pub provisioning_state: Option<String> = told(),
+        pub provisioning_state: Option<String> = computed(),
         /// When the version was published.
-        pub published_date: Option<String> = told(),
+        pub published_date: Option<String> = computed(),
         /// Replication by region: `Completed`, `Replicating`, `Failed` or `Unknown`. Regions in short spelling.
-        pub replication_state: BTreeMap<String, String> = told(),
+        pub replication_state: BTreeMap<String, String> = computed(),
         /// Replication by region, in percent. Regions in short spelling.
-        pub replication_progress: BTreeMap<String, i64> = told(),
+        pub replication_progress: BTreeMap<String, i64> = computed(),
         /// The size of the operating system disk, in GB.
-        pub os_disk_size_gb: Option<i64> = told(),
+        pub os_disk_size_gb: Option<i64> = computed(),
         /// Where the bits came from; null when the service does not tell any more.
-        pub source: Option<Source> = told(),
+        pub source: Option<Source> = computed(),
         /// The regions that the version is replicated to.
-        pub target_region: Set<TargetRegion> = told(),
+        pub target_region: Set<TargetRegion> = computed(),
         /// Why each other version was passed over, by version. Empty after an exact version.
-        pub skipped: BTreeMap<String, String> = told(),
+        pub skipped: BTreeMap<String, String> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),
     }

@@ -9,14 +9,14 @@ use super::finding::{argument, has_tags};
 use super::gallery_version::{self, TargetRegion, target_regions};
 use crate::arm::ResourceId;
 use crate::arm::id::IMAGE_DEFINITION;
-use crate::azure::attributes::{id_of, told};
+use crate::azure::attributes::id_of;
 use crate::azure::tags::{self, Tags};
 use crate::azure::{Context, body};
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::image::{Constraint, Version, sort_newest_first};
 use crate::model;
-use crate::schema::spec::{block, optional, required};
+use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set};
 
 model! {
@@ -29,7 +29,7 @@ model! {
         /// Only versions that carry all of these tags, with these values.
         pub tags: Option<Tags> = optional(),
         /// The versions, newest first.
-        pub versions: Vec<Listed> = told(),
+        pub versions: Vec<Listed> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),
     }
@@ -39,25 +39,25 @@ model! {
     /// One version.
     pub struct Listed {
         /// The version.
-        pub version: String = told(),
+        pub version: String = computed(),
         /// Its ARM id.
-        pub id: String = told(),
+        pub id: String = computed(),
         /// The region that it is at home in.
-        pub location: Option<String> = told(),
+        pub location: Option<String> = computed(),
         /// When it was published.
-        pub published_date: Option<String> = told(),
+        pub published_date: Option<String> = computed(),
         /// When it should no longer be used.
-        pub end_of_life_date: Option<String> = told(),
+        pub end_of_life_date: Option<String> = computed(),
         /// Whether it is passed over by who asks for the latest one.
-        pub exclude_from_latest: bool = told(),
+        pub exclude_from_latest: bool = computed(),
         /// State of the last operation on it, `Succeeded` when all is well.
-        pub provisioning_state: Option<String> = told(),
+        pub provisioning_state: Option<String> = computed(),
         /// The size of the operating system disk, in GB.
-        pub os_disk_size_gb: Option<i64> = told(),
+        pub os_disk_size_gb: Option<i64> = computed(),
         /// Its tags.
-        pub tags: Tags = told(),
+        pub tags: Tags = computed(),
         /// The regions that it is replicated to.
-        pub target_region: Set<TargetRegion> = told(),
+        pub target_region: Set<TargetRegion> = computed(),
     }
 }
 

@@ -5,35 +5,35 @@ use serde_json::Value as Json;
 
 use super::finding::{self, has_tags, natural};
 use crate::arm::{ResourceId, Scope, Target};
-use crate::azure::attributes::told;
 use crate::azure::tags::{self, Tags};
 use crate::azure::{COMPUTE_API, Context, body, fault};
 use crate::model;
+use crate::schema::spec::computed;
 use crate::schema::{Diagnostic, Path, Set};
 
 model! {
     /// One managed image.
     pub struct Image {
         /// The name of the image.
-        pub name: String = told(),
+        pub name: String = computed(),
         /// The ARM id of the image.
-        pub id: Option<String> = told(),
+        pub id: Option<String> = computed(),
         /// The region that the image is in.
-        pub location: Option<String> = told(),
+        pub location: Option<String> = computed(),
         /// The generation of the virtual machines that the image is for, `V1` or `V2`.
-        pub hyper_v_generation: Option<String> = told(),
+        pub hyper_v_generation: Option<String> = computed(),
         /// Whether the image is kept in several zones of its region.
-        pub zone_resilient: bool = told(),
+        pub zone_resilient: bool = computed(),
         /// Tags of the image.
-        pub tags: Tags = told(),
+        pub tags: Tags = computed(),
         /// State of the last operation on the image, `Succeeded` when all is well.
-        pub provisioning_state: Option<String> = told(),
+        pub provisioning_state: Option<String> = computed(),
         /// The id of the virtual machine that the image was captured from; null when it was made of disks.
-        pub source_virtual_machine_id: Option<String> = told(),
+        pub source_virtual_machine_id: Option<String> = computed(),
         /// The operating system disk of the image.
-        pub os_disk: Option<OsDisk> = told(),
+        pub os_disk: Option<OsDisk> = computed(),
         /// The data disks of the image.
-        pub data_disk: Set<DataDisk> = told(),
+        pub data_disk: Set<DataDisk> = computed(),
     }
 }
 
@@ -41,23 +41,23 @@ model! {
     /// The operating system disk of the image.
     pub struct OsDisk {
         /// The operating system on the disk.
-        pub os_type: Option<String> = told(),
+        pub os_type: Option<String> = computed(),
         /// `Generalized` or `Specialized`.
-        pub os_state: Option<String> = told(),
+        pub os_state: Option<String> = computed(),
         /// The id of the managed disk that held the bits.
-        pub managed_disk_id: Option<String> = told(),
+        pub managed_disk_id: Option<String> = computed(),
         /// The id of the snapshot that held the bits.
-        pub snapshot_id: Option<String> = told(),
+        pub snapshot_id: Option<String> = computed(),
         /// The address of the VHD blob that held the bits.
-        pub blob_uri: Option<String> = told(),
+        pub blob_uri: Option<String> = computed(),
         /// The sort of storage that disks made from the image have.
-        pub storage_account_type: Option<String> = told(),
+        pub storage_account_type: Option<String> = computed(),
         /// How the host caches disks made from the image.
-        pub caching: Option<String> = told(),
+        pub caching: Option<String> = computed(),
         /// The size in GB.
-        pub size_gb: Option<i64> = told(),
+        pub size_gb: Option<i64> = computed(),
         /// The id of the disk encryption set that encrypts the image.
-        pub disk_encryption_set_id: Option<String> = told(),
+        pub disk_encryption_set_id: Option<String> = computed(),
     }
 }
 
@@ -65,21 +65,21 @@ model! {
     /// A data disk of the image.
     pub struct DataDisk {
         /// The logical unit number.
-        pub lun: i64 = told(),
+        pub lun: i64 = computed(),
         /// The id of the managed disk that held the bits.
-        pub managed_disk_id: Option<String> = told(),
+        pub managed_disk_id: Option<String> = computed(),
         /// The id of the snapshot that held the bits.
-        pub snapshot_id: Option<String> = told(),
+        pub snapshot_id: Option<String> = computed(),
         /// The address of the VHD blob that held the bits.
-        pub blob_uri: Option<String> = told(),
+        pub blob_uri: Option<String> = computed(),
         /// The sort of storage that disks made from the image have.
-        pub storage_account_type: Option<String> = told(),
+        pub storage_account_type: Option<String> = computed(),
         /// How the host caches disks made from the image.
-        pub caching: Option<String> = told(),
+        pub caching: Option<String> = computed(),
         /// The size in GB.
-        pub size_gb: Option<i64> = told(),
+        pub size_gb: Option<i64> = computed(),
         /// The id of the disk encryption set that encrypts the image.
-        pub disk_encryption_set_id: Option<String> = told(),
+        pub disk_encryption_set_id: Option<String> = computed(),
     }
 }
 

@@ -5,14 +5,14 @@ use async_trait::async_trait;
 use super::finding::{absent, argument, check_regex, names, some};
 use super::managed::{DataDisk, Group, Image, OsDisk, matching, usable};
 use crate::arm::Target;
-use crate::azure::attributes::{self, check_image_name, told};
+use crate::azure::attributes::{self, check_image_name};
 use crate::azure::context::scope;
 use crate::azure::tags::Tags;
 use crate::azure::{COMPUTE_API, Context, fault};
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::model;
-use crate::schema::spec::{block, optional, optional_computed};
+use crate::schema::spec::{block, computed, optional, optional_computed};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
 
 model! {
@@ -33,23 +33,23 @@ model! {
         /// Tags that the image must carry, with these values. Left out, this is the tags that the image carries.
         pub tags: Option<Tags> = optional_computed(),
         /// All tags of the image.
-        pub tags_all: Tags = told(),
+        pub tags_all: Tags = computed(),
         /// The ARM id of the image.
-        pub id: Option<String> = told(),
+        pub id: Option<String> = computed(),
         /// The region that the image is in.
-        pub location: Option<String> = told(),
+        pub location: Option<String> = computed(),
         /// The generation of the virtual machines that the image is for, `V1` or `V2`.
-        pub hyper_v_generation: Option<String> = told(),
+        pub hyper_v_generation: Option<String> = computed(),
         /// Whether the image is kept in several zones of its region.
-        pub zone_resilient: bool = told(),
+        pub zone_resilient: bool = computed(),
         /// State of the last operation on the image, `Succeeded` when all is well.
-        pub provisioning_state: Option<String> = told(),
+        pub provisioning_state: Option<String> = computed(),
         /// The id of the virtual machine that the image was captured from; null when it was made of disks.
-        pub source_virtual_machine_id: Option<String> = told(),
+        pub source_virtual_machine_id: Option<String> = computed(),
         /// The operating system disk of the image.
-        pub os_disk: Option<OsDisk> = told(),
+        pub os_disk: Option<OsDisk> = computed(),
         /// The data disks of the image.
-        pub data_disk: Set<DataDisk> = told(),
+        pub data_disk: Set<DataDisk> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),
     }

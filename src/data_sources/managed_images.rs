@@ -5,14 +5,14 @@ use async_trait::async_trait;
 use super::finding::{argument, check_regex};
 use super::managed::{Group, Image, matching, usable};
 use crate::azure::Context;
-use crate::azure::attributes::{self, told};
+use crate::azure::attributes;
 use crate::azure::context::scope;
 use crate::azure::tags::Tags;
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::model;
 use crate::schema::Diagnostics;
-use crate::schema::spec::{block, optional};
+use crate::schema::spec::{block, computed, optional};
 
 model! {
     /// Lists the managed images of a resource group, greatest name first, where numbers in names count as numbers
@@ -31,7 +31,7 @@ model! {
         /// Only the first of the images that match and are ready (`Succeeded`).
         pub newest: Option<bool> = optional(),
         /// The images, greatest name first.
-        pub images: Vec<Image> = told(),
+        pub images: Vec<Image> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),
     }

@@ -5,12 +5,12 @@ use regex_lite::Regex;
 
 use super::finding::check_regex;
 use crate::azure::Context;
-use crate::azure::attributes::{check_location, told};
+use crate::azure::attributes::check_location;
 use crate::azure::marketplace::{Market, check_offer, check_publisher};
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::model;
-use crate::schema::spec::{block, optional, required};
+use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
 model! {
@@ -26,7 +26,7 @@ model! {
         /// Only names in which this regular expression is found. `(?i)` at its beginning ignores case.
         pub name_regex: Option<String> = optional().check_text(check_regex),
         /// The names, sorted.
-        pub names: Vec<String> = told(),
+        pub names: Vec<String> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),
     }

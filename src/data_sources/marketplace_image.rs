@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use time::OffsetDateTime;
 
 use super::finding::tell;
-use crate::azure::attributes::{check_location, told};
+use crate::azure::attributes::check_location;
 use crate::azure::marketplace::{
     Market, Pick, Status, check_offer, check_publisher, check_sku, check_urn, check_version, is_newer,
 };
@@ -16,7 +16,7 @@ use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::image::{Urn, UrnPart, Wanted};
 use crate::model;
-use crate::schema::spec::{block, optional, optional_computed, required};
+use crate::schema::spec::{block, computed, optional, optional_computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
 model! {
@@ -43,36 +43,36 @@ model! {
         /// Lets `latest` and constraints choose versions that the publisher has deprecated. They are passed over unless set.
         pub include_deprecated: Option<bool> = optional(),
         /// The same as `version`, but unknown, and not what you wrote, while reading waits for apply.
-        pub exact_version: Option<String> = told(),
+        pub exact_version: Option<String> = computed(),
         /// The same as `urn`, but unknown, and not what you wrote, while reading waits for apply.
-        pub exact_urn: Option<String> = told(),
+        pub exact_urn: Option<String> = computed(),
         /// The ARM id of the exact version in this location.
-        pub id: Option<String> = told(),
+        pub id: Option<String> = computed(),
         /// `Linux` or `Windows`.
-        pub os_type: Option<String> = told(),
+        pub os_type: Option<String> = computed(),
         /// `x64` or `Arm64`.
-        pub architecture: Option<String> = told(),
+        pub architecture: Option<String> = computed(),
         /// `V1` or `V2`.
-        pub hyper_v_generation: Option<String> = told(),
+        pub hyper_v_generation: Option<String> = computed(),
         /// Further features by name, such as `SecurityType` or `IsAcceleratedNetworkSupported`.
-        pub features: BTreeMap<String, String> = told(),
+        pub features: BTreeMap<String, String> = computed(),
         /// The size of the operating system's disk in GiB.
-        pub os_disk_size_gb: Option<i64> = told(),
+        pub os_disk_size_gb: Option<i64> = computed(),
         /// How many data disks the image brings.
-        pub data_disk_count: Option<i64> = told(),
+        pub data_disk_count: Option<i64> = computed(),
         /// The purchase plan that a virtual machine made from the image must name; null when the image has no terms to
         /// accept.
-        pub plan: Option<Plan> = told(),
+        pub plan: Option<Plan> = computed(),
         /// The newest version that there is; deprecated ones count only with `include_deprecated`.
-        pub newest_version: Option<String> = told(),
+        pub newest_version: Option<String> = computed(),
         /// Whether there is no newer version.
-        pub is_newest: Option<bool> = told(),
+        pub is_newest: Option<bool> = computed(),
         /// `Active`, `ScheduledForDeprecation` or `Deprecated`.
-        pub deprecation_state: Option<String> = told(),
+        pub deprecation_state: Option<String> = computed(),
         /// When the version is, or was, deprecated.
-        pub scheduled_deprecation_time: Option<String> = told(),
+        pub scheduled_deprecation_time: Option<String> = computed(),
         /// The URN that the publisher proposes instead of a deprecated image.
-        pub alternative_urn: Option<String> = told(),
+        pub alternative_urn: Option<String> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),
     }
@@ -82,11 +82,11 @@ model! {
     /// A Marketplace purchase plan.
     pub struct Plan {
         /// The plan's name.
-        pub name: String = told(),
+        pub name: String = computed(),
         /// The plan's publisher.
-        pub publisher: String = told(),
+        pub publisher: String = computed(),
         /// The plan's product.
-        pub product: String = told(),
+        pub product: String = computed(),
     }
 }
 

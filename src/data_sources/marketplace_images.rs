@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use crate::azure::Context;
-use crate::azure::attributes::{check_location, told};
+use crate::azure::attributes::check_location;
 use crate::azure::marketplace::{Market, Pick, check_offer, check_publisher, check_sku};
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::image::{Constraint, Urn, Version, Wanted, sort_newest_first};
 use crate::model;
-use crate::schema::spec::{block, optional, required};
+use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
 model! {
@@ -29,10 +29,10 @@ model! {
         /// At most so many versions, the newest. All unless set.
         pub limit: Option<i64> = optional().between(1, 100_000),
         /// The versions, newest first. Deprecated ones are among them.
-        pub versions: Vec<String> = told(),
+        pub versions: Vec<String> = computed(),
         /// The newest of the versions that is not deprecated, which is what `azimage_marketplace_image` chooses; null when
         /// there is none.
-        pub newest_version: Option<String> = told(),
+        pub newest_version: Option<String> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),
     }

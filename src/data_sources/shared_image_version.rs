@@ -6,13 +6,13 @@ use async_trait::async_trait;
 
 use super::published::{Asked, Found, Sort, find};
 use crate::azure::Context;
-use crate::azure::attributes::{check_definition_name, check_filled, check_location, told};
+use crate::azure::attributes::{check_definition_name, check_filled, check_location};
 use crate::azure::marketplace::check_version;
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::model;
 use crate::schema::Diagnostics;
-use crate::schema::spec::{block, optional_computed, required};
+use crate::schema::spec::{block, computed, optional_computed, required};
 
 model! {
     /// Finds one version of an image in a gallery that is shared directly with this subscription or tenant:
@@ -28,19 +28,19 @@ model! {
         /// result is always the version that was found.
         pub version: Option<String> = optional_computed().resolved().check_text(check_version),
         /// The same as `version`, but unknown, and not what you wrote, while reading waits for apply.
-        pub exact_version: Option<String> = told(),
+        pub exact_version: Option<String> = computed(),
         /// The id of the version, which virtual machines take as their source.
-        pub id: Option<String> = told(),
+        pub id: Option<String> = computed(),
         /// When the version was published.
-        pub published_date: Option<String> = told(),
+        pub published_date: Option<String> = computed(),
         /// When the version should no longer be used.
-        pub end_of_life_date: Option<String> = told(),
+        pub end_of_life_date: Option<String> = computed(),
         /// Whether the version is passed over by who asks for the latest one.
-        pub exclude_from_latest: Option<bool> = told(),
+        pub exclude_from_latest: Option<bool> = computed(),
         /// The size of the operating system disk, in GB.
-        pub os_disk_size_gb: Option<i64> = told(),
+        pub os_disk_size_gb: Option<i64> = computed(),
         /// Why each other version was passed over, by version. Empty after an exact version.
-        pub skipped: BTreeMap<String, String> = told(),
+        pub skipped: BTreeMap<String, String> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),
     }

@@ -1,10 +1,10 @@
 //! Planning and applying one change of a resource: the pure plan, the resource's objections, and then what was planned.
 
-use super::agree::agree;
+use super::enforce_plan::enforce_plan;
 use super::import::{UNWRITTEN, empty_blocks};
 use super::plan::{self, Draft};
 use super::provider::{Entry, Provider, Server};
-use super::settle::{Empties, settle};
+use super::spelling::{NullAndEmpty, keep_prior_spelling};
 use super::{Op, Private};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
@@ -149,7 +149,7 @@ impl<P: Provider> Server<P> {
             match result {
                 Ok(state) => {
                     let state = finished(entry, state, &planned);
-                    let (state, differing) = agree(entry.body(), &planned, state);
+                    let (state, differing) = enforce_plan(entry.body(), &planned, state);
                     for path in differing {
                         op.warn(made_other(entry.resource.type_name(), path));
                     }
@@ -188,7 +188,7 @@ fn made_other(type_name: &str, path: Path) -> Diagnostic {
 // A new state in the words of the plan, with nothing unknown left.
 fn finished<C: Send + Sync>(entry: &Entry<C>, state: Value, planned: &Value) -> Value {
     let state = empty_blocks(entry.body(), state.unknown_to_null());
-    settle(entry.body(), state, planned, Empties::Agree)
+    keep_prior_spelling(entry.body(), state, planned, NullAndEmpty::Equal)
 }
 
 fn identity_of<C: Send + Sync>(entry: &Entry<C>, state: &Value) -> Value {

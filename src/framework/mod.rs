@@ -3,9 +3,9 @@
 //! A provider implements [`Provider`]; [`Server`] answers every request of the protocol from it, in Terraform's own values.
 //! Decisions are pure and stand in [`plan`] and [`settle`]; what reaches out is in the resources themselves.
 
-pub mod agree;
 pub mod apply;
 pub mod data_source;
+pub mod enforce_plan;
 pub mod function;
 pub mod import;
 pub mod operation;
@@ -14,7 +14,7 @@ pub mod private;
 pub mod provider;
 pub mod read;
 pub mod resource;
-pub mod settle;
+pub mod spelling;
 pub mod timeouts;
 
 pub use data_source::DataSource;

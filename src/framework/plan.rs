@@ -7,7 +7,7 @@
 //!    come out otherwise;
 //! 5. only if anything changed: computed values that may change become unknown.
 
-use super::settle::{Empties, partner, settle};
+use super::spelling::{NullAndEmpty, keep_prior_spelling, partner};
 use crate::schema::{Attribute, Block, Body, Diagnostics, Nesting, Path, Value};
 
 /// A plan in the making, as the resource's own say sees it.
@@ -47,7 +47,7 @@ pub struct Plan {
 
 /// Steps 1 and 2. `config` is not null. Core's own proposal is not needed: it is this first step without the defaults.
 pub fn begin(body: &Body, config: &Value, prior: &Value) -> Value {
-    settle(body, fill(body, config, prior), prior, Empties::Differ)
+    keep_prior_spelling(body, fill(body, config, prior), prior, NullAndEmpty::Distinct)
 }
 
 /// Steps 4 and 5, after the resource had its say.
@@ -220,7 +220,7 @@ mod tests {
 
     model! {
         pub struct Region {
-            pub name: String = required().same(same),
+            pub name: String = required().equivalent_if(same),
             pub count: Option<i64> = optional().default(1),
         }
     }
@@ -235,7 +235,7 @@ mod tests {
             pub id: Option<String> = computed(),
             pub etag: Option<String> = computed().volatile(),
             pub name: String = required().force_new(),
-            pub location: Option<String> = optional_computed().force_new().same(same),
+            pub location: Option<String> = optional_computed().force_new().equivalent_if(same),
             pub mode: Option<String> = optional().default("full"),
             pub note: Option<String> = optional(),
             pub region: Set<Region> = block().key(key),

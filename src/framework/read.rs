@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::import::{UNWRITTEN, empty_blocks};
 use super::provider::{Entry, Provider, Server};
-use super::settle::{Empties, settle};
+use super::spelling::{NullAndEmpty, keep_prior_spelling};
 use super::{Op, Private};
 use crate::schema::{Diagnostic, Diagnostics, Value};
 
@@ -56,7 +56,7 @@ impl<P: Provider> Server<P> {
                 private.remove(UNWRITTEN);
                 // what an import named in some spelling is not spelt by anybody yet
                 let old = if unwritten { Value::Object(BTreeMap::new()) } else { state };
-                answer(settle(entry.body(), new, &old, Empties::Agree), private, found)
+                answer(keep_prior_spelling(entry.body(), new, &old, NullAndEmpty::Equal), private, found)
             }
             Ok(None) => answer(Value::Null, private, found),
             Err(errors) => {

@@ -7,18 +7,18 @@ use serde_json::{Value as Json, json};
 
 use crate::arm::id::GALLERY;
 use crate::arm::{ResourceId, Scope, Target, id};
-use crate::azure::attributes::{self, check_gallery_name, told};
+use crate::azure::attributes::{self, check_gallery_name};
 use crate::azure::context::scope;
 use crate::azure::tags::{self, Tags};
 use crate::azure::writing::{self, Outcome, Written};
 use crate::azure::{Context, GALLERY_API, body, fault, identity};
-use crate::framework::settle::is_no_news;
+use crate::framework::spelling::is_unchanged;
 use crate::framework::timeouts::Defaults;
 use crate::framework::{
     Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
 };
 use crate::model;
-use crate::schema::spec::{block, optional, required};
+use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
 use sharing::{Sharing, check_sharing};
 
@@ -27,9 +27,9 @@ model! {
     /// shared with other subscriptions, other tenants, or everybody.
     pub struct Model {
         /// The ARM id of the gallery.
-        pub id: Option<String> = told(),
+        pub id: Option<String> = computed(),
         /// The name of the gallery, unique in the subscription: letters, digits, underscores and full stops.
-        pub name: String = required().force_new().same(attributes::same_text).check_text(check_gallery_name),
+        pub name: String = required().force_new().equivalent_if(attributes::eq_ignore_case).check_text(check_gallery_name),
         /// The resource group that the gallery is in.
         pub resource_group_name: String = attributes::resource_group_name(),
         /// The subscription that the gallery is in. The provider's unless set.
@@ -41,11 +41,11 @@ model! {
         /// Tags of the gallery.
         pub tags: Option<Tags> = attributes::tags(),
         /// All tags of the gallery, the provider's `default_tags` included.
-        pub tags_all: Option<Tags> = told(),
+        pub tags_all: Option<Tags> = computed(),
         /// The name by which a directly shared gallery is addressed: subscription id and name.
-        pub unique_name: Option<String> = told(),
+        pub unique_name: Option<String> = computed(),
         /// State of the last operation on the gallery, `Succeeded` when all is well.
-        pub provisioning_state: Option<String> = told().volatile(),
+        pub provisioning_state: Option<String> = computed().volatile(),
         /// Keeps deleted image versions for a while, so that they can be restored.
         pub soft_delete: Option<SoftDelete> = block(),
         /// The managed identity of the gallery.
@@ -73,13 +73,13 @@ model! {
         /// Which sorts of identity the gallery has.
         pub r#type: String = required()
             .one_of(&["SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned"])
-            .same(same_identity_type),
+            .equivalent_if(same_identity_type),
         /// The ids of its user-assigned identities.
-        pub identity_ids: Option<Set<String>> = optional().same(id::same),
+        pub identity_ids: Option<Set<String>> = optional().equivalent_if(id::same_id),
         /// The principal of the system-assigned identity.
-        pub principal_id: Option<String> = told(),
+        pub principal_id: Option<String> = computed(),
         /// The tenant of the system-assigned identity.
-        pub tenant_id: Option<String> = told(),
+        pub tenant_id: Option<String> = computed(),
     }
 }
 
@@ -150,7 +150,7 @@ impl Resource<Context> for Gallery {
         // a list decides nothing, nor does what is asked because of it
         if let Some(body) = &turn.listed
             && let Ok(listed) = flatten(context, &scope, body, &id, &state).await
-            && is_no_news(&listed, &state)
+            && is_unchanged(&listed, &state)
         {
             return Ok(Some(listed));
         }
@@ -360,7 +360,7 @@ fn expand_identity(identity: &Identity, current: Option<&Json>) -> Json {
     // null takes an identity away; left out it would stay
     let old = current.and_then(|current| body::at(current, "identity.userAssignedIdentities"));
     for name in old.and_then(Json::as_object).into_iter().flat_map(|old| old.keys()) {
-        if !wanted.iter().any(|wanted| id::same(wanted, name)) {
+        if !wanted.iter().any(|wanted| id::same_id(wanted, name)) {
             ids.insert(name.clone(), Json::Null);
         }
     }
@@ -376,7 +376,7 @@ fn has_identities(current: &Json, plan: &Model) -> bool {
     let have = body::at(current, "identity.userAssignedIdentities").and_then(Json::as_object);
     let mut wanted =
         plan.identity.iter().flat_map(|identity| &identity.identity_ids).flat_map(|ids| ids.iter());
-    wanted.all(|wanted| have.is_some_and(|have| have.keys().any(|have| id::same(have, wanted))))
+    wanted.all(|wanted| have.is_some_and(|have| have.keys().any(|have| id::same_id(have, wanted))))
 }
 
 // The state after a write, however far it came.

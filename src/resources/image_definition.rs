@@ -8,19 +8,19 @@ use serde_json::{Value as Json, json};
 use crate::arm::id::{GALLERY, IMAGE_DEFINITION};
 use crate::arm::{Error, ResourceId, Scope, Target, region};
 use crate::azure::attributes::{
-    self, check_definition_name, check_filled, check_identifier, check_uri, date, told,
+    self, check_definition_name, check_filled, check_identifier, check_uri, date,
 };
 use crate::azure::context::scope;
 use crate::azure::tags::{self, Tags};
 use crate::azure::writing::{self, Outcome, Written};
 use crate::azure::{Context, GALLERY_API, body, fault, identity};
-use crate::framework::settle::is_no_news;
+use crate::framework::spelling::is_unchanged;
 use crate::framework::timeouts::Defaults;
 use crate::framework::{
     Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
 };
 use crate::model;
-use crate::schema::spec::{block, optional, optional_computed, required};
+use crate::schema::spec::{block, computed, optional, optional_computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
 use features::check_features;
 
@@ -29,15 +29,15 @@ model! {
     /// that virtual machines name to get the latest of them.
     pub struct Model {
         /// The ARM id of the image definition.
-        pub id: Option<String> = told(),
+        pub id: Option<String> = computed(),
         /// The name of the image definition.
-        pub name: String = required().force_new().same(attributes::same_text).check_text(check_definition_name),
+        pub name: String = required().force_new().equivalent_if(attributes::eq_ignore_case).check_text(check_definition_name),
         /// The id of the gallery that the definition is in, in any subscription.
         pub gallery_id: String = attributes::id_of(required().force_new(), GALLERY),
         /// The region that the definition is in. The gallery's unless set.
         pub location: Option<String> = optional_computed()
             .force_new()
-            .same(region::same)
+            .equivalent_if(region::same_region)
             .check_text(attributes::check_location),
         /// The operating system of the image.
         pub os_type: String = required().force_new().one_of(&["Linux", "Windows"]),
@@ -73,13 +73,13 @@ model! {
         /// The disk controllers that the image has drivers for. Updated in place.
         pub disk_controller_types: Option<Set<String>> = optional().one_of(&["SCSI", "NVMe"]),
         /// Any other features of the image, by the service's names. Updated in place.
-        pub features: Option<Tags> = optional().same(attributes::same_text).check(features::check_names),
+        pub features: Option<Tags> = optional().equivalent_if(attributes::eq_ignore_case).check(features::check_names),
         /// Tags of the image definition.
         pub tags: Option<Tags> = attributes::tags(),
         /// All tags of the image definition, the provider's `default_tags` included.
-        pub tags_all: Option<Tags> = told(),
+        pub tags_all: Option<Tags> = computed(),
         /// State of the last operation on the definition, `Succeeded` when all is well.
-        pub provisioning_state: Option<String> = told().volatile(),
+        pub provisioning_state: Option<String> = computed().volatile(),
         /// Publisher, offer and sku: unique together in the gallery.
         pub identifier: Option<Identifier> = block().required(),
         /// The Marketplace plan that the image was made from; machines need it.
@@ -220,7 +220,7 @@ impl Resource<Context> for ImageDefinition {
         let (scope, target) = (scope(op, &doing), target(&id));
         let turn = context.read(&scope, &target).await;
         let listed = turn.listed.as_ref().map(|body| flatten(context, body, &id, &state));
-        if let Some(listed) = listed.filter(|listed| is_no_news(listed, &state)) {
+        if let Some(listed) = listed.filter(|listed| is_unchanged(listed, &state)) {
             return Ok(Some(listed));
         }
         let found = context.client.get_opt(&scope, &target).await;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::arm::id::IMAGE_VERSION;
 use crate::arm::{ResourceId, Target, region};
-use crate::azure::attributes::{check_location, id_of, told};
+use crate::azure::attributes::{check_location, id_of};
 use crate::azure::context::scope;
 use crate::azure::replication::{Replication, Wanted, wait_until};
 use crate::azure::{Context, GALLERY_API, fault, identity};
@@ -15,7 +15,7 @@ use crate::framework::{
     Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
 };
 use crate::model;
-use crate::schema::spec::{block, optional, required};
+use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
 
 model! {
@@ -24,13 +24,13 @@ model! {
     /// `wait_for_replication = "none"` and whatever must not start before the bits are there.
     pub struct Model {
         /// The ARM id of the image version.
-        pub id: Option<String> = told(),
+        pub id: Option<String> = computed(),
         /// The id of the image version to wait for.
         pub image_version_id: String = id_of(required(), IMAGE_VERSION).force_new(),
         /// The regions to wait for, in any spelling. All target regions of the version unless set.
-        pub regions: Option<Set<String>> = optional().same(region::same).check_text(check_location).check(check_regions),
+        pub regions: Option<Set<String>> = optional().equivalent_if(region::same_region).check_text(check_location).check(check_regions),
         /// The state of the replication by region: `Completed`, `Replicating`, `Failed` or `Unknown`.
-        pub replication_state: Option<BTreeMap<String, String>> = told().volatile(),
+        pub replication_state: Option<BTreeMap<String, String>> = computed().volatile(),
         /// How long each operation may take.
         pub timeouts: Option<Timeouts> = block(),
     }

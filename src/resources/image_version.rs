@@ -14,20 +14,20 @@ use std::collections::BTreeMap;
 
 use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION};
 use crate::arm::{ResourceId, Target, region};
-use crate::azure::attributes::{self, date, told};
+use crate::azure::attributes::{self, date};
 use crate::azure::context::{Wait, scope};
 use crate::azure::replication::Replication;
 use crate::azure::tags::{self, Tags};
 use crate::azure::writing;
 use crate::azure::{Context, GALLERY_API, body, fault, identity};
-use crate::framework::settle::is_no_news;
+use crate::framework::spelling::is_unchanged;
 use crate::framework::timeouts::Defaults;
 use crate::framework::{
     Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
 };
 use crate::image::check_gallery_version;
 use crate::model;
-use crate::schema::spec::{block, optional, optional_computed, required};
+use crate::schema::spec::{block, computed, optional, optional_computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
 use regions::{TargetRegion, region_key};
 use source::Source;
@@ -39,7 +39,7 @@ model! {
     /// state, untainted, and the next apply goes on waiting.
     pub struct Model {
         /// The ARM id of the image version.
-        pub id: Option<String> = told(),
+        pub id: Option<String> = computed(),
         /// The version: three numbers such as `1.2.0`.
         pub version: String = required().force_new().check_text(check_gallery_version),
         /// The id of the image definition that this is a version of, in any subscription.
@@ -47,7 +47,7 @@ model! {
         /// The region that the version is at home in. The definition's unless set.
         pub location: Option<String> = optional_computed()
             .force_new()
-            .same(region::same)
+            .equivalent_if(region::same_region)
             .check_text(attributes::check_location),
         /// Whether regions may be taken out of `target_region`. While this is false, a plan that drops a region fails.
         pub allow_deletion_of_replicated_locations: Option<bool> = optional().default(false),
@@ -70,21 +70,21 @@ model! {
             optional().default("delete").one_of(&["delete", "retain"]),
         /// UEFI settings in the service's JSON: `signatureTemplateNames` and `additionalSignatures`.
         pub uefi_settings_json: Option<String> =
-            optional().force_new().same(json::same_json).check_text(json::check_json),
+            optional().force_new().equivalent_if(json::same_json).check_text(json::check_json),
         /// Tags of the image version.
         pub tags: Option<Tags> = attributes::tags(),
         /// All tags of the image version, the provider's `default_tags` included.
-        pub tags_all: Option<Tags> = told(),
+        pub tags_all: Option<Tags> = computed(),
         /// State of the last operation on the version, `Succeeded` when all is well.
-        pub provisioning_state: Option<String> = told().volatile(),
+        pub provisioning_state: Option<String> = computed().volatile(),
         /// When the version was published.
-        pub published_date: Option<String> = told(),
+        pub published_date: Option<String> = computed(),
         /// Replication by region: `Completed`, `Replicating`, `Failed` or `Unknown`. Regions in short spelling.
-        pub replication_state: Option<BTreeMap<String, String>> = told().volatile(),
+        pub replication_state: Option<BTreeMap<String, String>> = computed().volatile(),
         /// Replication by region, in percent. Regions in short spelling.
-        pub replication_progress: Option<BTreeMap<String, i64>> = told().volatile(),
+        pub replication_progress: Option<BTreeMap<String, i64>> = computed().volatile(),
         /// The size of the operating system disk, in GB.
-        pub os_disk_size_gb: Option<i64> = told(),
+        pub os_disk_size_gb: Option<i64> = computed(),
         /// Where the bits come from, in exactly one way. Whichever way, they cannot be exchanged later.
         pub source: Option<Source> = block().required().check(source::check_source),
         /// A region that the version is replicated to. The version's own region must be among them. Without any,
@@ -188,7 +188,7 @@ impl Resource<Context> for ImageVersion {
                 Some(json::flatten(context, body, &replication, &id, &state))
             };
             let listed = turn.listed.as_ref().and_then(flat);
-            if let Some(listed) = listed.filter(|listed| is_no_news(listed, &state)) {
+            if let Some(listed) = listed.filter(|listed| is_unchanged(listed, &state)) {
                 return Ok(Some(listed));
             }
             match context.client.get_opt(&scope, &target).await.map_err(failed)?.as_ref().map(flat) {

@@ -10,18 +10,18 @@ use serde_json::{Value as Json, json};
 
 use crate::arm::id::MANAGED_IMAGE;
 use crate::arm::{Error, ResourceId, Scope, Target, id};
-use crate::azure::attributes::{self, check_image_name, told};
+use crate::azure::attributes::{self, check_image_name};
 use crate::azure::context::scope;
 use crate::azure::tags::{self, Tags};
 use crate::azure::writing::{self, Outcome, Written};
 use crate::azure::{COMPUTE_API, Context, body, fault, identity};
-use crate::framework::settle::is_no_news;
+use crate::framework::spelling::is_unchanged;
 use crate::framework::timeouts::Defaults;
 use crate::framework::{
     Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
 };
 use crate::model;
-use crate::schema::spec::{block, optional, optional_computed, required};
+use crate::schema::spec::{block, computed, optional, optional_computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
 use capture::Capture;
 use disks::{DataDisk, OsDisk, check_sources};
@@ -31,9 +31,9 @@ model! {
     /// in many regions, and for machines with Trusted Launch, use an image version in a gallery.
     pub struct Model {
         /// The ARM id of the image.
-        pub id: Option<String> = told(),
+        pub id: Option<String> = computed(),
         /// The name of the image, unique in the resource group: letters, digits, underscores, full stops and hyphens.
-        pub name: String = required().force_new().same(attributes::same_text).check_text(check_image_name),
+        pub name: String = required().force_new().equivalent_if(attributes::eq_ignore_case).check_text(check_image_name),
         /// The resource group that the image is in.
         pub resource_group_name: String = attributes::resource_group_name(),
         /// The subscription that the image is in. The provider's unless set.
@@ -48,9 +48,9 @@ model! {
         /// Tags of the image.
         pub tags: Option<Tags> = attributes::tags(),
         /// All tags of the image, the provider's `default_tags` included.
-        pub tags_all: Option<Tags> = told(),
+        pub tags_all: Option<Tags> = computed(),
         /// State of the last operation on the image, `Succeeded` when all is well.
-        pub provisioning_state: Option<String> = told().volatile(),
+        pub provisioning_state: Option<String> = computed().volatile(),
         /// Makes the image from a virtual machine. Exactly one of `capture` and `os_disk` must stand.
         pub capture: Option<Capture> = block(),
         /// Makes the image of disks: the one with the operating system. Exactly one of `capture` and `os_disk` must
@@ -174,7 +174,7 @@ impl Resource<Context> for ManagedImage {
         let (scope, target) = (scope(op, &doing), target(&id));
         let turn = context.read(&scope, &target).await;
         let listed = turn.listed.as_ref().map(|body| flatten(context, body, &id, &state));
-        if let Some(listed) = listed.filter(|listed| is_no_news(listed, &state)) {
+        if let Some(listed) = listed.filter(|listed| is_unchanged(listed, &state)) {
             return Ok(Some(listed));
         }
         let found = context.client.get_opt(&scope, &target).await;
@@ -359,11 +359,11 @@ async fn patch_tags(
 fn is_same(left: &Json, plan: &Model) -> bool {
     let machine = body::text(left, "properties.sourceVirtualMachine.id");
     let same_source = match (&plan.capture, &plan.os_disk, machine) {
-        (Some(capture), _, Some(machine)) => id::same(&machine, &capture.virtual_machine_id),
+        (Some(capture), _, Some(machine)) => id::same_id(&machine, &capture.virtual_machine_id),
         (None, Some(os_disk), None) => {
             disks::flatten_os_disk(left, Some(os_disk)).is_some_and(|left| {
                 let same = |a: &Option<String>, b: &Option<String>| match (a, b) {
-                    (Some(a), Some(b)) => id::same(a, b),
+                    (Some(a), Some(b)) => id::same_id(a, b),
                     (a, b) => a == b,
                 };
                 same(&left.managed_disk_id, &os_disk.managed_disk_id)

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 
 use crate::arm::{Error, ResourceId, Scope, Target};
-use crate::azure::attributes::{check_filled, same_text, subscription_id, told};
+use crate::azure::attributes::{check_filled, eq_ignore_case, subscription_id};
 use crate::azure::context::scope;
 use crate::azure::{Context, ORDERING_API, body, fault, identity};
 use crate::framework::timeouts::Defaults;
@@ -13,7 +13,7 @@ use crate::framework::{
 };
 use crate::model;
 use crate::schema::Attribute;
-use crate::schema::spec::{block, optional, required};
+use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Value};
 
 model! {
@@ -22,7 +22,7 @@ model! {
     /// ask for what they need.
     pub struct Model {
         /// The id of the agreement.
-        pub id: Option<String> = told(),
+        pub id: Option<String> = computed(),
         /// The publisher of the plan, as in the `plan` of `azimage_marketplace_image`.
         pub publisher: String = name(),
         /// The offer of the plan: what `plan` of `azimage_marketplace_image` calls `product`.
@@ -34,18 +34,18 @@ model! {
         /// Whether destroying takes the acceptance back, for everyone in the subscription. Left false, it stays.
         pub cancel_on_destroy: Option<bool> = optional().default(false),
         /// Where the licence stands.
-        pub license_text_link: Option<String> = told(),
+        pub license_text_link: Option<String> = computed(),
         /// Where the privacy policy stands.
-        pub privacy_policy_link: Option<String> = told(),
+        pub privacy_policy_link: Option<String> = computed(),
         /// Whether the terms are accepted.
-        pub accepted: Option<bool> = told(),
+        pub accepted: Option<bool> = computed(),
         /// How long each operation may take.
         pub timeouts: Option<Timeouts> = block(),
     }
 }
 
 fn name() -> Attribute {
-    required().force_new().same(same_text).check_text(check_name)
+    required().force_new().equivalent_if(eq_ignore_case).check_text(check_name)
 }
 
 /// The resource type.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use crate::arm::{Kind, ResourceId, region};
-use crate::azure::attributes::{check_location, location, same_text, told};
+use crate::azure::attributes::{check_location, eq_ignore_case, location};
 use crate::azure::identity;
 use crate::azure::marketplace::{Market, Pick, Status, image_id, is_newer};
 use crate::azure::{Context, guardrails::Guardrails};
@@ -14,7 +14,7 @@ use crate::framework::timeouts::Defaults;
 use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Private, Resource, Timeouts};
 use crate::image::{Urn, Wanted};
 use crate::model;
-use crate::schema::spec::{block, optional, required};
+use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
 model! {
@@ -27,7 +27,7 @@ model! {
     /// versions, of deprecation and of withdrawal, but changes nothing.
     pub struct Model {
         /// The location and the URN that the pin was made with, as `LOCATION|URN`. Stays when the pin moves.
-        pub id: Option<String> = told(),
+        pub id: Option<String> = computed(),
         /// The location whose Marketplace is looked at, in any spelling.
         pub location: String = location(),
         /// The image as `publisher:offer:sku:version`, with an exact version. What is pinned is what stood here when the
@@ -37,25 +37,25 @@ model! {
         /// only then. A value that is known only after apply counts as changed.
         pub keepers: Option<BTreeMap<String, String>> = optional().check(check_keepers),
         /// The publisher of the pinned image.
-        pub publisher: Option<String> = told(),
+        pub publisher: Option<String> = computed(),
         /// The offer of the pinned image.
-        pub offer: Option<String> = told(),
+        pub offer: Option<String> = computed(),
         /// The sku of the pinned image.
-        pub sku: Option<String> = told(),
+        pub sku: Option<String> = computed(),
         /// The pinned version.
-        pub version: Option<String> = told(),
+        pub version: Option<String> = computed(),
         /// The ARM id of the pinned version.
-        pub image_id: Option<String> = told(),
+        pub image_id: Option<String> = computed(),
         /// The newest version that the Marketplace had at the last refresh; deprecated ones do not count.
-        pub newest_version: Option<String> = told(),
+        pub newest_version: Option<String> = computed(),
         /// Whether there was a newer version than the pinned one at the last refresh.
-        pub upgrade_available: Option<bool> = told(),
+        pub upgrade_available: Option<bool> = computed(),
         /// Whether the publisher had withdrawn the pinned version at the last refresh.
-        pub withdrawn: Option<bool> = told(),
+        pub withdrawn: Option<bool> = computed(),
         /// `Active`, `ScheduledForDeprecation` or `Deprecated`, at the last refresh; null when withdrawn.
-        pub deprecation_state: Option<String> = told(),
+        pub deprecation_state: Option<String> = computed(),
         /// When the pinned version is, or was, deprecated.
-        pub scheduled_deprecation_time: Option<String> = told(),
+        pub scheduled_deprecation_time: Option<String> = computed(),
         /// How long each operation may take.
         pub timeouts: Option<Timeouts> = block(),
     }
@@ -289,7 +289,7 @@ fn fate(draft: &Draft<'_>) -> Fate {
         .get("urn")
         .as_str()
         .zip(draft.prior.get("urn").as_str())
-        .is_some_and(|(a, b)| same_text(a, b));
+        .is_some_and(|(a, b)| eq_ignore_case(a, b));
     let kept = same_keepers(planned.get("keepers"), draft.prior.get("keepers"));
     match configured {
         // moving to where it is is not moving

@@ -12,7 +12,7 @@ pub type Check = Arc<dyn Fn(&Value) -> Result<(), String> + Send + Sync>;
 pub type BodyCheck = fn(&Value, &Path, &mut Diagnostics);
 
 /// Whether two spellings mean the same.
-pub type Same = fn(&str, &str) -> bool;
+pub type Equivalence = fn(&str, &str) -> bool;
 
 /// Who gives the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Attribute {
     /// Further checks of a known value.
     pub checks: Vec<Check>,
     /// When two spellings mean the same, the old one stays.
-    pub same: Option<Same>,
+    pub equivalence: Option<Equivalence>,
     /// Markdown, from the model's doc comment.
     pub doc: String,
     /// Why not to use it any more.
@@ -136,8 +136,8 @@ impl Attribute {
     }
 
     /// Spellings that mean the same are no difference.
-    pub fn same(mut self, same: Same) -> Self {
-        self.same = Some(same);
+    pub fn equivalent_if(mut self, equivalence: Equivalence) -> Self {
+        self.equivalence = Some(equivalence);
         self
     }
 
@@ -379,7 +379,7 @@ fn attribute(mode: Mode) -> Attribute {
         default: None,
         one_of: &[],
         checks: Vec::new(),
-        same: None,
+        equivalence: None,
         doc: String::new(),
         deprecated: None,
     }

@@ -356,7 +356,7 @@ pub fn state_of(workspace: &Workspace) -> PathBuf {
     workspace.path().join("terraform.tfstate")
 }
 
-/// What terraform left of its state file. It empties the file before it writes it, and is gone in between when it is told to
+/// What terraform left of its state file. It null_and_empty the file before it writes it, and is gone in between when it is told to
 /// leave at once; and it makes a backup only when what it writes differs from what was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {

@@ -3,11 +3,11 @@
 use serde_json::{Value as Json, json};
 
 use crate::arm::{Error, Scope, Target};
-use crate::azure::attributes::{check_filled, check_guid, same_text, told};
+use crate::azure::attributes::{check_filled, check_guid, eq_ignore_case};
 use crate::azure::{Context, GALLERY_API, body, writing};
 use crate::framework::Draft;
 use crate::model;
-use crate::schema::spec::{block, optional, required};
+use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostics, Path, Set, Value};
 
 model! {
@@ -17,9 +17,9 @@ model! {
         /// `Community` (everybody).
         pub permission: String = required().one_of(&["Private", "Groups", "Community"]),
         /// Subscriptions that may use the images, for `Groups`. At most 30.
-        pub subscription_ids: Option<Set<String>> = optional().same(same_text).check_text(check_guid),
+        pub subscription_ids: Option<Set<String>> = optional().equivalent_if(eq_ignore_case).check_text(check_guid),
         /// Tenants that may use the images, for `Groups`. At most 5.
-        pub tenant_ids: Option<Set<String>> = optional().same(same_text).check_text(check_guid),
+        pub tenant_ids: Option<Set<String>> = optional().equivalent_if(eq_ignore_case).check_text(check_guid),
         /// How the gallery presents itself to everybody, for `Community`.
         pub community: Option<Community> = block(),
     }
@@ -37,7 +37,7 @@ model! {
         /// What the public name begins with: 5 to 16 letters and digits.
         pub public_name_prefix: String = required().check_text(check_prefix),
         /// The public name by which everybody finds the gallery.
-        pub public_name: Option<String> = told(),
+        pub public_name: Option<String> = computed(),
     }
 }
 
@@ -176,9 +176,9 @@ pub async fn change(
             for (kind, have, want) in sets {
                 let want: Vec<&String> = want.iter().flat_map(|ids| ids.iter()).collect();
                 let missing: Vec<&&String> =
-                    want.iter().filter(|id| !have.iter().any(|have| same_text(have, id))).collect();
+                    want.iter().filter(|id| !have.iter().any(|have| eq_ignore_case(have, id))).collect();
                 let surplus: Vec<&String> =
-                    have.iter().filter(|id| !want.iter().any(|want| same_text(want, id))).collect();
+                    have.iter().filter(|id| !want.iter().any(|want| eq_ignore_case(want, id))).collect();
                 if !missing.is_empty() {
                     add.push(json!({"type": kind, "ids": missing}));
                 }
@@ -329,7 +329,7 @@ fn groups(gallery: &Json) -> (Vec<String>, Vec<String>) {
     let ids = |kind: &str| {
         body::items(gallery, "properties.sharingProfile.groups")
             .iter()
-            .filter(|group| body::text(group, "type").is_some_and(|have| same_text(&have, kind)))
+            .filter(|group| body::text(group, "type").is_some_and(|have| eq_ignore_case(&have, kind)))
             .flat_map(|group| body::texts(group, "ids").unwrap_or_default())
             .collect()
     };

@@ -444,7 +444,7 @@ fn is_same(left: &Json, plan: &Model) -> bool {
         return false;
     };
     let same = |a: &Option<String>, b: &Option<String>| match (a, b) {
-        (Some(a), Some(b)) => crate::arm::id::same(a, b),
+        (Some(a), Some(b)) => crate::arm::id::same_id(a, b),
         (a, b) => a.is_none() && b.is_none(),
     };
     let os = |source: &source::Source| {

@@ -287,7 +287,7 @@ struct SourceCheck<'a> {
 
 // What a source says of itself; `None` where it says nothing.
 #[derive(Default)]
-struct Told {
+struct SourceFacts {
     os_type: Option<String>,
     os_state: Option<String>,
     generation: Option<String>,
@@ -331,7 +331,7 @@ impl SourceCheck<'_> {
         let mut told = self.told(kind, &id, &source).await;
         if path.addressable().len() < path.0.len() {
             // a data disk has no operating system of its own
-            told = Told { regions: told.regions, ..Told::default() };
+            told = SourceFacts { regions: told.regions, ..SourceFacts::default() };
         }
         self.compare(&id, told, &path, found);
         if kind == VIRTUAL_MACHINE {
@@ -339,22 +339,22 @@ impl SourceCheck<'_> {
         }
     }
 
-    async fn told(&self, kind: &str, id: &ResourceId, source: &Json) -> Told {
+    async fn told(&self, kind: &str, id: &ResourceId, source: &Json) -> SourceFacts {
         let text = |path: &str| body::text(source, path);
         let regions = text("location").into_iter().collect();
         match kind {
-            MANAGED_IMAGE => Told {
+            MANAGED_IMAGE => SourceFacts {
                 os_type: text("properties.storageProfile.osDisk.osType"),
                 os_state: text("properties.storageProfile.osDisk.osState"),
                 generation: text("properties.hyperVGeneration"),
                 regions,
-                ..Told::default()
+                ..SourceFacts::default()
             },
-            VIRTUAL_MACHINE => Told {
+            VIRTUAL_MACHINE => SourceFacts {
                 os_type: text("properties.storageProfile.osDisk.osType"),
                 generation: text("properties.instanceView.hyperVGeneration"),
                 regions,
-                ..Told::default()
+                ..SourceFacts::default()
             },
             IMAGE_VERSION => {
                 let regions = body::items(source, "properties.publishingProfile.targetRegions")
@@ -368,7 +368,7 @@ impl SourceCheck<'_> {
                 };
                 let text =
                     |path: &str| definition.as_ref().and_then(|definition| body::text(definition, path));
-                Told {
+                SourceFacts {
                     os_type: text("properties.osType"),
                     os_state: text("properties.osState"),
                     generation: text("properties.hyperVGeneration"),
@@ -376,17 +376,17 @@ impl SourceCheck<'_> {
                     regions,
                 }
             }
-            _ => Told {
+            _ => SourceFacts {
                 os_type: text("properties.osType"),
                 generation: text("properties.hyperVGeneration"),
                 architecture: text("properties.supportedCapabilities.architecture"),
                 regions,
-                ..Told::default()
+                ..SourceFacts::default()
             },
         }
     }
 
-    fn compare(&self, id: &ResourceId, told: Told, path: &Path, found: &mut Diagnostics) {
+    fn compare(&self, id: &ResourceId, told: SourceFacts, path: &Path, found: &mut Diagnostics) {
         let name = id.name();
         for (what, property, attribute, have) in [
             ("operating system", "osType", "os_type", told.os_type),
@@ -410,7 +410,7 @@ impl SourceCheck<'_> {
         }
         if let Some(location) = self.location
             && !told.regions.is_empty()
-            && !told.regions.iter().any(|have| region::same(have, location))
+            && !told.regions.iter().any(|have| region::same_region(have, location))
         {
             found.error(
                 path.clone(),

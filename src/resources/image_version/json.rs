@@ -98,7 +98,7 @@ pub fn flatten(
         || known.target_region.is_empty() && known.source.is_some();
     if left_to_service
         && let [only] = target_region.as_slice()
-        && location.as_deref().is_some_and(|location| region::same(location, &only.name))
+        && location.as_deref().is_some_and(|location| region::same_region(location, &only.name))
     {
         target_region.clear();
     }

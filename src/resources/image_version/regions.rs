@@ -15,7 +15,7 @@ model! {
     /// A region that the version is replicated to.
     pub struct TargetRegion {
         /// The region, in any spelling.
-        pub name: String = required().same(region::same).check_text(check_location),
+        pub name: String = required().equivalent_if(region::same_region).check_text(check_location),
         /// How many replicas the region holds; one serves about twenty machines that are made at once.
         pub regional_replica_count: Option<i64> = optional().default(1).between(1, 100),
         /// The storage that the replicas lie on. Cannot be changed for a region that stays, which keeps what it has when
@@ -217,9 +217,9 @@ pub fn expand(targets: &[TargetRegion], current: &[Json]) -> Json {
     targets
         .iter()
         .map(|target| {
-            let old = current
-                .iter()
-                .find(|old| body::text(old, "name").is_some_and(|name| region::same(&name, &target.name)));
+            let old = current.iter().find(|old| {
+                body::text(old, "name").is_some_and(|name| region::same_region(&name, &target.name))
+            });
             let mut region = old.cloned().unwrap_or_else(|| json!({"name": target.name}));
             region["regionalReplicaCount"] = json!(target.regional_replica_count);
             region["storageAccountType"] = json!(target.storage_account_type);
@@ -237,7 +237,7 @@ pub fn expand(targets: &[TargetRegion], current: &[Json]) -> Json {
 /// The target regions to send when the user leaves them to the service: the version's own, where it is told.
 pub fn only_home(current: &[Json], location: Option<&str>) -> Json {
     let is_home = |target: &&Json| {
-        location.zip(body::text(target, "name")).is_some_and(|(home, name)| region::same(home, &name))
+        location.zip(body::text(target, "name")).is_some_and(|(home, name)| region::same_region(home, &name))
     };
     match current.iter().find(is_home) {
         Some(home) => json!([home]),

@@ -27,7 +27,7 @@ model! {
         pub image_version_id: Option<String> = id_of(optional().force_new(), IMAGE_VERSION),
         /// The id of a community gallery's image or image version: `/communityGalleries/…/images/…[/versions/…]`.
         pub community_image_id: Option<String> =
-            optional().force_new().same(id::same).check_text(check_community),
+            optional().force_new().equivalent_if(id::same_id).check_text(check_community),
         /// The operating system disk, from a snapshot, a disk or a VHD.
         pub os_disk: Option<OsDisk> = disk_block(block()),
         /// A data disk, from a snapshot, a disk or a VHD. Goes with `os_disk`.

@@ -84,7 +84,7 @@ pub fn known(prior: &Model) -> Vec<String> {
 /// Leaves in `told` the regions that were planned: nothing else may come of a plan. Returns those that were not even known.
 pub fn keep_planned(told: &mut Vec<TargetRegion>, planned: &[TargetRegion], known: &[String]) -> Vec<String> {
     let is_planned =
-        |target: &TargetRegion| planned.iter().any(|other| region::same(&other.name, &target.name));
+        |target: &TargetRegion| planned.iter().any(|other| region::same_region(&other.name, &target.name));
     let strangers = told
         .iter()
         .filter(|target| !is_planned(target) && !known.contains(&region::normalise(&target.name)))

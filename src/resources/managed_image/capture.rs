@@ -235,7 +235,7 @@ pub async fn check(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Di
     }
     if let Some(location) = draft.planned.get("location").as_str()
         && !machine.location.is_empty()
-        && !region::same(location, &machine.location)
+        && !region::same_region(location, &machine.location)
     {
         found.error(
             Path::attribute("location"),

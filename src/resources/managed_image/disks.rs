@@ -165,7 +165,7 @@ pub async fn check(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Di
 fn compare(disk: &Json, id: &str, planned: &Value, found: &mut Diagnostics) {
     let name = id.rsplit('/').next().unwrap_or(id);
     if let (Some(wanted), Some(has)) = (planned.get("location").as_str(), body::text(disk, "location"))
-        && !region::same(wanted, &has)
+        && !region::same_region(wanted, &has)
     {
         found.error(
             Path::attribute("location"),

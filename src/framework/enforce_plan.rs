@@ -2,12 +2,12 @@
 //! it (a policy adds a tag, somebody else is faster) would have core call a new object broken and replace it; so the
 //! state keeps what was planned, the user is told, and the next plan shows what is there.
 
-use super::settle::partner;
+use super::spelling::partner;
 use crate::schema::{Block, Body, Nesting, Path, Value};
 
 /// `state` with all that `planned` knew, and where it said something else. Both are of `body`, and nothing in `state` is
 /// unknown.
-pub fn agree(body: &Body, planned: &Value, state: Value) -> (Value, Vec<Path>) {
+pub fn enforce_plan(body: &Body, planned: &Value, state: Value) -> (Value, Vec<Path>) {
     let mut differing = Vec::new();
     let state = object(body, planned, state, &Path::root(), &mut differing);
     (state, differing)
@@ -116,9 +116,9 @@ mod tests {
         let body = <Thing as Model>::body();
         let done = thing("a", vec![region("x", Some("up")), region("y", Some("up"))], None);
         let plan = planned(thing("a", vec![region("y", None), region("x", None)], None));
-        assert_eq!(agree(&body, &plan, done.clone()), (done.clone(), vec![]));
+        assert_eq!(enforce_plan(&body, &plan, done.clone()), (done.clone(), vec![]));
         let plan = planned(thing("b", vec![region("x", None), region("y", None)], Some(region("i", None))));
-        let (state, differing) = agree(&body, &plan, done);
+        let (state, differing) = enforce_plan(&body, &plan, done);
         assert_eq!(differing, [Path::attribute("note"), Path::attribute("inner")]);
         assert_eq!(state.get("note").as_str(), Some("b"));
         assert_eq!(state.get("inner").get("name").as_str(), Some("i"));

@@ -4,15 +4,15 @@ use crate::schema::{Attribute, Body, Model, Nesting, Value};
 
 /// What to do with empty values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Empties {
+pub enum NullAndEmpty {
     /// Null and empty differ: in a plan, core wants exactly what the user wrote.
-    Differ,
+    Distinct,
     /// Null, `""` and empty collections mean the same: services drop or add them at will.
-    Agree,
+    Equal,
 }
 
-/// `new` with the spelling of `old` wherever both mean the same. Unknowns in `old` give way.
-pub fn settle(body: &Body, new: Value, old: &Value, empties: Empties) -> Value {
+/// `new` in the spelling of `old` wherever both mean the same. Unknown values of `old` are ignored.
+pub fn keep_prior_spelling(body: &Body, new: Value, old: &Value, null_and_empty: NullAndEmpty) -> Value {
     let Value::Object(mut fields) = new else {
         return new;
     };
@@ -23,7 +23,7 @@ pub fn settle(body: &Body, new: Value, old: &Value, empties: Empties) -> Value {
         if let Some(new) = fields.get_mut(attribute.name) {
             let old = old.get(attribute.name);
             if !old.is_unknown() {
-                settle_attribute(attribute, new, old, empties);
+                keep_prior_attribute_spelling(attribute, new, old, null_and_empty);
             }
         }
     }
@@ -35,14 +35,14 @@ pub fn settle(body: &Body, new: Value, old: &Value, empties: Empties) -> Value {
         let old = old.get(block.name);
         *slot = match (block.nesting, new, old) {
             (Nesting::Single, new, old) if new.is_known() && old.is_known() => {
-                settle(&block.body, new, old, empties)
+                keep_prior_spelling(&block.body, new, old, null_and_empty)
             }
             (Nesting::List, Value::List(elements), Value::List(olds)) => Value::List(
                 elements
                     .into_iter()
                     .enumerate()
                     .map(|(i, element)| match olds.get(i) {
-                        Some(old) => settle(&block.body, element, old, empties),
+                        Some(old) => keep_prior_spelling(&block.body, element, old, null_and_empty),
                         None => element,
                     })
                     .collect(),
@@ -51,7 +51,7 @@ pub fn settle(body: &Body, new: Value, old: &Value, empties: Empties) -> Value {
                 let settled: Vec<Value> = elements
                     .into_iter()
                     .map(|element| match partner(block.key, &element, olds) {
-                        Some(old) => settle(&block.body, element, old, empties),
+                        Some(old) => keep_prior_spelling(&block.body, element, old, null_and_empty),
                         None => element,
                     })
                     .collect();
@@ -66,10 +66,10 @@ pub fn settle(body: &Body, new: Value, old: &Value, empties: Empties) -> Value {
 }
 
 /// Whether a read that yields `new` leaves a state of `old` as it is.
-pub fn is_no_news<M: Model>(new: &M, old: &M) -> bool {
+pub fn is_unchanged<M: Model>(new: &M, old: &M) -> bool {
     new == old || {
         let old = old.encode();
-        settle(M::schema(), new.encode(), &old, Empties::Agree) == old
+        keep_prior_spelling(M::schema(), new.encode(), &old, NullAndEmpty::Equal) == old
     }
 }
 
@@ -85,12 +85,21 @@ pub fn partner<'v>(
     }
 }
 
-fn settle_attribute(attribute: &Attribute, new: &mut Value, old: &Value, empties: Empties) {
-    if empties == Empties::Agree && attribute.is_configurable() && is_nothing(new) && is_nothing(old) {
+fn keep_prior_attribute_spelling(
+    attribute: &Attribute,
+    new: &mut Value,
+    old: &Value,
+    null_and_empty: NullAndEmpty,
+) {
+    if null_and_empty == NullAndEmpty::Equal
+        && attribute.is_configurable()
+        && is_nothing(new)
+        && is_nothing(old)
+    {
         *new = old.clone();
         return;
     }
-    if let (Value::Map(new), Value::Map(old), Empties::Agree) = (&mut *new, old, empties) {
+    if let (Value::Map(new), Value::Map(old), NullAndEmpty::Equal) = (&mut *new, old, null_and_empty) {
         // an element without a value is no element to a service, and yet must stay as the user wrote it
         for name in old.iter().filter(|(_, value)| value.is_null()).map(|(name, _)| name) {
             new.entry(name.clone()).or_insert(Value::Null);
@@ -101,7 +110,7 @@ fn settle_attribute(attribute: &Attribute, new: &mut Value, old: &Value, empties
         *new = old.clone();
         return;
     }
-    let Some(same) = attribute.same else { return };
+    let Some(same) = attribute.equivalence else { return };
     let written = new.clone();
     match (&mut *new, old) {
         (Value::String(a), Value::String(b)) if same(a, b) => *a = b.clone(),
@@ -126,7 +135,7 @@ fn settle_attribute(attribute: &Attribute, new: &mut Value, old: &Value, empties
     }
     if new == old {
         *new = old.clone();
-    } else if empties == Empties::Differ {
+    } else if null_and_empty == NullAndEmpty::Distinct {
         // core takes what the user wrote or what there was, and no mixture of both
         *new = written;
     }
@@ -146,14 +155,14 @@ mod tests {
 
     model! {
         pub struct Region {
-            pub name: String = required().same(same),
+            pub name: String = required().equivalent_if(same),
             pub count: Option<i64> = optional(),
         }
     }
     model! {
         pub struct Thing {
-            pub location: Option<String> = optional().same(same),
-            pub ids: Option<Set<String>> = optional().same(same),
+            pub location: Option<String> = optional().equivalent_if(same),
+            pub ids: Option<Set<String>> = optional().equivalent_if(same),
             pub tags: Option<BTreeMap<String, String>> = optional(),
             pub region: Set<Region> = block().key(key),
         }
@@ -184,13 +193,18 @@ mod tests {
         let body = <Thing as Model>::body();
         let old = thing("West", &["A", "b"], &[("East", 1), ("West", 2)]);
         let new = thing("WEST", &["B", "a", "c"], &[("WEST", 3), ("east", 1)]);
-        let settled = Thing::decode(&settle(&body, new.encode(), &old.encode(), Empties::Agree));
+        let settled =
+            Thing::decode(&keep_prior_spelling(&body, new.encode(), &old.encode(), NullAndEmpty::Equal));
         assert_eq!(settled, thing("West", &["b", "A", "c"], &[("West", 3), ("East", 1)]));
         // in a plan a set is as it was or as it is written now
-        let settled = Thing::decode(&settle(&body, new.encode(), &old.encode(), Empties::Differ));
+        let settled =
+            Thing::decode(&keep_prior_spelling(&body, new.encode(), &old.encode(), NullAndEmpty::Distinct));
         assert_eq!(settled, thing("West", &["B", "a", "c"], &[("West", 3), ("East", 1)]));
         let same = thing("WEST", &["B", "a"], &[("west", 2), ("east", 1)]);
-        assert_eq!(settle(&body, same.encode(), &old.encode(), Empties::Differ), old.encode());
+        assert_eq!(
+            keep_prior_spelling(&body, same.encode(), &old.encode(), NullAndEmpty::Distinct),
+            old.encode()
+        );
     }
 
     #[test]
@@ -203,8 +217,8 @@ mod tests {
         };
         let (old, new) = (tags(&[("a", Value::Null), ("b", "1".into())]), tags(&[("b", "2".into())]));
         let both = tags(&[("a", Value::Null), ("b", "2".into())]);
-        assert_eq!(settle(&body, new.clone(), &old, Empties::Agree), both);
-        assert_eq!(settle(&body, new.clone(), &old, Empties::Differ), new);
+        assert_eq!(keep_prior_spelling(&body, new.clone(), &old, NullAndEmpty::Equal), both);
+        assert_eq!(keep_prior_spelling(&body, new.clone(), &old, NullAndEmpty::Distinct), new);
     }
 
     #[test]
@@ -212,7 +226,7 @@ mod tests {
         let body = <Thing as Model>::body();
         let old = Thing { tags: Some(BTreeMap::new()), ..Default::default() }.encode();
         let new = Thing::default().encode();
-        assert_eq!(settle(&body, new.clone(), &old, Empties::Agree), old);
-        assert_eq!(settle(&body, new.clone(), &old, Empties::Differ), new);
+        assert_eq!(keep_prior_spelling(&body, new.clone(), &old, NullAndEmpty::Equal), old);
+        assert_eq!(keep_prior_spelling(&body, new.clone(), &old, NullAndEmpty::Distinct), new);
     }
 }
