@@ -4,8 +4,11 @@
 //! absent the test says so and passes. Compared are status, headers that clients act on, and bodies with the order of their
 //! keys; dates, GUIDs and counters only by their kind. What may differ is listed in [`ACCEPTED`], each with its reason.
 
-#![cfg(feature = "emulator")]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+#[path = "support/external.rs"]
+#[macro_use]
+mod external;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -149,15 +152,9 @@ fn prepare(file: &str) -> Vec<(&'static str, String, &'static str)> {
         .collect()
 }
 
-#[test]
 fn recordings_are_answered_as_they_were() {
-    let folder = std::env::var_os("AZIMAGE_SHARED")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from)
-        .join("recordings");
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        println!("skipped: there are no recordings in {}", folder.display());
-        return;
-    };
+    let folder = external::shared("recordings");
+    let entries = std::fs::read_dir(&folder).unwrap();
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
@@ -495,3 +492,5 @@ fn compare(at: &str, theirs: &Json, ours: &Json, differences: &mut Vec<Differenc
         _ => differences.push((at.to_owned(), theirs.compact(), ours.compact())),
     }
 }
+
+tests!(recordings_are_answered_as_they_were,);

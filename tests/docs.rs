@@ -2,6 +2,9 @@
 //!
 //! `UPDATE=1 cargo test --test docs` writes the pages anew.
 
+#[path = "support/external.rs"]
+#[macro_use]
+mod external;
 #[path = "support/blocks.rs"]
 mod blocks;
 #[path = "support/markdown.rs"]
@@ -32,7 +35,6 @@ const LARGEST_PAGE: usize = 500 * 1024;
 
 const COMMANDS: [&str; 4] = ["resource.tf", "import.sh", "import-by-string-id.tf", "import-by-identity.tf"];
 
-#[test]
 fn pages_are_what_the_schemas_say() {
     assert!(COMPARED.is_empty(), "\n{}\nRun UPDATE=1 cargo test --test docs.\n", COMPARED.join("\n"));
 }
@@ -101,7 +103,6 @@ fn covered(guide: &str) -> String {
     )
 }
 
-#[test]
 fn whatever_is_registered_has_examples_and_a_heading() {
     let server = Server::new(Provider);
     let written = written();
@@ -138,7 +139,6 @@ fn whatever_is_registered_has_examples_and_a_heading() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-#[test]
 fn everything_that_a_user_meets_is_explained() {
     let server = Server::new(Provider);
     let mut wrong = Vec::new();
@@ -158,7 +158,6 @@ fn everything_that_a_user_meets_is_explained() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-#[test]
 fn pages_are_as_the_registry_wants_them() {
     let mut wrong = Vec::new();
     for (path, text) in pages_on_disk() {
@@ -203,7 +202,6 @@ fn pages_are_as_the_registry_wants_them() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-#[test]
 fn the_troubleshooting_guide_quotes_errors_as_they_are() {
     let guide = fs::read_to_string(root().join("docs/guides/troubleshooting.md")).unwrap();
     let source: String = files(&root().join("src"))
@@ -225,7 +223,6 @@ fn the_troubleshooting_guide_quotes_errors_as_they_are() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-#[test]
 fn the_migration_guide_names_what_there_is() {
     let guide = fs::read_to_string(root().join("docs/guides/migrating-from-azurerm.md")).unwrap();
     let server = Server::new(Provider);
@@ -291,7 +288,6 @@ const THEIRS: [(&str, &str); 5] = [
     ("azurerm_marketplace_agreement", "publisher offer plan"),
 ];
 
-#[test]
 fn the_migration_guide_leaves_nothing_of_azurerms_out() {
     let guide = fs::read_to_string(root().join("docs/guides/migrating-from-azurerm.md")).unwrap();
     let mut wrong = Vec::new();
@@ -317,7 +313,6 @@ fn names(body: &Body) -> BTreeSet<&str> {
         .collect()
 }
 
-#[test]
 fn variables_that_the_pages_name_are_read() {
     let source: String =
         files(&root().join("src")).iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
@@ -333,7 +328,6 @@ fn variables_that_the_pages_name_are_read() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-#[test]
 fn promises_are_held_by_tests_that_exist() {
     let guide = fs::read_to_string(root().join("docs/guides/reliability.md")).unwrap();
     let mut wrong = Vec::new();
@@ -352,7 +346,6 @@ fn promises_are_held_by_tests_that_exist() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-#[test]
 fn links_lead_somewhere() {
     let pages: BTreeMap<String, String> = pages_on_disk().into_iter().collect();
     let mut wrong = Vec::new();
@@ -384,7 +377,6 @@ fn links_lead_somewhere() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-#[test]
 fn files_that_contributors_are_sent_to_are_there() {
     let mut wrong = Vec::new();
     let mut named = 0;
@@ -408,9 +400,8 @@ fn files_that_contributors_are_sent_to_are_there() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-#[test]
 fn terraform_is_formatted() {
-    let Some(terraform) = Terraform::find() else { return };
+    let terraform = Terraform::find();
     let folder = tempfile::tempdir().unwrap();
     for fence in fences().into_iter().filter(|fence| terraform.too_old_for(&fence.text).is_none()) {
         let file = folder.path().join(fence.file_name());
@@ -428,9 +419,8 @@ fn terraform_is_formatted() {
     assert!(good, "\n{told}\nThe names are those of the files, and of the lines that blocks start at.\n");
 }
 
-#[test]
 fn terraform_is_valid() {
-    let Some(terraform) = Terraform::find() else { return };
+    let terraform = Terraform::find();
     let cases = cases(&terraform);
     assert!(cases.len() > 20, "only {} cases: are the examples where they should be?", cases.len());
     let wrong = terraform::in_pairs(cases, |case| {
@@ -462,9 +452,8 @@ const REFUSED: &[(&str, &str)] =
     &[("docs/guides/guardrails", "Guardrail deny_latest: \"latest\" is not allowed")];
 
 #[cfg(feature = "emulator")]
-#[test]
 fn terraform_applies_and_then_has_nothing_to_do() {
-    let Some(terraform) = Terraform::find() else { return };
+    let terraform = Terraform::find();
     let mut cases = cases(&terraform);
     cases.retain(|case| {
         !case.name.contains("/import-by-")
@@ -502,7 +491,6 @@ fn terraform_applies_and_then_has_nothing_to_do() {
 }
 
 #[cfg(feature = "emulator")]
-#[test]
 fn a_violation_looks_as_the_guardrails_guide_shows() {
     const BROKEN: &str = r#"
 provider "azimage" {
@@ -522,7 +510,7 @@ resource "azimage_image_version" "web" {
   }
 }
 "#;
-    let Some(terraform) = Terraform::find() else { return };
+    let terraform = Terraform::find();
     let guide = &written().guides["guardrails"];
     let (_, shown) = guide.split_once("```text\n").expect("the guide shows a violation");
     let (shown, _) = shown.split_once("\n```").unwrap();
@@ -638,3 +626,23 @@ fn name(file: &Path) -> String {
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
+
+tests!(
+    pages_are_what_the_schemas_say,
+    whatever_is_registered_has_examples_and_a_heading,
+    everything_that_a_user_meets_is_explained,
+    pages_are_as_the_registry_wants_them,
+    the_troubleshooting_guide_quotes_errors_as_they_are,
+    the_migration_guide_names_what_there_is,
+    the_migration_guide_leaves_nothing_of_azurerms_out,
+    variables_that_the_pages_name_are_read,
+    promises_are_held_by_tests_that_exist,
+    links_lead_somewhere,
+    files_that_contributors_are_sent_to_are_there,
+    terraform_is_formatted,
+    terraform_is_valid,
+    #[cfg(feature = "emulator")]
+    terraform_applies_and_then_has_nothing_to_do,
+    #[cfg(feature = "emulator")]
+    a_violation_looks_as_the_guardrails_guide_shows,
+);

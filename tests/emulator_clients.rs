@@ -3,9 +3,11 @@
 //! They run where the clients are: `AZIMAGE_AZ` names an `az` (else the one on `PATH`), `AZIMAGE_PYTHON` a Python that has
 //! `azure-mgmt-compute` and `azure-identity`. Where there are none the tests say so and pass.
 
-#![cfg(feature = "emulator")]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+#[path = "support/external.rs"]
+#[macro_use]
+mod external;
 #[path = "support/cli.rs"]
 mod support;
 
@@ -19,16 +21,6 @@ use support::{HEAD, Served, Workspace, terraform, versions};
 const FIRST: &str = "00000000-0000-0000-0000-000000000000";
 
 /// A program named by a variable, else of that name on `PATH`.
-fn program(variable: &str, name: &str) -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os(variable) {
-        return Some(PathBuf::from(named));
-    }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|file| !name.is_empty() && file.is_file())
-}
-
 /// An Azure CLI with a configuration of its own, logged in to an emulator.
 struct Az {
     program: PathBuf,
@@ -292,12 +284,8 @@ resource "azimage_marketplace_agreement" "fortigate" {
 }
 "#;
 
-#[test]
 fn the_command_lines_tutorial_and_then_our_import() {
-    let Some(program) = program("AZIMAGE_AZ", "az") else {
-        println!("SKIPPED: there is no az; AZIMAGE_AZ can name one");
-        return;
-    };
+    let program = external::program("az", "AZIMAGE_AZ", &["az"]);
     let served = Served::start();
     let az = Az::log_in(program, &served);
     let compute = format!("/subscriptions/{FIRST}/resourceGroups/my-rg/providers/Microsoft.Compute");
@@ -310,8 +298,8 @@ fn the_command_lines_tutorial_and_then_our_import() {
 
     let configuration =
         HEAD.to_owned() + &TUTORIAL.replace("COMPUTE", &compute).replace("SUBSCRIPTION", FIRST);
-    for version in versions() {
-        let Some(terraform) = terraform(&version) else { continue };
+    for version in versions().into_iter().filter(|version| version != "tofu") {
+        let terraform = terraform(&version);
         let mut workspace = Workspace::new(&terraform);
         served.point(&mut workspace);
         workspace.env("ARM_SUBSCRIPTION_ID", FIRST);
@@ -486,11 +474,12 @@ fn taking_down(az: &Az) {
     assert_eq!(az.ok("group exists -n images-rg"), false);
 }
 
-#[test]
 fn the_python_sdk_lives_a_gallerys_life() {
-    let Some(python) = program("AZIMAGE_PYTHON", "") else {
-        println!("SKIPPED: AZIMAGE_PYTHON names no python with azure-mgmt-compute and azure-identity");
-        return;
+    let Some(python) = std::env::var_os("AZIMAGE_PYTHON") else {
+        external::skip(
+            "python-sdk",
+            "AZIMAGE_PYTHON does not name a python with azure-mgmt-compute and azure-identity",
+        )
     };
     // by the variables that `run` sets, which are those of azure-identity as well
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/lifecycle.py");
@@ -500,3 +489,5 @@ fn the_python_sdk_lives_a_gallerys_life() {
     assert_eq!(ran.code, 0, "{}", ran.text);
     ran.says("all is well");
 }
+
+tests!(the_command_lines_tutorial_and_then_our_import, the_python_sdk_lives_a_gallerys_life,);

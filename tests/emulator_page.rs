@@ -3,8 +3,11 @@
 //! `AZIMAGE_CHROMIUM` names the browser, else `chromium`, `chromium-browser` or `google-chrome` on `PATH`; where there is none
 //! the test says so and passes.
 
-#![cfg(feature = "emulator")]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+#[path = "support/external.rs"]
+#[macro_use]
+mod external;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -19,15 +22,8 @@ use tokio::net::TcpListener;
 const GROUP: &str =
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/my-rg/providers/Microsoft.Compute";
 
-fn browser() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("AZIMAGE_CHROMIUM") {
-        return Some(PathBuf::from(named));
-    }
-    let path = std::env::var_os("PATH")?;
-    ["chromium", "chromium-browser", "google-chrome"]
-        .iter()
-        .flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(name)))
-        .find(|file| file.is_file())
+fn browser() -> PathBuf {
+    external::program("chromium", "AZIMAGE_CHROMIUM", &["chromium", "chromium-browser", "google-chrome"])
 }
 
 fn send(emulator: &Emulator, method: &str, url: &str, body: &str) -> u16 {
@@ -109,12 +105,9 @@ fn part(document: &str, id: &str) -> String {
     text(&rest[..rest.find("id=\"").unwrap_or(rest.find("<noscript").unwrap())])
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::main(flavor = "multi_thread")]
 async fn what_there_is_can_be_seen() {
-    let Some(browser) = browser() else {
-        println!("SKIPPED: there is no Chromium; AZIMAGE_CHROMIUM can name one");
-        return;
-    };
+    let browser = browser();
     let emulator = Arc::new(Emulator::in_memory().with_options(Options::served()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -187,3 +180,5 @@ async fn what_there_is_can_be_seen() {
     stop.send(()).unwrap();
     serving.await.unwrap();
 }
+
+tests!(what_there_is_can_be_seen,);

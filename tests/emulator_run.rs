@@ -3,6 +3,9 @@
 #![cfg(all(feature = "emulator", unix))]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+#[path = "support/external.rs"]
+#[macro_use]
+mod external;
 #[path = "support/cli.rs"]
 mod support;
 
@@ -23,7 +26,6 @@ fn emulator(command: &[&str]) -> Command {
     emulator
 }
 
-#[test]
 fn the_exit_code_is_the_commands() {
     assert_eq!(run(&["true"]).code, 0);
     assert_eq!(run(&["sh", "-c", "exit 7"]).code, 7);
@@ -35,7 +37,6 @@ fn the_exit_code_is_the_commands() {
     assert_eq!(run(&[]).says("a command after it").code, 2);
 }
 
-#[test]
 fn the_command_finds_the_emulator_and_still_trusts_the_world() {
     let script = r#"
         set -e
@@ -109,7 +110,6 @@ fn signalled(script: &str, signals: &[&str]) -> i32 {
     code
 }
 
-#[test]
 fn signals_end_the_command_first_and_then_the_emulator() {
     const PLAIN: &str = "echo $$ $AZIMAGE_EMULATOR; exec sleep 60";
     assert_eq!(signalled(PLAIN, &["TERM"]), 128 + 15);
@@ -132,9 +132,8 @@ resource "azimage_gallery" "g" {
 }
 "#;
 
-#[test]
 fn terraform_applies_and_tests_under_it() {
-    let Some(terraform) = terraform("") else { return };
+    let terraform = terraform("");
     let workspace = Workspace::new(&terraform);
     workspace.write("main.tf", &(HEAD.to_owned() + GALLERY));
     std::fs::create_dir(workspace.path().join("tests")).unwrap();
@@ -166,3 +165,10 @@ fn terraform_applies_and_tests_under_it() {
     }
     assert!(std::fs::read_to_string(workspace.path().join("azure.json")).unwrap().contains("galleries/ran"));
 }
+
+tests!(
+    the_exit_code_is_the_commands,
+    the_command_finds_the_emulator_and_still_trusts_the_world,
+    signals_end_the_command_first_and_then_the_emulator,
+    terraform_applies_and_tests_under_it,
+);

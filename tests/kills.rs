@@ -7,6 +7,9 @@
 #![cfg(all(feature = "emulator", target_os = "linux"))]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+#[path = "support/external.rs"]
+#[macro_use]
+mod external;
 #[path = "support/cli.rs"]
 mod support;
 
@@ -59,3 +62,16 @@ fn each(goal: Goal, boundaries: &[Boundary], mut test: impl FnMut(&Boundary) -> 
     assert!(failed.is_empty(), "{goal:?}: {failed:#?}");
     assert!(missed * 5 <= boundaries.len(), "{goal:?}: {missed} of {} were not reached", boundaries.len());
 }
+
+tests!(
+    interrupted::an_interrupt_at_any_request_loses_nothing,
+    interrupted::a_termination_of_the_whole_group_loses_nothing,
+    interrupted::two_interrupts_in_a_row_are_recovered_from,
+    interrupted::an_interrupt_while_replicating_keeps_the_version,
+    killed::a_killed_provider_is_recovered_from,
+    killed::a_killed_terraform_with_its_provider_is_recovered_from,
+    killed::a_killed_terraform_whose_provider_lives_on_is_recovered_from,
+    together::two_aliases_and_two_runs_on_one_gallery,
+    together::a_region_that_another_run_adds_after_the_plan_is_kept,
+    together::a_run_that_hangs_holds_up_nobody_else,
+);

@@ -8,6 +8,8 @@
 mod cli;
 #[path = "support/core.rs"]
 mod core;
+#[path = "support/external.rs"]
+mod external;
 #[path = "load/host.rs"]
 mod host;
 #[path = "support/plugin_client.rs"]

@@ -3,66 +3,64 @@
 //! `.ci/terraform --matrix` lists the versions. `AZIMAGE_TERRAFORM_VERSIONS="1.6.6 1.15.5"` takes others, and
 //! `AZIMAGE_TERRAFORM=tofu` that one alone.
 
+#[path = "support/external.rs"]
+mod external;
 #[path = "support/golden.rs"]
 mod golden;
 #[path = "support/cli.rs"]
 mod support;
 
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use golden::{VERSION, golden, id};
 use serde_json::{Value, json};
-use support::{BINARY, HEAD, SUBSCRIPTION, Served, Workspace, ran, stories, with_each_terraform};
+use support::{
+    BINARY, HEAD, SUBSCRIPTION, Served, Workspace, for_each_terraform, ran, release::Release, stories,
+};
 
-#[test]
-fn every_story_is_as_told() {
-    with_each_terraform(|terraform, _| {
-        for story in stories() {
-            let mut command = Command::new(story.join("run"));
-            command.env("AZIMAGE_BINARY", BINARY).env("AZIMAGE_TERRAFORM", terraform);
-            for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ARM_")) {
-                command.env_remove(name);
-            }
-            let told = ran(&command.output().unwrap());
-            assert_eq!(told.code, 0, "{} with {terraform}:\n{}", story.display(), told.text);
+fn stories_run_to_the_end(terraform: &str, _: Release) {
+    for story in stories() {
+        let mut command = Command::new(story.join("run"));
+        command.env("AZIMAGE_BINARY", BINARY).env("AZIMAGE_TERRAFORM", terraform);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ARM_")) {
+            command.env_remove(name);
         }
-    });
+        let told = ran(&command.output().unwrap());
+        assert_eq!(told.code, 0, "{} with {terraform}:\n{}", story.display(), told.text);
+    }
 }
 
-#[test]
-fn another_server_by_metadata_host_with_a_service_principal() {
-    with_each_terraform(|terraform, _| {
-        let served = Served::start();
-        let mut workspace = Workspace::new(terraform);
-        served.point(&mut workspace);
-        workspace.write("main.tf", &golden());
-        workspace.apply().ok().says("Resources: 4 added, 0 changed, 0 destroyed");
-        workspace.settled();
+fn lifecycle_on_a_served_emulator(terraform: &str, _: Release) {
+    let served = Served::start();
+    let mut workspace = Workspace::new(terraform);
+    served.point(&mut workspace);
+    workspace.write("main.tf", &golden());
+    workspace.apply().ok().says("Resources: 4 added, 0 changed, 0 destroyed");
+    workspace.settled();
 
-        let drift = r#"{"tags":{"team":"others"},"properties":{"publishingProfile":{"targetRegions":[{"name":"eastus","regionalReplicaCount":5}]}}}"#;
-        served.by_hand(&["patch", &id(VERSION), drift]);
-        workspace.changes().says("0 to add, 1 to change, 0 to destroy");
-        workspace.apply().ok().says("0 added, 1 changed, 0 destroyed");
-        workspace.settled();
+    let drift = r#"{"tags":{"team":"others"},"properties":{"publishingProfile":{"targetRegions":[{"name":"eastus","regionalReplicaCount":5}]}}}"#;
+    served.by_hand(&["patch", &id(VERSION), drift]);
+    workspace.changes().says("0 to add, 1 to change, 0 to destroy");
+    workspace.apply().ok().says("0 added, 1 changed, 0 destroyed");
+    workspace.settled();
 
-        // a second state imports what the first one made
-        let mut other = Workspace::new(terraform);
-        served.point(&mut other);
-        let imports = [
-            ("azimage_managed_image.i", "/images/img"),
-            ("azimage_gallery.g", "/galleries/gal"),
-            ("azimage_image_definition.d", "/galleries/gal/images/def"),
-            ("azimage_image_version.v", VERSION),
-        ]
-        .map(|(to, rest)| format!("import {{\n  to = {to}\n  id = {:?}\n}}\n", id(rest)));
-        other.write("main.tf", &(golden() + &imports.concat()));
-        other.apply().ok().says("Resources: 4 imported, 0 added, 0 changed, 0 destroyed");
-        other.settled();
+    // a second state imports what the first one made
+    let mut other = Workspace::new(terraform);
+    served.point(&mut other);
+    let imports = [
+        ("azimage_managed_image.i", "/images/img"),
+        ("azimage_gallery.g", "/galleries/gal"),
+        ("azimage_image_definition.d", "/galleries/gal/images/def"),
+        ("azimage_image_version.v", VERSION),
+    ]
+    .map(|(to, rest)| format!("import {{\n  to = {to}\n  id = {:?}\n}}\n", id(rest)));
+    other.write("main.tf", &(golden() + &imports.concat()));
+    other.apply().ok().says("Resources: 4 imported, 0 added, 0 changed, 0 destroyed");
+    other.settled();
 
-        workspace.destroy().ok().says("4 destroyed");
-        let left = served.by_hand(&["list"]);
-        assert!(!left.contains("/galleries/") && !left.contains("/images/"), "{left}");
-    });
+    workspace.destroy().ok().says("4 destroyed");
+    let left = served.by_hand(&["list"]);
+    assert!(!left.contains("/galleries/") && !left.contains("/images/"), "{left}");
 }
 
 /// The addresses in [`golden`], the type of azurerm's that each could have been before, and the rest of its id.
@@ -73,30 +71,27 @@ const MADE: [(&str, &str, &str); 4] = [
     ("azimage_image_version.v", "azurerm_shared_image_version", VERSION),
 ];
 
-#[test]
-fn what_each_release_added_is_there() {
-    with_each_terraform(|terraform, release| {
-        let served = Served::start();
-        let mut first = Workspace::new(terraform);
-        served.point(&mut first);
-        first.write("main.tf", &golden());
-        first.apply().ok();
-        let beside = || {
-            let mut workspace = Workspace::new(terraform);
-            served.point(&mut workspace);
-            workspace
-        };
-        configuration_is_generated(&beside());
-        if release.has_functions() {
-            functions_answer(&beside());
-        }
-        if release.has_moves() {
-            azurerms_state_moves(&mut beside());
-        }
-        if release.has_identities() {
-            identities_import(&beside());
-        }
-    });
+fn features_of_each_release_work(terraform: &str, release: Release) {
+    let served = Served::start();
+    let mut first = Workspace::new(terraform);
+    served.point(&mut first);
+    first.write("main.tf", &golden());
+    first.apply().ok();
+    let beside = || {
+        let mut workspace = Workspace::new(terraform);
+        served.point(&mut workspace);
+        workspace
+    };
+    configuration_is_generated(&beside());
+    if release.has_functions() {
+        functions_answer(&beside());
+    }
+    if release.has_moves() {
+        azurerms_state_moves(&mut beside());
+    }
+    if release.has_identities() {
+        identities_import(&beside());
+    }
 }
 
 /// The provider's block, as in [`golden`].
@@ -177,4 +172,17 @@ fn identities_import(workspace: &Workspace) {
     let state = std::fs::read_to_string(workspace.path().join("terraform.tfstate")).unwrap();
     let state: Value = serde_json::from_str(&state).unwrap();
     assert_eq!(state["resources"][0]["instances"][0]["identity"]["image_name"], "def", "{state}");
+}
+
+fn main() -> ExitCode {
+    external::run(
+        [
+            for_each_terraform("stories_run_to_the_end", stories_run_to_the_end),
+            for_each_terraform("lifecycle_on_a_served_emulator", lifecycle_on_a_served_emulator),
+            for_each_terraform("features_of_each_release_work", features_of_each_release_work),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+    )
 }

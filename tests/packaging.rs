@@ -2,6 +2,9 @@
 
 #![cfg(unix)] // the scripts are for the machines that releases are made on
 
+#[path = "support/external.rs"]
+#[macro_use]
+mod external;
 #[path = "support/cli.rs"]
 mod support;
 
@@ -20,12 +23,8 @@ fn script(name: &str) -> Command {
     Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci").join(name))
 }
 
-fn there(program: &str) -> bool {
-    let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !there {
-        println!("SKIPPED: {program} is not here");
-    }
-    there
+fn require(program: &'static str) {
+    external::program(program, "PATH_TO_PROGRAM", &[program]);
 }
 
 /// The platform of this very test.
@@ -81,11 +80,8 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
-#[test]
 fn a_release_has_the_registrys_names_and_the_same_bytes_each_time() {
-    if !there("python3") {
-        return;
-    }
+    require("python3");
     let dir = tempfile::tempdir().unwrap();
     let mut made = Vec::new();
     for name in ["first", "second"] {
@@ -145,11 +141,8 @@ fn a_release_has_the_registrys_names_and_the_same_bytes_each_time() {
     }
 }
 
-#[test]
 fn what_is_packed_runs() {
-    if !there("python3") {
-        return;
-    }
+    require("python3");
     let dir = tempfile::tempdir().unwrap();
     ran(&package(dir.path(), VERSION, &[format!("{}={BINARY}", host())])).ok();
     let zip = dir.path().join(format!("terraform-provider-azimage_{VERSION}_{}.zip", host()));
@@ -160,11 +153,8 @@ fn what_is_packed_runs() {
     ran(&Command::new(binary).arg("--version").output().unwrap()).ok().says(VERSION);
 }
 
-#[test]
 fn mix_ups_are_refused() {
-    if !there("python3") {
-        return;
-    }
+    require("python3");
     let dir = tempfile::tempdir().unwrap();
     executables(dir.path());
     let file = |name: &str| dir.path().join(name).display().to_string();
@@ -181,11 +171,9 @@ fn mix_ups_are_refused() {
     }
 }
 
-#[test]
 fn the_sums_are_signed() {
-    if !there("python3") || !there("gpg") {
-        return;
-    }
+    require("python3");
+    require("gpg");
     // gpg-agent's socket wants a short path
     let dir = tempfile::Builder::new().prefix("g").tempdir_in("/tmp").unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
@@ -218,9 +206,8 @@ fn the_sums_are_signed() {
     let _ = Command::new("gpgconf").env("GNUPGHOME", dir.path()).args(["--kill", "all"]).output();
 }
 
-#[test]
 fn what_is_installed_locally_is_found_by_init() {
-    let Some(terraform) = terraform("") else { return };
+    let terraform = terraform("");
     let mut workspace = Workspace::new(&terraform);
     let mirror = workspace.path().join("mirror");
     let mut install = script("install-local");
@@ -253,3 +240,11 @@ fn what_is_installed_locally_is_found_by_init() {
     assert!(workspace.path().join(".terraform.lock.hcl").exists());
     workspace.run(&["plan"]).ok().says("1 to add");
 }
+
+tests!(
+    a_release_has_the_registrys_names_and_the_same_bytes_each_time,
+    what_is_packed_runs,
+    mix_ups_are_refused,
+    the_sums_are_signed,
+    what_is_installed_locally_is_found_by_init,
+);

@@ -2,9 +2,11 @@
 //!
 //! They run where `AZIMAGE_TEST_AZURERM` and `AZIMAGE_TEST_AZAPI` name their binaries, and are skipped where not.
 
-#![cfg(feature = "emulator")]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+#[path = "support/external.rs"]
+#[macro_use]
+mod external;
 #[path = "support/cli.rs"]
 mod support;
 
@@ -56,13 +58,12 @@ const AZAPI: Peer = Peer {
 
 const CHANGED: [&str; 2] = ["-var=said=second", "-var=regions=[\"East US\",\"North Europe\"]"];
 
-/// A workspace with the peer's binary and ours, pointed at an emulator; `None`, told in print, where it cannot be had.
-fn workspace(peer: &Peer, served: &Served) -> Option<Workspace> {
+/// A workspace with the peer's binary and ours, pointed at an emulator. The test is skipped where the peer is absent.
+fn workspace(peer: &Peer, served: &Served) -> Workspace {
     let Ok(binary) = std::env::var(peer.variable) else {
-        println!("SKIPPED: {} does not name a binary of {}", peer.variable, peer.source);
-        return None;
+        external::skip(peer.source, format!("{} does not name a binary of {}", peer.variable, peer.source))
     };
-    let mut workspace = Workspace::new(&terraform("")?);
+    let mut workspace = Workspace::new(&terraform(""));
     served.point(&mut workspace);
     workspace.env("ARM_RESOURCE_MANAGER_ENDPOINT", &served.url);
     workspace.env("ARM_RESOURCE_MANAGER_AUDIENCE", &served.url);
@@ -78,7 +79,7 @@ fn workspace(peer: &Peer, served: &Served) -> Option<Workspace> {
             folder(&Path::new(&binary).canonicalize().unwrap()),
         ),
     );
-    Some(workspace)
+    workspace
 }
 
 /// The agreement as this provider has it.
@@ -104,7 +105,7 @@ fn taken_over(peer: &Peer) -> String {
 
 fn lives(peer: &Peer) {
     let served = Served::start();
-    let Some(workspace) = workspace(peer, &served) else { return };
+    let workspace = workspace(peer, &served);
     workspace.write("main.tf", peer.configuration);
     let with = |command: &[&str]| {
         let arguments: Vec<&str> = command.iter().copied().chain(CHANGED).collect();
@@ -117,7 +118,7 @@ fn lives(peer: &Peer) {
     with(&["plan", "-detailed-exitcode"]).ok();
 
     // what is there already is not taken over by a second state
-    let copy = self::workspace(peer, &served).unwrap();
+    let copy = self::workspace(peer, &served);
     copy.write("main.tf", peer.configuration);
     let refused = copy.apply().says("already exists").says("imported");
     assert_eq!(refused.code, 1);
@@ -129,7 +130,7 @@ fn lives(peer: &Peer) {
 
 fn moves(peer: &Peer) {
     let served = Served::start();
-    let Some(workspace) = workspace(peer, &served) else { return };
+    let workspace = workspace(peer, &served);
     workspace.write("main.tf", peer.configuration);
     workspace.apply().ok();
     workspace.write("main.tf", &taken_over(peer));
@@ -145,22 +146,25 @@ fn moves(peer: &Peer) {
     assert!(!left.contains("peers-rg"), "{left}");
 }
 
-#[test]
 fn azurerm_lives_on_the_emulator() {
     lives(&AZURERM);
 }
 
-#[test]
 fn azapi_lives_on_the_emulator() {
     lives(&AZAPI);
 }
 
-#[test]
 fn what_azurerm_made_is_moved_here() {
     moves(&AZURERM);
 }
 
-#[test]
 fn what_azapi_made_is_moved_here() {
     moves(&AZAPI);
 }
+
+tests!(
+    azurerm_lives_on_the_emulator,
+    azapi_lives_on_the_emulator,
+    what_azurerm_made_is_moved_here,
+    what_azapi_made_is_moved_here,
+);

@@ -1,5 +1,8 @@
 //! What users meet, with the real command line: refusals, interrupts, bad input, and `terraform test` of modules.
 
+#[path = "support/external.rs"]
+#[macro_use]
+mod external;
 #[path = "support/golden.rs"]
 mod golden;
 #[path = "support/cli.rs"]
@@ -11,9 +14,8 @@ use std::time::Duration;
 use golden::{golden, id};
 use support::{HEAD, SUBSCRIPTION, Served, Workspace, ran, stories, terraform};
 
-#[test]
 fn modules_are_tested_with_terraform_test() {
-    let Some(terraform) = terraform("") else { return };
+    let terraform = terraform("");
     for story in stories().into_iter().filter(|story| story.join("tests").exists()) {
         let workspace = Workspace::new(&terraform);
         std::fs::create_dir(workspace.path().join("tests")).unwrap();
@@ -30,9 +32,8 @@ fn modules_are_tested_with_terraform_test() {
     }
 }
 
-#[test]
 fn what_the_service_refuses_is_told_and_nothing_is_lost() {
-    let Some(terraform) = terraform("") else { return };
+    let terraform = terraform("");
     let served = Served::start();
     let mut workspace = Workspace::new(&terraform);
     served.point(&mut workspace);
@@ -57,9 +58,8 @@ fn what_the_service_refuses_is_told_and_nothing_is_lost() {
 }
 
 #[cfg(unix)]
-#[test]
 fn an_interrupt_keeps_the_version_and_the_next_apply_goes_on() {
-    let Some(terraform) = terraform("") else { return };
+    let terraform = terraform("");
     let served = Served::start();
     let mut workspace = Workspace::new(&terraform);
     served.point(&mut workspace);
@@ -102,9 +102,8 @@ fn wait_for(mut done: impl FnMut() -> bool) {
     panic!("it did not come to be within ten seconds");
 }
 
-#[test]
 fn bad_input_is_told_before_anything_happens() {
-    let Some(terraform) = terraform("") else { return };
+    let terraform = terraform("");
     let gallery = |fields: &str| {
         format!(
             "{HEAD}\nprovider \"azimage\" {{\n  environment = \"emulator\"\n}}\nresource \"azimage_gallery\" \"g\" {{\n{fields}\n}}\n"
@@ -157,9 +156,8 @@ fn bad_input_is_told_before_anything_happens() {
     }
 }
 
-#[test]
 fn no_way_in_is_told_at_plan() {
-    let Some(terraform) = terraform("") else { return };
+    let terraform = terraform("");
     let text = format!(
         "{HEAD}\nprovider \"azimage\" {{\n  use_cli = false\n}}\nresource \"azimage_gallery\" \"g\" {{\n  name = \"g\"\n  resource_group_name = \"rg\"\n  location = \"eastus\"\n}}\n"
     );
@@ -172,3 +170,12 @@ fn no_way_in_is_told_at_plan() {
     let ran = workspace.run(&["plan"]).says("127.0.0.1:9").says("can be reached from here");
     assert_eq!(ran.code, 1);
 }
+
+tests!(
+    modules_are_tested_with_terraform_test,
+    what_the_service_refuses_is_told_and_nothing_is_lost,
+    #[cfg(unix)]
+    an_interrupt_keeps_the_version_and_the_next_apply_goes_on,
+    bad_input_is_told_before_anything_happens,
+    no_way_in_is_told_at_plan,
+);

@@ -1,5 +1,8 @@
 //! A collector that the environment names hears of a whole run of terraform.
 
+#[path = "support/external.rs"]
+#[macro_use]
+mod external;
 #[path = "support/cli.rs"]
 mod support;
 
@@ -41,9 +44,8 @@ fn collect() -> (String, Arc<Mutex<Vec<Value>>>) {
     (url, spans)
 }
 
-#[test]
 fn a_run_is_one_trace() {
-    let Some(terraform) = terraform("") else { return };
+    let terraform = terraform("");
     let (url, spans) = collect();
     let mut workspace = Workspace::new(&terraform);
     workspace.env("OTEL_EXPORTER_OTLP_ENDPOINT", url);
@@ -79,3 +81,5 @@ fn a_run_is_one_trace() {
         "{spans:#?}"
     );
 }
+
+tests!(a_run_is_one_trace,);

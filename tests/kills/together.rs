@@ -85,9 +85,8 @@ fn both(one: &Workspace, two: &Workspace, arguments: &[&str]) {
     }
 }
 
-#[test]
-fn two_aliases_and_two_runs_on_one_gallery() {
-    let Some(terraform) = support::terraform("") else { return };
+pub fn two_aliases_and_two_runs_on_one_gallery() {
+    let terraform = support::terraform("");
     let (stage, _maker) = world(&terraform);
     stage.settings(&json!({"time_scale": 1000}));
     let images = |names: [&str; 3], regions: &[&str]| -> String {
@@ -128,9 +127,8 @@ fn two_aliases_and_two_runs_on_one_gallery() {
 
 /// One version in two states. What one run adds after the other has planned, the other leaves in place, and looks once more
 /// before each write.
-#[test]
-fn a_region_that_another_run_adds_after_the_plan_is_kept() {
-    let Some(terraform) = support::terraform("") else { return };
+pub fn a_region_that_another_run_adds_after_the_plan_is_kept() {
+    let terraform = support::terraform("");
     let (stage, _maker) = world(&terraform);
     let at = |regions: &[&str]| configuration(&[image("a", "one", regions)]);
     let one = workspace(&stage, &terraform, &at(&["eastus", "westus"]));
@@ -164,9 +162,8 @@ fn a_region_that_another_run_adds_after_the_plan_is_kept() {
 }
 
 /// While one run waits in the middle of its write, the other goes on with everything else in the gallery.
-#[test]
-fn a_run_that_hangs_holds_up_nobody_else() {
-    let Some(terraform) = support::terraform("") else { return };
+pub fn a_run_that_hangs_holds_up_nobody_else() {
+    let terraform = support::terraform("");
     let (stage, _maker) = world(&terraform);
     let one = workspace(&stage, &terraform, &configuration(&[image("a", "one", &["eastus"])]));
     let two = workspace(&stage, &terraform, &configuration(&[image("b", "one", &["eastus"])]));

@@ -8,10 +8,11 @@ pub mod release;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Mutex;
 
+use libtest_mimic::Trial;
 use tempfile::TempDir;
 
+use crate::external;
 use release::Release;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -45,24 +46,17 @@ pub fn versions() -> Vec<String> {
     matrix.split_whitespace().chain(["tofu"]).map(str::to_owned).collect()
 }
 
-/// Does `work` with each of those that can be had, two at a time: the path of the command, and its release.
-pub fn with_each_terraform(work: impl Fn(&str, Release) + Sync) {
-    let left = Mutex::new(versions());
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let next = left.lock().unwrap().pop();
-                    let Some(version) = next else { break };
-                    let Some(terraform) = terraform(&version) else { continue };
-                    let told = Workspace::new(&terraform).command(&["version"]).output().unwrap();
-                    let told = String::from_utf8_lossy(&told.stdout).into_owned();
-                    println!("with {}", told.lines().next().unwrap_or_default());
-                    work(&terraform, Release::of(&told));
-                }
-            });
-        }
-    });
+/// One test for each of [`versions`]: `work` gets the path of the command, and its release.
+pub fn for_each_terraform(name: &str, work: fn(&str, Release)) -> Vec<Trial> {
+    let test = |version: String| {
+        let name = format!("{name} with {}", if version.is_empty() { "AZIMAGE_TERRAFORM" } else { &version });
+        external::trial(name, move || {
+            let terraform = terraform(&version);
+            let output = Workspace::new(&terraform).command(&["version"]).output().unwrap();
+            work(&terraform, Release::of(&String::from_utf8_lossy(&output.stdout)));
+        })
+    };
+    versions().into_iter().map(test).collect()
 }
 
 /// The folders of the stories that run by themselves.
@@ -78,14 +72,11 @@ pub fn stories() -> Vec<PathBuf> {
     stories
 }
 
-/// The path of a terraform of that version (any when empty), or `None`, told in print, where none can be had.
-pub fn terraform(version: &str) -> Option<String> {
+/// The path of a terraform of that version (any when empty). The test is skipped where none can be had.
+pub fn terraform(version: &str) -> String {
     if version == "tofu" {
         let found = Command::new("tofu").arg("version").output().is_ok_and(|output| output.status.success());
-        if !found {
-            println!("SKIPPED: there is no tofu on the path");
-        }
-        return found.then(|| version.to_owned());
+        return if found { version.to_owned() } else { external::skip("tofu", "tofu is not on PATH") };
     }
     let mut command = Command::new(Path::new(ROOT).join(".ci/terraform"));
     if !version.is_empty() {
@@ -93,10 +84,10 @@ pub fn terraform(version: &str) -> Option<String> {
     }
     let output = command.output().unwrap();
     if !output.status.success() {
-        println!("SKIPPED: no terraform can be had here: {}", String::from_utf8_lossy(&output.stderr));
-        return None;
+        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        external::skip("terraform", format!("no terraform can be had here: {why}"));
     }
-    Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// What a run of terraform came to.

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use tempfile::TempDir;
 
+use crate::external;
 use crate::release::Release;
 
 /// A terraform with settings of its own.
@@ -18,8 +19,8 @@ pub struct Terraform {
 
 impl Terraform {
     /// The newest of `.ci/terraform --matrix`, so that nothing is left out as too new for it; else, or when `AZIMAGE_TERRAFORM`
-    /// names one, whichever `.ci/terraform` finds; `None`, and why, when it finds none.
-    pub fn find() -> Option<Terraform> {
+    /// names one, whichever `.ci/terraform` finds. The test is skipped where it finds none.
+    pub fn find() -> Terraform {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let ask = |arguments: &[&str]| Command::new(root.join(".ci/terraform")).args(arguments).output();
         let matrix = ask(&["--matrix"]).map(|output| output.stdout).unwrap_or_default();
@@ -35,17 +36,8 @@ impl Terraform {
             Ok(output) if output.status.success() => {
                 String::from_utf8_lossy(&output.stdout).trim().to_owned()
             }
-            Ok(output) => {
-                println!(
-                    "skipped: there is no terraform: {}",
-                    String::from_utf8_lossy(&output.stderr).trim()
-                );
-                return None;
-            }
-            Err(error) => {
-                println!("skipped: .ci/terraform does not run here: {error}");
-                return None;
-            }
+            Ok(output) => external::skip("terraform", String::from_utf8_lossy(&output.stderr).trim()),
+            Err(error) => external::skip("terraform", format!(".ci/terraform does not run here: {error}")),
         };
         let settings = tempfile::tempdir().expect("a folder");
         let built = Path::new(env!("CARGO_BIN_EXE_terraform-provider-azimage"));
@@ -65,7 +57,7 @@ impl Terraform {
         let mut terraform = Terraform { program: PathBuf::from(program), version: String::new(), settings };
         let (_, told) = terraform.run(Path::new("."), &["version"]);
         terraform.version = told.lines().next().unwrap_or_default().to_owned();
-        Some(terraform)
+        terraform
     }
 
     /// Its name and version, as it says them.
