@@ -5,8 +5,8 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
+use azimage::arm::duration::readable;
 use azimage::arm::retry_after::retry_after as read_retry_after;
-use azimage::arm::scope::readable;
 use azimage::arm::{ResourceId, Response, id as ids};
 use azimage::framework::timeouts::parse_duration;
 use azimage::image::latest::{newest, sort_newest_first};

@@ -12,26 +12,16 @@ use super::error::{Error, Kind};
 use super::operation::{Operation, Step, growing_wait};
 use super::page::Pages;
 use super::scope::Scope;
-use super::send::{Call, Expect, Reply, Sender};
+use super::send::{Call, Expect, Options, Reply, Sender};
 use super::target::Target;
 use super::token::Tokens;
 use super::transport::{Method, Transport};
+use super::versions::ApiVersion;
 
 /// Speaks to one cloud's Resource Manager. Clones share tokens, connections and request budgets.
 #[derive(Clone)]
 pub struct Client {
     sender: Arc<Sender>,
-}
-
-/// What is the same for every request of a client.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The whole `User-Agent`.
-    pub user_agent: String,
-    /// In flight at once, at least one.
-    pub max_concurrent_requests: usize,
-    /// Sent as `x-ms-correlation-request-id` and shown in errors; empty for none.
-    pub correlation_id: String,
 }
 
 /// A write that the service took.
@@ -197,8 +187,7 @@ impl Client {
         Ok(Accepted { status: response.status, body, operation })
     }
 
-    /// Sends the call that `target` describes; again with an older API version when the cloud does not have
-    /// the preferred one and the target allows others.
+    /// Sends the call that `target` describes; again with an older API version when the cloud lacks the first.
     async fn first(
         &self,
         scope: &Scope,
@@ -210,18 +199,26 @@ impl Client {
         let cloud = self.sender.cloud(scope).await.map_err(|error| error.during(method, target.path()))?;
         let base = cloud.resource_manager.clone();
         loop {
-            let version = self.api_version(target);
-            let url = target
-                .url(&base, version)
-                .map_err(|why| Error::new(Kind::Refused, why).during(method, target.path()))?;
+            let using = self.api_version_of(target);
+            let refuse = |why: String| Error::new(Kind::Refused, why).during(method, target.path());
+            target.check_requirement(using, &cloud.name).map_err(refuse)?;
+            let url = target.url(&base, using.version).map_err(refuse)?;
             let call = Call { method, url: &url, body, expect };
             match self.sender.call(scope, call).await {
-                Ok(reply) => return Ok(First { url, base, reply }),
-                Err(error) => match self.sender.older_version(target, version, &error) {
+                Ok(reply) => {
+                    self.sender.confirm_version(target, using.version);
+                    return Ok(First { url, base, reply });
+                }
+                Err(error) if error.is_not_found() => {
+                    self.sender.confirm_version(target, using.version);
+                    return Err(error);
+                }
+                Err(error) => match self.sender.fall_back(target, using.version, &error) {
                     Some(older) => tracing::warn!(
-                        "{} does not have API version {version} of {}; using {older}, which lacks what is newer",
+                        "{} does not have API version {} of {}; using {older}, which lacks newer features",
                         cloud.name,
-                        target.path()
+                        using.version,
+                        target.resource_type()
                     ),
                     None => return Err(error),
                 },
@@ -229,10 +226,13 @@ impl Client {
         }
     }
 
-    /// The API version that calls of this kind use: the target's own, unless the cloud turned out not to have
-    /// it yet.
-    pub fn api_version(&self, target: &Target) -> &'static str {
-        self.sender.version(target)
+    /// The API version that calls of `target` use now.
+    ///
+    /// It is the target's own until the cloud turns out not to have it. A resource that is about to plan or send a
+    /// member asks `api_version_of(target).has(since)`. Where `is_confirmed` is false, nothing has been asked of that
+    /// type yet and the answer can still change: then [`Target::needs`] makes the call itself check.
+    pub fn api_version_of(&self, target: &Target) -> ApiVersion {
+        self.sender.api_version_of(target)
     }
 }
 

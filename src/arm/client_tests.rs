@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::arm::Options;
 use crate::arm::secret::Secret;
 use crate::arm::token::StaticTokens;
 use crate::arm::transport::{Request, Response, TransportError};
@@ -674,28 +675,8 @@ async fn an_undiscoverable_cloud_is_told_with_the_call() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_cloud_that_lags_behind_is_spoken_to_in_its_own_version() {
-    let message = "The supported api-versions are '2021-07-01, 2022-03-03'. The supported locations are 'x'.";
-    let lagging = || {
-        let body = json!({"error": {"code": "NoRegisteredProviderFound", "message": message}});
-        Ok(answer(400, &[], &body.to_string()))
-    };
-    let script =
-        Script::new(vec![lagging(), Ok(answer(200, &[], "{\"value\":[]}")), Ok(answer(200, &[], "{}"))]);
-    let client = client(&script);
-    let target = target().older(&["2025-03-03", "2022-03-03", "2021-07-01"]);
-    client.list(&scope(1).0, &target).await.unwrap();
-    client.put(&scope(1).0, &target, &json!({})).await.unwrap();
-    assert_eq!(client.api_version(&target), "2022-03-03");
-    let versions: Vec<_> =
-        script.urls().iter().map(|url| url.rsplit('=').next().unwrap().to_owned()).collect();
-    assert_eq!(versions, ["2026-03-03", "2022-03-03", "2022-03-03"], "learned once, not at every call");
-
-    let script = Script::new(vec![lagging()]);
-    let error = self::client(&script).get(&scope(1).0, &self::target()).await.unwrap_err();
-    assert_eq!(error.code(), "NoRegisteredProviderFound", "without older versions the refusal stands");
-}
+#[path = "versions_tests.rs"]
+mod versions;
 
 #[tokio::test(start_paused = true)]
 async fn an_untrusted_certificate_is_told_at_once() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::duration::readable;
 use super::redact;
-use super::scope::readable;
 use super::transport::{Method, Response};
 
 /// A failed call. `Display` is one readable paragraph without secrets.

@@ -12,7 +12,7 @@ use super::page::Pages;
 use super::retry_after::retry_after;
 use super::throttle::{Class, Throttle};
 use super::transport::{Method, Response};
-use super::{clouds, redact, region, scope};
+use super::{clouds, duration, redact, region};
 
 /// JSON of any shape, leaning to the names that the service uses.
 fn json() -> impl Strategy<Value = serde_json::Value> {
@@ -71,7 +71,7 @@ proptest! {
         answer.headers.push(("date".to_owned(), date));
         if let Some(wait) = retry_after(&answer, OffsetDateTime::UNIX_EPOCH) {
             prop_assert!(wait <= Duration::from_secs(86_400));
-            let _ = scope::readable(wait);
+            let _ = duration::readable(wait);
         }
     }
 

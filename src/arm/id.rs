@@ -261,6 +261,31 @@ pub fn same_id(a: &str, b: &str) -> bool {
     bare(a) == bare(b)
 }
 
+/// The resource type that `path` leads to, in lower case and without names; the same for a resource and for the list
+/// it is in. `/subscriptions/s/resourceGroups/r` is `subscriptions/resourcegroups`, and
+/// `/subscriptions/s/providers/Microsoft.Compute/galleries/g/images` is `microsoft.compute/galleries/images`. Where a
+/// resource extends another, its own type counts.
+pub fn type_of_path(path: &str) -> String {
+    let (namespace, pairs) = split_path(path);
+    let words = namespace.into_iter().chain(pairs.iter().step_by(2).copied());
+    words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("/")
+}
+
+/// True when `path` ends in a name, so that it leads to one resource, and not to a list or an action.
+pub fn ends_in_a_name(path: &str) -> bool {
+    let (_, pairs) = split_path(path);
+    !pairs.is_empty() && pairs.len().is_multiple_of(2)
+}
+
+/// The namespace that follows the last `providers`, and the alternating types and names after it.
+fn split_path(path: &str) -> (Option<&str>, Vec<&str>) {
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    match segments.iter().rposition(|segment| segment.eq_ignore_ascii_case("providers")) {
+        Some(at) => (segments.get(at + 1).copied(), segments.get(at + 2..).unwrap_or_default().to_vec()),
+        None => (None, segments),
+    }
+}
+
 /// What an id of `resource_type` looks like, for messages.
 pub fn shape(resource_type: &str) -> String {
     let mut out = "/subscriptions/SUBSCRIPTION_ID/resourceGroups/GROUP/providers".to_owned();
@@ -442,6 +467,31 @@ mod tests {
                 .to_string(),
             "/subscriptions/s/resourceGroups/r/providers/M.C/g/x"
         );
+    }
+
+    #[test]
+    fn a_path_has_a_type_with_and_without_a_name() {
+        let versions = VERSION.rsplit_once('/').unwrap().0;
+        for (path, kind, named) in [
+            (VERSION, "microsoft.compute/galleries/images/versions", true),
+            (versions, "microsoft.compute/galleries/images/versions", false),
+            (
+                "/subscriptions/s/providers/Microsoft.Compute/locations/eastus/capsOperations/1",
+                "microsoft.compute/locations/capsoperations",
+                true,
+            ),
+            (
+                "/subscriptions/s/providers/A.B/c/d/providers/Microsoft.Authorization/roleAssignments/x",
+                "microsoft.authorization/roleassignments",
+                true,
+            ),
+            ("/subscriptions/s", "subscriptions", true),
+            ("/subscriptions/s/resourceGroups", "subscriptions/resourcegroups", false),
+            ("/", "", false),
+            ("/a/providers", "", false),
+        ] {
+            assert_eq!((type_of_path(path).as_str(), ends_in_a_name(path)), (kind, named), "{path}");
+        }
     }
 
     #[test]

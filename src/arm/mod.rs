@@ -13,6 +13,7 @@
 pub mod client;
 pub mod clouds;
 pub mod credentials;
+pub mod duration;
 pub mod error;
 pub mod id;
 pub mod operation;
@@ -35,7 +36,7 @@ mod hostile_tests;
 #[cfg(test)]
 mod log_tests;
 
-pub use client::{Accepted, Client, Options};
+pub use client::{Accepted, Client};
 pub use clouds::{Cloud, CloudSource};
 pub use credentials::Credentials;
 pub use error::{Error, ErrorDetail, Kind};
@@ -43,6 +44,8 @@ pub use id::ResourceId;
 pub use operation::Operation;
 pub use scope::Scope;
 pub use secret::Secret;
+pub use send::Options;
 pub use target::Target;
 pub use token::{StaticTokens, Tokens};
 pub use transport::{HttpTransport, Method, Request, Response, Transport, TransportError};
+pub use versions::ApiVersion;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::duration::readable;
 use super::error::{Error, Kind};
 
 /// The frame around one piece of work, such as creating one resource: its deadline, its stop signal and
@@ -92,44 +93,9 @@ impl Scope {
     }
 }
 
-/// `1h30m`, `45s`, `250ms`: the way durations are written in Terraform.
-pub fn readable(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    if seconds < 10 {
-        let millis = duration.as_millis();
-        return if millis.is_multiple_of(1000) {
-            format!("{seconds}s")
-        } else {
-            format!("{}s", millis as f64 / 1000.0)
-        };
-    }
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let mut out = String::new();
-    for (number, unit) in [(hours, 'h'), (minutes, 'm'), (seconds, 's')] {
-        if number > 0 {
-            out.push_str(&format!("{number}{unit}"));
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_read_as_people_write_them() {
-        for (millis, text) in [
-            (0, "0s"),
-            (250, "0.25s"),
-            (9_000, "9s"),
-            (61_000, "1m1s"),
-            (1_800_000, "30m"),
-            (5_400_000, "1h30m"),
-        ] {
-            assert_eq!(readable(Duration::from_millis(millis)), text);
-        }
-    }
 
     #[tokio::test(start_paused = true)]
     async fn ends_at_the_deadline_or_the_signal() {

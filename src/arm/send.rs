@@ -8,18 +8,29 @@ use time::OffsetDateTime;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
-use super::client::Options;
 use super::clouds::{Cloud, CloudSource, endpoint};
+use super::duration::readable;
 use super::error::{self, Error, Kind};
 use super::redact;
 use super::retry::{Next, Outcome, Try, next_try};
 use super::retry_after::retry_after;
-use super::scope::{Scope, readable};
+use super::scope::Scope;
 use super::target::Target;
-use super::throttle::{Class, Throttle, kind_of_call};
+use super::throttle::{Class, Throttle};
 use super::token::Tokens;
 use super::transport::{Method, Request, Response, Transport};
-use super::versions::Versions;
+use super::versions::{ApiVersion, Versions};
+
+/// What is the same for every request of a client.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The whole `User-Agent`.
+    pub user_agent: String,
+    /// In flight at once, at least one.
+    pub max_concurrent_requests: usize,
+    /// Sent as `x-ms-correlation-request-id` and shown in errors; empty for none.
+    pub correlation_id: String,
+}
 
 /// What all clones of a client share.
 pub struct Sender {
@@ -118,14 +129,19 @@ impl Sender {
             .await?
     }
 
-    /// The API version to use for `target`.
-    pub fn version(&self, target: &Target) -> &'static str {
-        self.versions().choose(&kind(target), target.api_version())
+    /// See [`Client::api_version_of`](super::Client::api_version_of).
+    pub fn api_version_of(&self, target: &Target) -> ApiVersion {
+        self.versions().choose(&target.resource_type(), target.api_version())
     }
 
-    /// An older API version to try, when `error` says that the cloud does not have `tried`.
-    pub fn older_version(&self, target: &Target, tried: &str, error: &Error) -> Option<&'static str> {
-        self.versions().learn(&kind(target), tried, target.older_versions(), error)
+    /// Records that the cloud answered a call of `target` with `version`.
+    pub fn confirm_version(&self, target: &Target, version: &'static str) {
+        self.versions().confirm(&target.resource_type(), version);
+    }
+
+    /// An older API version to retry with, when `error` says that the cloud does not have `refused`.
+    pub fn fall_back(&self, target: &Target, refused: &str, error: &Error) -> Option<&'static str> {
+        self.versions().fall_back(&target.resource_type(), refused, error)
     }
 
     fn versions(&self) -> std::sync::MutexGuard<'_, Versions> {
@@ -447,11 +463,6 @@ impl Drop for Counted<'_> {
             self.sender.throttle().leave(self.class, None, Duration::ZERO, Instant::now());
         }
     }
-}
-
-/// The types in a target's path, the same for one resource and for the list of its siblings.
-fn kind(target: &Target) -> String {
-    kind_of_call(target.path()).trim_end_matches("/*").to_owned()
 }
 
 /// The path of an absolute URL, decoded as little as it was encoded.

@@ -1,22 +1,55 @@
 //! What a call is aimed at: a path under the Resource Manager endpoint, an API version and query options.
 
+use super::id::type_of_path;
+use super::versions::{ApiVersion, spoken};
+
 /// The path, API version and query of one call, before it is joined to a cloud's endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     path: String,
+    /// Empty when no version is known for the type.
     api_version: &'static str,
-    older: &'static [&'static str],
+    requirement: Option<Requirement>,
     query: Vec<(String, String)>,
 }
 
+/// The oldest API version that has everything in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Requirement {
+    since: &'static str,
+    what: String,
+}
+
 impl Target {
-    /// `path` begins with a slash, such as `/subscriptions/…/galleries/g`, and is not yet percent-encoded.
+    /// A call to `path`, with the newest API version that this client speaks for the path's type.
+    ///
+    /// `path` begins with a slash, such as `/subscriptions/…/galleries/g`, and is not yet percent-encoded. A call to a
+    /// type that is not in [`versions`](super::versions) is refused before it is sent.
+    pub fn at(path: impl Into<String>) -> Self {
+        let mut target = Self::new(path, "");
+        target.api_version = spoken(&target.resource_type()).first().copied().unwrap_or_default();
+        target
+    }
+
+    /// The same with an API version of choice. A cloud that lacks it is still called with an older one.
     pub fn new(path: impl Into<String>, api_version: &'static str) -> Self {
         let mut path: String = path.into();
         if !path.starts_with('/') {
             path.insert(0, '/');
         }
-        Self { path, api_version, older: &[], query: Vec::new() }
+        Self { path, api_version, requirement: None, query: Vec::new() }
+    }
+
+    /// Requires API version `since` or newer, because the request contains `what`, such as an attribute's name.
+    /// Where the cloud has only older ones, the call is refused with both, instead of being sent without `what`.
+    ///
+    /// The newest of several requirements counts.
+    #[must_use]
+    pub fn needs(mut self, since: &'static str, what: impl Into<String>) -> Self {
+        if self.requirement.as_ref().is_none_or(|requirement| requirement.since < since) {
+            self.requirement = Some(Requirement { since, what: what.into() });
+        }
+        self
     }
 
     /// Adds a query option, such as `("$expand", "ReplicationStatus")`.
@@ -26,30 +59,39 @@ impl Target {
         self
     }
 
-    /// Older API versions that will do where the cloud does not have the one given to [`Target::new`] yet.
-    #[must_use]
-    pub fn older(mut self, versions: &'static [&'static str]) -> Self {
-        self.older = versions;
-        self
-    }
-
-    /// The versions given to [`Target::older`].
-    pub fn older_versions(&self) -> &'static [&'static str] {
-        self.older
-    }
-
     /// The path as given.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The API version as given.
+    /// The API version that is tried first. [`Client::api_version_of`](super::Client::api_version_of) says which one is
+    /// in use.
     pub fn api_version(&self) -> &'static str {
         self.api_version
     }
 
+    /// The resource type that the path leads to, in lower case: the same for a resource and for the list it is in.
+    pub fn resource_type(&self) -> String {
+        type_of_path(&self.path)
+    }
+
+    /// Fails when `version` lacks something that the request contains.
+    pub fn check_requirement(&self, version: ApiVersion, cloud: &str) -> Result<(), String> {
+        match &self.requirement {
+            Some(Requirement { since, what }) if !version.has(since) => Err(format!(
+                "{what} needs API version {since} or newer of {}, and the newest that {cloud} has is {}; remove it from the configuration",
+                self.resource_type(),
+                version.version
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The absolute URL under `endpoint` with `api_version`, encoded; an error says which segment cannot be sent.
     pub fn url(&self, endpoint: &str, api_version: &str) -> Result<String, String> {
+        if api_version.is_empty() {
+            return Err(format!("no API version is known for the resource type {:?}", self.resource_type()));
+        }
         let mut url = endpoint.trim_end_matches('/').to_owned();
         for segment in self.path.split('/').skip(1) {
             // URL libraries resolve these, encoded or not, and the call would hit something else.
@@ -106,6 +148,39 @@ mod tests {
                 target.url(endpoint, target.api_version).unwrap(),
                 format!("https://management.azure.com{url}")
             );
+        }
+    }
+
+    #[test]
+    fn derives_the_api_version_from_the_path() {
+        for (path, version) in [
+            ("/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g", "2026-03-03"),
+            (
+                "/subscriptions/s/resourceGroups/r/providers/microsoft.compute/Galleries/g/images",
+                "2026-03-03",
+            ),
+            ("/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g/share", "2026-03-03"),
+            ("/subscriptions/s/providers/Microsoft.Compute/locations/x/communityGalleries/g", "2026-03-03"),
+            ("/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/images/i", "2026-03-01"),
+            ("/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/disks/d", "2026-03-02"),
+            ("/subscriptions/s/locations", "2022-12-01"),
+        ] {
+            assert_eq!(Target::at(path).api_version(), version, "{path}");
+        }
+        let unknown = Target::at("/subscriptions/s/providers/Contoso.Own/things/t");
+        let error = unknown.url("https://h", unknown.api_version()).unwrap_err();
+        assert!(error.contains("contoso.own/things"), "{error}");
+    }
+
+    #[test]
+    fn the_newest_requirement_counts() {
+        let gallery = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g";
+        let target = Target::at(gallery).needs("2025-03-03", "identity").needs("2020-09-30", "sharing");
+        let using = |version| ApiVersion { version, is_confirmed: true };
+        assert!(target.check_requirement(using("2025-03-03"), "china").is_ok());
+        let error = target.check_requirement(using("2022-03-03"), "china").unwrap_err();
+        for part in ["identity", "2025-03-03", "microsoft.compute/galleries", "china", "2022-03-03"] {
+            assert!(error.contains(part), "{part} in {error}");
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::id::{ends_in_a_name, type_of_path};
 use super::transport::{Method, Response};
 
 /// The budgets of one subscription as this process knows them.
@@ -258,19 +259,11 @@ fn call_budgets(answer: &Response) -> impl Iterator<Item = (&str, f64)> {
     })
 }
 
-/// The types in a path without the names: `…/galleries/g/images/i` is `microsoft.compute/galleries/images`,
-/// told from the list `…/galleries/g/images/` by a marker.
+/// The type that a path leads to, with a mark that tells a list from one resource:
+/// `…/galleries/g/images/i` is `microsoft.compute/galleries/images`, and its list `microsoft.compute/galleries/images/*`.
 pub fn kind_of_call(path: &str) -> String {
-    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let after = segments.iter().rposition(|segment| segment.eq_ignore_ascii_case("providers"));
-    let rest = after.map_or(&segments[..], |at| &segments[(at + 1).min(segments.len())..]);
-    let skip = usize::from(after.is_some());
-    let mut kind: Vec<String> = rest.iter().take(skip).map(|s| s.to_ascii_lowercase()).collect();
-    kind.extend(rest.iter().skip(skip).step_by(2).map(|s| s.to_ascii_lowercase()));
-    if rest.len().saturating_sub(skip) % 2 == 1 {
-        kind.push("*".to_owned());
-    }
-    kind.join("/")
+    let mark = if ends_in_a_name(path) { "" } else { "/*" };
+    format!("{}{mark}", type_of_path(path))
 }
 
 #[cfg(test)]
@@ -286,20 +279,10 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_calls() {
-        for (path, kind) in [
-            (VERSIONS, "microsoft.compute/galleries/images/versions/*"),
-            (&format!("{VERSIONS}/1.0.0"), "microsoft.compute/galleries/images/versions"),
-            (
-                "/subscriptions/s/providers/Microsoft.Compute/locations/eastus/capsOperations/1",
-                "microsoft.compute/locations/capsoperations",
-            ),
-            ("/subscriptions/s", "subscriptions"),
-            ("/", "/*"),
-            ("/a/providers", ""),
-        ] {
-            assert_eq!(kind_of_call(path), kind, "{path}");
-        }
+    fn lists_have_a_kind_of_their_own() {
+        let one = format!("{VERSIONS}/1.0.0");
+        assert_eq!(kind_of_call(VERSIONS), "microsoft.compute/galleries/images/versions/*");
+        assert_eq!(kind_of_call(&one), "microsoft.compute/galleries/images/versions");
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,17 +21,16 @@ pub mod writing;
 
 pub use context::Context;
 
-/// Newest stable API version of galleries, definitions, versions, sharing and soft-deleted artifacts.
-pub const GALLERY_API: &str = "2026-03-03";
+use crate::arm::versions;
 
-/// Newest stable API version of managed images, virtual machines and Marketplace images.
-pub const COMPUTE_API: &str = "2026-03-01";
-
-/// Newest stable API version of disks, snapshots and disk encryption sets.
-pub const DISK_API: &str = "2026-03-02";
-
-/// Newest stable API version of Marketplace agreements.
-pub const ORDERING_API: &str = "2021-01-01";
-
-/// API version of subscriptions and their locations.
-pub const SUBSCRIPTION_API: &str = "2022-12-01";
+// The API versions live in `arm::versions`; `Target::at` finds the one for a path, and then needs none of these.
+/// The API version that galleries, definitions and versions are called with first.
+pub const GALLERY_API: &str = versions::GALLERY[0];
+/// The API version that managed images, virtual machines and Marketplace images are called with first.
+pub const COMPUTE_API: &str = versions::COMPUTE[0];
+/// The API version that disks, snapshots and disk encryption sets are called with first.
+pub const DISK_API: &str = versions::DISK[0];
+/// The API version that Marketplace agreements are called with first.
+pub const ORDERING_API: &str = versions::ORDERING[0];
+/// The API version that subscriptions and their locations are called with first.
+pub const SUBSCRIPTION_API: &str = versions::SUBSCRIPTION[0];
