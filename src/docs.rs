@@ -1,8 +1,8 @@
-//! The Registry's pages, made from the schemas of everything that is registered. Pure: texts in, pages out.
+//! The Registry's pages, generated from the schemas of everything that is registered. Pure: texts in, pages out.
 //!
-//! What a schema knows is never typed: types, defaults, allowed values, what forces a replacement, timeouts and the ids of
-//! imports are all read from the registry. Examples and guides are written by people and come in as [`Written`];
-//! `tests/docs.rs` reads and writes the files, and fails when a page is not what it would be made now.
+//! Types, defaults, allowed values, what forces a replacement, timeouts and import IDs are read from the registered schemas.
+//! Examples, notes and guides are written by hand and passed in as [`Written`]. `tests/docs.rs` reads and writes the files,
+//! and fails when a page on disk differs from what is generated.
 
 mod import;
 mod index;
@@ -16,12 +16,12 @@ use crate::framework::data_source::READ_TIMEOUT;
 use crate::framework::provider::{DataEntry, Entry};
 use crate::framework::{Function, Provider, Server};
 use crate::schema::Type;
-use schema::{Timeouts, whole};
+use schema::{Timeouts, one_line};
 
-/// The provider's name: what every type begins with.
+/// The provider's name, which is the prefix of every type.
 pub const NAME: &str = "azimage";
 
-/// What people wrote for the pages.
+/// The hand-written parts of the pages.
 #[derive(Clone, Debug, Default)]
 pub struct Written {
     /// Files below `examples/`, by their path from there, such as `resources/azimage_gallery/resource.tf`.
@@ -31,7 +31,7 @@ pub struct Written {
 }
 
 impl Written {
-    /// The examples in `folder` whose names begin with `stem` and end in `.tf`, in the order of their names.
+    /// The examples in `folder` whose names begin with `stem` and end in `.tf`, ordered by name.
     fn examples(&self, folder: &str, stem: &str) -> Vec<&str> {
         let shown = |path: &str| {
             let rest = path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
@@ -39,7 +39,7 @@ impl Written {
                 rest == ".tf" || rest.starts_with('-') && rest.ends_with(".tf") && !rest.contains('/')
             })
         };
-        // "resource-more.tf" sorts before "resource.tf", which is the first to read
+        // without this, "resource-more.tf" would sort before "resource.tf"
         let mut found: Vec<(&String, &String)> =
             self.examples.iter().filter(|(path, _)| shown(path)).collect();
         found.sort_by_key(|(path, _)| path.trim_end_matches(".tf"));
@@ -64,7 +64,7 @@ pub fn pages<P: Provider>(server: &Server<P>, written: &Written) -> BTreeMap<Str
     pages
 }
 
-/// Under which heading the Registry lists a type; empty for one that belongs nowhere yet.
+/// The heading under which the Registry lists a type; empty when it has none.
 pub fn subcategory(type_name: &str) -> &'static str {
     match short(type_name) {
         name if name.starts_with("marketplace_") => "Marketplace",
@@ -82,9 +82,10 @@ pub fn subcategory(type_name: &str) -> &'static str {
 
 fn resource<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) -> String {
     let body = entry.body();
-    let mut page = head(&format!("{name} Resource - {NAME}"), subcategory(name), &body.doc);
+    let mut page = frontmatter(&format!("{name} Resource - {NAME}"), subcategory(name), &body.doc);
     let _ = writeln!(page, "# {name} (Resource)\n\n{}", body.doc);
     usage(&mut page, &written.examples(&format!("resources/{name}"), "resource"));
+    notes(&mut page, written.examples.get(&format!("resources/{name}/notes.md")));
     let defaults = entry.resource.timeouts();
     let timeouts = Timeouts(&[
         ("create", defaults.create),
@@ -99,7 +100,7 @@ fn resource<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) -> 
 
 fn data_source<C: Send + Sync>(name: &str, entry: &DataEntry<C>, written: &Written) -> String {
     let body = entry.body();
-    let mut page = head(&format!("{name} Data Source - {NAME}"), subcategory(name), &body.doc);
+    let mut page = frontmatter(&format!("{name} Data Source - {NAME}"), subcategory(name), &body.doc);
     let _ = writeln!(page, "# {name} (Data Source)\n\n{}", body.doc);
     usage(&mut page, &written.examples(&format!("data-sources/{name}"), "data-source"));
     page += &schema::section(body, &Timeouts(&[("read", READ_TIMEOUT)]));
@@ -109,20 +110,20 @@ fn data_source<C: Send + Sync>(name: &str, entry: &DataEntry<C>, written: &Writt
 fn function_page(function: &dyn Function, written: &Written) -> String {
     let name = function.name();
     let signature = function.signature();
-    let mut page = head(&format!("{name} function - {NAME}"), "", signature.summary);
+    let mut page = frontmatter(&format!("{name} function - {NAME}"), "", signature.summary);
     let _ = writeln!(
         page,
-        "# function: {name}\n\n{}\n\nProvider functions need Terraform 1.8 or OpenTofu 1.7, or later. They work without any provider configuration.",
+        "# function: {name}\n\n{}\n\nProvider functions need Terraform 1.8 or OpenTofu 1.7, or later. They need no provider configuration.",
         signature.doc
     );
     usage(&mut page, &written.examples(&format!("functions/{name}"), "function"));
     let parameters: Vec<String> =
-        signature.parameters.iter().map(|p| format!("{} {}", p.name, written_type(&p.ty))).collect();
+        signature.parameters.iter().map(|p| format!("{} {}", p.name, hcl_type(&p.ty))).collect();
     let _ = write!(
         page,
         "\n## Signature\n\n```text\n{name}({}) {}\n```\n",
         parameters.join(", "),
-        written_type(&signature.returns)
+        hcl_type(&signature.returns)
     );
     page += "\n## Arguments\n\n";
     for (index, parameter) in signature.parameters.iter().enumerate() {
@@ -150,42 +151,42 @@ fn returned(ty: &Type) -> String {
                 fields.iter().map(|(name, ty)| format!("`{name}` ({})", ty.friendly())).collect();
             format!("an object with {}", names.join(", "))
         }
-        ty => format!("`{}`", written_type(ty)),
+        ty => format!("`{}`", hcl_type(ty)),
     }
 }
 
-/// A type as HCL spells it.
-fn written_type(ty: &Type) -> String {
+/// A type as HCL writes it.
+fn hcl_type(ty: &Type) -> String {
     match ty {
         Type::String => "string".to_owned(),
         Type::Number => "number".to_owned(),
         Type::Bool => "bool".to_owned(),
         Type::Dynamic => "dynamic".to_owned(),
-        Type::List(element) => format!("list({})", written_type(element)),
-        Type::Set(element) => format!("set({})", written_type(element)),
-        Type::Map(element) => format!("map({})", written_type(element)),
+        Type::List(element) => format!("list({})", hcl_type(element)),
+        Type::Set(element) => format!("set({})", hcl_type(element)),
+        Type::Map(element) => format!("map({})", hcl_type(element)),
         Type::Object(_) => "object".to_owned(),
         Type::Tuple(_) => "tuple".to_owned(),
     }
 }
 
-/// The frontmatter that the Registry reads, and a word to whoever opens the file to change it.
-fn head(title: &str, subcategory: &str, doc: &str) -> String {
-    // tfplugindocs refuses the key on the first page, and needs it nowhere that has nothing to say
+/// The frontmatter that the Registry reads, and a comment that says how the file is generated.
+fn frontmatter(title: &str, subcategory: &str, doc: &str) -> String {
+    // tfplugindocs refuses the key on the index page
     let subcategory = match subcategory {
         "" => String::new(),
         some => format!("subcategory: \"{some}\"\n"),
     };
     format!(
         "---\npage_title: \"{title}\"\n{subcategory}description: |-\n  {}\n---\n\n\
-         <!-- Made by tests/docs.rs from the schema: change the schema or the examples, then run UPDATE=1 cargo test --test docs -->\n\n",
+         <!-- Generated by tests/docs.rs. To change it, edit the schema, the examples or the notes and run UPDATE=1 cargo test --test docs -->\n\n",
         summary(doc)
     )
 }
 
 /// The first sentence of `doc`, on one line.
 fn summary(doc: &str) -> String {
-    let text = whole(doc.split("\n\n").next().unwrap_or_default());
+    let text = one_line(doc.split("\n\n").next().unwrap_or_default());
     match text.split_once(". ") {
         Some((first, _)) => format!("{first}."),
         None => text,
@@ -201,6 +202,12 @@ fn usage(page: &mut String, examples: &[&str]) {
     }
 }
 
+fn notes(page: &mut String, notes: Option<&String>) {
+    if let Some(notes) = notes {
+        let _ = write!(page, "\n## Notes\n\n{}\n", notes.trim());
+    }
+}
+
 fn terraform(text: &str) -> String {
     format!("```terraform\n{}\n```\n", text.trim_end())
 }
@@ -209,8 +216,8 @@ fn short(type_name: &str) -> &str {
     type_name.strip_prefix(NAME).map_or(type_name, |rest| rest.trim_start_matches('_'))
 }
 
-/// A duration as `timeouts` takes it: the largest unit that leaves no rest.
-fn spelt(duration: Duration) -> String {
+/// A duration as `timeouts` takes it, in the largest unit that divides it.
+fn duration_text(duration: Duration) -> String {
     match duration.as_secs() {
         0 => format!("{}ms", duration.as_millis()),
         seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
@@ -224,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn summaries_are_one_sentence_on_one_line() {
+    fn summary_is_the_first_sentence_on_one_line() {
         let rows = [
             (
                 "Manages a gallery: the place\nwhere images live. And more.",
@@ -239,15 +246,15 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_spelt_for_people() {
+    fn durations_use_the_largest_unit() {
         for (seconds, expected) in [(10_800, "3h"), (1_800, "30m"), (5_400, "90m"), (45, "45s"), (90, "90s")]
         {
-            assert_eq!(spelt(Duration::from_secs(seconds)), expected);
+            assert_eq!(duration_text(Duration::from_secs(seconds)), expected);
         }
     }
 
     #[test]
-    fn the_plain_example_comes_first() {
+    fn the_plain_example_sorts_first() {
         let examples = [
             ("resources/azimage_x/resource-more.tf", "more"),
             ("resources/azimage_x/resource.tf", "plain"),
@@ -261,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn types_have_their_heading() {
+    fn subcategory_of_each_type() {
         let rows = [
             ("azimage_gallery", "Compute Gallery"),
             ("azimage_image_versions", "Compute Gallery"),

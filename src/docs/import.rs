@@ -1,4 +1,4 @@
-//! The Import section of a page and its examples: from one identity, written by a person, follow the id and everything else.
+//! The Import section of a page and its examples: the ID and the command follow from one hand-written identity.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ const COMMAND: &str = "import.sh";
 pub fn examples<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) -> Vec<(String, String)> {
     let Some(id) = id(name, entry, written) else { return Vec::new() };
     let by_id = format!("import {{\n  to = {name}.example\n  id = \"{id}\"\n}}\n");
-    // single quotes: an id may hold marks that a shell reads
+    // single quotes: an ID may contain characters that a shell interprets
     let quoted = if id.contains('|') { format!("'{id}'") } else { id.clone() };
     let command = format!("terraform import {name}.example {quoted}\n");
     vec![(path(name, BY_ID), by_id), (path(name, COMMAND), command)]
@@ -26,14 +26,14 @@ pub fn examples<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written)
         .collect()
 }
 
-/// The section, from its heading; and after it, what `moved` blocks can bring over.
+/// The Import section, and the section on `moved` blocks.
 pub fn section<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) -> String {
     let mut page = String::new();
     let by_identity = written.examples.get(&path(name, BY_IDENTITY));
     let made: BTreeMap<String, String> = examples(name, entry, written).into_iter().collect();
     let made = |file: &str| made.get(&format!("examples/{}", path(name, file)));
     if let (Some(by_identity), Some(by_id), Some(command)) = (by_identity, made(BY_ID), made(COMMAND)) {
-        page += "\n## Import\n\nWhat exists already is brought in by an `import` block, with its identity (Terraform 1.12, OpenTofu 1.12, and later):\n\n";
+        page += "\n## Import\n\nImport an existing object with an `import` block and its identity (Terraform 1.12, OpenTofu 1.12, and later):\n\n";
         page += &terraform(by_identity);
         page += "\n### Identity Schema\n";
         for (title, required) in [("Required", true), ("Optional", false)] {
@@ -48,9 +48,9 @@ pub fn section<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) 
                 let _ = write!(page, "\n#### {title}\n\n{}\n", fields.join("\n"));
             }
         }
-        page += "\nWith its id (Terraform 1.5, OpenTofu 1.6, and later):\n\n";
+        page += "\nWith its ID (Terraform 1.5, OpenTofu 1.6, and later):\n\n";
         page += &terraform(by_id);
-        let _ = write!(page, "\nOr by the command:\n\n```shell\n{}\n```\n", command.trim_end());
+        let _ = write!(page, "\nOr with the command:\n\n```shell\n{}\n```\n", command.trim_end());
     }
     let sources = moved(entry);
     if !sources.is_empty() {
@@ -64,14 +64,14 @@ pub fn section<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) 
     page
 }
 
-/// The id that the written identity names.
+/// The ID of the object that the example's identity names.
 fn id<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) -> Option<String> {
     let identity = identity(written.examples.get(&path(name, BY_IDENTITY))?);
     let state = entry.resource.import(None, &ImportFrom::Identity(identity)).ok()?;
     state.get("id").as_str().map(str::to_owned)
 }
 
-/// The texts of the `identity = { … }` of an import block.
+/// The attributes of `identity = { … }` in an import block.
 fn identity(example: &str) -> BTreeMap<String, String> {
     let inside = example.split_once("identity = {").map_or("", |(_, rest)| rest);
     let lines = inside.lines().take_while(|line| line.trim() != "}");
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_is_read_from_its_example() {
+    fn reads_the_identity_of_an_example() {
         let example = "import {\n  to = x.example\n  identity = {\n    name     = \"a\"\n    location = \"b = c\"\n  }\n}\n";
         let expected =
             [("name", "a"), ("location", "b = c")].map(|(name, value)| (name.to_owned(), value.to_owned()));

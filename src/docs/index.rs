@@ -1,15 +1,15 @@
-//! The first page: what the provider is, an example, where to read on, and the provider block.
+//! The index page: what the provider is, an example, the guides, every type, and the provider block.
 
 use std::fmt::Write as _;
 
 use super::schema::{self, Timeouts};
-use super::{NAME, Written, head, short, subcategory, summary, usage};
+use super::{NAME, Written, frontmatter, short, subcategory, summary, usage};
 use crate::framework::{Provider, Server};
 
 /// The page.
 pub fn page<P: Provider>(server: &Server<P>, written: &Written) -> String {
     let body = server.body();
-    let mut page = head(&format!("Provider: {NAME}"), "", &body.doc);
+    let mut page = frontmatter(&format!("Provider: {NAME}"), "", &body.doc);
     let _ = writeln!(page, "# {NAME} Provider\n\n{}", body.doc);
     usage(&mut page, &written.examples("provider", "provider"));
     guides(&mut page, written);
@@ -35,7 +35,7 @@ fn item(page: &mut String, name: &str, folder: &str, doc: &str) {
     let _ = writeln!(page, "- [{name}]({folder}/{}.md) ({category}): {}", short(name), summary(doc));
 }
 
-// In the order in which a newcomer needs them, which their frontmatter tells; a guide that tells none comes last.
+// In the order that their frontmatter gives; a guide without one comes last.
 fn guides(page: &mut String, written: &Written) {
     let mut guides: Vec<(&String, Guide)> =
         written.guides.iter().map(|(name, text)| (name, Guide::read(text))).collect();
@@ -48,7 +48,7 @@ fn guides(page: &mut String, written: &Written) {
     }
 }
 
-/// What a guide says of itself.
+/// The frontmatter of a guide.
 #[derive(Debug, PartialEq)]
 struct Guide {
     title: String,
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guide_tells_of_itself() {
+    fn reads_the_frontmatter_of_a_guide() {
         let text = "---\npage_title: \"Getting started\"\n# order: 1\ndescription: |-\n  Your first image.\n---\n\n# x\n";
         let expected = Guide {
             title: "Getting started".to_owned(),

@@ -1,13 +1,13 @@
-//! The Schema section of a page: attributes by who gives them, nested blocks below with anchors.
+//! The Schema section of a page: required, optional and read-only attributes, then nested blocks with anchors.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::spelt;
+use super::duration_text;
 use crate::schema::spec::Mode;
 use crate::schema::{Attribute, Block, Body, Nesting, Type, Value};
 
-/// What each operation is allowed when the user says nothing, under its name in the `timeouts` block.
+/// The default of each operation's timeout, by its name in the `timeouts` block.
 pub struct Timeouts<'t>(pub &'t [(&'static str, Duration)]);
 
 const TIMEOUTS: &str = "timeouts";
@@ -20,12 +20,16 @@ pub fn section(body: &Body, timeouts: &Timeouts<'_>) -> String {
     page
 }
 
-// The three lists of a body; `heading` is empty below the top, where tfplugindocs too writes mere lines.
+// The three lists of a body. `heading` is empty in nested blocks, where tfplugindocs writes plain lines too.
 fn listed(page: &mut String, body: &Body, path: &[&str], heading: &str, timeouts: &Timeouts<'_>) {
-    for (title, of) in [("Required", Give::Must), ("Optional", Give::May), ("Read-Only", Give::Not)] {
-        let attributes = body.attributes.iter().filter(|attribute| give(attribute) == of);
+    for (title, of) in
+        [("Required", Input::Required), ("Optional", Input::Optional), ("Read-Only", Input::ReadOnly)]
+    {
+        let attributes = body.attributes.iter().filter(|attribute| input_of(attribute) == of);
         let mut lines: Vec<String> = attributes.map(|a| line(a, path, timeouts)).collect();
-        lines.extend(body.blocks.iter().filter(|block| give_block(block) == of).map(|b| block_line(b, path)));
+        lines.extend(
+            body.blocks.iter().filter(|block| input_of_block(block) == of).map(|b| block_line(b, path)),
+        );
         if lines.is_empty() {
             continue;
         }
@@ -34,7 +38,7 @@ fn listed(page: &mut String, body: &Body, path: &[&str], heading: &str, timeouts
     }
 }
 
-// Everything below the top, each block before what is inside it.
+// The nested blocks, each before the blocks inside it.
 fn nested(page: &mut String, body: &Body, path: &[&str], timeouts: &Timeouts<'_>) {
     for attribute in &body.attributes {
         objects(page, &attribute.ty, &[path, &[attribute.name]].concat());
@@ -48,17 +52,17 @@ fn nested(page: &mut String, body: &Body, path: &[&str], timeouts: &Timeouts<'_>
             path.join(".")
         );
         if !block.body.doc.is_empty() && block.name != TIMEOUTS {
-            let _ = write!(page, "\n{}\n", whole(&block.body.doc));
+            let _ = write!(page, "\n{}\n", one_line(&block.body.doc));
         }
         if block.force_new {
-            *page += "\nAny change in it forces replacement.\n";
+            *page += "\nChanging anything in this block forces a new resource.\n";
         }
         listed(page, &block.body, &path, "", timeouts);
         nested(page, &block.body, &path, timeouts);
     }
 }
 
-// What is inside an attribute that is an object, or a collection of them, and inside its own objects.
+// The fields of an attribute that is an object or a collection of objects, and of the objects in it.
 fn objects(page: &mut String, ty: &Type, path: &[&str]) {
     let Some(fields) = object(ty) else { return };
     let _ = write!(
@@ -80,41 +84,49 @@ fn objects(page: &mut String, ty: &Type, path: &[&str]) {
 }
 
 #[derive(PartialEq)]
-enum Give {
-    Must,
-    May,
-    Not,
+enum Input {
+    Required,
+    Optional,
+    ReadOnly,
 }
 
-fn give(attribute: &Attribute) -> Give {
-    match attribute.mode {
-        Mode::Required => Give::Must,
-        Mode::Optional | Mode::OptionalComputed => Give::May,
-        Mode::Computed => Give::Not,
+impl Input {
+    fn word(&self) -> Option<&'static str> {
+        match self {
+            Input::Required => Some("Required"),
+            Input::Optional => Some("Optional"),
+            Input::ReadOnly => None,
+        }
     }
 }
 
-fn give_block(block: &Block) -> Give {
+fn input_of(attribute: &Attribute) -> Input {
+    match attribute.mode {
+        Mode::Required => Input::Required,
+        Mode::Optional | Mode::OptionalComputed => Input::Optional,
+        Mode::Computed => Input::ReadOnly,
+    }
+}
+
+fn input_of_block(block: &Block) -> Input {
     let body = &block.body;
     if block.min > 0 {
-        Give::Must
+        Input::Required
     } else if body.blocks.is_empty() && body.attributes.iter().all(|attribute| !attribute.is_configurable()) {
-        Give::Not
+        Input::ReadOnly
     } else {
-        Give::May
+        Input::Optional
     }
 }
 
 fn line(attribute: &Attribute, path: &[&str], timeouts: &Timeouts<'_>) -> String {
-    let mut kind = vec![attribute.ty.friendly()];
-    if attribute.force_new {
-        kind.push("forces replacement".to_owned());
-    }
+    let mut kind: Vec<String> = input_of(attribute).word().into_iter().map(str::to_owned).collect();
+    kind.push(attribute.ty.friendly());
     if attribute.sensitive {
-        kind.push("sensitive".to_owned());
+        kind.push("Sensitive".to_owned());
     }
     if attribute.deprecated.is_some() {
-        kind.push("deprecated".to_owned());
+        kind.push("Deprecated".to_owned());
     }
     let mut line = format!("- `{}` ({})", attribute.name, kind.join(", "));
     let mut say = |text: &str| {
@@ -123,27 +135,34 @@ fn line(attribute: &Attribute, path: &[&str], timeouts: &Timeouts<'_>) -> String
             line.push_str(text);
         }
     };
-    say(&whole(&attribute.doc));
+    say(&one_line(&attribute.doc));
     if let Some(why) = attribute.deprecated {
         say(why);
     }
-    // where the words explain each value already, a bare list of them says nothing new
+    // the description may explain each value already
     let explained = |text: &&str| attribute.doc.contains(&format!("`{text}`"));
     if !attribute.one_of.iter().all(explained) {
         let texts: Vec<String> = attribute.one_of.iter().map(|text| format!("`{text}`")).collect();
-        let among = if matches!(attribute.ty, Type::String) { "One of" } else { "Each is one of" };
-        say(&format!("{among} {}.", texts.join(", ")));
+        let values = if matches!(attribute.ty, Type::String) {
+            "Possible values are"
+        } else {
+            "Possible elements are"
+        };
+        say(&format!("{values} {}.", joined(&texts)));
     }
     if let Some(range) = range(attribute) {
         say(&format!("{range}."));
     }
     if let Some(default) = &attribute.default {
-        say(&format!("Default: `{}`.", shown(default)));
+        say(&format!("Defaults to `{}`.", literal(default)));
     }
     if path == [TIMEOUTS]
         && let Some((_, duration)) = timeouts.0.iter().find(|(name, _)| *name == attribute.name)
     {
-        say(&format!("Default: `{}`.", spelt(*duration)));
+        say(&format!("Defaults to `{}`.", duration_text(*duration)));
+    }
+    if attribute.force_new {
+        say("Changing this forces a new resource.");
     }
     if object(&attribute.ty).is_some() {
         let anchor = [path, &[attribute.name]].concat().join("--");
@@ -153,14 +172,13 @@ fn line(attribute: &Attribute, path: &[&str], timeouts: &Timeouts<'_>) -> String
 }
 
 fn block_line(block: &Block, path: &[&str]) -> String {
-    let mut kind = vec![
-        match block.nesting {
-            Nesting::Single => "Block",
-            Nesting::List => "Block List",
-            Nesting::Set => "Block Set",
-        }
-        .to_owned(),
-    ];
+    let mut kind: Vec<String> = input_of_block(block).word().into_iter().map(str::to_owned).collect();
+    let nesting = match block.nesting {
+        Nesting::Single => "Block",
+        Nesting::List => "Block List",
+        Nesting::Set => "Block Set",
+    };
+    kind.push(nesting.to_owned());
     if block.nesting != Nesting::Single {
         if block.min > 0 {
             kind.push(format!("min: {}", block.min));
@@ -169,11 +187,11 @@ fn block_line(block: &Block, path: &[&str]) -> String {
             kind.push(format!("max: {}", block.max));
         }
     }
-    if block.force_new {
-        kind.push("forces replacement".to_owned());
-    }
     let anchor = [path, &[block.name]].concat().join("--");
-    let doc = whole(&block.body.doc);
+    let mut doc = one_line(&block.body.doc);
+    if block.force_new {
+        doc += " Changing this forces a new resource.";
+    }
     let space = if doc.is_empty() { "" } else { " " };
     format!(
         "- `{}` ({}){space}{doc} (see [below for nested schema](#nestedblock--{anchor}))",
@@ -182,15 +200,15 @@ fn block_line(block: &Block, path: &[&str]) -> String {
     )
 }
 
-// Ranges stand in checks, which can only be asked: what no range holds makes the check name its bounds.
+// A range is part of a check, which can only be called: a value outside every range makes the check name its bounds.
 fn range(attribute: &Attribute) -> Option<String> {
     if attribute.ty != Type::Number {
         return None;
     }
     let refused = attribute.checks.iter().filter_map(|check| check(&Value::int(i64::MIN)).err());
-    refused
-        .into_iter()
-        .find_map(|why| why.strip_prefix("must be between ").map(|bounds| format!("Between {bounds}")))
+    refused.into_iter().find_map(|why| {
+        why.strip_prefix("must be between ").map(|bounds| format!("Must be between {bounds}"))
+    })
 }
 
 fn object(ty: &Type) -> Option<&std::collections::BTreeMap<String, Type>> {
@@ -201,7 +219,16 @@ fn object(ty: &Type) -> Option<&std::collections::BTreeMap<String, Type>> {
     }
 }
 
-fn shown(value: &Value) -> String {
+/// `a`, `b` and `c`, in English.
+fn joined(texts: &[String]) -> String {
+    match texts {
+        [] => String::new(),
+        [only] => only.clone(),
+        [start @ .., last] => format!("{} and {last}", start.join(", ")),
+    }
+}
+
+fn literal(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
@@ -211,7 +238,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// `doc` on one line.
-pub fn whole(doc: &str) -> String {
+pub fn one_line(doc: &str) -> String {
     doc.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -265,21 +292,21 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_a_schema_knows_is_told() {
+    fn renders_every_property_of_a_schema() {
         let page = section(&<Thing as Model>::body(), &Timeouts(&[("create", Duration::from_secs(1800))]));
         let expected = "
 ## Schema
 
 ### Required
 
-- `name` (String, forces replacement) Its name.
+- `name` (Required, String) Its name. Changing this forces a new resource.
 
 ### Optional
 
-- `kind` (String) `a` or `b`. Default: `a`.
-- `key` (String, sensitive, deprecated) Hidden. Use `kind`.
-- `disk` (Block Set, forces replacement) Its disks. (see [below for nested schema](#nestedblock--disk))
-- `timeouts` (Block) How long. (see [below for nested schema](#nestedblock--timeouts))
+- `kind` (Optional, String) `a` or `b`. Defaults to `a`.
+- `key` (Optional, String, Sensitive, Deprecated) Hidden. Use `kind`.
+- `disk` (Optional, Block Set) Its disks. Changing this forces a new resource. (see [below for nested schema](#nestedblock--disk))
+- `timeouts` (Optional, Block) How long. (see [below for nested schema](#nestedblock--timeouts))
 
 ### Read-Only
 
@@ -297,22 +324,22 @@ Read-Only:
 
 Its disks.
 
-Any change in it forces replacement.
+Changing anything in this block forces a new resource.
 
 Required:
 
-- `lun` (Number) Its number. Between 0 and 63.
+- `lun` (Required, Number) Its number. Must be between 0 and 63.
 
 Optional:
 
-- `caching` (String) How it is cached. One of `None`, `ReadOnly`.
+- `caching` (Optional, String) How it is cached. Possible values are `None` and `ReadOnly`.
 
 <a id=\"nestedblock--timeouts\"></a>
 ### Nested Schema for `timeouts`
 
 Optional:
 
-- `create` (String) How long creating may take. Default: `30m`.
+- `create` (Optional, String) How long creating may take. Defaults to `30m`.
 ";
         assert_eq!(page, expected);
     }
