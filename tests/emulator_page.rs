@@ -14,8 +14,9 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use azimage::emulator::server::{self, ServeOptions};
 use azimage::emulator::settings::Options;
-use azimage::emulator::{Emulator, Request, server};
+use azimage::emulator::{Emulator, Request};
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 
@@ -112,9 +113,10 @@ async fn what_there_is_can_be_seen() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(server::serve(listener, Arc::clone(&emulator), None, async {
-        let _ = stopped.await;
-    }));
+    let serving =
+        tokio::spawn(server::serve(listener, Arc::clone(&emulator), None, ServeOptions::default(), async {
+            let _ = stopped.await;
+        }));
 
     let (empty, complaints) = document(&browser, &url).await;
     assert_eq!(complaints, "");

@@ -82,7 +82,7 @@ impl Client {
     /// Status and body; `None` when the connection broke.
     fn send(&mut self, method: &str, path: &str, body: &str) -> Option<(u16, Vec<u8>)> {
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: emulator\r\nAuthorization: Bearer x\r\nContent-Length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         self.0.get_mut().write_all(head.as_bytes()).ok()?;
@@ -120,11 +120,11 @@ fn tagged(number: u64) -> String {
 fn hostile_bytes_are_refused_and_nobody_else_notices() {
     let served = Served::start(None);
     let ask = |target: &str, more: &str| {
-        served.raw(format!("GET {target} HTTP/1.1\r\nHost: e\r\nAuthorization: Bearer x\r\nConnection: close\r\n{more}\r\n").as_bytes())
+        served.raw(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\nConnection: close\r\n{more}\r\n").as_bytes())
     };
     let put = |length: usize, start: &str| {
         let mut bytes = format!(
-            "PUT {} HTTP/1.1\r\nHost: e\r\nAuthorization: Bearer x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{start}",
+            "PUT {} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{start}",
             gallery("big")
         )
         .into_bytes();
@@ -137,7 +137,7 @@ fn hostile_bytes_are_refused_and_nobody_else_notices() {
     refused(&served.raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), "400");
     refused(&served.raw(b"nonsense\r\n\r\n"), "400");
     refused(&served.raw(b"GET / HTTP/9.9\r\n\r\n"), "400");
-    refused(&served.raw(b"GET /\x00 HTTP/1.1\r\nHost: e\r\n\r\n"), "400");
+    refused(&served.raw(b"GET /\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n"), "400");
     refused(&ask("/subscriptions", &format!("X: {}\r\n", "a".repeat(1 << 20))), "431");
     refused(&ask("/subscriptions", &"X: a\r\n".repeat(5_000)), "431");
     refused(&ask(&format!("/{}", "a".repeat(1 << 20)), ""), "4");
@@ -145,7 +145,10 @@ fn hostile_bytes_are_refused_and_nobody_else_notices() {
     assert!(ask(&format!("/{}?api-version=2022-12-01", "a/".repeat(10_000)), "").starts_with("HTTP/1.1 4"));
     assert!(ask("/subscriptions?api-version=%00%ff", "").starts_with("HTTP/1.1 400"));
     let chunked = "Transfer-Encoding: chunked\r\n\r\nzz\r\nnot a chunk\r\n";
-    refused(&served.raw(format!("PUT {} HTTP/1.1\r\nHost: e\r\n{chunked}", gallery("x")).as_bytes()), "4");
+    refused(
+        &served.raw(format!("PUT {} HTTP/1.1\r\nHost: localhost\r\n{chunked}", gallery("x")).as_bytes()),
+        "4",
+    );
     for length in [5 << 20, 9 << 20] {
         let answer = put(length, r#"{"location":"eastus"}"#);
         refused(&answer, "413");
@@ -161,7 +164,7 @@ fn hostile_bytes_are_refused_and_nobody_else_notices() {
             let part = if number % 2 == 0 {
                 "GET / HT"
             } else {
-                "PUT / HTTP/1.1\r\nHost: e\r\nContent-Length: 9\r\n\r\n{"
+                "PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
             };
             stream.write_all(part.as_bytes()).unwrap();
             stream
@@ -385,13 +388,112 @@ fn a_state_that_cannot_be_used_is_told_and_left_alone() {
     let text = "{\"azimage_emulator_state\":1,\"generation\":\"x\",\"seed\":1,\"sequence\":0,\"was\":true}\n{\"put\":{\"r|/subscriptions|x\":{\"id\":\"/subscriptions/x\",\"old\":1}},\"note\":\"of old\"}\n{\"put\":{\"r|";
     std::fs::write(&path, text).unwrap();
     assert!(list().status.success());
-    // nowhere to write
+    // A path that cannot exist.
     let output = Command::new(BINARY)
         .args(["emulator", "--listen", "127.0.0.1:0", "--state", "/dev/null/state.json"])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("/dev/null/state.json"));
+}
+
+#[test]
+fn a_state_must_be_a_regular_file_and_a_link_to_it_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    std::os::unix::fs::symlink("/dev/null", at("device")).unwrap();
+    std::fs::create_dir(at("folder")).unwrap();
+    for name in ["pipe", "device", "folder"] {
+        let output = Command::new(BINARY)
+            .args(["emulator", "--listen", "127.0.0.1:0", "--state"])
+            .arg(at(name))
+            .output()
+            .unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}: {message}");
+        assert!(message.contains("is not a regular file") && message.contains(name), "{message}");
+    }
+    // The state behind a link is rewritten under its own name, and what lies under the lock's is not touched.
+    std::fs::create_dir(at("real")).unwrap();
+    std::os::unix::fs::symlink("real/state.json", at("state.json")).unwrap();
+    drop(Emulator::open(at("state.json")).unwrap());
+    assert!(std::fs::symlink_metadata(at("state.json")).unwrap().is_symlink());
+    assert!(size(&at("real/state.json")) > 0 && at("real/state.json.lock").exists());
+    std::fs::remove_file(at("real/state.json.lock")).unwrap();
+    std::fs::write(at("victim"), "precious").unwrap();
+    std::os::unix::fs::symlink(at("victim"), at("real/state.json.lock")).unwrap();
+    let emulator = Emulator::open(at("state.json")).unwrap();
+    let request = Request {
+        method: "PUT".to_owned(),
+        url: gallery("g"),
+        headers: Vec::new(),
+        body: tagged(1).into_bytes(),
+    };
+    let refused = emulator.handle(&request, time::OffsetDateTime::now_utc());
+    let message = String::from_utf8_lossy(&refused.body).into_owned();
+    assert!(
+        refused.status == 500 && message.contains("state.json.lock: it is not a regular file"),
+        "{message}"
+    );
+    assert_eq!(std::fs::read_to_string(at("victim")).unwrap(), "precious");
+}
+
+#[test]
+fn web_pages_cannot_read_or_change_it() {
+    let served = Served::start(None);
+    let send = |line: &str, headers: &str, body: &str| {
+        let answer = served.raw(
+            format!(
+                "{line} HTTP/1.1\r\nConnection: close\r\nAuthorization: Bearer x\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
+            .as_bytes(),
+        );
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    const LOCAL: &str = "Host: localhost\r\n";
+    assert_eq!(send(&format!("PUT {}", gallery("g")), LOCAL, &tagged(1)), "201");
+    let origin = "Host: localhost\r\nOrigin: https://evil.example\r\nContent-Type: text/plain\r\n";
+    for (path, body) in [
+        ("reset", ""),
+        ("settings", r#"{"throttling":true}"#),
+        ("faults", r#"{"status":503,"count":0}"#),
+        ("clock/advance", r#"{"seconds":1}"#),
+    ] {
+        assert_eq!(send(&format!("POST /_emulator/{path}"), origin, body), "403", "{path}");
+        assert_eq!(send(&format!("POST /_emulator/{path}"), LOCAL, body), "403", "{path}");
+    }
+    assert_eq!(send("GET /_emulator/summary", "Host: evil.example\r\n", ""), "403");
+    assert_eq!(send("GET /_emulator/summary", LOCAL, ""), "200");
+    assert_eq!(send(&format!("DELETE {}", gallery("g")), origin, ""), "403");
+    assert_eq!(send(&format!("GET {}", gallery("g")), LOCAL, ""), "200");
+}
+
+#[test]
+fn bodies_in_memory_are_bounded() {
+    let served = Served::start(None);
+    let before = served.memory_kb();
+    let length = 4 << 20;
+    std::thread::scope(|scope| {
+        for _ in 0..100 {
+            scope.spawn(|| {
+                let mut bytes = format!(
+                    "PUT {} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n",
+                    gallery("big")
+                )
+                .into_bytes();
+                bytes.resize(bytes.len() + length, b' ');
+                served.raw(&bytes)
+            });
+        }
+        for _ in 0..20 {
+            std::thread::sleep(Duration::from_millis(100));
+            let now = served.memory_kb();
+            assert!(now < before + 100_000, "{before} kB, then {now} kB");
+        }
+    });
+    assert_eq!(Client::new(&served).send("GET", "/", "").unwrap().0, 200);
 }
 
 #[test]

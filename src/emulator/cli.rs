@@ -1,7 +1,7 @@
 //! The `emulator` command: serve, run another program against it, and change its state by hand.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,10 +9,12 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 
+use super::gate::Reach;
 use super::json::Json;
 use super::providers::subscriptions;
+use super::server::{self, ServeOptions};
 use super::settings::Options;
-use super::{Emulator, Request, server, tls};
+use super::{Emulator, Request, tls};
 
 const USAGE: &str = "\
 usage: terraform-provider-azimage emulator --listen HOST:PORT [--state FILE] [--tls-dir DIR] [--allow-remote]
@@ -61,7 +63,9 @@ pub fn main(args: Vec<String>) -> i32 {
             print(USAGE);
             return 0;
         }
-        Action::Serve { listen, tls_dir } => asynchronously(serve(plan.state, listen, tls_dir)),
+        Action::Serve { listen, tls_dir, remote } => {
+            asynchronously(serve(plan.state, listen, tls_dir, remote))
+        }
         Action::Run(command) => asynchronously(run(plan.state, command)),
         Action::Hand(hand) => by_hand(plan.state, &hand).map(|shown| {
             print(&format!("{}\n", serde_json::to_string_pretty(&shown).unwrap_or_default()));
@@ -86,7 +90,7 @@ struct Plan {
 #[derive(Debug, PartialEq)]
 enum Action {
     Help,
-    Serve { listen: SocketAddr, tls_dir: Option<PathBuf> },
+    Serve { listen: SocketAddr, tls_dir: Option<PathBuf>, remote: bool },
     Run(Vec<String>),
     Hand(Hand),
 }
@@ -129,7 +133,7 @@ fn parse(args: Vec<String>) -> Result<Plan, String> {
     let action = match (words.as_slice(), listen) {
         (["run"], None) if !command.is_empty() => Action::Run(command),
         (["run", ..], _) => return Err("run needs -- and a command after it".to_owned()),
-        ([], Some(listen)) => Action::Serve { listen: address(&listen, remote)?, tls_dir },
+        ([], Some(listen)) => Action::Serve { listen: address(&listen, remote)?, tls_dir, remote },
         (["get", id], None) => Action::Hand(Hand::Get((*id).to_owned())),
         (["list"], None) => Action::Hand(Hand::List(String::new())),
         (["list", prefix], None) => Action::Hand(Hand::List((*prefix).to_owned())),
@@ -201,7 +205,12 @@ fn open(state: Option<&Path>) -> Result<Emulator, String> {
     Ok(emulator.with_options(Options::served()))
 }
 
-async fn serve(state: Option<PathBuf>, listen: SocketAddr, tls_dir: Option<PathBuf>) -> Result<i32, String> {
+async fn serve(
+    state: Option<PathBuf>,
+    listen: SocketAddr,
+    tls_dir: Option<PathBuf>,
+    remote: bool,
+) -> Result<i32, String> {
     let emulator = Arc::new(open(state.as_deref())?);
     let tls = match &tls_dir {
         Some(folder) => {
@@ -215,7 +224,12 @@ async fn serve(state: Option<PathBuf>, listen: SocketAddr, tls_dir: Option<PathB
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut signals = Signals::listen()?;
     print(&format!("listening on {scheme}://{bound}\n"));
-    server::serve(listener, emulator, tls, async move {
+    let options = ServeOptions {
+        reach: if remote { Reach::Remote } else { Reach::Loopback },
+        log: std::io::stderr().is_terminal(),
+        ..ServeOptions::default()
+    };
+    server::serve(listener, emulator, tls, options, async move {
         signals.next().await;
     })
     .await;
@@ -271,10 +285,19 @@ async fn run(state: Option<PathBuf>, command: Vec<String>) -> Result<i32, String
         std::process::id(),
         fastrand::u32(..)
     ));
+    create_private(&folder).map_err(|error| format!("creating {}: {error}", folder.display()))?;
     let result = run_in(&folder, emulator, command).await;
     // Best effort: what is left in a temporary folder harms nobody.
     let _ = std::fs::remove_dir_all(&folder);
     result
+}
+
+/// A new folder that only this user can read: a key is kept in it.
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 async fn run_in(folder: &Path, emulator: Arc<Emulator>, command: Vec<String>) -> Result<i32, String> {
@@ -284,9 +307,10 @@ async fn run_in(folder: &Path, emulator: Arc<Emulator>, command: Vec<String>) ->
     let port = listener.local_addr().map_err(|error| error.to_string())?.port();
     let bundle = bundle(folder)?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(server::serve(listener, emulator, Some(tls), async {
-        let _ = stopped.await;
-    }));
+    let serving =
+        tokio::spawn(server::serve(listener, emulator, Some(tls), ServeOptions::default(), async {
+            let _ = stopped.await;
+        }));
     let Some((program, arguments)) = command.split_first() else {
         return Err("run needs a command".to_owned());
     };
@@ -320,7 +344,6 @@ async fn wait_for(
     mut child: tokio::process::Child,
     mut signals: Signals,
 ) -> std::io::Result<std::process::ExitStatus> {
-    use std::io::IsTerminal;
     let terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
     let mut asked = false;
     loop {
@@ -562,7 +585,11 @@ mod tests {
             parse(words("--listen localhost:0 --state s.json --tls-dir d")),
             Ok(Plan {
                 state: Some("s.json".into()),
-                action: Action::Serve { listen: "127.0.0.1:0".parse().unwrap(), tls_dir: Some("d".into()) }
+                action: Action::Serve {
+                    listen: "127.0.0.1:0".parse().unwrap(),
+                    tls_dir: Some("d".into()),
+                    remote: false
+                }
             })
         );
         assert_eq!(

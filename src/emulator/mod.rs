@@ -11,6 +11,8 @@ pub mod control;
 pub mod delivery;
 pub mod errors;
 pub mod faults;
+pub mod files;
+pub mod gate;
 pub mod held;
 pub mod json;
 pub mod operations;
@@ -212,9 +214,7 @@ impl Emulator {
             let error = ArmError::gateway(400, "InvalidRequestUri", "The request URI is not valid.");
             return finish(refusal(error), Vec::new(), request, wall, String::new());
         };
-        if target.segments.first().is_some_and(|first| first == "_emulator")
-            && target.segments.get(1).is_none_or(|second| second != "aliases.json")
-        {
+        if target.is_control() {
             return control::handle(self, request, &target, wall);
         }
         if target.segments.is_empty() && request.method.eq_ignore_ascii_case("GET") {
@@ -442,6 +442,12 @@ impl Target {
         let query = url.query_pairs().into_owned().collect();
         let base = url.origin().ascii_serialization();
         Some(Target { segments, query, base })
+    }
+
+    /// Whether this is a control call, and not a request that ARM or its login service would get.
+    fn is_control(&self) -> bool {
+        self.segments.first().is_some_and(|first| first == "_emulator")
+            && self.segments.get(1).is_none_or(|second| second != "aliases.json")
     }
 
     fn api(&self) -> String {

@@ -11,6 +11,7 @@ pub fn response() -> Response {
             ("Content-Type".to_owned(), "text/html; charset=utf-8".to_owned()),
             ("Content-Length".to_owned(), body.len().to_string()),
             ("Cache-Control".to_owned(), "no-cache".to_owned()),
+            ("Content-Security-Policy".to_owned(), "frame-ancestors 'none'".to_owned()),
         ],
         body,
         fault: Fault::None,

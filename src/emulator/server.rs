@@ -1,159 +1,258 @@
-//! The emulator on a socket: HTTP/1.1 with keep-alive, TLS when asked for, and connections that break when a fault says so.
+//! The emulator on a socket: HTTP/1.1 with keep-alive, TLS when asked for, limits, and connections that break when a fault says so.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::connect_info::{ConnectInfo, Connected};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::serve::{IncomingStream, Listener};
-use futures_util::stream::{self, StreamExt};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderName, HeaderValue, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::{Body, Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::errors::ArmError;
+use super::gate::{self, Reach};
 use super::{Emulator, Fault, Request, Response, delivery};
 
-/// The largest body that is read.
-const LARGEST: usize = 8 * 1024 * 1024;
+/// The largest head of a request, which is also what one connection buffers.
+const LARGEST_HEAD: usize = 64 * 1024;
+/// The largest body: a little more than the 4 MB that ARM accepts, so that the answer to a larger one is ARM's.
+const LARGEST_BODY: usize = 4 * 1024 * 1024 + 1024;
 /// How long a client may take over its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long requests in flight may take after the shutdown began.
+const SHUTDOWN: Duration = Duration::from_secs(1);
 
-/// Serves until `shutdown` is done; requests under way get a second to end.
+/// How a server behaves towards its clients.
+#[derive(Clone, Copy, Debug)]
+pub struct ServeOptions {
+    /// Whose requests are served.
+    pub reach: Reach,
+    /// Write a line to standard error for each request.
+    pub log: bool,
+    /// Open connections; more wait to be accepted.
+    pub connections: usize,
+    /// Bytes of request bodies in memory at the same time; more wait to be read.
+    pub body_budget: usize,
+    /// How long a connection may take to send the head of its next request.
+    pub head_timeout: Duration,
+    /// How long a request may take to send its body.
+    pub body_timeout: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> ServeOptions {
+        ServeOptions {
+            reach: Reach::Loopback,
+            log: false,
+            connections: 512,
+            body_budget: 16 * 1024 * 1024,
+            head_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What every connection of a server shares.
+struct Shared {
+    emulator: Arc<Emulator>,
+    scheme: &'static str,
+    options: ServeOptions,
+    /// One permit for each KiB of [`ServeOptions::body_budget`].
+    bodies: Semaphore,
+}
+
+/// Serves until `shutdown` is done; requests in flight then get a second to end.
 pub async fn serve(
     listener: TcpListener,
     emulator: Arc<Emulator>,
     tls: Option<Arc<ServerConfig>>,
+    options: ServeOptions,
     shutdown: impl Future<Output = ()>,
 ) {
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let (accepted, connections) = mpsc::channel(64);
-    let address = listener.local_addr();
-    let accepting = tokio::spawn(accept(listener, tls, accepted));
-    let app = Router::new()
-        .fallback(move |ConnectInfo(wire): ConnectInfo<Wire>, request: axum::extract::Request| {
-            let emulator = Arc::clone(&emulator);
-            async move { answer(emulator, scheme, wire, request).await }
-        })
-        .into_make_service_with_connect_info::<Wire>();
-    let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
-    let connections = Connections { connections, address };
-    let mut serving = tokio::spawn(async move {
-        let served = axum::serve(connections, app).with_graceful_shutdown(async {
-            let _ = stopping.await;
-        });
-        let _ = served.await;
+    let shared = Arc::new(Shared {
+        emulator,
+        scheme: if tls.is_some() { "https" } else { "http" },
+        options,
+        bodies: Semaphore::new(options.body_budget / 1024),
     });
-    shutdown.await;
-    accepting.abort();
-    let _ = stop.send(());
-    if tokio::time::timeout(Duration::from_secs(1), &mut serving).await.is_err() {
-        serving.abort();
-    }
-}
-
-/// Accepts and shakes hands, each connection by itself, so that one slow client holds nobody up.
-async fn accept(
-    mut listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    accepted: mpsc::Sender<Connection>,
-) {
+    let acceptor = tls.map(TlsAcceptor::from);
+    let slots = Arc::new(Semaphore::new(options.connections));
+    let graceful = GracefulShutdown::new();
+    let mut open = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let (stream, _) = Listener::accept(&mut listener).await;
-        let _ = stream.set_nodelay(true);
-        let accepted = accepted.clone();
-        let acceptor = tls.clone().map(TlsAcceptor::from);
-        tokio::spawn(async move {
-            let io: Box<dyn Wired> = match acceptor {
-                None => Box::new(stream),
-                Some(acceptor) => match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => Box::new(stream),
-                    _ => return,
-                },
-            };
-            let connection = Connection { io, cut: Arc::default() };
-            let _ = accepted.send(connection).await;
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = open.join_next() => continue,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        let Ok((stream, slot)) = accepted else {
+            // Too many open files, most likely: some connection has to end first.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (shared, acceptor, watcher) = (Arc::clone(&shared), acceptor.clone(), graceful.watcher());
+        open.spawn(async move {
+            let _slot = slot;
+            let _ = stream.set_nodelay(true);
+            match acceptor {
+                None => connection(stream, shared, watcher).await,
+                Some(acceptor) => {
+                    if let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                        connection(stream, shared, watcher).await;
+                    }
+                }
+            }
         });
     }
+    drop(listener);
+    let _ = timeout(SHUTDOWN, graceful.shutdown()).await;
 }
 
+/// The next connection, once there is room for it.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, slot))
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    shared: Arc<Shared>,
+    watcher: Watcher,
+) {
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(shared.options.head_timeout)
+        .max_buf_size(LARGEST_HEAD)
+        .max_headers(200);
+    let service = service_fn(move |request| answer(Arc::clone(&shared), request));
+    // An error is a client that went away, or a fault that breaks the connection.
+    let _ = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await;
+}
+
+type HttpBody = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Answers one request; an error closes the connection without a byte.
 async fn answer(
-    emulator: Arc<Emulator>,
-    scheme: &str,
-    wire: Wire,
-    request: axum::extract::Request,
-) -> axum::response::Response {
+    shared: Arc<Shared>,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<HttpBody>, io::Error> {
+    let begin = Instant::now();
     let (head, body) = request.into_parts();
-    let host = head.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1").to_owned();
-    let body = match axum::body::to_bytes(body, LARGEST).await {
-        Ok(body) => body,
-        Err(_) => return too_large(),
-    };
-    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request {
+    let mut request = Request {
         method: head.method.to_string(),
-        url: format!("{scheme}://{host}{path}"),
+        url: String::new(),
         headers: head
             .headers
             .iter()
             .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
             .collect(),
-        body: body.to_vec(),
+        body: Vec::new(),
     };
-    match delivery::deliver(&emulator, request).await {
-        Ok(response) => deliver(response),
-        Err(_) => {
-            wire.0.store(true, Ordering::Relaxed);
-            plain(StatusCode::BAD_GATEWAY)
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let host = request.header("host").unwrap_or_default();
+    request.url = format!("{}://{host}{path}", shared.scheme);
+    let line = format!("{} {path}", request.method);
+    let answered = match gate::check(&request, shared.options.reach) {
+        Ok(()) => read_and_handle(&shared, request, body).await,
+        Err(error) => Ok(refusal(&error)),
+    };
+    if shared.options.log {
+        log_line(&line, answered.as_ref().ok().map(|answer| answer.status()), begin.elapsed());
+    }
+    answered
+}
+
+async fn read_and_handle(
+    shared: &Shared,
+    mut request: Request,
+    body: Incoming,
+) -> Result<http::Response<HttpBody>, io::Error> {
+    let too_large = || {
+        let message = "The request content size exceeds the maximum size of 4 MB.";
+        Ok(refusal(&ArmError::gateway(413, "RequestContentTooLarge", message)))
+    };
+    let most = body.size_hint().upper().unwrap_or(LARGEST_BODY as u64);
+    if most > LARGEST_BODY as u64 {
+        return too_large();
+    }
+    let permits = u32::try_from(most.div_ceil(1024)).unwrap_or(u32::MAX);
+    let reading = async {
+        let permit = shared.bodies.acquire_many(permits).await.map_err(io::Error::other)?;
+        let body = Limited::new(body, LARGEST_BODY).collect().await.map_err(io::Error::other)?;
+        Ok::<_, io::Error>((permit, Vec::from(body.to_bytes())))
+    };
+    let _permit = match timeout(shared.options.body_timeout, reading).await {
+        Ok(Ok((permit, body))) => {
+            request.body = body;
+            permit
         }
+        Ok(Err(error)) if error.to_string().contains("length limit") => return too_large(),
+        Ok(Err(error)) => return Err(error),
+        Err(_) => {
+            let message = "The body of the request did not arrive in time.";
+            return Ok(refusal(&ArmError::gateway(408, "RequestTimeout", message)));
+        }
+    };
+    match delivery::deliver(&shared.emulator, request).await {
+        Ok(response) => Ok(deliver(response)),
+        Err(_) => Err(io::ErrorKind::ConnectionReset.into()),
     }
 }
 
-/// What ARM says of a body that is too large even to be read.
-fn too_large() -> axum::response::Response {
-    let body = concat!(
-        r#"{"error":{"code":"RequestContentTooLarge","#,
-        r#""message":"The request content size exceeds the maximum size of 4 MB."}}"#
-    );
-    let mut response = axum::response::Response::new(Body::from(body));
-    *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-    let json = HeaderValue::from_static("application/json; charset=utf-8");
-    response.headers_mut().insert(axum::http::header::CONTENT_TYPE, json);
-    response
+/// The answer to a request that the emulator never sees. It ends the connection, since the body may be unread.
+fn refusal(error: &ArmError) -> http::Response<HttpBody> {
+    deliver(Response {
+        status: error.status,
+        headers: vec![
+            ("Content-Type".to_owned(), "application/json; charset=utf-8".to_owned()),
+            ("Connection".to_owned(), "close".to_owned()),
+        ],
+        body: error.body().compact().into_bytes(),
+        fault: Fault::None,
+    })
 }
 
-fn plain(status: StatusCode) -> axum::response::Response {
-    let mut response = axum::response::Response::new(Body::empty());
-    *response.status_mut() = status;
-    response
-}
-
-fn deliver(response: Response) -> axum::response::Response {
+fn deliver(response: Response) -> http::Response<HttpBody> {
     let body = match response.fault {
         Fault::Truncate(bytes) if bytes < response.body.len() => {
-            let part = Bytes::copy_from_slice(&response.body[..bytes]);
-            let end = io::Error::new(io::ErrorKind::ConnectionReset, "the rest was cut off");
-            // The pause lets the part be sent before the connection breaks.
-            let rest = stream::once(async {
+            let part = Frame::data(Bytes::copy_from_slice(&response.body[..bytes]));
+            let rest = async {
+                // The pause lets the part be sent before the connection breaks.
                 tokio::task::yield_now().await;
-                Err(end)
-            });
-            Body::from_stream(stream::iter([Ok(part)]).chain(rest))
+                Err(io::Error::new(io::ErrorKind::ConnectionReset, "a fault cut the body short"))
+            };
+            let parts = stream::StreamExt::chain(stream::iter([Ok(part)]), stream::once(rest));
+            StreamBody::new(parts).boxed_unsync()
         }
-        _ => Body::from(response.body),
+        _ => Full::new(Bytes::from(response.body)).map_err(|never: Infallible| match never {}).boxed_unsync(),
     };
-    let mut delivered = axum::response::Response::new(body);
+    let mut delivered = http::Response::new(body);
     *delivered.status_mut() =
         StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in response.headers {
+        // The emulator borrows its host: a browser must not insist on https for whatever else is served there.
+        if name.eq_ignore_ascii_case("strict-transport-security") {
+            continue;
+        }
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             delivered.headers_mut().append(name, value);
         }
@@ -161,93 +260,30 @@ fn deliver(response: Response) -> axum::response::Response {
     delivered
 }
 
-/// What plain and encrypted connections have in common.
-trait Wired: AsyncRead + AsyncWrite + Unpin + Send {}
-impl Wired for TcpStream {}
-impl Wired for tokio_rustls::server::TlsStream<TcpStream> {}
-
-/// A connection that can be told to end without another byte.
-struct Connection {
-    io: Box<dyn Wired>,
-    cut: Arc<AtomicBool>,
-}
-
-impl Connection {
-    fn check(&self) -> io::Result<()> {
-        if self.cut.load(Ordering::Relaxed) { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.check()?;
-        Pin::new(&mut self.io).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check()?;
-        Pin::new(&mut self.io).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
-    }
-}
-
-/// The switch of a connection, as its requests get it.
-#[derive(Clone)]
-struct Wire(Arc<AtomicBool>);
-
-impl Connected<IncomingStream<'_, Connections>> for Wire {
-    fn connect_info(stream: IncomingStream<'_, Connections>) -> Wire {
-        Wire(Arc::clone(&stream.io().cut))
-    }
-}
-
-/// Connections whose handshake is over.
-struct Connections {
-    connections: mpsc::Receiver<Connection>,
-    address: io::Result<std::net::SocketAddr>,
-}
-
-impl Listener for Connections {
-    type Io = Connection;
-    type Addr = ();
-
-    async fn accept(&mut self) -> (Connection, ()) {
-        match self.connections.recv().await {
-            Some(connection) => (connection, ()),
-            // Nobody accepts any more: the server is about to stop.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<()> {
-        self.address.as_ref().map(|_| ()).map_err(|error| error.kind().into())
-    }
+/// `12:03:04 PUT /subscriptions/… 201 12 ms` on standard error.
+fn log_line(request: &str, status: Option<StatusCode>, took: Duration) {
+    use std::io::Write;
+    let time = time::OffsetDateTime::now_utc().time();
+    let status = status.map_or("dropped".to_owned(), |status| status.as_u16().to_string());
+    let line = format!(
+        "{:02}:{:02}:{:02} {request} {status} {} ms\n",
+        time.hour(),
+        time.minute(),
+        time.second(),
+        took.as_millis()
+    );
+    // A terminal that went away is no reason to stop serving.
+    let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::settings::Options;
     use super::*;
+    use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    async fn exchange(address: std::net::SocketAddr, request: &str) -> String {
+    async fn exchange(address: SocketAddr, request: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -255,40 +291,84 @@ mod tests {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    #[tokio::test]
-    async fn requests_are_answered_and_faults_break_the_wire() {
+    async fn start(options: ServeOptions) -> (SocketAddr, impl Future<Output = ()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let emulator = Arc::new(Emulator::in_memory().with_options(Options::served()));
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let serving = tokio::spawn(serve(listener, emulator, None, async {
+        let serving = tokio::spawn(serve(listener, emulator, None, options, async {
             let _ = stopped.await;
         }));
+        let end = async move {
+            stop.send(()).unwrap();
+            serving.await.unwrap();
+        };
+        (address, end)
+    }
+
+    #[tokio::test]
+    async fn answers_requests_and_breaks_connections_for_faults() {
+        let (address, end) = start(ServeOptions::default()).await;
         let metadata = exchange(
             address,
-            "GET /metadata/endpoints?api-version=2022-09-01 HTTP/1.1\r\nHost: emu.test:8080\r\nConnection: close\r\n\r\n",
+            "GET /metadata/endpoints?api-version=2022-09-01 HTTP/1.1\r\nHost: localhost:8080\r\nConnection: close\r\n\r\n",
         )
         .await;
         assert!(metadata.starts_with("HTTP/1.1 200 OK"), "{metadata}");
-        assert!(metadata.contains(r#""resourceManager":"http://emu.test:8080/""#), "{metadata}");
+        assert!(metadata.contains(r#""resourceManager":"http://localhost:8080/""#), "{metadata}");
+        assert!(!metadata.to_lowercase().contains("strict-transport"), "{metadata}");
         let script =
             r#"[{"path":"/tenants","drop":"before"},{"path":"/subscriptions","truncate":5,"status":200}]"#;
-        let posted = exchange(
-            address,
-            &format!(
-                "POST /_emulator/faults HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{script}",
+        let post = |control: &str| {
+            format!(
+                "POST /_emulator/faults HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{control}Content-Length: {}\r\n\r\n{script}",
                 script.len()
-            ),
-        )
-        .await;
+            )
+        };
+        let refused = exchange(address, &post("Content-Type: text/plain\r\n")).await;
+        assert!(refused.starts_with("HTTP/1.1 403") && refused.contains("ControlHeaderMissing"), "{refused}");
+        let posted =
+            exchange(address, &post("Content-Type: application/json\r\nX-Azimage-Control: true\r\n")).await;
         assert!(posted.starts_with("HTTP/1.1 200"), "{posted}");
-        let ask = |path: &str| format!("GET {path}?api-version=2022-09-01 HTTP/1.1\r\nHost: h\r\n\r\n");
-        assert_eq!(exchange(address, &ask("/tenants")).await, "");
-        let cut = exchange(address, &ask("/subscriptions")).await;
+        let get =
+            |path: &str| format!("GET {path}?api-version=2022-09-01 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+        assert_eq!(exchange(address, &get("/tenants")).await, "");
+        let cut = exchange(address, &get("/subscriptions")).await;
         let body = cut.split("\r\n\r\n").nth(1).unwrap();
         assert_eq!(body, r#"{"err"#);
-        stop.send(()).unwrap();
-        serving.await.unwrap();
+        let rebound = exchange(address, &get("/subscriptions").replace("127.0.0.1", "evil.example")).await;
+        assert!(rebound.starts_with("HTTP/1.1 403") && rebound.contains("ForeignHost"), "{rebound}");
+        end.await;
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn half_requests_time_out_and_the_rest_of_the_connections_wait() {
+        let quick = Duration::from_millis(200);
+        let options = ServeOptions {
+            connections: 2,
+            body_budget: 4096,
+            head_timeout: quick,
+            body_timeout: quick,
+            ..ServeOptions::default()
+        };
+        let (address, end) = start(options).await;
+        let whole = "GET /metadata/endpoints?api-version=2022-09-01 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let part = "PUT /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000\r\n\r\n{";
+        // The two places are taken by half requests; the whole one is answered once they have timed out.
+        let begin = Instant::now();
+        let (head, body, answered) =
+            tokio::join!(exchange(address, "GET / HT"), exchange(address, part), async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                exchange(address, whole).await
+            });
+        assert!(begin.elapsed() >= quick && begin.elapsed() < 20 * quick, "{:?}", begin.elapsed());
+        assert!(head.is_empty() || head.starts_with("HTTP/1.1 408"), "{head}");
+        assert!(body.starts_with("HTTP/1.1 408") && body.contains("RequestTimeout"), "{body}");
+        assert!(answered.starts_with("HTTP/1.1 200"), "{answered}");
+        // The budget of bodies is free again.
+        let again = exchange(address, &part.replace("4000\r\n", "1\r\nConnection: close\r\n")).await;
+        assert!(again.starts_with("HTTP/1.1 4") && !again.contains("RequestTimeout"), "{again}");
+        end.await;
     }
 }

@@ -14,12 +14,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::EmulatorError;
 use super::clock::Ticks;
+use super::files;
 use super::json::Json;
 
 /// The number in a state file's first line; a file of another format is refused.
 const FORMAT: i64 = 1;
 /// Log lines beyond twice the live records after which the log is rewritten.
 const SLACK: u64 = 5_000;
+/// What a new version of the log is called, beside the log, until it replaces it.
+const FRESH: &str = ".new";
 /// The field of a record that says from when on it may be dropped.
 pub const EXPIRES: &str = "_exp";
 
@@ -45,17 +48,18 @@ struct View {
 impl Store {
     /// Opens or creates the state file, its parent folders included.
     pub fn open(path: &Path) -> Result<Store, EmulatorError> {
+        let path = files::resolve(path).map_err(|error| EmulatorError::io("opening", path, error))?;
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             fs::create_dir_all(parent)
-                .map_err(|error| EmulatorError::io("creating the folder of", path, error))?;
+                .map_err(|error| EmulatorError::io("creating the folder of", &path, error))?;
         }
-        let store = Store { path: Some(path.to_owned()), view: Mutex::default() };
+        let store = Store { path: Some(path.clone()), view: Mutex::default() };
         if !path.exists() {
-            let _lock = lock(path)?;
+            let _lock = lock(&path)?;
             let mut view = store.view();
-            view.catch_up_for_writing(path)?;
+            view.catch_up_for_writing(&path)?;
         } else {
-            store.view().catch_up(path)?;
+            store.view().catch_up(&path)?;
         }
         Ok(store)
     }
@@ -102,7 +106,7 @@ impl Store {
         if view.puts > 2 * view.records.len() as u64 + SLACK {
             // The change is written: a rewriting that fails, as on a full disk, only waits for a later one.
             if view.compact(path).is_err() {
-                let _ = fs::remove_file(beside(path, ".new"));
+                let _ = fs::remove_file(files::beside(path, FRESH));
                 view.puts = view.records.len() as u64;
             }
         }
@@ -247,7 +251,7 @@ impl View {
     /// Reads what was appended since the last look, or everything when the file is another one now.
     fn catch_up(&mut self, path: &Path) -> Result<u64, EmulatorError> {
         let reading = |error| EmulatorError::io("reading", path, error);
-        let mut file = match File::open(path) {
+        let mut file = match files::open_regular(path, OpenOptions::new().read(true)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 *self = View::default();
@@ -333,9 +337,7 @@ impl View {
             return self.compact(path);
         }
         if length > self.offset {
-            OpenOptions::new()
-                .write(true)
-                .open(path)
+            files::open_regular(path, OpenOptions::new().write(true))
                 .and_then(|file| file.set_len(self.offset))
                 .map_err(|error| EmulatorError::io("repairing", path, error))?;
         }
@@ -344,9 +346,7 @@ impl View {
 
     fn append(&mut self, path: &Path, staged: Staged) -> Result<(), EmulatorError> {
         let line = line(&staged);
-        let mut file = OpenOptions::new()
-            .append(true)
-            .open(path)
+        let mut file = files::open_regular(path, OpenOptions::new().append(true))
             .map_err(|error| EmulatorError::io("opening", path, error))?;
         if let Err(error) = file.write_all(line.as_bytes()) {
             // Best effort: the next writer cuts a torn line off in any case.
@@ -373,12 +373,11 @@ impl View {
             let one = Staged::from([(key.clone(), Some(Json::clone(value)))]);
             text.push_str(&line(&one));
         }
-        let fresh = beside(path, ".new");
-        let mut file = File::create(&fresh).map_err(writing)?;
+        let mut file = files::create_beside(path, FRESH).map_err(writing)?;
         file.write_all(text.as_bytes()).map_err(writing)?;
         file.sync_all().map_err(writing)?;
         drop(file);
-        fs::rename(&fresh, path).map_err(writing)?;
+        fs::rename(files::beside(path, FRESH), path).map_err(writing)?;
         // Reading back the numbers of the new file keeps what this process counts equal to what any other would.
         self.generation = String::new();
         self.catch_up(path).map(|_| ())
@@ -475,19 +474,9 @@ fn line(staged: &Staged) -> String {
     text
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 /// Held while writing; released when dropped or when the process dies.
 fn lock(path: &Path) -> Result<File, EmulatorError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(beside(path, ".lock"))
+    let file = files::open_beside(path, ".lock", false)
         .map_err(|error| EmulatorError::io("locking", path, error))?;
     file.lock().map_err(|error| EmulatorError::io("locking", path, error))?;
     Ok(file)

@@ -1,6 +1,6 @@
 //! A certificate authority of our own and a server certificate for this machine's loopback names, kept in a folder.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -14,6 +14,8 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use time::{Duration, OffsetDateTime};
+
+use super::files;
 
 /// How long certificates last; new ones are made in the last thirty days.
 const LIFETIME: Duration = Duration::days(730);
@@ -50,7 +52,7 @@ pub fn config(folder: &Path, now: OffsetDateTime) -> Result<Arc<ServerConfig>, T
     let io = |source| TlsError::Folder { folder: folder.display().to_string(), source };
     fs::create_dir_all(folder).map_err(io)?;
     // Two servers that start at once must not each write half of a pair.
-    let lock = File::create(folder.join(".lock")).map_err(io)?;
+    let lock = files::open_beside(&folder.join(""), ".lock", false).map_err(io)?;
     lock.lock().map_err(io)?;
     if let Some(config) = reuse(folder, now) {
         return Ok(config);
