@@ -6,8 +6,12 @@
 mod cases;
 #[path = "support/core.rs"]
 mod core;
+#[path = "framework/enforcing.rs"]
+mod enforcing;
 #[path = "framework/garbage.rs"]
 mod garbage;
+#[path = "framework/planning.rs"]
+mod planning;
 #[path = "framework/reading.rs"]
 mod reading;
 #[path = "framework/unknowns.rs"]

@@ -47,7 +47,7 @@ pub struct Applied {
 impl<P: Provider> Server<P> {
     /// Plans a change.
     pub async fn plan(&self, entry: &Entry<P::Context>, change: Change) -> Planned {
-        let Change { prior, config, private } = change;
+        let Change { prior, config, mut private } = change;
         if config.is_null() {
             return Planned {
                 state: Value::Null,
@@ -65,6 +65,10 @@ impl<P: Provider> Server<P> {
                 private,
                 diagnostics: unread(entry.resource.type_name()).into(),
             };
+        }
+        if prior.is_null() {
+            // core hands the private state of a replaced object to the plan of its replacement
+            private = Private::default();
         }
         let body = entry.body();
         let context = self.context();
@@ -142,6 +146,7 @@ impl<P: Provider> Server<P> {
             }
         } else {
             let result = if prior.is_null() {
+                private = Private::default();
                 resource.create(&context, &op, &planned, &mut private).await
             } else {
                 resource.update(&context, &op, &prior, &planned, &mut private).await

@@ -6,41 +6,8 @@ use serde_json::Value as Json;
 
 use super::Private;
 use super::provider::{Entry, Provider, Server};
+use super::resource::{ImportFrom, MoveSource};
 use crate::schema::{Body, Diagnostic, Diagnostics, Nesting, Value, json};
-
-/// How an import names the object.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ImportFrom {
-    /// By the id that `terraform import` or `import { id = … }` gave.
-    Id(String),
-    /// By identity: the values given, none empty.
-    Identity(BTreeMap<String, String>),
-}
-
-/// An object of another provider, or of another type of ours, that a `moved` block brings over.
-#[derive(Clone, Debug)]
-pub struct MoveSource {
-    /// The provider's address, such as `registry.terraform.io/hashicorp/azurerm`.
-    pub provider: String,
-    /// The type there.
-    pub type_name: String,
-    /// The version of its schema.
-    pub schema_version: i64,
-    /// Its state, in its own schema.
-    pub state: Json,
-}
-
-impl MoveSource {
-    /// The provider's own name: the last part of its address.
-    pub fn provider_name(&self) -> &str {
-        self.provider.rsplit('/').next().unwrap_or_default()
-    }
-
-    /// A text of the source's state.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.state.get(name)?.as_str()
-    }
-}
 
 /// The state, private bytes and identity that an import or a move yields.
 pub struct Brought {

@@ -19,10 +19,9 @@ pub mod timeouts;
 
 pub use data_source::DataSource;
 pub use function::{Function, FunctionError, Parameter, Signature};
-pub use import::{ImportFrom, MoveSource};
 pub use operation::Op;
 pub use plan::Draft;
 pub use private::Private;
 pub use provider::{Provider, Server};
-pub use resource::{Failed, IdentityField, Resource};
+pub use resource::{Failed, IdentityField, ImportFrom, MoveSource, Resource};
 pub use timeouts::Timeouts;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Number, Type};
 
 /// A value of any type; which type it must have is said by the schema.
-#[derive(Clone, Debug, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Eq)]
 pub enum Value {
     /// Absent.
     Null,
