@@ -1,4 +1,4 @@
-//! The binary: a plugin when Terraform starts it, an emulator or a little help when people do.
+//! The binary: a plugin when Terraform starts it, and commands for people.
 
 #![warn(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -13,7 +13,7 @@ use azimage::rpc::proto::tfplugin5::provider_server::ProviderServer;
 use tokio::sync::Notify;
 use tonic::service::Routes;
 
-/// What Go's provider servers take too: a state can be large.
+/// The largest gRPC message, as in Go's provider servers: a state can be large.
 const MAXIMUM_MESSAGE: usize = 256 << 20;
 
 fn main() -> ExitCode {
@@ -30,18 +30,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn services(calls_off: Arc<Notify>) -> Routes {
+fn services(interrupted: Arc<Notify>) -> Routes {
     let server = Arc::new(Server::new(Provider));
     let stopped = server.clone();
-    // what runs then ends truthfully, as after an interrupt
+    // the operations under way end as after an interrupt
     tokio::spawn(async move {
         loop {
-            calls_off.notified().await;
+            interrupted.notified().await;
             stopped.stop();
         }
     });
     let service = Arc::new(Service::new(server));
-    // the first that every host asks for: made while it is still shaking hands
+    // every host asks for the schema first: build it during the handshake
     let prepared = service.clone();
     tokio::task::spawn_blocking(move || prepared.prepare());
     Routes::new(ProviderServer::from_arc(service).max_decoding_message_size(MAXIMUM_MESSAGE))
@@ -58,12 +58,12 @@ fn version() -> String {
 const HELP: &str = "\
 terraform-provider-azimage: a Terraform and OpenTofu provider for Azure VM images
 
-  (no arguments)        serve as a plugin; Terraform and OpenTofu start it so
-  -debug                serve any number of runs, and print how they find it
-  emulator …            a pretend Azure Resource Manager: emulator --help
+  (no arguments)        serve as a plugin; started by Terraform and OpenTofu
+  -debug                serve any number of runs, and print the variable that they need
+  emulator …            an emulated Azure Resource Manager: see emulator --help
   -version              version, commit and protocol";
 
-#[allow(clippy::print_stdout)] // not a plugin here: people read it
+#[allow(clippy::print_stdout)] // a person reads this, not Terraform
 fn print(text: &str) -> ExitCode {
     println!("{text}");
     ExitCode::SUCCESS

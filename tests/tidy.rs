@@ -1,12 +1,12 @@
-//! The house stays tidy: rooms look only at the rooms they may, files say what they are, stdout belongs to the handshake.
+//! Checks of the source tree: module dependencies, file sizes and headers, and no writes to stdout.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Who may look at whom: a room of `src/`, and the rooms whose names may stand in it. `main` may look at all of them.
-/// To change it is a normal edit when the design changes.
-const MAY_LOOK_AT: &[(&str, &[&str])] = &[
+/// The modules of `src/`, each with the modules that it may use. `main` may use all of them. Changing the table is a normal
+/// edit when the design changes.
+const MAY_USE: &[(&str, &[&str])] = &[
     ("schema", &[]),
     ("framework", &["schema"]),
     ("rpc", &["framework", "plugin", "schema"]),
@@ -35,29 +35,29 @@ const MAY_LOOK_AT: &[(&str, &[&str])] = &[
     ("emulator", &[]),
 ];
 
-/// Rooms of which each public file stands for itself: no resource looks at another.
-const APART: &[&str] = &["resources", "data_sources"];
+/// Modules whose public submodules must not use each other: no resource uses another resource.
+const INDEPENDENT: &[&str] = &["resources", "data_sources"];
 
-/// Above this a file has two subjects.
+/// The size in bytes above which a file probably has two subjects.
 const LARGEST: usize = 32 * 1024;
 
 #[test]
-fn rooms_look_only_where_they_may() {
-    let table: BTreeMap<&str, &[&str]> = MAY_LOOK_AT.iter().copied().collect();
+fn modules_use_only_what_they_may() {
+    let table: BTreeMap<&str, &[&str]> = MAY_USE.iter().copied().collect();
     let mut found = Vec::new();
-    for file in files("src").into_iter().filter(|file| file.room != "main" && file.room != "lib") {
-        let Some(allowed) = table.get(file.room.as_str()) else {
+    for file in files("src").into_iter().filter(|file| file.area != "main" && file.area != "lib") {
+        let Some(allowed) = table.get(file.area.as_str()) else {
             found.push(format!(
-                "{}: the room {:?} is not in the table of tests/tidy.rs",
-                file.name, file.room
+                "{}: the module {:?} is not in the table of tests/tidy.rs",
+                file.name, file.area
             ));
             continue;
         };
-        for (line, seen) in file.looks() {
-            // the macro that declares models is schema's, though macros live at the top of a crate
+        for (line, seen) in file.uses() {
+            // the macro that declares models belongs to schema, but macros are exported from the crate root
             let seen = if seen == "model" { "schema".to_owned() } else { seen };
-            if seen != file.room && !allowed.contains(&seen.as_str()) {
-                found.push(format!("{}:{line}: {} may not look at {seen}", file.name, file.room));
+            if seen != file.area && !allowed.contains(&seen.as_str()) {
+                found.push(format!("{}:{line}: {} may not use {seen}", file.name, file.area));
             }
         }
     }
@@ -65,45 +65,64 @@ fn rooms_look_only_where_they_may() {
 }
 
 #[test]
-fn the_table_is_of_the_rooms_that_exist() {
+fn the_table_lists_every_module_and_has_no_cycle() {
     let exist: BTreeSet<String> = files("src")
         .into_iter()
-        .map(|file| file.room)
-        .filter(|room| room != "main" && room != "lib")
+        .map(|file| file.area)
+        .filter(|area| area != "main" && area != "lib")
         .collect();
-    let told: BTreeSet<String> = MAY_LOOK_AT.iter().map(|(room, _)| (*room).to_owned()).collect();
-    assert_eq!(told, exist);
-    // an arrow one way forbids the arrow back, however long the way
-    for (room, _) in MAY_LOOK_AT {
+    let listed: BTreeSet<String> = MAY_USE.iter().map(|(area, _)| (*area).to_owned()).collect();
+    assert_eq!(listed, exist);
+    for (area, _) in MAY_USE {
         let mut reached = BTreeSet::new();
-        let mut ahead = vec![*room];
+        let mut ahead = vec![*area];
         while let Some(next) = ahead.pop() {
-            let looks =
-                MAY_LOOK_AT.iter().find(|(name, _)| *name == next).map_or(&[][..], |(_, looks)| looks);
-            ahead.extend(looks.iter().filter(|look| reached.insert(**look)));
+            let uses = MAY_USE.iter().find(|(name, _)| *name == next).map_or(&[][..], |(_, uses)| uses);
+            ahead.extend(uses.iter().filter(|used| reached.insert(**used)));
         }
-        assert!(!reached.contains(room), "{room} looks at itself by way of others");
+        assert!(!reached.contains(area), "{area} uses itself through other modules");
     }
 }
 
 #[test]
-fn nothing_that_stands_for_itself_looks_at_its_neighbour() {
+fn contributing_shows_the_table() {
+    let text = read(&root().join("CONTRIBUTING.md"));
+    let names =
+        |cell: &str| -> BTreeSet<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let rows = text.lines().skip_while(|line| !line.starts_with("| module |")).skip(2);
+    let shown: BTreeMap<String, BTreeSet<String>> = rows
+        .take_while(|line| line.starts_with('|'))
+        .flat_map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
+            let used = names(cells[2]);
+            names(cells[0]).into_iter().map(move |module| (module, used.clone()))
+        })
+        .collect();
+    let table = MAY_USE
+        .iter()
+        .map(|(module, used)| ((*module).to_owned(), used.iter().map(|name| (*name).to_owned()).collect()))
+        .collect();
+    assert_eq!(shown, table);
+}
+
+#[test]
+fn independent_modules_do_not_use_each_other() {
     let mut found = Vec::new();
-    for file in files("src").into_iter().filter(|file| APART.contains(&file.room.as_str())) {
-        // what is not public there is a helper of several, and nobody's neighbour
-        let listed = read(&root().join("src").join(&file.room).join("mod.rs"));
+    for file in files("src").into_iter().filter(|file| INDEPENDENT.contains(&file.area.as_str())) {
+        // a private submodule is a helper that several may use
+        let listed = read(&root().join("src").join(&file.area).join("mod.rs"));
         let neighbours: BTreeSet<&str> =
             listed.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
-        assert!(!neighbours.is_empty(), "src/{}/mod.rs lists nothing", file.room);
+        assert!(!neighbours.is_empty(), "src/{}/mod.rs lists nothing", file.area);
         let Some(own) = file.module.get(1).cloned() else { continue };
         let own = own.trim_end_matches("_tests");
         for (line, path) in file.paths() {
-            if path.first() == Some(&file.room)
+            if path.first() == Some(&file.area)
                 && let Some(other) = path.get(1)
                 && neighbours.contains(other.as_str())
                 && other != own
             {
-                found.push(format!("{}:{line}: {own} looks at {other}", file.name));
+                found.push(format!("{}:{line}: {own} uses {other}", file.name));
             }
         }
     }
@@ -111,7 +130,7 @@ fn nothing_that_stands_for_itself_looks_at_its_neighbour() {
 }
 
 #[test]
-fn every_file_says_what_it_is() {
+fn every_file_starts_with_a_description() {
     let mut found = Vec::new();
     for file in files("src").into_iter().chain(files("tests")) {
         let first = file.text.lines().next().unwrap_or_default();
@@ -123,7 +142,7 @@ fn every_file_says_what_it_is() {
 }
 
 #[test]
-fn no_file_has_two_subjects() {
+fn no_file_is_too_large() {
     let found: Vec<String> = files("src")
         .into_iter()
         .filter(|file| file.text.len() > LARGEST)
@@ -133,9 +152,9 @@ fn no_file_has_two_subjects() {
 }
 
 #[test]
-fn stdout_belongs_to_the_handshake() {
+fn nothing_writes_to_stdout() {
     let mut found = Vec::new();
-    for file in files("src").into_iter().filter(|file| file.room != "main" && file.room != "emulator") {
+    for file in files("src").into_iter().filter(|file| file.area != "main" && file.area != "emulator") {
         for (number, line) in file.code.lines().enumerate() {
             let mut words = line.match_indices("print").map(|(at, _)| &line[..at]);
             let prints = line.contains("println!") || line.contains("print!");
@@ -153,25 +172,25 @@ fn stdout_belongs_to_the_handshake() {
 }
 
 #[test]
-fn the_map_shows_every_room() {
+fn the_crate_documentation_links_every_module() {
     let map: String =
         read(&root().join("src/lib.rs")).lines().filter(|line| line.starts_with("//!")).collect();
-    for (room, _) in MAY_LOOK_AT {
-        // the emulator can be left out of a build, and a link to it would then be broken
-        let shown = if *room == "emulator" {
+    for (area, _) in MAY_USE {
+        // a link would be broken in a build without the emulator
+        let shown = if *area == "emulator" {
             map.contains("`emulator`")
         } else {
-            map.contains(&format!("[`{room}`]"))
+            map.contains(&format!("[`{area}`]"))
         };
-        assert!(shown, "src/lib.rs does not link {room}");
+        assert!(shown, "src/lib.rs does not link {area}");
     }
 }
 
 #[test]
-fn looks_are_found_however_they_are_written() {
+fn finds_uses_in_every_notation() {
     let check = |name: &str, text: &str, expected: &[&str]| {
         let file = File::new(name, text.to_owned());
-        let seen: Vec<String> = file.looks().into_iter().map(|(_, room)| room).collect();
+        let seen: Vec<String> = file.uses().into_iter().map(|(_, area)| area).collect();
         assert_eq!(seen, expected, "{name}: {text}");
     };
     check("src/arm/id.rs", "use crate::schema::Value;", &["schema"]);
@@ -203,8 +222,8 @@ fn looks_are_found_however_they_are_written() {
 struct File {
     /// From the root of the repository.
     name: String,
-    /// The first part of its module path.
-    room: String,
+    /// The first part of its module path: the top-level module.
+    area: String,
     /// Its module path.
     module: Vec<String>,
     text: String,
@@ -220,20 +239,20 @@ impl File {
             module.pop();
         }
         let code = code(&text);
-        File { name: name.to_owned(), room: module.first().cloned().unwrap_or_default(), module, text, code }
+        File { name: name.to_owned(), area: module.first().cloned().unwrap_or_default(), module, text, code }
     }
 
-    /// The rooms that its paths name, each with its line.
-    fn looks(&self) -> Vec<(usize, String)> {
+    /// The modules that its paths name, each with its line.
+    fn uses(&self) -> Vec<(usize, String)> {
         self.paths().into_iter().filter_map(|(line, path)| Some((line, path.into_iter().next()?))).collect()
     }
 
-    /// Its paths that start with `crate` or `super`, from the top of the crate, each with its line. `crate::{a, b::c}` is
-    /// two. Those within its own room are left out, unless the room's files stand apart.
+    /// Its paths that start with `crate` or `super`, from the crate root, each with its line. `crate::{a, b::c}` counts as two.
+    /// Paths within its own module are left out, unless the module is in [`INDEPENDENT`].
     fn paths(&self) -> Vec<(usize, Vec<String>)> {
         let tokens = tokens(&self.code);
         let mut found = Vec::new();
-        // a file of tests that stands beside its subject is a child of it
+        // a file `x_tests.rs` is a child module of `x`
         let beside = usize::from(
             self.module.len() > 1 && self.module.last().is_some_and(|last| last.ends_with("_tests")),
         );
@@ -265,7 +284,7 @@ impl File {
                     if left == 0 {
                         branches(&tokens, at, Vec::new(), line, &mut found);
                     } else if left == 1 {
-                        branches(&tokens, at, vec![self.room.clone()], line, &mut found);
+                        branches(&tokens, at, vec![self.area.clone()], line, &mut found);
                     }
                     continue;
                 }
@@ -275,12 +294,12 @@ impl File {
         }
         found
             .into_iter()
-            .filter(|(_, path)| APART.contains(&self.room.as_str()) || path.first() != Some(&self.room))
+            .filter(|(_, path)| INDEPENDENT.contains(&self.area.as_str()) || path.first() != Some(&self.area))
             .collect()
     }
 }
 
-/// Reads a path, or a tree of them in braces, that goes on at `at`; returns where it ends.
+/// Reads a path, or a tree of paths in braces, from `at` on; returns where it ends.
 fn branches(
     tokens: &[(usize, String)],
     mut at: usize,
@@ -315,7 +334,7 @@ fn branches(
         if word(at) == "as" {
             at += 2;
         }
-        // a token that is none of a path ends it, and must not be met twice
+        // a token that cannot be part of a path ends it, and must not be read twice
         if path.is_empty() {
             at += 1;
         } else {
@@ -325,7 +344,7 @@ fn branches(
     }
 }
 
-/// Words, `::` and single marks, each with its line.
+/// Words, `::` and single characters, each with its line.
 fn tokens(code: &str) -> Vec<(usize, String)> {
     let mut tokens: Vec<(usize, String)> = Vec::new();
     for (number, line) in code.lines().enumerate() {
@@ -347,7 +366,7 @@ fn tokens(code: &str) -> Vec<(usize, String)> {
     tokens
 }
 
-/// Rust without its comments and without the insides of its literals; lines stay where they are.
+/// The code without comments and without the contents of literals. Line numbers stay the same.
 fn code(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
