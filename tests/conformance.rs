@@ -80,7 +80,7 @@ const PREPARED: &[(&str, &[Prepared])] = &[
         &[(
             "PUT",
             "cli_test_community_gallery_operations_000001/providers/Microsoft.Compute/virtualMachines/vm000002?api-version=2022-11-01",
-            r#"{"location":"centraluseuap","properties":{"storageProfile":{"osDisk":{"osType":"Linux","name":"vm000002_disk1_00000000000000000000000000000000"}}}}"#,
+            r#"{"location":"centraluseuap","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux","name":"vm000002_disk1_00000000000000000000000000000000"}}}}"#,
         )],
     ),
     (
@@ -88,7 +88,7 @@ const PREPARED: &[(&str, &[Prepared])] = &[
         &[(
             "PUT",
             "clitest.rg000001/providers/Microsoft.Compute/virtualMachines/vm000002?api-version=2022-11-01",
-            r#"{"location":"centraluseuap","properties":{"storageProfile":{"osDisk":{"osType":"Linux","name":"vm000002_disk1_00000000000000000000000000000000"}}}}"#,
+            r#"{"location":"centraluseuap","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux","name":"vm000002_disk1_00000000000000000000000000000000"}}}}"#,
         )],
     ),
     (
@@ -96,7 +96,7 @@ const PREPARED: &[(&str, &[Prepared])] = &[
         &[(
             "PUT",
             "clitest.rg000001/providers/Microsoft.Compute/virtualMachines/vm1?api-version=2022-11-01",
-            r#"{"location":"eastus2","properties":{"storageProfile":{"osDisk":{"osType":"Linux"},"dataDisks":[{"lun":0,"diskSizeGB":10}]}}}"#,
+            r#"{"location":"eastus2","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux"},"dataDisks":[{"lun":0,"createOption":"Empty","diskSizeGB":10}]}}}"#,
         )],
     ),
     (
@@ -104,7 +104,7 @@ const PREPARED: &[(&str, &[Prepared])] = &[
         &[(
             "PUT",
             "clitest.rg000001/providers/Microsoft.Compute/virtualMachines/vm_000007?api-version=2022-11-01",
-            r#"{"location":"westus","properties":{"storageProfile":{"osDisk":{"osType":"Linux","name":"vm_000007_disk1_00000000000000000000000000000000"}}}}"#,
+            r#"{"location":"westus","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux","name":"vm_000007_disk1_00000000000000000000000000000000"}}}}"#,
         )],
     ),
     (
@@ -112,7 +112,7 @@ const PREPARED: &[(&str, &[Prepared])] = &[
         &[(
             "PUT",
             "cli_test_generalize_vm000001/providers/Microsoft.Compute/virtualMachines/vm-generalize?api-version=2022-11-01",
-            r#"{"location":"francecentral","properties":{"storageProfile":{"osDisk":{"osType":"Linux"}}}}"#,
+            r#"{"location":"francecentral","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux"}}}}"#,
         )],
     ),
     (
@@ -120,7 +120,7 @@ const PREPARED: &[(&str, &[Prepared])] = &[
         &[(
             "PUT",
             "cli_test_vm_custom_image_mgmt_000001/providers/Microsoft.Compute/virtualMachines/vm1?api-version=2022-11-01",
-            r#"{"location":"westus","properties":{"storageProfile":{"osDisk":{"osType":"Linux"}}}}"#,
+            r#"{"location":"westus","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux"}}}}"#,
         )],
     ),
     (
@@ -129,7 +129,7 @@ const PREPARED: &[(&str, &[Prepared])] = &[
             (
                 "PUT",
                 "cli_test_generalize_vm000001/providers/Microsoft.Compute/virtualMachines/vm-generalize?api-version=2022-11-01",
-                r#"{"location":"westus","properties":{"hardwareProfile":{"vmSize":"Standard_DS1_v2"},"storageProfile":{"osDisk":{"osType":"Linux","name":"cli-test-os-disk","vhd":{"uri":"https://vhdstorageb1d2d53d93c670.blob.core.windows.net/vhds/osdisk_b1d2d53d93.vhd"}}}}}"#,
+                r#"{"location":"westus","properties":{"hardwareProfile":{"vmSize":"Standard_DS1_v2"},"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux","name":"cli-test-os-disk","vhd":{"uri":"https://vhdstorageb1d2d53d93c670.blob.core.windows.net/vhds/osdisk_b1d2d53d93.vhd"}}}}}"#,
             ),
             (
                 "POST",

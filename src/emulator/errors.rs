@@ -134,6 +134,15 @@ impl ArmError {
     }
 }
 
+/// 400 of Resource Manager for a body that it cannot read.
+pub fn invalid_content(why: &str) -> ArmError {
+    ArmError::gateway(
+        400,
+        "InvalidRequestContent",
+        format!("The request content was invalid and could not be deserialized: '{why}'."),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

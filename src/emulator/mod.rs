@@ -14,6 +14,7 @@ pub mod faults;
 pub mod files;
 pub mod gate;
 pub mod held;
+pub mod ids;
 pub mod json;
 pub mod operations;
 pub mod page;
@@ -23,6 +24,7 @@ pub mod resource;
 pub mod router;
 pub mod server;
 pub mod settings;
+pub mod shapes;
 pub mod store;
 pub mod throttle;
 pub mod tls;
@@ -471,7 +473,7 @@ fn parse_body(request: &Request) -> Result<Json, ArmError> {
             "The request content size exceeds the maximum size of 4 MB.",
         ));
     }
-    Json::parse(text).map_err(|why| providers::invalid_content(&why))
+    Json::parse(text).map_err(|why| errors::invalid_content(&why))
 }
 
 fn authenticate(

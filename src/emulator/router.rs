@@ -9,7 +9,7 @@ use super::providers::{
     agreements, definitions, deployments, disks, galleries, generic, groups, images, locks, machines,
     marketplace, preflight, sharing, soft_delete, subscriptions, versions,
 };
-use super::versions_known;
+use super::{shapes, versions_known};
 
 /// One line of the coverage table: what it is, an example of its path, and the verbs it has there.
 pub struct Route {
@@ -174,6 +174,7 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
     let lower: Vec<String> = call.segments.iter().map(|segment| segment.to_ascii_lowercase()).collect();
     let words: Vec<&str> = lower.iter().map(String::as_str).collect();
     check_api(call)?;
+    shapes::check(call)?;
     let [first, rest @ ..] = words.as_slice() else {
         return Err(unknown(call));
     };
@@ -339,7 +340,7 @@ fn in_group(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
     groups::require(call, &group)?;
     locks::check(call, &format!("/{}", call.segments.join("/")))?;
     if matches!(call.method, Method::Put | Method::Patch) && !matches!(call.body, Json::Object(_)) {
-        return Err(super::providers::invalid_content("The request body must be a JSON object"));
+        return Err(super::errors::invalid_content("The request body must be a JSON object"));
     }
     let (first, second, third) = (name(call, 1), name(call, 3), name(call, 5));
     match words {

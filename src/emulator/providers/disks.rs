@@ -3,6 +3,7 @@
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock;
 use super::super::errors::ArmError;
+use super::super::ids;
 use super::super::json::Json;
 use super::super::operations::{Begin, Family, begin};
 use super::super::resource::{Resource, Verb};
@@ -157,7 +158,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, kind: &str, id: &str, existing: Opt
         let Some(source) = sent.text(&format!("creationData.{key}")) else {
             continue;
         };
-        let of = sources::kind_of(source);
+        let of = ids::type_of(source);
         if of.ends_with("/disks") || of.ends_with("/snapshots") {
             // A copy that is started rather than made comes from anywhere.
             let source = match sent.text("creationData.createOption") {

@@ -2,6 +2,7 @@
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
+use super::super::ids;
 use super::super::json::{Json, same};
 use super::super::operations::{Begin, Family, begin};
 use super::super::regions;
@@ -199,7 +200,7 @@ fn from_machine(
     generation: Option<&str>,
     location: &str,
 ) -> Result<(Json, String), ArmError> {
-    sources::check_id(id, "properties.sourceVirtualMachine.id")?;
+    ids::check(id, "properties.sourceVirtualMachine.id")?;
     let machine = machines::find(call, id)
         .filter(|machine| regions::normalize(machine.location()) == location)
         .ok_or_else(|| ArmError::no_entity(id))?;

@@ -2,10 +2,11 @@
 
 use super::super::call::Call;
 use super::super::errors::ArmError;
+use super::super::ids;
 use super::super::json::Json;
 use super::super::regions;
 use super::super::resource::Resource;
-use super::{agreements, marketplace, sources, versions};
+use super::{agreements, marketplace, versions};
 
 /// Generation and architecture: of the image a machine is made from, else of its disk, else the first generation.
 pub fn kind(call: &Call<'_, '_>, body: &Json) -> (String, String) {
@@ -43,7 +44,7 @@ pub fn check(call: &Call<'_, '_>, body: &Json, location: &str) -> Result<(), Arm
         return Ok(());
     };
     if let Some(id) = reference.text("id") {
-        return match sources::kind_of(id).as_str() {
+        return match ids::type_of(id).as_str() {
             "microsoft.compute/galleries/images/versions" => {
                 let version = call.find(id).ok_or_else(|| ArmError::no_entity("imageReference"))?;
                 if in_region(&version, location).is_some() {

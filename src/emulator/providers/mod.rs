@@ -27,7 +27,7 @@ pub mod version_profile;
 pub mod versions;
 
 use super::call::{Answer, Call, Method};
-use super::errors::ArmError;
+use super::errors::{ArmError, invalid_content};
 use super::json::Json;
 use super::operations::Operation;
 use super::regions;
@@ -114,15 +114,6 @@ pub fn take_tags(body: &Json, resource: &mut Resource) -> Result<(), ArmError> {
         Some(_) => return Err(invalid_content("tags must be an object of strings")),
     }
     Ok(())
-}
-
-/// 400 for a body that has the wrong shape.
-pub fn invalid_content(why: &str) -> ArmError {
-    ArmError::gateway(
-        400,
-        "InvalidRequestContent",
-        format!("The request content was invalid and could not be deserialized: '{why}'."),
-    )
 }
 
 /// `name, id, type, location, tags`: the head of an answer, in the order of the compute provider.

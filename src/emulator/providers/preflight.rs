@@ -1,7 +1,7 @@
 //! `Microsoft.Resources/validateResources`: what would be said to resources, without making them.
 
 use super::super::call::{Answer, Call, Method, Outcome};
-use super::super::errors::ArmError;
+use super::super::errors::{ArmError, invalid_content};
 use super::super::json::Json;
 use super::deployments;
 
@@ -15,7 +15,7 @@ pub fn validate(call: &mut Call<'_, '_>) -> Outcome {
     let text = |name: &str| {
         body.text(name)
             .map(str::to_owned)
-            .ok_or_else(|| super::invalid_content(&format!("Required property '{name}' not found in JSON")))
+            .ok_or_else(|| invalid_content(&format!("Required property '{name}' not found in JSON")))
     };
     let (namespace, kind, scope) = (text("provider")?, text("type")?, text("scope")?);
     let location = body.get("location");

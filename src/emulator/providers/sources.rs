@@ -2,6 +2,7 @@
 
 use super::super::call::Call;
 use super::super::errors::ArmError;
+use super::super::ids;
 use super::super::json::Json;
 use super::super::regions;
 use super::super::resource::Resource;
@@ -25,32 +26,6 @@ pub struct Source {
     pub architecture: Option<String>,
 }
 
-/// The type part of an id, lower case: `microsoft.compute/virtualmachines`.
-pub fn kind_of(id: &str) -> String {
-    let Some((_, rest)) = id.rsplit_once("/providers/") else {
-        return String::new();
-    };
-    let segments: Vec<&str> = rest.split('/').collect();
-    let types = segments.iter().skip(1).step_by(2).copied();
-    std::iter::once(segments[0]).chain(types).collect::<Vec<_>>().join("/").to_ascii_lowercase()
-}
-
-/// Refuses what is no resource id at all.
-pub fn check_id(id: &str, path: &str) -> Result<(), ArmError> {
-    let lower = id.to_ascii_lowercase();
-    let whole = lower.starts_with("/subscriptions/") && lower.matches('/').count() >= 8;
-    if whole || lower.starts_with("/providers/") {
-        return Ok(());
-    }
-    Err(ArmError::gateway(
-        400,
-        "LinkedInvalidPropertyId",
-        format!(
-            "Property id '{id}' at path '{path}' is invalid. Expect fully qualified resource Id that start with '/subscriptions/{{subscriptionId}}' or '/providers/{{resourceProviderNamespace}}/'."
-        ),
-    ))
-}
-
 /// A managed image, virtual machine or gallery image version, for a version that shall live in `location`.
 pub fn image(
     call: &mut Call<'_, '_>,
@@ -59,8 +34,8 @@ pub fn image(
     wanted_state: &str,
     target: &str,
 ) -> Result<Source, ArmError> {
-    check_id(id, "properties.storageProfile.source.id")?;
-    match kind_of(id).as_str() {
+    ids::check(id, "properties.storageProfile.source.id")?;
+    match ids::type_of(id).as_str() {
         "microsoft.compute/images" => managed_image(call, id, location),
         "microsoft.compute/virtualmachines" => {
             let machine = machines::find(call, id).ok_or_else(|| ArmError::no_entity(id))?;
@@ -193,7 +168,7 @@ pub fn of_machine(machine: &Resource) -> Source {
 
 /// A disk or snapshot as the source of one disk of an image.
 pub fn disk(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Resource, ArmError> {
-    check_id(id, "properties.storageProfile.osDiskImage.source.id")?;
+    ids::check(id, "properties.storageProfile.osDiskImage.source.id")?;
     let disk = call.find(id).ok_or_else(|| ArmError::no_entity(id))?;
     at_home(&disk, location, id)?;
     Ok(disk)
@@ -292,28 +267,4 @@ pub fn fits(source: &Source, id: &str, definition: &Resource, target: &str) -> R
         ));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kinds() {
-        for (id, kind) in [
-            (
-                "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/virtualMachines/v",
-                "microsoft.compute/virtualmachines",
-            ),
-            (
-                "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g/images/i/versions/1.0.0",
-                "microsoft.compute/galleries/images/versions",
-            ),
-            ("nonsense", ""),
-        ] {
-            assert_eq!(kind_of(id), kind);
-        }
-        assert!(check_id("golden-vm", "p").is_err());
-        assert_eq!(check_id("images/x", "p").unwrap_err().code, "LinkedInvalidPropertyId");
-    }
 }

@@ -3,6 +3,7 @@
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock;
 use super::super::errors::ArmError;
+use super::super::ids;
 use super::super::json::{Json, same};
 use super::super::operations::{Begin, Family, begin};
 use super::super::regions;
@@ -300,7 +301,7 @@ fn take_sources(
         let target = format!("{STORAGE}.source.{key}");
         let source = match *key {
             "communityGalleryImageId" => sources::community(call, id, location)?,
-            "virtualMachineId" if sources::kind_of(id) != "microsoft.compute/virtualmachines" => {
+            "virtualMachineId" if ids::type_of(id) != "microsoft.compute/virtualmachines" => {
                 return Err(ArmError::parameter(
                     &target,
                     format!("The source id: {id} must be a virtual machine."),
@@ -385,10 +386,8 @@ fn one_disk(
         30
     } else {
         let id = source.text("id").ok_or_else(|| ArmError::missing(&target))?;
-        if !["microsoft.compute/disks", "microsoft.compute/snapshots"]
-            .contains(&sources::kind_of(id).as_str())
-        {
-            sources::check_id(id, "properties.storageProfile.osDiskImage.source.id")?;
+        if !["microsoft.compute/disks", "microsoft.compute/snapshots"].contains(&ids::type_of(id).as_str()) {
+            ids::check(id, "properties.storageProfile.osDiskImage.source.id")?;
             return Err(ArmError::parameter(
                 &target,
                 format!("The source id: {id} must be a managed disk or snapshot."),

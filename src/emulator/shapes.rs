@@ -1,0 +1,539 @@
+//! Checks request bodies against the published API descriptions: types, enum values, required members, api-versions.
+//!
+//! The descriptions are the table in `shapes.txt`. A body that passes comes out in the spelling of the descriptions
+//! (member names and enum values compare without case), without members that are newer than the request's api-version.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use super::call::{Call, Method};
+use super::clock;
+use super::errors::ArmError;
+use super::ids::type_of;
+use super::json::Json;
+
+const TABLE: &str = include_str!("shapes.txt");
+
+/// What the table says of a value.
+#[derive(Debug, PartialEq)]
+enum Kind {
+    Text,
+    Whole,
+    Number,
+    Flag,
+    Date,
+    Any,
+    List(Box<Kind>),
+    Map(Box<Kind>),
+    OneOf(&'static str),
+    Model(&'static str),
+}
+
+impl Kind {
+    fn parse(text: &'static str) -> Kind {
+        let inner = || Box::new(Kind::parse(&text[1..text.len() - 1]));
+        match text {
+            "str" => Kind::Text,
+            "int" => Kind::Whole,
+            "num" => Kind::Number,
+            "bool" => Kind::Flag,
+            "date" => Kind::Date,
+            _ if text.starts_with('[') => Kind::List(inner()),
+            _ if text.starts_with('{') => Kind::Map(inner()),
+            _ if text.starts_with('#') => Kind::OneOf(&text[1..]),
+            _ if text.starts_with('@') => Kind::Model(&text[1..]),
+            // Read-only members are ignored, as clients send back what they read.
+            _ => Kind::Any,
+        }
+    }
+
+    /// The name of the .NET type, which the service's messages show.
+    fn name(&self) -> &'static str {
+        match self {
+            Kind::Text => "System.String",
+            Kind::Whole => "System.Int32",
+            Kind::Number => "System.Double",
+            Kind::Flag => "System.Boolean",
+            Kind::Date => "System.DateTimeOffset",
+            Kind::List(_) => "System.Collections.Generic.List`1",
+            Kind::Map(_) => "System.Collections.Generic.Dictionary`2",
+            Kind::OneOf(name) | Kind::Model(name) => name.split_once('.').map_or(name, |(_, name)| name),
+            Kind::Any => "System.Object",
+        }
+    }
+}
+
+struct Member {
+    name: &'static str,
+    required: bool,
+    kind: Kind,
+}
+
+#[derive(Default)]
+struct Model {
+    members: Vec<Member>,
+    /// The member that says which model it is, and the model for each of its values.
+    cases: Option<(&'static str, Vec<(&'static str, &'static str)>)>,
+}
+
+/// The body of one kind of request.
+struct Body {
+    /// How errors name it; `-` where Resource Manager itself reads it.
+    target: &'static str,
+    model: &'static str,
+}
+
+#[derive(Default)]
+struct Table {
+    /// By method and type.
+    bodies: HashMap<String, Body>,
+    models: HashMap<&'static str, Model>,
+    enums: HashMap<&'static str, Vec<&'static str>>,
+    /// First and last api-version of a member, by target and path.
+    spans: HashMap<String, (&'static str, &'static str)>,
+    /// First api-version of an enum value, by target, path and value.
+    values: HashMap<String, &'static str>,
+}
+
+impl Table {
+    fn get() -> &'static Table {
+        static PARSED: OnceLock<Table> = OnceLock::new();
+        PARSED.get_or_init(|| Table::parse(TABLE))
+    }
+
+    fn parse(text: &'static str) -> Table {
+        let mut table = Table::default();
+        for line in text.lines() {
+            let words: Vec<&'static str> = line.split(' ').collect();
+            match words.as_slice() {
+                ["body", method, kind, target, model] => {
+                    table.bodies.insert(format!("{method} {kind}"), Body { target, model });
+                }
+                ["from", target, path, span] => {
+                    let span = span.split_once("..").unwrap_or((span, "9999-12-31"));
+                    table.spans.insert(format!("{target} {path}"), span);
+                }
+                ["value", target, path, value, first] => {
+                    table.values.insert(format!("{target} {path} {value}"), first);
+                }
+                ["model", name, rest @ ..] => {
+                    table.models.insert(name, Model::parse(rest));
+                }
+                ["enum", name, ..] => {
+                    let values = line.splitn(3, ' ').nth(2).unwrap_or_default();
+                    table.enums.insert(name, values.split('|').collect());
+                }
+                _ => {}
+            }
+        }
+        table
+    }
+}
+
+impl Model {
+    fn parse(words: &[&'static str]) -> Model {
+        let mut model = Model::default();
+        for word in words {
+            if let Some((key, cases)) = word.strip_prefix('?').and_then(|cases| cases.split_once('=')) {
+                let cases = cases.split('|').filter_map(|case| case.split_once('>')).collect();
+                model.cases = Some((key, cases));
+            } else if let Some((name, kind)) = word.split_once(':') {
+                let required = name.ends_with('!');
+                let name = name.trim_end_matches('!');
+                model.members.push(Member { name, required, kind: Kind::parse(kind) });
+            }
+        }
+        model
+    }
+}
+
+/// Checks the body of a PUT, PATCH or POST and brings it into the spelling of the descriptions. Types that are not
+/// described pass.
+pub fn check(call: &mut Call<'_, '_>) -> Result<(), ArmError> {
+    if !matches!(call.method, Method::Put | Method::Patch | Method::Post) {
+        return Ok(());
+    }
+    let id = format!("/{}", call.segments.join("/"));
+    let exists = call.method == Method::Put && call.find(&id).is_some();
+    let mut body = std::mem::take(&mut call.body);
+    let result = check_body(call.method, &type_of(&id), &call.api, exists, &mut body);
+    call.body = body;
+    result
+}
+
+/// The same for the body of a request to a type such as `microsoft.compute/images`.
+///
+/// An update (`exists`) may leave out all properties, as what is stored stays then; PATCH may leave out anything.
+pub fn check_body(
+    method: Method,
+    kind: &str,
+    api: &str,
+    exists: bool,
+    body: &mut Json,
+) -> Result<(), ArmError> {
+    let Some(described) = Table::get().bodies.get(&format!("{} {kind}", method.name())) else {
+        return Ok(());
+    };
+    let complete = match method {
+        Method::Put => !exists || body.get("properties").is_some_and(|sent| !sent.is_empty()),
+        _ => method == Method::Post,
+    };
+    let checker = Checker {
+        table: Table::get(),
+        api: api.get(..10).unwrap_or_default(),
+        target: described.target,
+        action: method == Method::Post,
+    };
+    checker.body(described.model, body, complete)
+}
+
+struct Checker<'a> {
+    table: &'static Table,
+    api: &'a str,
+    target: &'static str,
+    /// A POST, whose body only the resource provider reads.
+    action: bool,
+}
+
+/// Where a value is: `properties.targetRegions[0].name` for messages, `properties.targetRegions[].name` for the table.
+#[derive(Clone, Default)]
+struct Place {
+    shown: String,
+    path: String,
+}
+
+impl Place {
+    fn member(&self, name: &str) -> Place {
+        let dot = if self.path.is_empty() { "" } else { "." };
+        Place { shown: format!("{}{dot}{name}", self.shown), path: format!("{}{dot}{name}", self.path) }
+    }
+
+    fn item(&self, index: usize) -> Place {
+        Place { shown: format!("{}[{index}]", self.shown), path: format!("{}[]", self.path) }
+    }
+
+    fn entry(&self, key: &str) -> Place {
+        Place { shown: format!("{}.{key}", self.shown), path: format!("{}{{}}", self.path) }
+    }
+}
+
+impl Checker<'_> {
+    fn body(&self, model: &'static str, sent: &mut Json, complete: bool) -> Result<(), ArmError> {
+        if sent.is_null() && complete {
+            *sent = Json::object();
+        }
+        let place = Place::default();
+        // Absent properties lack the members that they must have.
+        let properties = self.table.models.get(model).is_some_and(|model| {
+            model.members.iter().any(|member| {
+                member.name == "properties"
+                    && matches!(&member.kind, Kind::Model(name) if self.requires(name))
+            })
+        });
+        if complete && properties && sent.get("properties").is_none_or(Json::is_null) && self.target != "-" {
+            sent.set("properties", Json::object());
+        }
+        self.value(&Kind::Model(model), sent, &place, complete)
+    }
+
+    fn requires(&self, model: &str) -> bool {
+        self.table.models.get(model).is_some_and(|model| model.members.iter().any(|member| member.required))
+    }
+
+    fn value(&self, kind: &Kind, value: &mut Json, place: &Place, complete: bool) -> Result<(), ArmError> {
+        match (kind, &mut *value) {
+            (Kind::Any, _) | (_, Json::Null) => Ok(()),
+            (Kind::Text, Json::String(_)) | (Kind::Flag, Json::Bool(_)) | (Kind::Number, Json::Number(_)) => {
+                Ok(())
+            }
+            (Kind::Whole, Json::Number(number)) if number.is_i64() => Ok(()),
+            (Kind::Date, Json::String(text)) if clock::parse(text).is_some() => Ok(()),
+            (Kind::OneOf(name), Json::String(text)) => {
+                *text = self.one_of(name, text, place)?.to_owned();
+                Ok(())
+            }
+            (Kind::List(inner), Json::Array(items)) => items
+                .iter_mut()
+                .enumerate()
+                .try_for_each(|(index, item)| self.value(inner, item, &place.item(index), true)),
+            (Kind::Map(inner), Json::Object(pairs)) => {
+                pairs.iter_mut().try_for_each(|(key, item)| self.value(inner, item, &place.entry(key), true))
+            }
+            (Kind::Model(name), Json::Object(_)) => self.model(name, value, place, complete),
+            _ => Err(self.wrong_type(kind, value, place)),
+        }
+    }
+
+    fn model(&self, name: &str, value: &mut Json, place: &Place, complete: bool) -> Result<(), ArmError> {
+        let Some(mut model) = self.table.models.get(name) else {
+            return Ok(());
+        };
+        if let Some((key, cases)) = &model.cases
+            && let Some(sent) = value.get(key).filter(|sent| !sent.is_null())
+        {
+            let given =
+                sent.as_str().ok_or_else(|| self.wrong_type(&Kind::Text, sent, &place.member(key)))?;
+            let case = cases.iter().find(|(case, _)| case.eq_ignore_ascii_case(given));
+            let Some((_, derived)) = case else {
+                let allowed: Vec<&str> = cases.iter().map(|(case, _)| *case).collect();
+                return Err(self.not_allowed(given, &allowed, &place.member(key)));
+            };
+            model = self.table.models.get(derived).unwrap_or(model);
+        }
+        let Json::Object(pairs) = value else { return Ok(()) };
+        let mut checked = Vec::with_capacity(pairs.len());
+        for (key, mut item) in std::mem::take(pairs) {
+            let known = model.members.iter().find(|member| member.name == key);
+            let known =
+                known.or_else(|| model.members.iter().find(|member| member.name.eq_ignore_ascii_case(&key)));
+            let inside = place.member(known.map_or(&key, |member| member.name));
+            match (known, self.span(&inside)) {
+                (_, Some((first, last))) if self.api < first || self.api > last => {}
+                (Some(member), _) => {
+                    self.value(&member.kind, &mut item, &inside, complete)?;
+                    checked.push((member.name.to_owned(), item));
+                }
+                // A member that later api-versions do not have any more.
+                (None, Some(_)) => checked.push((key, item)),
+                (None, None) => return Err(self.unknown_member(&key, name, &inside)),
+            }
+        }
+        *pairs = checked;
+        let missing = model
+            .members
+            .iter()
+            .find(|member| member.required && complete && value.get(member.name).is_none_or(Json::is_null));
+        match missing {
+            Some(member) => Err(self.missing(&place.member(member.name))),
+            None => Ok(()),
+        }
+    }
+
+    fn one_of(&self, name: &str, given: &str, place: &Place) -> Result<&'static str, ArmError> {
+        let allowed: Vec<&'static str> = self.table.enums.get(name).map_or(&[][..], Vec::as_slice).to_vec();
+        let allowed: Vec<&'static str> = allowed
+            .into_iter()
+            .filter(|value| {
+                let key = format!("{} {} {value}", self.target, place.path);
+                self.table.values.get(&key).is_none_or(|first| self.api >= *first)
+            })
+            .collect();
+        // Clients write "SystemAssigned,UserAssigned" with and without the blank.
+        let plain = |text: &str| text.replace(' ', "").to_ascii_lowercase();
+        let found = allowed.iter().find(|value| plain(value) == plain(given)).copied();
+        found.ok_or_else(|| self.not_allowed(given, &allowed, place))
+    }
+
+    fn span(&self, place: &Place) -> Option<(&'static str, &'static str)> {
+        self.table.spans.get(&format!("{} {}", self.target, place.path)).copied()
+    }
+
+    /// Resource Manager itself reads the members at the top, and the bodies of its own types.
+    fn by_gateway(&self, place: &Place) -> bool {
+        self.target == "-" || (!place.path.starts_with("properties") && !self.action)
+    }
+
+    fn target(&self, place: &Place) -> String {
+        format!("{}.{}", self.target, place.shown).trim_end_matches('.').to_owned()
+    }
+
+    /// A body that could not be read: Resource Manager's words, or the resource provider's.
+    fn unreadable(&self, place: &Place, message: String) -> ArmError {
+        if self.by_gateway(place) {
+            return super::errors::invalid_content(&message);
+        }
+        ArmError::new(400, "BadRequest", message).target(&self.target(place))
+    }
+
+    fn wrong_type(&self, kind: &Kind, value: &Json, place: &Place) -> ArmError {
+        let path = &place.shown;
+        let message = match value {
+            Json::Object(_) | Json::Array(_) => {
+                let token = if matches!(value, Json::Object(_)) { "StartObject" } else { "StartArray" };
+                format!("Error reading {}. Unexpected token: {token}. Path '{path}'.", kind.name())
+            }
+            Json::String(text) => {
+                format!("Error converting value \"{text}\" to type '{}'. Path '{path}'.", kind.name())
+            }
+            other => format!(
+                "Error converting value {} to type '{}'. Path '{path}'.",
+                other.compact(),
+                kind.name()
+            ),
+        };
+        self.unreadable(place, message)
+    }
+
+    fn unknown_member(&self, member: &str, model: &str, place: &Place) -> ArmError {
+        let model = if self.by_gateway(place) && !place.path.contains('.') {
+            "ResourceDefinition"
+        } else {
+            model.split_once('.').map_or(model, |(_, name)| name)
+        };
+        let message =
+            format!("Could not find member '{member}' on object of type '{model}'. Path '{}'.", place.shown);
+        self.unreadable(place, message)
+    }
+
+    fn missing(&self, place: &Place) -> ArmError {
+        if self.by_gateway(place) {
+            let name = place.shown.rsplit('.').next().unwrap_or_default();
+            return super::errors::invalid_content(&format!(
+                "Required property '{name}' not found in JSON. Path '{}'.",
+                place.shown.rsplit_once('.').map_or("", |(outer, _)| outer)
+            ));
+        }
+        ArmError::missing(&format!("{}.{}", self.target, place.path.replace("[]", "")))
+    }
+
+    fn not_allowed(&self, given: &str, allowed: &[&str], place: &Place) -> ArmError {
+        let target = if self.target == "-" {
+            place.path.replace("[]", "")
+        } else {
+            format!("{}.{}", self.target, place.path.replace("[]", ""))
+        };
+        ArmError::parameter(
+            &target,
+            format!(
+                "The value '{given}' of parameter '{target}' is not allowed. Allowed values are: {}.",
+                allowed.join(", ")
+            ),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(request: &str, api: &str, body: &str) -> Result<String, ArmError> {
+        let (method, kind) = request.split_once(' ').unwrap();
+        let mut body = Json::parse(body.as_bytes()).unwrap();
+        let method = Method::parse(method).unwrap();
+        check_body(method, &format!("microsoft.compute/{kind}"), api, false, &mut body)?;
+        Ok(body.compact())
+    }
+
+    #[test]
+    fn every_name_in_the_table_is_defined() {
+        let table = Table::get();
+        assert!(table.bodies.len() > 40 && table.spans.len() > 30);
+        let defined = |kind: &Kind| {
+            let mut kind = kind;
+            while let Kind::List(inner) | Kind::Map(inner) = kind {
+                kind = inner;
+            }
+            match kind {
+                Kind::Model(name) => table.models.contains_key(name),
+                Kind::OneOf(name) => table.enums.contains_key(name),
+                _ => true,
+            }
+        };
+        for (name, model) in &table.models {
+            for member in &model.members {
+                assert!(defined(&member.kind), "{name}.{}", member.name);
+            }
+            for (value, case) in model.cases.iter().flat_map(|(_, cases)| cases) {
+                assert!(table.models.contains_key(case), "{name}: {value}");
+            }
+        }
+        assert!(table.bodies.values().all(|body| table.models.contains_key(body.model)));
+    }
+
+    #[test]
+    fn wrong_bodies_are_refused() {
+        let image = r#""osType":"Linux","osState":"Generalized","identifier":{"publisher":"p","offer":"o","sku":"s"}"#;
+        for (request, body, code, target) in [
+            (
+                "PUT galleries",
+                r#"{"properties":{"description":{"a":1}}}"#,
+                "BadRequest",
+                "gallery.properties.description",
+            ),
+            (
+                "PATCH galleries",
+                r#"{"properties":{"sharingProfile":{"permissions":"Everyone"}}}"#,
+                "InvalidParameter",
+                "gallery.properties.sharingProfile.permissions",
+            ),
+            ("PUT galleries/images", "{}", "InvalidParameter", "galleryImage.properties.identifier"),
+            (
+                "PUT galleries/images",
+                &format!(r#"{{"properties":{{{image},"recommended":{{"vCPUs":{{"max":"many"}}}}}}}}"#),
+                "BadRequest",
+                "galleryImage.properties.recommended.vCPUs.max",
+            ),
+            (
+                "PUT galleries/images",
+                &format!(r#"{{"properties":{{{image},"colour":"red"}}}}"#),
+                "BadRequest",
+                "galleryImage.properties.colour",
+            ),
+            (
+                "PATCH galleries/images/versions",
+                r#"{"properties":{"publishingProfile":{"targetRegions":"text"}}}"#,
+                "BadRequest",
+                "galleryImageVersion.properties.publishingProfile.targetRegions",
+            ),
+            (
+                "PATCH galleries/images/versions",
+                r#"{"properties":{"publishingProfile":{"targetRegions":[{"name":"a"},{"regionalReplicaCount":1}]}}}"#,
+                "InvalidParameter",
+                "galleryImageVersion.properties.publishingProfile.targetRegions.name",
+            ),
+            (
+                "PATCH galleries/images/versions",
+                r#"{"properties":{"publishingProfile":{"endOfLifeDate":"tomorrow"}}}"#,
+                "BadRequest",
+                "galleryImageVersion.properties.publishingProfile.endOfLifeDate",
+            ),
+            ("POST galleries/share", r#"{"operationType":1}"#, "BadRequest", "sharingUpdate.operationType"),
+            ("PUT galleries", r#"{"tags":{"a":1}}"#, "InvalidRequestContent", ""),
+            ("PUT galleries", r#"{"colour":"red"}"#, "InvalidRequestContent", ""),
+            ("PUT galleries", r#"["location"]"#, "InvalidRequestContent", ""),
+        ] {
+            let error = checked(request, "2026-03-03", body).expect_err(body);
+            let found = (error.status, error.code.as_str(), error.target.as_deref().unwrap_or_default());
+            assert_eq!(found, (400, code, target), "{body}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn names_and_values_take_the_described_spelling() {
+        let body = r#"{"Location":"westus","properties":{"storageprofile":{"osDisk":{"osType":"linux","osState":"GENERALIZED"}}}}"#;
+        assert_eq!(
+            checked("PUT images", "2024-07-01", body).unwrap(),
+            r#"{"location":"westus","properties":{"storageProfile":{"osDisk":{"osType":"Linux","osState":"Generalized"}}}}"#
+        );
+        let body = r#"{"identity":{"type":"SystemAssigned,UserAssigned"}}"#;
+        assert_eq!(
+            checked("PUT galleries", "2026-03-03", body).unwrap(),
+            r#"{"identity":{"type":"SystemAssigned, UserAssigned"}}"#
+        );
+    }
+
+    /// Not recorded: whether the service ignores or refuses members of a later api-version.
+    #[test]
+    fn members_of_later_versions_are_dropped() {
+        for (api, kept) in [("2021-03-01", "{}"), ("2021-07-01", r#"{"isSoftDeleteEnabled":true}"#)] {
+            let body = r#"{"properties":{"softDeletePolicy":{"isSoftDeleteEnabled":true}}}"#;
+            let shown = checked("PUT galleries", api, body).unwrap();
+            let whole = format!(r#"{{"properties":{{"softDeletePolicy":{kept}}}}}"#);
+            assert!(shown == whole || (kept == "{}" && shown == r#"{"properties":{}}"#), "{api}: {shown}");
+        }
+        let community = r#"{"properties":{"sharingProfile":{"permissions":"Community"}}}"#;
+        assert!(checked("PUT galleries", "2021-10-01", community).is_ok());
+        assert!(checked("PUT galleries", "2020-09-30", community).is_err());
+    }
+
+    #[test]
+    fn an_update_may_leave_out_all_properties_but_not_some() {
+        let kind = "microsoft.compute/galleries/images";
+        for (body, allowed) in
+            [("{}", true), (r#"{"properties":{}}"#, true), (r#"{"properties":{"osType":"Linux"}}"#, false)]
+        {
+            let mut body = Json::parse(body.as_bytes()).unwrap();
+            assert_eq!(check_body(Method::Put, kind, "2026-03-03", true, &mut body).is_ok(), allowed);
+        }
+    }
+}
