@@ -1,6 +1,6 @@
-//! Signing in as it happens on machines: with their environment, their `az`, and through hours of apply.
+//! Signing in with a machine's environment, with its `az`, and during hours of apply.
 
-#![cfg(unix)] // the stand-in for az is a shell script
+#![cfg(unix)] // the substitute for az is a shell script
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -22,9 +22,9 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The environment decides much here, and belongs to the whole process: so this runs in one of its own.
+/// The environment belongs to the whole process, so this runs in a process of its own.
 #[tokio::test]
-#[ignore = "the others run it, each with an environment of its own"]
+#[ignore = "run by the other tests, each with its own environment"]
 async fn in_a_process_of_its_own() {
     let Ok(what) = std::env::var("SIGN_IN_BY") else { return };
     let credentials = Credentials {
@@ -35,6 +35,23 @@ async fn in_a_process_of_its_own() {
     };
     let tokens = || auto(credentials, CloudSource::Known(Cloud::public()), Arc::new(HttpTransport::new()));
     let answer = match what.as_str() {
+        "forty" => {
+            let tokens = tokens();
+            let calls = (0..40).map(|_| {
+                let tokens = tokens.clone();
+                tokio::spawn(async move { tokens.token().await.is_err() })
+            });
+            let mut failed = 0;
+            for call in calls.collect::<Vec<_>>() {
+                failed += u32::from(call.await.unwrap());
+            }
+            Ok(format!("{failed} failed"))
+        }
+        "interrupted" => {
+            let tokens = tokens();
+            let waiting = tokio::time::timeout(Duration::from_secs(2), tokens.token()).await;
+            Ok(waiting.map_or("interrupted".to_owned(), |_| "answered".to_owned()))
+        }
         "auxiliary" => tokens().auxiliary().await.map(|tokens| tokens[0].expose().to_owned()),
         _ => tokens().token().await.map(|token| token.expose().to_owned()),
     };
@@ -44,7 +61,7 @@ async fn in_a_process_of_its_own() {
     }
 }
 
-/// What it answers in an environment that is exactly `env`.
+/// The answer in an environment that is exactly `env`.
 fn answer(what: &str, env: &[(&str, &str)]) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["in_a_process_of_its_own", "--exact", "--ignored", "--nocapture"]);
@@ -83,7 +100,7 @@ fn serve_once(status: &'static str, body: &'static str) -> (String, std::thread:
 }
 
 #[test]
-fn app_service_gives_its_managed_identity() {
+fn signs_in_with_the_managed_identity_of_app_service() {
     let body = r#"{"access_token":"token-of-app-service","expires_on":"4102444800","resource":"r","token_type":"Bearer"}"#;
     for (client, asked) in [(None, false), (Some("identity-1"), true)] {
         let (url, served) = serve_once("200 OK", body);
@@ -100,12 +117,12 @@ fn app_service_gives_its_managed_identity() {
 }
 
 #[test]
-fn what_app_service_refuses_is_told_without_its_secret() {
+fn reports_refusals_of_app_service_without_its_secret() {
     let (url, served) =
         serve_once("400 Bad Request", r#"{"statusCode":400,"message":"No managed identity found"}"#);
     let error = answer("msi", &[("IDENTITY_ENDPOINT", &url), ("IDENTITY_HEADER", "header-secret")]);
     served.join().unwrap();
-    assert!(error.contains("managed identity: The requested identity has not been assigned"), "{error}");
+    assert!(error.contains("answered 400: No managed identity found (is this identity assigned"), "{error}");
     assert!(!error.contains("header-secret"), "{error}");
 }
 
@@ -142,7 +159,7 @@ esac
 echo '{"accessToken":"'$token'","expires_on":4102444800,"tokenType":"Bearer"}'"#;
 
 #[test]
-fn az_on_the_path_is_asked() {
+fn runs_az_from_the_path() {
     let az = Az::new(AZ_TOKEN);
     assert_eq!(az.answer("cli"), "token-of-az");
     assert_eq!(
@@ -154,7 +171,7 @@ fn az_on_the_path_is_asked() {
 }
 
 #[test]
-fn what_az_says_is_passed_on() {
+fn reports_what_az_prints() {
     let signed_out = Az::new("echo \"ERROR: Please run 'az login' to setup account.\" >&2; exit 1");
     let error = signed_out.answer("cli");
     assert!(error.contains("Azure CLI: ERROR: Please run 'az login' to setup account."), "{error}");
@@ -164,6 +181,34 @@ fn what_az_says_is_passed_on() {
     let error = old.answer("cli");
     assert!(error.contains("2.54.0"), "{error}");
     assert!(answer("cli", &[("PATH", "/nowhere")]).contains("az not found on PATH"));
+}
+
+#[test]
+fn failing_az_is_run_once_for_forty_waiting_calls() {
+    let az = Az::new("sleep 1; echo 'ERROR: expired' >&2; exit 1");
+    let begun = std::time::Instant::now();
+    let answer = az.answer("forty");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(answer, "40 failed");
+    assert_eq!(az.asked().lines().count(), 1);
+}
+
+#[test]
+fn hanging_az_is_killed_when_nobody_waits_any_more() {
+    let az = Az::new("sleep 300 & echo $! >\"$(dirname \"$0\")/child\"; wait");
+    assert_eq!(az.answer("interrupted"), "interrupted");
+    let child = std::fs::read_to_string(az.dir.path().join("child")).unwrap();
+    let is_running = |pid: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    };
+    for _ in 0..50 {
+        if !is_running(child.trim()) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("the child of az still runs");
 }
 
 /// How long Azure's tokens and the pipeline's are good for, and how often the pipeline writes a new one.
@@ -256,7 +301,7 @@ impl Transport for Hours {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hours_of_apply_never_see_an_expired_token() {
+async fn hours_of_apply_never_use_an_expired_token() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("token");
     let service = Arc::new(Hours::new(&file));

@@ -553,7 +553,7 @@ impl Tokens for OneToken {
     async fn token(&self) -> Result<Secret, Error> {
         match self.rejected.load(Ordering::SeqCst) {
             0 => Ok(Secret::new("token-0")),
-            _ => Err(Error::new(Kind::Credential, "expired")),
+            _ => Err(Error::new(Kind::Credential { transient: false }, "expired")),
         }
     }
 

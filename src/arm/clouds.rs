@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use serde_json::Value;
 use url::{Host, Url};
 
+use super::ask;
 use super::error::{self, Error, Kind};
 use super::transport::{Method, Request, Transport};
 
@@ -199,43 +200,25 @@ async fn discover(metadata_host: &str, transport: &dyn Transport) -> Result<Clou
         error
     };
     let host = endpoint(metadata_host).map_err(|why| fail(Kind::Unconfigured, why))?;
-    let url = format!("{host}{METADATA}?api-version=2022-09-01");
-    let begun = tokio::time::Instant::now();
-    let mut tries = 0;
-    let response = loop {
-        tries += 1;
-        let request = Request {
-            method: Method::Get,
-            url: url.clone(),
-            headers: vec![("Accept".to_owned(), "application/json".to_owned())],
-            body: None,
-        };
-        let (mut last, lasting) = match transport.send(request).await {
-            Ok(response) if matches!(response.status, 408 | 429 | 500..=599) => {
-                (fail(Kind::Service, format!("it answered {}", response.status)), false)
-            }
-            Ok(response) => break response,
-            Err(error) => {
-                let lasting = error.is_lasting();
-                (fail(Kind::Transport { sent: error.sent }, error.message), lasting)
-            }
-        };
-        if tries == 4 || lasting {
-            last.attempts = tries;
-            last.elapsed = begun.elapsed();
-            return Err(last);
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(500 << (tries - 1))).await;
+    let request = Request {
+        method: Method::Get,
+        url: format!("{host}{METADATA}?api-version=2022-09-01"),
+        headers: vec![("Accept".to_owned(), "application/json".to_owned())],
+        body: None,
     };
-    if response.status != 200 {
-        return Err(fail(
-            Kind::Service,
-            format!("it answered {}; is this a Resource Manager host?", response.status),
-        ));
-    }
-    let document =
-        error::json(&response.body).ok_or_else(|| fail(Kind::Malformed, error::not_json(&response)))?;
-    parse(&document, &host).map_err(|why| fail(Kind::Malformed, why))
+    let name = ask::host(&host);
+    let asking = ask::ask(transport, request, |response| {
+        if response.status != 200 {
+            let reason = "is this a Resource Manager host?".to_owned();
+            return Err(ask::refusal(&name, response, Some(reason)));
+        }
+        let document = error::json(&response.body).ok_or_else(|| ask::refusal(&name, response, None))?;
+        parse(&document, &host).map_err(|why| ask::refusal(&name, response, Some(why)))
+    });
+    asking.await.map_err(|failure| {
+        let kind = if failure.transient { Kind::Transport { sent: false } } else { Kind::Service };
+        fail(kind, failure.why)
+    })
 }
 
 /// Reads a metadata document: one cloud, or an array of which the one that `host` belongs to is taken.
@@ -365,10 +348,10 @@ mod tests {
                 "arm.local",
                 0,
                 "connection refused",
-                "asking arm.local for its endpoints (metadata_host): connection refused",
+                "asking arm.local for its endpoints (metadata_host): arm.local did not answer: connection refused",
             ),
-            ("arm.local", 404, "", "it answered 404"),
-            ("arm.local", 503, "", "it answered 503"),
+            ("arm.local", 404, "", "arm.local answered 404"),
+            ("arm.local", 503, "", "arm.local answered 503"),
             ("arm.local", 200, "<html><title>Sign in</title>", "HTML page"),
             ("arm.local", 200, "{}", "no authentication.loginEndpoint"),
             (

@@ -1,6 +1,8 @@
 //! What went wrong with a call, with everything that helps to find out why.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -38,6 +40,19 @@ pub struct Error {
     pub elapsed: Duration,
     /// The answer to this try or to an earlier one of the call got lost, so that the service may have acted.
     pub unsure: bool,
+    /// Shared by all calls that fail for one and the same reason, so that it is explained to the user only once.
+    pub shared: Option<Shared>,
+}
+
+/// One failure that many calls have in common, such as a failed sign-in.
+#[derive(Clone, Debug, Default)]
+pub struct Shared(Arc<AtomicBool>);
+
+impl Shared {
+    /// True for the first caller, who explains the failure to the user, and false for all later ones.
+    pub fn is_first_report(&self) -> bool {
+        !self.0.swap(true, Ordering::Relaxed)
+    }
 }
 
 /// Sorts of failure.
@@ -59,7 +74,10 @@ pub enum Kind {
     /// The caller called the work off.
     Stopped,
     /// No token could be had.
-    Credential,
+    Credential {
+        /// The login service, or the way to it, failed, as opposed to a refusal: a later attempt may succeed.
+        transient: bool,
+    },
     /// This client will not do it: another host, a redirect, a token over plain http.
     Refused,
     /// A setting is missing or wrong.
@@ -94,6 +112,7 @@ impl Error {
             attempts: 0,
             elapsed: Duration::ZERO,
             unsure: false,
+            shared: None,
         }
     }
 
@@ -306,7 +325,6 @@ impl fmt::Display for Error {
             (Kind::Service, Some(status)) => write!(f, "{status} ")?,
             (Kind::Operation, _) => f.write_str("the operation was accepted and then failed: ")?,
             (Kind::Transport { .. }, _) => f.write_str("no answer: ")?,
-            (Kind::Credential, _) => f.write_str("getting a token: ")?,
             _ => {}
         }
         // of what came before the end, the message tells it

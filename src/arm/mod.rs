@@ -5,11 +5,12 @@
 //! state of a long-running operation; [`page`] reads lists; [`client`] puts them together as `get`,
 //! `get_opt`, `list`, `put`, `patch`, `post`, `delete` and `wait`. Beside them stand the words they speak:
 //! [`error`], [`scope`], [`target`], [`id`], [`region`], [`clouds`], [`secret`], and where tokens come
-//! from: [`token`] and [`credentials`].
+//! from: [`ask`], [`token`] and [`credentials`].
 
 // An error is made once per failed call, after a network round trip: its size does not matter.
 #![allow(clippy::result_large_err)]
 
+pub mod ask;
 pub mod client;
 pub mod clouds;
 pub mod credentials;

@@ -186,7 +186,8 @@ impl Operation {
         }
         let tolerated = match (error.kind, error.status) {
             (Kind::Service, Some(404)) => MISSING_TOLERATED,
-            (Kind::Service, Some(408 | 429 | 500..=599)) | (Kind::Transport { .. } | Kind::Malformed, _) => {
+            (Kind::Service, Some(408 | 429 | 500..=599))
+            | (Kind::Transport { .. } | Kind::Malformed | Kind::Credential { transient: true }, _) => {
                 OUTAGE_TOLERATED
             }
             _ => Duration::ZERO,
@@ -445,6 +446,8 @@ mod tests {
             (service(403), 0, false),
             (Error::new(Kind::Transport { sent: true }, "reset"), 119, true),
             (Error::new(Kind::Malformed, "html"), 5, true),
+            (Error::new(Kind::Credential { transient: true }, "no answer"), 119, true),
+            (Error::new(Kind::Credential { transient: false }, "wrong secret"), 0, false),
             (Error::new(Kind::Stopped, "s"), 0, false),
             (Error::new(Kind::TimedOut, "t"), 0, false),
         ];

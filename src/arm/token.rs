@@ -1,4 +1,4 @@
-//! Bearer tokens: where the client gets them, and the cache that keeps one fresh.
+//! Bearer tokens: their source, and the cache that renews them.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -8,26 +8,26 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::clouds::Cloud;
-use super::error::{Error, Kind};
+use super::error::Error;
 use super::secret::Secret;
 
 /// Gives out tokens for Resource Manager.
 #[async_trait]
 pub trait Tokens: Send + Sync {
-    /// A bearer token that is valid now; cheap to call for every request.
+    /// A bearer token that is valid now; cheap enough for every request.
     async fn token(&self) -> Result<Secret, Error>;
 
-    /// Tokens of further tenants, for sources that live there; usually none.
+    /// Tokens of further tenants, for sources in those tenants; usually none.
     async fn auxiliary(&self) -> Result<Vec<Secret>, Error>;
 
-    /// The service refused `token`: do not give it out again.
+    /// The service refused `token`: it must not be used again.
     fn reject(&self, token: &Secret);
 
-    /// Tells which cloud the tokens are for, once the client has found out, so that it is not asked twice.
+    /// Sets the cloud that the client has found, so that it need not be looked up again.
     fn use_cloud(&self, _cloud: &Cloud) {}
 }
 
-/// One token that never changes: for tests and for the pretend service in this process.
+/// One token that never changes: for tests and for the emulator in this process.
 pub struct StaticTokens(pub Secret);
 
 #[async_trait]
@@ -43,7 +43,7 @@ impl Tokens for StaticTokens {
     fn reject(&self, _token: &Secret) {}
 }
 
-/// Fetches a new token; slow, and never asked twice at the same time by one [`Cache`].
+/// Fetches a new token. One [`Cache`] never calls it twice at the same time.
 #[async_trait]
 pub trait Source: Send + Sync {
     /// A new token and how long it is valid from now.
@@ -59,11 +59,19 @@ pub struct Fresh {
     pub lifetime: Duration,
 }
 
-/// Keeps one token, fetches the next in time, and goes on with the old one while that is possible.
+/// Keeps one token, fetches the next in time, and goes on with the old one while that is possible. A failure is
+/// remembered for a while too, so that many waiting calls fail because of one attempt.
 pub struct Cache {
     source: Arc<dyn Source>,
     held: RwLock<Option<Held>>,
+    failed: RwLock<Option<Failed>>,
     fetching: Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Failed {
+    error: Error,
+    retry: Instant,
 }
 
 #[derive(Clone)]
@@ -75,66 +83,88 @@ struct Held {
 
 /// Tokens are renewed this long before they expire.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
-/// After a failed renewal, the old token is used this long before the next try.
-const RENEW_AGAIN: Duration = Duration::from_secs(30);
+/// After a failure this long passes before the next attempt: meanwhile the old token is used, or every call fails.
+const RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 impl Cache {
     /// An empty cache before `source`.
     pub fn new(source: Arc<dyn Source>) -> Self {
-        Self { source, held: RwLock::new(None), fetching: Mutex::new(()) }
+        Self { source, held: RwLock::default(), failed: RwLock::default(), fetching: Mutex::new(()) }
     }
 
     /// A valid token, from memory when possible.
     pub async fn get(&self) -> Result<Secret, Error> {
-        if let Some(held) = self.held().filter(|held| Instant::now() < held.renew) {
-            return Ok(held.token);
+        if let Some(known) = self.known() {
+            return known;
         }
         let _alone = self.fetching.lock().await;
-        // Somebody else may have renewed it while this call waited.
-        if let Some(held) = self.held().filter(|held| Instant::now() < held.renew) {
-            return Ok(held.token);
+        // Another call may have fetched it, or failed to, while this one waited.
+        if let Some(known) = self.known() {
+            return known;
         }
         match self.source.fetch().await {
             Ok(fresh) => {
-                if fresh.token.is_empty() {
-                    return Err(Error::new(
-                        Kind::Credential,
-                        "the login service answered with an empty token",
-                    ));
-                }
                 let now = Instant::now();
-                // Tokens that live only for minutes keep the same proportion.
+                // A token that lives only for minutes keeps the same proportion.
                 let early = RENEW_BEFORE.min(fresh.lifetime / 4);
                 let lifetime = fresh.lifetime.min(Duration::from_secs(7 * 86_400));
                 let held =
                     Held { token: fresh.token, expires: now + lifetime, renew: now + lifetime - early };
                 let token = held.token.clone();
                 self.hold(Some(held));
+                self.set_failed(None);
                 Ok(token)
             }
-            // Looked up anew: a token that was rejected meanwhile must not come back.
+            // Read again: a token that was rejected meanwhile must not be used.
             Err(error) => match self.held() {
                 Some(held) if Instant::now() < held.expires => {
-                    tracing::warn!("renewing the token: {error}; going on with the one that is still valid");
+                    tracing::warn!(
+                        "renewing the token failed; using the old one, which is still valid: {error}"
+                    );
                     let token = held.token.clone();
-                    let renew = (Instant::now() + RENEW_AGAIN).min(held.expires);
+                    let renew = (Instant::now() + RETRY_PAUSE).min(held.expires);
                     self.hold(Some(Held { renew, ..held }));
                     Ok(token)
                 }
-                _ => Err(error),
+                _ => Err(self.remember(error)),
             },
         }
     }
 
-    /// Forgets `token` if it is the one that is kept, and says whether it was.
+    /// The token or the failure that is remembered, when it is recent enough.
+    fn known(&self) -> Option<Result<Secret, Error>> {
+        let now = Instant::now();
+        if let Some(held) = self.held().filter(|held| now < held.renew) {
+            return Some(Ok(held.token));
+        }
+        self.failed().filter(|failed| now < failed.retry).map(|failed| Err(failed.error))
+    }
+
+    /// Remembers `error`. One that repeats the last is the same failure, and needs no second explanation.
+    fn remember(&self, mut error: Error) -> Error {
+        let before = self.failed().filter(|failed| failed.error.message == error.message);
+        error.shared = Some(before.and_then(|failed| failed.error.shared).unwrap_or_default());
+        self.set_failed(Some(Failed { error: error.clone(), retry: Instant::now() + RETRY_PAUSE }));
+        error
+    }
+
+    /// Forgets `token` if it is the current one, and returns whether it was.
     pub fn reject(&self, token: &Secret) -> bool {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         held.take_if(|held| held.token == *token).is_some()
     }
 
-    /// Forgets whatever token is kept.
+    /// Forgets the token.
     pub fn forget(&self) {
         self.hold(None);
+    }
+
+    fn failed(&self) -> Option<Failed> {
+        self.failed.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_failed(&self, failed: Option<Failed>) {
+        *self.failed.write().unwrap_or_else(PoisonError::into_inner) = failed;
     }
 
     fn held(&self) -> Option<Held> {
@@ -149,6 +179,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arm::error::Kind;
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     #[derive(Default)]
@@ -163,7 +194,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(100)).await;
             let number = self.fetched.fetch_add(1, Ordering::SeqCst) + 1;
             if self.broken.load(Ordering::SeqCst) {
-                return Err(Error::new(Kind::Credential, "no"));
+                return Err(Error::new(Kind::Credential { transient: false }, "no"));
             }
             Ok(Fresh { token: Secret::new(format!("t{number}")), lifetime: Duration::from_secs(3600) })
         }
@@ -174,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_fetch_serves_many_until_five_minutes_before_the_end() {
+    async fn one_fetch_serves_all_calls_until_five_minutes_before_expiry() {
         let source = Arc::new(Counting::default());
         let cache = Arc::new(Cache::new(source.clone()));
         let calls: Vec<_> = (0..50)
@@ -196,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failed_renewal_keeps_the_old_token_while_it_lasts() {
+    async fn failed_renewal_keeps_the_old_token_until_it_expires() {
         let source = Arc::new(Counting::default());
         let cache = Cache::new(source.clone());
         cache.get().await.unwrap();
@@ -209,11 +240,37 @@ mod tests {
         pass(300).await;
         assert!(cache.get().await.is_err());
         source.broken.store(false, Ordering::SeqCst);
+        pass(31).await;
         assert_eq!(cache.get().await.unwrap().expose(), "t4");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rejected_token_is_forgotten() {
+    async fn one_failed_attempt_fails_all_waiting_calls_and_is_explained_once() {
+        let source = Arc::new(Counting::default());
+        source.broken.store(true, Ordering::SeqCst);
+        let cache = Arc::new(Cache::new(source.clone()));
+        let begun = Instant::now();
+        let calls = (0..40).map(|_| {
+            let cache = cache.clone();
+            tokio::spawn(async move { cache.get().await.unwrap_err() })
+        });
+        let mut explained = 0;
+        for call in calls.collect::<Vec<_>>() {
+            explained += u32::from(call.await.unwrap().shared.unwrap().is_first_report());
+        }
+        assert_eq!((begun.elapsed(), explained), (Duration::from_millis(100), 1));
+        assert_eq!(source.fetched.load(Ordering::SeqCst), 1);
+        pass(29).await;
+        cache.get().await.unwrap_err();
+        assert_eq!(source.fetched.load(Ordering::SeqCst), 1, "remembered for 30 seconds");
+        pass(1).await;
+        let again = cache.get().await.unwrap_err();
+        assert_eq!(source.fetched.load(Ordering::SeqCst), 2);
+        assert!(!again.shared.unwrap().is_first_report(), "the same reason again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rejected_token_is_forgotten() {
         let source = Arc::new(Counting::default());
         let cache = Cache::new(source.clone());
         let first = cache.get().await.unwrap();

@@ -23,8 +23,13 @@ pub fn capital(text: &str) -> String {
 }
 
 fn tell(error: &Error, doing: &str, paragraphs: &[&str]) -> Diagnostic {
+    let summary = format!("{} failed", capital(doing));
+    // One reason for many errors is explained in the first of them.
+    if error.shared.as_ref().is_some_and(|shared| !shared.is_first_report()) {
+        return Diagnostic::error(summary, "Signing in to Azure failed. Another error of this run says why.");
+    }
     let paragraphs: Vec<&str> = paragraphs.iter().copied().chain(remedy(error)).collect();
-    Diagnostic::error(format!("{} failed", capital(doing)), paragraphs.join("\n\n"))
+    Diagnostic::error(summary, paragraphs.join("\n\n"))
 }
 
 /// The same, pointing at `attribute` when the error is about what it names.
@@ -86,6 +91,18 @@ fn remedy(error: &Error) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arm::error::Shared;
+
+    #[test]
+    fn explains_a_shared_failure_once() {
+        let mut error = Error::new(Kind::Credential { transient: false }, "All sign-in methods failed.");
+        error.shared = Some(Shared::default());
+        let first = bare(&error, "reading gallery \"a\"");
+        assert!(first.detail.contains("All sign-in methods failed."), "{}", first.detail);
+        let second = bare(&error.clone(), "reading gallery \"b\"");
+        assert_eq!(second.summary, "Reading gallery \"b\" failed");
+        assert_eq!(second.detail, "Signing in to Azure failed. Another error of this run says why.");
+    }
 
     #[test]
     fn says_what_why_where_and_what_to_do() {

@@ -1,24 +1,30 @@
-//! Tokens from whichever way of signing in the settings mean, decided at the first call.
+//! Tokens by the first sign-in method of the settings that works, chosen when the first token is needed.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use azure_identity::Executor;
+use tokio::time::Instant;
 
 use super::choose::{Attempt, Way, choose};
 use super::{
     Context, Credentials, azure_cli, azure_devops, certificate, client_secret, github, managed_identity, oidc,
 };
+use crate::arm::ask::Failure;
 use crate::arm::clouds::{Cloud, CloudSource};
 use crate::arm::error::{Error, Kind};
 use crate::arm::secret::Secret;
 use crate::arm::token::{Cache, Fresh, Source, Tokens};
 use crate::arm::transport::Transport;
 
-/// Tokens for the cloud's Resource Manager by the first configured way that works, in azurerm's order.
+/// How long one attempt to sign in may take, over all methods.
+pub const SIGN_IN_LIMIT: Duration = Duration::from_secs(30);
+
+/// Tokens for the cloud's Resource Manager by the first configured method that works, in azurerm's order.
 ///
-/// Nothing is read, asked or decided before the first token is needed. Which way was taken is one log line
-/// at INFO; when none works, one error lists all of them and what each said.
+/// Nothing is read or sent before the first token is needed. The method is one log line at INFO; when none
+/// works, one error lists all of them with the reason of each.
 pub fn auto(credentials: Credentials, cloud: CloudSource, transport: Arc<dyn Transport>) -> Arc<dyn Tokens> {
     with_environment(credentials, cloud, transport, |name| std::env::var(name).ok(), None)
 }
@@ -58,9 +64,10 @@ struct Shared {
     source: CloudSource,
     transport: Arc<dyn Transport>,
     env: fn(&str) -> Option<String>,
-    /// Runs `az`; none for the usual way.
+    /// Runs `az` in tests.
     az: Option<Arc<dyn Executor>>,
     cloud: OnceLock<Cloud>,
+    /// The method that worked.
     chosen: RwLock<Option<Way>>,
 }
 
@@ -114,16 +121,23 @@ impl Source for Tenant {
             env: shared.env,
             az: shared.az.clone(),
             tenant: self.tenant.as_deref(),
+            last_failure: Arc::default(),
         };
         let chosen = *shared.chosen.read().unwrap_or_else(PoisonError::into_inner);
         let attempts = choose(&shared.credentials);
-        let mut said = Vec::new();
+        let deadline = Instant::now() + SIGN_IN_LIMIT;
+        let mut failures = Vec::new();
         for attempt in &attempts {
-            // Once a way has worked it stays the way: the identity must not change in the middle of a run.
+            // A method that has worked is kept: the identity must not change in the middle of a run.
             if attempt.skip.is_some() || chosen.is_some_and(|chosen| chosen != attempt.way) {
                 continue;
             }
-            match fetch(attempt.way, &context).await {
+            if Instant::now() >= deadline {
+                failures.push((attempt.way, Failure::transient("no time was left for it")));
+                continue;
+            }
+            let fetched = tokio::time::timeout_at(deadline, fetch(attempt.way, &context)).await;
+            match fetched.unwrap_or_else(|_| Err(out_of_time(&context))) {
                 Ok(fresh) => {
                     if chosen.is_none() {
                         *shared.chosen.write().unwrap_or_else(PoisonError::into_inner) = Some(attempt.way);
@@ -136,18 +150,24 @@ impl Source for Tenant {
                     }
                     return Ok(fresh);
                 }
-                Err(why) => said.push((attempt.way, why)),
+                Err(failure) => failures.push((attempt.way, failure)),
             }
         }
-        let tenant = self.tenant.as_ref().map(|tenant| format!(" for the auxiliary tenant {tenant}"));
-        Err(Error::new(
-            Kind::Credential,
-            nothing_worked(&attempts, &said, tenant.unwrap_or_default().as_str()),
-        ))
+        let transient = failures.iter().any(|(_, failure)| failure.transient);
+        let message = all_failed(&attempts, &failures, self.tenant.as_deref());
+        Err(Error::new(Kind::Credential { transient }, message))
     }
 }
 
-async fn fetch(way: Way, context: &Context<'_>) -> Result<Fresh, String> {
+/// The failure of a method that was cut off; the last answer says more than the limit does.
+fn out_of_time(context: &Context<'_>) -> Failure {
+    let last = context.last_failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+    last.unwrap_or_else(|| {
+        Failure::transient(format!("it did not finish within {} s", SIGN_IN_LIMIT.as_secs()))
+    })
+}
+
+async fn fetch(way: Way, context: &Context<'_>) -> Result<Fresh, Failure> {
     match way {
         Way::Certificate => certificate::fetch(context).await,
         Way::ClientSecret => client_secret::fetch(context).await,
@@ -160,22 +180,32 @@ async fn fetch(way: Way, context: &Context<'_>) -> Result<Fresh, String> {
     }
 }
 
-/// One error for all ways: what was tried and said, then what was not tried and why.
-fn nothing_worked(attempts: &[Attempt], said: &[(Way, String)], tenant: &str) -> String {
-    let mut lines: Vec<String> = said.iter().map(|(way, why)| format!("{}: {why}", way.name())).collect();
-    let tried: Vec<Way> = said.iter().map(|(way, _)| *way).collect();
-    if lines.is_empty() {
-        lines.push("no credentials are configured".to_owned());
+/// One error for all methods: the reasons of those that were tried, why the others were not, and what to do.
+fn all_failed(attempts: &[Attempt], failures: &[(Way, Failure)], tenant: Option<&str>) -> String {
+    let tenant = tenant.map(|tenant| format!(" for the auxiliary tenant {tenant}")).unwrap_or_default();
+    let mut reasons: Vec<String> =
+        failures.iter().map(|(way, failure)| format!("{}: {}", way.name(), failure.why)).collect();
+    if reasons.is_empty() {
+        reasons.push("No credentials are configured".to_owned());
     }
     let skipped: Vec<String> = attempts
         .iter()
-        .filter(|attempt| !tried.contains(&attempt.way))
+        .filter(|attempt| failures.iter().all(|(way, _)| *way != attempt.way))
         .filter_map(|attempt| Some(format!("{} ({})", attempt.way.name(), attempt.skip.as_ref()?)))
         .collect();
-    let mut text = format!("no way of signing in{tenant} worked. {}", lines.join("; "));
+    let reasons = reasons.join("; ");
+    let mut text = format!("All sign-in methods{tenant} failed. {}.", reasons.trim_end_matches('.'));
     if !skipped.is_empty() {
-        text.push_str(&format!(". Not tried: {}", skipped.join(", ")));
+        text.push_str(&format!(" Not tried: {}.", skipped.join(", ")));
     }
+    let only_az = failures.iter().all(|(way, _)| *way == Way::AzureCli);
+    text.push_str(if !failures.is_empty() && failures.iter().all(|(_, failure)| failure.transient) {
+        " Check the way to this host (proxy, firewall, DNS), or try again later."
+    } else if only_az {
+        " Run `az login`, or set ARM_TENANT_ID, ARM_CLIENT_ID and ARM_CLIENT_SECRET."
+    } else {
+        " Correct these settings, or remove them and run `az login`."
+    });
     text
 }
 

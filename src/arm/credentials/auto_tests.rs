@@ -1,4 +1,4 @@
-//! Every way of signing in against a stand-in for the login service, the pipelines and the metadata service.
+//! Every sign-in method, against a substitute for the login service, the pipelines and the metadata service.
 
 use std::process::Output;
 use std::sync::Mutex;
@@ -8,12 +8,14 @@ use azure_identity::Executor;
 use super::*;
 use crate::arm::transport::{Method, Request, Response, TransportError};
 
-/// Answers by host and path, and keeps what it was asked.
+/// Answers by host and path, and keeps the requests.
 #[derive(Default)]
 struct World {
     seen: Mutex<Vec<Request>>,
-    /// What the login service says instead of a token.
+    /// What the login service answers instead of a token.
     refusal: Mutex<Option<(u16, String)>>,
+    /// What it answers to the first requests; status 0 is no answer at all.
+    first: Mutex<Vec<(u16, String)>>,
 }
 
 #[async_trait]
@@ -29,16 +31,20 @@ impl Transport for World {
                 vec![],
                 r#"{"resourceManager":"https://arm.local","authentication":{"loginEndpoint":"https://login.local","audiences":[]}}"#.to_owned(),
             ),
-            path if path.ends_with("/oauth2/v2.0/token") => match self.refusal.lock().unwrap().clone() {
-                Some((status, body)) => (status, vec![], body),
-                None => (200, vec![], token),
-            },
+            path if path.ends_with("/oauth2/v2.0/token") => {
+                let first = self.first.lock().unwrap().pop();
+                match first.or_else(|| self.refusal.lock().unwrap().clone()) {
+                    Some((0, _)) => std::future::pending().await,
+                    Some((status, body)) => (status, vec![], body),
+                    None => (200, vec![], token),
+                }
+            }
             "/github" => (200, vec![], r#"{"value":"jwt-of-github"}"#.to_owned()),
             "/devops" => (200, vec![], r#"{"oidcToken":"jwt-of-devops"}"#.to_owned()),
             "/msi" => (200, vec![], r#"{"access_token":"token-of-msi","expires_in":"3600"}"#.to_owned()),
             "/metadata/identity/oauth2/token" => (200, vec![], r#"{"access_token":"token-of-imds","expires_on":"4102444800","token_type":"Bearer","resource":"r"}"#.to_owned()),
             "/arc" => (401, vec![("www-authenticate".to_owned(), "Basic realm=/etc/passwd".to_owned())], String::new()),
-            other => panic!("nobody answers {other}"),
+            other => panic!("unexpected path {other}"),
         };
         Ok(Response { status, headers, body: body.into_bytes() })
     }
@@ -83,10 +89,10 @@ fn tokens(world: &Arc<World>, credentials: Credentials) -> Arc<dyn Tokens> {
 }
 
 #[tokio::test]
-async fn client_secret() {
+async fn signs_in_with_a_client_secret() {
     let world = Arc::new(World::default());
     let tokens = tokens(&world, Credentials { client_secret: some("s3cret&"), ..app() });
-    assert!(world.seen.lock().unwrap().is_empty(), "nothing is asked before the first token is needed");
+    assert!(world.seen.lock().unwrap().is_empty(), "no request before the first token is needed");
     assert_eq!(tokens.token().await.unwrap().expose(), "token-1");
     assert_eq!(tokens.token().await.unwrap().expose(), "token-1");
     let request = world.last();
@@ -95,13 +101,13 @@ async fn client_secret() {
     assert_eq!(world.member("client_secret"), "s3cret&");
     assert_eq!(world.member("client_id"), "client-1");
     assert_eq!(world.member("scope"), "https://management.azure.com/.default");
-    // A refused token is not given out again, nor does the library's own cache bring it back.
+    // A refused token is not used again, not even out of the library's own cache.
     tokens.reject(&Secret::new("token-1"));
     assert_eq!(tokens.token().await.unwrap().expose(), "token-2");
 }
 
 #[tokio::test]
-async fn a_login_service_on_loopback_may_be_plain() {
+async fn login_service_on_loopback_may_use_plain_http() {
     let world = Arc::new(World::default());
     let mut cloud = Cloud::public();
     cloud.authority = "http://127.0.0.1:8099".to_owned();
@@ -111,7 +117,7 @@ async fn a_login_service_on_loopback_may_be_plain() {
 }
 
 #[tokio::test]
-async fn discovered_clouds_are_asked_for_tokens_at_their_own_login_service() {
+async fn discovered_cloud_issues_tokens_at_its_own_login_service() {
     let world = Arc::new(World::default());
     let source = CloudSource::Discover { metadata_host: "arm.local".to_owned() };
     let tokens = with_environment(
@@ -127,7 +133,7 @@ async fn discovered_clouds_are_asked_for_tokens_at_their_own_login_service() {
 }
 
 #[tokio::test]
-async fn secrets_and_ids_from_files_are_read_again_for_each_token() {
+async fn reads_secret_and_id_files_again_for_each_token() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(path("secret"), "first\n").unwrap();
@@ -154,7 +160,7 @@ async fn secrets_and_ids_from_files_are_read_again_for_each_token() {
 }
 
 #[tokio::test]
-async fn federated_tokens() {
+async fn signs_in_with_federated_tokens() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("token");
     std::fs::write(&file, "jwt-of-file").unwrap();
@@ -199,7 +205,7 @@ async fn federated_tokens() {
 }
 
 #[tokio::test]
-async fn the_pipelines_token_only_goes_to_https() {
+async fn pipeline_token_is_only_sent_over_https() {
     let world = Arc::new(World::default());
     let credentials = Credentials {
         use_oidc: true,
@@ -213,14 +219,14 @@ async fn the_pipelines_token_only_goes_to_https() {
 }
 
 #[tokio::test]
-async fn aks_workload_identity_is_found_in_the_pods_environment() {
+async fn finds_aks_workload_identity_in_the_pod_environment() {
     let world = Arc::new(World::default());
     let tokens = tokens_in(
         &world,
         Credentials { use_aks_workload_identity: true, ..Credentials::default() },
         Cloud::public(),
         |name| match name {
-            // Any file will do for a token.
+            // Any file can stand for a token.
             "AZURE_FEDERATED_TOKEN_FILE" => some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
             "AZURE_TENANT_ID" => some("pod-tenant"),
             "AZURE_CLIENT_ID" => some("pod-client"),
@@ -234,7 +240,7 @@ async fn aks_workload_identity_is_found_in_the_pods_environment() {
 }
 
 #[tokio::test]
-async fn managed_identities() {
+async fn signs_in_with_managed_identities() {
     let world = Arc::new(World::default());
     let msi = || Credentials { use_msi: true, client_id: some("identity-1"), ..Credentials::default() };
     let own = Credentials { msi_endpoint: some("http://169.254.169.254/msi"), ..msi() };
@@ -255,14 +261,14 @@ async fn managed_identities() {
     let request = world.last();
     let start = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2019-08-01&";
     assert!(request.url.starts_with(start), "{}", request.url);
-    // the header of App Service and Container Apps goes to the endpoint that their environment names, and to no other
+    // The header of App Service and Container Apps is only sent to the endpoint in their environment.
     for (endpoint, header) in [("http://169.254.169.254/msi", Some("h")), ("http://127.0.0.1/msi", None)] {
-        let told = tokens_in(&world, newer(some(endpoint)), Cloud::public(), |name| match name {
+        let tokens = tokens_in(&world, newer(some(endpoint)), Cloud::public(), |name| match name {
             "IDENTITY_ENDPOINT" => some("http://169.254.169.254/msi"),
             "IDENTITY_HEADER" => some("h"),
             _ => None,
         });
-        told.token().await.unwrap();
+        tokens.token().await.unwrap();
         assert_eq!(world.last().header("x-identity-header"), header, "{endpoint}");
     }
 
@@ -284,7 +290,7 @@ async fn managed_identities() {
     assert!(error.contains("not in its own folder"), "{error}");
 }
 
-/// Stands in for `az`.
+/// A substitute for `az`.
 #[derive(Debug)]
 struct Az(i32, &'static str, &'static str, Mutex<Vec<String>>);
 
@@ -311,7 +317,7 @@ fn with_az(az: &Arc<Az>, credentials: Credentials) -> Arc<dyn Tokens> {
 }
 
 #[tokio::test]
-async fn azure_cli() {
+async fn signs_in_with_the_azure_cli() {
     let answer = r#"{"accessToken":"token-of-az","expires_on":4102444800,"tokenType":"Bearer"}"#;
     let az = Arc::new(Az(0, answer, "", Mutex::default()));
     let tokens = with_az(&az, Credentials { subscription_id: some("sub-1"), ..Credentials::default() });
@@ -319,20 +325,22 @@ async fn azure_cli() {
         assert_eq!(tokens.token().await.unwrap().expose(), "token-of-az");
     }
     let runs = az.3.lock().unwrap();
-    assert_eq!(runs.len(), 1, "asked once, not for every request");
+    assert_eq!(runs.len(), 1, "run once, not for every request");
     assert!(runs[0].contains("--subscription \"sub-1\"") && !runs[0].contains("--tenant"), "{}", runs[0]);
 }
 
 #[tokio::test]
-async fn azure_cli_that_is_not_signed_in() {
+async fn reports_an_azure_cli_without_a_session() {
     let az = Arc::new(Az(1, "", "ERROR: Please run 'az login' to setup account.", Mutex::default()));
     let error = with_az(&az, Credentials::default()).token().await.unwrap_err();
-    assert_eq!(error.kind, Kind::Credential);
+    assert_eq!(error.kind, Kind::Credential { transient: false });
     let text = error.to_string();
     assert!(
-        text.starts_with(
-            "getting a token: no way of signing in worked. Azure CLI: ERROR: Please run 'az login'"
-        ),
+        text.starts_with("All sign-in methods failed. Azure CLI: ERROR: Please run 'az login'"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("Run `az login`, or set ARM_TENANT_ID, ARM_CLIENT_ID and ARM_CLIENT_SECRET."),
         "{text}"
     );
     for part in ["client secret (client_secret is not set)", "managed identity (use_msi is false)"] {
@@ -341,18 +349,24 @@ async fn azure_cli_that_is_not_signed_in() {
 }
 
 #[tokio::test]
-async fn refusals_are_told_in_a_sentence_without_the_secret() {
+async fn reports_refusals_with_status_code_and_remedy_but_without_the_secret() {
     for (status, body, meaning) in [
         (
             401,
             r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided for app hunter2. Trace ID: 1","error_codes":[7000215]}"#,
-            "client secret: the client secret is wrong",
+            "login.microsoftonline.com answered 401: invalid_client: AADSTS7000215: Invalid client secret provided for app ***. The client secret is wrong",
         ),
         (
             400,
             r#"{"error":"x","error_description":"AADSTS700016: Application not found","error_codes":[700016]}"#,
             "no application with this client_id",
         ),
+        (
+            401,
+            r#"{"error":"invalid_client","error_description":"AADSTS50000: say \"hello\"\r\nTrace ID: 1"}"#,
+            "answered 401: invalid_client: AADSTS50000: say \"hello\"",
+        ),
+        (401, r#"{"error":"invalid_client"}"#, "answered 401: invalid_client, without a description"),
         (
             404,
             "<html><title>Corporate proxy</title>",
@@ -371,8 +385,55 @@ async fn refusals_are_told_in_a_sentence_without_the_secret() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn asks_again_after_garbled_or_missing_answers() {
+    let portal = (200, "<html><title>Guest Wi-Fi</title>".to_owned());
+    for first in [portal.clone(), (200, "{}".into()), (503, String::new()), (0, String::new())] {
+        let world = Arc::new(World::default());
+        *world.first.lock().unwrap() = vec![first.clone()];
+        let tokens = tokens(&world, Credentials { client_secret: some("s"), ..app() });
+        assert_eq!(tokens.token().await.unwrap().expose(), "token-2", "{first:?}");
+    }
+    let world = Arc::new(World::default());
+    *world.refusal.lock().unwrap() = Some(portal);
+    let tokens = tokens(&world, Credentials { client_secret: some("s"), ..app() });
+    let error = tokens.token().await.unwrap_err();
+    assert_eq!(error.kind, Kind::Credential { transient: true });
+    let text = error.to_string();
+    assert!(
+        text.contains("login.microsoftonline.com answered 200: the answer is an HTML page")
+            && text.contains("Guest Wi-Fi"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_login_service_is_named_within_half_a_minute() {
+    let world = Arc::new(World::default());
+    *world.refusal.lock().unwrap() = Some((0, String::new()));
+    let credentials =
+        Credentials { client_secret: some("s"), use_oidc: true, oidc_token: some("jwt"), ..app() };
+    let begun = tokio::time::Instant::now();
+    let error = tokens(&world, credentials).token().await.unwrap_err();
+    assert!(begun.elapsed() <= SIGN_IN_LIMIT, "{:?}", begun.elapsed());
+    assert_eq!(error.kind, Kind::Credential { transient: true });
+    let text = error.to_string();
+    assert!(text.contains("client secret: login.microsoftonline.com did not answer within"), "{text}");
+}
+
 #[tokio::test]
-async fn the_next_configured_way_is_tried_and_then_kept() {
+async fn accepts_any_number_as_lifetime() {
+    for lifetime in [r#""3600""#, "1e18", "9223372036854775807", "3600.5"] {
+        let world = Arc::new(World::default());
+        *world.refusal.lock().unwrap() =
+            Some((200, format!(r#"{{"access_token":"t","expires_in":{lifetime},"token_type":"Bearer"}}"#)));
+        let tokens = tokens(&world, Credentials { client_secret: some("s"), ..app() });
+        assert_eq!(tokens.token().await.unwrap().expose(), "t", "{lifetime}");
+    }
+}
+
+#[tokio::test]
+async fn tries_the_next_configured_method_and_keeps_it() {
     let world = Arc::new(World::default());
     *world.refusal.lock().unwrap() =
         Some((401, r#"{"error_description":"AADSTS7000222: expired","error_codes":[7000222]}"#.to_owned()));
@@ -390,12 +451,12 @@ async fn the_next_configured_way_is_tried_and_then_kept() {
     assert_eq!(
         tokens.token().await.unwrap().expose(),
         "token-of-msi",
-        "the identity does not change in a run"
+        "the identity must not change in a run"
     );
 }
 
 #[tokio::test]
-async fn auxiliary_tenants_have_tokens_of_their_own() {
+async fn auxiliary_tenants_have_their_own_tokens() {
     let world = Arc::new(World::default());
     let credentials = Credentials {
         client_secret: some("s"),
@@ -409,7 +470,7 @@ async fn auxiliary_tenants_have_tokens_of_their_own() {
     assert!(world.last().url.contains("/tenant-3/"));
     tokens.auxiliary().await.unwrap();
     assert_eq!(world.seen.lock().unwrap().len(), 3);
-    // a refusal renews them all, and once
+    // One refusal renews all of them once.
     tokens.reject(&Secret::new("token-1"));
     assert_eq!(tokens.token().await.unwrap().expose(), "token-4");
     let renewed = tokens.auxiliary().await.unwrap();

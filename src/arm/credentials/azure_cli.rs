@@ -1,24 +1,65 @@
 //! The user who is signed in to the Azure CLI.
 
-use std::time::Duration;
+use std::ffi::OsStr;
+use std::io;
+use std::process::{Output, Stdio};
+use std::sync::Arc;
 
-use azure_identity::{AzureCliCredential, AzureCliCredentialOptions};
+use async_trait::async_trait;
+use azure_identity::{AzureCliCredential, AzureCliCredentialOptions, Executor};
 
+use super::auto::SIGN_IN_LIMIT;
 use super::{Context, entra, set};
-
+use crate::arm::ask::Failure;
 use crate::arm::token::Fresh;
 
-/// `az` is a large program, but it is not that slow: whatever takes longer waits for somebody's input.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
+pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
     let tenant = context.tenant().ok();
-    // The CLI takes one or the other. The subscription finds the right account among several.
+    // The CLI takes one or the other. The subscription selects the right account among several.
     let subscription =
         if tenant.is_some() { None } else { set(&context.credentials.subscription_id).map(str::to_owned) };
-    let options = AzureCliCredentialOptions { subscription, tenant_id: tenant, executor: context.az.clone() };
+    let executor = context.az.clone().unwrap_or_else(|| Arc::new(Killing));
+    let options = AzureCliCredentialOptions { subscription, tenant_id: tenant, executor: Some(executor) };
     let credential = AzureCliCredential::new(Some(options));
-    tokio::time::timeout(PATIENCE, entra::fetch(context, credential))
-        .await
-        .unwrap_or_else(|_| Err(format!("az did not answer within {} s", PATIENCE.as_secs())))
+    tokio::time::timeout(SIGN_IN_LIMIT, entra::token(context, credential)).await.unwrap_or_else(|_| {
+        Err(Failure::transient(format!("az did not answer within {} s", SIGN_IN_LIMIT.as_secs())))
+    })
+}
+
+/// Runs `az` and kills it, with all its children, when nobody waits for the answer any more: after an interrupt or the
+/// time limit.
+#[derive(Debug)]
+struct Killing;
+
+#[async_trait]
+impl Executor for Killing {
+    async fn run(&self, program: &OsStr, arguments: &[&OsStr]) -> io::Result<Output> {
+        let mut command = tokio::process::Command::new(program);
+        command.args(arguments).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // `az` is a script that starts an interpreter: a group of its own lets the kill reach both.
+        #[cfg(unix)]
+        command.process_group(0);
+        let child = command.spawn()?;
+        #[cfg(unix)]
+        let mut group = KillOnDrop(child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32)));
+        let output = child.wait_with_output().await;
+        #[cfg(unix)]
+        group.0.take();
+        output
+    }
+}
+
+/// The process group that is killed unless it was taken out.
+#[cfg(unix)]
+struct KillOnDrop(Option<rustix::process::Pid>);
+
+#[cfg(unix)]
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // An error means that it has ended already.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
 }

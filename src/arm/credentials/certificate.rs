@@ -2,12 +2,13 @@
 //! <https://learn.microsoft.com/entra/identity-platform/certificate-credentials>
 
 use super::Context;
+use crate::arm::ask::Failure;
 use crate::arm::token::Fresh;
 
 /// With the certificate and key of the bundle in the settings, or in the file that they name; a file is read again for
 /// every token, because certificates are renewed.
 #[cfg(feature = "client-cert")]
-pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
+pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
     use super::{oidc, set};
     let settings = context.credentials;
     let given = set(&settings.client_certificate).map(str::to_owned);
@@ -24,15 +25,17 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
         identity.assertion(&subject, &audience, now, &uuid::Uuid::new_v4().to_string())
     });
-    let assertion = assertion.await.map_err(|error| format!("signing the assertion: {error}"))??;
+    let assertion: Result<String, String> =
+        assertion.await.map_err(|error| format!("signing the assertion: {error}"))?;
+    let assertion = assertion?;
     oidc::exchange(context, tenant, client, assertion).await
 }
 
 /// This build has none of it.
 #[cfg(not(feature = "client-cert"))]
-pub async fn fetch(_context: &Context<'_>) -> Result<Fresh, String> {
+pub async fn fetch(_context: &Context<'_>) -> Result<Fresh, Failure> {
     Err("this build cannot sign in with a client certificate: it was built without the feature \"client-cert\""
-        .to_owned())
+        .into())
 }
 
 #[cfg(feature = "client-cert")]
@@ -65,7 +68,7 @@ mod signed {
         }
         let path = path.ok_or("client_certificate is not set")?;
         let place = format!("{path:?} (client_certificate_path)");
-        let bytes = std::fs::read(path).map_err(|error| format!("reading {place}: {error}"))?;
+        let bytes = super::super::files::read_bytes("client_certificate_path", path)?;
         // Key Vault gives bundles out in base64, and so they land in files.
         Ok((decode(&bytes).unwrap_or(bytes), place))
     }

@@ -1,8 +1,8 @@
-//! Which ways of signing in the settings mean, in azurerm's order, and why; pure.
+//! Which sign-in methods the settings configure, in azurerm's order, and why; pure.
 
 use super::{Credentials, set};
 
-/// A way of signing in.
+/// A sign-in method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// An application with a certificate.
@@ -24,7 +24,7 @@ pub enum Way {
 }
 
 impl Way {
-    /// For people.
+    /// Its name in messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Certificate => "client certificate",
@@ -39,21 +39,21 @@ impl Way {
     }
 }
 
-/// A way, and whether the settings mean it.
+/// A sign-in method, and whether the settings configure it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// The way.
+    /// The method.
     pub way: Way,
-    /// Which settings speak for it, by name.
+    /// The settings that configure it, by name.
     pub reason: String,
     /// Why it is not tried; `None` when it is.
     pub skip: Option<String>,
 }
 
-/// All ways in the order in which they are tried, each with the reason to try it or not.
+/// All methods in the order in which they are tried, each with the reason to try it or not.
 ///
-/// The Azure CLI is only tried when nothing else is configured: whoever configures an application and
-/// mistypes its secret must not end up acting as the user who happens to be signed in.
+/// The Azure CLI is only tried when nothing else is configured: a mistyped secret must not make the run act as the
+/// user who happens to be signed in.
 pub fn choose(credentials: &Credentials) -> Vec<Attempt> {
     let c = credentials;
     let tenant = ("tenant_id", set(&c.tenant_id).is_some());
@@ -85,7 +85,7 @@ pub fn choose(credentials: &Credentials) -> Vec<Attempt> {
         ),
         attempt(
             Way::AksWorkloadIdentity,
-            // Its tenant and client are found in the pod's environment when they are not set.
+            // The pod's environment holds the tenant and the client when they are not set.
             if c.use_aks_workload_identity {
                 Ok("use_aks_workload_identity")
             } else {
@@ -107,7 +107,7 @@ pub fn choose(credentials: &Credentials) -> Vec<Attempt> {
             match (c.use_oidc, connection) {
                 (false, _) => Err("use_oidc is false"),
                 (true, true) => {
-                    Err("ado_pipeline_service_connection_id is set, so the request is Azure DevOps'")
+                    Err("ado_pipeline_service_connection_id is set, so the request goes to Azure DevOps")
                 }
                 (true, false) if request[0].1 || request[1].1 => Ok("oidc_request_url"),
                 (true, false) => Err("oidc_request_url is not set"),
@@ -131,7 +131,7 @@ pub fn choose(credentials: &Credentials) -> Vec<Attempt> {
     attempts
 }
 
-/// An attempt that is made when there is a `reason` and all of `needs` are set.
+/// An attempt that is made if there is a `reason` and all of `needs` are set.
 fn attempt(way: Way, reason: Result<&str, &str>, needs: &[(&str, bool)]) -> Attempt {
     let reason = match reason {
         Ok(reason) => reason,
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn order() {
+    fn keeps_the_order_of_azurerm() {
         let everything = Credentials {
             client_certificate: some("x"),
             client_secret_file_path: some("/s"),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cli_only_stands_in_when_nothing_else_is_configured() {
+    fn tries_the_cli_only_when_nothing_else_is_configured() {
         assert_eq!(tried(&Credentials::default()), [Way::AzureCli]);
         assert_eq!(tried(&app()), [Way::AzureCli]);
         assert_eq!(tried(&Credentials { client_secret: some("s"), ..app() }), [Way::ClientSecret]);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn says_why_not() {
+    fn says_why_a_method_is_not_tried() {
         for (credentials, way, why) in [
             (
                 Credentials { client_secret: some("s"), ..Credentials::default() },

@@ -4,9 +4,10 @@ use azure_core::credentials::Secret;
 use azure_identity::{ClientSecretCredential, ClientSecretCredentialOptions};
 
 use super::{Context, entra, files, set};
+use crate::arm::ask::Failure;
 use crate::arm::token::Fresh;
 
-pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
+pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
     let secret = files::either(
         "client_secret",
         set(&context.credentials.client_secret),
@@ -14,12 +15,11 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
         set(&context.credentials.client_secret_file_path),
     )?
     .ok_or("client_secret (ARM_CLIENT_SECRET) is not set")?;
-    // Made anew for each token: the cache is ours, and a refused token must not come out of another one.
-    let credential = ClientSecretCredential::new(
-        &context.tenant()?,
-        context.client_id()?,
-        Secret::new(secret),
-        Some(ClientSecretCredentialOptions { client_options: entra::client_options(context) }),
-    );
-    entra::fetch(context, credential).await
+    let (tenant, client) = (context.tenant()?, context.client_id()?);
+    // A new credential for each token: the cache is ours, and a refused token must not come out of another one.
+    entra::fetch(context, |client_options| {
+        let options = ClientSecretCredentialOptions { client_options };
+        ClientSecretCredential::new(&tenant, client, Secret::new(secret), Some(options))
+    })
+    .await
 }

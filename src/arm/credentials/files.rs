@@ -1,9 +1,9 @@
-//! Settings that are kept in files, and what is careless about them.
+//! Settings that are kept in files, and warnings about files that others may read.
 
 use super::{Credentials, set};
 
 /// The setting `name`, or the content of the file that the setting `path_name` names; both may be given
-/// when they agree. Files are read anew every time, because they rotate.
+/// when they agree. Files are read again every time, because they rotate.
 pub fn either(
     name: &str,
     value: Option<&str>,
@@ -13,7 +13,7 @@ pub fn either(
     let from_file = path.map(|path| read(path_name, path)).transpose()?;
     match (value, from_file) {
         (Some(value), Some(content)) if value != content => Err(format!(
-            "{name} and the file that {path_name} names ({}) say different things; set one of them",
+            "{name} and the file that {path_name} names ({}) differ; set one of them",
             path.unwrap_or_default()
         )),
         (Some(value), _) => Ok(Some(value.to_owned())),
@@ -23,8 +23,9 @@ pub fn either(
 
 /// The content of the file `path` without the white space around it; `setting` is its name in messages.
 pub fn read(setting: &str, path: &str) -> Result<String, String> {
+    let bytes = read_bytes(setting, path)?;
     let content =
-        std::fs::read_to_string(path).map_err(|error| format!("reading {path:?} ({setting}): {error}"))?;
+        std::str::from_utf8(&bytes).map_err(|_| format!("the file {path:?} ({setting}) is not text"))?;
     let content = content.trim();
     if content.is_empty() {
         return Err(format!("the file {path:?} ({setting}) is empty"));
@@ -32,9 +33,23 @@ pub fn read(setting: &str, path: &str) -> Result<String, String> {
     Ok(content.to_owned())
 }
 
-/// What is careless about the settings, for people; empty when nothing is.
-///
-/// A file with a secret that everybody on the machine may read is one.
+/// Larger files are not what they should be, and would only fill the memory.
+const LARGEST: u64 = 1 << 20;
+
+/// The content of the regular file `path`. A pipe or a device is refused, because reading it may never end.
+pub fn read_bytes(setting: &str, path: &str) -> Result<Vec<u8>, String> {
+    let failed = |why: &dyn std::fmt::Display| format!("reading {path:?} ({setting}): {why}");
+    let metadata = std::fs::metadata(path).map_err(|error| failed(&error))?;
+    if !metadata.is_file() {
+        return Err(failed(&"it is not a regular file"));
+    }
+    if metadata.len() > LARGEST {
+        return Err(failed(&format!("it is larger than {LARGEST} bytes")));
+    }
+    std::fs::read(path).map_err(|error| failed(&error))
+}
+
+/// Warnings about careless settings: files with secrets that every user of the machine may read.
 pub fn warnings(credentials: &Credentials) -> Vec<String> {
     let files = [
         ("client_secret_file_path", &credentials.client_secret_file_path),
@@ -47,7 +62,7 @@ pub fn warnings(credentials: &Credentials) -> Vec<String> {
             let path = set(path)?;
             let mode = open_to_others(path)?;
             Some(format!(
-                "the file {path:?} ({setting}) may be read by other users of this machine (mode {mode:03o}); chmod 600 keeps it to yours"
+                "the file {path:?} ({setting}) can be read by other users of this machine (mode {mode:03o}): run chmod 600"
             ))
         })
         .collect()
@@ -70,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_and_files() {
+    fn reads_settings_and_files() {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, content: &str| {
             let path = dir.path().join(name);
@@ -84,14 +99,27 @@ mod tests {
         assert_eq!(read(Some("abc"), None), Ok(Some("abc".into())));
         assert_eq!(read(None, Some(&good)), Ok(Some("abc".into())));
         assert_eq!(read(Some("abc"), Some(&good)), Ok(Some("abc".into())));
-        assert!(read(Some("other"), Some(&good)).unwrap_err().contains("say different things"));
+        assert!(read(Some("other"), Some(&good)).unwrap_err().contains("differ"));
         assert!(read(None, Some(&empty)).unwrap_err().contains("is empty"));
         assert!(read(None, Some("/nowhere/at/all")).unwrap_err().contains("client_id_file_path"));
+        assert!(read(None, dir.path().to_str()).unwrap_err().contains("is not a regular file"));
     }
 
     #[cfg(unix)]
     #[test]
-    fn open_files_are_warned_about() {
+    fn pipes_and_devices_are_refused_instead_of_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [pipe.to_str().unwrap(), "/dev/zero"] {
+            let why = read("client_secret_file_path", path).unwrap_err();
+            assert!(why.contains("client_secret_file_path") && why.contains("not a regular file"), "{why}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn warns_about_files_that_others_may_read() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");

@@ -1,8 +1,9 @@
-//! Who this process is to Azure: the settings, which way of signing in they mean, and the tokens.
+//! Signing in: the settings, the method that they configure, and the tokens.
 //!
-//! The settings and their order are those of the azurerm provider, so that a pipeline changes nothing:
+//! The settings and their order are those of the azurerm provider, so that pipelines need no change:
 //! certificate, secret, federated token, Azure DevOps, GitHub Actions, managed identity, Azure CLI.
 
+mod answer;
 mod auto;
 mod azure_cli;
 mod azure_devops;
@@ -20,23 +21,24 @@ mod oidc;
 mod pfx;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 pub use auto::auto;
 pub use choose::{Attempt, Way, choose};
 pub use files::warnings;
 
+use super::ask::Failure;
 use super::clouds::Cloud;
 use super::transport::Transport;
 
-/// The settings for signing in, as in the provider block. Empty texts count as not set.
+/// The settings for signing in, as in the provider block. An empty text counts as not set.
 #[derive(Clone)]
 pub struct Credentials {
-    /// Default subscription; here only to choose among the accounts of the Azure CLI.
+    /// Default subscription, which selects the account of the Azure CLI.
     pub subscription_id: Option<String>,
     /// Home tenant.
     pub tenant_id: Option<String>,
-    /// Further tenants whose tokens go along, at most three.
+    /// Further tenants whose tokens are sent along, at most three.
     pub auxiliary_tenant_ids: Vec<String>,
     /// Application, or user-assigned managed identity.
     pub client_id: Option<String>,
@@ -68,11 +70,11 @@ pub struct Credentials {
     pub use_aks_workload_identity: bool,
     /// Sign in with a managed identity.
     pub use_msi: bool,
-    /// Where to ask for a managed identity's token, instead of the usual places.
+    /// The endpoint of managed identities, when it is not one of the usual ones.
     pub msi_endpoint: Option<String>,
-    /// The version of the managed identities' protocol that is spoken there.
+    /// The API version of that endpoint.
     pub msi_api_version: Option<String>,
-    /// Sign in as the user of the Azure CLI, when nothing else is configured.
+    /// Sign in as the user of the Azure CLI if nothing else is configured.
     pub use_cli: bool,
 }
 
@@ -105,27 +107,29 @@ impl Default for Credentials {
 }
 
 impl fmt::Debug for Credentials {
-    // Names of what is set; no values, so that nothing has to be remembered when a field is added.
+    // Names only, no values: a new field cannot leak.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ways: Vec<String> = choose(self)
+        let methods: Vec<String> = choose(self)
             .into_iter()
             .filter(|attempt| attempt.skip.is_none())
             .map(|attempt| attempt.reason)
             .collect();
-        write!(f, "Credentials({})", ways.join("; "))
+        write!(f, "Credentials({})", methods.join("; "))
     }
 }
 
-/// What every way of signing in works with.
+/// What every sign-in method works with.
 struct Context<'a> {
     credentials: &'a Credentials,
     cloud: &'a Cloud,
     transport: &'a Arc<dyn Transport>,
     env: fn(&str) -> Option<String>,
-    /// Runs `az`; none for the usual way.
+    /// Runs `az` in tests.
     az: Option<Arc<dyn azure_identity::Executor>>,
-    /// Another tenant than the home tenant.
+    /// The tenant, if it is not the home tenant.
     tenant: Option<&'a str>,
+    /// Why the last request for a token failed, so far.
+    last_failure: Arc<Mutex<Option<Failure>>>,
 }
 
 impl Context<'_> {
@@ -137,7 +141,7 @@ impl Context<'_> {
             .ok_or_else(|| "tenant_id (ARM_TENANT_ID) is not set".to_owned())
     }
 
-    /// The application's id, from the setting or its file.
+    /// The application's client ID, from the setting or its file.
     fn client_id(&self) -> Result<String, String> {
         files::either(
             "client_id",
@@ -149,7 +153,7 @@ impl Context<'_> {
     }
 }
 
-/// The value of a setting, when it is set and not empty.
+/// The value of a setting, if it is set and not empty.
 fn set(value: &Option<String>) -> Option<&str> {
     value.as_deref().map(str::trim).filter(|value| !value.is_empty())
 }
@@ -159,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_never_print() {
+    fn debug_prints_no_values() {
         let secret = || Some("hunter2".to_owned());
         let credentials = Credentials {
             tenant_id: Some("t".into()),

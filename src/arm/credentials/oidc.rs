@@ -1,16 +1,17 @@
-//! An application that signs in with a federated token: one that is given, one in a file, a pod's.
+//! An application that signs in with a federated token: from a setting, from a file, or of an AKS pod.
 
 use async_trait::async_trait;
 use azure_core::http::ClientMethodOptions;
 use azure_identity::{ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions};
 
 use super::{Context, entra, files, set};
+use crate::arm::ask::Failure;
 use crate::arm::secret::Secret;
 use crate::arm::token::Fresh;
 
-/// With the token of the settings, or the file that they name.
-pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
-    // A file that rotates would soon differ from the setting, so the setting simply comes first.
+/// Signs in with the token in the settings, or in the file that they name.
+pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
+    // The setting takes precedence: a file that rotates would soon differ from it.
     let token = match set(&context.credentials.oidc_token) {
         Some(token) => token.to_owned(),
         None => {
@@ -21,9 +22,9 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, String> {
     exchange(context, context.tenant()?, context.client_id()?, token).await
 }
 
-/// With the token that Kubernetes keeps fresh in a file for the pod, as the workload identity webhook says in
-/// the pod's environment.
-pub async fn fetch_aks(context: &Context<'_>) -> Result<Fresh, String> {
+/// Signs in with the token that Kubernetes renews in a file of the pod, named in the pod's environment by the workload
+/// identity webhook.
+pub async fn fetch_aks(context: &Context<'_>) -> Result<Fresh, Failure> {
     let env = |name: &str| (context.env)(name).filter(|value| !value.is_empty());
     let path = env("AZURE_FEDERATED_TOKEN_FILE")
         .or_else(|| set(&context.credentials.oidc_token_file_path).map(str::to_owned))
@@ -34,16 +35,19 @@ pub async fn fetch_aks(context: &Context<'_>) -> Result<Fresh, String> {
     exchange(context, tenant, client, token).await
 }
 
-/// Gives `assertion`, a federated token, to the login service for one of Azure's.
+/// Exchanges `assertion`, a federated token, for a token of Azure's login service.
 pub async fn exchange(
     context: &Context<'_>,
     tenant: String,
     client: String,
     assertion: String,
-) -> Result<Fresh, String> {
-    let options = ClientAssertionCredentialOptions { client_options: entra::client_options(context) };
+) -> Result<Fresh, Failure> {
     let assertion = Assertion(Secret::new(assertion));
-    entra::fetch(context, ClientAssertionCredential::new(tenant, client, assertion, Some(options))).await
+    entra::fetch(context, |client_options| {
+        let options = ClientAssertionCredentialOptions { client_options };
+        ClientAssertionCredential::new(tenant, client, assertion, Some(options))
+    })
+    .await
 }
 
 #[derive(Debug)]
