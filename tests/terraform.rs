@@ -138,7 +138,7 @@ fn bad_input_is_told_before_anything_happens() {
             version(&format!(
                 "version = \"1.0.0\"\nsource {{\n managed_image_id = {image:?}\n virtual_machine_id = {machine:?}\n}}"
             )),
-            "The source names its bits in more than one way",
+            "The source block sets more than one source",
         ),
         (
             "validate",

@@ -12,6 +12,7 @@ pub mod fault;
 pub mod guardrails;
 pub mod identity;
 pub mod marketplace;
+pub mod objects;
 pub mod replication;
 pub mod siblings;
 pub mod tags;

@@ -3,19 +3,20 @@
 use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
-use serde_json::Value as Json;
 use time::OffsetDateTime;
 
 use super::finding::{self, argument};
-use super::gallery_version::{self, Source, TargetRegion, candidate, source, target_regions};
+use super::gallery_version::{self, candidate};
 use crate::arm::id::IMAGE_DEFINITION;
 use crate::arm::{ResourceId, Target};
 use crate::azure::attributes::{check_location, id_of};
 use crate::azure::context::scope;
 use crate::azure::marketplace::check_version;
-use crate::azure::replication::Replication;
-use crate::azure::tags::{self, Tags};
-use crate::azure::{Context, GALLERY_API, body, fault};
+use crate::azure::objects::source::Source;
+use crate::azure::objects::target_region::TargetRegion;
+use crate::azure::objects::version::{DataDiskImage, OsDiskImage, Version};
+use crate::azure::tags::Tags;
+use crate::azure::{Context, GALLERY_API, fault};
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::image::{Selected, Selection, Wanted, did_you_mean, nearest_versions, newest, select};
@@ -70,7 +71,11 @@ model! {
         pub replication_progress: BTreeMap<String, i64> = computed(),
         /// The size of the operating system disk, in GB.
         pub os_disk_size_gb: Option<i64> = computed(),
-        /// Where the bits came from; null when the service does not tell any more.
+        /// The operating system disk of the version, whatever the version was made from.
+        pub os_disk: Option<OsDiskImage> = computed(),
+        /// The data disks of the version, whatever the version was made from.
+        pub data_disk: Set<DataDiskImage> = computed(),
+        /// What the version was made from. Null when the service no longer reports it.
         pub source: Option<Source> = computed(),
         /// The regions that the version is replicated to.
         pub target_region: Set<TargetRegion> = computed(),
@@ -106,7 +111,7 @@ impl DataSource<Context> for ImageVersion {
         };
         let search = Search { context, op, definition: &definition };
         let (version, skipped) = search.find(&selection).await?;
-        Ok(Model { skipped, ..flatten(config, &definition, &version) })
+        Ok(Model { skipped, ..flatten(config, &definition, version) })
     }
 }
 
@@ -118,12 +123,15 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    async fn find(&self, selection: &Selection<'_>) -> Result<(Json, BTreeMap<String, String>), Diagnostics> {
+    async fn find(
+        &self,
+        selection: &Selection<'_>,
+    ) -> Result<(Version, BTreeMap<String, String>), Diagnostics> {
         let mut looked_at = HashSet::new();
         let mut versions = match selection.wanted {
             Wanted::Exact(exact) => {
                 let found = self.exact(exact.as_str(), selection.wanted).await?;
-                looked_at.insert(body::text(&found, "name").unwrap_or_default());
+                looked_at.insert(found.name.clone());
                 vec![found]
             }
             _ => gallery_version::list(self.context, self.op, self.definition).await?,
@@ -146,12 +154,12 @@ impl Search<'_> {
         }
     }
 
-    async fn exact(&self, name: &str, wanted: &Wanted) -> Result<Json, Diagnostics> {
+    async fn exact(&self, name: &str, wanted: &Wanted) -> Result<Version, Diagnostics> {
         if let Some(found) = self.look(name).await? {
             return Ok(found);
         }
         let listed = gallery_version::list(self.context, self.op, self.definition).await?;
-        let names: Vec<String> = listed.iter().filter_map(|version| body::text(version, "name")).collect();
+        let names: Vec<String> = listed.into_iter().map(|version| version.name).collect();
         // 1.02.0 is 1.2.0
         if let Some(other) = newest(names.iter().map(String::as_str), wanted)
             && other != name
@@ -168,7 +176,7 @@ impl Search<'_> {
             .into())
     }
 
-    async fn look(&self, name: &str) -> Result<Option<Json>, Diagnostics> {
+    async fn look(&self, name: &str) -> Result<Option<Version>, Diagnostics> {
         let id = self.definition.child("versions", name);
         let scope = scope(
             self.op,
@@ -176,7 +184,8 @@ impl Search<'_> {
         );
         let target = Target::new(id.to_string(), GALLERY_API).query("$expand", "ReplicationStatus");
         let found = self.context.client.get_opt(&scope, &target).await;
-        found.map_err(|error| fault::diagnostic(&error, scope.what(), &id.to_string()).into())
+        let found = found.map_err(|error| fault::diagnostic(&error, scope.what(), &id.to_string()))?;
+        Ok(found.as_ref().map(Version::read))
     }
 
     fn nothing(&self, selection: &Selection<'_>, selected: &Selected) -> Diagnostic {
@@ -200,39 +209,31 @@ impl Search<'_> {
     }
 }
 
-fn flatten(config: Model, definition: &ResourceId, version: &Json) -> Model {
-    let text = |path: &str| body::text(version, path);
-    let switch = |path: &str| Some(body::bool(version, path).unwrap_or_default());
-    let replication = Replication::parse(version);
-    let all = tags::all(version);
-    let name = text("name").unwrap_or_default();
+fn flatten(config: Model, definition: &ResourceId, version: Version) -> Model {
     Model {
-        id: Some(definition.child("versions", &name).to_string()),
-        version: Some(name.clone()),
-        exact_version: Some(name),
-        location: config.location.or_else(|| text("location")),
-        tags: config.tags.or_else(|| Some(all.clone())),
-        tags_all: all,
-        allow_deletion_of_replicated_locations: switch(
-            "properties.safetyProfile.allowDeletionOfReplicatedLocations",
-        ),
-        block_deletion_before_end_of_life: switch("properties.safetyProfile.blockDeletionBeforeEndOfLife"),
-        end_of_life_date: text("properties.publishingProfile.endOfLifeDate"),
-        exclude_from_latest: switch("properties.publishingProfile.excludeFromLatest"),
-        replication_mode: text("properties.publishingProfile.replicationMode")
-            .or_else(|| Some("Full".to_owned())),
-        provisioning_state: text("properties.provisioningState"),
-        published_date: text("properties.publishingProfile.publishedDate"),
-        replication_state: replication.states(),
-        replication_progress: replication.progress(),
-        os_disk_size_gb: body::int(version, "properties.storageProfile.osDiskImage.sizeInGB"),
-        source: source(version),
-        target_region: target_regions(version),
-        image_definition_id: config.image_definition_id,
-        include_excluded: config.include_excluded,
-        include_unreplicated: config.include_unreplicated,
-        timeouts: config.timeouts,
-        skipped: BTreeMap::new(),
+        id: Some(definition.child("versions", &version.name).to_string()),
+        os_disk_size_gb: version.os_disk_size_gb(),
+        target_region: version.target_regions(),
+        version: Some(version.name.clone()),
+        exact_version: Some(version.name),
+        location: config.location.or(version.location),
+        tags: config.tags.or_else(|| Some(version.tags.clone())),
+        tags_all: version.tags,
+        allow_deletion_of_replicated_locations: version
+            .allow_deletion_of_replicated_locations
+            .or(Some(false)),
+        block_deletion_before_end_of_life: version.block_deletion_before_end_of_life.or(Some(false)),
+        end_of_life_date: version.end_of_life_date.flatten(),
+        exclude_from_latest: version.exclude_from_latest.or(Some(false)),
+        replication_mode: version.replication_mode.or_else(|| Some("Full".to_owned())),
+        provisioning_state: version.provisioning_state,
+        published_date: version.published_date,
+        replication_state: version.replication.states(),
+        replication_progress: version.replication.progress(),
+        source: version.source,
+        os_disk: version.os_disk,
+        data_disk: version.data_disk,
+        ..config
     }
 }
 

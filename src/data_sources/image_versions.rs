@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use serde_json::Value as Json;
 
 use super::finding::{argument, has_tags};
-use super::gallery_version::{self, TargetRegion, target_regions};
+use super::gallery_version;
 use crate::arm::ResourceId;
 use crate::arm::id::IMAGE_DEFINITION;
+use crate::azure::Context;
 use crate::azure::attributes::id_of;
-use crate::azure::tags::{self, Tags};
-use crate::azure::{Context, body};
+use crate::azure::objects::target_region::TargetRegion;
+use crate::azure::objects::version::Version as ImageVersion;
+use crate::azure::tags::Tags;
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::image::{Constraint, Version, sort_newest_first};
@@ -87,7 +88,7 @@ impl DataSource<Context> for ImageVersions {
         };
         let mut found: Vec<Listed> = gallery_version::list(context, op, &definition)
             .await?
-            .iter()
+            .into_iter()
             .map(|version| flatten(&definition, version))
             .filter(|listed| fits(listed) && has_tags(&listed.tags, config.tags.as_ref()))
             .collect();
@@ -102,21 +103,18 @@ impl DataSource<Context> for ImageVersions {
     }
 }
 
-fn flatten(definition: &ResourceId, version: &Json) -> Listed {
-    let text = |path: &str| body::text(version, path);
-    let name = text("name").unwrap_or_default();
+fn flatten(definition: &ResourceId, version: ImageVersion) -> Listed {
     Listed {
-        id: definition.child("versions", &name).to_string(),
-        version: name,
-        location: text("location"),
-        published_date: text("properties.publishingProfile.publishedDate"),
-        end_of_life_date: text("properties.publishingProfile.endOfLifeDate"),
-        exclude_from_latest: body::bool(version, "properties.publishingProfile.excludeFromLatest")
-            .unwrap_or_default(),
-        provisioning_state: text("properties.provisioningState"),
-        os_disk_size_gb: body::int(version, "properties.storageProfile.osDiskImage.sizeInGB"),
-        tags: tags::all(version),
-        target_region: target_regions(version),
+        id: definition.child("versions", &version.name).to_string(),
+        os_disk_size_gb: version.os_disk_size_gb(),
+        target_region: version.target_regions(),
+        version: version.name,
+        location: version.location,
+        published_date: version.published_date,
+        end_of_life_date: version.end_of_life_date.flatten(),
+        exclude_from_latest: version.exclude_from_latest.unwrap_or_default(),
+        provisioning_state: version.provisioning_state,
+        tags: version.tags,
     }
 }
 
@@ -126,7 +124,7 @@ fn check_constraint(text: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     use super::*;
     use crate::azure::testing::{FakeArm, op};

@@ -5,7 +5,6 @@ mod checks;
 mod json;
 mod regions;
 mod retain;
-mod source;
 mod steps;
 
 use async_trait::async_trait;
@@ -16,6 +15,8 @@ use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION};
 use crate::arm::{ResourceId, Target, region};
 use crate::azure::attributes::{self, date};
 use crate::azure::context::{Wait, scope};
+use crate::azure::objects::source::{self, Source};
+use crate::azure::objects::target_region::{TargetRegion, region_key};
 use crate::azure::replication::Replication;
 use crate::azure::tags::{self, Tags};
 use crate::azure::writing;
@@ -29,8 +30,6 @@ use crate::image::check_gallery_version;
 use crate::model;
 use crate::schema::spec::{block, computed, optional, optional_computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
-use regions::{TargetRegion, region_key};
-use source::Source;
 
 model! {
     /// Manages a version of an image definition: its bits, and the regions that they are replicated to.

@@ -144,9 +144,9 @@ async fn bad_values_are_refused_where_they_stand() {
             cases::image_version(),
             json!({"source": {"virtual_machine_id": cases::rg("virtualMachines/v")}}),
             "source.virtual_machine_id",
-            "more than one way",
+            "more than one source",
         ),
-        (cases::image_version(), json!({"source": {"managed_image_id": null}}), "source", "names no bits"),
+        (cases::image_version(), json!({"source": {"managed_image_id": null}}), "source", "source is empty"),
         (
             cases::image_version(),
             json!({"source": {"managed_image_id": cases::rg("disks/d")}}),

@@ -8,11 +8,11 @@ use super::steps::{self, Step};
 use super::{Model, NOUN, definition_location, id_of, json as words, label, target};
 use crate::arm::{Error, Kind, ResourceId, Scope, Target, region};
 use crate::azure::context::{Wait, scope};
+use crate::azure::objects::source;
 use crate::azure::replication::{self, Replication, Unready, Wanted};
 use crate::azure::writing::{self, Outcome, Written};
 use crate::azure::{Context, attributes, body, fault, identity};
 use crate::framework::{Draft, Failed, Op, Private};
-use crate::resources::image_version::source;
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
 /// Plans an update for a version that is not finished, so that apply goes on waiting, or repairs a failed region.
@@ -440,7 +440,7 @@ async fn refuse_soft_deleted(context: &Context, scope: &Scope, id: &ResourceId) 
 // Whether what a killed run left is what is wanted now.
 fn is_same(left: &Json, plan: &Model) -> bool {
     let profile = body::at(left, "properties.storageProfile").cloned().unwrap_or_default();
-    let (Some(have), Some(want)) = (source::flatten(&profile, None), &plan.source) else {
+    let (Some(have), Some(want)) = (source::read(&profile, None), &plan.source) else {
         return false;
     };
     let same = |a: &Option<String>, b: &Option<String>| match (a, b) {

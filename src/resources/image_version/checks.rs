@@ -3,12 +3,13 @@
 use serde_json::Value as Json;
 use time::OffsetDateTime;
 
-use super::regions::{check_duplicates, region_key};
-use super::source::{DISK, SNAPSHOT};
+use super::regions::check_duplicates;
 use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION, MANAGED_IMAGE, VIRTUAL_MACHINE};
 use crate::arm::{ResourceId, Scope, Target, region};
 use crate::azure::attributes::instant;
 use crate::azure::context::scope;
+use crate::azure::objects::source::{DISK, SNAPSHOT};
+use crate::azure::objects::target_region::region_key;
 use crate::azure::{COMPUTE_API, Context, DISK_API, GALLERY_API, body};
 use crate::framework::{Draft, Op};
 use crate::image::Version;

@@ -2,10 +2,13 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Model, regions, source};
+use super::{Model, regions};
 use crate::arm::{ResourceId, region};
+use crate::azure::objects::source;
+use crate::azure::objects::target_region::{self, TargetRegion};
 use crate::azure::replication::Replication;
 use crate::azure::{Context, body, tags};
+use crate::schema::Set;
 
 /// The body of a new version.
 pub fn expand_new(context: &Context, plan: &Model, location: &str) -> Json {
@@ -22,7 +25,7 @@ pub fn expand_new(context: &Context, plan: &Model, location: &str) -> Json {
     });
     let mut set = |path: &str, value: Json| body::set(&mut body, &format!("properties.{path}"), value);
     if !plan.target_region.is_empty() {
-        set("publishingProfile.targetRegions", regions::expand(&plan.target_region, &[]));
+        set("publishingProfile.targetRegions", target_region::expand(&plan.target_region, &[]));
     }
     if let Some(date) = &plan.end_of_life_date {
         set("publishingProfile.endOfLifeDate", json!(date));
@@ -58,7 +61,7 @@ pub fn expand_change(context: &Context, plan: &Model, current: &Json) -> Json {
     let targets = if plan.target_region.is_empty() {
         regions::only_home(regions, body::text(current, "location").as_deref())
     } else {
-        regions::expand(&plan.target_region, regions)
+        target_region::expand(&plan.target_region, regions)
     };
     body::set(&mut properties, "publishingProfile.targetRegions", targets);
     match &plan.end_of_life_date {
@@ -92,7 +95,10 @@ pub fn flatten(
     let storage = body::at(&properties, "storageProfile").cloned().unwrap_or_else(|| json!({}));
     let location = body::text(version, "location");
     let all = tags::all(version);
-    let mut target_region = regions::flatten(&publishing);
+    let mut target_region: Set<TargetRegion> = target_region::read(&publishing, &known.target_region)
+        .iter()
+        .map(TargetRegion::with_defaults)
+        .collect();
     // who left replication to the service sees its choice only where it is more than the version's own region
     let left_to_service = known.target_region.is_empty() && known.provisioning_state.is_some()
         || known.target_region.is_empty() && known.source.is_some();
@@ -129,7 +135,7 @@ pub fn flatten(
         replication_state: Some(replication.states()),
         replication_progress: Some(replication.progress()),
         os_disk_size_gb: body::int(&storage, "osDiskImage.sizeInGB"),
-        source: source::flatten(&storage, known.source.as_ref()),
+        source: source::read(&storage, known.source.as_ref()),
         target_region,
         timeouts: known.timeouts.clone(),
     }

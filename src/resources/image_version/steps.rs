@@ -5,8 +5,8 @@ use serde_json::{Value as Json, json};
 
 use super::Model;
 use super::json as words;
-use super::regions::TargetRegion;
 use crate::arm::region;
+use crate::azure::objects::target_region::TargetRegion;
 use crate::azure::replication::{Replication, Wanted};
 use crate::azure::{Context, body};
 
@@ -120,7 +120,6 @@ fn name(target: &Json) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::image_version::regions::TargetRegion;
     use crate::schema::Set;
 
     fn region(name: &str) -> TargetRegion {

@@ -1,7 +1,8 @@
-//! Where an image version's bits come from: one of six ways, each with its own words.
+//! The source of an image version: its schema, the JSON that is sent, and how an answer is read.
 
 use serde_json::{Value as Json, json};
 
+use super::{CACHING, word};
 use crate::arm::id::{IMAGE_VERSION, MANAGED_IMAGE, VIRTUAL_MACHINE};
 use crate::arm::{ResourceId, id};
 use crate::azure::attributes::{check_uri, id_of};
@@ -10,27 +11,28 @@ use crate::model;
 use crate::schema::spec::{Block, block, optional, optional_computed, required};
 use crate::schema::{Attribute, Diagnostics, Path, Set, Value};
 
-/// The types of disks, snapshots and storage accounts.
+/// The resource type of managed disks.
 pub const DISK: &str = "Microsoft.Compute/disks";
+/// The resource type of snapshots.
 pub const SNAPSHOT: &str = "Microsoft.Compute/snapshots";
 const ACCOUNT: &str = "Microsoft.Storage/storageAccounts";
 const ENCRYPTION_SET: &str = "Microsoft.Compute/diskEncryptionSets";
 
 model! {
-    /// Where the bits come from, in exactly one way.
+    /// What the version is made from. Set exactly one source.
     pub struct Source {
-        /// The id of a managed image, in the version's own region.
+        /// The ID of a managed image in the version's region.
         pub managed_image_id: Option<String> = id_of(optional().force_new(), MANAGED_IMAGE),
-        /// The id of a virtual machine, in the version's own region. Generalized first, where the definition says so.
+        /// The ID of a virtual machine in the version's region. It must be generalized if the image definition is.
         pub virtual_machine_id: Option<String> = id_of(optional().force_new(), VIRTUAL_MACHINE),
-        /// The id of another image version, replicated to the version's own region.
+        /// The ID of another image version, which must be replicated to the version's region.
         pub image_version_id: Option<String> = id_of(optional().force_new(), IMAGE_VERSION),
-        /// The id of a community gallery's image or image version: `/communityGalleries/…/images/…[/versions/…]`.
+        /// The ID of an image or image version in a community gallery: `/communityGalleries/…/images/…[/versions/…]`.
         pub community_image_id: Option<String> =
             optional().force_new().equivalent_if(id::same_id).check_text(check_community),
         /// The operating system disk, from a snapshot, a disk or a VHD.
         pub os_disk: Option<OsDisk> = disk_block(block()),
-        /// A data disk, from a snapshot, a disk or a VHD. Goes with `os_disk`.
+        /// A data disk, from a snapshot, a disk or a VHD. Requires `os_disk`.
         pub data_disk: Set<DataDisk> = disk_block(block().force_new().key(lun_key)),
     }
 }
@@ -38,15 +40,15 @@ model! {
 model! {
     /// The operating system disk.
     pub struct OsDisk {
-        /// The id of a snapshot.
+        /// The ID of a snapshot.
         pub snapshot_id: Option<String> = id_of(optional().force_new(), SNAPSHOT),
-        /// The id of a managed disk.
+        /// The ID of a managed disk.
         pub disk_id: Option<String> = id_of(optional().force_new(), DISK),
-        /// The address of a VHD in a blob; `storage_account_id` goes with it.
+        /// The URI of a VHD in a blob. Requires `storage_account_id`.
         pub vhd_uri: Option<String> = optional().force_new().check_text(check_uri),
-        /// The storage account that the VHD is in.
+        /// The ID of the storage account that holds the VHD.
         pub storage_account_id: Option<String> = id_of(optional().force_new(), ACCOUNT),
-        /// How machines cache the disk: `None`, `ReadOnly` or `ReadWrite`. The service's choice unless set.
+        /// The host caching of the disk: `None`, `ReadOnly` or `ReadWrite`. Defaults to the service's choice.
         pub host_caching: Option<String> = caching(),
     }
 }
@@ -56,38 +58,38 @@ model! {
     pub struct DataDisk {
         /// The logical unit number, unique among the data disks.
         pub lun: i64 = required().between(0, 63),
-        /// The id of a snapshot.
+        /// The ID of a snapshot.
         pub snapshot_id: Option<String> = id_of(optional(), SNAPSHOT),
-        /// The id of a managed disk.
+        /// The ID of a managed disk.
         pub disk_id: Option<String> = id_of(optional(), DISK),
-        /// The address of a VHD in a blob; `storage_account_id` goes with it.
+        /// The URI of a VHD in a blob. Requires `storage_account_id`.
         pub vhd_uri: Option<String> = optional().check_text(check_uri),
-        /// The storage account that the VHD is in.
+        /// The ID of the storage account that holds the VHD.
         pub storage_account_id: Option<String> = id_of(optional(), ACCOUNT),
-        /// How machines cache the disk: `None`, `ReadOnly` or `ReadWrite`. The service's choice unless set.
+        /// The host caching of the disk: `None`, `ReadOnly` or `ReadWrite`. Defaults to the service's choice.
         pub host_caching: Option<String> = caching(),
     }
 }
 
 fn caching() -> Attribute {
-    optional_computed().force_new().one_of(&["None", "ReadOnly", "ReadWrite"])
+    optional_computed().force_new().one_of(CACHING)
 }
 
 fn disk_block(block: Block) -> Block {
     block.check(check_disk)
 }
 
-/// An attribute with the id of a disk encryption set.
+/// An attribute with the ID of a disk encryption set.
 pub fn encryption_set(attribute: Attribute) -> Attribute {
     id_of(attribute, ENCRYPTION_SET)
 }
 
-/// What makes two data disks the same: their lun.
+/// The key of a data disk within its set: its logical unit number.
 pub fn lun_key(disk: &Value) -> Option<String> {
     disk.get("lun").as_i64().map(|lun| lun.to_string())
 }
 
-/// Exactly one way of naming bits.
+/// Checks that exactly one source is set.
 pub fn check_source(source: &Value, path: &Path, found: &mut Diagnostics) {
     const WAYS: [&str; 5] =
         ["managed_image_id", "virtual_machine_id", "image_version_id", "community_image_id", "os_disk"];
@@ -95,14 +97,14 @@ pub fn check_source(source: &Value, path: &Path, found: &mut Diagnostics) {
         return;
     }
     let Given { known, open } = given(source, &WAYS);
-    let fix = format!("Give exactly one of {}.", WAYS.join(", "));
+    let fix = format!("Set exactly one of {}.", WAYS.join(", "));
     match known.as_slice() {
-        [] if !open => found.error(path.clone(), "The source names no bits", fix),
+        [] if !open => found.error(path.clone(), "The source is empty", fix),
         [] | [_] => {}
         [.., second] => found.error(
             path.then(second.to_string()),
-            "The source names its bits in more than one way",
-            format!("{} are all given. {fix}", known.join(" and ")),
+            "The source block sets more than one source",
+            format!("{} are set. {fix}", known.join(" and ")),
         ),
     }
     let disks = source.get("data_disk");
@@ -110,7 +112,7 @@ pub fn check_source(source: &Value, path: &Path, found: &mut Diagnostics) {
         found.error(
             path.then("data_disk"),
             "data_disk needs os_disk",
-            "Data disks are given one by one only together with os_disk; any other source brings its own.",
+            "data_disk blocks need an os_disk block. Any other source includes its own data disks.",
         );
     }
     let mut luns = Vec::new();
@@ -119,8 +121,8 @@ pub fn check_source(source: &Value, path: &Path, found: &mut Diagnostics) {
             if luns.contains(&lun) {
                 found.error(
                     path.then("data_disk"),
-                    format!("lun {lun} is given twice"),
-                    "Each data disk needs a logical unit number of its own.",
+                    format!("Duplicate lun {lun}"),
+                    "Each data disk needs its own logical unit number.",
                 );
             }
             luns.push(lun);
@@ -128,10 +130,10 @@ pub fn check_source(source: &Value, path: &Path, found: &mut Diagnostics) {
     }
 }
 
-// Which of several ways are given.
+// Which of several attributes are set.
 struct Given {
     known: Vec<&'static str>,
-    // others are unknown yet, and may turn out to be given or not
+    // whether others are unknown and may still be set
     open: bool,
 }
 
@@ -142,7 +144,7 @@ fn given(value: &Value, ways: &[&'static str]) -> Given {
     }
 }
 
-// A disk comes from exactly one place; a VHD from an account too.
+// Checks that a disk has exactly one source, and that a VHD has a storage account.
 fn check_disk(disk: &Value, path: &Path, found: &mut Diagnostics) {
     if disk.is_unknown() {
         return;
@@ -150,27 +152,27 @@ fn check_disk(disk: &Value, path: &Path, found: &mut Diagnostics) {
     let Given { known, open } = given(disk, &["snapshot_id", "disk_id", "vhd_uri"]);
     if known.len() > 1 || known.is_empty() && !open {
         let why = match known.as_slice() {
-            [] => "None is given.".to_owned(),
-            known => format!("{} are given.", known.join(" and ")),
+            [] => "None is set.".to_owned(),
+            known => format!("{} are set.", known.join(" and ")),
         };
         found.error(
             path.clone(),
-            "A disk comes from exactly one place",
-            format!("Give exactly one of snapshot_id, disk_id and vhd_uri. {why}"),
+            "A disk needs exactly one source",
+            format!("Set exactly one of snapshot_id, disk_id and vhd_uri. {why}"),
         );
     }
     if disk.get("vhd_uri").is_known() && disk.get("storage_account_id").is_null() {
         found.error(
             path.then("storage_account_id"),
             "storage_account_id is missing",
-            "The service needs the id of the storage account that vhd_uri lies in.",
+            "Set it to the ID of the storage account that holds vhd_uri.",
         );
     }
     if disk.get("vhd_uri").is_null() && disk.get("storage_account_id").is_known() {
         found.error(
             path.then("storage_account_id"),
-            "storage_account_id goes with vhd_uri only",
-            "Remove it, or give vhd_uri.",
+            "Unexpected storage_account_id",
+            "storage_account_id is only used with vhd_uri: remove it, or set vhd_uri.",
         );
     }
 }
@@ -187,12 +189,12 @@ fn check_community(text: &str) -> Result<(), String> {
     if fits && text.starts_with('/') {
         Ok(())
     } else {
-        Err("is no community image's id: /communityGalleries/GALLERY/images/IMAGE or …/versions/VERSION"
+        Err("is not the ID of a community image: use /communityGalleries/GALLERY/images/IMAGE or …/versions/VERSION"
             .to_owned())
     }
 }
 
-/// The storage profile of a new version.
+/// The storage profile to send for a new version.
 pub fn expand(source: &Source) -> Json {
     let whole = source.managed_image_id.as_ref().or(source.image_version_id.as_ref());
     if let Some(id) = whole {
@@ -233,63 +235,72 @@ fn expand_disk([snapshot, disk, uri, account]: [&Option<String>; 4], caching: Op
     body::without_nulls(json!({"source": source, "hostCaching": caching}))
 }
 
-/// The source in a version's storage profile. What the service does not tell stays as it is `known`.
-pub fn flatten(profile: &Json, known: Option<&Source>) -> Option<Source> {
+/// Reads the source in a version's storage profile. Whatever the answer does not say stays as in `known`: the service
+/// stops reporting a source that was deleted, and the version was still made from it.
+pub fn read(profile: &Json, known: Option<&Source>) -> Option<Source> {
     let mut source = Source::default();
-    let whole = body::text(profile, "source.id");
+    let id = body::text(profile, "source.id");
+    let is = |kind| id.as_deref().is_some_and(|id| ResourceId::parse_as(id, kind).is_ok());
     if let Some(id) = body::text(profile, "source.virtualMachineId") {
         source.virtual_machine_id = Some(id);
     } else if let Some(id) = body::text(profile, "source.communityGalleryImageId") {
         source.community_image_id = Some(id);
-    } else if let Some(id) = whole {
-        let is = |kind| ResourceId::parse_as(&id, kind).is_ok();
-        if is(VIRTUAL_MACHINE) {
-            source.virtual_machine_id = Some(id);
-        } else if is(IMAGE_VERSION) {
-            source.image_version_id = Some(id);
-        } else {
-            source.managed_image_id = Some(id);
-        }
-    } else if let Some(disk) = body::at(profile, "osDiskImage").filter(|disk| has_source(disk)) {
-        let [snapshot_id, disk_id, vhd_uri, storage_account_id] = flatten_disk(disk);
-        let host_caching = body::text(disk, "hostCaching");
-        source.os_disk = Some(OsDisk { snapshot_id, disk_id, vhd_uri, storage_account_id, host_caching });
-        source.data_disk = body::items(profile, "dataDiskImages")
-            .iter()
-            .filter(|disk| has_source(disk))
-            .map(|disk| {
-                let [snapshot_id, disk_id, vhd_uri, storage_account_id] = flatten_disk(disk);
-                DataDisk {
-                    lun: body::int(disk, "lun").unwrap_or_default(),
-                    snapshot_id,
-                    disk_id,
-                    vhd_uri,
-                    storage_account_id,
-                    host_caching: body::text(disk, "hostCaching"),
-                }
-            })
-            .collect();
+    } else if is(VIRTUAL_MACHINE) {
+        source.virtual_machine_id = id;
+    } else if is(IMAGE_VERSION) {
+        source.image_version_id = id;
+    } else if id.is_some() {
+        source.managed_image_id = id;
+    } else if let Some(disk) = body::at(profile, "osDiskImage").and_then(read_disk) {
+        let known_os_disk = known.and_then(|known| known.os_disk.as_ref());
+        source.os_disk = Some(OsDisk {
+            host_caching: disk
+                .host_caching
+                .or_else(|| known_os_disk.and_then(|disk| disk.host_caching.clone())),
+            ..disk
+        });
+        source.data_disk = read_data_disks(profile, known.map_or(&[], |known| known.data_disk.as_slice()));
     } else {
-        // the service forgets a source that is gone; what the version was made from does not change by that
         return known.cloned();
     }
     Some(source)
 }
 
-fn has_source(disk: &Json) -> bool {
-    body::text(disk, "source.id").is_some() || body::text(disk, "source.uri").is_some()
+fn read_data_disks(profile: &Json, known: &[DataDisk]) -> Set<DataDisk> {
+    if body::at(profile, "dataDiskImages").is_none() {
+        return Set(known.to_vec());
+    }
+    let read = |disk: &Json| {
+        let lun = body::int(disk, "lun")?;
+        let known = known.iter().find(|known| known.lun == lun);
+        let Some(disk) = read_disk(disk) else { return known.cloned() };
+        Some(DataDisk {
+            lun,
+            snapshot_id: disk.snapshot_id,
+            disk_id: disk.disk_id,
+            vhd_uri: disk.vhd_uri,
+            storage_account_id: disk.storage_account_id,
+            host_caching: disk.host_caching.or_else(|| known.and_then(|known| known.host_caching.clone())),
+        })
+    };
+    body::items(profile, "dataDiskImages").iter().filter_map(read).collect()
 }
 
-// Snapshot, disk, VHD and account; older versions tell the account as the source's id.
-fn flatten_disk(disk: &Json) -> [Option<String>; 4] {
+// The disk of a version that was made from disks; `None` when the answer names no source for it.
+fn read_disk(disk: &Json) -> Option<OsDisk> {
     let (id, uri) = (body::text(disk, "source.id"), body::text(disk, "source.uri"));
-    if uri.is_some() {
-        return [None, None, uri, body::text(disk, "source.storageAccountId").or(id)];
+    let mut read = OsDisk { host_caching: word(disk, "hostCaching", CACHING), ..OsDisk::default() };
+    match (uri, id) {
+        (None, None) => return None,
+        // older API versions report the storage account of a VHD as the source's ID
+        (Some(uri), id) => {
+            read.vhd_uri = Some(uri);
+            read.storage_account_id = body::text(disk, "source.storageAccountId").or(id);
+        }
+        (None, Some(id)) if ResourceId::parse_as(&id, DISK).is_ok() => read.disk_id = Some(id),
+        (None, id) => read.snapshot_id = id,
     }
-    match id {
-        Some(id) if ResourceId::parse_as(&id, DISK).is_ok() => [None, Some(id), None, None],
-        id => [id, None, None, None],
-    }
+    Some(read)
 }
 
 #[cfg(test)]
@@ -300,7 +311,7 @@ mod tests {
         "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Compute";
 
     #[test]
-    fn every_source_comes_back_as_it_went() {
+    fn reads_back_what_expand_sends() {
         let snapshot = format!("{S}/snapshots/s");
         let vhd = DataDisk {
             lun: 1,
@@ -328,14 +339,61 @@ mod tests {
             },
         ];
         for source in rows {
-            assert_eq!(flatten(&expand(&source), None), Some(source));
+            assert_eq!(read(&expand(&source), None), Some(source));
         }
-        let known = Source { managed_image_id: Some("x".into()), ..Source::default() };
-        assert_eq!(flatten(&json!({"osDiskImage": {"source": {}}}), Some(&known)), Some(known));
     }
-    // In Terraform's first walk every variable of a module is unknown, and any of them may turn out to be null.
+
     #[test]
-    fn what_is_unknown_is_not_held_against_the_source() {
+    fn keeps_what_an_answer_does_not_say() {
+        let known = Source { managed_image_id: Some("x".into()), ..Source::default() };
+        assert_eq!(read(&json!({"osDiskImage": {"source": {}}}), Some(&known)), Some(known));
+        let caching = |caching: &str| Some(caching.to_owned());
+        let known = Source {
+            os_disk: Some(OsDisk {
+                disk_id: Some(format!("{S}/disks/d")),
+                host_caching: caching("ReadOnly"),
+                ..OsDisk::default()
+            }),
+            data_disk: Set(vec![DataDisk {
+                lun: 1,
+                disk_id: Some(format!("{S}/disks/e")),
+                host_caching: caching("None"),
+                ..DataDisk::default()
+            }]),
+            ..Source::default()
+        };
+        let os_disk = json!({"source": {"id": format!("{S}/disks/d")}});
+        for data_disks in [
+            Json::Null,
+            json!([{"lun": 1, "source": {}}]),
+            json!([{"lun": 1, "source": {"id": format!("{S}/disks/e")}}]),
+        ] {
+            let profile = json!({"osDiskImage": os_disk, "dataDiskImages": data_disks});
+            assert_eq!(read(&profile, Some(&known)), Some(known.clone()), "{profile}");
+        }
+    }
+
+    #[test]
+    fn reads_caching_in_any_case() {
+        let profile =
+            json!({"osDiskImage": {"source": {"id": format!("{S}/disks/d")}, "hostCaching": "readonly"}});
+        let os_disk = read(&profile, None).and_then(|source| source.os_disk).unwrap();
+        assert_eq!(os_disk.host_caching.as_deref(), Some("ReadOnly"));
+    }
+
+    #[test]
+    fn reads_the_storage_account_of_older_api_versions() {
+        let profile = json!({"osDiskImage": {"source": {"uri": "https://v", "id": "/account"}}});
+        let os_disk = read(&profile, None).and_then(|source| source.os_disk).unwrap();
+        assert_eq!(
+            (os_disk.vhd_uri.as_deref(), os_disk.storage_account_id.as_deref()),
+            (Some("https://v"), Some("/account"))
+        );
+    }
+
+    // In the first pass of validation every variable of a module is unknown and may still turn out to be null.
+    #[test]
+    fn unknown_values_pass_the_checks() {
         use Value::{Null, Unknown};
         let id = || Value::from("x");
         let ways = |managed: Value, machine: Value, disk: Value, disks: Value| {
@@ -353,8 +411,8 @@ mod tests {
             (ways(Unknown, Unknown, Null, none()), None),
             (ways(id(), Unknown, Unknown, none()), None),
             (ways(Unknown, Null, Null, none()), None),
-            (ways(id(), id(), Unknown, none()), Some("more than one way")),
-            (ways(Null, Null, Null, none()), Some("names no bits")),
+            (ways(id(), id(), Unknown, none()), Some("more than one source")),
+            (ways(Null, Null, Null, none()), Some("source is empty")),
             (ways(id(), Null, Unknown, Value::Set(vec![Unknown])), None),
         ];
         for (source, says) in rows {
@@ -376,8 +434,8 @@ mod tests {
             (disk(Null, Null, Unknown, Null), None),
             (disk(Null, Null, id(), Unknown), None),
             (disk(Null, Null, id(), Null), Some("storage_account_id is missing")),
-            (disk(id(), id(), Unknown, Null), Some("exactly one place")),
-            (disk(Null, Null, Null, Null), Some("exactly one place")),
+            (disk(id(), id(), Unknown, Null), Some("exactly one source")),
+            (disk(Null, Null, Null, Null), Some("exactly one source")),
         ];
         for (disk, says) in rows {
             assert_says(check_disk, &disk, says);
@@ -387,10 +445,12 @@ mod tests {
     fn assert_says(check: fn(&Value, &Path, &mut Diagnostics), value: &Value, says: Option<&str>) {
         let mut found = Diagnostics::new();
         check(value, &Path::root(), &mut found);
-        let told: Vec<String> = found.into_iter().map(|told| told.to_string()).collect();
+        let messages: Vec<String> = found.into_iter().map(|found| found.to_string()).collect();
         match says {
-            Some(says) => assert!(told.iter().any(|told| told.contains(says)), "{value:?}: {told:?}"),
-            None => assert!(told.is_empty(), "{value:?}: {told:?}"),
+            Some(says) => {
+                assert!(messages.iter().any(|message| message.contains(says)), "{value:?}: {messages:?}")
+            }
+            None => assert!(messages.is_empty(), "{value:?}: {messages:?}"),
         }
     }
 }

@@ -1,0 +1,60 @@
+//! The service's objects as typed structs. JSON is read here and nowhere else, for resources and data sources alike.
+//!
+//! Reading is lenient: a member that is missing, null or of another type is `None`, which means that the answer does not
+//! say, so that callers keep the value they had. Enumerated values come in their documented spelling, whatever the case
+//! in the answer. The blocks that a resource and its data source share are declared beside the code that reads them.
+
+use serde_json::Value as Json;
+
+use super::body;
+
+pub mod source;
+pub mod target_region;
+pub mod version;
+
+/// Host caching of disks.
+pub const CACHING: &[&str] = &["None", "ReadOnly", "ReadWrite"];
+
+const PROVISIONING_STATES: &[&str] =
+    &["Creating", "Updating", "Migrating", "Deleting", "Succeeded", "Failed", "Canceled"];
+
+/// The value at a dotted path, in its `documented` spelling. A value that is not documented stays as it is.
+pub fn word(json: &Json, path: &str, documented: &[&str]) -> Option<String> {
+    let value = body::text(json, path).filter(|value| !value.is_empty())?;
+    Some(
+        documented
+            .iter()
+            .find(|word| word.eq_ignore_ascii_case(&value))
+            .map_or(value, |word| word.to_string()),
+    )
+}
+
+/// The provisioning state of an object, in its documented spelling.
+pub fn provisioning_state(object: &Json) -> Option<String> {
+    word(object, "properties.provisioningState", PROVISIONING_STATES)
+}
+
+/// The text at a dotted path, unless it is empty: the service treats an empty text as none.
+pub fn filled(json: &Json, path: &str) -> Option<String> {
+    body::text(json, path).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn words_come_in_their_documented_spelling() {
+        for (json, word) in [
+            (json!({"properties": {"provisioningState": "succeeded"}}), Some("Succeeded")),
+            (json!({"properties": {"provisioningState": "InterestinglyNew"}}), Some("InterestinglyNew")),
+            (json!({"properties": {"provisioningState": ""}}), None),
+            (json!({"properties": {"provisioningState": {}}}), None),
+            (json!({"properties": null}), None),
+        ] {
+            assert_eq!(provisioning_state(&json).as_deref(), word, "{json}");
+        }
+    }
+}
