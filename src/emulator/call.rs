@@ -190,7 +190,8 @@ impl<'v> Call<'_, 'v> {
         Answer::pretty(200, Json::object().with("value", values).maybe("nextLink", next))
     }
 
-    fn next_link(&self, token: &str) -> String {
+    /// The URL of this request with another `$skiptoken`.
+    pub fn next_link(&self, token: &str) -> String {
         let mut url = url::Url::parse(&self.base).unwrap_or_else(|_| {
             url::Url::parse("https://management.azure.com").unwrap_or_else(|_| unreachable!("a constant URL"))
         });

@@ -137,6 +137,8 @@ fn set(state: &mut Transaction<'_>, body: &Json) -> Result<(), ArmError> {
         "eventual_consistency",
         "verify_poll_urls",
         "page_size",
+        "enforce_roles",
+        "owners",
         "latency",
     ];
     for (key, value) in body.pairs() {
@@ -145,7 +147,7 @@ fn set(state: &mut Transaction<'_>, body: &Json) -> Result<(), ArmError> {
         }
         let fits = match key.as_str() {
             "time_scale" | "page_size" => matches!(value, Json::Number(_)),
-            "latency" => matches!(value, Json::Array(_)),
+            "latency" | "owners" => matches!(value, Json::Array(_)),
             _ => matches!(value, Json::Bool(_)),
         };
         if !fits && !value.is_null() {

@@ -16,6 +16,7 @@ pub mod gate;
 pub mod held;
 pub mod ids;
 pub mod json;
+pub mod kql;
 pub mod operations;
 pub mod page;
 pub mod providers;
@@ -365,11 +366,18 @@ impl Emulator {
         };
         let outcome = router::route(&mut call);
         let gateway = matches!(&outcome, Err(error) if error.gateway);
-        let (class, subscription) = (call.meter, call.subscription.clone());
+        let (class, subscription, object) = (call.meter, call.subscription.clone(), call.object.clone());
         let mut headers = Vec::new();
         let mut outcome = outcome;
+        if class == Some(throttle::RESOURCE_GRAPH) {
+            let (refused, quota) = lock(&self.meter).query(&object, settings.throttling, wall);
+            headers = quota;
+            if let Some(refused) = refused {
+                outcome = Err(refused);
+            }
+        }
         // Errors that ARM makes itself have no rate headers.
-        if !subscription.is_empty() && !gateway {
+        else if !subscription.is_empty() && !gateway {
             let path = lower.join("/");
             let mut meter = lock(&self.meter);
             if settings.throttling

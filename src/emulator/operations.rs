@@ -9,6 +9,8 @@ use super::store::EXPIRES;
 
 /// How long after its end an operation can still be asked for.
 const REMEMBERED: Ticks = 7 * clock::DAY;
+/// The same of machines, whose operations the activity log is made of.
+const LOGGED: Ticks = 90 * clock::DAY;
 
 /// Which part of the compute provider runs an operation; it decides the poll URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +123,7 @@ pub fn begin(call: &mut Call<'_, '_>, plan: Begin<'_>) -> Operation {
         record.set("error", Json::object().with("code", code.as_str()).with("message", message.as_str()));
     }
     if let Some(end) = operation.end {
-        record.set(EXPIRES, end + REMEMBERED);
+        record.set(EXPIRES, end + if plan.family == Family::Compute { LOGGED } else { REMEMBERED });
     }
     call.state.put(&key(&operation.guid), record);
     operation

@@ -6,8 +6,8 @@ use super::json::Json;
 use super::operations;
 use super::providers::applications;
 use super::providers::{
-    agreements, definitions, deployments, disks, galleries, generic, groups, images, locks, machines,
-    marketplace, preflight, sharing, soft_delete, subscriptions, versions,
+    access, activity_log, agreements, definitions, deployments, disks, galleries, generic, groups, images,
+    locks, machines, marketplace, preflight, resource_graph, sharing, soft_delete, subscriptions, versions,
 };
 use super::{shapes, versions_known};
 
@@ -154,9 +154,24 @@ pub const ROUTES: &[Route] = &[
         READ,
     ),
     line(
-        "Role assignment (stored and shown again, nothing more; like everything that is not named here)",
-        "{compute}/galleries/{g}/providers/Microsoft.Authorization/roleAssignments/{r}",
-        WHOLE,
+        "Role assignments of a scope",
+        "/subscriptions/{s}/providers/Microsoft.Authorization/roleAssignments",
+        READ,
+    ),
+    line(
+        "Role assignment, on any scope",
+        "/subscriptions/{s}/resourceGroups/{rg}/providers/Microsoft.Authorization/roleAssignments/{r}",
+        &["GET", "PUT", "DELETE"],
+    ),
+    line(
+        "Activity log of machines and scale sets",
+        "/subscriptions/{s}/providers/Microsoft.Insights/eventtypes/management/values",
+        READ,
+    ),
+    line(
+        "Resource Graph queries (filters, projections, sorting and counts)",
+        "/providers/Microsoft.ResourceGraph/resources",
+        DO,
     ),
 ];
 
@@ -194,8 +209,10 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
             }
             call.subscription = call.segments[1].clone();
             groups::ensure_subscription(call);
+            access::check(call)?;
             in_subscription(call, rest)
         }
+        ("providers", ["microsoft.resourcegraph", "resources"]) => resource_graph::query(call),
         ("providers", ["microsoft.resources", "validateresources"]) => preflight::validate(call),
         ("providers", ["microsoft.resources", "deployments" | "operations", ..]) => Err(unknown(call)),
         ("providers", [_, ..]) => generic::route(call),
@@ -274,6 +291,7 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
             let rest = call.segments[4..].to_vec();
             agreements::route(call, &rest)
         }
+        ["providers", "microsoft.insights", "eventtypes", "management", "values"] => activity_log::list(call),
         ["providers", _, ..] => generic::route(call),
         _ => Err(unknown(call)),
     }

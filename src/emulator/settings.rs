@@ -52,6 +52,10 @@ pub struct Settings {
     pub page_size: usize,
     /// The request is a change made by hand: it takes no time, and regions may go without leave.
     pub by_hand: bool,
+    /// Callers need a role for what they do; requests without a token are those of an owner of everything.
+    pub enforce_roles: bool,
+    /// The object ids of further owners of everything.
+    pub owners: Vec<String>,
     /// Delays by method and path: `[{"method","path","milliseconds"}]`.
     pub latency: Vec<Json>,
 }
@@ -85,6 +89,8 @@ impl Settings {
                 .filter(|size| *size > 0)
                 .unwrap_or(50),
             by_hand: false,
+            enforce_roles: stored.flag("enforce_roles").unwrap_or(false),
+            owners: stored.list("owners").iter().filter_map(|id| id.as_str().map(str::to_owned)).collect(),
             latency: stored.list("latency").to_vec(),
         }
     }
@@ -101,6 +107,8 @@ impl Settings {
             .with("eventual_consistency", self.eventual_consistency)
             .with("verify_poll_urls", self.verify_poll_urls)
             .with("page_size", self.page_size as i64)
+            .with("enforce_roles", self.enforce_roles)
+            .with("owners", self.owners.iter().map(|id| Json::from(id.as_str())).collect::<Vec<_>>())
             .with("latency", self.latency.clone())
     }
 
@@ -159,6 +167,12 @@ pub enum Work {
     NestedLag,
     /// How long a new resource is not yet found, with eventual consistency.
     ReadLag,
+    /// How long Resource Graph does not know of a change, with eventual consistency.
+    GraphLag,
+    /// How long the directory does not know a new principal, with eventual consistency.
+    PrincipalLag,
+    /// How long the activity log does not show an event, with eventual consistency.
+    LogLag,
 }
 
 impl Work {
@@ -186,6 +200,9 @@ impl Work {
             Work::GroupDelete => (60.0, 0.5),
             Work::NestedLag => (20.0, 0.3),
             Work::ReadLag => (3.0, 0.3),
+            Work::GraphLag => (30.0, 0.5),
+            Work::PrincipalLag => (37.0, 0.5),
+            Work::LogLag => (20.0, 0.5),
         }
     }
 }

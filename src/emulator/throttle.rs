@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::call::Method;
-use super::clock::{SECOND, Ticks};
+use super::clock::{SECOND, Ticks, format_z};
 use super::errors::ArmError;
 use super::json::Json;
 
@@ -88,10 +88,18 @@ fn buckets(class: &str) -> Vec<(String, Bucket)> {
     }
 }
 
+/// The class of Resource Graph's queries, which are counted by caller and not by subscription.
+pub const RESOURCE_GRAPH: &str = "ResourceGraph";
+/// How many queries a caller may send in a window of [`GRAPH_WINDOW`] seconds.
+const GRAPH_QUERIES: i64 = 15;
+const GRAPH_WINDOW: i64 = 5;
+
 /// What each caller has used up; kept by the process, since the service forgets it too.
 #[derive(Default)]
 pub struct Meter {
     levels: HashMap<String, (f64, Ticks)>,
+    /// Begin of the window and queries in it, by caller.
+    queries: HashMap<String, (Ticks, i64)>,
     /// How many requests were refused so far.
     pub refused: i64,
 }
@@ -143,6 +151,46 @@ impl Meter {
             }
         }
         None
+    }
+
+    /// Counts a query of Resource Graph: the refusal, when the caller has none left and limits are enforced, and the headers.
+    pub fn query(
+        &mut self,
+        caller: &str,
+        enforce: bool,
+        now: Ticks,
+    ) -> (Option<ArmError>, Vec<(String, String)>) {
+        let (begin, count) = self.queries.entry(caller.to_owned()).or_insert((now, 0));
+        if now >= *begin + GRAPH_WINDOW * SECOND {
+            (*begin, *count) = (now, 0);
+        }
+        let refused = enforce && *count >= GRAPH_QUERIES;
+        if !refused {
+            *count += 1;
+        }
+        let left = (GRAPH_QUERIES - *count).max(0).to_string();
+        let seconds = ((*begin + GRAPH_WINDOW * SECOND - now) as f64 / SECOND as f64).ceil() as i64;
+        let headers = vec![
+            ("x-ms-user-quota-remaining".to_owned(), left.clone()),
+            ("x-ms-user-quota-resets-after".to_owned(), format!("00:00:{seconds:02}")),
+            ("x-ms-ratelimit-remaining-tenant-resource-requests".to_owned(), left),
+        ];
+        // Documented, not recorded.
+        let error = refused.then(|| {
+            self.refused += 1;
+            let mut error = ArmError::new(
+                429,
+                "RateLimiting",
+                format!("Please provide below info when asking for support: timestamp = {}.", format_z(now)),
+            );
+            let detail = Json::object().with("code", "RateLimiting").with(
+                "message",
+                "Client application has been throttled and should not continue to repeat the request until an amount of time has elapsed. Please see https://aka.ms/resourcegraph-throttling for help.",
+            );
+            error.details = Some(Box::new(Json::Array(vec![detail])));
+            error
+        });
+        (error, headers)
     }
 
     /// Spends one of each and returns the headers that say what is left.
@@ -217,6 +265,22 @@ fn too_many(name: &str, size: i64, refill: f64) -> ArmError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn queries_are_counted_by_caller_and_window() {
+        let mut meter = Meter::default();
+        for left in (0..15).rev() {
+            let (refused, headers) = meter.query("a", true, 0);
+            assert!(refused.is_none());
+            assert_eq!(headers[0].1, left.to_string());
+            assert_eq!(headers[1].1, "00:00:05");
+        }
+        let (refused, headers) = meter.query("a", true, SECOND);
+        assert_eq!((refused.map(|error| error.status), headers[1].1.as_str()), (Some(429), "00:00:04"));
+        assert!(meter.query("b", true, SECOND).0.is_none());
+        assert!(meter.query("a", false, SECOND).0.is_none());
+        assert!(meter.query("a", true, 5 * SECOND).0.is_none());
+    }
 
     #[test]
     fn buckets_count_down_and_refill() {

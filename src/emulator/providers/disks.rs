@@ -30,6 +30,8 @@ pub struct Attached<'a> {
     pub sku: &'a str,
     /// Operating system and generation, of the disk that has one.
     pub system: Option<(&'a str, &'a str)>,
+    /// The image that it was copied from.
+    pub image: Option<&'a str>,
 }
 
 /// Stores a disk that came with a machine.
@@ -42,7 +44,12 @@ pub fn attach(call: &mut Call<'_, '_>, id: &str, location: &str, with: &Attached
     let body = Json::object()
         .maybe("osType", with.system.map(|(os, _)| os))
         .maybe("hyperVGeneration", with.system.map(|(_, generation)| generation))
-        .with("creationData", Json::object().with("createOption", option))
+        .with(
+            "creationData",
+            Json::object()
+                .with("createOption", option)
+                .maybe("imageReference", with.image.map(|id| Json::object().with("id", id))),
+        )
         .with("diskSizeGB", with.size);
     let made = Made {
         size: with.size,

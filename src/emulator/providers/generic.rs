@@ -1,10 +1,10 @@
-//! Any other resource: stored as it was sent, shown again, deleted. Enough for networks and role assignments that stand beside images.
+//! Any other resource: stored as it was sent, shown again, deleted. Enough for networks that stand beside images.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::resource::Resource;
-use super::{locks, roles, take_tags};
+use super::{access, roles, take_tags};
 
 /// Answers by the shape of the path: an odd number of segments after the namespace is a collection, an even one a resource.
 pub fn route(call: &mut Call<'_, '_>) -> Outcome {
@@ -24,6 +24,10 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
         .join("/");
     if call.method == Method::Get && kind.eq_ignore_ascii_case("Microsoft.Authorization/roleDefinitions") {
         return roles::read(call, &id, tail.get(2).map(String::as_str));
+    }
+    if kind.eq_ignore_ascii_case(access::KIND) {
+        access::require_scope(call, at)?;
+        return access::route(call, at);
     }
     if tail.len().is_multiple_of(2) {
         return match call.method {
@@ -66,10 +70,7 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
                 body.remove(fixed);
             }
             resource.doc.merge_patch(&body);
-            if kind.eq_ignore_ascii_case("Microsoft.Authorization/roleAssignments") {
-                let scope = format!("/{}", call.segments[..at].join("/"));
-                locks::role_assignment(call, &scope, &tail[2], &mut resource)?;
-            } else if !kind.to_ascii_lowercase().starts_with("microsoft.authorization/") {
+            if !kind.to_ascii_lowercase().starts_with("microsoft.authorization/") {
                 resource.doc.entry("properties").set("provisioningState", "Succeeded");
             }
             call.save(&resource);

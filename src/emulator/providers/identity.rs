@@ -1,4 +1,4 @@
-//! What clients ask before they come to ARM: cloud metadata, OpenID configuration, tokens, and a little of the directory.
+//! What clients ask outside ARM: cloud metadata, OpenID configuration, tokens, a little of the directory, and prices.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,6 +8,7 @@ use super::super::clock::{self, Ticks};
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::store::guid;
+use super::prices;
 
 /// The tenant of requests that do not say another.
 pub const TENANT: &str = "11111111-1111-1111-1111-111111111111";
@@ -43,6 +44,7 @@ pub fn outside(request: &Outside<'_>) -> Option<Outcome> {
         | [tenant, ".well-known", "openid-configuration"] => openid(base, tenant),
         [_, "discovery", ..] => Answer::compact(200, Json::object().with("keys", Vec::new())),
         ["v1.0", "serviceprincipals", ..] | ["v1.0", "me"] => directory(),
+        ["api", "retail", "prices"] => return Some(prices::list(request.query, base)),
         ["_emulator", "aliases.json"] => aliases(),
         _ => return None,
     }))

@@ -109,6 +109,8 @@ pub struct New<'a> {
     pub caching: &'a str,
     /// `V1` or `V2`.
     pub generation: &'a str,
+    /// The image that the machine is made from.
+    pub image: Option<&'a str>,
 }
 
 /// Gives a disk of a machine its name, id and size, and makes the disk that is not there yet.
@@ -136,6 +138,7 @@ pub fn complete(call: &mut Call<'_, '_>, disk: &mut Json, group_base: &str, new:
             size,
             sku: &sku,
             system: disk.text("osType").map(|os| (os, new.generation)),
+            image: disk.text("osType").and(new.image),
         };
         disks::attach(call, &id, new.location, &made);
     }

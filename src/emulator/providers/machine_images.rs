@@ -132,6 +132,27 @@ fn latest(call: &Call<'_, '_>, definition: &str, location: &str) -> Option<Strin
         .map(|version| version.name().to_owned())
 }
 
+/// The image that the system disk of a machine names: the version, where the machine named a definition.
+pub fn exact_id(call: &Call<'_, '_>, storage: &Json, location: &str) -> Option<String> {
+    let reference = storage.get("imageReference")?;
+    let version = reference.text("exactVersion");
+    if let Some(id) = reference.text("id") {
+        let definition = ids::type_of(id) == "microsoft.compute/galleries/images";
+        return Some(match version.filter(|_| definition) {
+            Some(version) => format!("{id}/versions/{version}"),
+            None => id.to_owned(),
+        });
+    }
+    Some(format!(
+        "/Subscriptions/{}/Providers/Microsoft.Compute/Locations/{location}/Publishers/{}/ArtifactTypes/VMImage/Offers/{}/Skus/{}/Versions/{}",
+        call.subscription,
+        reference.text("publisher")?,
+        reference.text("offer")?,
+        reference.text("sku")?,
+        version?
+    ))
+}
+
 /// The version that a machine's image reference resolves to.
 pub fn exact_version(call: &Call<'_, '_>, storage: &Json, location: &str) -> Option<String> {
     let reference = storage.get("imageReference")?;

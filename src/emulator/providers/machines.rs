@@ -196,6 +196,8 @@ fn fill(
     if let Some(version) = known.or_else(|| machine_images::exact_version(call, &storage, location)) {
         storage.entry("imageReference").set("exactVersion", version);
     }
+    let image = machine_images::exact_id(call, &storage, location);
+    let image = image.as_deref();
     let linux = !body.compact().to_ascii_lowercase().contains("windows");
     let mut os = storage.get("osDisk").cloned().unwrap_or_else(Json::object);
     // The service numbers the disks through when there is more than one.
@@ -203,13 +205,13 @@ fn fill(
     let os_type = os.text("osType").unwrap_or(if linux { "Linux" } else { "Windows" }).to_owned();
     os.set("osType", os_type);
     let stem = format!("{name}_{stem}");
-    let new = New { machine: id, stem: &stem, location, size: 30, caching: "ReadWrite", generation };
+    let new = New { machine: id, stem: &stem, location, size: 30, caching: "ReadWrite", generation, image };
     machine_disks::complete(call, &mut os, &group_base, &new);
     let mut data = Vec::new();
     for (index, disk) in storage.list("dataDisks").to_vec().into_iter().enumerate() {
         let mut disk = disk;
         let stem = format!("{name}_disk{}", index + 2);
-        let new = New { machine: id, stem: &stem, location, size: 10, caching: "None", generation };
+        let new = New { machine: id, stem: &stem, location, size: 10, caching: "None", generation, image };
         machine_disks::complete(call, &mut disk, &group_base, &new);
         let leaving = disk.flag("toBeDetached").unwrap_or(false);
         disk.set("toBeDetached", leaving);

@@ -1,5 +1,7 @@
 //! The resource providers: one file per type, and the rules all of them share.
 
+pub mod access;
+pub mod activity_log;
 pub mod agreements;
 pub mod applications;
 pub mod catalogue;
@@ -17,7 +19,9 @@ pub mod machine_images;
 pub mod machines;
 pub mod marketplace;
 pub mod preflight;
+pub mod prices;
 pub mod replication;
+pub mod resource_graph;
 pub mod roles;
 pub mod sharing;
 pub mod soft_delete;
@@ -210,9 +214,18 @@ pub fn no_children(call: &Call<'_, '_>, id: &str, collections: &[&str]) -> Resul
     ))
 }
 
-/// Binds a delete and stores the resource.
+/// Binds a delete and stores the resource. Role assignments and locks on it are deleted with it.
 pub fn save_deleting(call: &mut Call<'_, '_>, mut resource: Resource, operation: &Operation) {
     let keep = call.duration(Work::NestedLag);
+    let mut on_it = Vec::new();
+    call.state.scan(&format!("r|{}/providers/", resource.id().to_ascii_lowercase()), None, |_, record| {
+        on_it.push(Resource::from_record(record));
+        true
+    });
+    for mut extension in on_it {
+        extension.bind(operation, Verb::Delete, 0);
+        call.save(&extension);
+    }
     resource.bind(operation, Verb::Delete, keep);
     call.save(&resource);
 }

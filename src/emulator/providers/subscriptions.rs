@@ -5,12 +5,16 @@ use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::regions::{self, REGIONS};
 use super::super::versions_known;
+use super::access;
 
 /// The subscription that is always there.
 pub const DEFAULT: &str = "00000000-0000-0000-0000-000000000000";
 
-/// `GET /subscriptions`.
-pub fn list(call: &mut Call<'_, '_>) -> Outcome {
+/// The name that every subscription has.
+pub const NAME: &str = "Emulated subscription";
+
+/// The ids of the subscriptions that the emulator has heard of, in lower case.
+pub fn known(call: &Call<'_, '_>) -> Vec<String> {
     let mut ids = vec![DEFAULT.to_owned()];
     call.state.scan("sub|", None, |_, record| {
         if let Some(id) = record.text("subscriptionId")
@@ -20,7 +24,16 @@ pub fn list(call: &mut Call<'_, '_>) -> Outcome {
         }
         true
     });
-    let values: Vec<Json> = ids.iter().map(|id| show(call, id)).collect();
+    ids
+}
+
+/// `GET /subscriptions`.
+pub fn list(call: &mut Call<'_, '_>) -> Outcome {
+    let values: Vec<Json> = known(call)
+        .iter()
+        .filter(|id| access::sees_subscription(call, id))
+        .map(|id| show(call, id))
+        .collect();
     let count = values.len() as i64;
     Ok(Answer::compact(
         200,
@@ -43,15 +56,17 @@ fn show(call: &Call<'_, '_>, id: &str) -> Json {
         .with("managedByTenants", Vec::new())
         .with("subscriptionId", id)
         .with("tenantId", call.tenant.as_str())
-        .with("displayName", "Emulated subscription")
+        .with("displayName", NAME)
         .with("state", "Enabled")
-        .with(
-            "subscriptionPolicies",
-            Json::object()
-                .with("locationPlacementId", "Public_2014-09-01")
-                .with("quotaId", "PayAsYouGo_2014-09-01")
-                .with("spendingLimit", "Off"),
-        )
+        .with("subscriptionPolicies", policies())
+}
+
+/// What a subscription says of its offer.
+pub fn policies() -> Json {
+    Json::object()
+        .with("locationPlacementId", "Public_2014-09-01")
+        .with("quotaId", "PayAsYouGo_2014-09-01")
+        .with("spendingLimit", "Off")
 }
 
 /// `GET /tenants`.

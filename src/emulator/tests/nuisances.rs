@@ -189,7 +189,7 @@ fn locks_and_role_assignments() {
     let role = |name: &str| {
         gal(&format!("/providers/Microsoft.Authorization/roleAssignments/{name}?api-version=2022-04-01"))
     };
-    let body = r#"{"properties":{"roleDefinitionId":"/r/1","principalId":"p"}}"#;
+    let body = r#"{"properties":{"roleDefinitionId":"/x/acdd72a7-3385-48ef-bd42-f606fba81ae7","principalId":"0d9a0000-0000-0000-0000-0000000000aa"}}"#;
     let made = world.ask("PUT", &role("0d9a0000-0000-0000-0000-000000000001"), body);
     assert_eq!((made.status, made.body.text("properties.scope")), (201, Some(gal("").as_str())));
     let again = world.ask("PUT", &role("0d9a0000-0000-0000-0000-000000000002"), body);

@@ -1,0 +1,225 @@
+//! `Microsoft.Insights/eventtypes/management/values`: what happened to virtual machines and scale sets, told from the operations
+//! that the emulator remembers.
+//!
+//! The form of the events was recorded in 2019. No event names an image, and calls that are no operation (such as role
+//! assignments) leave none here.
+
+use super::super::call::{Answer, Call, Method, Outcome};
+use super::super::clock::{self, Ticks};
+use super::super::errors::ArmError;
+use super::super::json::Json;
+use super::super::operations::stable;
+use super::super::settings::Work;
+use super::super::store::guid;
+
+/// How far the log reaches back.
+const RETENTION: Ticks = 90 * clock::DAY;
+/// Events in one page.
+const PAGE: usize = 200;
+
+/// Lists the events of a subscription, newest first.
+pub fn list(call: &mut Call<'_, '_>) -> Outcome {
+    if call.method != Method::Get {
+        return Err(ArmError::no_method(call.method.name(), "eventtypes/management/values"));
+    }
+    let filter = match Filter::parse(call.query("$filter").unwrap_or_default()) {
+        Ok(filter) => filter,
+        Err(message) => return Ok(refusal(&message)),
+    };
+    if filter.from < call.now - RETENTION {
+        return Ok(refusal("The start time cannot be more than 90 days in the past."));
+    }
+    let skip: usize = call.query("$skiptoken").and_then(|token| token.parse().ok()).unwrap_or(0);
+    let mut events = Vec::new();
+    let lag = if call.settings.eventual_consistency { call.duration(Work::LogLag) } else { 0 };
+    call.state.scan("o|", None, |_, record| {
+        let own = record.text("subscription").is_some_and(|id| id.eq_ignore_ascii_case(&call.subscription));
+        if own && filter.admits_operation(record) {
+            events.extend(of_operation(call, record).into_iter().filter(|event| {
+                event.at >= filter.from && event.at <= filter.to && event.at + lag <= call.now
+            }));
+        }
+        true
+    });
+    events.sort_by_key(|event| std::cmp::Reverse(event.at));
+    let more = events.len() > skip + PAGE;
+    let values: Vec<Json> = events.into_iter().skip(skip).take(PAGE).map(|event| event.json).collect();
+    let next = more.then(|| call.next_link(&(skip + PAGE).to_string()));
+    Ok(Answer::compact(200, Json::object().with("value", values).maybe("nextLink", next)))
+}
+
+/// Recorded: these errors have no `error` around them.
+fn refusal(message: &str) -> Answer {
+    Answer::compact(400, Json::object().with("code", "BadRequest").with("message", message))
+}
+
+struct Event {
+    at: Ticks,
+    json: Json,
+}
+
+fn of_operation(call: &Call<'_, '_>, record: &Json) -> Vec<Event> {
+    let resource = record.text("resource").unwrap_or_default();
+    let Some((_, tail)) = resource.split_once("/providers/") else { return Vec::new() };
+    let words: Vec<&str> = tail.split('/').collect();
+    if words.len() != 3
+        || !["virtualmachines", "virtualmachinescalesets"].contains(&words[1].to_lowercase().as_str())
+    {
+        return Vec::new();
+    }
+    let kind = format!("{}/{}", words[0], words[1]);
+    let action = record.text("action").unwrap_or_default();
+    let name = match action {
+        "create" | "update" => format!("{kind}/write"),
+        "delete" => format!("{kind}/delete"),
+        other => format!("{kind}/{other}/action"),
+    };
+    let start = record.int("start").unwrap_or_default();
+    let end = record.int("end").filter(|end| *end <= call.now);
+    let accepted = match action {
+        "create" => ("Created", "Created (HTTP Status Code: 201)"),
+        "update" => ("OK", "OK (HTTP Status Code: 200)"),
+        _ => ("Accepted", "Accepted (HTTP Status Code: 202)"),
+    };
+    let operation = record.text("guid").unwrap_or_default();
+    let event =
+        |number: u64, at: Ticks, event: &str, status: &str, sub: (&str, &str), properties: Option<Json>| {
+            let localized =
+                |value: &str, text: &str| Json::object().with("value", value).with("localizedValue", text);
+            let id = guid(stable(operation), number, 11);
+            let scope = resource.replace("/resourceGroups/", "/resourcegroups/");
+            let json = Json::object()
+                .with(
+                    "authorization",
+                    Json::object().with("action", name.as_str()).with("scope", scope.as_str()),
+                )
+                .with("caller", record.text("caller").unwrap_or(&call.object))
+                .with("channels", "Operation")
+                .with("correlationId", guid(stable(operation), 1, 12))
+                .with("description", "")
+                .with("eventDataId", id.as_str())
+                .with(
+                    "eventName",
+                    match event {
+                        "BeginRequest" => localized(event, "Begin request"),
+                        _ => localized(event, "End request"),
+                    },
+                )
+                .with("category", localized("Administrative", "Administrative"))
+                .with("id", format!("{scope}/events/{id}/ticks/{}", at + clock::DOTNET_EPOCH))
+                .with("level", if status == "Failed" { "Error" } else { "Informational" })
+                .with("resourceGroupName", resource.split('/').nth(4).unwrap_or_default())
+                .with("resourceProviderName", localized(words[0], words[0]))
+                .with("resourceId", scope.as_str())
+                .with("resourceType", localized(&kind, &kind))
+                .with("operationId", operation)
+                .with(
+                    "operationName",
+                    match name.ends_with("/virtualMachines/write") {
+                        true => localized(&name, "Create or Update Virtual Machine"),
+                        false => localized(&name, &name),
+                    },
+                )
+                .maybe("properties", properties)
+                .with("status", localized(status, status))
+                .with("subStatus", localized(sub.0, sub.1))
+                .with("eventTimestamp", clock::format_z(at))
+                .with("submissionTimestamp", clock::format_z(at + 20 * clock::SECOND))
+                .with("subscriptionId", call.subscription.as_str())
+                .with("tenantId", call.tenant.as_str());
+            Event { at, json }
+        };
+    let request = guid(stable(operation), 2, 12);
+    let mut events = vec![
+        event(1, start, "BeginRequest", "Started", ("", ""), None),
+        event(
+            2,
+            start + clock::SECOND,
+            "EndRequest",
+            "Accepted",
+            accepted,
+            Some(Json::object().with("statusCode", accepted.0).with("serviceRequestId", request)),
+        ),
+    ];
+    if let Some(end) = end {
+        let failed = record.get("error").map(|error| {
+            Json::object()
+                .with("statusCode", "Conflict")
+                .with("statusMessage", Json::object().with("error", error).with("status", "Failed").compact())
+        });
+        let status = if failed.is_some() { "Failed" } else { "Succeeded" };
+        events.push(event(3, end.max(start + clock::SECOND), "EndRequest", status, ("", ""), failed));
+    }
+    events
+}
+
+/// `eventTimestamp ge … and eventTimestamp le …`, and at most one condition more.
+#[derive(Debug, PartialEq)]
+struct Filter {
+    from: Ticks,
+    to: Ticks,
+    more: Option<(String, String)>,
+}
+
+const CONDITIONS: &[&str] = &["resourceGroupName", "resourceUri", "resourceProvider", "correlationId"];
+
+impl Filter {
+    fn parse(text: &str) -> Result<Filter, String> {
+        let mut filter = Filter { from: Ticks::MIN, to: Ticks::MAX, more: None };
+        let mut started = false;
+        for part in text.split(" and ").map(str::trim).filter(|part| !part.is_empty()) {
+            let words: Vec<&str> = part.splitn(3, ' ').collect();
+            let [field, operator, value] = words[..] else {
+                return Err(format!("The filter '{part}' is not valid."));
+            };
+            let value = value.trim_matches('\'');
+            let time = || clock::parse(value).ok_or_else(|| format!("The time '{value}' is not valid."));
+            match (field, operator) {
+                ("eventTimestamp", "ge") => (filter.from, started) = (time()?, true),
+                ("eventTimestamp", "le") => filter.to = time()?,
+                (field, "eq") if CONDITIONS.contains(&field) && filter.more.is_none() => {
+                    filter.more = Some((field.to_owned(), value.to_owned()));
+                }
+                _ => return Err(format!("The filter '{part}' is not supported.")),
+            }
+        }
+        if started {
+            Ok(filter)
+        } else {
+            Err("The filter must have a start time: 'eventTimestamp ge'.".to_owned())
+        }
+    }
+
+    fn admits_operation(&self, record: &Json) -> bool {
+        let Some((field, wanted)) = &self.more else { return true };
+        let resource = record.text("resource").unwrap_or_default();
+        let segment = |index: usize| resource.split('/').nth(index).unwrap_or_default();
+        match field.as_str() {
+            "resourceGroupName" => segment(4).eq_ignore_ascii_case(wanted),
+            "resourceUri" => resource.eq_ignore_ascii_case(wanted),
+            "resourceProvider" => segment(6).eq_ignore_ascii_case(wanted),
+            _ => guid(stable(record.text("guid").unwrap_or_default()), 1, 12) == *wanted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_has_a_start_and_one_condition() {
+        let day = "2026-11-02T00:00:00Z";
+        let good =
+            Filter::parse(&format!("eventTimestamp ge '{day}' and resourceProvider eq 'Microsoft.Compute'"));
+        assert_eq!(good.unwrap().more, Some(("resourceProvider".to_owned(), "Microsoft.Compute".to_owned())));
+        for wrong in [
+            "resourceProvider eq 'Microsoft.Compute'".to_owned(),
+            format!("eventTimestamp ge {day} and operationName eq 'x'"),
+            format!("eventTimestamp ge {day} and resourceUri eq 'x' and correlationId eq 'y'"),
+            "eventTimestamp ge yesterday".to_owned(),
+        ] {
+            assert!(Filter::parse(&wrong).is_err(), "{wrong}");
+        }
+    }
+}
