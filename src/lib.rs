@@ -12,6 +12,7 @@
 //! 6. [`image`]: versions, constraints, URNs and what "latest" means. Pure.
 //! 7. [`azure`]: what Azure resources and data sources share: the configured context, attributes, the write pipeline,
 //!    diagnostics, guardrails.
+//!    [`sync`] locks a mutex, for all modules.
 //! 8. [`resources`], [`data_sources`], [`functions`]: one file for each type that users write.
 //! 9. [`provider`]: the provider block, and the lists that register all of these.
 //! 10. [`docs`]: the Registry's pages, generated from the schemas.
@@ -38,3 +39,4 @@ pub mod provider;
 pub mod resources;
 pub mod rpc;
 pub mod schema;
+pub mod sync;

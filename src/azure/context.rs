@@ -1,43 +1,20 @@
 //! What a configured provider works with: the client, the subscription, default tags, guardrails and locks.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Mutex as AsyncMutex, OnceCell, OwnedMutexGuard};
 
 use super::SUBSCRIPTION_API;
 use super::guardrails::Guardrails;
-use super::marketplace;
+use super::marketplace_cache::MarketplaceCache;
+use super::replication::Wait;
+use super::run_log::RunLog;
 use super::siblings::{Siblings, Turn, Writing};
-use crate::arm::{Client, ResourceId, Scope, Target, region};
+use crate::arm::{Client, Scope, Target, region};
 use crate::framework::Op;
 use crate::schema::{Diagnostic, Path};
-
-/// How long applying an image version waits for its replication.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wait {
-    /// Until every region has its replicas.
-    #[default]
-    All,
-    /// Until the version's own region has them.
-    Home,
-    /// Not at all.
-    None,
-}
-
-impl Wait {
-    /// The words allowed in HCL.
-    pub const WORDS: &'static [&'static str] = &["all", "home", "none"];
-
-    /// Reads one of [`Wait::WORDS`]; anything else is the default.
-    pub fn parse(word: &str) -> Wait {
-        match word {
-            "home" => Wait::Home,
-            "none" => Wait::None,
-            _ => Wait::All,
-        }
-    }
-}
+use crate::sync::lock;
 
 /// What a configured provider works with.
 pub struct Context {
@@ -51,13 +28,11 @@ pub struct Context {
     pub wait_for_replication: Wait,
     /// The rules a team sets itself.
     pub guardrails: Guardrails,
-    /// What the Marketplace has said in this run.
-    pub marketplace: marketplace::Cache,
+    /// What the Marketplace has answered in this run.
+    pub marketplace: MarketplaceCache,
+    /// What this run has done.
+    pub run: RunLog,
     siblings: Arc<Siblings>,
-    published: Mutex<BTreeSet<String>>,
-    planned: Mutex<BTreeSet<String>>,
-    replaced: Mutex<BTreeSet<String>>,
-    deleted: Mutex<BTreeSet<String>>,
     locks: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
     locations: AsyncMutex<HashMap<String, Arc<OnceCell<Vec<String>>>>>,
 }
@@ -71,12 +46,9 @@ impl Context {
             default_tags: BTreeMap::new(),
             wait_for_replication: Wait::default(),
             guardrails: Guardrails::default(),
-            marketplace: marketplace::Cache::default(),
+            marketplace: MarketplaceCache::default(),
+            run: RunLog::default(),
             siblings: Arc::default(),
-            published: Mutex::default(),
-            planned: Mutex::default(),
-            replaced: Mutex::default(),
-            deleted: Mutex::default(),
             locks: Mutex::default(),
             locations: AsyncMutex::default(),
         }
@@ -95,45 +67,6 @@ impl Context {
             })
     }
 
-    /// Notes that this run made the image version `id`: Terraform plans again while it applies, and what the run itself
-    /// has made by then is no news.
-    pub fn published(&self, id: &ResourceId) {
-        self.published.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(id.key());
-    }
-
-    /// Whether this run made the image version `id`.
-    pub fn has_published(&self, id: &ResourceId) -> bool {
-        self.published.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).contains(&id.key())
-    }
-
-    /// Notes that this run plans to make `id`, and tells everything under `parent` that it plans to make.
-    pub fn plans(&self, id: &ResourceId, parent: &ResourceId) -> Vec<String> {
-        let mut planned = self.planned.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        planned.insert(id.key());
-        let prefix = format!("{}/", parent.key());
-        planned.iter().filter(|key| key.starts_with(&prefix)).cloned().collect()
-    }
-
-    /// Notes that this run deletes the image version `id` to put another in its place.
-    pub fn replaces(&self, id: &ResourceId) {
-        self.replaced.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(id.key());
-    }
-
-    /// Whether this run deletes the image version `id` to put another in its place.
-    pub fn has_replaced(&self, id: &ResourceId) -> bool {
-        self.replaced.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).contains(&id.key())
-    }
-
-    /// Notes that this run deleted `id`: the service may show it for a while yet.
-    pub fn deleted(&self, id: &str) {
-        self.deleted.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(id.to_lowercase());
-    }
-
-    /// Whether this run deleted `id`.
-    pub fn has_deleted(&self, id: &str) -> bool {
-        self.deleted.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).contains(&id.to_lowercase())
-    }
-
     /// Begins to read what `target` names, unless a list of its siblings has it already: see [`siblings`](super::siblings).
     pub async fn read(&self, scope: &Scope, target: &Target) -> Turn<'_> {
         self.siblings.read(&self.client, scope, target).await
@@ -142,13 +75,7 @@ impl Context {
     /// Waits until nobody else in this process writes to `id` (in any case), and keeps others out until the guard falls.
     /// Everything that writes holds one: what was listed before is worth nothing after.
     pub async fn lock(&self, id: &str) -> Guard {
-        let lock = self
-            .locks
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .entry(id.to_lowercase())
-            .or_default()
-            .clone();
+        let lock = lock(&self.locks).entry(id.to_lowercase()).or_default().clone();
         let own = lock.lock_owned().await;
         Guard { _writing: self.siblings.write(), _own: own }
     }

@@ -1,13 +1,9 @@
 //! The Azure Marketplace as all its readers see it: lists that are asked for once a run, deprecation, and what does exist where a name does not.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 use time::OffsetDateTime;
-use tokio::sync::OnceCell;
-use tokio::time::Instant;
 
 use super::attributes::instant;
 use super::context::scope;
@@ -357,26 +353,6 @@ fn list_path(subscription: &str, location: &str, parents: &[&str]) -> String {
         path.push_str(&format!("/{name}/{level}"));
     }
     path
-}
-
-/// Answers of the Marketplace that this process has had, or is waiting for. Lists of thousands of versions are
-/// wanted by many data sources of one run at the same time.
-#[derive(Default)]
-pub struct Cache(Mutex<HashMap<String, (Instant, Cell)>>);
-
-type Cell = Arc<OnceCell<Arc<Vec<Json>>>>;
-
-/// For how long an answer is good: longer than a plan takes, shorter than anybody waits for a new version.
-const KEEP: Duration = Duration::from_secs(5 * 60);
-
-impl Cache {
-    fn cell(&self, path: &str) -> Cell {
-        let mut cells = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let now = Instant::now();
-        cells.retain(|_, (since, _)| now.duration_since(*since) < KEEP);
-        let (_, cell) = cells.entry(path.to_lowercase()).or_insert_with(|| (now, Cell::default()));
-        cell.clone()
-    }
 }
 
 /// A URN, at any version.

@@ -3,7 +3,10 @@
 use serde_json::json;
 use time::macros::datetime;
 
+use std::time::Duration;
+
 use super::*;
+use crate::azure::marketplace_cache::KEEP;
 use crate::azure::testing::{FakeArm, SUBSCRIPTION, op};
 
 const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);

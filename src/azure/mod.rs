@@ -1,8 +1,8 @@
 //! What all Azure resources and data sources share: the configured context, attributes of Azure's kind, errors told to users, writes that lose nothing.
 //!
 //! [`context`] is what the provider block made; [`attributes`] are the locations, ids, dates and names of every schema;
-//! [`tags`] merges default tags; [`body`] reads the service's JSON; [`writing`] creates, updates and deletes so that
-//! nothing the service accepted is ever forgotten; [`fault`] tells a failed call as a diagnostic; [`marketplace`] reads the Marketplace; [`guardrails`] are the
+//! [`tags`] merges default tags; [`body`] reads the service's JSON; [`pipeline`] is the one way in which resources create,
+//! read, update and delete; [`run_log`] is what this run has done; [`fault`] tells a failed call as a diagnostic; [`marketplace`] reads the Marketplace; [`guardrails`] are the
 //! rules a team sets itself.
 
 pub mod attributes;
@@ -12,8 +12,12 @@ pub mod fault;
 pub mod guardrails;
 pub mod identity;
 pub mod marketplace;
+pub mod marketplace_cache;
 pub mod objects;
+pub mod pipeline;
+pub mod provisioning;
 pub mod replication;
+pub mod run_log;
 pub mod siblings;
 pub mod tags;
 #[cfg(test)]

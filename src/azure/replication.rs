@@ -5,10 +5,36 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::context::Wait;
-use super::{body, fault, writing};
+use super::provisioning::is_in_flight;
+use super::{body, fault};
 use crate::arm::{Client, Error, Scope, Target, region};
 use crate::schema::Diagnostic;
+
+/// How long applying an image version waits for its replication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// Until every region has its replicas.
+    #[default]
+    All,
+    /// Until the version's own region has them.
+    Home,
+    /// Not at all.
+    None,
+}
+
+impl Wait {
+    /// The words allowed in HCL.
+    pub const WORDS: &'static [&'static str] = &["all", "home", "none"];
+
+    /// Reads one of [`Wait::WORDS`]; anything else is the default.
+    pub fn parse(word: &str) -> Wait {
+        match word {
+            "home" => Wait::Home,
+            "none" => Wait::None,
+            _ => Wait::All,
+        }
+    }
+}
 
 /// What the service says of one region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,17 +113,6 @@ pub enum Wanted {
     Regions(Vec<String>),
 }
 
-impl Wanted {
-    /// What `wait` means for a version at home in `location`; `None` when nothing is to be waited for.
-    pub fn new(wait: Wait, location: &str) -> Option<Wanted> {
-        match wait {
-            Wait::All => Some(Wanted::All),
-            Wait::Home => Some(Wanted::Regions(vec![location.to_owned()])),
-            Wait::None => None,
-        }
-    }
-}
-
 impl Replication {
     /// Reads a version got with `$expand=ReplicationStatus`.
     ///
@@ -155,6 +170,13 @@ impl Replication {
         self.regions.iter().map(|(name, region)| (name.clone(), region.progress)).collect()
     }
 
+    /// Whether every `wanted` region has its replicas, and the service has said so. While the version is `in_flight`,
+    /// target regions may still be missing from the answer.
+    pub fn has_reached(&self, wanted: &Wanted, in_flight: bool) -> bool {
+        let complete = self.reported && self.outstanding(wanted).is_empty();
+        complete && (*wanted != Wanted::All || !in_flight)
+    }
+
     /// What of `wanted` is not fulfilled.
     pub fn outstanding(&self, wanted: &Wanted) -> Outstanding {
         let mut left = Outstanding::default();
@@ -210,6 +232,14 @@ impl Outstanding {
     pub fn is_empty(&self) -> bool {
         self.unfinished.is_empty() && self.failed.is_empty() && self.foreign.is_empty()
     }
+}
+
+/// Whether the version's own region has its replicas, so that the version is usable whatever failed elsewhere.
+pub fn home_is_complete(version: &Json) -> bool {
+    let replication = Replication::parse(version);
+    let home = body::text(version, "location").map(|home| region::normalise(&home)).unwrap_or_default();
+    replication.reported
+        && replication.regions.get(&home).is_some_and(|region| region.state == State::Completed)
 }
 
 /// One look at a version.
@@ -323,7 +353,7 @@ pub async fn wait_until(
                 }
                 let left = look.replication.outstanding(wanted);
                 // while the service is at work, a failure may be that of an earlier operation
-                let in_flight = writing::is_in_flight(&look.body);
+                let in_flight = is_in_flight(&look.body);
                 silent = if look.replication.reported || in_flight { 0 } else { silent + 1 };
                 failing = if left.failed.is_empty() { 0 } else { failing + 1 };
                 if !left.foreign.is_empty() && !look.replication.regions.is_empty() {
@@ -462,8 +492,6 @@ mod tests {
                 "{wanted:?}"
             );
         }
-        assert_eq!(Wanted::new(Wait::Home, "West US"), Some(regions(&["West US"])));
-        assert_eq!(Wanted::new(Wait::None, "West US"), None);
     }
 
     // Waits with the answers in order; the last one stays.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
+use super::run_log::Event;
 use super::{Context, body, fault};
 use crate::arm::{Accepted, Client, Error, Kind, Operation, ResourceId, Scope, Target};
 use crate::framework::{Draft, Private};
@@ -222,7 +223,7 @@ pub async fn delete(context: &Context, scope: &Scope, target: &Target) -> Result
             other => drop(other?),
         }
     }
-    context.deleted(target.path());
+    context.run.record(target.path(), Event::Deleted);
     Ok(())
 }
 
@@ -292,7 +293,7 @@ pub async fn existing(
         let going = match body::text(&body, "properties.provisioningState").as_deref() {
             Some("Creating") => return Ok(Some(body)),
             Some("Deleting") => true,
-            _ => context.has_deleted(id) && begun.elapsed() < UNSEEN_TOLERATED,
+            _ => context.run.has(id, Event::Deleted) && begun.elapsed() < UNSEEN_TOLERATED,
         };
         if !going {
             return Err(already_exists(id, noun, type_name).into());

@@ -2,8 +2,8 @@
 
 use crate::arm::{Secret, region};
 use crate::azure::attributes::{check_filled, check_guid};
-use crate::azure::context::Wait;
 use crate::azure::guardrails::Guardrails;
+use crate::azure::replication::Wait;
 use crate::azure::tags::{self, Tags};
 use crate::model;
 use crate::schema::model::Slot;

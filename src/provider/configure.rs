@@ -6,7 +6,7 @@ use super::config::Config;
 use crate::arm::credentials::{self, Credentials};
 use crate::arm::{Client, Cloud, CloudSource, HttpTransport, Options, Secret, Tokens, Transport};
 use crate::azure::Context;
-use crate::azure::context::Wait;
+use crate::azure::replication::Wait;
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
 /// Looks up an environment variable.

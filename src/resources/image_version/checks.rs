@@ -10,6 +10,7 @@ use crate::azure::attributes::instant;
 use crate::azure::context::scope;
 use crate::azure::objects::source::{DISK, SNAPSHOT};
 use crate::azure::objects::target_region::region_key;
+use crate::azure::run_log::Event;
 use crate::azure::{COMPUTE_API, Context, DISK_API, GALLERY_API, body};
 use crate::framework::{Draft, Op};
 use crate::image::Version;
@@ -121,7 +122,7 @@ fn note_replaced(context: &Context, draft: &Draft<'_>) {
     }
     let id = draft.prior.get("id").as_str().and_then(|id| ResourceId::parse_as(id, IMAGE_VERSION).ok());
     if let Some(id) = id {
-        context.replaces(&id);
+        context.run.record(&id.to_string(), Event::Replaced);
     }
 }
 
@@ -240,7 +241,7 @@ async fn others(
         && let Ok(number) = Version::parse(new)
         // whether the very same may be joined, or is in the way, is decided when it is made
         && let Some((newest, name)) = existing.iter().rev().find(|(have, name)| {
-            *have != number && !context.has_published(&definition.child("versions", name))
+            *have != number && !context.run.has(&definition.child("versions", name).to_string(), Event::Published)
         })
         && number < *newest
     {
@@ -253,9 +254,12 @@ async fn others(
     }
     if let Some(maximum) = rules.maximum_versions_per_definition {
         let existing_ids = existing.iter().map(|(_, name)| definition.child("versions", name));
-        let mut all: Vec<String> =
-            existing_ids.filter(|id| !context.has_replaced(id)).map(|id| id.key()).collect();
-        all.extend(context.plans(&id, definition));
+        let mut all: Vec<String> = existing_ids
+            .filter(|id| !context.run.has(&id.to_string(), Event::Replaced))
+            .map(|id| id.key())
+            .collect();
+        context.run.record(&id.to_string(), Event::Planned);
+        all.extend(context.run.below(definition, Event::Planned));
         all.sort();
         all.dedup();
         if all.len() as i64 > maximum {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Model, regions};
+use super::model::Model;
+use super::regions;
 use crate::arm::{ResourceId, region};
 use crate::azure::objects::source;
 use crate::azure::objects::target_region::{self, TargetRegion};
@@ -138,25 +139,5 @@ pub fn flatten(
         source: source::read(&storage, known.source.as_ref()),
         target_region,
         timeouts: known.timeouts.clone(),
-    }
-}
-
-/// The UEFI settings of a version got with `$expand=UefiSettings`.
-pub fn uefi_settings(version: &Json) -> Option<String> {
-    body::at(version, "properties.securityProfile.uefiSettings").map(Json::to_string)
-}
-
-/// Equal but for blanks and order of members.
-pub fn same_json(a: &str, b: &str) -> bool {
-    let parse = |text: &str| serde_json::from_str::<Json>(text).ok();
-    a == b || parse(a).is_some_and(|a| Some(a) == parse(b))
-}
-
-/// A JSON object.
-pub fn check_json(text: &str) -> Result<(), String> {
-    match serde_json::from_str::<Json>(text) {
-        Ok(json) if json.is_object() => Ok(()),
-        Ok(_) => Err("must be a JSON object: write it with jsonencode({ … })".to_owned()),
-        Err(error) => Err(format!("is no JSON ({error}): write it with jsonencode({{ … }})")),
     }
 }

@@ -3,8 +3,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::Model;
-use super::json as words;
+use super::json::expand_change;
+use super::model::Model;
 use crate::arm::region;
 use crate::azure::objects::target_region::TargetRegion;
 use crate::azure::replication::{Replication, Wanted};
@@ -17,30 +17,30 @@ const ALLOW: &str = "properties.safetyProfile.allowDeletionOfReplicatedLocations
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Permission to drop regions, and everything else that changes.
-    Permit,
+    AllowRemoval,
     /// What is wanted, without these regions: they failed, and come again in the next step.
-    Without(Vec<String>),
+    DropFailed(Vec<String>),
     /// What is wanted.
-    Wanted,
+    Apply,
 }
 
 impl Step {
     /// The body to put, over what the service has now. Regions that came after the plan was made stay.
     pub fn body(&self, context: &Context, plan: &Model, known: &[String], current: &Json) -> Json {
-        let mut body = words::expand_change(context, plan, current);
+        let mut body = expand_change(context, plan, current);
         let targets = match self {
-            Step::Permit => body::at(current, REGIONS).cloned().unwrap_or_default(),
+            Step::AllowRemoval => body::at(current, REGIONS).cloned().unwrap_or_default(),
             _ => {
-                let failed = if let Step::Without(failed) = self { failed.as_slice() } else { &[] };
+                let failed = if let Step::DropFailed(failed) = self { failed.as_slice() } else { &[] };
                 let wanted = body::items(&body, REGIONS).to_vec();
-                let strangers = strangers(plan, known, current);
-                let (wanted, strangers) = (wanted.iter(), strangers.iter());
+                let foreign = foreign(plan, known, current);
+                let (wanted, foreign) = (wanted.iter(), foreign.iter());
                 let kept = |target: &&Json| name(target).is_none_or(|name| !failed.contains(&name));
-                wanted.filter(kept).chain(strangers).cloned().collect()
+                wanted.filter(kept).chain(foreign).cloned().collect()
             }
         };
         body::set(&mut body, REGIONS, targets);
-        if *self != Step::Wanted {
+        if *self != Step::Apply {
             body::set(&mut body, ALLOW, json!(true));
         }
         body
@@ -55,10 +55,10 @@ pub fn steps(plan: &Model, known: &[String], current: &Json, replication: &Repli
         [] => vec![home.clone()],
         targets => targets.iter().map(|target| region::normalise(&target.name)).collect(),
     };
-    let strangers = strangers(plan, known, current);
-    let drops = body::items(current, REGIONS).iter().any(|target| {
-        !strangers.contains(target) && name(target).is_some_and(|name| !wanted.contains(&name))
-    });
+    let foreign = foreign(plan, known, current);
+    let drops = body::items(current, REGIONS)
+        .iter()
+        .any(|target| !foreign.contains(target) && name(target).is_some_and(|name| !wanted.contains(&name)));
     let failed: Vec<String> = replication
         .outstanding(&Wanted::All)
         .failed
@@ -67,12 +67,12 @@ pub fn steps(plan: &Model, known: &[String], current: &Json, replication: &Repli
         .collect();
     let mut steps = Vec::new();
     if (drops || !failed.is_empty()) && body::bool(current, ALLOW) != Some(true) {
-        steps.push(Step::Permit);
+        steps.push(Step::AllowRemoval);
     }
     if !failed.is_empty() {
-        steps.push(Step::Without(failed));
+        steps.push(Step::DropFailed(failed));
     }
-    steps.push(Step::Wanted);
+    steps.push(Step::Apply);
     steps
 }
 
@@ -82,10 +82,14 @@ pub fn known(prior: &Model) -> Vec<String> {
 }
 
 /// Leaves in `told` the regions that were planned: nothing else may come of a plan. Returns those that were not even known.
-pub fn keep_planned(told: &mut Vec<TargetRegion>, planned: &[TargetRegion], known: &[String]) -> Vec<String> {
+pub fn drop_unplanned_regions(
+    told: &mut Vec<TargetRegion>,
+    planned: &[TargetRegion],
+    known: &[String],
+) -> Vec<String> {
     let is_planned =
         |target: &TargetRegion| planned.iter().any(|other| region::same_region(&other.name, &target.name));
-    let strangers = told
+    let foreign = told
         .iter()
         .filter(|target| !is_planned(target) && !known.contains(&region::normalise(&target.name)))
         .map(|target| target.name.clone())
@@ -94,11 +98,11 @@ pub fn keep_planned(told: &mut Vec<TargetRegion>, planned: &[TargetRegion], know
     if !planned.is_empty() {
         told.retain(is_planned);
     }
-    strangers
+    foreign
 }
 
 // What somebody else added since the plan was made: neither the plan nor what it was made over knows it.
-fn strangers(plan: &Model, known: &[String], current: &Json) -> Vec<Json> {
+fn foreign(plan: &Model, known: &[String], current: &Json) -> Vec<Json> {
     let home = body::text(current, "location").map(|home| region::normalise(&home));
     body::items(current, REGIONS)
         .iter()
@@ -226,7 +230,7 @@ mod tests {
         assert_eq!(shape(&bodies), ["eastus+uksouth+northeurope true"]);
         let mut told =
             Set(vec![region("East US"), region("UK South"), region("North Europe"), region("West US")]);
-        assert_eq!(keep_planned(&mut told, &plan.target_region, &known), ["North Europe"]);
+        assert_eq!(drop_unplanned_regions(&mut told, &plan.target_region, &known), ["North Europe"]);
         assert_eq!(
             told.iter().map(|region| region.name.as_str()).collect::<Vec<_>>(),
             ["East US", "UK South"]

@@ -1,13 +1,18 @@
-//! Making a version, seen by what goes on beside it.
+//! What a creation of a version shows to plans made meanwhile, and which versions are the same image.
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::*;
+use crate::azure::pipeline;
+use crate::azure::run_log::Event;
 use crate::azure::testing::{FakeArm, SUBSCRIPTION, op};
+use crate::framework::Private;
 use crate::schema::Set;
 
 #[tokio::test(start_paused = true)]
-async fn a_version_is_this_runs_own_before_the_service_can_show_it() {
+async fn records_the_version_as_published_before_the_service_can_show_it() {
     let definition = format!(
         "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute/galleries/g/images/i"
     );
@@ -26,14 +31,14 @@ async fn a_version_is_this_runs_own_before_the_service_can_show_it() {
         while !arm.calls().iter().any(|call| call.starts_with("PUT ")) {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        assert!(context.has_published(&id), "the write is under way");
+        assert!(context.run.has(&id.to_string(), Event::Published), "the write is under way");
     };
-    let (made, ()) = tokio::join!(create(&context, &op, plan, &mut private), watch);
+    let (made, ()) = tokio::join!(pipeline::create(&ImageVersion, &context, &op, plan, &mut private), watch);
     assert!(made.is_err(), "nobody answers the write");
 }
 
 #[test]
-fn what_a_killed_run_left_is_ours_only_with_the_same_bits_in_the_same_place() {
+fn is_the_same_image_only_with_the_same_source_in_the_same_place() {
     let disk =
         |name: &str| format!("/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/disks/{name}");
     let data =
@@ -51,8 +56,8 @@ fn what_a_killed_run_left_is_ours_only_with_the_same_bits_in_the_same_place() {
     let left = json!({"location": "eastus", "properties": {
         "storageProfile": profile, "publishingProfile": {"replicationMode": "Full"},
     }});
-    assert!(is_same(&left, &plan));
-    assert!(is_same(&left, &Model { location: Some("East US".into()), ..plan.clone() }));
+    assert!(is_same_image(&left, &plan));
+    assert!(is_same_image(&left, &Model { location: Some("East US".into()), ..plan.clone() }));
     for other in [
         Model { source: of(vec![data(0, "a")]), ..plan.clone() },
         Model { source: of(vec![data(0, "a"), data(1, "c")]), ..plan.clone() },
@@ -60,6 +65,6 @@ fn what_a_killed_run_left_is_ours_only_with_the_same_bits_in_the_same_place() {
         Model { location: Some("westus".into()), ..plan.clone() },
         Model { replication_mode: Some("Shallow".into()), ..plan.clone() },
     ] {
-        assert!(!is_same(&left, &other), "{:?}", other.source);
+        assert!(!is_same_image(&left, &other), "{:?}", other.source);
     }
 }

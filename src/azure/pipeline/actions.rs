@@ -1,0 +1,22 @@
+//! Actions: POST requests such as `…/share`, with the wait for their operations.
+
+use serde_json::Value as Json;
+
+use crate::arm::{Client, Error, Kind, Scope, Target};
+
+/// Sends `body` to an action and waits for its operation. The caller checks the effect where it needs certainty: an
+/// operation whose URL is dead counts as ended.
+pub async fn act(client: &Client, scope: &Scope, target: &Target, body: Option<&Json>) -> Result<(), Error> {
+    let accepted = client.post(scope, target, body).await?;
+    let Some(operation) = accepted.operation else { return Ok(()) };
+    match client.wait(scope, &operation).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_stopped() || error.is_timed_out() || error.kind == Kind::Operation => {
+            Err(error)
+        }
+        Err(error) => {
+            tracing::warn!(action = target.path(), why = %error, "the end of the action cannot be observed");
+            Ok(())
+        }
+    }
+}

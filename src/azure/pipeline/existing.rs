@@ -1,0 +1,68 @@
+//! What is already there where an object is to be created.
+
+use serde_json::Value as Json;
+use tokio::time::Instant;
+
+use super::write::{INVISIBLE_TOLERATED, Task};
+use crate::arm::{Error, ResourceId, Target};
+use crate::azure::fault;
+use crate::azure::provisioning::{is_deleting, is_in_flight, pauses};
+use crate::azure::run_log::Event;
+use crate::schema::{Diagnostic, Diagnostics};
+
+/// What a creation finds.
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// An object that the service is still creating, such as a killed run leaves behind.
+    InFlight(Json),
+    /// A finished object that this run has dropped from the state and left in Azure.
+    Retained(Json),
+    /// Any other finished object.
+    Finished,
+}
+
+/// Looks for an object at `target`. Waits for one that is being deleted, and for one that this run has deleted and the
+/// service still shows.
+pub async fn find(task: &Task<'_>, target: &Target) -> Result<Found, Diagnostics> {
+    let failed = |error: Error| Diagnostics::from(task.failed(&error));
+    let (run, id) = (&task.context.run, target.path());
+    let begun = Instant::now();
+    for pause in pauses() {
+        let found = task.client().get_opt(&task.scope, target).await.map_err(failed)?;
+        let Some(body) = found else { break };
+        if !is_deleting(&body) {
+            if is_in_flight(&body) {
+                return Ok(Found::InFlight(body));
+            }
+            if run.has(id, Event::Retained) {
+                return Ok(Found::Retained(body));
+            }
+            if !run.has(id, Event::Deleted) || begun.elapsed() > INVISIBLE_TOLERATED {
+                return Ok(Found::Finished);
+            }
+        }
+        task.scope.sleep(pause).await.map_err(failed)?;
+    }
+    Ok(Found::Nothing)
+}
+
+/// The error for an object that exists and is not in this state, with an import block that is ready to use.
+pub fn already_exists(id: &str, noun: &str, type_name: &str) -> Diagnostic {
+    let name = ResourceId::parse(id).map(|id| id.name().to_owned()).unwrap_or_default();
+    Diagnostic::error(
+        format!("{} {name:?} already exists", fault::capital(noun)),
+        format!(
+            "It is not in this state, so it is left alone. To manage it here, import it and apply again (put the \
+             resource's own address after \"to\"):\n\n  import {{\n    to = {type_name}.{}\n    id = \"{id}\"\n  }}\n",
+            label(&name)
+        ),
+    )
+}
+
+// A name that HCL accepts as the label of a resource.
+fn label(name: &str) -> String {
+    let label: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    if label.starts_with(|c: char| c.is_ascii_alphabetic()) { label } else { format!("this_{label}") }
+}

@@ -1,0 +1,130 @@
+//! Deletions: of an object, and of a parent whose children the service remembers for some time.
+
+use serde_json::Value as Json;
+use tokio::time::Instant;
+
+use super::write::{INVISIBLE_TOLERATED, Task};
+use crate::arm::{Error, Kind, Target};
+use crate::azure::provisioning::{is_deleting, is_failed, pauses};
+use crate::azure::run_log::Event;
+use crate::azure::{body, fault};
+use crate::schema::{Diagnostic, Diagnostics};
+
+/// How often the deletion of a parent is tried while the service still sees children that are gone: about 90 s, where
+/// the service has been observed to need 20.
+const ATTEMPTS: usize = 25;
+
+/// Deletes the object at `target` and waits until it is gone. Succeeds when it is gone already.
+pub async fn remove(task: &Task<'_>, target: &Target) -> Result<(), Error> {
+    let (client, scope) = (task.client(), &task.scope);
+    task.context.run.forget(target.path());
+    let accepted = client.delete(scope, target).await?;
+    if let Some(operation) = accepted.operation {
+        match client.wait(scope, &operation).await {
+            Ok(_) => {}
+            Err(error) if error.is_stopped() || error.is_timed_out() || error.kind == Kind::Operation => {
+                return Err(error);
+            }
+            // the operation's URL is no use: the object decides
+            Err(error) => wait_until_gone(task, target, error).await?,
+        }
+    }
+    task.context.run.record(target.path(), Event::Deleted);
+    Ok(())
+}
+
+async fn wait_until_gone(task: &Task<'_>, target: &Target, error: Error) -> Result<(), Error> {
+    let (client, scope, begun) = (task.client(), &task.scope, Instant::now());
+    // a delete option such as bypassSoftDelete is none of a GET
+    let target = Target::new(target.path(), target.api_version());
+    for pause in pauses() {
+        match client.get_opt(scope, &target).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(object)) if is_failed(&object) => return Err(error),
+            // the service may show for some time what it has deleted
+            Ok(Some(object)) if !is_deleting(&object) && begun.elapsed() > INVISIBLE_TOLERATED => {
+                return Err(error);
+            }
+            Ok(Some(_)) => {}
+            Err(_) if begun.elapsed() < INVISIBLE_TOLERATED && scope.check().is_ok() => {}
+            Err(_) => return Err(error),
+        }
+        scope.sleep(pause).await?;
+    }
+    Ok(())
+}
+
+/// Fails when `children` lists anything that would be lost with its parent.
+pub async fn refuse_with_children(
+    task: &Task<'_>,
+    children: &Target,
+    child_noun: &str,
+) -> Result<(), Diagnostics> {
+    let left = remaining(task, children).await.map_err(|error| task.failed(&error))?;
+    if left.is_empty() { Ok(()) } else { Err(still_contains(task, child_noun, &left).into()) }
+}
+
+/// Deletes a parent. Just after its last child went, the service still believes in the child for some seconds: that
+/// conflict is retried. Children that really remain are named by the error. `children` lists them, `child_noun` names one
+/// ("image version").
+pub async fn delete_parent(
+    task: &Task<'_>,
+    target: &Target,
+    children: &Target,
+    child_noun: &str,
+) -> Result<(), Diagnostics> {
+    let mut last = None;
+    for pause in pauses().take(ATTEMPTS) {
+        let error = match remove(task, target).await {
+            Ok(()) => return Ok(()),
+            Err(error) if is_nested(&error) => error,
+            Err(error) => return Err(task.failed(&error).into()),
+        };
+        refuse_with_children(task, children, child_noun).await?;
+        last = Some(error);
+        task.scope.sleep(pause).await.map_err(|error| task.failed(&error))?;
+    }
+    match last {
+        Some(error) => Err(task.failed(&error).into()),
+        None => Ok(()),
+    }
+}
+
+async fn remaining(task: &Task<'_>, children: &Target) -> Result<Vec<String>, Error> {
+    let (client, scope) = (task.client(), &task.scope);
+    let mut ids = Vec::new();
+    for child in client.list(scope, children).await? {
+        let (Some(id), Some(name)) = (body::text(&child, "id"), body::text(&child, "name")) else {
+            continue;
+        };
+        // lists lag behind too: a GET decides whether the child is there
+        let target = Target::new(format!("{}/{name}", children.path()), children.api_version());
+        if client.get_opt(scope, &target).await?.is_some_and(|found: Json| !is_deleting(&found)) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}
+
+fn still_contains(task: &Task<'_>, child_noun: &str, left: &[String]) -> Diagnostic {
+    let plural = if left.len() == 1 { "" } else { "s" };
+    Diagnostic::error(
+        format!(
+            "{} failed: it still contains {} {child_noun}{plural}",
+            fault::capital(task.scope.what()),
+            left.len()
+        ),
+        format!(
+            "These are not in this state, or are kept by deletion_policy = \"retain\", and would be lost with it:\n\n  {}\n\n\
+             Delete them, or import them into this state, and apply again. To forget the parent without \
+             deleting it: terraform state rm.\n\n{}",
+            left.join("\n  "),
+            task.id
+        ),
+    )
+}
+
+fn is_nested(error: &Error) -> bool {
+    error.is_conflict()
+        && (error.code == "CannotDeleteResource" || error.message.to_lowercase().contains("nested resource"))
+}

@@ -1,0 +1,75 @@
+//! The state that a write leaves, compared with and completed from the plan.
+
+use super::write::Task;
+use crate::arm::{Error, Kind};
+use crate::azure::fault;
+use crate::framework::spelling::{NullAndEmpty, keep_prior_spelling};
+use crate::schema::spec::{Body, Nesting};
+use crate::schema::{Diagnostic, Model, Value};
+
+/// The state of an object that is accepted and not finished: what was planned, and of what the plan left open, what
+/// `read` says. `provisioning_state` is never empty, so that the next plan sees that the object is unfinished.
+pub fn accepted_state<M: Model>(plan: &M, read: &M, provisioning: &str) -> M {
+    let mut state = plan.encode();
+    complete(M::schema(), &mut state, &read.encode());
+    if state.get("provisioning_state").is_null() {
+        state.set("provisioning_state", provisioning.into());
+    }
+    M::decode(&state)
+}
+
+fn complete(body: &Body, state: &mut Value, read: &Value) {
+    for attribute in body.attributes.iter().filter(|attribute| attribute.is_computed()) {
+        if state.get(attribute.name).is_null() {
+            state.set(attribute.name, read.get(attribute.name).clone());
+        }
+    }
+    for block in body.blocks.iter().filter(|block| block.nesting == Nesting::Single) {
+        let mut inner = state.get(block.name).clone();
+        if inner.is_known() && read.get(block.name).is_known() {
+            complete(&block.body, &mut inner, read.get(block.name));
+            state.set(block.name, inner);
+        }
+    }
+}
+
+/// Whether `read` is what `plan` says, but for what the plan leaves open.
+pub fn is_as_planned<M: Model>(plan: &M, read: &M) -> bool {
+    let (plan, read) = (plan.encode(), read.encode());
+    let read = keep_prior_spelling(M::schema(), read, &plan, NullAndEmpty::Equal);
+    let mut planned = plan;
+    complete(M::schema(), &mut planned, &read);
+    // numbered elements may leave computed members open; a set that differs in those only is the same
+    planned == read
+}
+
+/// The warning that goes with an object that is accepted and not finished.
+pub fn unfinished(noun: &str, id: &str, error: &Error, progress: &str) -> Diagnostic {
+    let why = match error.kind {
+        Kind::Stopped => "the run was interrupted".to_owned(),
+        _ => error.to_string(),
+    };
+    let progress = match progress {
+        "" => String::new(),
+        progress => format!("\n\nSo far: {progress}."),
+    };
+    Diagnostic::warning(
+        format!("{} is not finished yet", fault::capital(noun)),
+        format!(
+            "The service accepted it and continues on its own; this run did not see the end: {why}.{progress}\n\n\
+             It is kept in the state. The next plan shows what is unfinished, and the next apply goes on waiting.\n\n{id}"
+        ),
+    )
+}
+
+/// What to tell of a creation that the service may have accepted.
+pub fn may_exist(task: &Task<'_>, noun: &str, error: &Error) -> Diagnostic {
+    let mut told = task.failed(error);
+    told.summary = format!("It is unknown whether {noun} was created");
+    told.detail = format!(
+        "The answer to the request was lost, and the object could not be read: {}\n\nIt is kept in the state with its ID. \
+         The next plan reads it, and creates it when it is not there.",
+        told.detail
+    );
+    told
+}

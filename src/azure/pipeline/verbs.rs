@@ -1,0 +1,423 @@
+//! Create, read, update and delete as every resource does them; a resource says only what is its own.
+
+use async_trait::async_trait;
+use serde_json::Value as Json;
+
+use super::existing::{Found, already_exists, find};
+use super::parents;
+use super::state::{accepted_state, is_as_planned, may_exist, unfinished};
+use super::write::{Change, Ended, Outcome, Task, WaitUntil, Write, forget_if_final};
+use crate::arm::{Error, ResourceId, Target};
+use crate::azure::provisioning::{is_failed, is_in_flight};
+use crate::azure::replication::Replication;
+use crate::azure::run_log::Event;
+use crate::azure::{Context, body, fault, identity};
+use crate::framework::spelling::is_unchanged;
+use crate::framework::{Failed, Op, Private};
+use crate::schema::{Diagnostic, Diagnostics, Model, Slot, Value};
+
+/// One step of an update: the request, made from the object as it is just before.
+pub type Step<'s> = Box<dyn Fn(&Json) -> Change + Send + Sync + 's>;
+
+/// What the pipeline needs to know about a resource type that lives in Resource Manager.
+#[async_trait]
+pub trait Managed: Send + Sync {
+    /// Its attributes.
+    type Model: Model;
+
+    /// What it is called: `image version`.
+    const NOUN: &'static str;
+
+    /// Its name in HCL.
+    const TYPE_NAME: &'static str;
+
+    /// Whether other resources are made in it and need its body, so that the run remembers it.
+    const IS_PARENT: bool = false;
+
+    /// The ID of the object that `model` describes, a plan or a state.
+    fn id(&self, context: &Context, model: &Self::Model) -> Result<ResourceId, Diagnostic>;
+
+    /// Where the object is written.
+    fn target(&self, id: &ResourceId) -> Target;
+
+    /// Where the object is read, when that takes query options.
+    fn read_target(&self, id: &ResourceId) -> Target {
+        self.target(id)
+    }
+
+    /// The object in messages: `image version "1.0.0" of "web"`.
+    fn label(&self, id: &ResourceId) -> String {
+        format!("{} {:?}", Self::NOUN, id.name())
+    }
+
+    /// The error to show for a failed call, which may point at an attribute and add advice.
+    fn diagnose(error: &Error, what: &str, id: &str) -> Diagnostic {
+        fault::diagnostic(error, what, id)
+    }
+
+    /// Prepares a creation once it is certain that nothing is there: checks, or steps that must come first.
+    async fn before_create(&self, _task: &Task<'_>, _plan: &mut Self::Model) -> Result<(), Diagnostics> {
+        Ok(())
+    }
+
+    /// The body of a new object.
+    async fn expand_new(&self, task: &Task<'_>, plan: &Self::Model) -> Result<Json, Diagnostics>;
+
+    /// The requests that turn the object `current` into the plan, in order. One that changes nothing is not sent.
+    fn steps<'s>(
+        &'s self,
+        context: &'s Context,
+        prior: &'s Self::Model,
+        plan: &'s Self::Model,
+        current: &Json,
+    ) -> Vec<Step<'s>>;
+
+    /// How long to wait for the last request. `object` is what was sent or read last.
+    fn wait_until(&self, _context: &Context, _plan: &Self::Model, _object: &Json) -> WaitUntil {
+        WaitUntil::Final
+    }
+
+    /// Whether a finished object that this run has dropped from the state and left in Azure is what `plan` wants, but for
+    /// what an update can change.
+    fn can_adopt(&self, _plan: &Self::Model, _object: &Json) -> bool {
+        false
+    }
+
+    /// The object in the model. `known` is the state or the plan, for what the service does not tell.
+    async fn flatten(
+        &self,
+        task: &Task<'_>,
+        object: &Json,
+        id: &ResourceId,
+        known: &Self::Model,
+    ) -> Result<Self::Model, Error>;
+
+    /// Whether a body read without the options of [`read_target`](Managed::read_target) suffices to refresh `state`;
+    /// asked before there is a body, and again with it.
+    fn plain_read_suffices(&self, _state: &Self::Model, _object: Option<&Json>) -> bool {
+        true
+    }
+
+    /// Completes the first read after an import.
+    async fn complete_import(&self, _task: &Task<'_>, _state: &mut Self::Model) {}
+
+    /// Adjusts the state after a write, with warnings for what the service did differently. `prior` is the state
+    /// before, `None` for a creation.
+    fn adjust(
+        &self,
+        _task: &Task<'_>,
+        _plan: &Self::Model,
+        _prior: Option<&Self::Model>,
+        _ended: &Ended,
+        _state: &mut Self::Model,
+    ) {
+    }
+
+    /// Does what follows a write that ended well, such as sharing a gallery.
+    async fn after_write(
+        &self,
+        _task: &Task<'_>,
+        _plan: &Self::Model,
+        _prior: Option<&Self::Model>,
+        state: Self::Model,
+    ) -> Result<Self::Model, Failed<Self::Model>> {
+        Ok(state)
+    }
+}
+
+fn task<'a, R: Managed>(
+    resource: &R,
+    context: &'a Context,
+    op: &'a Op,
+    verb: &str,
+    id: ResourceId,
+) -> Task<'a> {
+    let what = format!("{verb} {}", resource.label(&id));
+    Task::new(context, op, what, id, R::diagnose)
+}
+
+/// Reads the object of `state`, from a list of its siblings where that only confirms the state. `None` when it is gone.
+pub async fn read<R: Managed>(
+    resource: &R,
+    context: &Context,
+    op: &Op,
+    state: R::Model,
+    private: &mut Private,
+) -> Result<Option<R::Model>, Diagnostics> {
+    let task = task(resource, context, op, "reading", resource.id(context, &state)?);
+    let (client, target) = (&context.client, resource.target(&task.id));
+    let failed = |error: Error| Diagnostics::from(task.failed(&error));
+    if resource.plain_read_suffices(&state, None) {
+        let read = context.read(&task.scope, &target).await;
+        // a list decides nothing, and neither does what is read because of it
+        if let Some(object) = &read.listed
+            && resource.plain_read_suffices(&state, Some(object))
+            && let Ok(listed) = resource.flatten(&task, object, &task.id, &state).await
+            && is_unchanged(&listed, &state)
+        {
+            remember::<R>(&task, object);
+            return Ok(Some(listed));
+        }
+        let Some(object) = client.get_opt(&task.scope, &target).await.map_err(failed)? else {
+            return Ok(None);
+        };
+        if resource.plain_read_suffices(&state, Some(&object)) {
+            return finish_read(resource, &task, object, state, private).await;
+        }
+    }
+    match client.get_opt(&task.scope, &resource.read_target(&task.id)).await.map_err(failed)? {
+        Some(object) => finish_read(resource, &task, object, state, private).await,
+        None => Ok(None),
+    }
+}
+
+async fn finish_read<R: Managed>(
+    resource: &R,
+    task: &Task<'_>,
+    object: Json,
+    state: R::Model,
+    private: &mut Private,
+) -> Result<Option<R::Model>, Diagnostics> {
+    forget_if_final(private, &object);
+    remember::<R>(task, &object);
+    // an import may have spelt the ID in any way, and knows nothing else yet
+    let imported = state.encode().get("provisioning_state").is_null();
+    let id = if imported { identity::as_told(&task.id, &object) } else { task.id.clone() };
+    match resource.flatten(task, &object, &id, &state).await {
+        Ok(mut read) => {
+            if imported {
+                resource.complete_import(task, &mut read).await;
+            }
+            Ok(Some(read))
+        }
+        // deleted before the rest of it was read
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(task.failed(&error).into()),
+    }
+}
+
+fn remember<R: Managed>(task: &Task<'_>, object: &Json) {
+    if R::IS_PARENT {
+        task.context.run.remember(&task.id.to_string(), object);
+    }
+}
+
+/// Creates the object, or joins a creation under way that is exactly what is planned.
+pub async fn create<R: Managed>(
+    resource: &R,
+    context: &Context,
+    op: &Op,
+    mut plan: R::Model,
+    private: &mut Private,
+) -> Result<R::Model, Failed<R::Model>> {
+    let task = task(resource, context, op, "creating", resource.id(context, &plan)?);
+    let id = task.id.to_string();
+    let target = resource.target(&task.id);
+    let _guard = context.lock(&id).await;
+    let found = find(&task, &target).await?;
+    let mut write = Write::new(&task, target, resource.read_target(&task.id), private);
+    let (begun, joined) = match found {
+        Found::Nothing => {
+            resource.before_create(&task, &mut plan).await?;
+            let body = resource.expand_new(&task, &plan).await?;
+            // before the request: a plan made meanwhile may see the object before this run has its answer
+            context.run.record(&id, Event::Published);
+            match write.begin(&Change::Put(body.clone()), None).await {
+                Ok(begun) => (begun, false),
+                Err(lost) if lost.may_exist => {
+                    let ended = Ended { body, outcome: Outcome::Unknown(lost.error) };
+                    return state_after_write(resource, &task, &plan, None, ended).await;
+                }
+                Err(refused) => return Err(task.failed(&refused.error).into()),
+            }
+        }
+        Found::InFlight(object) if is_planned(resource, &task, &plan, &object).await? => (object, true),
+        Found::Retained(object) if resource.can_adopt(&plan, &object) => {
+            let prior = resource
+                .flatten(&task, &object, &task.id, &plan)
+                .await
+                .map_err(|error| task.failed(&error))?;
+            return change(resource, &task, &prior, &plan, object, write).await;
+        }
+        Found::InFlight(_) | Found::Retained(_) | Found::Finished => {
+            return Err(already_exists(&id, R::NOUN, R::TYPE_NAME).into());
+        }
+    };
+    if joined {
+        op.warn(joined_warning(&resource.label(&task.id), &id));
+    }
+    let ended = write.wait(&resource.wait_until(context, &plan, &begun), begun).await;
+    state_after_write(resource, &task, &plan, None, ended).await
+}
+
+// Whether a creation under way is what the configuration says, in every part.
+async fn is_planned<R: Managed>(
+    resource: &R,
+    task: &Task<'_>,
+    plan: &R::Model,
+    object: &Json,
+) -> Result<bool, Diagnostics> {
+    let wanted = resource.expand_new(task, plan).await?;
+    if !body::settled(object, &wanted) {
+        return Ok(false);
+    }
+    let read = resource.flatten(task, object, &task.id, plan).await;
+    Ok(read.is_ok_and(|read| is_as_planned(plan, &read)))
+}
+
+fn joined_warning(label: &str, id: &str) -> Diagnostic {
+    Diagnostic::warning(
+        format!("{} was already being created", fault::capital(label)),
+        format!(
+            "It is exactly what the configuration says, as an interrupted run leaves it behind, so this run waits for it and \
+             manages it from now on. If another configuration creates it at the same time, both will manage it: remove it \
+             from one of them.\n\n{id}"
+        ),
+    )
+}
+
+/// Changes the object in place.
+pub async fn update<R: Managed>(
+    resource: &R,
+    context: &Context,
+    op: &Op,
+    prior: R::Model,
+    plan: R::Model,
+    private: &mut Private,
+) -> Result<R::Model, Failed<R::Model>> {
+    let task = task(resource, context, op, "updating", resource.id(context, &prior)?);
+    let _guard = context.lock(&task.id.to_string()).await;
+    let mut write = Write::new(&task, resource.target(&task.id), resource.read_target(&task.id), private);
+    let Some(mut current) = write.look().await.map_err(|error| task.failed(&error))? else {
+        return Err(identity::vanished(R::NOUN, &task.id).into());
+    };
+    // an earlier write must end before another begins, unless there is nothing more to send
+    if is_in_flight(&current) && !is_sent(&resource.steps(context, &prior, &plan, &current), &current) {
+        let ended = write.wait(&WaitUntil::Final, current).await;
+        if let Outcome::Unfinished(error) = &ended.outcome {
+            // the state must not claim what was not sent
+            return Err(task.failed(error).into());
+        }
+        current = ended.body;
+    }
+    change(resource, &task, &prior, &plan, current, write).await
+}
+
+// Whether the object already is what the last step makes of it.
+fn is_sent(steps: &[Step<'_>], object: &Json) -> bool {
+    steps.last().is_none_or(|step| body::settled(object, step(object).body()))
+}
+
+// Sends the steps from `current` to the plan, and waits for the last as long as is wanted.
+async fn change<R: Managed>(
+    resource: &R,
+    task: &Task<'_>,
+    prior: &R::Model,
+    plan: &R::Model,
+    current: Json,
+    mut write: Write<'_, '_>,
+) -> Result<R::Model, Failed<R::Model>> {
+    let steps = resource.steps(task.context, prior, plan, &current);
+    let until = resource.wait_until(task.context, plan, &current);
+    let mut ended = Ended { body: current, outcome: Outcome::Done };
+    let mut sent = false;
+    for (index, step) in steps.iter().enumerate() {
+        let change = step(&ended.body);
+        if body::settled(&ended.body, change.body()) && !is_failed(&ended.body) {
+            continue;
+        }
+        let begun = match write.begin(&change, Some(&ended.body)).await {
+            Ok(begun) => begun,
+            Err(refused) => return Err(task.failed(&refused.error).into()),
+        };
+        // each step needs the effect of the one before; only after the last one is the wait a matter of choice
+        sent = index + 1 == steps.len();
+        ended = write.wait(if sent { &until } else { &WaitUntil::Final }, begun).await;
+        if !matches!(ended.outcome, Outcome::Done) {
+            return state_after_write(resource, task, plan, Some(prior), ended).await;
+        }
+    }
+    if !sent {
+        ended = write.wait(&until, ended.body).await;
+    }
+    state_after_write(resource, task, plan, Some(prior), ended).await
+}
+
+/// Deletes the object at `target` and waits until it is gone. Succeeds when it is gone already.
+pub async fn delete<R: Managed>(
+    resource: &R,
+    context: &Context,
+    op: &Op,
+    id: ResourceId,
+    target: &Target,
+) -> Result<(), Diagnostics> {
+    let task = task(resource, context, op, "deleting", id);
+    let _guard = context.lock(&task.id.to_string()).await;
+    parents::remove(&task, target).await.map_err(|error| task.failed(&error).into())
+}
+
+// The state after a write, and what to tell about it.
+async fn state_after_write<R: Managed>(
+    resource: &R,
+    task: &Task<'_>,
+    plan: &R::Model,
+    prior: Option<&R::Model>,
+    ended: Ended,
+) -> Result<R::Model, Failed<R::Model>> {
+    let in_flight = if prior.is_none() { "Creating" } else { "Updating" };
+    let mut state = match resource.flatten(task, &ended.body, &task.id, plan).await {
+        Ok(state) => state,
+        Err(error) => {
+            tracing::debug!(%error, "the object cannot be read completely; the state holds what was planned");
+            plan.clone()
+        }
+    };
+    resource.adjust(task, plan, prior, &ended, &mut state);
+    let accepted = || {
+        let mut accepted = accepted_state(plan, &state, in_flight).encode();
+        if accepted.get("id").is_null() {
+            accepted.set("id", Value::String(task.id.to_string()));
+        }
+        R::Model::decode(&accepted)
+    };
+    match ended.outcome {
+        Outcome::Done => {
+            remember::<R>(task, &ended.body);
+            resource.after_write(task, plan, prior, state).await
+        }
+        Outcome::Unfinished(error) => {
+            let progress = Replication::parse(&ended.body).describe();
+            task.op.warn(unfinished(&resource.label(&task.id), &task.id.to_string(), &error, &progress));
+            Ok(accepted())
+        }
+        Outcome::Unknown(error) => {
+            let told = may_exist(task, &resource.label(&task.id), &error);
+            // an interrupted run fails anyway; an error would have Terraform replace the object
+            if error.is_stopped() {
+                task.op.warn(Diagnostic::warning(told.summary, told.detail));
+                return Ok(accepted());
+            }
+            Err(Failed::with(accepted(), told))
+        }
+        // an error while creating would have Terraform replace the version at the next apply, with every region that is fine
+        Outcome::RegionsFailed(told) if prior.is_none() => {
+            task.op.warn(regions_failed(&resource.label(&task.id), told));
+            Ok(state)
+        }
+        Outcome::RegionsFailed(told) | Outcome::Failed(told) => {
+            let state = if state.encode().get("provisioning_state").is_null() { accepted() } else { state };
+            Err(Failed::with(state, told))
+        }
+    }
+}
+
+fn regions_failed(label: &str, told: Diagnostic) -> Diagnostic {
+    Diagnostic::warning(
+        format!("{} was kept although its replication failed", fault::capital(label)),
+        format!(
+            "{}\n\n{}\n\nThe next apply removes the failed regions and adds them again. To make a run fail when a region \
+             does, put an azimage_image_replication after the version.",
+            told.summary, told.detail
+        ),
+    )
+}

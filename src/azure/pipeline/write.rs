@@ -1,0 +1,411 @@
+//! One write of one object: sent, remembered, waited for and read back.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tokio::time::Instant;
+
+use crate::arm::{Client, Error, Kind, Operation, ResourceId, Scope, Target};
+use crate::azure::context::{self, Context};
+use crate::azure::provisioning::{Provisioning, is_failed, is_in_flight, pauses};
+use crate::azure::replication::{self, Replication, Unready, Wanted};
+use crate::azure::{body, fault};
+use crate::framework::{Op, Private};
+use crate::schema::Diagnostic;
+
+/// Key in private state of the operation that a run did not see end.
+const OPERATION: &str = "operation";
+
+/// How long an object may stay invisible after the service said that it was created.
+pub const INVISIBLE_TOLERATED: Duration = Duration::from_secs(300);
+
+/// How long reads of the object may fail while it is waited for.
+const OUTAGE_TOLERATED: Duration = Duration::from_secs(300);
+
+/// How often an object is looked for after the answer to its creation was lost.
+const LOOKS_AFTER_LOST_ANSWER: usize = 4;
+
+/// How long the last read after a deadline or an interrupt may take.
+const FINAL_READ: Duration = Duration::from_secs(5);
+
+/// What is being done to which object, in which frame.
+pub struct Task<'a> {
+    /// The configured provider.
+    pub context: &'a Context,
+    /// The framework's frame: time, interrupt and warnings.
+    pub op: &'a Op,
+    /// The same for the client, with the name of the work: `creating image version "1.0.0" of "i"`.
+    pub scope: Scope,
+    /// The object.
+    pub id: ResourceId,
+    /// The error to show for a failed call.
+    diagnose: fn(&Error, &str, &str) -> Diagnostic,
+}
+
+impl<'a> Task<'a> {
+    /// A task that does `what` to `id`, and shows failed calls by `diagnose` (of the error, `what` and the ID).
+    pub fn new(
+        context: &'a Context,
+        op: &'a Op,
+        what: impl Into<String>,
+        id: ResourceId,
+        diagnose: fn(&Error, &str, &str) -> Diagnostic,
+    ) -> Task<'a> {
+        Task { context, op, scope: context::scope(op, what), id, diagnose }
+    }
+
+    /// The client.
+    pub fn client(&self) -> &'a Client {
+        &self.context.client
+    }
+
+    /// The error to show when a call failed.
+    pub fn failed(&self, error: &Error) -> Diagnostic {
+        (self.diagnose)(error, self.scope.what(), &self.id.to_string())
+    }
+}
+
+/// How long to wait after the service has accepted a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitUntil {
+    /// Not at all.
+    Accepted,
+    /// Until this region, the image version's own, has its replicas.
+    Home(String),
+    /// Until every target region has its replicas.
+    AllRegions,
+    /// Until the provisioning state is final.
+    Final,
+}
+
+/// A request that changes an object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Replaces the object.
+    Put(Json),
+    /// Changes the members that the body names.
+    Patch(Json),
+}
+
+impl Change {
+    /// The body to send.
+    pub fn body(&self) -> &Json {
+        match self {
+            Change::Put(body) | Change::Patch(body) => body,
+        }
+    }
+}
+
+/// What a write led to.
+#[derive(Debug)]
+pub struct Ended {
+    /// The object as the service last returned it; what was sent when it could not be read.
+    pub body: Json,
+    /// How the operation ended, as far as this run knows.
+    pub outcome: Outcome,
+}
+
+/// How an accepted write ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Successfully, or as far as it was to be waited for.
+    Done,
+    /// Not yet: interrupted, out of time, or the service could not be reached.
+    Unfinished(Error),
+    /// Replication failed in some regions; the object itself is usable.
+    RegionsFailed(Diagnostic),
+    /// The object exists in a failed state, or does not appear.
+    Failed(Diagnostic),
+    /// The answer was lost and the object could not be read: it may exist.
+    Unknown(Error),
+}
+
+/// Why a write did not begin.
+#[derive(Debug)]
+pub struct NotBegun {
+    /// The first error.
+    pub error: Error,
+    /// Whether the service may have accepted the request nevertheless.
+    pub may_exist: bool,
+}
+
+/// The way of one object's writes to the service.
+pub struct Write<'t, 'a> {
+    task: &'t Task<'a>,
+    target: Target,
+    // the same with the query options that reads need
+    read: Target,
+    private: &'t mut Private,
+}
+
+/// Forgets a stored operation once the object shows that it has ended.
+pub fn forget_if_final(private: &mut Private, object: &Json) {
+    if !is_in_flight(object) {
+        private.remove(OPERATION);
+    }
+}
+
+/// The frame of one last short read after the time of `scope` has passed or the user has interrupted.
+pub fn final_read_scope(scope: &Scope) -> Scope {
+    Scope::new(FINAL_READ, Default::default(), scope.what())
+}
+
+impl<'t, 'a> Write<'t, 'a> {
+    /// The writes of `task` to `target`, which is read back as `read`.
+    pub fn new(task: &'t Task<'a>, target: Target, read: Target, private: &'t mut Private) -> Self {
+        Write { task, target, read, private }
+    }
+
+    /// Reads the object. `None` when it does not exist. A final state ends the stored operation.
+    pub async fn look(&mut self) -> Result<Option<Json>, Error> {
+        let found = self.task.client().get_opt(&self.task.scope, &self.read).await?;
+        forget_if_final(self.private, found.as_ref().unwrap_or(&Json::Null));
+        Ok(found)
+    }
+
+    /// Sends `change` and stores the operation that the service answers with. `prior` is the object before, `None` for a
+    /// creation. Returns the body to go on with.
+    pub async fn begin(&mut self, change: &Change, prior: Option<&Json>) -> Result<Json, NotBegun> {
+        let (client, scope) = (self.task.client(), &self.task.scope);
+        self.private.remove(OPERATION);
+        let sent = match change {
+            Change::Put(body) => client.put(scope, &self.target, body).await,
+            Change::Patch(body) => client.patch(scope, &self.target, body).await,
+        };
+        self.task.context.run.forget(self.target.path());
+        let error = match sent {
+            Ok(accepted) => {
+                if let Some(operation) = &accepted.operation {
+                    self.private.set(OPERATION, operation);
+                }
+                return Ok(if accepted.body.is_object() { accepted.body } else { change.body().clone() });
+            }
+            Err(error) => error,
+        };
+        if !may_have_acted(&error) {
+            return Err(NotBegun { error, may_exist: false });
+        }
+        match prior {
+            None => self.look_after_lost_creation(error).await,
+            Some(_) => self.look_after_lost_update(change, error).await,
+        }
+    }
+
+    // Nothing was there before, so what is there now is what was sent.
+    async fn look_after_lost_creation(&mut self, error: Error) -> Result<Json, NotBegun> {
+        let scope = self.usable_scope();
+        for pause in pauses().take(LOOKS_AFTER_LOST_ANSWER) {
+            match self.task.client().get_opt(&scope, &self.read).await {
+                Ok(Some(body)) => return Ok(body),
+                Ok(None) if scope.sleep(pause).await.is_ok() => {}
+                Ok(None) => break,
+                Err(why) => {
+                    tracing::debug!(%why, "it is unknown whether the object was created");
+                    return Err(NotBegun { error, may_exist: true });
+                }
+            }
+        }
+        Err(NotBegun { error, may_exist: false })
+    }
+
+    // The object was there before: only one that has become what was sent shows that the service acted.
+    async fn look_after_lost_update(&mut self, change: &Change, error: Error) -> Result<Json, NotBegun> {
+        let scope = self.usable_scope();
+        let mut wanted = change.body().clone();
+        // the region cannot change, so it says nothing
+        body::set(&mut wanted, "location", Json::Null);
+        for pause in pauses() {
+            match self.task.client().get_opt(&scope, &self.read).await {
+                Ok(Some(body)) if body::settled(&body, &wanted) => return Ok(body),
+                Ok(Some(body)) if is_in_flight(&body) && scope.sleep(pause).await.is_ok() => {}
+                _ => break,
+            }
+        }
+        Err(NotBegun { error, may_exist: true })
+    }
+
+    // The scope, or that of one last read when its time has passed.
+    fn usable_scope(&self) -> Scope {
+        match self.task.scope.check() {
+            Ok(()) => self.task.scope.clone(),
+            Err(_) => final_read_scope(&self.task.scope),
+        }
+    }
+
+    /// Waits for what was begun, from the object in `body`, and reads the object back.
+    pub async fn wait(&mut self, until: &WaitUntil, body: Json) -> Ended {
+        let ended = match until {
+            WaitUntil::Accepted => {
+                let seen = self.task.client().get_opt(&self.task.scope, &self.read).await;
+                let body = seen.ok().flatten().unwrap_or(body);
+                if is_failed(&body) { self.wait_until_final(body).await } else { done(body) }
+            }
+            WaitUntil::Final => self.wait_until_final(body).await,
+            WaitUntil::AllRegions => match self.wait_until_final(body).await {
+                Ended { body, outcome: Outcome::Done } => self.wait_for_regions(&Wanted::All, body).await,
+                ended => ended,
+            },
+            WaitUntil::Home(region) => {
+                let wanted = Wanted::Regions(vec![region.clone()]);
+                match self.poll(body, |_| true).await {
+                    Ended { body, outcome: Outcome::Done } => self.wait_for_regions(&wanted, body).await,
+                    // the operation says why
+                    Ended { body, .. } if is_failed(&body) => self.wait_until_final(body).await,
+                    ended => ended,
+                }
+            }
+        };
+        // a body without an ID is what was sent, which says nothing
+        if body::text(&ended.body, "id").is_some() {
+            forget_if_final(self.private, &ended.body);
+        }
+        ended
+    }
+
+    async fn wait_until_final(&mut self, body: Json) -> Ended {
+        let mut failure = None;
+        if let Some(operation) = self.private.get::<Operation>(OPERATION) {
+            match self.task.client().wait(&self.task.scope, &operation).await {
+                Ok(_) => {}
+                Err(error) if error.is_stopped() || error.is_timed_out() => {
+                    return self.interrupted(body, error).await;
+                }
+                Err(error) if error.kind == Kind::Operation => failure = Some(error),
+                Err(error) => {
+                    tracing::debug!(id = self.target.path(), why = %error, "polling the object, not its operation");
+                }
+            }
+            self.private.remove(OPERATION);
+        }
+        match failure {
+            None => self.poll(body, |object| !is_in_flight(object)).await,
+            // the operation says why; the object only says that
+            Some(error) => {
+                let seen = self.task.client().get_opt(&self.usable_scope(), &self.read).await;
+                let body = seen.ok().flatten().unwrap_or(body);
+                let told = self.task.failed(&error);
+                let outcome = match replication::home_is_complete(&body) {
+                    true => Outcome::RegionsFailed(told),
+                    false => Outcome::Failed(told),
+                };
+                Ended { body, outcome }
+            }
+        }
+    }
+
+    // Reads the object until `enough` of it is there.
+    async fn poll(&mut self, body: Json, enough: fn(&Json) -> bool) -> Ended {
+        let begun = Instant::now();
+        let (mut last, mut seen) = (body, false);
+        let mut outage: Option<(Instant, Error)> = None;
+        for pause in pauses() {
+            match self.task.client().get_opt(&self.task.scope, &self.read).await {
+                Ok(Some(body)) => {
+                    (last, seen, outage) = (body, true, None);
+                    if enough(&last) {
+                        return self.judged(last);
+                    }
+                }
+                // shortly after a creation the service may not see its own object
+                Ok(None) if begun.elapsed() < INVISIBLE_TOLERATED && !seen => {}
+                Ok(None) => {
+                    return Ended { outcome: Outcome::Failed(self.invisible(seen)), body: last };
+                }
+                Err(error) if error.is_stopped() || error.is_timed_out() => {
+                    return self.interrupted(last, error).await;
+                }
+                Err(error) => {
+                    let (since, first) = outage.get_or_insert((Instant::now(), error));
+                    if since.elapsed() > OUTAGE_TOLERATED {
+                        return Ended { body: last, outcome: Outcome::Unfinished(first.clone()) };
+                    }
+                }
+            }
+            if let Err(error) = self.task.scope.sleep(pause).await {
+                let first = outage.map_or(error, |(_, first)| first);
+                return self.interrupted(last, first).await;
+            }
+        }
+        Ended { body: last, outcome: Outcome::Done }
+    }
+
+    // What a final object amounts to.
+    fn judged(&self, body: Json) -> Ended {
+        if Provisioning::of(&body) != Provisioning::Failed {
+            return Ended { body, outcome: Outcome::Done };
+        }
+        let state = body::text(&body, "properties.provisioningState").unwrap_or_default();
+        let why = format!("the operation ended and left the object in state {state:?}");
+        let told = self.task.failed(&Error::new(Kind::Operation, why));
+        let outcome = if replication::home_is_complete(&body) {
+            Outcome::RegionsFailed(told)
+        } else {
+            Outcome::Failed(told)
+        };
+        Ended { body, outcome }
+    }
+
+    fn invisible(&self, seen: bool) -> Diagnostic {
+        let what = self.task.scope.what();
+        let why = if seen {
+            "The object was there and has disappeared: somebody deleted it meanwhile.".to_owned()
+        } else {
+            let minutes = INVISIBLE_TOLERATED.as_secs() / 60;
+            format!("The service said that it was done and has not shown the object for {minutes} minutes.")
+        };
+        Diagnostic::error(
+            format!("{}: the object does not appear", fault::capital(what)),
+            format!(
+                "{why} It is kept in the state. The next plan reads it again, and creates it when it is not there.\n\n{}",
+                self.task.id
+            ),
+        )
+    }
+
+    // The wait ended early. The last word is a read where that is possible, but the reason stays the first error.
+    async fn interrupted(&mut self, body: Json, error: Error) -> Ended {
+        let seen = self.task.client().get_opt(&final_read_scope(&self.task.scope), &self.read).await;
+        match seen {
+            Ok(Some(seen)) if Provisioning::of(&seen) == Provisioning::Failed => self.judged(seen),
+            Ok(Some(seen)) => Ended { body: seen, outcome: Outcome::Unfinished(error) },
+            _ => Ended { body, outcome: Outcome::Unfinished(error) },
+        }
+    }
+
+    async fn wait_for_regions(&mut self, wanted: &Wanted, body: Json) -> Ended {
+        let replication = Replication::parse(&body);
+        // a service that is done and says nothing about replication has nothing more to say
+        let silent = *wanted == Wanted::All && !replication.reported && !is_in_flight(&body);
+        if silent || replication.has_reached(wanted, is_in_flight(&body)) {
+            return done(body);
+        }
+        let task = self.task;
+        match replication::wait_until(task.client(), &task.scope, &self.target, wanted).await {
+            Ok(look) => Ended { body: look.body, outcome: Outcome::Done },
+            Err(Unready::Interrupted(error, look)) => {
+                let body = look.map_or(body, |look| look.body);
+                Ended { body, outcome: Outcome::Unfinished(*error) }
+            }
+            Err(Unready::Gone) => Ended { body, outcome: Outcome::Failed(self.invisible(true)) },
+            Err(unready) => {
+                let told = unready.diagnostic(task.scope.what(), &task.id.to_string());
+                let body = unready.look().map_or(body, |look| look.body.clone());
+                let outcome = match unready {
+                    Unready::Failed(..) => Outcome::RegionsFailed(told),
+                    _ => Outcome::Failed(told),
+                };
+                Ended { body, outcome }
+            }
+        }
+    }
+}
+
+fn done(body: Json) -> Ended {
+    Ended { body, outcome: Outcome::Done }
+}
+
+// Whether the service may have carried out a request that ended with `error`. An error page in HTML comes from a proxy or
+// gateway on the way, whatever its status, so it says nothing about what the service did.
+fn may_have_acted(error: &Error) -> bool {
+    error.may_have_acted() || error.kind == Kind::Malformed || error.status.is_some() && error.code.is_empty()
+}

@@ -1,0 +1,91 @@
+//! Provisioning states: whether the service is still working on an object, and whether its last operation failed.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use super::body;
+use crate::framework::Draft;
+use crate::schema::Value;
+
+/// What an object's `provisioningState` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provisioning {
+    /// The service is working on it.
+    InFlight,
+    /// The last operation failed or was cancelled.
+    Failed,
+    /// It is finished: any other state, also one that we do not know, and none.
+    Final,
+}
+
+impl Provisioning {
+    /// The meaning of the service's word, in any case.
+    pub fn parse(state: &str) -> Provisioning {
+        const IN_FLIGHT: [&str; 4] = ["creating", "updating", "deleting", "migrating"];
+        match state.to_ascii_lowercase() {
+            state if IN_FLIGHT.contains(&state.as_str()) => Provisioning::InFlight,
+            state if ["failed", "canceled", "cancelled"].contains(&state.as_str()) => Provisioning::Failed,
+            _ => Provisioning::Final,
+        }
+    }
+
+    /// The state of an object of the service.
+    pub fn of(object: &Json) -> Provisioning {
+        body::text(object, "properties.provisioningState")
+            .map_or(Provisioning::Final, |state| Self::parse(&state))
+    }
+}
+
+/// Whether the service is still working on the object.
+pub fn is_in_flight(object: &Json) -> bool {
+    Provisioning::of(object) == Provisioning::InFlight
+}
+
+/// Whether the object's last operation failed, so that it must be written again even if it looks right.
+pub fn is_failed(object: &Json) -> bool {
+    Provisioning::of(object) == Provisioning::Failed
+}
+
+/// Whether the object is being deleted.
+pub fn is_deleting(object: &Json) -> bool {
+    body::text(object, "properties.provisioningState")
+        .is_some_and(|state| state.eq_ignore_ascii_case("Deleting"))
+}
+
+/// Plans an update for an object that an earlier run left unfinished or failed, so that the next apply finishes it.
+pub fn plan_retry_if_unfinished(draft: &mut Draft<'_>) {
+    let state = draft.prior.get("provisioning_state").as_str();
+    if state.is_some_and(|state| Provisioning::parse(state) != Provisioning::Final) {
+        draft.planned.set("provisioning_state", Value::Unknown);
+    }
+}
+
+/// The pauses between two reads of an object: 0.2 s, growing to 5 s. The scope ends them.
+pub fn pauses() -> impl Iterator<Item = Duration> {
+    std::iter::successors(Some(Duration::from_millis(200)), |pause| {
+        Some((*pause * 3 / 2).min(Duration::from_secs(5)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_states_without_case_and_unknown_words_as_final() {
+        let rows = [
+            ("Creating", Provisioning::InFlight),
+            ("updating", Provisioning::InFlight),
+            ("DELETING", Provisioning::InFlight),
+            ("failed", Provisioning::Failed),
+            ("Canceled", Provisioning::Failed),
+            ("succeeded", Provisioning::Final),
+            ("Reticulating", Provisioning::Final),
+        ];
+        for (state, meaning) in rows {
+            assert_eq!(Provisioning::parse(state), meaning, "{state}");
+        }
+        assert_eq!(Provisioning::of(&Json::Null), Provisioning::Final);
+    }
+}

@@ -1,0 +1,219 @@
+//! An image version in the pipeline: what is sent, how long is waited, and what the state is afterwards.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde_json::Value as Json;
+
+use super::model::{Model, id_of, label, target};
+use super::steps::{self, drop_unplanned_regions};
+use super::unfinished::{is_complete, may_be_complete, wait_of};
+use super::{ImageVersion, json, recycle_bin, uefi};
+use crate::arm::id::same_id;
+use crate::arm::{Error, ResourceId, Target};
+use crate::azure::objects::source;
+use crate::azure::pipeline::{Change, Ended, Managed, Outcome, Step, Task, WaitUntil};
+use crate::azure::replication::{Replication, Wait};
+use crate::azure::{Context, GALLERY_API, attributes, body, fault};
+use crate::schema::{Diagnostic, Diagnostics, Path};
+
+#[async_trait]
+impl Managed for ImageVersion {
+    type Model = Model;
+
+    const NOUN: &'static str = "image version";
+    const TYPE_NAME: &'static str = "azimage_image_version";
+
+    fn id(&self, _context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
+        id_of(model)
+    }
+
+    fn target(&self, id: &ResourceId) -> Target {
+        target(id)
+    }
+
+    fn read_target(&self, id: &ResourceId) -> Target {
+        target(id).query("$expand", "ReplicationStatus")
+    }
+
+    fn label(&self, id: &ResourceId) -> String {
+        label(id)
+    }
+
+    fn diagnose(error: &Error, what: &str, id: &str) -> Diagnostic {
+        fault::at(error, what, id, attribute_of(error.target.as_deref()))
+    }
+
+    async fn before_create(&self, task: &Task<'_>, _plan: &mut Model) -> Result<(), Diagnostics> {
+        recycle_bin::refuse_soft_deleted(task).await
+    }
+
+    async fn expand_new(&self, task: &Task<'_>, plan: &Model) -> Result<Json, Diagnostics> {
+        let location = match &plan.location {
+            Some(location) => location.clone(),
+            None => definition_location(task, &plan.image_definition_id).await?,
+        };
+        Ok(json::expand_new(task.context, plan, &location))
+    }
+
+    fn steps<'s>(
+        &'s self,
+        context: &'s Context,
+        prior: &'s Model,
+        plan: &'s Model,
+        current: &Json,
+    ) -> Vec<Step<'s>> {
+        let known = steps::known(prior);
+        steps::steps(plan, &known, current, &Replication::parse(current))
+            .into_iter()
+            .map(|step| {
+                let known = known.clone();
+                let step = move |current: &Json| Change::Put(step.body(context, plan, &known, current));
+                Box::new(step) as Step<'s>
+            })
+            .collect()
+    }
+
+    fn wait_until(&self, context: &Context, plan: &Model, object: &Json) -> WaitUntil {
+        match wait_of(Some(context), plan.wait_for_replication.as_deref()) {
+            Wait::All => WaitUntil::AllRegions,
+            Wait::None => WaitUntil::Accepted,
+            Wait::Home => {
+                WaitUntil::Home(body::text(object, "location").or(plan.location.clone()).unwrap_or_default())
+            }
+        }
+    }
+
+    fn can_adopt(&self, plan: &Model, object: &Json) -> bool {
+        is_same_image(object, plan)
+    }
+
+    async fn flatten(
+        &self,
+        task: &Task<'_>,
+        object: &Json,
+        id: &ResourceId,
+        known: &Model,
+    ) -> Result<Model, Error> {
+        Ok(json::flatten(task.context, object, &Replication::parse(object), id, known))
+    }
+
+    // replication costs a request of its own, and is asked for only while it can have moved
+    fn plain_read_suffices(&self, state: &Model, object: Option<&Json>) -> bool {
+        match object {
+            None => may_be_complete(state),
+            Some(object) => is_complete(state, object),
+        }
+    }
+
+    // UEFI settings are returned only on request, and missing ones would look like a reason to replace
+    async fn complete_import(&self, task: &Task<'_>, state: &mut Model) {
+        let expanded = target(&task.id).query("$expand", "UefiSettings");
+        let expanded = task.client().get_opt(&task.scope, &expanded).await.ok().flatten();
+        state.uefi_settings_json = expanded.as_ref().and_then(uefi::uefi_settings);
+    }
+
+    fn adjust(&self, task: &Task<'_>, plan: &Model, prior: Option<&Model>, ended: &Ended, state: &mut Model) {
+        if plan.end_of_life_date.is_none() && state.end_of_life_date.is_some() {
+            state.end_of_life_date = None;
+            task.op.warn(kept_date(&task.id));
+        }
+        let known = prior.map(steps::known);
+        let added = drop_unplanned_regions(
+            &mut state.target_region,
+            &plan.target_region,
+            known.as_deref().unwrap_or_default(),
+        );
+        if known.is_some() && !added.is_empty() {
+            task.op.warn(regions_added_by_others(&added, &task.id));
+        }
+        // replication_state shows which regions failed; the plan's regions are what the service has accepted
+        if matches!(ended.outcome, Outcome::RegionsFailed(_)) {
+            state.target_region = plan.target_region.clone();
+        }
+    }
+}
+
+fn kept_date(id: &ResourceId) -> Diagnostic {
+    Diagnostic::warning(
+        "The service kept the end-of-life date",
+        format!("Its removal was requested and not refused, but {id} still has one. The next plan shows it."),
+    )
+    .at(Path::attribute("end_of_life_date"))
+}
+
+fn regions_added_by_others(added: &[String], id: &ResourceId) -> Diagnostic {
+    Diagnostic::warning(
+        "The image version has regions that the plan did not know",
+        format!(
+            "{} was added after the plan was made, so this apply left it as it is. The next plan shows it.\n\n{id}",
+            added.join(" and ")
+        ),
+    )
+    .at(Path::attribute("target_region"))
+}
+
+// The home region of a version whose configuration does not say: the definition's.
+async fn definition_location(task: &Task<'_>, definition: &str) -> Result<String, Diagnostics> {
+    let target = Target::new(definition, GALLERY_API);
+    let error = match task.context.run.parent(task.client(), &task.scope, &target).await {
+        Ok(Some(definition)) => return Ok(body::text(&definition, "location").unwrap_or_default()),
+        Ok(None) => Diagnostic::error(
+            "The image definition does not exist",
+            format!("Create it first, or correct image_definition_id.\n\n{definition}"),
+        ),
+        Err(error) => fault::diagnostic(&error, "reading the definition of the image version", definition),
+    };
+    Err(error.at(Path::attribute("image_definition_id")).into())
+}
+// Whether the version has the content and the place that are planned, so that an update can do the rest.
+fn is_same_image(left: &Json, plan: &Model) -> bool {
+    let profile = body::at(left, "properties.storageProfile").cloned().unwrap_or_default();
+    let (Some(have), Some(want)) = (source::read(&profile, None), &plan.source) else {
+        return false;
+    };
+    let same = |a: &Option<String>, b: &Option<String>| match (a, b) {
+        (Some(a), Some(b)) => same_id(a, b),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    let os = |source: &source::Source| {
+        source.os_disk.clone().map(|disk| disk.snapshot_id.or(disk.disk_id).or(disk.vhd_uri))
+    };
+    let data = |source: &source::Source| -> BTreeMap<i64, Option<String>> {
+        let disks = source.data_disk.iter().cloned();
+        disks.map(|disk| (disk.lun, disk.snapshot_id.or(disk.disk_id).or(disk.vhd_uri))).collect()
+    };
+    let (have_data, want_data) = (data(&have), data(want));
+    let shallow = |mode: Option<&str>| mode == Some("Shallow");
+    same(&have.managed_image_id, &want.managed_image_id)
+        && same(&have.virtual_machine_id, &want.virtual_machine_id)
+        && same(&have.image_version_id, &want.image_version_id)
+        && same(&have.community_image_id, &want.community_image_id)
+        && same(&os(&have).flatten(), &os(want).flatten())
+        && have_data.len() == want_data.len()
+        && want_data.iter().all(|(lun, want)| have_data.get(lun).is_some_and(|have| same(have, want)))
+        && shallow(body::text(left, "properties.publishingProfile.replicationMode").as_deref())
+            == shallow(plan.replication_mode.as_deref())
+        && plan.location.as_deref().is_none_or(|location| attributes::same_region(left, location))
+}
+
+// The attribute behind the service's name for a property.
+fn attribute_of(target: Option<&str>) -> Option<&'static str> {
+    let property = target?.strip_prefix("galleryImageVersion.")?;
+    if property.contains("endOfLifeDate") {
+        return Some("end_of_life_date");
+    }
+    let property = property.strip_prefix("properties.").unwrap_or(property);
+    Some(match property.split('.').next()? {
+        "publishingProfile" => "target_region",
+        "storageProfile" => "source",
+        "safetyProfile" => "allow_deletion_of_replicated_locations",
+        "location" => "location",
+        "name" => "version",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+#[path = "managed_tests.rs"]
+mod tests;
