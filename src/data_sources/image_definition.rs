@@ -1,15 +1,15 @@
-//! `azimage_image_definition` as data: what all versions of one image share.
+//! The data source `azimage_image_definition`.
 
 use async_trait::async_trait;
-use serde_json::{Value as Json, json};
 
 use super::finding::{self, absent, argument};
 use crate::arm::id::GALLERY;
 use crate::arm::{ResourceId, Target};
 use crate::azure::attributes::{check_definition_name, id_of};
 use crate::azure::context::scope;
-use crate::azure::tags::{self, Tags};
-use crate::azure::{Context, GALLERY_API, body, fault};
+use crate::azure::objects::definition::{Definition, Identifier, PurchasePlan, Recommended};
+use crate::azure::tags::Tags;
+use crate::azure::{Context, fault};
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::model;
@@ -21,9 +21,9 @@ model! {
     pub struct Model {
         /// The name of the image definition.
         pub name: String = required().check_text(check_definition_name),
-        /// The id of the gallery that the definition is in, in any subscription.
+        /// The ID of the gallery of the definition, in any subscription.
         pub gallery_id: String = argument(id_of(required(), GALLERY)),
-        /// The ARM id of the image definition.
+        /// The ARM ID of the image definition.
         pub id: Option<String> = computed(),
         /// The region that the definition is in.
         pub location: Option<String> = computed(),
@@ -31,84 +31,46 @@ model! {
         pub os_type: Option<String> = computed(),
         /// `Generalized` or `Specialized`.
         pub os_state: Option<String> = computed(),
-        /// The generation of virtual machines that the image boots on, `V1` or `V2`.
+        /// The generation of virtual machines that can boot the image, `V1` or `V2`.
         pub hyper_v_generation: Option<String> = computed(),
         /// The processor architecture of the image, `x64` or `Arm64`.
         pub architecture: Option<String> = computed(),
-        /// What the image is for.
+        /// The description of the image.
         pub description: Option<String> = computed(),
-        /// The end-user licence agreement, or where it stands.
+        /// The end-user licence agreement, or its URI.
         pub eula: Option<String> = computed(),
-        /// Where the privacy statement stands.
+        /// The URI of the privacy statement.
         pub privacy_statement_uri: Option<String> = computed(),
-        /// Where the release notes stand.
+        /// The URI of the release notes.
         pub release_note_uri: Option<String> = computed(),
-        /// When the image should no longer be used.
+        /// The end-of-life date of the image.
         pub end_of_life_date: Option<String> = computed(),
-        /// Disk types that machines made from the image should not use.
+        /// Disk types that virtual machines made from the image must not use.
         pub disallowed_disk_types: Set<String> = computed(),
         /// The security that the image supports.
         pub security_type: Option<String> = computed(),
-        /// Whether the image supports accelerated networking; null when it does not say.
+        /// Whether the image supports accelerated networking. Null if the definition does not specify it.
         pub accelerated_networking_enabled: Option<bool> = computed(),
-        /// Whether machines made from the image can hibernate; null when it does not say.
+        /// Whether virtual machines made from the image can hibernate. Null if the definition does not specify it.
         pub hibernation_enabled: Option<bool> = computed(),
         /// The disk controllers that the image has drivers for, `SCSI` and `NVMe`.
         pub disk_controller_types: Set<String> = computed(),
-        /// Any other features of the image, by the service's names.
+        /// All other features of the image, by the service's names.
         pub features: Tags = computed(),
-        /// Tags of the image definition.
+        /// The tags of the image definition.
         pub tags: Tags = computed(),
-        /// Tags of the image definition: the same as `tags`, under the name that the resource has for all of them.
+        /// The same as `tags`, under the name that the resource uses for all tags.
         pub tags_all: Tags = computed(),
-        /// State of the last operation on the definition, `Succeeded` when all is well.
+        /// The state of the last operation on the definition. `Succeeded` when the definition is healthy.
         pub provisioning_state: Option<String> = computed(),
-        /// Publisher, offer and sku.
+        /// Publisher, offer and SKU.
         pub identifier: Option<Identifier> = computed(),
-        /// The Marketplace plan that the image was made from; null when there is none.
+        /// The Marketplace plan of the image. Null if it has none.
         pub purchase_plan: Option<PurchasePlan> = computed(),
-        /// The size of machine that the image is meant for; null when it does not say.
+        /// The recommended size of virtual machines. Null if the definition does not specify it.
         pub recommended: Option<Recommended> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),
-    }
-}
-
-model! {
-    /// Publisher, offer and sku.
-    pub struct Identifier {
-        /// Who publishes the image.
-        pub publisher: String = computed(),
-        /// What the image is offered as.
-        pub offer: String = computed(),
-        /// Which variant of the offer it is.
-        pub sku: String = computed(),
-    }
-}
-
-model! {
-    /// The Marketplace plan that the image was made from.
-    pub struct PurchasePlan {
-        /// The name of the plan.
-        pub name: String = computed(),
-        /// The publisher of the plan.
-        pub publisher: Option<String> = computed(),
-        /// The product that the plan belongs to.
-        pub product: Option<String> = computed(),
-    }
-}
-
-model! {
-    /// The size of machine that the image is meant for.
-    pub struct Recommended {
-        /// The fewest virtual processors.
-        pub minimum_vcpus: Option<i64> = computed(),
-        /// The most virtual processors.
-        pub maximum_vcpus: Option<i64> = computed(),
-        /// The least memory, in GB.
-        pub minimum_memory_gb: Option<i64> = computed(),
-        /// The most memory, in GB.
-        pub maximum_memory_gb: Option<i64> = computed(),
     }
 }
 
@@ -125,17 +87,17 @@ impl DataSource<Context> for ImageDefinition {
 
     async fn read(&self, context: &Context, op: &Op, config: Model) -> Result<Model, Diagnostics> {
         let gallery = ResourceId::parse_as(&config.gallery_id, GALLERY).map_err(|error| {
-            Diagnostic::error("gallery_id cannot be read", error.to_string())
+            Diagnostic::error("Invalid value for gallery_id", error.to_string())
                 .at(Path::attribute("gallery_id"))
         })?;
         let id = gallery.child("images", &config.name);
         let scope = scope(op, format!("reading image definition {:?}", config.name));
-        let found = context.client.get_opt(&scope, &Target::new(id.to_string(), GALLERY_API)).await;
+        let found = context.client.get_opt(&scope, &Target::at(id.to_string())).await;
         let found = found.map_err(|error| fault::diagnostic(&error, scope.what(), &id.to_string()))?;
         match found {
-            Some(definition) => Ok(flatten(config, &id, &definition)),
+            Some(found) => Ok(flatten(config, &id, Definition::read(&found))),
             None => {
-                let siblings = Target::new(format!("{gallery}/images"), GALLERY_API);
+                let siblings = Target::at(format!("{gallery}/images"));
                 let names = finding::names(context, &scope, &siblings).await;
                 Err(absent(
                     format!("There is no image definition {:?} in gallery {:?}", config.name, gallery.name()),
@@ -150,80 +112,40 @@ impl DataSource<Context> for ImageDefinition {
     }
 }
 
-fn flatten(config: Model, id: &ResourceId, definition: &Json) -> Model {
-    let properties = body::at(definition, "properties").cloned().unwrap_or_else(|| json!({}));
-    let text = |path: &str| body::text(&properties, path).filter(|text| !text.is_empty());
-    let tags = tags::all(definition);
-    let mut features: Tags = body::items(&properties, "features")
-        .iter()
-        .filter_map(|feature| Some((body::text(feature, "name")?, body::text(feature, "value")?)))
-        .collect();
-    // the features that have an attribute of their own, whatever their case
-    let mut take = |own: &str| {
-        let name = features.keys().find(|name| name.eq_ignore_ascii_case(own))?.clone();
-        features.remove(&name)
-    };
-    let security_type = take("SecurityType").map_or("Standard".to_owned(), security);
-    let [accelerated, hibernation] = ["IsAcceleratedNetworkSupported", "IsHibernateSupported"]
-        .map(|name| take(name).map(|value| value.eq_ignore_ascii_case("true")));
-    let controllers = take("DiskControllerTypes").unwrap_or_default();
-    let recommended = Recommended {
-        minimum_vcpus: body::int(&properties, "recommended.vCPUs.min"),
-        maximum_vcpus: body::int(&properties, "recommended.vCPUs.max"),
-        minimum_memory_gb: body::int(&properties, "recommended.memory.min"),
-        maximum_memory_gb: body::int(&properties, "recommended.memory.max"),
-    };
+fn flatten(config: Model, id: &ResourceId, definition: Definition) -> Model {
+    let features = definition.features;
     Model {
         id: Some(id.to_string()),
-        location: body::text(definition, "location"),
-        os_type: text("osType"),
-        os_state: text("osState"),
-        hyper_v_generation: text("hyperVGeneration").or_else(|| Some("V1".to_owned())),
-        architecture: text("architecture").or_else(|| Some("x64".to_owned())),
-        description: text("description"),
-        eula: text("eula"),
-        privacy_statement_uri: text("privacyStatementUri"),
-        release_note_uri: text("releaseNoteUri"),
-        end_of_life_date: text("endOfLifeDate"),
-        disallowed_disk_types: Set(body::texts(&properties, "disallowed.diskTypes").unwrap_or_default()),
-        security_type: Some(security_type),
-        accelerated_networking_enabled: accelerated,
-        hibernation_enabled: hibernation,
-        disk_controller_types: controllers
-            .split(',')
-            .map(str::trim)
-            .filter(|kind| !kind.is_empty())
-            .map(str::to_owned)
-            .collect(),
-        features,
-        tags_all: tags.clone(),
-        tags,
-        provisioning_state: text("provisioningState"),
-        identifier: body::at(&properties, "identifier").map(|identifier| Identifier {
-            publisher: body::text(identifier, "publisher").unwrap_or_default(),
-            offer: body::text(identifier, "offer").unwrap_or_default(),
-            sku: body::text(identifier, "sku").unwrap_or_default(),
-        }),
-        purchase_plan: text("purchasePlan.name").map(|name| PurchasePlan {
-            name,
-            publisher: text("purchasePlan.publisher"),
-            product: text("purchasePlan.product"),
-        }),
-        recommended: (recommended != Recommended::default()).then_some(recommended),
+        location: definition.location,
+        os_type: definition.os_type,
+        os_state: definition.os_state,
+        hyper_v_generation: definition.hyper_v_generation.or_else(|| Some("V1".to_owned())),
+        architecture: definition.architecture.or_else(|| Some("x64".to_owned())),
+        description: definition.description,
+        eula: definition.eula,
+        privacy_statement_uri: definition.privacy_statement_uri,
+        release_note_uri: definition.release_note_uri,
+        end_of_life_date: definition.end_of_life_date,
+        disallowed_disk_types: Set(definition.disallowed_disk_types),
+        security_type: features.security_type.or_else(|| Some("Standard".to_owned())),
+        accelerated_networking_enabled: features.accelerated_networking_enabled,
+        hibernation_enabled: features.hibernation_enabled,
+        disk_controller_types: Set(features.disk_controller_types),
+        features: features.others,
+        tags_all: definition.tags.clone(),
+        tags: definition.tags,
+        provisioning_state: definition.provisioning_state,
+        identifier: definition.identifier,
+        purchase_plan: definition.purchase_plan,
+        recommended: definition.recommended,
         ..config
-    }
-}
-
-// The one value that the service spells otherwise than the rest.
-fn security(value: String) -> String {
-    match value.eq_ignore_ascii_case("TrustedLaunchAndConfidentialVMSupported") {
-        true => "TrustedLaunchAndConfidentialVMSupported".to_owned(),
-        false => value,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::azure::testing::{FakeArm, op};
 
@@ -239,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reads_what_the_resource_would_have() {
+    async fn reads_every_attribute() {
         let arm = FakeArm::new();
         arm.get(
             &format!("{IMAGES}/web"),
@@ -270,11 +192,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_one_is_told_with_its_neighbours() {
+    async fn suggests_names_for_a_missing_definition() {
         let arm = FakeArm::new();
         arm.get(IMAGES, json!({"value": [{"name": "ubuntu-web"}, {"name": "windows"}]}));
-        let told = ImageDefinition.read(&arm.context(), &op(), config("ubuntu_web")).await.unwrap_err().0;
-        assert_eq!(told[0].path, Path::attribute("name"));
-        assert!(told[0].detail.contains("\"ubuntu-web\""), "{}", told[0]);
+        let error = ImageDefinition.read(&arm.context(), &op(), config("ubuntu_web")).await.unwrap_err().0;
+        assert_eq!(error[0].path, Path::attribute("name"));
+        assert!(error[0].detail.contains("\"ubuntu-web\""), "{}", error[0]);
     }
 }

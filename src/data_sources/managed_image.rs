@@ -3,12 +3,13 @@
 use async_trait::async_trait;
 
 use super::finding::{absent, argument, check_regex, names, some};
-use super::managed::{DataDisk, Group, Image, OsDisk, matching, usable};
+use super::managed::{Group, Image, matching, usable};
 use crate::arm::Target;
 use crate::azure::attributes::{self, check_image_name};
 use crate::azure::context::scope;
+use crate::azure::objects::managed_image::{self, DataDisk, OsDisk};
 use crate::azure::tags::Tags;
-use crate::azure::{COMPUTE_API, Context, fault};
+use crate::azure::{Context, fault};
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::model;
@@ -105,9 +106,9 @@ impl DataSource<Context> for ManagedImage {
 async fn by_name(context: &Context, op: &Op, group: &Group<'_>, name: &str) -> Result<Image, Diagnostic> {
     let scope = scope(op, format!("reading managed image {name:?}"));
     let id = group.image(name).to_string();
-    let found = context.client.get_opt(&scope, &Target::new(id.as_str(), COMPUTE_API)).await;
+    let found = context.client.get_opt(&scope, &Target::at(id.as_str())).await;
     match found.map_err(|error| fault::diagnostic(&error, scope.what(), &id))? {
-        Some(image) => Ok(group.flatten(&image)),
+        Some(found) => Ok(group.flatten(managed_image::ManagedImage::read(&found))),
         None => {
             let what = format!("There is no managed image {name:?} in resource group {:?}", group.name);
             let names = names(context, &scope, &group.images()).await;

@@ -58,8 +58,11 @@ model! {
         pub features: BTreeMap<String, String> = computed(),
         /// The size of the operating system's disk in GiB.
         pub os_disk_size_gb: Option<i64> = computed(),
-        /// How many data disks the image brings.
+        /// The number of data disks in the image.
         pub data_disk_count: Option<i64> = computed(),
+        /// The logical unit numbers of the data disks in the image, ascending. A virtual machine that is made from the
+        /// image gets these disks; further disks need other numbers.
+        pub data_disk_luns: Vec<i64> = computed(),
         /// The purchase plan that a virtual machine made from the image must name; null when the image has no terms to
         /// accept.
         pub plan: Option<Plan> = computed(),
@@ -274,6 +277,9 @@ fn flatten(config: Model, urn: &Urn, image: &Json) -> Model {
             Some((body::text(feature, "name")?, body::text(feature, "value").unwrap_or_default()))
         })
         .collect();
+    let data_disks = body::items(image, "properties.dataDiskImages");
+    let mut data_disk_luns: Vec<i64> = data_disks.iter().filter_map(|disk| body::int(disk, "lun")).collect();
+    data_disk_luns.sort_unstable();
     let size = body::int(image, "properties.osDiskImage.sizeInGb")
         .or_else(|| body::int(image, "properties.osDiskImage.sizeInBytes").map(gibibytes));
     Model {
@@ -289,7 +295,8 @@ fn flatten(config: Model, urn: &Urn, image: &Json) -> Model {
         hyper_v_generation: body::text(image, "properties.hyperVGeneration"),
         features,
         os_disk_size_gb: size,
-        data_disk_count: Some(body::items(image, "properties.dataDiskImages").len() as i64),
+        data_disk_count: Some(data_disks.len() as i64),
+        data_disk_luns,
         plan: plan.filter(|plan| *plan != Plan::default()),
         location: config.location,
         include_deprecated: config.include_deprecated,

@@ -32,7 +32,7 @@ fn image(version: &str, state: &str) -> Json {
             "plan": {"publisher": "acmefw", "name": "payg", "product": "acme-firewall"},
             "features": [{"name": "IsAcceleratedNetworkSupported", "value": "True"}],
             "osDiskImage": {"operatingSystem": "Linux", "sizeInBytes": 32_213_303_808_i64},
-            "dataDiskImages": [{"lun": 0}],
+            "dataDiskImages": [{"lun": 3}, {"lun": 0}],
         },
     })
 }
@@ -115,7 +115,7 @@ async fn everything_the_service_knows_is_there() {
     assert_eq!(got.hyper_v_generation.as_deref(), Some("V2"));
     assert_eq!(got.features["IsAcceleratedNetworkSupported"], "True");
     assert_eq!(got.os_disk_size_gb, Some(30));
-    assert_eq!(got.data_disk_count, Some(1));
+    assert_eq!((got.data_disk_count, got.data_disk_luns.as_slice()), (Some(2), &[0, 3][..]));
     assert_eq!(got.newest_version.as_deref(), Some("8.10.3"));
     assert_eq!(got.deprecation_state.as_deref(), Some("ScheduledForDeprecation"));
     assert_eq!(got.scheduled_deprecation_time.as_deref(), Some("2027-02-01T00:00:00+00:00"));

@@ -11,6 +11,7 @@ pub mod marketplace_catalog;
 pub mod marketplace_image;
 pub mod marketplace_images;
 pub mod shared_image_version;
+pub mod soft_deleted_versions;
 
 mod finding;
 mod gallery_version;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Box<dyn AnyDataSource<Context>>> {
         Box::new(marketplace_image::MarketplaceImage),
         Box::new(marketplace_images::MarketplaceImages),
         Box::new(shared_image_version::SharedImageVersion),
+        Box::new(soft_deleted_versions::SoftDeletedVersions),
     ]
 }
 

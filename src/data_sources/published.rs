@@ -1,4 +1,4 @@
-//! Versions of images that others publish, in community galleries and directly shared ones, as consumers see them.
+//! Versions of images in community galleries and directly shared galleries: the data source for both kinds of gallery.
 
 use std::collections::BTreeMap;
 
@@ -9,78 +9,156 @@ use super::finding::{self, absent};
 use crate::arm::{Target, region};
 use crate::azure::attributes::instant;
 use crate::azure::context::scope;
-use crate::azure::{Context, GALLERY_API, body, fault};
+use crate::azure::objects::filled;
+use crate::azure::{Context, body, fault};
 use crate::framework::Op;
 use crate::image::{Candidate, Selection, Wanted, did_you_mean, nearest_versions, select};
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
-/// A sort of gallery.
-pub struct Sort {
+/// A kind of gallery.
+pub struct Kind {
     /// Its segment in ARM paths.
     pub segment: &'static str,
-    /// The same in ids of what is in it.
+    /// Its segment in the IDs of images.
     pub id_segment: &'static str,
-    /// What people call it.
+    /// Its name in messages.
     pub noun: &'static str,
     /// The attribute that names it.
     pub attribute: &'static str,
 }
 
-/// What is looked for.
-pub struct Asked<'a> {
-    /// Where.
+/// What to find.
+pub struct Query<'a> {
+    /// The location to search.
     pub location: &'a str,
-    /// In which gallery.
+    /// The gallery.
     pub gallery: &'a str,
-    /// Of which image.
+    /// The image.
     pub image: &'a str,
     /// The version, `latest` or a constraint; `latest` when absent.
     pub version: Option<&'a str>,
 }
 
-/// What was found.
+/// The version that was found.
 #[derive(Debug)]
 pub struct Found {
-    /// The id that machines and image versions name it by.
+    /// The ID for virtual machines and image versions.
     pub id: String,
-    /// The version.
+    /// The version number.
     pub version: String,
     /// When it was published.
     pub published_date: Option<String>,
-    /// When it should no longer be used.
+    /// Its end-of-life date.
     pub end_of_life_date: Option<String>,
-    /// Whether it is excluded from latest.
+    /// Whether it is excluded when resolving `latest`.
     pub exclude_from_latest: bool,
-    /// The size of the operating system disk.
+    /// The size of the operating system disk in GB.
     pub os_disk_size_gb: Option<i64>,
-    /// Why each other was passed over.
+    /// Why each other version was not selected.
     pub skipped: BTreeMap<String, String>,
 }
 
+/// Declares the data source of one kind of gallery, whose name is the argument `$gallery`.
+macro_rules! published_version {
+    (
+        $(#[doc = $about:literal])*
+        $name:ident = $type_name:literal, $kind:expr;
+        $(#[doc = $gallery_doc:literal])*
+        $gallery:ident;
+        $(#[doc = $id_doc:literal])*
+        id
+    ) => {
+        $crate::model! {
+            $(#[doc = $about])*
+            pub struct Model {
+                /// The location in which the image is to be used, in any spelling.
+                pub location: String = required().check_text(check_location),
+                $(#[doc = $gallery_doc])*
+                pub $gallery: String = required().check_text(check_filled),
+                /// The name of the image.
+                pub image_name: String = required().check_text(check_definition_name),
+                /// An exact version, `latest`, or a constraint such as `~> 1.2`. Defaults to `latest`. The result is always
+                /// the version that was found.
+                pub version: Option<String> = optional_computed().resolved().check_text(check_version),
+                /// The same as `version`, but unknown while reading is deferred to apply.
+                pub exact_version: Option<String> = computed(),
+                $(#[doc = $id_doc])*
+                pub id: Option<String> = computed(),
+                /// When the version was published.
+                pub published_date: Option<String> = computed(),
+                /// The end-of-life date of the version.
+                pub end_of_life_date: Option<String> = computed(),
+                /// Whether the version is excluded when resolving `latest`.
+                pub exclude_from_latest: Option<bool> = computed(),
+                /// The size of the operating system disk in GB.
+                pub os_disk_size_gb: Option<i64> = computed(),
+                /// Why each other version was not selected, by version. Empty after an exact version.
+                pub skipped: BTreeMap<String, String> = computed(),
+                /// How long reading may take.
+                pub timeouts: Option<ReadTimeouts> = block(),
+            }
+        }
+
+        /// The data source.
+        pub struct $name;
+
+        #[async_trait]
+        impl DataSource<Context> for $name {
+            type Model = Model;
+
+            fn type_name(&self) -> &'static str {
+                $type_name
+            }
+
+            async fn read(&self, context: &Context, op: &Op, config: Model) -> Result<Model, Diagnostics> {
+                let query = Query {
+                    location: &config.location,
+                    gallery: &config.$gallery,
+                    image: &config.image_name,
+                    version: config.version.as_deref(),
+                };
+                let found = find(context, op, &$kind, &query).await?;
+                Ok(Model {
+                    version: Some(found.version.clone()),
+                    exact_version: Some(found.version),
+                    id: Some(found.id),
+                    published_date: found.published_date,
+                    end_of_life_date: found.end_of_life_date,
+                    exclude_from_latest: Some(found.exclude_from_latest),
+                    os_disk_size_gb: found.os_disk_size_gb,
+                    skipped: found.skipped,
+                    ..config
+                })
+            }
+        }
+    };
+}
+pub(super) use published_version;
+
 /// Finds one version.
-pub async fn find(context: &Context, op: &Op, sort: &Sort, asked: &Asked<'_>) -> Result<Found, Diagnostics> {
-    let wanted = finding::wanted(asked.version)?;
+pub async fn find(context: &Context, op: &Op, kind: &Kind, query: &Query<'_>) -> Result<Found, Diagnostics> {
+    let wanted = finding::wanted(query.version)?;
     let subscription = context.subscription(None)?;
-    if let Some(why) = context.unknown_location(op, subscription, asked.location).await {
-        let told = Diagnostic::error("Invalid value for location", why);
-        return Err(told.at(Path::attribute("location")).into());
+    if let Some(why) = context.unknown_location(op, subscription, query.location).await {
+        let error = Diagnostic::error("Invalid value for location", why);
+        return Err(error.at(Path::attribute("location")).into());
     }
-    let location = region::normalise(asked.location);
+    let location = region::normalise(query.location);
     let images = format!(
         "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/{}/{}/images",
-        sort.segment, asked.gallery
+        kind.segment, query.gallery
     );
-    let what = format!("image {:?} of {} {:?} in {location}", asked.image, sort.noun, asked.gallery);
+    let what = format!("image {:?} of {} {:?} in {location}", query.image, kind.noun, query.gallery);
     let scope = scope(op, format!("listing versions of {what}"));
-    let path = format!("{images}/{}/versions", asked.image);
-    let listed = match context.client.list(&scope, &Target::new(path.as_str(), GALLERY_API)).await {
+    let path = format!("{images}/{}/versions", query.image);
+    let listed = match context.client.list(&scope, &Target::at(path.as_str())).await {
         Ok(listed) => listed,
         Err(error) if error.is_not_found() => {
-            let names = finding::names(context, &scope, &Target::new(images, GALLERY_API)).await;
-            let attribute = if names.is_empty() { sort.attribute } else { "image_name" };
-            let among = format!("The {} {:?}, as it is seen in {location},", sort.noun, asked.gallery);
+            let names = finding::names(context, &scope, &Target::at(images)).await;
+            let attribute = if names.is_empty() { kind.attribute } else { "image_name" };
+            let among = format!("The {} {:?}, as it is seen in {location},", kind.noun, query.gallery);
             let what = format!("There is no {what}");
-            return Err(absent(what, Path::attribute(attribute), asked.image, &names, &among).into());
+            return Err(absent(what, Path::attribute(attribute), query.image, &names, &among).into());
         }
         Err(error) => return Err(fault::diagnostic(&error, scope.what(), &path).into()),
     };
@@ -88,7 +166,7 @@ pub async fn find(context: &Context, op: &Op, sort: &Sort, asked: &Asked<'_>) ->
     let tags = BTreeMap::new();
     let selection = Selection {
         wanted: &wanted,
-        // what is listed in a location is there
+        // a version that is listed in a location is replicated to it
         location: None,
         tags: &tags,
         include_excluded: false,
@@ -118,20 +196,20 @@ pub async fn find(context: &Context, op: &Op, sort: &Sort, asked: &Asked<'_>) ->
     let version = &listed[index];
     let name = candidates[index].version.clone();
     let id = body::text(version, "identifier.uniqueId").unwrap_or_else(|| {
-        format!("/{}/{}/Images/{}/Versions/{name}", sort.id_segment, asked.gallery, asked.image)
+        format!("/{}/{}/Images/{}/Versions/{name}", kind.id_segment, query.gallery, query.image)
     });
     Ok(Found {
         id,
         version: name,
-        published_date: body::text(version, "properties.publishedDate"),
-        end_of_life_date: body::text(version, "properties.endOfLifeDate"),
+        published_date: filled(version, "properties.publishedDate"),
+        end_of_life_date: filled(version, "properties.endOfLifeDate"),
         exclude_from_latest: candidates[index].excluded_globally,
         os_disk_size_gb: body::int(version, "properties.storageProfile.osDiskImage.diskSizeGB"),
         skipped: selected.skipped,
     })
 }
 
-// What is shown to consumers is ready, unless it says that it was deleted.
+// A version that consumers can list is ready, unless it says that it was deleted.
 fn candidate(version: &Json) -> Candidate {
     let state =
         body::text(version, "properties.imageState").filter(|state| !state.eq_ignore_ascii_case("Active"));
@@ -151,7 +229,7 @@ mod tests {
     use super::*;
     use crate::azure::testing::{FakeArm, op};
 
-    const SORT: Sort = Sort {
+    const KIND: Kind = Kind {
         segment: "communityGalleries",
         id_segment: "CommunityGalleries",
         noun: "community gallery",
@@ -182,12 +260,12 @@ mod tests {
         arm
     }
 
-    fn asked<'a>(image: &'a str, version: Option<&'a str>) -> Asked<'a> {
-        Asked { location: "West US", gallery: "pub-1", image, version }
+    fn query<'a>(image: &'a str, version: Option<&'a str>) -> Query<'a> {
+        Query { location: "West US", gallery: "pub-1", image, version }
     }
 
     #[tokio::test]
-    async fn finds_the_newest_that_will_do() {
+    async fn finds_the_newest_usable_version() {
         let context = service().context();
         for (version, found) in [
             (None, "1.0.10"),
@@ -195,11 +273,11 @@ mod tests {
             (Some("< 1.0.10"), "1.0.9"),
             (Some("1.0.11"), "1.0.11"),
         ] {
-            let got = find(&context, &op(), &SORT, &asked("base", version)).await.unwrap();
+            let got = find(&context, &op(), &KIND, &query("base", version)).await.unwrap();
             assert_eq!(got.version, found);
             assert_eq!(got.id, format!("/CommunityGalleries/pub-1/Images/base/Versions/{found}"));
         }
-        let got = find(&context, &op(), &SORT, &asked("base", None)).await.unwrap();
+        let got = find(&context, &op(), &KIND, &query("base", None)).await.unwrap();
         assert_eq!((got.os_disk_size_gb, got.published_date.is_some()), (Some(30), true));
         for (version, why) in
             [("1.0.11", "excluded"), ("1.0.12", "SoftDeleted"), ("1.0.13", "end of life"), ("1.0.9", "older")]
@@ -209,22 +287,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tells_what_is_missing() {
+    async fn points_at_the_argument_that_matches_nothing() {
         let context = service().context();
-        for (asked, path, text) in [
-            (asked("bas", None), "image_name", "\"base\""),
-            (asked("base", Some("1.0.8")), "version", "\"1.0.9\""),
-            (asked("base", Some("> 2")), "version", "does not satisfy"),
-            (asked("empty", None), "version", "no versions"),
+        for (query, path, text) in [
+            (query("bas", None), "image_name", "\"base\""),
+            (query("base", Some("1.0.8")), "version", "\"1.0.9\""),
+            (query("base", Some("> 2")), "version", "does not satisfy"),
+            (query("empty", None), "version", "no versions"),
             (
-                Asked { gallery: "nobody", ..asked("base", None) },
+                Query { gallery: "nobody", ..query("base", None) },
                 "public_gallery_name",
                 "does not exist itself",
             ),
         ] {
-            let told = find(&context, &op(), &SORT, &asked).await.unwrap_err().0;
-            assert_eq!(told[0].path, Path::attribute(path), "{}", told[0]);
-            assert!(told[0].to_string().contains(text), "{}", told[0]);
+            let error = find(&context, &op(), &KIND, &query).await.unwrap_err().0;
+            assert_eq!(error[0].path, Path::attribute(path), "{}", error[0]);
+            assert!(error[0].to_string().contains(text), "{}", error[0]);
         }
     }
 }

@@ -8,6 +8,10 @@ use serde_json::Value as Json;
 
 use super::body;
 
+pub mod definition;
+pub mod gallery;
+pub mod managed_image;
+pub mod soft_deleted;
 pub mod source;
 pub mod target_region;
 pub mod version;

@@ -16,7 +16,8 @@ pub const DISK: &str = "Microsoft.Compute/disks";
 /// The resource type of snapshots.
 pub const SNAPSHOT: &str = "Microsoft.Compute/snapshots";
 const ACCOUNT: &str = "Microsoft.Storage/storageAccounts";
-const ENCRYPTION_SET: &str = "Microsoft.Compute/diskEncryptionSets";
+/// The resource type of disk encryption sets.
+pub const DISK_ENCRYPTION_SET: &str = "Microsoft.Compute/diskEncryptionSets";
 
 model! {
     /// What the version is made from. Set exactly one source.
@@ -81,7 +82,7 @@ fn disk_block(block: Block) -> Block {
 
 /// An attribute with the ID of a disk encryption set.
 pub fn encryption_set(attribute: Attribute) -> Attribute {
-    id_of(attribute, ENCRYPTION_SET)
+    id_of(attribute, DISK_ENCRYPTION_SET)
 }
 
 /// The key of a data disk within its set: its logical unit number.
