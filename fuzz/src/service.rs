@@ -109,7 +109,7 @@ pub fn arm(data: &[u8]) {
     let mut pages = Pages::default();
     for (number, answer) in answers.iter().enumerate() {
         if let Some(page) = error::json(&answer.body) {
-            let _ = pages.add(&number.to_string(), page);
+            let _ = pages.add(&number.to_string(), page, 0);
         }
     }
     pages.take_items();
@@ -133,7 +133,7 @@ fn alone(answer: &Response) {
     assert!(!(failed.is_not_found() && failed.is_conflict()));
     retry_after::retry_after(answer, OffsetDateTime::UNIX_EPOCH);
     let hidden = redact::text(&told);
-    assert_eq!(redact::text(&hidden), hidden, "to hide twice is to hide once");
+    assert_eq!(redact::text(&hidden), hidden, "masking is idempotent");
     redact::body(&answer.body);
     let body = error::json(&answer.body).unwrap_or_default();
     for method in [Method::Put, Method::Patch, Method::Post, Method::Delete] {
@@ -147,7 +147,9 @@ fn alone(answer: &Response) {
         let stored = serde_json::to_string(&operation).expect("an operation can be stored");
         let again: Operation = serde_json::from_str(&stored).expect("and read again");
         assert_eq!(serde_json::to_string(&again).ok(), Some(stored));
-        if let operation::Step::Failed(error) = operation.step(answer, OffsetDateTime::UNIX_EPOCH) {
+        if let operation::Step::Failed(error) =
+            operation.step(answer, body.clone(), OffsetDateTime::UNIX_EPOCH)
+        {
             assert!(!error.message.is_empty() && !error.code.is_empty());
         }
     }

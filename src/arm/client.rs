@@ -1,4 +1,4 @@
-//! The Resource Manager client: a handful of verbs that retry, page and wait.
+//! The Resource Manager client: a few methods that retry, page and wait for operations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::clouds::{Cloud, CloudSource};
 use super::error::{Error, Kind};
-use super::operation::{Operation, Step, growing_wait};
+use super::id::{ends_in_a_name, type_of_path};
+use super::operation::{Operation, Step, poll_interval};
 use super::page::Pages;
 use super::scope::Scope;
 use super::send::{Call, Expect, Options, Reply, Sender};
@@ -18,26 +19,25 @@ use super::token::Tokens;
 use super::transport::{Method, Transport};
 use super::versions::ApiVersion;
 
-/// Speaks to one cloud's Resource Manager. Clones share tokens, connections and request budgets.
+/// Calls one cloud's Resource Manager. Clones share tokens, connections and request budgets.
 #[derive(Clone)]
 pub struct Client {
     sender: Arc<Sender>,
 }
 
-/// A write that the service took.
+/// A write that the service accepted.
 #[derive(Clone, Debug)]
 pub struct Accepted {
-    /// HTTP status; 204 or 404 of a removal mean that there was nothing to remove.
+    /// HTTP status; 204 or 404 of a deletion mean that there was nothing to delete.
     pub status: u16,
     /// The body, or null.
     pub body: Value,
-    /// What is still to be waited for.
+    /// The operation that is still running.
     pub operation: Option<Operation>,
 }
 
 impl Client {
-    /// A client that has not yet done anything: the cloud is found out and the first token fetched at the
-    /// first call.
+    /// A client that has not done anything yet: it discovers the cloud and fetches the first token at the first call.
     pub fn new(
         transport: Arc<dyn Transport>,
         tokens: Arc<dyn Tokens>,
@@ -47,22 +47,24 @@ impl Client {
         Self { sender: Arc::new(Sender::new(transport, tokens, cloud, options)) }
     }
 
-    /// The cloud this client speaks to.
+    /// The cloud that this client calls.
     pub async fn cloud(&self, scope: &Scope) -> Result<Cloud, Error> {
         self.sender.cloud(scope).await.cloned()
     }
 
-    /// Finds the cloud and has a token, without asking Resource Manager anything: what fails here fails every call.
+    /// Discovers the cloud and fetches a token, without calling Resource Manager. What fails here fails every call.
     pub async fn sign_in(&self, scope: &Scope) -> Result<(), Error> {
         self.sender.sign_in(scope).await
     }
 
-    /// Reads one thing.
+    /// Reads one object. An answer that is not the resource asked for, because it has another `id` or none, is asked for
+    /// again and then an error of [`Kind::Malformed`].
     pub async fn get(&self, scope: &Scope, target: &Target) -> Result<Value, Error> {
-        Ok(self.first(scope, Method::Get, target, None, Expect::Object).await?.reply.body)
+        let expect = if has_id(target.path()) { Expect::Resource(target.path()) } else { Expect::Object };
+        Ok(self.first(scope, Method::Get, target, None, expect).await?.reply.body)
     }
 
-    /// Reads one thing; `None` when it, its parent or its resource group is not there.
+    /// Reads one object; `None` when it, its parent or its resource group does not exist.
     pub async fn get_opt(&self, scope: &Scope, target: &Target) -> Result<Option<Value>, Error> {
         match self.get(scope, target).await {
             Ok(value) => Ok(Some(value)),
@@ -71,20 +73,20 @@ impl Client {
         }
     }
 
-    /// Reads a list to its end. Links to further pages are followed as they are, and only on the cloud's
-    /// own host.
+    /// Reads a list to its end. Links to further pages are followed as they are, but only on the cloud's own host. The
+    /// pages of one list and their bytes are limited.
     pub async fn list(&self, scope: &Scope, target: &Target) -> Result<Vec<Value>, Error> {
         let mut pages = self.pages(target);
         while pages.next(scope).await? {}
         Ok(pages.take())
     }
 
-    /// The same list, page by page, for who may not want all of it. Asks for nothing yet.
+    /// The same list page by page, for callers that may not need all of it. Sends nothing yet.
     pub fn pages(&self, target: &Target) -> PageReader {
         PageReader { client: self.clone(), target: target.clone(), next: None, pages: Pages::default() }
     }
 
-    /// Creates or replaces. When the answer does not say what was accepted, or cannot be read, it is what was sent.
+    /// Creates or replaces. When the answer has no body, or one that was garbled on its way, the body is what was sent.
     pub async fn put(&self, scope: &Scope, target: &Target, body: &Value) -> Result<Accepted, Error> {
         let mut accepted = self.write(scope, Method::Put, target, Some(body)).await?;
         if accepted.body.is_null() {
@@ -108,7 +110,7 @@ impl Client {
         self.write(scope, Method::Post, target, body).await
     }
 
-    /// Removes. What is not there counts as removed: the status is then 204 or 404.
+    /// Deletes. An object that does not exist counts as deleted: the status is then 204 or 404.
     pub async fn delete(&self, scope: &Scope, target: &Target) -> Result<Accepted, Error> {
         match self.write(scope, Method::Delete, target, None).await {
             Err(error) if error.is_not_found() => {
@@ -118,24 +120,29 @@ impl Client {
         }
     }
 
-    /// Waits for `operation` to end and returns its last document, or null. A failure carries the service's
-    /// own reason. When this ends early (stopped, timed out, no network) the operation goes on, and can
-    /// be waited for again, also by another process.
+    /// Waits for `operation` to end and returns its last document, or null. A failed operation is an error of
+    /// [`Kind::Operation`] with the service's reason.
+    ///
+    /// When the wait ends early, the operation goes on, and can be waited for again, also by another process. When its
+    /// URL cannot be read any more, [`Error::is_operation_unreadable`] is true and the object must be asked instead.
     pub async fn wait(&self, scope: &Scope, operation: &Operation) -> Result<Value, Error> {
         let mut operation = operation.clone();
         let mut wait = operation.first_wait();
-        // Since when polls have failed without a break.
-        let mut failing: Option<Instant> = None;
+        // Since when polls have failed without a break, and the last failure.
+        let mut failing: Option<(Instant, Error)> = None;
         let mut polls = 0;
         let begun = Instant::now();
         loop {
-            // A long wait is cut short of the deadline, so that the last word is a look and not a guess.
+            // A long wait ends a second before the deadline, so that a last poll decides.
             let remaining = scope.remaining();
-            let last_look = remaining.saturating_sub(Duration::from_secs(1));
+            let last_poll = remaining.saturating_sub(Duration::from_secs(1));
             if !wait.is_zero() {
-                let nap = if wait < remaining || last_look.is_zero() { wait } else { last_look };
-                scope.sleep(nap).await.map_err(|error| {
-                    let mut error = error.during(operation.method(), operation.path());
+                let pause = if wait < remaining || last_poll.is_zero() { wait } else { last_poll };
+                scope.sleep(pause).await.map_err(|error| {
+                    let mut error = match failing.take() {
+                        Some((_, failure)) => error.after(failure),
+                        None => error.during(operation.method(), operation.path()),
+                    };
                     (error.attempts, error.elapsed) = (polls, begun.elapsed());
                     self.sender.correlation_id().clone_into(&mut error.correlation_id);
                     error
@@ -147,10 +154,18 @@ impl Client {
             let step = match self.sender.call(scope, call).await {
                 Ok(reply) => {
                     failing = None;
-                    operation.step(&reply.response, OffsetDateTime::now_utc())
+                    operation.step(&reply.response, reply.body, OffsetDateTime::now_utc())
                 }
                 Err(error) => {
-                    operation.step_on_error(error, failing.get_or_insert_with(Instant::now).elapsed())
+                    let error = match &failing {
+                        Some((_, failure)) if error.is_timed_out() || error.is_stopped() => {
+                            error.after(failure.clone())
+                        }
+                        _ => error,
+                    };
+                    let since = failing.take().map_or_else(Instant::now, |(since, _)| since);
+                    failing = Some((since, error.clone()));
+                    operation.step_on_error(error, since.elapsed())
                 }
             };
             match step {
@@ -168,7 +183,7 @@ impl Client {
                     if let Some(url) = url {
                         operation.move_to(url);
                     }
-                    wait = after.unwrap_or_else(|| growing_wait(polls));
+                    wait = after.unwrap_or_else(|| poll_interval(polls));
                 }
             }
         }
@@ -181,8 +196,12 @@ impl Client {
         target: &Target,
         body: Option<&Value>,
     ) -> Result<Accepted, Error> {
-        let First { url, base, reply } = self.first(scope, method, target, body, Expect::Anything).await?;
-        let Reply { response, body } = reply;
+        let expect = match method {
+            Method::Put if has_id(target.path()) => Expect::Written(target.path()),
+            _ => Expect::Anything,
+        };
+        let First { url, base, reply } = self.first(scope, method, target, body, expect).await?;
+        let Reply { response, body, .. } = reply;
         let operation = Operation::from_response(method, &url, target.path(), &base, &response, &body);
         Ok(Accepted { status: response.status, body, operation })
     }
@@ -194,7 +213,7 @@ impl Client {
         method: Method,
         target: &Target,
         body: Option<&Value>,
-        expect: Expect,
+        expect: Expect<'_>,
     ) -> Result<First, Error> {
         let cloud = self.sender.cloud(scope).await.map_err(|error| error.during(method, target.path()))?;
         let base = cloud.resource_manager.clone();
@@ -245,34 +264,42 @@ pub struct PageReader {
 }
 
 impl PageReader {
-    /// Reads the next page; says whether there is another. Once it has said no, it is not to be asked again.
+    /// Reads the next page and says whether there is another. Must not be called again after `false`.
     pub async fn next(&mut self, scope: &Scope) -> Result<bool, Error> {
-        let (url, page) = match self.next.take() {
+        let (url, reply) = match self.next.take() {
             Some(url) => {
                 let call = Call { method: Method::Get, url: &url, body: None, expect: Expect::Page };
-                let page = self.client.sender.call(scope, call).await?.body;
-                (url, page)
+                let reply = self.client.sender.call(scope, call).await?;
+                (url, reply)
             }
             None => {
                 let First { url, reply, .. } =
                     self.client.first(scope, Method::Get, &self.target, None, Expect::Page).await?;
-                (url, reply.body)
+                (url, reply)
             }
         };
         self.next = self
             .pages
-            .add(&url, page)
+            .add(&url, reply.body, reply.size)
             .map_err(|why| Error::new(Kind::Malformed, why).during(Method::Get, self.target.path()))?;
         Ok(self.next.is_some())
     }
 
-    /// What was read since this was last asked.
+    /// The items that were read since the last call.
     pub fn take(&mut self) -> Vec<Value> {
         self.pages.take_items()
     }
 }
 
-/// The answer to a call, where it was sent, and the endpoint that is under.
+/// True for the paths of resources whose answers carry their own ID. Those under `locations`, such as community
+/// galleries and Marketplace images, do not all have one.
+fn has_id(path: &str) -> bool {
+    let kind = type_of_path(path);
+    let is_located = kind.split('/').nth(1) == Some("locations");
+    ends_in_a_name(path) && kind.starts_with("microsoft.") && !is_located
+}
+
+/// The answer to a call, the URL that it was sent to, and the endpoint of that URL.
 struct First {
     url: String,
     base: String,

@@ -1,4 +1,4 @@
-//! What went wrong with a call, with everything that helps to find out why.
+//! A failed call: what failed, why, and whether the service may have acted all the same.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use super::transport::{Method, Response};
 /// A failed call. `Display` is one readable paragraph without secrets.
 #[derive(Clone, Debug)]
 pub struct Error {
-    /// What sort of failure.
+    /// The kind of failure.
     pub kind: Kind,
-    /// The verb of the call, for an operation that of the call that started it.
+    /// The method of the call; of an operation, the method of the call that started it.
     pub method: Method,
     /// Path of the call without its query; empty when no call was made.
     pub path: String,
@@ -24,11 +24,11 @@ pub struct Error {
     pub status: Option<u16>,
     /// The service's code, such as `AuthorizationFailed`; empty when there is none.
     pub code: String,
-    /// Why, in the service's words or ours.
+    /// The reason, as the service or this client words it.
     pub message: String,
-    /// What the service points at, such as `galleryImage.properties.osType`.
+    /// The part of the request that the service objects to, such as `galleryImage.properties.osType`.
     pub target: Option<String>,
-    /// The service's further remarks.
+    /// Further details from the service.
     pub details: Vec<ErrorDetail>,
     /// `x-ms-request-id` of the last answer.
     pub request_id: Option<String>,
@@ -38,8 +38,9 @@ pub struct Error {
     pub attempts: u32,
     /// Since the first try.
     pub elapsed: Duration,
-    /// The answer to this try or to an earlier one of the call got lost, so that the service may have acted.
-    pub unsure: bool,
+    /// The answer to this attempt or an earlier one did not come from the service or did not arrive, so that the
+    /// service may have acted.
+    pub is_outcome_unknown: bool,
     /// Shared by all calls that fail for one and the same reason, so that it is explained to the user only once.
     pub shared: Option<Shared>,
 }
@@ -55,7 +56,7 @@ impl Shared {
     }
 }
 
-/// Sorts of failure.
+/// Kinds of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The service answered with an error.
@@ -67,31 +68,32 @@ pub enum Kind {
         /// The service may have acted nevertheless.
         sent: bool,
     },
-    /// The answer cannot be understood.
+    /// The answer is not what the service would send: an HTML page, broken JSON, another object.
     Malformed,
-    /// The caller's time passed.
+    /// The caller's timeout passed.
     TimedOut,
-    /// The caller called the work off.
+    /// The run was interrupted.
     Stopped,
-    /// No token could be had.
+    /// No token was available.
     Credential {
         /// The login service, or the way to it, failed, as opposed to a refusal: a later attempt may succeed.
         transient: bool,
     },
-    /// This client will not do it: another host, a redirect, a token over plain http.
+    /// This client refuses to send the call, or to follow the answer: another host, a redirect, plain http, an API
+    /// version that lacks something.
     Refused,
     /// A setting is missing or wrong.
     Unconfigured,
 }
 
-/// One further remark of the service.
+/// A further detail that the service gives.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ErrorDetail {
     /// Its code, or empty.
     pub code: String,
     /// Its text, or empty.
     pub message: String,
-    /// What it points at.
+    /// The part of the request that it is about.
     pub target: Option<String>,
 }
 
@@ -111,12 +113,12 @@ impl Error {
             correlation_id: String::new(),
             attempts: 0,
             elapsed: Duration::ZERO,
-            unsure: false,
+            is_outcome_unknown: false,
             shared: None,
         }
     }
 
-    /// The error that `response`, whose status is not a success, speaks of.
+    /// The error that `response` reports; its status is not a success.
     pub fn from_response(method: Method, path: &str, response: &Response) -> Self {
         let mut error = Self::new(Kind::Service, "");
         error.method = method;
@@ -133,15 +135,15 @@ impl Error {
         error
     }
 
-    /// Fills code, message, target and details from any of the shapes that the service uses: wrapped in
-    /// `error`, flat, an operation's status document, or with capitals.
+    /// Fills code, message, target and details from any of the shapes that the service uses: wrapped in `error`, flat,
+    /// an operation's status document, or capitalised.
     pub fn read(&mut self, body: &Value) {
         let body = member(body, "error").filter(|inner| inner.is_object()).unwrap_or(body);
         self.code = text(body, "code");
         self.message = text(body, "message");
         self.target = Some(text(body, "target")).filter(|target| !target.is_empty());
         self.details = member(body, "details").map(details).unwrap_or_default();
-        // OAuth endpoints use their own words.
+        // OAuth endpoints use other member names.
         if self.message.is_empty() {
             self.message = text(body, "error_description");
         }
@@ -150,16 +152,16 @@ impl Error {
         }
     }
 
-    /// True when what was asked for is not there, as opposed to the subscription or the host.
+    /// True when the resource or its parent does not exist, as opposed to the subscription or the host.
     ///
-    /// A 404 without a code is not enough: it may come from a gateway, and taking it for an absence would
-    /// throw a resource out of the state.
+    /// A 404 without a code does not count: it may come from a gateway, and treating it as absence would drop the
+    /// resource from the state.
     pub fn is_not_found(&self) -> bool {
-        const OTHER_THINGS: [&str; 3] = ["SubscriptionNotFound", "TenantNotFound", "EndpointNotFound"];
+        const NOT_THE_RESOURCE: [&str; 3] = ["SubscriptionNotFound", "TenantNotFound", "EndpointNotFound"];
         self.kind == Kind::Service
             && self.status == Some(404)
             && self.code.ends_with("NotFound")
-            && !OTHER_THINGS.contains(&self.code.as_str())
+            && !NOT_THE_RESOURCE.contains(&self.code.as_str())
     }
 
     /// True for 409.
@@ -172,12 +174,32 @@ impl Error {
         self.kind == Kind::Service && self.status == Some(429)
     }
 
-    /// True when the caller called the work off.
+    /// True for a conflict that passes by itself, because another operation on the resource is in progress.
+    pub fn is_passing_conflict(&self) -> bool {
+        const CODES: [&str; 4] = [
+            "AnotherOperationInProgress",
+            "RetryableError",
+            "OperationPreempted",
+            "ConflictingConcurrentWriteNotAllowed",
+        ];
+        const PHRASES: [&str; 5] = [
+            "another operation",
+            "is in progress",
+            "concurrent request",
+            "concurrent operation",
+            "conflicting operation",
+        ];
+        let message = self.message.to_lowercase();
+        self.is_conflict()
+            && (CODES.contains(&self.code.as_str()) || PHRASES.iter().any(|phrase| message.contains(phrase)))
+    }
+
+    /// True when the run was interrupted.
     pub fn is_stopped(&self) -> bool {
         self.kind == Kind::Stopped
     }
 
-    /// True when the caller's time passed.
+    /// True when the caller's timeout passed.
     pub fn is_timed_out(&self) -> bool {
         self.kind == Kind::TimedOut
     }
@@ -187,18 +209,40 @@ impl Error {
         &self.code
     }
 
-    /// True when the service may have acted although this call failed, so that only a look can tell.
+    /// True when the service may have acted although this call failed. Only reading the object tells.
     pub fn may_have_acted(&self) -> bool {
         let by_itself = || match self.kind {
             Kind::Transport { sent } => sent,
             Kind::Service => {
                 matches!(self.status, Some(500 | 502 | 504))
-                    || self.status == Some(503) && speaks_of_a_timeout(&self.code)
+                    || self.status == Some(503) && is_timeout_code(&self.code)
             }
             Kind::Operation | Kind::Malformed => true,
             _ => false,
         };
-        self.method != Method::Get && (self.unsure || by_itself())
+        self.method != Method::Get && (self.is_outcome_unknown || by_itself())
+    }
+
+    /// True for an error of [`Client::wait`](super::Client::wait) that says nothing about the operation: its URL is gone,
+    /// refused, on another host, or does not answer anything readable. Then the object must be asked.
+    ///
+    /// False when the operation failed, and when the wait was cut short by the timeout or an interrupt.
+    pub fn is_operation_unreadable(&self) -> bool {
+        !matches!(self.kind, Kind::Operation | Kind::TimedOut | Kind::Stopped)
+    }
+
+    /// This error, which ended a wait at its time limit or at an interrupt, with the failure that was waited out.
+    ///
+    /// When it is unknown whether the service acted on the earlier attempt, that is the more important error, and it is
+    /// returned instead.
+    #[must_use]
+    pub fn after(self, earlier: Error) -> Error {
+        if earlier.may_have_acted() {
+            return earlier;
+        }
+        let brief = Error { request_id: None, correlation_id: String::new(), attempts: 0, ..earlier.clone() };
+        let message = format!("{}; last answer: {brief}", self.message);
+        Error { kind: self.kind, message, details: Vec::new(), target: None, ..earlier }
     }
 
     pub(super) fn during(mut self, method: Method, path: &str) -> Self {
@@ -210,49 +254,75 @@ impl Error {
     }
 }
 
-/// Whether a code says that time ran out inside the service, which may have acted by then: `ServerTimeout`,
+/// Whether a code reports a timeout inside the service, which may have acted by then: `ServerTimeout`,
 /// `OperationTimedOut`, `GatewayTimeout`.
-pub fn speaks_of_a_timeout(code: &str) -> bool {
+pub fn is_timeout_code(code: &str) -> bool {
     let code = code.to_ascii_lowercase();
     code.contains("timeout") || code.contains("timedout")
 }
 
-/// `x-ms-request-id`, or what stands for it where the front door answered itself.
+/// `x-ms-request-id`, or its replacement where the front door answered itself.
 pub fn request_id(response: &Response) -> Option<String> {
     ["x-ms-request-id", "x-ms-arm-service-request-id"]
         .iter()
         .find_map(|name| response.header(name))
+        .map(|id| redact::message(id, LONGEST_NAME))
         .filter(|id| !id.is_empty())
-        .map(str::to_owned)
 }
 
-/// The body as JSON, without the byte order mark that some services put before it.
+/// True when the service itself answered, and not a proxy or gateway on the way: the service numbers its answers, says
+/// where to poll, and never sends HTML.
+pub fn is_from_service(response: &Response) -> bool {
+    let is_marked = request_id(response).is_some() || response.header("azure-asyncoperation").is_some();
+    is_marked && !is_html(response)
+}
+
+/// The body as JSON, without the byte order mark that some services put before it. `None` for anything else, and for a
+/// document that would take too much memory.
 pub fn json(body: &[u8]) -> Option<Value> {
+    // An object of a few bytes takes about 600 in memory.
+    let objects = body.iter().filter(|byte| **byte == b'{').count();
+    if objects > MOST_OBJECTS {
+        return None;
+    }
     serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok()
 }
 
-/// What to say of a body that is not the JSON it should be: what it is instead, and how it begins.
-pub fn not_json(response: &Response) -> String {
+/// Objects in one document. The longest real lists have some ten thousand.
+const MOST_OBJECTS: usize = 500_000;
+/// Characters of a message or target.
+const LONGEST_MESSAGE: usize = 2_000;
+/// Characters of a code or request ID.
+const LONGEST_NAME: usize = 200;
+
+/// True when the body is an HTML page, whatever its headers say.
+pub fn is_html(response: &Response) -> bool {
     let kind = response.header("content-type").unwrap_or("").to_ascii_lowercase();
-    let whole = String::from_utf8_lossy(&response.body);
-    let trimmed = whole.trim();
+    let start = String::from_utf8_lossy(&response.body[..response.body.len().min(200)]);
+    let start = start.trim_start_matches(['\u{feff}', '\u{fffd}']).trim_start().to_ascii_lowercase();
+    let looks_like_html =
+        ["<!doctype", "<html", "<head", "<body", "<!--"].iter().any(|tag| start.starts_with(tag));
+    looks_like_html || kind.contains("html") && !start.is_empty() && !start.starts_with(['{', '['])
+}
+
+/// Describes a body that is not the expected JSON: what it is instead, and how it begins.
+pub fn not_json(response: &Response) -> String {
+    let start = String::from_utf8_lossy(&response.body[..response.body.len().min(16_384)]);
+    let trimmed = start.trim();
     if trimmed.is_empty() {
         return "the answer has no body".to_owned();
     }
-    if kind.contains("html") || trimmed.starts_with("<!") || trimmed.to_ascii_lowercase().starts_with("<html")
-    {
+    if is_html(response) {
         let title = snippet(&title(trimmed).unwrap_or_else(|| without_tags(trimmed)));
         return format!(
             "the answer is an HTML page, not JSON, so it comes from a gateway or proxy on the way and not from Resource Manager: {title:?}"
         );
     }
-    format!("the answer is not the JSON it should be; it begins {:?}", snippet(trimmed))
+    format!("the answer is not valid JSON; it begins {:?}", snippet(trimmed))
 }
 
 fn snippet(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let short: String = words.chars().take(160).collect();
-    redact::text(&if short.len() < words.len() { format!("{short}…") } else { short })
+    redact::message(text, 160)
 }
 
 fn title(html: &str) -> Option<String> {
@@ -287,10 +357,11 @@ fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
         .or_else(|| members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v))
 }
 
-/// A member's text without signatures and tokens, which services like to quote back; or empty.
+/// A member's text, fit to be shown: without secrets, which services quote back, and of bounded length. Or empty.
 fn text(value: &Value, name: &str) -> String {
+    let longest = if matches!(name, "code" | "error") { LONGEST_NAME } else { LONGEST_MESSAGE };
     match member(value, name) {
-        Some(Value::String(text)) => redact::text(text.trim()),
+        Some(Value::String(text)) => redact::message(text, longest),
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),
     }
@@ -327,7 +398,7 @@ impl fmt::Display for Error {
             (Kind::Transport { .. }, _) => f.write_str("no answer: ")?,
             _ => {}
         }
-        // of what came before the end, the message tells it
+        // The message of a wait that ended contains the code of the last answer.
         if !self.code.is_empty() && !self.is_timed_out() && !self.is_stopped() {
             write!(f, "{}: ", self.code)?;
         }
@@ -349,9 +420,12 @@ impl fmt::Display for Error {
             notes.push(format!("correlation id {}", self.correlation_id));
         }
         if self.attempts > 0 {
-            let try_ = if self.kind == Kind::Operation { "poll" } else { "attempt" };
+            let noun = if self.kind == Kind::Operation { "poll" } else { "attempt" };
             let s = if self.attempts == 1 { "" } else { "s" };
-            notes.push(format!("{} {try_}{s} in {}", self.attempts, readable(coarse(self.elapsed))));
+            notes.push(format!("{} {noun}{s} in {}", self.attempts, readable(to_tenths(self.elapsed))));
+        }
+        if self.may_have_acted() && self.kind != Kind::Operation {
+            notes.push("the service may have carried it out".to_owned());
         }
         if !notes.is_empty() {
             write!(f, " ({})", notes.join(", "))?;
@@ -360,8 +434,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// Tenths of a second are enough for people.
-fn coarse(duration: Duration) -> Duration {
+/// Tenths of a second are precise enough for a message.
+fn to_tenths(duration: Duration) -> Duration {
     Duration::from_millis(duration.as_millis() as u64 / 100 * 100)
 }
 
@@ -384,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn every_envelope() {
+    fn reads_every_error_envelope() {
         let json = "application/json";
         let rows = [
             // Wrapped.
@@ -409,7 +483,7 @@ mod tests {
             ),
             ("{}", "", "the service gave no reason"),
             ("", "", "the answer has no body"),
-            ("oops", "", "the answer is not the JSON it should be; it begins \"oops\""),
+            ("oops", "", "the answer is not valid JSON; it begins \"oops\""),
             ("[]", "", "the service gave no reason"),
             (r#"{"error":null}"#, "", "the service gave no reason"),
         ];
@@ -422,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn html_is_called_by_its_name() {
+    fn names_html_as_such() {
         for body in
             ["<html><head><title>502 Bad Gateway</title></head></html>", "<html><h1>502 Bad\n Gateway</h1>"]
         {
@@ -435,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn details_are_shown() {
+    fn shows_details() {
         let error = read(
             429,
             "application/json",
@@ -450,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn absence_is_told_from_other_404s() {
+    fn only_a_coded_404_of_the_resource_is_absence() {
         for (code, absent) in [
             ("ResourceNotFound", true),
             ("NotFound", true),
@@ -469,7 +543,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_attempts_and_hides_signatures() {
+    fn shows_attempts_and_hides_signatures() {
         let mut error = read(503, "", r#"{"error":{"code":"Busy","message":"see https://h/p?sig=abc"}}"#);
         error.attempts = 8;
         error.elapsed = Duration::from_millis(61_543);
@@ -481,12 +555,76 @@ mod tests {
     }
 
     #[test]
-    fn unknown_outcomes() {
+    fn a_lost_answer_to_a_write_may_have_acted() {
         let mut error = Error::new(Kind::Transport { sent: true }, "reset");
         assert!(!error.may_have_acted(), "reading never acts");
         error.method = Method::Post;
         assert!(error.may_have_acted());
         error.kind = Kind::Transport { sent: false };
         assert!(!error.may_have_acted());
+    }
+
+    #[test]
+    fn conflicts_with_an_operation_in_progress_pass() {
+        for (code, message, passes) in [
+            ("AnotherOperationInProgress", "m", true),
+            ("RetryableError", "m", true),
+            ("Conflict", "Another operation on this or dependent resource is in progress.", true),
+            ("OperationNotAllowed", "Cannot modify disk d because an update operation is in progress.", true),
+            ("Conflict", "The request failed due to conflict with a concurrent request.", true),
+            ("Conflict", "Can not delete resource before nested resources are deleted.", false),
+            ("OperationNotAllowed", "Operation could not be completed as it exceeds the quota.", false),
+            ("PropertyChangeNotAllowed", "Changing property 'x' is not allowed.", false),
+        ] {
+            let body = serde_json::json!({"error": {"code": code, "message": message}}).to_string();
+            assert_eq!(read(409, "", &body).is_passing_conflict(), passes, "{code}: {message}");
+            assert!(!read(400, "", &body).is_passing_conflict(), "only conflicts pass");
+        }
+    }
+
+    #[test]
+    fn messages_are_bounded_and_without_control_characters() {
+        let long = format!("\u{1b}[31mred\u{7}\r\n{}", "x".repeat(100_000));
+        let body = serde_json::json!({"error": {"code": long, "message": long, "target": long,
+            "details": [{"code": long, "message": long}]}});
+        let error = read(400, "application/json", &body.to_string());
+        let text = error.to_string();
+        assert!(text.len() < 8_000, "{} characters", text.len());
+        assert!(!text.contains(char::is_control), "{text:?}");
+    }
+
+    #[test]
+    fn html_is_not_from_the_service_whatever_its_headers() {
+        let answer = |kind: &str, body: &str| Response {
+            status: 200,
+            headers: vec![("content-type".into(), kind.into()), ("x-ms-request-id".into(), "1".into())],
+            body: body.as_bytes().to_vec(),
+        };
+        assert!(is_from_service(&answer("application/json", "{}")));
+        assert!(is_from_service(&answer("text/html", "")), "an empty body is no page");
+        assert!(!is_from_service(&answer("text/html", "Sign in")));
+        assert!(!is_from_service(&answer("application/json", "\n<!DOCTYPE html><p>")));
+    }
+
+    #[test]
+    fn documents_that_would_take_too_much_memory_are_not_decoded() {
+        let bomb = format!("[{}{{}}]", "{},".repeat(MOST_OBJECTS));
+        assert!(json(bomb.as_bytes()).is_none());
+        assert!(json(b"[{},{}]").is_some());
+    }
+
+    #[test]
+    fn a_time_limit_keeps_the_failure_that_was_waited_out() {
+        let mut busy = read(503, "", r#"{"error":{"code":"Busy","message":"later"}}"#);
+        busy.method = Method::Get;
+        let late = Error::new(Kind::TimedOut, "the timeout of 5s passed while creating x");
+        assert_eq!(
+            late.after(busy).to_string(),
+            "the timeout of 5s passed while creating x; last answer: GET /a/b: 503 Busy: later (request id rid)"
+        );
+        let mut lost = Error::new(Kind::Transport { sent: true }, "reset");
+        lost.method = Method::Put;
+        let late = Error::new(Kind::TimedOut, "late");
+        assert!(late.after(lost).may_have_acted(), "a write whose outcome is unknown outweighs the timeout");
     }
 }

@@ -92,12 +92,12 @@ proptest! {
         prop_assert!(!redact::body(&answer.body).contains("sig=abc"));
         for method in [Method::Put, Method::Delete, Method::Post] {
             if let Some(operation) = Operation::from_response(method, "https://h/p", "/p", "https://h", &answer, &document) {
-                let _ = operation.step(&answer, OffsetDateTime::UNIX_EPOCH);
+                let _ = operation.step(&answer, document.clone(), OffsetDateTime::UNIX_EPOCH);
                 let stored = serde_json::to_string(&operation).map_err(|e| TestCaseError::fail(e.to_string()))?;
                 prop_assert!(serde_json::from_str::<Operation>(&stored).is_ok());
             }
         }
-        let _ = Pages::default().add("https://h/p", document.clone());
+        let _ = Pages::default().add("https://h/p", document.clone(), 0);
         let _ = clouds::parse(&document, "https://h");
         prop_assert_eq!(error::json(&answer.body), Some(document));
     }
@@ -129,13 +129,13 @@ proptest! {
         let _inside = runtime.enter();
         let mut now = tokio::time::Instant::now();
         for (value, refused, pause) in values {
-            let _ = throttle.enter(&class, now);
+            let (ticket, _) = throttle.enter(&class, now);
             now += Duration::from_millis(pause * 37);
             let mut answer = response(if refused { 429 } else { 200 }, "x-ms-ratelimit-remaining-subscription-reads", value.clone(), vec![]);
             answer.headers.push(("x-ms-ratelimit-remaining-resource".to_owned(), format!("Microsoft.Compute/Get3Min;{value}")));
-            throttle.leave(&class, Some(&answer), Duration::from_secs(pause), now);
+            throttle.leave(&class, ticket, Some(&answer), Duration::from_secs(pause), now);
         }
-        // Nobody waits for ever once the service is quiet.
-        prop_assert!(throttle.enter(&class, now + Duration::from_secs(86_400)) < Duration::from_secs(1));
+        // A pause ends once the service is quiet.
+        prop_assert!(throttle.enter(&class, now + Duration::from_secs(86_400)).1 < Duration::from_secs(1));
     }
 }

@@ -49,7 +49,7 @@ impl Transport for Service {
                 ("x-ms-ratelimit-remaining-subscription-reads".to_owned(), "120".to_owned()),
                 (
                     "azure-asyncoperation".to_owned(),
-                    "https://management.azure.com/op?t=1&s=SECRET-SIGNATURE".to_owned(),
+                    "https://management.azure.com/subscriptions/s/op?t=1&s=SECRET-SIGNATURE".to_owned(),
                 ),
             ],
             body: body.to_string().into_bytes(),

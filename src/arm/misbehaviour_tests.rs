@@ -115,7 +115,7 @@ const ROWS: &[Row] = &[
         "no answer",
         timed_out,
         [
-            Badly("10m passed while creating Gallery \"g\"; before that: GET ", 9, 10),
+            Badly("no answer within 60 s", 9, 10),
             Badly("no answer within 60 s", 9, 10),
             Badly("no answer within 60 s", 1, 1),
         ],
@@ -123,14 +123,18 @@ const ROWS: &[Row] = &[
     (
         "truncated JSON",
         || success("application/json", "{\"id\": \"/su"),
-        [Badly("not the JSON it should be; it begins \"{\\\"id", 4, 4), Well(1), Well(1)],
+        [Badly("not valid JSON; it begins \"{\\\"id", 4, 4), Well(1), Well(1)],
     ),
     (
         "malformed JSON",
         || success("application/json", "{\"id\": ]}"),
-        [Badly("not the JSON it should be", 4, 4), Well(1), Well(1)],
+        [Badly("not valid JSON", 4, 4), Well(1), Well(1)],
     ),
-    ("a page instead of JSON", || html(200), [Badly("HTML page", 4, 4), Well(1), Well(1)]),
+    (
+        "a page instead of JSON",
+        || html(200),
+        [Badly("HTML page", 4, 4), Badly("HTML page", 4, 4), Badly("HTML page", 1, 1)],
+    ),
     (
         "a gateway's 502",
         || html(502),
@@ -138,7 +142,7 @@ const ROWS: &[Row] = &[
     ),
     ("a gateway's 504", || html(504), [Badly("504 ", 8, 8), Badly("504 ", 8, 8), Badly("504 ", 1, 1)]),
     ("a gateway's 404", || html(404), [Badly("404 ", 1, 1); 3]),
-    ("JSON under another type", || success("text/plain", "{\"id\": 1}"), [Well(1); 3]),
+    ("JSON under another type", || success("text/plain", "{}"), [Well(1); 3]),
     ("a redirect", redirect, [Badly("redirect (307) to elsewhere.example", 1, 1); 3]),
     ("no body", || success("application/json", ""), [Badly("no body", 4, 4), Well(1), Well(1)]),
     ("busy", || refusal(409, "AnotherOperationInProgress", &[]), [Badly("409 AnotherOp", 20, 40); 3]),

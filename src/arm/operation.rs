@@ -1,5 +1,4 @@
-//! Long-running operations: what an accepted write leaves to be waited for, and what each poll's answer
-//! means. Nothing here does IO.
+//! Long-running operations: the operation that an accepted write starts, and what each poll's answer means. Without IO.
 
 use std::time::Duration;
 
@@ -22,12 +21,12 @@ pub struct Operation {
     path: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
-    /// None once the operation was stored: then it is asked at once.
+    /// None once the operation was stored: then the first poll is due at once.
     #[serde(skip)]
     accepted: Option<Instant>,
 }
 
-/// The ways in which the service reports on an operation.
+/// The protocols by which the service reports on an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Protocol {
     /// A status document, always 200, with `status`.
@@ -36,39 +35,41 @@ enum Protocol {
     Location,
     /// No URL was given: the resource's own `provisioningState`.
     Resource,
-    /// No URL was given for a removal: 404 is success.
+    /// No URL was given for a deletion: 404 is success.
     Gone,
 }
 
 /// What one poll's answer means.
 #[derive(Debug)]
 pub enum Step {
-    /// Not finished. Ask again after this long when the service said so, at this URL when it named one.
+    /// Not finished. Poll again after this long when the service said so, at this URL when it named one.
     Wait {
-        /// The service's wish.
+        /// The wait that the service asks for.
         after: Option<Duration>,
         /// A new URL, to be used from now on.
         url: Option<String>,
     },
-    /// Finished well; the last document, or null.
+    /// Succeeded; the last document, or null.
     Done(Value),
-    /// Finished badly.
+    /// Failed, or cannot be polled any more.
     Failed(Box<Error>),
 }
 
 /// A new operation's record may not be found at first.
 const MISSING_TOLERATED: Duration = Duration::from_secs(30);
-/// How long polls may fail before the wait is given up: the operation itself goes on regardless.
+/// How long the service or its login may be unavailable before polling ends. The operation itself goes on regardless.
 const OUTAGE_TOLERATED: Duration = Duration::from_secs(120);
+/// How long a poll may be answered with something unreadable before the object is asked instead.
+const UNREADABLE_TOLERATED: Duration = Duration::from_secs(20);
 
-/// After this long it is asked again, however long the service asked to wait.
+/// The longest wait between polls, however long the service asked to wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 impl Operation {
-    /// What `response`, the success that answered a write to `url`, leaves to be waited for.
+    /// The operation that `response` starts, the success that answered a write to `url`.
     ///
-    /// `Azure-AsyncOperation` counts more than `Location`, and `Location` only with 202: elsewhere it
-    /// names the resource that was made. `base` resolves a relative URL.
+    /// `Azure-AsyncOperation` takes precedence over `Location`, and `Location` counts only with 202: elsewhere it
+    /// names the new resource. `base` resolves a relative URL.
     pub fn from_response(
         method: Method,
         url: &str,
@@ -99,13 +100,13 @@ impl Operation {
             path: path.to_owned(),
             retry_after_ms: retry_after(response, OffsetDateTime::now_utc())
                 .map(|wait| wait.as_millis() as u64),
-            // What claims to be finished already is asked at once.
+            // An operation that claims to be finished already is polled at once.
             accepted: (state(body.pointer("/properties/provisioningState")) != State::Succeeded)
                 .then(Instant::now),
         })
     }
 
-    /// Where to ask.
+    /// Where to poll.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -115,7 +116,7 @@ impl Operation {
         &self.path
     }
 
-    /// The verb of the call that started it.
+    /// The method of the call that started it.
     pub fn method(&self) -> Method {
         [Method::Put, Method::Patch, Method::Post, Method::Delete]
             .into_iter()
@@ -123,25 +124,24 @@ impl Operation {
             .unwrap_or(Method::Put)
     }
 
-    /// How long to wait before asking for the first time.
+    /// How long to wait before the first poll.
     pub fn first_wait(&self) -> Duration {
         let Some(accepted) = self.accepted else {
             return Duration::ZERO;
         };
         let asked =
-            self.retry_after_ms.filter(|wait| *wait > 0).map_or(growing_wait(0), Duration::from_millis);
+            self.retry_after_ms.filter(|wait| *wait > 0).map_or(poll_interval(0), Duration::from_millis);
         let asked = asked.min(LONGEST_WAIT);
         asked.saturating_sub(accepted.elapsed())
     }
 
-    /// Uses `url` from now on.
+    /// Polls at `url` from now on.
     pub fn move_to(&mut self, url: String) {
         self.url = url;
     }
 
-    /// What a poll's successful answer means.
-    pub fn step(&self, response: &Response, now: OffsetDateTime) -> Step {
-        let body = error::json(&response.body).unwrap_or(Value::Null);
+    /// What a poll's successful answer means; `body` is its JSON, or null.
+    pub fn step(&self, response: &Response, body: Value, now: OffsetDateTime) -> Step {
         let wait = |header: &str| Step::Wait {
             after: retry_after(response, now)
                 .filter(|wait| !wait.is_zero())
@@ -157,7 +157,7 @@ impl Operation {
                 State::Running => wait("azure-asyncoperation"),
                 State::Succeeded => Step::Done(body),
                 State::Failed => Step::Failed(Box::new(self.failure(response, &body, "status"))),
-                // Some services answer the finished operation with nothing, or with the resource.
+                // Some services answer a finished operation with an empty body, or with the resource.
                 State::Absent if response.status == 202 => wait("azure-asyncoperation"),
                 State::Absent => match state(body.pointer("/properties/provisioningState")) {
                     State::Running => wait("azure-asyncoperation"),
@@ -179,20 +179,19 @@ impl Operation {
         }
     }
 
-    /// What a poll that failed means when polls have failed `for_how_long` without a break.
-    pub fn step_on_error(&self, error: Error, for_how_long: Duration) -> Step {
+    /// What a failed poll means when polls have failed for `failing` without a break.
+    pub fn step_on_error(&self, error: Error, failing: Duration) -> Step {
         if self.kind == Protocol::Gone && error.is_not_found() {
             return Step::Done(Value::Null);
         }
         let tolerated = match (error.kind, error.status) {
             (Kind::Service, Some(404)) => MISSING_TOLERATED,
-            (Kind::Service, Some(408 | 429 | 500..=599))
-            | (Kind::Transport { .. } | Kind::Malformed | Kind::Credential { transient: true }, _) => {
-                OUTAGE_TOLERATED
-            }
+            (Kind::Malformed, _) => UNREADABLE_TOLERATED,
+            (Kind::Service, Some(408 | 429 | 500..=599)) => OUTAGE_TOLERATED,
+            (Kind::Transport { .. } | Kind::Credential { transient: true }, _) => OUTAGE_TOLERATED,
             _ => Duration::ZERO,
         };
-        if for_how_long < tolerated {
+        if failing < tolerated {
             Step::Wait { after: None, url: None }
         } else {
             Step::Failed(Box::new(error))
@@ -221,7 +220,7 @@ impl Operation {
     }
 }
 
-/// A link of the service's as a whole URL.
+/// A link of the service as an absolute URL.
 fn absolute(base: &str, link: &str) -> String {
     if link.starts_with('/') { format!("{}{link}", base.trim_end_matches('/')) } else { link.to_owned() }
 }
@@ -239,9 +238,14 @@ impl std::fmt::Debug for Operation {
     }
 }
 
-/// 0.2 s growing by half to 10 s: for services that do not say when to ask again.
-pub fn growing_wait(polls: u32) -> Duration {
+/// The wait after the given number of polls where the service does not name one: 0.2 s growing by half to 10 s.
+pub fn poll_interval(polls: u32) -> Duration {
     Duration::from_secs_f64((0.2 * 1.5f64.powi(polls.min(20) as i32)).min(10.0))
+}
+
+/// All of these waits, for loops that poll an object instead of an operation. They never end: a scope must.
+pub fn poll_intervals() -> impl Iterator<Item = Duration> {
+    (0u32..).map(poll_interval)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -252,7 +256,7 @@ enum State {
     Absent,
 }
 
-/// Services differ in case, and in how many Ls they put into "Canceled".
+// Services differ in case, and spell "Canceled" with one or two Ls.
 fn state(word: Option<&Value>) -> State {
     match word.and_then(Value::as_str).map(str::to_ascii_lowercase).as_deref() {
         None | Some("") => State::Absent,
@@ -282,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn acceptance() {
+    fn finds_the_operation_of_an_accepted_write() {
         let aao = ("azure-asyncoperation", "https://h/op?t=1");
         let location = ("location", "https://h/monitor");
         type Headers<'a> = &'a [(&'a str, &'a str)];
@@ -336,8 +340,13 @@ mod tests {
         }
     }
 
+    fn step(kind: Protocol, response: &Response) -> Step {
+        let body = error::json(&response.body).unwrap_or(Value::Null);
+        of(kind).step(response, body, OffsetDateTime::UNIX_EPOCH)
+    }
+
     #[test]
-    fn polls() {
+    fn reads_poll_answers() {
         use Protocol::{AzureAsyncOperation as Aao, Gone, Location, Resource};
         let rows: &[(Protocol, u16, &str, &str)] = &[
             (Aao, 200, r#"{"status":"InProgress"}"#, "wait"),
@@ -385,7 +394,7 @@ mod tests {
             (Gone, 200, "{}", "wait"),
         ];
         for (kind, status, body, expected) in rows {
-            let got = match of(*kind).step(&response(*status, &[], body), OffsetDateTime::UNIX_EPOCH) {
+            let got = match step(*kind, &response(*status, &[], body)) {
                 Step::Wait { .. } => "wait".to_owned(),
                 Step::Done(_) => "done".to_owned(),
                 Step::Failed(error) => {
@@ -411,7 +420,7 @@ mod tests {
             ],
             r#"{"status":"InProgress"}"#,
         );
-        match of(Protocol::AzureAsyncOperation).step(&answer, OffsetDateTime::UNIX_EPOCH) {
+        match step(Protocol::AzureAsyncOperation, &answer) {
             Step::Wait { after, url } => {
                 assert_eq!(after, Some(Duration::from_secs(60)));
                 assert_eq!(url.as_deref(), Some("https://h/op2"));
@@ -420,18 +429,17 @@ mod tests {
         }
         // A path alone is on the host that was asked.
         let answer = response(202, &[("location", "/op3?t=1")], "");
-        match of(Protocol::Location).step(&answer, OffsetDateTime::UNIX_EPOCH) {
+        match step(Protocol::Location, &answer) {
             Step::Wait { url, .. } => assert_eq!(url.as_deref(), Some("https://h/op3?t=1")),
             other => panic!("{other:?}"),
         }
         // Zero would be a busy loop.
         let answer = response(202, &[("retry-after", "0")], "");
-        let step = of(Protocol::Location).step(&answer, OffsetDateTime::UNIX_EPOCH);
-        assert!(matches!(step, Step::Wait { after: None, url: None }));
+        assert!(matches!(step(Protocol::Location, &answer), Step::Wait { after: None, url: None }));
     }
 
     #[test]
-    fn failing_polls_are_borne_for_a_while() {
+    fn tolerates_failing_polls_for_a_while() {
         let service = |status| {
             let mut error = Error::new(Kind::Service, "m");
             error.status = Some(status);
@@ -445,16 +453,21 @@ mod tests {
             (service(503), 120, false),
             (service(403), 0, false),
             (Error::new(Kind::Transport { sent: true }, "reset"), 119, true),
-            (Error::new(Kind::Malformed, "html"), 5, true),
+            (Error::new(Kind::Malformed, "html"), 19, true),
+            (Error::new(Kind::Malformed, "html"), 20, false),
             (Error::new(Kind::Credential { transient: true }, "no answer"), 119, true),
+            (Error::new(Kind::Credential { transient: true }, "no answer"), 120, false),
             (Error::new(Kind::Credential { transient: false }, "wrong secret"), 0, false),
+            (service(410), 0, false),
+            (service(400), 0, false),
+            (Error::new(Kind::Refused, "another host"), 0, false),
             (Error::new(Kind::Stopped, "s"), 0, false),
             (Error::new(Kind::TimedOut, "t"), 0, false),
         ];
-        for (error, since, borne) in rows {
+        for (error, since, tolerated) in rows {
             let text = format!("{error} after {since}");
             let step = of(Protocol::AzureAsyncOperation).step_on_error(error, Duration::from_secs(since));
-            assert_eq!(matches!(step, Step::Wait { .. }), borne, "{text}");
+            assert_eq!(matches!(step, Step::Wait { .. }), tolerated, "{text}");
         }
         assert!(matches!(
             of(Protocol::Gone).step_on_error(service(404), Duration::ZERO),
@@ -463,7 +476,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn survives_storage_and_is_then_asked_at_once() {
+    async fn survives_storage_and_is_then_polled_at_once() {
         let answer =
             response(202, &[("azure-asyncoperation", "https://h/op?t=secret"), ("retry-after", "60")], "");
         let operation = accepted(Method::Delete, &answer).unwrap();
@@ -490,10 +503,10 @@ mod tests {
     }
 
     #[test]
-    fn growth() {
-        let waits: Vec<u64> = (0..12).map(|n| growing_wait(n).as_millis() as u64).collect();
+    fn intervals_grow_to_ten_seconds() {
+        let waits: Vec<u64> = (0..12).map(|n| poll_interval(n).as_millis() as u64).collect();
         assert_eq!(waits[..3], [200, 300, 450]);
         assert_eq!(waits[10..], [10_000, 10_000]);
-        assert_eq!(growing_wait(u32::MAX), Duration::from_secs(10));
+        assert_eq!(poll_interval(u32::MAX), Duration::from_secs(10));
     }
 }

@@ -1,4 +1,4 @@
-//! Lists: one page's items and where the next page is.
+//! Lists: the items of each page and the link to the next one.
 
 use std::collections::HashSet;
 
@@ -9,22 +9,35 @@ use serde_json::Value;
 pub struct Pages {
     items: Vec<Value>,
     visited: HashSet<String>,
+    bytes: usize,
 }
 
+/// The most pages of one list.
+const MOST_PAGES: usize = 5_000;
+/// The most bytes of all pages of one list together.
+const MOST_BYTES: usize = 128 * 1024 * 1024;
+
 impl Pages {
-    /// Takes in the page that was read from `url`; returns the next page's URL when there is one.
+    /// Adds the page of `size` bytes that was read from `url`; returns the next page's URL when there is one.
     ///
-    /// Both forms that the service uses are understood: `{"value": […], "nextLink": "…"}`, and a bare
-    /// array. An error says what is wrong with the page.
-    pub fn add(&mut self, url: &str, page: Value) -> Result<Option<String>, String> {
+    /// A page is `{"value": […], "nextLink": "…"}` or a bare array. An error says what is wrong with the page, or which
+    /// limit the list exceeds.
+    pub fn add(&mut self, url: &str, page: Value, size: usize) -> Result<Option<String>, String> {
         self.visited.insert(url.to_owned());
+        self.bytes = self.bytes.saturating_add(size);
+        if self.bytes > MOST_BYTES {
+            return Err(format!(
+                "the list is longer than {} MB, so it is not read further",
+                MOST_BYTES >> 20
+            ));
+        }
         let mut page = match page {
             Value::Array(items) => {
                 self.items.extend(items);
                 return Ok(None);
             }
             Value::Object(page) => page,
-            other => return Err(format!("a list was expected, and {} came", kind(&other))),
+            other => return Err(format!("the answer is {}, not a list", kind(&other))),
         };
         match page.remove("value") {
             Some(Value::Array(items)) => self.items.extend(items),
@@ -37,14 +50,17 @@ impl Pages {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(next)) if next.trim().is_empty() => Ok(None),
             Some(Value::String(next)) if self.visited.contains(&next) => {
-                Err("the list's next page is one that was read already, so it would never end".to_owned())
+                Err("the list's \"nextLink\" leads back to a page that was read already".to_owned())
+            }
+            Some(Value::String(_)) if self.visited.len() >= MOST_PAGES => {
+                Err(format!("the list has more than {MOST_PAGES} pages, so it is not read further"))
             }
             Some(Value::String(next)) => Ok(Some(next)),
             Some(other) => Err(format!("the list's \"nextLink\" is {}, not a URL", kind(&other))),
         }
     }
 
-    /// What was collected since the last time.
+    /// The items that were added since the last call.
     pub fn take_items(&mut self) -> Vec<Value> {
         std::mem::take(&mut self.items)
     }
@@ -67,28 +83,46 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn pages() {
+    fn collects_items_and_follows_links() {
         let mut pages = Pages::default();
-        assert_eq!(pages.add("u1", json!({"value": [1], "nextLink": "u2"})).unwrap().as_deref(), Some("u2"));
-        assert_eq!(pages.add("u2", json!({"value": [], "nextLink": "u3"})).unwrap().as_deref(), Some("u3"));
-        assert_eq!(pages.add("u3", json!({"value": [2], "nextLink": ""})).unwrap(), None);
+        assert_eq!(
+            pages.add("u1", json!({"value": [1], "nextLink": "u2"}), 0).unwrap().as_deref(),
+            Some("u2")
+        );
+        assert_eq!(
+            pages.add("u2", json!({"value": [], "nextLink": "u3"}), 0).unwrap().as_deref(),
+            Some("u3")
+        );
+        assert_eq!(pages.add("u3", json!({"value": [2], "nextLink": ""}), 0).unwrap(), None);
         assert_eq!(pages.take_items(), [json!(1), json!(2)]);
         let mut bare = Pages::default();
-        assert_eq!(bare.add("u", json!([1, 2])).unwrap(), None);
+        assert_eq!(bare.add("u", json!([1, 2]), 0).unwrap(), None);
         assert_eq!(bare.take_items().len(), 2);
     }
 
     #[test]
-    fn bad_pages() {
+    fn rejects_what_is_not_a_page() {
         for (page, why) in [
-            (json!({"value": [], "nextLink": "u"}), "never end"),
+            (json!({"value": [], "nextLink": "u"}), "read already"),
             (json!({"value": {}}), "\"value\" is an object"),
             (json!({}), "without \"value\""),
             (json!({"value": [], "nextLink": 3}), "\"nextLink\" is a number"),
-            (Value::Null, "null came"),
+            (Value::Null, "the answer is null"),
         ] {
-            let error = Pages::default().add("u", page.clone()).unwrap_err();
+            let error = Pages::default().add("u", page.clone(), 0).unwrap_err();
             assert!(error.contains(why), "{page}: {error}");
         }
+    }
+
+    #[test]
+    fn a_list_has_a_limit_of_pages_and_bytes() {
+        let page = |next: usize| json!({"value": [], "nextLink": format!("u{next}")});
+        let mut endless = Pages::default();
+        let error = (0..).find_map(|n| endless.add(&format!("u{n}"), page(n + 1), 10).err()).unwrap();
+        assert!(error.contains("5000 pages"), "{error}");
+        let mut huge = Pages::default();
+        let error = (0..).find_map(|n| huge.add(&format!("u{n}"), page(n + 1), 1 << 20).err()).unwrap();
+        assert!(error.contains("128 MB"), "{error}");
+        assert_eq!(huge.visited.len(), 129);
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// Query parameters whose values are signatures: SAS (`sig`), signed poll URLs (`t`, `c`, `s`, `h`), and
-/// whatever else grants access by being known.
+/// Query parameters whose values grant access: SAS signatures (`sig`), signed poll URLs (`t`, `c`, `s`, `h`), tokens and
+/// keys.
 const SIGNED: [&str; 12] = [
     "sig",
     "t",
@@ -54,7 +54,7 @@ pub fn url(url: &str) -> String {
     unsigned(&format!("{}?{}{fragment}", without_user(before), shown.join("&")))
 }
 
-/// Where URLs are quoted in HTML or XML, `&` is `&amp;`.
+// Where URLs are quoted in HTML or XML, `&` is `&amp;`.
 fn is_signed(name: &str) -> bool {
     let bare = name.strip_prefix("amp;").unwrap_or(name);
     SIGNED.iter().any(|signed| bare.eq_ignore_ascii_case(signed))
@@ -82,42 +82,143 @@ fn without_user(url: &str) -> String {
     }
 }
 
-/// Free text with every URL's signature and every bearer token replaced.
+/// Names before `=` or in a JSON member whose values are secrets, in lower case. Longer names that end in one of them
+/// count as well, such as `adminPassword`.
+const SECRET_NAMES: [&str; 9] = [
+    "password",
+    "pwd",
+    "client_secret",
+    "clientsecret",
+    "accountkey",
+    "sharedaccesskey",
+    "access_token",
+    "refresh_token",
+    "client_assertion",
+];
+
+/// What the words before the current one say about it.
+#[derive(Clone, Copy, PartialEq)]
+enum Expected {
+    /// Nothing.
+    Text,
+    /// An `Authorization` header began: its scheme comes next, or the credential itself.
+    Scheme,
+    /// A JSON member with a secret name began.
+    Colon,
+    /// A secret.
+    Secret,
+}
+
+/// Free text in which the secrets are replaced by `***`: signatures, tokens, user information in URLs, credentials of
+/// `Authorization` headers, and values of names such as `password=` and `AccountKey=`.
 pub fn text(text: &str) -> String {
+    let is_boundary = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '\\');
     let mut out = String::with_capacity(text.len());
-    let mut bearer = false;
-    for piece in
-        text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '\\'))
-    {
+    let mut expected = Expected::Text;
+    for piece in text.split_inclusive(is_boundary) {
         let (word, end) = piece
             .char_indices()
             .next_back()
-            .filter(|(_, c)| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '\\'))
+            .filter(|(_, c)| is_boundary(*c))
             .map_or((piece, ""), |(at, _)| piece.split_at(at));
-        if (bearer && !word.is_empty()) || is_jwt(word) {
+        let separator = word.is_empty() || matches!(word, ":" | "=");
+        if is_jwt(word) || !separator && (expected == Expected::Secret) {
             out.push_str("***");
-        } else if word.contains("://") && word.contains('?') {
-            out.push_str(&url(word));
+        } else if !separator && expected == Expected::Scheme && !is_scheme(word) {
+            out.push_str("***");
+        } else if word.contains("://") {
+            out.push_str(&without_named_secrets(&url(word)));
         } else {
-            out.push_str(&unsigned(word));
+            out.push_str(&without_named_secrets(&unsigned(word)));
         }
-        bearer = word.eq_ignore_ascii_case("bearer") || (bearer && word.is_empty());
         out.push_str(end);
+        let name = word.trim_end_matches([':', '=']);
+        let is_member = end == "\"";
+        expected = match (expected, word) {
+            (Expected::Colon, ":") => Expected::Secret,
+            (_, "" | ":" | "=") => expected,
+            (Expected::Scheme, _) if is_scheme(word) => Expected::Secret,
+            _ if word.eq_ignore_ascii_case("bearer") => Expected::Secret,
+            _ if ends_with_any(name, &["authorization"]) && (is_member || name != word) => Expected::Scheme,
+            _ if word.ends_with('=') && ends_with_any(name, &SECRET_NAMES) => Expected::Secret,
+            _ if is_member && ends_with_any(word, &SECRET_NAMES) => Expected::Colon,
+            _ => Expected::Text,
+        };
     }
     out
 }
 
-/// Signed tokens are three runs of base64url whose first begins a JSON object. What is hidden already does not count.
+/// Text of the service or of a gateway, fit for one line of a message: without secrets and control characters, and at
+/// most `longest` characters.
+pub fn message(raw: &str, longest: usize) -> String {
+    // Enough for a secret at the end to be recognised, however long the whole is.
+    let start: String = raw.chars().take(longest.saturating_mul(4)).collect();
+    let hides = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let spaced: String = start
+        .chars()
+        .filter(|c| c.is_whitespace() || !hides(*c))
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .collect();
+    let clean = text(&spaced.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "));
+    let mut shown: String = clean.chars().take(longest).collect();
+    if shown.len() < clean.len() || start.len() < raw.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn is_scheme(word: &str) -> bool {
+    ["basic", "bearer", "digest", "negotiate", "ntlm", "sharedkey"]
+        .iter()
+        .any(|scheme| word.eq_ignore_ascii_case(scheme))
+}
+
+fn ends_with_any(word: &str, names: &[&str]) -> bool {
+    let word = word.to_ascii_lowercase();
+    names.iter().any(|name| word.ends_with(name))
+}
+
+/// `word` with the values of `password=…`, `AccountKey=…` and the like replaced, up to the next separator.
+fn without_named_secrets(word: &str) -> String {
+    let lower = word.to_ascii_lowercase();
+    let mut out = String::with_capacity(word.len());
+    let mut copied = 0;
+    for (at, _) in lower.match_indices('=') {
+        if at < copied || !SECRET_NAMES.iter().any(|name| lower[..at].ends_with(name)) {
+            continue;
+        }
+        let value = at + 1;
+        let end = word[value..].find([';', '&', ',', ')']).map_or(word.len(), |length| value + length);
+        out.push_str(&word[copied..value]);
+        if end > value {
+            out.push_str("***");
+        }
+        copied = end;
+    }
+    out.push_str(&word[copied..]);
+    out
+}
+
+/// Signed tokens are three runs of base64url, the first of which begins a JSON object. Masked parts do not count.
 fn is_jwt(word: &str) -> bool {
     word.contains("eyJ")
         && word.len() > 40 + 3 * word.matches("***").count()
         && word.matches('.').count() >= 2
 }
 
+/// Longer bodies are logged only by their size.
+const LONGEST_LOGGED: usize = 1024 * 1024;
+
 /// A request or response body for the trace log: JSON with secret members masked, or only its size.
 pub fn body(body: &[u8]) -> String {
     if body.is_empty() {
         return String::new();
+    }
+    if body.len() > LONGEST_LOGGED {
+        return format!("({} bytes)", body.len());
     }
     match serde_json::from_slice::<Value>(body) {
         Ok(mut value) => {
@@ -130,7 +231,9 @@ pub fn body(body: &[u8]) -> String {
 
 fn mask(value: &mut Value) {
     match value {
-        Value::String(string) if string.contains(['=', '%']) || is_jwt(string) => *string = text(string),
+        Value::String(string) if string.contains(['=', '%', '@', ' ']) || is_jwt(string) => {
+            *string = text(string);
+        }
         Value::Array(items) => items.iter_mut().for_each(mask),
         Value::Object(members) => {
             for (name, member) in members {
@@ -151,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls() {
+    fn masks_urls() {
         for (given, shown) in [
             ("https://a/b", "https://a/b"),
             ("https://a/b?api-version=1&sig=AbC%2B", "https://a/b?api-version=1&sig=***"),
@@ -170,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn texts() {
+    fn masks_texts() {
         for (given, shown) in [
             ("plain words, a = b", "plain words, a = b"),
             ("see \"https://s/v.vhd?sv=1&sig=zz\" now", "see \"https://s/v.vhd?sv=1&sig=***\" now"),
@@ -184,15 +287,31 @@ mod tests {
             ),
             ("https%3a%2f%2fa%2fv%3fsig%3dzz", "https%3a%2f%2fa%2fv%3fsig%3d***"),
             ("see https://a/v?sig=zz&sp=r now", "see https://a/v?sig=***&sp=r now"),
+            (
+                "AccountName=a;AccountKey=Zm9v==;EndpointSuffix=x",
+                "AccountName=a;AccountKey=***;EndpointSuffix=x",
+            ),
+            ("Authorization: Basic dXNlcjpwdw== tail", "Authorization: Basic *** tail"),
+            ("{\"Authorization\":\"Basic dXNlcjpwdw==\"}", "{\"Authorization\":\"Basic ***\"}"),
+            ("authorization: 0123456789 tail", "authorization: *** tail"),
+            ("the Basic tier of a bearer", "the Basic tier of a bearer"),
+            ("password=hunter2&x=1 adminPassword=p", "password=***&x=1 adminPassword=***"),
+            ("client_secret=s3cret, next", "client_secret=***, next"),
+            ("password=\"hunter2\" next", "password=\"***\" next"),
+            ("{\"password\": \"hunter2\", \"a\": 1}", "{\"password\": \"***\", \"a\": 1}"),
+            ("at https://user:pw@host/x now", "at https://***@host/x now"),
+            ("the password is wrong", "the password is wrong"),
+            ("its authorization failed", "its authorization failed"),
+            ("\"Bearer abc.def\" in a body", "\"Bearer ***\" in a body"),
             ("x eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0NTYifQ.c2lnbmF0dXJl y", "x *** y"),
         ] {
             assert_eq!(text(given), shown);
-            assert_eq!(text(shown), shown, "to hide twice is to hide once");
+            assert_eq!(text(shown), shown, "masking is idempotent");
         }
     }
 
     #[test]
-    fn bodies() {
+    fn masks_bodies() {
         assert_eq!(
             body(br#"{"accessSAS":"https://x?sig=1","a":["v?sig=2"],"adminPassword":"p","n":null}"#),
             r#"{"a":["v?sig=***"],"accessSAS":"***","adminPassword":"***","n":null}"#
@@ -200,5 +319,13 @@ mod tests {
         assert_eq!(body(br#"{"a":"https%3A%2F%2Fx%3Fsig%3D1"}"#), r#"{"a":"https%3A%2F%2Fx%3Fsig%3D***"}"#);
         assert_eq!(body(b"<html>"), "(6 bytes that are not JSON)");
         assert_eq!(body(b""), "");
+    }
+
+    #[test]
+    fn messages_are_one_bounded_line() {
+        assert_eq!(message("a\r\n\u{1b}[31m b\u{202e}c", 100), "a [31m bc");
+        assert_eq!(message("0123456789", 4), "0123…");
+        assert_eq!(message(&"password=".repeat(100_000), 9), "password=…");
+        assert_eq!(message("", 4), "");
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::error::speaks_of_a_timeout;
+use super::error::is_timeout_code;
 use super::retry_after::retry_after;
 use super::transport::{Method, Response};
 
@@ -26,13 +26,13 @@ pub enum Next {
 pub struct Try<'a> {
     /// 1 for the first.
     pub attempt: u32,
-    /// How many of the earlier tries were only [asked to wait](Try::is_asked_to_wait).
-    pub patient: u32,
-    /// The verb.
+    /// How many of the earlier tries only [asked to wait](Try::asks_to_wait).
+    pub waits: u32,
+    /// The method.
     pub method: Method,
     /// What came back.
     pub outcome: Outcome<'a>,
-    /// What is left of the caller's time.
+    /// How much of the caller's time is left.
     pub remaining: Duration,
     /// For waits given as dates.
     pub now: OffsetDateTime,
@@ -43,19 +43,22 @@ pub struct Try<'a> {
 /// What came back.
 #[derive(Clone, Copy)]
 pub enum Outcome<'a> {
-    /// An answer: its error code (empty when there is none), and whether an earlier try already
-    /// fetched a new token.
+    /// An answer that is not a success.
     Answer {
         /// The answer.
         response: &'a Response,
         /// The error code in its body, or empty.
         code: &'a str,
-        /// A new token was fetched already.
+        /// It is a conflict that passes by itself.
+        passes: bool,
+        /// It comes from a gateway or proxy, which cannot say whether the service acted.
+        is_foreign: bool,
+        /// An earlier try fetched a new token already.
         renewed: bool,
     },
-    /// A success whose body cannot be read.
+    /// A success that the service would not send.
     Malformed,
-    /// No answer; `sent` when the service may have acted nevertheless.
+    /// No answer.
     NoAnswer {
         /// The request may have reached the service.
         sent: bool,
@@ -64,19 +67,16 @@ pub enum Outcome<'a> {
     },
 }
 
-/// Tries of a request that never got as far as the service: a wrong name or a closed port stays one.
+/// Tries of a request that never reached the service: a wrong name or a closed port does not get better.
 const UNREACHABLE_TRIES: u32 = 4;
 /// Tries when connections break after the request was sent.
 const BROKEN_TRIES: u32 = 10;
 /// Tries when a success cannot be read.
 const MALFORMED_TRIES: u32 = 4;
-/// Tries when the service says that it failed (500) or is not there (502, 503, 504) and names no wait.
+/// Tries when the service failed (500) or is unavailable (502, 503, 504) and names no wait.
 const SERVER_ERROR_TRIES: u32 = 8;
-/// Tries when it does name a wait, or is only busy: in practice the caller's time is the limit.
+/// Tries when it names a wait, or is only busy: in practice the caller's time is the limit.
 const ASKED_TO_WAIT_TRIES: u32 = 200;
-
-/// Conflicts that say of themselves that they pass.
-const PASSING_CONFLICTS: [&str; 3] = ["AnotherOperationInProgress", "RetryableError", "OperationPreempted"];
 
 /// What to do after `tried`.
 ///
@@ -88,20 +88,20 @@ pub fn next_try(tried: Try<'_>) -> Next {
         Ok(again) => again,
         Err(next) => return next,
     };
-    // Tries that were only asked to wait say nothing of how often others failed.
-    let patient = if limit == ASKED_TO_WAIT_TRIES { 0 } else { tried.patient };
-    let attempt = tried.attempt.saturating_sub(patient);
+    // Tries that only asked to wait do not count against the limit of other failures.
+    let waits = if limit == ASKED_TO_WAIT_TRIES { 0 } else { tried.waits };
+    let attempt = tried.attempt.saturating_sub(waits);
     let wait = wait(attempt, asked, tried.jitter);
     if attempt >= limit || wait >= tried.remaining { Next::GiveUp } else { Next::Wait(wait) }
 }
 
 impl Try<'_> {
     /// True when the service asked to wait, or is only busy.
-    pub fn is_asked_to_wait(&self) -> bool {
+    pub fn asks_to_wait(&self) -> bool {
         matches!(self.again(), Ok((ASKED_TO_WAIT_TRIES, _)))
     }
 
-    /// How many tries may end like this one, and the wait that the service asks for; or what comes instead of another try.
+    /// How many tries may end like this one, and the wait that the service asks for; or what to do instead of retrying.
     fn again(&self) -> Result<(u32, Option<Duration>), Next> {
         let idempotent = self.method.is_idempotent();
         Ok(match self.outcome {
@@ -111,17 +111,18 @@ impl Try<'_> {
             Outcome::NoAnswer { sent: true, .. } => return Err(Next::GiveUp),
             Outcome::Malformed if idempotent => (MALFORMED_TRIES, None),
             Outcome::Malformed => return Err(Next::GiveUp),
-            Outcome::Answer { response, code, renewed } => {
+            Outcome::Answer { response, code, passes, is_foreign, renewed } => {
                 let asked = retry_after(response, self.now);
-                let patient = if asked.is_some() { ASKED_TO_WAIT_TRIES } else { SERVER_ERROR_TRIES };
+                let limit = if asked.is_some() { ASKED_TO_WAIT_TRIES } else { SERVER_ERROR_TRIES };
                 match response.status {
                     200..=299 => return Err(Next::Done),
                     401 if !renewed => return Err(Next::NewToken),
                     429 => (ASKED_TO_WAIT_TRIES, asked),
-                    503 if speaks_of_a_timeout(code) && !idempotent => return Err(Next::GiveUp),
-                    408 | 503 => (patient, asked),
-                    500 | 502 | 504 if idempotent => (patient, asked),
-                    409 if PASSING_CONFLICTS.contains(&code) => (ASKED_TO_WAIT_TRIES, asked),
+                    503 if !idempotent && is_timeout_code(code) => return Err(Next::GiveUp),
+                    408 | 503 if !idempotent && is_foreign => return Err(Next::GiveUp),
+                    408 | 503 => (limit, asked),
+                    500 | 502 | 504 if idempotent => (limit, asked),
+                    409 if passes => (ASKED_TO_WAIT_TRIES, asked),
                     _ => return Err(Next::GiveUp),
                 }
             }
@@ -129,7 +130,7 @@ impl Try<'_> {
     }
 }
 
-/// The service's wish, or 0.5 s doubling to 30 s when it has none; never less than asked, and spread by `jitter`.
+/// The wait that the service asks for, or 0.5 s doubling to 30 s; never less than asked, and spread by `jitter`.
 fn wait(attempt: u32, asked: Option<Duration>, jitter: f64) -> Duration {
     match asked.filter(|asked| !asked.is_zero()) {
         Some(asked) => asked + Duration::from_millis((jitter * 500.0) as u64),
@@ -151,13 +152,17 @@ mod tests {
         Response { status, headers, body: vec![] }
     }
 
+    fn refusal<'a>(response: &'a Response, code: &'a str) -> Outcome<'a> {
+        Outcome::Answer { response, code, passes: false, is_foreign: false, renewed: false }
+    }
+
     fn next(method: Method, attempt: u32, remaining: Duration, outcome: Outcome<'_>) -> Next {
         let now = OffsetDateTime::UNIX_EPOCH;
-        next_try(Try { attempt, patient: 0, method, outcome, remaining, now, jitter: 1.0 })
+        next_try(Try { attempt, waits: 0, method, outcome, remaining, now, jitter: 1.0 })
     }
 
     #[test]
-    fn answers() {
+    fn retries_answers_by_method_and_status() {
         use Method::{Delete, Get, Patch, Post, Put};
         let s = Duration::from_secs;
         let half = Duration::from_millis(500);
@@ -172,7 +177,6 @@ mod tests {
             (Get, 1, 401, None, "", Next::NewToken),
             (Post, 1, 401, None, "", Next::NewToken),
             (Put, 1, 409, None, "Conflict", Next::GiveUp),
-            (Put, 1, 409, None, "AnotherOperationInProgress", Next::Wait(half)),
             (Post, 3, 429, None, "", Next::Wait(s(2))),
             (Post, 1, 429, Some("17"), "", Next::Wait(s(17) + half)),
             (Get, 5, 429, Some("0"), "", Next::Wait(s(8))),
@@ -198,7 +202,7 @@ mod tests {
         ];
         for (method, attempt, status, after, code, expected) in rows {
             let response = answer(status, after);
-            let outcome = Outcome::Answer { response: &response, code, renewed: false };
+            let outcome = refusal(&response, code);
             assert_eq!(
                 next(method, attempt, HOUR, outcome),
                 expected,
@@ -208,31 +212,37 @@ mod tests {
     }
 
     #[test]
-    fn tries_that_were_asked_to_wait_do_not_count_against_other_faults() {
-        let next = |attempt, patient, status| {
+    fn tries_that_only_wait_do_not_count_against_other_failures() {
+        let next = |attempt, waits, status| {
             let (response, now) = (answer(status, None), OffsetDateTime::UNIX_EPOCH);
-            let outcome = Outcome::Answer { response: &response, code: "", renewed: false };
+            let outcome = refusal(&response, "");
             let method = Method::Put;
-            let tried = Try { attempt, patient, method, outcome, remaining: HOUR, now, jitter: 1.0 };
-            assert_eq!(tried.is_asked_to_wait(), status == 429);
+            let tried = Try { attempt, waits, method, outcome, remaining: HOUR, now, jitter: 1.0 };
+            assert_eq!(tried.asks_to_wait(), status == 429);
             next_try(tried)
         };
         assert_eq!(next(9, 8, 502), Next::Wait(Duration::from_millis(500)));
         assert_eq!(next(15, 8, 502), Next::Wait(Duration::from_secs(30)));
         assert_eq!(next(16, 8, 502), Next::GiveUp);
-        assert_eq!(next(9, 8, 429), Next::Wait(Duration::from_secs(30)), "they do go on growing themselves");
+        assert_eq!(next(9, 8, 429), Next::Wait(Duration::from_secs(30)), "their own waits keep growing");
         assert_eq!(next(200, 199, 429), Next::GiveUp);
     }
 
     #[test]
     fn a_second_401_is_final() {
         let response = answer(401, None);
-        let outcome = Outcome::Answer { response: &response, code: "", renewed: true };
+        let outcome = Outcome::Answer {
+            response: &response,
+            code: "",
+            passes: false,
+            is_foreign: false,
+            renewed: true,
+        };
         assert_eq!(next(Method::Get, 2, HOUR, outcome), Next::GiveUp);
     }
 
     #[test]
-    fn no_answers() {
+    fn retries_missing_and_malformed_answers() {
         use Method::{Delete, Get, Patch, Post, Put};
         let unsent = Outcome::NoAnswer { sent: false, lasting: false };
         let sent = Outcome::NoAnswer { sent: true, lasting: false };
@@ -260,7 +270,7 @@ mod tests {
     #[test]
     fn waits_stay_inside_the_callers_time() {
         let response = answer(503, Some("10"));
-        let outcome = Outcome::Answer { response: &response, code: "", renewed: false };
+        let outcome = refusal(&response, "");
         assert_eq!(next(Method::Get, 1, Duration::from_secs(10), outcome), Next::GiveUp);
         assert!(matches!(next(Method::Get, 1, Duration::from_secs(11), outcome), Next::Wait(_)));
     }
@@ -271,5 +281,35 @@ mod tests {
         assert_eq!(longest, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]);
         assert_eq!(wait(1, None, 0.0), Duration::from_millis(250));
         assert_eq!(wait(u32::MAX, None, 1.0), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn passing_conflicts_are_retried() {
+        let response = answer(409, None);
+        for method in [Method::Put, Method::Delete, Method::Post, Method::Patch] {
+            let conflict = |passes| Outcome::Answer {
+                response: &response,
+                code: "Conflict",
+                passes,
+                is_foreign: false,
+                renewed: false,
+            };
+            assert!(matches!(next(method, 1, HOUR, conflict(true)), Next::Wait(_)), "{method}");
+            assert_eq!(next(method, 1, HOUR, conflict(false)), Next::GiveUp, "{method}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_that_is_unavailable_may_have_forwarded_an_action() {
+        let response = answer(503, None);
+        let foreign = Outcome::Answer {
+            response: &response,
+            code: "",
+            passes: false,
+            is_foreign: true,
+            renewed: false,
+        };
+        assert_eq!(next(Method::Post, 1, HOUR, foreign), Next::GiveUp);
+        assert!(matches!(next(Method::Put, 1, HOUR, foreign), Next::Wait(_)));
     }
 }

@@ -1,5 +1,6 @@
-//! How long a piece of work may take, whether it was called off, and what it is called.
+//! The deadline, interrupt signal and name of one piece of work, and the grace that an interrupt leaves.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,15 +9,27 @@ use tokio_util::sync::CancellationToken;
 use super::duration::readable;
 use super::error::{Error, Kind};
 
-/// The frame around one piece of work, such as creating one resource: its deadline, its stop signal and
-/// its name for messages. Clones share all three.
+/// One piece of work, such as creating one resource: its deadline, its interrupt signal and its name for messages.
+/// Clones share all three.
+///
+/// After an interrupt nothing new is begun. Reads end at once. A write that is on its way may take up to
+/// [`WRITE_GRACE`], so that it is known whether the service accepted it, and the last reads that record its result end
+/// [`GRACE`] after the interrupt. The whole process is therefore done within half a minute.
 #[derive(Clone, Debug)]
 pub struct Scope {
     timeout: Duration,
     deadline: Instant,
     stop: CancellationToken,
+    stopped_at: Arc<OnceLock<Instant>>,
     what: String,
 }
+
+/// How long after an interrupt a write that was on its way is waited for.
+pub const WRITE_GRACE: Duration = Duration::from_secs(20);
+/// How long after an interrupt the last reads may go on.
+pub const GRACE: Duration = Duration::from_secs(28);
+/// How long the last read after a timeout or an interrupt may take.
+const FINAL_READ: Duration = Duration::from_secs(5);
 
 impl Scope {
     /// A scope that begins now. `what` completes "while …": `creating Image Version "1.0.0"`.
@@ -24,29 +37,60 @@ impl Scope {
         Self::since(Instant::now(), timeout, stop, what)
     }
 
-    /// The same, for a part of something longer whose time began to count at `begun`.
+    /// The same, for a part of longer work that began at `begun`.
     pub fn since(
         begun: Instant,
         timeout: Duration,
         stop: CancellationToken,
         what: impl Into<String>,
     ) -> Self {
-        // A century is for ever; it also keeps the sum from overflowing.
+        // A century is long enough, and keeps the sum from overflowing.
         let deadline = begun + timeout.min(Duration::from_secs(3_000_000_000));
-        Self { timeout, deadline, stop, what: what.into() }
+        Self { timeout, deadline, stop, stopped_at: Arc::default(), what: what.into() }
     }
 
-    /// A scope that begins now and ends with the same signal, but has its own time and name.
+    /// A scope that begins now and ends with the same signal, but has its own timeout and name.
     pub fn anew(&self, timeout: Duration, what: impl Into<String>) -> Self {
-        Self::new(timeout, self.stop.clone(), what)
+        Self { stopped_at: self.stopped_at.clone(), ..Self::new(timeout, self.stop.clone(), what) }
     }
 
-    /// What is left of the time; zero once it has passed.
+    /// A scope for the last short read after the timeout or an interrupt. An interrupt does not end it, but the grace
+    /// that an interrupt leaves does.
+    #[must_use]
+    pub fn for_final_read(&self) -> Self {
+        let timeout = match self.stopped_at() {
+            Some(stopped) => FINAL_READ.min((stopped + GRACE).saturating_duration_since(Instant::now())),
+            None => FINAL_READ,
+        };
+        Self::new(timeout, CancellationToken::new(), self.what.clone())
+    }
+
+    /// Runs a write that must not be dropped halfway; `None` when an interrupt came and the write has not ended within
+    /// [`WRITE_GRACE`] of it.
+    pub async fn run_write<T>(&self, write: impl Future<Output = T>) -> Option<T> {
+        let grace_over = async {
+            self.stop.cancelled().await;
+            let stopped = self.stopped_at().unwrap_or_else(Instant::now);
+            tokio::time::sleep_until(stopped + WRITE_GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            done = write => Some(done),
+            () = grace_over => None,
+        }
+    }
+
+    /// When the interrupt was first noticed.
+    fn stopped_at(&self) -> Option<Instant> {
+        self.stopped().then(|| *self.stopped_at.get_or_init(Instant::now))
+    }
+
+    /// How much of the time is left; zero once it has passed.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// True once the work was called off.
+    /// True once the run was interrupted.
     pub fn stopped(&self) -> bool {
         self.stop.is_cancelled()
     }
@@ -56,7 +100,7 @@ impl Scope {
         &self.what
     }
 
-    /// Fails when the work was called off or its time has passed.
+    /// Fails when the run was interrupted or the time has passed.
     pub fn check(&self) -> Result<(), Error> {
         if self.stopped() {
             Err(self.stopped_error())
@@ -67,12 +111,12 @@ impl Scope {
         }
     }
 
-    /// Waits for `duration`; ends at once, with an error, when the work is called off or its time passes.
+    /// Waits for `duration`; fails at once when the run is interrupted or the time passes.
     pub async fn sleep(&self, duration: Duration) -> Result<(), Error> {
         self.run(tokio::time::sleep(duration)).await
     }
 
-    /// Runs `work`; drops it, with an error, when this scope is called off or its time passes.
+    /// Runs `work`; drops it and fails when the run is interrupted or the time passes.
     pub async fn run<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
         self.check()?;
         tokio::select! {
@@ -84,6 +128,7 @@ impl Scope {
     }
 
     fn stopped_error(&self) -> Error {
+        self.stopped_at();
         Error::new(Kind::Stopped, format!("stopped while {}", self.what))
     }
 
@@ -98,7 +143,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn ends_at_the_deadline_or_the_signal() {
+    async fn ends_at_the_deadline_or_the_interrupt() {
         let stop = CancellationToken::new();
         let scope = Scope::new(Duration::from_secs(60), stop.clone(), "creating Gallery \"g\"");
         scope.sleep(Duration::from_secs(10)).await.unwrap();
@@ -119,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn parts_share_the_time_of_the_whole() {
+    async fn parts_share_the_deadline_of_the_whole() {
         let (begun, stop) = (Instant::now(), CancellationToken::new());
         tokio::time::sleep(Duration::from_secs(40)).await;
         let scope = Scope::since(begun, Duration::from_secs(60), stop.clone(), "looking");
@@ -132,5 +177,39 @@ mod tests {
     #[tokio::test]
     async fn a_very_long_timeout_is_fine() {
         assert!(Scope::new(Duration::MAX, CancellationToken::new(), "x").check().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_interrupt_leaves_one_grace_for_everything() {
+        let stop = CancellationToken::new();
+        let scope = Scope::new(Duration::from_secs(600), stop.clone(), "creating Gallery \"g\"");
+        let begun = Instant::now();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            stop.cancel();
+        });
+        let slow = tokio::time::sleep(Duration::from_secs(15));
+        assert_eq!(
+            scope
+                .run_write(async {
+                    slow.await;
+                    7
+                })
+                .await,
+            Some(7),
+            "it ends within the grace"
+        );
+        assert_eq!(scope.run_write(std::future::pending::<()>()).await, None);
+        assert_eq!(begun.elapsed(), Duration::from_secs(1) + WRITE_GRACE);
+        let mut reads = 0;
+        loop {
+            let last = scope.anew(Duration::from_secs(60), "looking").for_final_read();
+            if last.remaining().is_zero() {
+                break;
+            }
+            last.sleep(Duration::from_secs(60)).await.unwrap_err();
+            reads += 1;
+        }
+        assert_eq!((reads, begun.elapsed()), (2, Duration::from_secs(1) + GRACE));
     }
 }

@@ -1,4 +1,4 @@
-//! One call as the caller sees it: tries, tokens, waits, log lines, until there is an answer or an error.
+//! One call as the caller sees it: attempts, tokens, waits and log lines, until there is an answer or an error.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,14 +11,15 @@ use tokio::time::Instant;
 use super::clouds::{Cloud, CloudSource, endpoint};
 use super::duration::readable;
 use super::error::{self, Error, Kind};
+use super::id::same_id;
 use super::redact;
 use super::retry::{Next, Outcome, Try, next_try};
 use super::retry_after::retry_after;
-use super::scope::Scope;
+use super::scope::{Scope, WRITE_GRACE};
 use super::target::Target;
-use super::throttle::{Class, Throttle};
+use super::throttle::{Class, Throttle, Ticket};
 use super::token::Tokens;
-use super::transport::{Method, Request, Response, Transport};
+use super::transport::{Method, Request, Response, Transport, TransportError};
 use super::versions::{ApiVersion, Versions};
 
 /// What is the same for every request of a client.
@@ -44,22 +45,26 @@ pub struct Sender {
     versions: Mutex<Versions>,
 }
 
-/// One call: its verb, its whole URL, its path for messages, its body.
+/// One call.
 pub struct Call<'a> {
-    /// The verb.
+    /// The method.
     pub method: Method,
     /// Absolute URL.
     pub url: &'a str,
     /// JSON body.
     pub body: Option<&'a Value>,
     /// What a successful answer must contain.
-    pub expect: Expect,
+    pub expect: Expect<'a>,
 }
 
-/// What a successful answer must contain.
+/// What a successful answer must contain. Resource Manager never answers a bare text or number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// One thing: an object.
+pub enum Expect<'a> {
+    /// The resource at this path: an object with the path as its `id`, in any case.
+    Resource(&'a str),
+    /// The resource at this path after a write, or nothing.
+    Written(&'a str),
+    /// An object.
     Object,
     /// A page of a list: an object, or the items themselves.
     Page,
@@ -67,30 +72,53 @@ pub enum Expect {
     Anything,
 }
 
-impl Expect {
-    /// Whether Resource Manager would answer so: it has no bare texts and numbers.
-    fn allows(self, body: &Value) -> bool {
+impl Expect<'_> {
+    /// Whether nothing will do as well.
+    fn allows_nothing(self) -> bool {
+        matches!(self, Self::Anything | Self::Written(_))
+    }
+
+    /// Says what is wrong with `body` as the answer to such a call.
+    fn check(self, body: &Value) -> Result<(), String> {
+        let id = || body.get("id").and_then(Value::as_str).unwrap_or_default();
+        let name = |id: &str| id.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_lowercase();
+        let fits = match self {
+            Self::Resource(path) => body.is_object() && same_id(id(), path),
+            // The service names a Marketplace agreement differently in the answer to a PUT.
+            Self::Written(path) => body.is_object() && name(id()) == name(path),
+            Self::Object => body.is_object(),
+            Self::Page => body.is_object() || body.is_array(),
+            Self::Anything => body.is_object() || body.is_array() || body.is_null(),
+        };
         match self {
-            Expect::Object => body.is_object(),
-            Expect::Page => body.is_object() || body.is_array(),
-            Expect::Anything => body.is_object() || body.is_array() || body.is_null(),
+            _ if fits => Ok(()),
+            Self::Resource(_) | Self::Written(_) if body.is_object() && id().is_empty() => Err(
+                "the answer is JSON without the \"id\" that every resource has, so it is not the resource"
+                    .to_owned(),
+            ),
+            Self::Resource(_) | Self::Written(_) if body.is_object() => {
+                Err(format!("the answer is another resource, {:?}", redact::message(id(), 200)))
+            }
+            _ => Err("the answer is JSON, but not of the expected shape".to_owned()),
         }
     }
 }
 
 /// A successful answer.
 pub struct Reply {
-    /// The answer.
+    /// Status and headers. The body was taken out when it was decoded.
     pub response: Response,
-    /// Its body, or null.
+    /// The decoded body, or null.
     pub body: Value,
+    /// How many bytes the body had.
+    pub size: usize,
 }
 
-/// A write that takes longer than this is given up, its outcome unknown.
+/// The longest time for one attempt of a write. Then its outcome is unknown.
 const LONGEST_WRITE: Duration = Duration::from_secs(300);
 
 impl Sender {
-    /// Puts the parts together; does nothing yet.
+    /// Puts the parts together without doing anything yet.
     pub fn new(
         transport: Arc<dyn Transport>,
         tokens: Arc<dyn Tokens>,
@@ -115,7 +143,7 @@ impl Sender {
         scope.run(self.tokens.token()).await?.map(drop)
     }
 
-    /// The cloud, found out at the first call.
+    /// The cloud, discovered at the first call.
     pub async fn cloud(&self, scope: &Scope) -> Result<&Cloud, Error> {
         scope
             .run(self.cloud.get_or_try_init(|| async {
@@ -153,39 +181,34 @@ impl Sender {
         &self.options.correlation_id
     }
 
-    /// Sends `call` until there is an answer or no hope of one.
+    /// Sends `call` until there is an answer or a final error.
     ///
-    /// Reading ends at once when the scope is called off or its time passes. A write that is on its way is
-    /// allowed to finish, so that it is known whether the service accepted it; only then is the scope
-    /// looked at again.
+    /// A read ends at once when the run is interrupted or the time passes. A write that is on its way may finish, so
+    /// that it is known whether the service accepted it; see [`Scope::run_write`].
     pub async fn call(&self, scope: &Scope, call: Call<'_>) -> Result<Reply, Error> {
         let path = path_of(call.url);
         let begun = Instant::now();
-        let mut attempts = 0;
-        let mut last = None;
-        let mut unsure = false;
-        let result = self.tries(scope, &call, &path, &mut attempts, &mut last, &mut unsure).await;
+        let mut progress = Progress::default();
+        let result = self.attempts(scope, &call, &path, &mut progress).await;
         result.map_err(|error| {
-            let mut error = match last {
-                Some(last) if error.is_timed_out() || error.is_stopped() => cut_short(error, last),
+            let mut error = match progress.last {
+                Some(last) if error.is_timed_out() || error.is_stopped() => error.after(last),
                 _ => error.during(call.method, &path),
             };
-            error.unsure = unsure;
-            error.attempts = error.attempts.max(attempts);
+            error.is_outcome_unknown = progress.is_outcome_unknown;
+            error.attempts = error.attempts.max(progress.attempts);
             error.elapsed = error.elapsed.max(begun.elapsed());
             error.correlation_id.clone_from(&self.options.correlation_id);
             error
         })
     }
 
-    async fn tries(
+    async fn attempts(
         &self,
         scope: &Scope,
         call: &Call<'_>,
         path: &str,
-        attempts: &mut u32,
-        last: &mut Option<Error>,
-        unsure: &mut bool,
+        progress: &mut Progress,
     ) -> Result<Reply, Error> {
         let cloud = self.cloud(scope).await?;
         if !cloud.owns(call.url) {
@@ -201,59 +224,55 @@ impl Sender {
         let body = call.body.map(|body| body.to_string().into_bytes());
         let class = Class::new(call.method, path);
         let mut renewed = false;
-        let mut patient = 0;
+        let mut waits = 0;
         loop {
             let token = scope.run(self.tokens.token()).await??;
             let auxiliary = scope.run(self.tokens.auxiliary()).await??;
             let request = self.request(call, body.clone(), &token, &auxiliary);
-            let counted = self.take_turn(scope, &class).await?;
-            *attempts += 1;
+            let counted = self.admit(scope, &class).await?;
+            progress.attempts += 1;
             let sent = Instant::now();
-            let sending = self.transport.send(request);
-            let answer = if call.method == Method::Get {
-                scope.run(sending).await?
-            } else {
-                tokio::time::timeout(LONGEST_WRITE, sending).await.unwrap_or_else(|_| {
-                    Err(super::transport::TransportError {
-                        sent: true,
-                        message: "no answer within 5 minutes".to_owned(),
-                    })
-                })
-            };
+            let answer = self.send_once(scope, request).await?;
             let now = OffsetDateTime::now_utc();
             let left = match &answer {
                 Ok(response) => {
                     let pause = retry_after(response, now).filter(|wait| !wait.is_zero());
                     counted.done(response, pause.unwrap_or(Duration::from_secs(1)))
                 }
-                // Its place is another's until it tries again.
+                // Others may use the place until the next attempt.
                 Err(_) => {
                     drop(counted);
                     None
                 }
             };
-            self.log(call, path, *attempts, sent.elapsed(), &answer, left);
+            self.log(call, path, progress.attempts, sent.elapsed(), &answer, left);
             let remaining = scope.remaining();
             let jitter = fastrand::f64();
-            let attempt = *attempts;
+            let attempt = progress.attempts;
             let method = call.method;
             let mut next = |outcome| {
-                let tried = Try { attempt, patient, method, outcome, remaining, now, jitter };
-                patient += u32::from(tried.is_asked_to_wait());
+                let tried = Try { attempt, waits, method, outcome, remaining, now, jitter };
+                waits += u32::from(tried.asks_to_wait());
                 next_try(tried)
             };
             let (next, error) = match answer {
-                Ok(response) if (200..300).contains(&response.status) => match self.read(call, &response) {
-                    Ok(body) => return Ok(Reply { response, body }),
+                Ok(response) if (200..300).contains(&response.status) => match read(call, response) {
+                    Ok(reply) => return Ok(reply),
                     Err(error) => (next(Outcome::Malformed), error),
                 },
                 Ok(response) => {
-                    let error = self.error(call.method, path, &response);
-                    (next(Outcome::Answer { response: &response, code: &error.code, renewed }), error)
+                    let error = refusal(call.method, path, &response);
+                    let outcome = Outcome::Answer {
+                        response: &response,
+                        code: &error.code,
+                        passes: error.is_passing_conflict(),
+                        is_foreign: error.is_outcome_unknown,
+                        renewed,
+                    };
+                    (next(outcome), error)
                 }
                 Err(error) => {
-                    let host = host_of(call.url);
-                    let message = format!("{host}: {}", redact::text(&error.message));
+                    let message = format!("{}: {}", host_of(call.url), redact::message(&error.message, 500));
                     (
                         next(Outcome::NoAnswer { sent: error.sent, lasting: error.is_lasting() }),
                         Error::new(Kind::Transport { sent: error.sent }, message),
@@ -261,8 +280,8 @@ impl Sender {
                 }
             };
             let mut error = error.during(call.method, path);
-            *unsure |= error.may_have_acted();
-            error.unsure = *unsure;
+            progress.is_outcome_unknown |= error.may_have_acted();
+            error.is_outcome_unknown = progress.is_outcome_unknown;
             match next {
                 Next::Done | Next::GiveUp => return Err(error),
                 Next::NewToken => {
@@ -271,18 +290,40 @@ impl Sender {
                 }
                 Next::Wait(wait) => {
                     tracing::debug!(path, wait_ms = wait.as_millis() as u64, why = %error, "trying again");
-                    *last = Some(error);
+                    progress.last = Some(error);
                     scope.sleep(wait).await?;
                 }
             }
         }
     }
 
-    /// Waits for a place among the concurrent requests and for the budgets.
-    async fn take_turn<'a>(&'a self, scope: &Scope, class: &'a Class) -> Result<Counted<'a>, Error> {
+    /// Sends one attempt. A read is dropped when `scope` ends, a write is not.
+    async fn send_once(
+        &self,
+        scope: &Scope,
+        request: Request,
+    ) -> Result<Result<Response, TransportError>, Error> {
+        let is_read = request.method == Method::Get;
+        let sending = self.transport.send(request);
+        if is_read {
+            return scope.run(sending).await;
+        }
+        let no_answer = |message: String| Err(TransportError { sent: true, message });
+        Ok(match scope.run_write(tokio::time::timeout(LONGEST_WRITE, sending)).await {
+            Some(Ok(answer)) => answer,
+            Some(Err(_)) => no_answer(format!("no answer within {}", readable(LONGEST_WRITE))),
+            None => no_answer(format!("no answer within {} of the interrupt", readable(WRITE_GRACE))),
+        })
+    }
+
+    /// Waits for a place among the concurrent requests and for the request budgets.
+    async fn admit<'a>(&'a self, scope: &Scope, class: &'a Class) -> Result<Counted<'a>, Error> {
+        let (mut counted, mut wait) = {
+            let mut throttle = self.throttle();
+            let (ticket, wait) = throttle.enter(class, Instant::now());
+            (Counted { sender: self, class, place: None, ticket: Some(ticket) }, wait)
+        };
         loop {
-            let mut counted = Counted { sender: self, class, place: None, left: false };
-            let wait = self.throttle().enter(class, Instant::now());
             if !wait.is_zero() {
                 scope.check()?;
                 let remaining = scope.remaining();
@@ -291,16 +332,24 @@ impl Sender {
                 }
                 tracing::debug!(
                     wait_ms = wait.as_millis() as u64,
-                    "holding back, to stay inside the service's request budget"
+                    "waiting, to stay inside the service's request budget"
                 );
                 scope.sleep(wait).await?;
             }
-            // Never closed, so the error cannot come.
+            // The semaphore is never closed, so this cannot fail.
             counted.place = scope.run(self.places.acquire()).await?.ok();
+            let mut throttle = self.throttle();
+            let now = Instant::now();
+            let Some(ticket) = counted.ticket.as_mut() else { return Ok(counted) };
             // Another call may have been refused while this one waited: queue again behind the pause.
-            if !self.throttle().is_paused(class, Instant::now()) {
+            if !throttle.is_paused(class, now) {
+                throttle.sent(class, ticket);
+                drop(throttle);
                 return Ok(counted);
             }
+            wait = throttle.requeue(class, ticket, now);
+            drop(throttle);
+            counted.place = None;
         }
     }
 
@@ -335,52 +384,13 @@ impl Sender {
         Request { method: call.method, url: call.url.to_owned(), headers, body }
     }
 
-    /// The body of a success. A write whose answer is garbled on its way from the service was accepted all the same: its
-    /// body counts as missing, and the caller reads the resource. What something on the way answers says nothing of the service.
-    fn read(&self, call: &Call<'_>, response: &Response) -> Result<Value, Error> {
-        let empty = response.body.iter().all(u8::is_ascii_whitespace);
-        // What a proxy's empty 200 says of a removal is not the service's word that something is gone.
-        let told = response.status != 200
-            || !matches!(call.method, Method::Delete | Method::Get)
-            || is_the_services(response);
-        if empty && told && call.expect == Expect::Anything {
-            return Ok(Value::Null);
-        }
-        match error::json(&response.body).filter(|body| call.expect.allows(body)) {
-            Some(body) => Ok(body),
-            None if call.method != Method::Get && is_the_services(response) => {
-                tracing::warn!(method = %call.method, "{}; the request itself succeeded", error::not_json(response));
-                Ok(Value::Null)
-            }
-            None => {
-                let mut error = Error::new(Kind::Malformed, error::not_json(response));
-                error.status = Some(response.status);
-                error.request_id = error::request_id(response);
-                Err(error)
-            }
-        }
-    }
-
-    fn error(&self, method: Method, path: &str, response: &Response) -> Error {
-        let mut error = Error::from_response(method, path, response);
-        if (300..400).contains(&response.status) {
-            error.kind = Kind::Refused;
-            let to = response.header("location").map_or("nowhere".to_owned(), host_of);
-            error.message = format!(
-                "the answer is a redirect ({}) to {to}; Resource Manager does not redirect, so it is not followed with a token (is there a proxy that asks for a login?)",
-                response.status
-            );
-        }
-        error
-    }
-
     fn log(
         &self,
         call: &Call<'_>,
         path: &str,
         attempt: u32,
         took: Duration,
-        answer: &Result<Response, super::TransportError>,
+        answer: &Result<Response, TransportError>,
         left: Option<i64>,
     ) {
         let ms = took.as_millis() as u64;
@@ -404,25 +414,100 @@ impl Sender {
                 }
             }
             Err(error) => {
-                tracing::debug!(method, path, ms, attempt, sent = error.sent, error = %redact::text(&error.message), "ARM call without answer");
+                tracing::debug!(method, path, ms, attempt, sent = error.sent, error = %redact::message(&error.message, 500), "ARM call without answer");
             }
         }
     }
 }
 
-/// The error of a call that was called off, or whose time passed, before it had another answer than `last`.
-///
-/// When it is unknown whether the service acted, that is what the caller must hear, not that it was stopped.
-fn cut_short(over: Error, last: Error) -> Error {
-    if last.may_have_acted() {
-        return last;
-    }
-    let brief = Error { request_id: None, ..last.clone() };
-    let message = format!("{}; before that: {brief}", over.message);
-    Error { kind: over.kind, message, details: Vec::new(), target: None, ..last }
+/// What the attempts of one call have come to so far.
+#[derive(Default)]
+struct Progress {
+    attempts: u32,
+    /// The error that is being waited out.
+    last: Option<Error>,
+    /// The service may have acted on one of them.
+    is_outcome_unknown: bool,
 }
 
-/// The error of a call that is not sent because another one was refused, and for too long.
+/// Decodes a success.
+///
+/// A write whose answer the service sent and something on the way garbled was accepted all the same: its body counts as
+/// missing, and the caller reads the object. What a gateway or proxy answers says nothing about the service.
+fn read(call: &Call<'_>, mut response: Response) -> Result<Reply, Error> {
+    let size = response.body.len();
+    let why = match decode(call, &response) {
+        Ok(body) => {
+            response.body = Vec::new();
+            return Ok(Reply { response, body, size });
+        }
+        Err(why) => why,
+    };
+    if call.method != Method::Get && is_usual(response.status) && error::is_from_service(&response) {
+        tracing::warn!(method = %call.method, "{why}; the request itself succeeded");
+        response.body = Vec::new();
+        return Ok(Reply { response, body: Value::Null, size });
+    }
+    let mut error = Error::new(Kind::Malformed, why);
+    error.status = Some(response.status);
+    error.request_id = error::request_id(&response);
+    Err(error)
+}
+
+fn decode(call: &Call<'_>, response: &Response) -> Result<Value, String> {
+    if !is_usual(response.status) {
+        return Err(format!(
+            "the answer has status {}, which Resource Manager does not use",
+            response.status
+        ));
+    }
+    if response.body.iter().all(u8::is_ascii_whitespace) {
+        // An empty 200 of a proxy says neither that something is gone nor that it was written.
+        let is_convincing =
+            response.status != 200 || call.method == Method::Post || error::is_from_service(response);
+        return if is_convincing && call.expect.allows_nothing() {
+            Ok(Value::Null)
+        } else {
+            Err(error::not_json(response))
+        };
+    }
+    if error::is_html(response) {
+        return Err(error::not_json(response));
+    }
+    let body = error::json(&response.body).ok_or_else(|| error::not_json(response))?;
+    // What a 202 contains need not be the resource.
+    if response.status != 202 || !matches!(call.expect, Expect::Written(_)) {
+        call.expect.check(&body)?;
+    }
+    Ok(body)
+}
+
+/// The statuses of success that Resource Manager uses.
+fn is_usual(status: u16) -> bool {
+    matches!(status, 200 | 201 | 202 | 204)
+}
+
+/// The error of an answer that is not a success. What does not come from the service itself, such as an HTML page, does
+/// not say that the service refused.
+fn refusal(method: Method, path: &str, response: &Response) -> Error {
+    let mut error = Error::from_response(method, path, response);
+    let is_json = !error::is_html(response) && error::json(&response.body).is_some();
+    error.is_outcome_unknown = !is_json
+        && !error::is_from_service(response)
+        && !matches!(response.status, 401 | 429)
+        && method != Method::Get;
+    if (300..400).contains(&response.status) {
+        error.kind = Kind::Refused;
+        let to = response.header("location").map_or("nowhere".to_owned(), host_of);
+        error.message = format!(
+            "the answer is a redirect ({}) to {to}; Resource Manager does not redirect, so it is not followed with a token (is there a proxy that asks for a login?)",
+            response.status
+        );
+    }
+    error
+}
+
+/// The error of a call that is not sent, because another one was refused for longer than there is time.
 fn held_back(wait: Duration, remaining: Duration) -> Error {
     let (wait, remaining) = (readable(whole(wait)), readable(whole(remaining)));
     let message = format!(
@@ -438,39 +523,36 @@ fn whole(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs_f64().ceil() as u64)
 }
 
-/// A call that is counted in the budgets, and counted out when it is dropped.
+/// A call that is counted in the budgets until it is dropped.
 struct Counted<'a> {
     sender: &'a Sender,
     class: &'a Class,
     place: Option<tokio::sync::SemaphorePermit<'a>>,
-    left: bool,
+    /// None once the call is no longer counted.
+    ticket: Option<Ticket>,
 }
 
 impl Counted<'_> {
-    /// Counts the call out with its answer; returns what is left of the budget.
+    /// Ends the call with its answer; returns what is left of the budget.
     fn done(mut self, answer: &Response, pause: Duration) -> Option<i64> {
-        self.left = true;
         self.place = None;
         let mut throttle = self.sender.throttle();
-        throttle.leave(self.class, Some(answer), pause, Instant::now());
+        if let Some(ticket) = self.ticket.take() {
+            throttle.leave(self.class, ticket, Some(answer), pause, Instant::now());
+        }
         throttle.left(self.class)
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        if !self.left {
-            self.sender.throttle().leave(self.class, None, Duration::ZERO, Instant::now());
+        if let Some(ticket) = self.ticket.take() {
+            self.sender.throttle().leave(self.class, ticket, None, Duration::ZERO, Instant::now());
         }
     }
 }
 
-/// The path of an absolute URL, decoded as little as it was encoded.
-/// True when the service itself answered: it numbers what it answers, and says where to ask for what goes on.
-fn is_the_services(response: &Response) -> bool {
-    error::request_id(response).is_some() || response.header("azure-asyncoperation").is_some()
-}
-
+/// The path of an absolute URL, still encoded.
 fn path_of(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = rest.find('/').map_or("/", |at| &rest[at..]);

@@ -1,10 +1,10 @@
-//! Keeps this process inside the service's request budgets, so that it is slowed down by itself rather
-//! than by refusals. Pure: it is told the time and the answers, and says how long to wait.
+//! Keeps this process inside the service's request budgets, so that it slows down before it is refused. Pure: it gets
+//! the time and the answers, and says how long to wait.
 //!
-//! Two budgets are watched. Resource Manager has one per verb class (reads, writes, deletes) and tells what
-//! is left of it in `x-ms-ratelimit-remaining-subscription-*`; the compute service has one per kind of call
-//! and tells it in `x-ms-ratelimit-remaining-resource`. Nothing is limited before the service has said a
-//! number or refused a call.
+//! Two budgets are watched for each subscription. Resource Manager has one for reads, one for writes and one for
+//! deletions, and reports what is left in `x-ms-ratelimit-remaining-subscription-*`; calls outside a subscription draw
+//! on the tenant's. The compute service has one for each kind of call and reports it in
+//! `x-ms-ratelimit-remaining-resource`. Nothing is limited before the service has reported a number or refused a call.
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling>
 
 use std::collections::HashMap;
@@ -15,102 +15,158 @@ use tokio::time::Instant;
 use super::id::{ends_in_a_name, type_of_path};
 use super::transport::{Method, Response};
 
-/// The budgets of one subscription as this process knows them.
+/// The budgets of one principal, as this process knows them.
 #[derive(Default)]
 pub struct Throttle {
     budgets: HashMap<String, Budget>,
 }
 
-/// Which budgets a call draws on.
+/// The budgets that a call draws on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Class {
     verb: &'static str,
-    call: String,
+    /// Keys of the budgets: of the verb, and of the kind of call. Both begin with the subscription.
+    keys: [String; 2],
 }
 
 impl Class {
-    /// The budgets of a call by its verb and path.
+    /// The budgets of a call by its method and path.
     pub fn new(method: Method, path: &str) -> Self {
         let verb = match method {
             Method::Get => "reads",
             Method::Delete => "deletes",
             Method::Put | Method::Patch | Method::Post => "writes",
         };
-        Self { verb, call: format!("{method} {}", kind_of_call(path)) }
+        let subscription = subscription_of(path).unwrap_or_else(|| "tenant".to_owned());
+        let keys =
+            [format!("{subscription} {verb}"), format!("{subscription} {method} {}", kind_of_call(path))];
+        Self { verb, keys }
+    }
+
+    fn is_of_tenant(&self) -> bool {
+        self.keys[0].starts_with("tenant ")
     }
 }
 
+/// A call that is counted in its budgets.
+#[derive(Debug)]
+pub struct Ticket {
+    /// How often calls had been refused for each budget when this call was counted.
+    refusals: [u32; 2],
+    is_sent: bool,
+}
+
 impl Throttle {
-    /// Counts a call in and says how long it has to wait before it is sent. Each call that is counted in
-    /// must be followed by exactly one [`Throttle::leave`].
-    pub fn enter(&mut self, class: &Class, now: Instant) -> Duration {
-        let verb = self.budget(class.verb, now).enter(now);
-        let call = self.budget(&class.call, now).enter(now);
-        verb.max(call)
+    /// Counts a call and says how long it has to wait before it is sent. Each ticket must be given back to
+    /// [`Throttle::leave`].
+    pub fn enter(&mut self, class: &Class, now: Instant) -> (Ticket, Duration) {
+        let mut ticket = Ticket { refusals: [0, 0], is_sent: false };
+        let mut wait = Duration::ZERO;
+        for (key, refusals) in class.keys.iter().zip(&mut ticket.refusals) {
+            let budget = self.budget(key, class.verb, now);
+            budget.calls += 1;
+            *refusals = budget.refusals;
+            wait = wait.max(budget.spend(now));
+        }
+        (ticket, wait)
+    }
+
+    /// Says how long a call that is already counted has to wait after a refusal of another call.
+    ///
+    /// It spends again only from budgets that were refused since, because a refusal sets the level anew.
+    pub fn requeue(&mut self, class: &Class, ticket: &mut Ticket, now: Instant) -> Duration {
+        let mut wait = Duration::ZERO;
+        for (key, refusals) in class.keys.iter().zip(&mut ticket.refusals) {
+            let budget = self.budget(key, class.verb, now);
+            if *refusals != budget.refusals {
+                *refusals = budget.refusals;
+                wait = wait.max(budget.spend(now));
+            }
+        }
+        wait
+    }
+
+    /// Records that a call is on its way.
+    pub fn sent(&mut self, class: &Class, ticket: &mut Ticket) {
+        if !std::mem::replace(&mut ticket.is_sent, true) {
+            for key in &class.keys {
+                if let Some(budget) = self.budgets.get_mut(key) {
+                    budget.in_flight += 1;
+                }
+            }
+        }
     }
 
     /// True while calls of this class must wait because one was refused.
     pub fn is_paused(&self, class: &Class, now: Instant) -> bool {
-        [class.verb, &class.call]
-            .iter()
-            .any(|key| self.budgets.get(*key).is_some_and(|budget| now < budget.paused_until))
+        class.keys.iter().any(|key| self.budgets.get(key).is_some_and(|budget| now < budget.paused_until))
     }
 
-    /// Counts a call out, with the answer when there is one. `pause` is how long a refusal (429) asks
-    /// callers to wait.
-    pub fn leave(&mut self, class: &Class, answer: Option<&Response>, pause: Duration, now: Instant) {
-        for key in [class.verb, &class.call] {
-            let budget = self.budget(key, now);
-            budget.under_way = budget.under_way.saturating_sub(1);
+    /// Ends a call, with the answer when there is one. `pause` is how long a refusal (429) asks callers to wait.
+    pub fn leave(
+        &mut self,
+        class: &Class,
+        ticket: Ticket,
+        answer: Option<&Response>,
+        pause: Duration,
+        now: Instant,
+    ) {
+        for key in &class.keys {
+            let budget = self.budget(key, class.verb, now);
+            budget.calls = budget.calls.saturating_sub(1);
+            budget.in_flight = budget.in_flight.saturating_sub(u32::from(ticket.is_sent));
         }
         let Some(answer) = answer else { return };
-        if let Some(left) = verb_budget(answer, class.verb) {
-            self.budget(class.verb, now).told(left, left, None, now);
+        let [verb, call] = &class.keys;
+        if let Some(left) = verb_budget(answer, class) {
+            self.budget(verb, class.verb, now).reported(left, left, None, now);
         }
         let calls = call_budget(answer);
         if let Some((left, least, window)) = calls {
-            self.budget(&class.call, now).told(left, least, Some(window), now);
+            self.budget(call, class.verb, now).reported(left, least, Some(window), now);
         }
-        if answer.status == 429 && !is_one_resources(answer) {
-            // A refusal by the compute service speaks of one kind of call only.
-            let key = if calls.is_some() { class.call.as_str() } else { class.verb };
-            self.budget(key, now).refused(pause, documented(key), now);
+        if answer.status == 429 && !is_of_one_resource_only(answer) {
+            // A refusal by the compute service is about one kind of call only.
+            let (key, documented) =
+                if calls.is_some() { (call, CALL_BUCKET) } else { (verb, verb_bucket(class.verb)) };
+            self.budget(key, class.verb, now).refused(pause, documented, now);
         }
     }
 
-    /// What is left of the verb's budget, for the log.
+    /// How much of the verb's budget is left, for the log.
     pub fn left(&self, class: &Class) -> Option<i64> {
-        self.budgets.get(class.verb)?.level.map(|level| level as i64)
+        self.budgets.get(&class.keys[0])?.level.map(|level| level as i64)
     }
 
-    fn budget(&mut self, key: &str, now: Instant) -> &mut Budget {
+    fn budget(&mut self, key: &str, verb: &str, now: Instant) -> &mut Budget {
         self.budgets.entry(key.to_owned()).or_insert_with(|| {
-            let (size, rate) = documented(key);
+            let (size, rate) = if key.ends_with(verb) { verb_bucket(verb) } else { CALL_BUCKET };
             Budget {
                 level: None,
-                told: false,
-                doubted: false,
+                is_reported: false,
+                is_doubted: false,
                 size,
                 rate,
                 window: None,
                 at: now,
                 paused_until: now,
-                refused: false,
-                under_way: 0,
+                refusals: 0,
+                calls: 0,
+                in_flight: 0,
             }
         })
     }
 }
 
-/// A bucket that refills. Its level may fall below nothing: then calls queue, each for its own moment.
+/// A bucket that refills. Its level may be negative: then calls queue, each for its own moment.
 struct Budget {
     /// None: not known, so not limited.
     level: Option<f64>,
     /// The level comes from the service's own numbers.
-    told: bool,
-    /// A call was refused although the service's numbers had promised otherwise: until the bucket must be full again, its
-    /// own count is believed where it is lower.
-    doubted: bool,
+    is_reported: bool,
+    /// A call was refused although the service's numbers had promised otherwise. Until the bucket must be full again,
+    /// this client's own count is believed where it is lower.
+    is_doubted: bool,
     size: f64,
     /// Refill per second.
     rate: f64,
@@ -119,23 +175,24 @@ struct Budget {
     /// When `level` was right.
     at: Instant,
     paused_until: Instant,
-    /// A call was refused.
-    refused: bool,
-    /// Counted in and not yet out.
-    under_way: u32,
+    /// How many calls were refused.
+    refusals: u32,
+    /// Counted calls: waiting or in flight.
+    calls: u32,
+    /// Calls that were sent and not answered yet.
+    in_flight: u32,
 }
 
 impl Budget {
-    fn enter(&mut self, now: Instant) -> Duration {
+    fn spend(&mut self, now: Instant) -> Duration {
         self.refill(now);
-        self.under_way += 1;
         let pause = self.paused_until.saturating_duration_since(now);
         let Some(level) = self.level.as_mut() else {
             return pause;
         };
         *level -= 1.0;
         let mut queue = Duration::from_secs_f64((-*level).max(0.0) / self.rate);
-        if self.window.is_some() && !self.refused {
+        if self.window.is_some() && self.refusals == 0 {
             queue = queue.min(LONGEST_GUESS);
         }
         pause + queue
@@ -147,26 +204,26 @@ impl Budget {
             *level = (*level + passed * self.rate).min(self.size);
             self.at = now;
             if *level >= self.size {
-                self.doubted = false;
-                if !self.told {
+                self.is_doubted = false;
+                if !self.is_reported {
                     self.level = None;
                 }
             }
         }
     }
 
-    /// The service said how much is left. Calls under way may or may not be counted in it: they are
-    /// taken off once more, which errs on the safe side by what is in flight.
+    /// The service reported how much is left. It may or may not have counted the current calls: they are subtracted
+    /// once more, which is too cautious by at most their number.
     ///
-    /// The size is the most that was ever seen, at least `least`. Where the service counts in windows, it is
-    /// also what refills in one.
-    fn told(&mut self, left: f64, least: f64, window: Option<f64>, now: Instant) {
+    /// The size is the most that was ever reported, at least `least`. Where the service counts in windows, it is also
+    /// what refills in one.
+    fn reported(&mut self, left: f64, least: f64, window: Option<f64>, now: Instant) {
         self.refill(now);
         if window.is_none()
-            && self.doubted
+            && self.is_doubted
             && let Some(own) = self.level
         {
-            self.level = Some(own.min(left - f64::from(self.under_way)));
+            self.level = Some(own.min(left - f64::from(self.calls)));
             return;
         }
         if self.window != window {
@@ -177,53 +234,61 @@ impl Budget {
         if let Some(window) = window {
             self.rate = self.size / window;
         }
-        // Counts in windows are coarse, and waits for them long: there a refusal is the lesser evil.
-        let doubtful = if window.is_some() { 0 } else { self.under_way };
+        // Counts in windows are coarse and their waits long: there a refusal is the lesser evil.
+        let doubtful = if window.is_some() { 0 } else { self.calls };
         self.level = Some(left - f64::from(doubtful));
-        self.told = true;
+        self.is_reported = true;
         self.at = self.at.max(now);
     }
 
-    /// The service refused a call: everybody waits, and then goes on at the rate of the refill, which is that of a
-    /// `documented` bucket where the service does not count in windows.
+    /// The service refused a call: all calls wait, and then go on at the refill rate, which is that of the `documented`
+    /// bucket where the service does not count in windows. Calls that are waiting spend again when they queue again.
     fn refused(&mut self, pause: Duration, documented: (f64, f64), now: Instant) {
         if self.window.is_none() {
-            self.doubted = true;
+            self.is_doubted = true;
             (self.size, self.rate) = documented;
         }
-        self.refused = true;
+        self.refusals += 1;
         self.paused_until = self.paused_until.max(now + pause.min(LONGEST_PAUSE));
-        self.level = Some(-f64::from(self.under_way));
+        self.level = Some(-f64::from(self.in_flight));
         self.at = self.paused_until;
     }
 }
 
-/// After this long one caller tries again, however long a refusal asked to wait.
+/// The longest pause, however long a refusal asked to wait.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// The longest wait for a window whose size is a guess, as long as nothing was refused.
 const LONGEST_GUESS: Duration = Duration::from_secs(1);
 
-/// Size and refill per second of a bucket that the service has not described.
-fn documented(key: &str) -> (f64, f64) {
-    match key {
-        "reads" => (250.0, 25.0),
-        "writes" | "deletes" => (200.0, 10.0),
-        _ => (60.0, 1.0),
-    }
+/// Documented size and refill per second of a verb's bucket.
+fn verb_bucket(verb: &str) -> (f64, f64) {
+    if verb == "reads" { (250.0, 25.0) } else { (200.0, 10.0) }
 }
 
-/// The smaller of the principal's and the whole subscription's remainder.
-fn verb_budget(answer: &Response, verb: &str) -> Option<f64> {
-    ["", "global-"]
+/// Assumed size and refill per second of the bucket of one kind of call.
+const CALL_BUCKET: (f64, f64) = (60.0, 1.0);
+
+/// The subscription that a path is in, in lower case.
+fn subscription_of(path: &str) -> Option<String> {
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    segments.next().filter(|word| word.eq_ignore_ascii_case("subscriptions"))?;
+    segments.next().map(str::to_lowercase)
+}
+
+/// What is left: the smaller of the principal's and the whole subscription's remainder, or the tenant's.
+fn verb_budget(answer: &Response, class: &Class) -> Option<f64> {
+    let scopes: &[&str] =
+        if class.is_of_tenant() { &["tenant-"] } else { &["subscription-", "subscription-global-"] };
+    scopes
         .iter()
-        .filter_map(|scope| answer.header(&format!("x-ms-ratelimit-remaining-subscription-{scope}{verb}")))
+        .filter_map(|scope| answer.header(&format!("x-ms-ratelimit-remaining-{scope}{}", class.verb)))
         .filter_map(|left| left.trim().parse::<f64>().ok())
         .filter(|left| (0.0..1e9).contains(left))
         .reduce(f64::min)
 }
 
-/// Of `Microsoft.Compute/GetGallery3Min;348,Microsoft.Compute/GetGallery30Min;2496` the scarcest: what is
-/// left, the least that such buckets hold, and the seconds in which it refills.
+/// The scarcest of `Microsoft.Compute/GetGallery3Min;348,Microsoft.Compute/GetGallery30Min;2496`: what is left, the
+/// least that such buckets hold, and the seconds in which it refills.
 fn call_budget(answer: &Response) -> Option<(f64, f64, f64)> {
     call_budgets(answer)
         .filter_map(|(name, left)| {
@@ -238,14 +303,13 @@ fn call_budget(answer: &Response) -> Option<(f64, f64, f64)> {
         .min_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)))
 }
 
-/// True for a refusal because the budget of one single resource ran out.
-fn is_one_resources(answer: &Response) -> bool {
+/// True for a refusal because the budget of one single resource ran out, which says nothing about others.
+fn is_of_one_resource_only(answer: &Response) -> bool {
     let empty =
         |of_one| call_budgets(answer).any(|(name, left)| left < 1.0 && is_of_one_resource(name) == of_one);
     empty(true) && !empty(false)
 }
 
-/// Budgets of one single resource say nothing about its siblings.
 fn is_of_one_resource(name: &str) -> bool {
     name.ends_with("Resource")
 }
@@ -285,25 +349,36 @@ mod tests {
         assert_eq!(kind_of_call(&one), "microsoft.compute/galleries/images/versions");
     }
 
+    /// One call that is sent and answered at once.
+    fn call(throttle: &mut Throttle, class: &Class, answer: &Response, pause: u64, now: Instant) -> Duration {
+        let (mut ticket, wait) = throttle.enter(class, now);
+        throttle.sent(class, &mut ticket);
+        throttle.leave(class, ticket, Some(answer), Duration::from_secs(pause), now);
+        wait
+    }
+
+    fn wait(throttle: &mut Throttle, class: &Class, now: Instant) -> Duration {
+        throttle.enter(class, now).1
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_limited_until_the_service_says_so() {
+    async fn limits_nothing_until_the_service_reports_a_number() {
         let mut throttle = Throttle::default();
         let class = Class::new(Method::Get, VERSIONS);
         for _ in 0..10_000 {
-            assert_eq!(throttle.enter(&class, Instant::now()), Duration::ZERO);
-            throttle.leave(&class, Some(&answer(200, &[])), Duration::ZERO, Instant::now());
+            assert_eq!(call(&mut throttle, &class, &answer(200, &[]), 0, Instant::now()), Duration::ZERO);
         }
     }
 
-    /// `reads` by `callers` against a service with the documented bucket that tells `told` of what is left; returns how
-    /// many it refused, and the seconds that all took.
-    fn simulate(reads: u32, callers: u32, told: fn(f64) -> i64) -> (u32, f64) {
+    /// Makes `reads` by `callers` against a service with the documented bucket that reports `reported` of what is left.
+    /// Returns how many it refused, and the seconds that all took.
+    fn simulate(reads: u32, callers: u32, reported: fn(f64) -> i64) -> (u32, f64) {
         let mut throttle = Throttle::default();
         let class = Class::new(Method::Get, VERSIONS);
         let begin = Instant::now();
         let (mut bucket, mut bucket_at, mut refused) = (250.0f64, 0.0f64, 0);
-        // Callers ordered by the moment at which each does its next step: send, or leave 50 ms later.
-        let mut steps: Vec<(f64, Option<Response>)> = Vec::new();
+        // Each caller with the moment of its next step: to send, or to leave with the answer 50 ms later.
+        let mut steps: Vec<(f64, Ticket, Option<Response>)> = Vec::new();
         let mut done = 0;
         let mut clock = 0.0f64;
         let mut idle = callers;
@@ -311,28 +386,34 @@ mod tests {
             let now = begin + Duration::from_secs_f64(clock);
             while idle > 0 {
                 idle -= 1;
-                steps.push((clock + throttle.enter(&class, now).as_secs_f64(), None));
+                let (ticket, wait) = throttle.enter(&class, now);
+                steps.push((clock + wait.as_secs_f64(), ticket, None));
             }
             let next = (0..steps.len()).min_by(|a, b| steps[*a].0.total_cmp(&steps[*b].0)).unwrap();
-            let (at, response) = steps.swap_remove(next);
+            let (at, mut ticket, response) = steps.swap_remove(next);
             clock = at;
             let now = begin + Duration::from_secs_f64(clock);
             match response {
+                None if throttle.is_paused(&class, now) => {
+                    let wait = throttle.requeue(&class, &mut ticket, now);
+                    steps.push((clock + wait.as_secs_f64().max(0.001), ticket, None));
+                }
                 None => {
+                    throttle.sent(&class, &mut ticket);
                     bucket = (bucket + (clock - bucket_at) * 25.0).min(250.0);
                     bucket_at = clock;
                     let response = if bucket >= 1.0 {
                         bucket -= 1.0;
-                        let left = told(bucket).to_string();
+                        let left = reported(bucket).to_string();
                         answer(200, &[("x-ms-ratelimit-remaining-subscription-reads", &left)])
                     } else {
                         refused += 1;
                         answer(429, &[])
                     };
-                    steps.push((clock + 0.05, Some(response)));
+                    steps.push((clock + 0.05, ticket, Some(response)));
                 }
                 Some(response) => {
-                    throttle.leave(&class, Some(&response), Duration::from_secs(1), now);
+                    throttle.leave(&class, ticket, Some(&response), Duration::from_secs(1), now);
                     done += 1;
                     idle += 1;
                 }
@@ -358,41 +439,90 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_holds_back_the_verb_and_then_paces_it() {
+    async fn a_refusal_pauses_the_verb_and_then_paces_it() {
         let mut throttle = Throttle::default();
         let (reads, writes) = (Class::new(Method::Get, "/a"), Class::new(Method::Put, "/a"));
         let now = Instant::now();
-        throttle.enter(&reads, now);
-        throttle.leave(&reads, Some(&answer(429, &[])), Duration::from_secs(10), now);
+        call(&mut throttle, &reads, &answer(429, &[]), 10, now);
         assert!(throttle.is_paused(&reads, now) && !throttle.is_paused(&writes, now));
-        assert_eq!(throttle.enter(&writes, now), Duration::ZERO);
-        let first = throttle.enter(&Class::new(Method::Get, "/other"), now);
-        let second = throttle.enter(&reads, now);
+        assert_eq!(wait(&mut throttle, &writes, now), Duration::ZERO);
+        let (ticket, first) = throttle.enter(&Class::new(Method::Get, "/other"), now);
+        let (other, second) = throttle.enter(&reads, now);
         assert_eq!(first, Duration::from_secs_f64(10.04));
         assert_eq!(second, Duration::from_secs_f64(10.08));
         assert!(!throttle.is_paused(&reads, now + Duration::from_secs(10)));
         // Forgotten once the bucket must be full again.
         let later = now + Duration::from_secs(60);
-        throttle.leave(&reads, None, Duration::ZERO, later);
-        assert_eq!(throttle.enter(&reads, later), Duration::ZERO);
+        throttle.leave(&Class::new(Method::Get, "/other"), ticket, None, Duration::ZERO, later);
+        throttle.leave(&reads, other, None, Duration::ZERO, later);
+        assert_eq!(wait(&mut throttle, &reads, later), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_by_the_compute_service_holds_back_only_that_kind_of_call() {
+    async fn a_refusal_in_one_subscription_does_not_pause_another() {
+        let of = |path: &str| Class::new(Method::Get, path);
+        let (a, b) = (of("/subscriptions/A/resourceGroups/r"), of("/subscriptions/b/resourceGroups/r"));
+        let tenant = of("/providers/Microsoft.ResourceGraph/resources");
+        let now = Instant::now();
+        for (refused, others) in [(&a, [&b, &tenant]), (&tenant, [&a, &b])] {
+            let mut throttle = Throttle::default();
+            call(&mut throttle, refused, &answer(429, &[]), 300, now);
+            assert!(throttle.is_paused(refused, now));
+            for other in others {
+                assert!(!throttle.is_paused(other, now));
+                assert_eq!(wait(&mut throttle, other, now), Duration::ZERO);
+            }
+        }
+        let mut throttle = Throttle::default();
+        call(&mut throttle, &a, &answer(429, &[]), 300, now);
+        assert!(
+            throttle.is_paused(&of("/SUBSCRIPTIONS/a/locations"), now),
+            "one subscription in another case"
+        );
+        let compute = answer(429, &[("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/Get3Min;0")]);
+        let mut throttle = Throttle::default();
+        call(&mut throttle, &a, &compute, 300, now);
+        assert!(throttle.is_paused(&a, now) && !throttle.is_paused(&b, now), "kinds of calls, too");
+    }
+
+    /// Of three waiting calls each spends once, although a refusal makes all queue again.
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_queues_again_spends_only_once() {
+        let mut throttle = Throttle::default();
+        let class = Class::new(Method::Get, VERSIONS);
+        let now = Instant::now();
+        let kind = answer(200, &[("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/GetX3Min;40")]);
+        call(&mut throttle, &class, &kind, 0, now);
+        let mut waiting: Vec<Ticket> = (0..3).map(|_| throttle.enter(&class, now).0).collect();
+        let level = |throttle: &Throttle, at: usize| throttle.budgets[&class.keys[at]].level;
+        assert_eq!(level(&throttle, 1), Some(37.0));
+        call(&mut throttle, &class, &answer(429, &[]), 10, now);
+        let paid = level(&throttle, 1);
+        let waits: Vec<Duration> =
+            waiting.iter_mut().map(|ticket| throttle.requeue(&class, ticket, now)).collect();
+        assert_eq!(waits, [10.04, 10.08, 10.12].map(Duration::from_secs_f64), "one after the other");
+        assert_eq!(level(&throttle, 1), paid, "the budget that was not refused is not spent again");
+        let again: Vec<Duration> =
+            waiting.iter_mut().map(|ticket| throttle.requeue(&class, ticket, now)).collect();
+        assert_eq!(again, [Duration::ZERO; 3], "without a new refusal nothing is spent");
+        assert_eq!(level(&throttle, 0), Some(-3.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_by_the_compute_service_pauses_only_that_kind_of_call() {
         let mut throttle = Throttle::default();
         let list = Class::new(Method::Get, VERSIONS);
         let now = Instant::now();
-        throttle.enter(&list, now);
         let refusal =
             answer(429, &[("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/HighCostGet3Min;0")]);
-        throttle.leave(&list, Some(&refusal), Duration::from_secs(27), now);
+        call(&mut throttle, &list, &refusal, 27, now);
         assert!(throttle.is_paused(&list, now));
         assert!(!throttle.is_paused(&Class::new(Method::Get, "/subscriptions/s"), now));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_for_one_resource_holds_back_nobody_else() {
-        for (names, held) in [
+    async fn a_refusal_for_one_resource_pauses_no_other() {
+        for (names, paused) in [
             ("Microsoft.Compute/UpdateVMResource;0", false),
             ("Microsoft.Compute/GetOperation3Min;14000,Microsoft.Compute/GetOperationResource;0", false),
             ("Microsoft.Compute/GetOperation3Min;0,Microsoft.Compute/GetOperationResource;0", true),
@@ -400,32 +530,31 @@ mod tests {
             let mut throttle = Throttle::default();
             let class = Class::new(Method::Get, VERSIONS);
             let now = Instant::now();
-            throttle.enter(&class, now);
             let refusal = answer(429, &[("x-ms-ratelimit-remaining-resource", names)]);
-            throttle.leave(&class, Some(&refusal), Duration::from_secs(60), now);
-            assert_eq!(throttle.is_paused(&class, now), held, "{names}");
+            call(&mut throttle, &class, &refusal, 60, now);
+            assert_eq!(throttle.is_paused(&class, now), paused, "{names}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_window_that_never_refused_holds_nobody_back_for_long() {
+    async fn a_window_that_never_refused_delays_nothing_for_long() {
         let mut throttle = Throttle::default();
         let class = Class::new(Method::Get, VERSIONS);
         let empty = [("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/GetGalleryImageVersion3Min;0")];
         for _ in 0..10 {
-            let now = Instant::now();
-            assert!(throttle.enter(&class, now) <= LONGEST_GUESS);
-            throttle.leave(&class, Some(&answer(200, &empty)), Duration::ZERO, now);
+            assert!(call(&mut throttle, &class, &answer(200, &empty), 0, Instant::now()) <= LONGEST_GUESS);
         }
-        let now = Instant::now();
-        throttle.enter(&class, now);
-        throttle.leave(&class, Some(&answer(429, &empty)), Duration::ZERO, now);
-        assert!(throttle.enter(&class, now) > Duration::from_secs(3));
+        call(&mut throttle, &class, &answer(429, &empty), 0, Instant::now());
+        assert!(wait(&mut throttle, &class, Instant::now()) > Duration::from_secs(3));
     }
 
     #[test]
-    fn headers() {
-        let reads = |headers: &[(&str, &str)]| verb_budget(&answer(200, headers), "reads");
+    fn reads_the_remainder_from_headers() {
+        let class = |path| Class::new(Method::Get, path);
+        let reads = |headers: &[(&str, &str)]| verb_budget(&answer(200, headers), &class(VERSIONS));
+        let tenant = answer(200, &[("x-ms-ratelimit-remaining-tenant-reads", "7")]);
+        assert_eq!(verb_budget(&tenant, &class("/providers/a.b/c")), Some(7.0));
+        assert_eq!(verb_budget(&tenant, &class(VERSIONS)), None);
         assert_eq!(reads(&[("x-ms-ratelimit-remaining-subscription-reads", "249")]), Some(249.0));
         assert_eq!(
             reads(&[

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
+use crate::arm::id::ends_in_a_name;
 use crate::arm::{
     Client, Cloud, CloudSource, Method, Options, Request, Response, Secret, StaticTokens, Transport,
     TransportError,
@@ -205,14 +206,25 @@ impl Transport for FakeArm {
         if let Some(times) = &mut route.times {
             *times -= 1;
         }
-        Ok(answer(route.status, &route.headers, &route.body))
+        let mut body = route.body.clone();
+        // Resource Manager names the resource in every answer; a route may leave that out.
+        if let Some(members) = body.as_object_mut()
+            && matches!(request.method, Method::Get | Method::Put)
+            && (200..300).contains(&route.status)
+            && ends_in_a_name(&path)
+        {
+            members.entry("id").or_insert_with(|| json!(url.path()));
+        }
+        Ok(answer(route.status, &route.headers, &body))
     }
 }
 
 fn answer(status: u16, headers: &[(String, String)], body: &Json) -> Response {
+    let mut headers = headers.to_vec();
+    headers.push(("x-ms-request-id".to_owned(), "fake".to_owned()));
     Response {
         status,
-        headers: headers.to_vec(),
+        headers,
         body: if body.is_null() { Vec::new() } else { body.to_string().into_bytes() },
     }
 }

@@ -12,6 +12,7 @@ const ID: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/providers/
 
 fn terms(accepted: bool) -> Json {
     json!({
+        "id": CURRENT,
         "name": "payg",
         "properties": {
             "publisher": "acmefw", "product": "acme-firewall", "plan": "payg",

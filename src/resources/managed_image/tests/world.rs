@@ -42,9 +42,14 @@ pub struct Service(pub Arc<Mutex<World>>);
 impl Transport for Service {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let mut world = self.0.lock().unwrap();
-        let (status, body) = world.answer(&request);
+        let (status, mut body) = world.answer(&request);
+        // The service names the resource in every answer.
+        if let Some(resource) = body.as_object_mut().filter(|_| status < 300) {
+            let path = url::Url::parse(&request.url).unwrap().path().to_owned();
+            resource.entry("id").or_insert_with(|| json!(path));
+        }
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        Ok(Response { status, headers: Vec::new(), body })
+        Ok(Response { status, headers: vec![("x-ms-request-id".into(), "1".into())], body })
     }
 }
 
