@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::process::Command;
 use std::time::Instant;
 
-use azimage::framework::apply::Change;
+use azimage::framework::change::Change;
 use azimage::framework::{Private, Server};
 use azimage::provider::Provider;
 use azimage::schema::{Value, json, msgpack};

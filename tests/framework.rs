@@ -10,6 +10,8 @@ mod core;
 mod enforcing;
 #[path = "framework/garbage.rs"]
 mod garbage;
+#[path = "framework/known_ids.rs"]
+mod known_ids;
 #[path = "framework/planning.rs"]
 mod planning;
 #[path = "framework/reading.rs"]
@@ -376,6 +378,7 @@ async fn values_come_in_every_form_that_core_has() {
     };
     let mut plans = Vec::new();
     for dv in [dynamic(&config, &ty), Some(as_json)] {
+        core.begin_walk();
         let request = pb::plan_resource_change::Request {
             type_name: case.type_name.into(),
             prior_state: Some(pb::DynamicValue::default()),

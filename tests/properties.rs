@@ -11,7 +11,7 @@ mod generate;
 
 use crate::core::oracle::{self, plan_complaints};
 use crate::core::{Action, Core, Held, differences, patched, serve};
-use azimage::framework::apply::{Change, Planned};
+use azimage::framework::change::{Change, Planned};
 use azimage::framework::provider::Entry;
 use azimage::framework::{Private, Server};
 use azimage::provider::Provider;

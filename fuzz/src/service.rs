@@ -10,7 +10,7 @@ use azimage::arm::{
     Transport, TransportError, error, operation, redact, retry_after,
 };
 use azimage::azure::Context;
-use azimage::framework::apply::Change;
+use azimage::framework::change::Change;
 use azimage::framework::data_source::AnyDataSource;
 use azimage::framework::resource::AnyResource;
 use azimage::framework::{Function, Private, Provider, Server};

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Context;
-use crate::arm::ResourceId;
+use super::context::scope;
+use crate::arm::{ResourceId, Target, region};
 use crate::framework::{Draft, IdentityField, MoveSource, Op};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
@@ -82,6 +83,26 @@ pub fn prepare_subscription(context: Option<&Context>, draft: &mut Draft<'_>) {
         && let Some(subscription) = context.and_then(|context| context.subscription_id.as_deref())
     {
         draft.planned.set("subscription_id", Value::string(subscription));
+    }
+}
+
+/// Plans the `location` of a new object where the configuration leaves it to its parent: that of the parent's plan, or of
+/// the parent that exists. It stays unknown while neither is known.
+pub async fn resolve_location(context: &Context, op: &Op, draft: &mut Draft<'_>, parent: &str) {
+    let is_open = draft.config.get("location").is_null() && !draft.planned.get("location").is_known();
+    let Some(parent) = draft.planned.get(parent).as_str().filter(|_| draft.is_create() && is_open) else {
+        return;
+    };
+    let location = match op.planned_object(parent) {
+        Some(planned) => planned.get("location").as_str().map(str::to_owned),
+        None => {
+            let scope = scope(op, "reading the parent's location");
+            let found = context.client.get_opt(&scope, &Target::at(parent)).await;
+            found.ok().flatten().and_then(|body| super::body::text(&body, "location"))
+        }
+    };
+    if let Some(location) = location {
+        draft.planned.set("location", Value::string(region::normalise(&location)));
     }
 }
 

@@ -19,8 +19,9 @@ pub struct Brought {
     pub private: Private,
 }
 
-/// Key in private state of what nobody has written in HCL yet: how it is spelt is for the service to say.
-pub(super) const UNWRITTEN: &str = "unwritten";
+/// Key in the private state of an object that was imported or moved here and has not been read yet: the service decides how
+/// its values are spelt.
+pub(super) const UNREAD: &str = "unwritten";
 
 impl<P: Provider> Server<P> {
     /// The stub of an object to import; core reads the rest.
@@ -39,7 +40,7 @@ impl<P: Provider> Server<P> {
         let state = empty_blocks(entry.body(), state);
         let identity = entry.resource.identify(&state);
         let mut private = Private::default();
-        private.set(UNWRITTEN, &true);
+        private.set(UNREAD, &true);
         Ok(Brought { state, identity, private })
     }
 
@@ -53,7 +54,7 @@ impl<P: Provider> Server<P> {
                 Diagnostic::error(format!("Moving {target}: its state cannot be read"), error.to_string())
             })?
         } else {
-            private.set(UNWRITTEN, &true);
+            private.set(UNREAD, &true);
             entry.resource.move_from(source).unwrap_or_else(|| {
                 Err(Diagnostic::error(
                     format!("Cannot move {} into {target}", source.type_name),
@@ -87,7 +88,11 @@ impl<P: Provider> Server<P> {
         if state.is_null() {
             return Err(failed("It is null.".to_owned()));
         }
-        Ok(empty_blocks(entry.body(), state))
+        let state = empty_blocks(entry.body(), state);
+        if let Some(id) = entry.resource.object_id(&state) {
+            self.run_ids().found_in_state(&id);
+        }
+        Ok(state)
     }
 
     /// A configuration of which `state` would be the result.

@@ -1,9 +1,10 @@
-//! The meaning of a provider: resource types, data sources and functions, and what Terraform may ask of them. Never heard of Azure.
+//! What a provider is: resource types, data sources and functions, and the requests that Terraform makes. Knows nothing of Azure.
 //!
 //! A provider implements [`Provider`]; [`Server`] answers every request of the protocol from it, in Terraform's own values.
-//! Decisions are pure and stand in [`plan`] and [`settle`]; what reaches out is in the resources themselves.
+//! Decisions are pure functions, mostly in [`plan`] and [`spelling`]; only resources and data sources call a service.
 
 pub mod apply;
+pub mod change;
 pub mod data_source;
 pub mod enforce_plan;
 pub mod function;
@@ -14,6 +15,7 @@ pub mod private;
 pub mod provider;
 pub mod read;
 pub mod resource;
+pub mod run_ids;
 pub mod spelling;
 pub mod timeouts;
 

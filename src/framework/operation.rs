@@ -1,36 +1,49 @@
-//! One request being carried out: how long it may take, whether the user wants it to end, and what it warns of.
+//! The scope of one request: its deadline, its cancellation, its warnings, and what the walk has planned so far.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::schema::{Diagnostic, Diagnostics};
+use super::run_ids::RunIds;
+use crate::schema::{Diagnostic, Diagnostics, Value};
 
-/// The frame in which a resource reads, creates, updates or deletes.
+/// The scope in which a resource plans, reads, creates, updates or deletes.
 pub struct Op {
     /// How long it may take, from the `timeouts` block or the resource's default.
     pub timeout: Duration,
     /// Cancelled when the user interrupts the run.
     pub stop: CancellationToken,
-    /// Since when `timeout` counts.
+    /// When `timeout` began.
     pub begun: Instant,
     warnings: Mutex<Diagnostics>,
+    walk: Arc<RunIds>,
 }
 
 impl Op {
-    /// A frame that begins now, of `timeout`, and ends early with `stop`.
+    /// A scope that begins now, lasts for `timeout`, and ends early with `stop`.
     pub fn new(timeout: Duration, stop: CancellationToken) -> Op {
-        Op { timeout, stop, begun: Instant::now(), warnings: Mutex::default() }
+        Op { timeout, stop, begun: Instant::now(), warnings: Mutex::default(), walk: Arc::default() }
     }
 
-    /// Tells the user something without failing.
+    /// The same scope as part of a walk.
+    pub fn of_walk(self, walk: &Arc<RunIds>) -> Op {
+        Op { walk: walk.clone(), ..self }
+    }
+
+    /// The planned state of the object `id` when this walk has planned it: a parent or a source that may not exist yet.
+    /// Values in it may be unknown.
+    pub fn planned_object(&self, id: &str) -> Option<Arc<Value>> {
+        self.walk.object(id)
+    }
+
+    /// Adds a warning to the answer.
     pub fn warn(&self, diagnostic: Diagnostic) {
         self.warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(diagnostic);
     }
 
-    /// What was warned of so far, taken out.
+    /// Takes the warnings so far.
     pub fn take_warnings(&self) -> Diagnostics {
         std::mem::take(&mut *self.warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::data_source::{AnyDataSource, READ_TIMEOUT};
 use super::function::Function;
 use super::resource::AnyResource;
+use super::run_ids::RunIds;
 use super::timeouts::Defaults;
 use super::{FunctionError, Op};
 use crate::schema::{Body, Diagnostic, Diagnostics, Path, Type, Value};
@@ -111,6 +112,7 @@ pub struct Server<P: Provider> {
     ty: OnceLock<Type>,
     configured: RwLock<Configured<P::Context>>,
     stop: Mutex<CancellationToken>,
+    run_ids: Arc<RunIds>,
 }
 
 impl<P: Provider> Server<P> {
@@ -143,6 +145,7 @@ impl<P: Provider> Server<P> {
             ty: OnceLock::new(),
             configured: RwLock::new(Configured::No),
             stop: Mutex::new(CancellationToken::new()),
+            run_ids: Arc::default(),
         }
     }
 
@@ -189,8 +192,10 @@ impl<P: Provider> Server<P> {
         found
     }
 
-    /// Configures the provider, as often as asked; the last configuration counts.
+    /// Configures the provider. Terraform does so at the beginning of each walk of its graph, and a process in debug mode
+    /// serves many: the last configuration counts.
     pub fn configure(&self, config: &Value, terraform_version: &str) -> Diagnostics {
+        self.run_ids.clear();
         let mut found = Diagnostics::new();
         let configured = if !config.is_wholly_known() {
             Configured::Unknown
@@ -290,6 +295,11 @@ impl<P: Provider> Server<P> {
             &*self.configured.read().unwrap_or_else(|poisoned| poisoned.into_inner()),
             Configured::Unknown
         )
+    }
+
+    /// The objects that this walk has met.
+    pub fn run_ids(&self) -> &Arc<RunIds> {
+        &self.run_ids
     }
 
     /// See [`Provider::check`].

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::import::{UNWRITTEN, empty_blocks};
+use super::import::{UNREAD, empty_blocks};
 use super::provider::{Entry, Provider, Server};
+use super::run_ids::PLANNED_FROM;
 use super::spelling::{NullAndEmpty, keep_prior_spelling};
 use super::{Op, Private};
 use crate::schema::{Diagnostic, Diagnostics, Value};
@@ -46,16 +47,23 @@ impl<P: Provider> Server<P> {
             Err(found) => return answer(state, private, found),
         };
         let timeout = entry.resource.timeouts().configured(&state).read;
-        let op = Op::new(timeout, self.stop_token());
+        let op = Op::new(timeout, self.stop_token()).of_walk(self.run_ids());
+        let id = entry.resource.object_id(&state);
         let result = entry.resource.read(&context, &op, &state, &mut private).await;
         let mut found = op.take_warnings();
+        private.remove(PLANNED_FROM);
+        match (&id, &result) {
+            (Some(id), Ok(Some(_))) => self.run_ids().found_in_state(id),
+            (Some(id), Ok(None)) => self.run_ids().found_missing(id),
+            _ => {}
+        }
         match result {
             Ok(Some(new)) => {
                 let new = empty_blocks(entry.body(), new);
-                let unwritten = private.get(UNWRITTEN) == Some(true);
-                private.remove(UNWRITTEN);
+                let is_import = private.get(UNREAD) == Some(true);
+                private.remove(UNREAD);
                 // what an import named in some spelling is not spelt by anybody yet
-                let old = if unwritten { Value::Object(BTreeMap::new()) } else { state };
+                let old = if is_import { Value::Object(BTreeMap::new()) } else { state };
                 answer(keep_prior_spelling(entry.body(), new, &old, NullAndEmpty::Equal), private, found)
             }
             Ok(None) => answer(Value::Null, private, found),

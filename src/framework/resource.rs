@@ -91,6 +91,12 @@ pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
     /// The values of [`identity`](Resource::identity), in its order; `None` for what is not known.
     fn identify(&self, model: &Self::Model) -> Vec<Option<String>>;
 
+    /// The ID of the object, for a type of which two objects cannot share one. It is asked for only when every value of the
+    /// identity is known, and must follow from the configuration alone: plans know it before the object exists.
+    fn id(&self, _model: &Self::Model) -> Option<String> {
+        None
+    }
+
     /// How long its operations may take when the user says nothing.
     fn timeouts(&self) -> Defaults;
 
@@ -104,6 +110,10 @@ pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
     /// replacement. Runs before it is decided whether anything changes. `context` is absent while the provider's
     /// configuration is unknown.
     fn prepare(&self, _context: Option<&C>, _draft: &mut Draft<'_>) {}
+
+    /// Plans computed values of a new object that follow from other objects, such as the location of its parent. May ask the
+    /// service; must plan the same again at apply, when those objects exist.
+    async fn resolve(&self, _context: &C, _op: &Op, _draft: &mut Draft<'_>) {}
 
     /// Looks at a finished plan and objects to it; may ask the service, but may not change a value.
     async fn check(&self, _context: &C, _op: &Op, _draft: &Draft<'_>, _found: &mut Diagnostics) {}
@@ -168,6 +178,8 @@ pub trait AnyResource<C: Send + Sync>: Send + Sync {
     fn identity(&self) -> &'static [IdentityField];
     /// The identity of a state, as an object value.
     fn identify(&self, state: &Value) -> Value;
+    /// The ID of an object or of a plan; `None` while it is not known, and for types whose objects may share one.
+    fn object_id(&self, value: &Value) -> Option<String>;
     /// See [`Resource::timeouts`].
     fn timeouts(&self) -> Defaults;
     /// See [`Resource::import`].
@@ -176,6 +188,8 @@ pub trait AnyResource<C: Send + Sync>: Send + Sync {
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics);
     /// See [`Resource::prepare`].
     fn prepare(&self, context: Option<&C>, draft: &mut Draft<'_>);
+    /// See [`Resource::resolve`].
+    async fn resolve(&self, context: &C, op: &Op, draft: &mut Draft<'_>);
     /// See [`Resource::check`].
     async fn check(&self, context: &C, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics);
     /// See [`Resource::read`].
@@ -241,6 +255,17 @@ impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
         )
     }
 
+    fn object_id(&self, value: &Value) -> Option<String> {
+        if !value.is_known() {
+            return None;
+        }
+        let model = R::Model::decode(value);
+        let identity = Resource::identify(self, &model);
+        // an unknown text is decoded as an empty one
+        let is_known = identity.iter().all(|text| text.as_deref().is_some_and(|text| !text.is_empty()));
+        if is_known { Resource::id(self, &model) } else { None }
+    }
+
     fn timeouts(&self) -> Defaults {
         Resource::timeouts(self)
     }
@@ -255,6 +280,10 @@ impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
 
     fn prepare(&self, context: Option<&C>, draft: &mut Draft<'_>) {
         Resource::prepare(self, context, draft);
+    }
+
+    async fn resolve(&self, context: &C, op: &Op, draft: &mut Draft<'_>) {
+        Resource::resolve(self, context, op, draft).await;
     }
 
     async fn check(&self, context: &C, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {

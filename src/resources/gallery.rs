@@ -43,7 +43,7 @@ model! {
         /// All tags of the gallery, the provider's `default_tags` included.
         pub tags_all: Option<Tags> = computed(),
         /// The name by which a directly shared gallery is addressed: subscription id and name.
-        pub unique_name: Option<String> = computed(),
+        pub unique_name: Option<String> = computed().equivalent_if(attributes::eq_ignore_case),
         /// State of the last operation on the gallery, `Succeeded` when all is well.
         pub provisioning_state: Option<String> = computed().volatile(),
         /// Keeps deleted image versions for a while, so that they can be restored.
@@ -105,6 +105,10 @@ impl Resource<Context> for Gallery {
         vec![model.subscription_id.clone(), Some(model.resource_group_name.clone()), Some(model.name.clone())]
     }
 
+    fn id(&self, model: &Model) -> Option<String> {
+        Some(id_of(model).to_string())
+    }
+
     fn timeouts(&self) -> Defaults {
         Defaults::minutes(30, 5, 30, 30)
     }
@@ -125,6 +129,7 @@ impl Resource<Context> for Gallery {
         tags::prepare(context, draft);
         identity::prepare_subscription(context, draft);
         prepare_identity(draft);
+        prepare_unique_name(draft);
         writing::take_up(draft);
         sharing::prepare(draft);
     }
@@ -284,6 +289,15 @@ impl Resource<Context> for Gallery {
 
     fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
         identity::moved(source, "azurerm_shared_image_gallery", GALLERY).map(|id| id.map(|id| stub(&id)))
+    }
+}
+
+// The service makes it of the subscription and the name.
+fn prepare_unique_name(draft: &mut Draft<'_>) {
+    let parts = ["subscription_id", "name"].map(|name| draft.planned.get(name).as_str());
+    if let (true, [Some(subscription), Some(name)]) = (draft.is_create(), parts) {
+        let unique_name = format!("{}-{}", subscription.to_lowercase(), name.to_uppercase());
+        draft.planned.set("unique_name", Value::String(unique_name));
     }
 }
 

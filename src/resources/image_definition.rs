@@ -161,6 +161,10 @@ impl Resource<Context> for ImageDefinition {
         }
     }
 
+    fn id(&self, model: &Model) -> Option<String> {
+        id_of(model).ok().map(|id| id.to_string())
+    }
+
     fn timeouts(&self) -> Defaults {
         Defaults::minutes(30, 5, 30, 30)
     }
@@ -194,6 +198,10 @@ impl Resource<Context> for ImageDefinition {
             };
             draft.planned.set("security_type", chosen);
         }
+    }
+
+    async fn resolve(&self, context: &Context, op: &Op, draft: &mut Draft<'_>) {
+        identity::resolve_location(context, op, draft, "gallery_id").await;
     }
 
     async fn check(&self, context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {

@@ -58,6 +58,10 @@ impl Resource<Context> for ImageVersion {
         }
     }
 
+    fn id(&self, model: &Model) -> Option<String> {
+        id_of(model).ok().map(|id| id.to_string())
+    }
+
     /// Many regions or large disks take far longer than other resources do.
     fn timeouts(&self) -> Defaults {
         Defaults::minutes(180, 5, 180, 60)
@@ -85,6 +89,10 @@ impl Resource<Context> for ImageVersion {
         tags::prepare(context, draft);
         regions::prepare(draft);
         unfinished::prepare(context, draft);
+    }
+
+    async fn resolve(&self, context: &Context, op: &Op, draft: &mut Draft<'_>) {
+        identity::resolve_location(context, op, draft, "image_definition_id").await;
     }
 
     async fn check(&self, context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {

@@ -87,6 +87,10 @@ impl Resource<Context> for ManagedImage {
         vec![model.subscription_id.clone(), Some(model.resource_group_name.clone()), Some(model.name.clone())]
     }
 
+    fn id(&self, model: &Model) -> Option<String> {
+        Some(id_of(model).to_string())
+    }
+
     fn timeouts(&self) -> Defaults {
         Defaults::minutes(90, 5, 90, 90)
     }

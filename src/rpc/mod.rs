@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
-use crate::framework::apply::Change;
+use crate::framework::change::Change;
 use crate::framework::{MoveSource, Private, Provider, Server};
 use answer::guarded;
 use convert::{absent, diagnostics, dynamic, function_error, identity, identity_value, paths, value};

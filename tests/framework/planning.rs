@@ -8,10 +8,10 @@ use crate::core::Core;
 
 #[tokio::test(start_paused = true)]
 async fn a_create_starts_with_empty_private_state() {
-    let core = Core::new().await;
     let mut old = Private::default();
     old.set("operation", &"https://management.azure.com/operations/of-the-replaced-object");
     for case in cases::all() {
+        let core = Core::new().await;
         (case.prepare)(&core);
         let config = core.config(case.type_name, &case.small);
         let (answer, told) =

@@ -237,8 +237,27 @@ impl Core {
         (answer, told)
     }
 
-    /// Validates and plans as core does: twice where something forces a replacement.
+    /// Another walk of the graph begins, with a process of its own: it has met no object yet.
+    pub fn begin_walk(&self) {
+        self.server.run_ids().clear();
+    }
+
+    /// Plans a resource that is alone in its configuration.
     pub async fn try_plan(&self, type_name: &str, held: Option<&Held>, config: &Value) -> Result<Plan, Told> {
+        self.begin_walk();
+        self.try_plan_in_walk(type_name, held, config).await
+    }
+
+    /// Upgrades the state, validates and plans as core does: twice where something forces a replacement.
+    pub async fn try_plan_in_walk(
+        &self,
+        type_name: &str,
+        held: Option<&Held>,
+        config: &Value,
+    ) -> Result<Plan, Told> {
+        if let Some(held) = held {
+            self.upgrade(held).await;
+        }
         let ty = self.ty(type_name);
         let told = self.validate(type_name, config).await;
         if told.has_errors() {
@@ -307,6 +326,7 @@ impl Core {
             plan.private = again.planned_private;
         }
         if plan.action != Action::NoOp && plan.action != Action::Update {
+            self.assert_id_is_planned(&plan);
             self.assert_create_is_open(type_name, config, &plan.state);
         }
         plan.told = told;
@@ -347,6 +367,21 @@ impl Core {
         Some(decode(&data.identity_data, &self.identity_type(type_name)))
     }
 
+    // The ID of a new object is known at plan wherever the configuration is, and unknown where it is that of the object that
+    // is being replaced, so that what refers to it is replaced too.
+    fn assert_id_is_planned(&self, plan: &Plan) {
+        let Ok(entry) = self.server.resource(&plan.type_name) else {
+            panic!("there is no {}", plan.type_name)
+        };
+        let Some(id) = entry.resource.object_id(&plan.state) else { return };
+        let replaced = plan.prior.as_ref().and_then(|prior| entry.resource.object_id(&prior.state));
+        let expected = match replaced {
+            Some(replaced) if replaced.eq_ignore_ascii_case(&id) => Value::Unknown,
+            _ => Value::String(id),
+        };
+        assert_eq!(*plan.state.get("id"), expected, "the planned id of {}", plan.type_name);
+    }
+
     // What the provider gives at creation is unknown or known, but not null: null would be a promise.
     fn assert_create_is_open(&self, type_name: &str, config: &Value, planned: &Value) {
         for attribute in &self.block(type_name).attributes {
@@ -369,6 +404,7 @@ impl Core {
 
     /// Applies a plan in whose configuration unknown values have become known meanwhile.
     pub async fn apply_as(&self, plan: &Plan, config: &Value) -> Applied {
+        self.begin_walk();
         match plan.action {
             Action::NoOp => Applied { held: plan.prior.clone(), told: Told::default() },
             Action::Delete => self.apply_delete(plan.prior.as_ref().unwrap(), &plan.private).await,
@@ -470,6 +506,7 @@ impl Core {
 
     /// Plans a destroy and carries it out.
     pub async fn destroy(&self, held: &Held) -> Applied {
+        self.begin_walk();
         let identity = held.identity.as_ref();
         let (answer, told) =
             self.plan_once(&held.type_name, &held.state, &Value::Null, &held.private, identity).await;

@@ -1,0 +1,158 @@
+//! IDs in plans: known for new objects, unknown for replaced ones, and refused where two addresses claim the same one.
+
+use crate::cases::{self, Case};
+use crate::core::{Action, Core, Held, UNKNOWN, json, patched};
+use azimage::schema::Value;
+
+const CLAIM: &[&str] = &["already managed in this configuration", "moved block"];
+
+// The types whose objects have an ID of their own.
+fn claiming() -> impl Iterator<Item = Case> {
+    cases::all().into_iter().filter(|case| {
+        ["gallery", "image_definition", "image_version", "managed_image"]
+            .iter()
+            .any(|name| case.type_name == format!("azimage_{name}"))
+    })
+}
+
+async fn created(core: &Core, case: &Case) -> Held {
+    (case.prepare)(core);
+    let plan = core.plan(case.type_name, None, &case.small).await;
+    core.apply(&plan).await.held.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_object_has_a_known_id() {
+    for case in claiming() {
+        let core = Core::new().await;
+        (case.prepare)(&core);
+        let plan = core.plan(case.type_name, None, &case.small).await;
+        assert_eq!(plan.state.get("id").as_str(), case.id.as_deref(), "{}", case.name);
+        assert!(plan.state.get("location").is_known(), "{}", case.name);
+        let held = core.apply(&plan).await.held.unwrap();
+        assert_eq!(held.get("id"), plan.state.get("id"), "{}", case.name);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_with_an_unknown_part_is_unknown() {
+    for case in claiming() {
+        let core = Core::new().await;
+        (case.prepare)(&core);
+        let name = if case.type_name == "azimage_image_version" { "version" } else { "name" };
+        let config = patched(&case.small, &json!({name: UNKNOWN}));
+        let plan = core.plan(case.type_name, None, &config).await;
+        assert!(plan.state.get("id").is_unknown(), "{}", case.name);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn replaced_with_the_same_id_it_is_unknown() {
+    for case in claiming() {
+        let core = Core::new().await;
+        let held = created(&core, &case).await;
+        // -replace and replace_triggered_by: nothing changes, and the plan is repeated as a create
+        core.begin_walk();
+        let config = core.config(case.type_name, &case.small);
+        core.upgrade(&held).await;
+        let (first, told) =
+            core.plan_once(case.type_name, &held.state, &config, &held.private, held.identity.as_ref()).await;
+        assert!(!told.has_errors(), "{}: {told:?}", case.name);
+        let (second, told) =
+            core.plan_once(case.type_name, &Value::Null, &config, &first.planned_private, None).await;
+        assert!(!told.has_errors(), "{}: {told:?}", case.name);
+        let planned = crate::core::decode(&second.planned_state, &core.ty(case.type_name));
+        assert!(planned.get("id").is_unknown(), "{}", case.name);
+        // tainted: planned as a create at once
+        let tainted = Held { tainted: true, ..held.clone() };
+        let plan = core.try_plan(case.type_name, Some(&tainted), &config).await.unwrap();
+        assert_eq!(plan.action, Action::Replace);
+        assert!(plan.state.get("id").is_unknown(), "{}", case.name);
+        // and so it ends: the object is deleted, and its successor has the same ID
+        let again = core.apply(&plan).await.held.unwrap();
+        assert_eq!(again.get("id"), held.get("id"), "{}", case.name);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_missing_is_created_with_a_known_id() {
+    for case in claiming() {
+        let core = Core::new().await;
+        let held = created(&core, &case).await;
+        core.azure("DELETE", case.id.as_deref().unwrap(), json!(null));
+        core.begin_walk();
+        core.upgrade(&held).await;
+        assert!(core.refresh(&held).await.unwrap().is_none(), "{}", case.name);
+        let config = core.config(case.type_name, &case.small);
+        let plan = core.try_plan_in_walk(case.type_name, None, &config).await.unwrap();
+        assert_eq!(plan.state.get("id"), held.get("id"), "{}", case.name);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_addresses_cannot_claim_one_id() {
+    for case in claiming() {
+        let core = Core::new().await;
+        (case.prepare)(&core);
+        let config = core.config(case.type_name, &case.small);
+        let name = case.type_name;
+        // two creates
+        core.begin_walk();
+        core.try_plan_in_walk(name, None, &config).await.unwrap();
+        core.try_plan_in_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
+        let held = created(&core, &case).await;
+        // a create after the plan of the address that manages the object
+        core.begin_walk();
+        core.try_plan_in_walk(name, Some(&held), &config).await.unwrap();
+        core.try_plan_in_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
+        // and before it
+        core.begin_walk();
+        core.try_plan_in_walk(name, None, &config).await.unwrap();
+        core.try_plan_in_walk(name, Some(&held), &config).await.unwrap_err().assert_error(CLAIM);
+        // a create beside a tainted object
+        core.begin_walk();
+        let tainted = Held { tainted: true, ..held.clone() };
+        core.try_plan_in_walk(name, Some(&tainted), &config).await.unwrap();
+        core.try_plan_in_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
+        // a renamed address without a moved block: the old one is to be destroyed
+        core.begin_walk();
+        let (_, told) =
+            core.plan_once(name, &held.state, &Value::Null, &held.private, held.identity.as_ref()).await;
+        assert!(!told.has_errors());
+        core.try_plan_in_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_planned_flows_from_parent_to_child() {
+    let core = Core::new().await;
+    let plan = |name: &'static str, config| {
+        let config = core.config(name, &config);
+        let core = &core;
+        async move { core.try_plan_in_walk(name, None, &config).await.unwrap() }
+    };
+    core.begin_walk();
+    let text = |plan: &crate::core::Plan, name: &str| plan.state.get(name).as_str().unwrap().to_owned();
+    let gallery = json!({"name": "new", "resource_group_name": "rg", "location": "West Europe"});
+    let gallery = plan("azimage_gallery", gallery).await;
+    assert_eq!(text(&gallery, "unique_name"), "00000000-0000-0000-0000-000000000000-NEW");
+    let definition = plan(
+        "azimage_image_definition",
+        json!({
+            "name": "def", "gallery_id": text(&gallery, "id"), "os_type": "Linux", "hyper_v_generation": "V2",
+            "identifier": {"publisher": "p", "offer": "o", "sku": "s"},
+        }),
+    )
+    .await;
+    assert_eq!(text(&definition, "location"), "westeurope");
+    let version = plan(
+        "azimage_image_version",
+        json!({
+            "version": "1.0.0", "image_definition_id": text(&definition, "id"),
+            "source": {"virtual_machine_id": cases::rg("virtualMachines/golden-vm")},
+        }),
+    )
+    .await;
+    assert_eq!(text(&version, "location"), "westeurope");
+    assert!(text(&version, "id").ends_with("/galleries/new/images/def/versions/1.0.0"));
+}

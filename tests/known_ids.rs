@@ -1,0 +1,300 @@
+//! Known IDs with real command lines: what Terraform and OpenTofu make of a replaced parent, of a new one, and of one ID
+//! that two addresses claim.
+
+#[path = "support/external.rs"]
+#[macro_use]
+mod external;
+#[path = "support/cli.rs"]
+mod support;
+
+use std::process::ExitCode;
+
+use support::release::Release;
+use support::{HEAD, Ran, Workspace, for_each_terraform, stories};
+
+/// A gallery, a definition and a version that is made from a machine; `{}` holds more of the definition.
+fn chain(gallery: &str, definition: &str) -> String {
+    format!(
+        r#"
+resource "azimage_gallery" "g" {{
+  name                = "gal"
+  resource_group_name = "my-rg"
+  location            = "East US"
+  {gallery}
+}}
+resource "azimage_image_definition" "d" {{
+  name               = "def"
+  gallery_id         = azimage_gallery.g.id
+  os_type            = "Linux"
+  hyper_v_generation = "V2"
+  security_type      = "Standard"
+  {definition}
+  identifier {{
+    publisher = "p"
+    offer     = "o"
+    sku       = "s"
+  }}
+}}
+resource "azimage_image_version" "v" {{
+  version             = "1.0.0"
+  image_definition_id = azimage_image_definition.d.id
+  source {{
+    managed_image_id = azimage_managed_image.i.id
+  }}
+}}
+resource "azimage_managed_image" "i" {{
+  name                = "img"
+  resource_group_name = "my-rg"
+  location            = "East US"
+  hyper_v_generation  = "V2"
+  capture {{
+    virtual_machine_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/my-rg/providers/Microsoft.Compute/virtualMachines/golden-vm"
+  }}
+}}
+resource "terraform_data" "trigger" {{
+  input = "1"
+}}
+"#
+    )
+}
+
+fn workspace(terraform: &str) -> Workspace {
+    let workspace = Workspace::new(terraform);
+    workspace
+        .write("head.tf", &format!("{HEAD}\nprovider \"azimage\" {{\n  environment = \"emulator\"\n}}\n"));
+    workspace
+}
+
+/// What is written first and applied, what is done then, and what the plan says: the addresses that it replaces.
+struct Replacement {
+    name: &'static str,
+    gallery: &'static str,
+    definition: &'static str,
+    /// Commands before the plan.
+    commands: &'static [&'static [&'static str]],
+    /// Changes of the text, from and to.
+    edit: Option<(&'static str, &'static str)>,
+    plan: &'static [&'static str],
+    replaced: &'static [&'static str],
+}
+
+const ALL: &[&str] = &["azimage_gallery.g", "azimage_image_definition.d", "azimage_image_version.v"];
+const DEFINITION: &[&str] = &["azimage_image_definition.d", "azimage_image_version.v"];
+const NONE: Replacement = Replacement {
+    name: "",
+    gallery: "",
+    definition: "",
+    commands: &[],
+    edit: None,
+    plan: &[],
+    replaced: &[],
+};
+
+const REPLACEMENTS: &[Replacement] = &[
+    Replacement { name: "nothing", ..NONE },
+    Replacement {
+        name: "an attribute",
+        edit: Some(("sku       = \"s\"", "sku       = \"t\"")),
+        replaced: DEFINITION,
+        ..NONE
+    },
+    Replacement {
+        name: "an attribute, without a refresh",
+        edit: Some(("sku       = \"s\"", "sku       = \"t\"")),
+        plan: &["-refresh=false"],
+        replaced: DEFINITION,
+        ..NONE
+    },
+    Replacement { name: "-replace", plan: &["-replace=azimage_gallery.g"], replaced: ALL, ..NONE },
+    Replacement {
+        name: "-replace, without a refresh",
+        plan: &["-replace=azimage_gallery.g", "-refresh=false"],
+        replaced: ALL,
+        ..NONE
+    },
+    Replacement {
+        name: "a tainted object",
+        commands: &[&["taint", "azimage_gallery.g"]],
+        replaced: ALL,
+        ..NONE
+    },
+    Replacement {
+        name: "a tainted object, without a refresh",
+        commands: &[&["taint", "azimage_image_definition.d"]],
+        plan: &["-refresh=false"],
+        replaced: DEFINITION,
+        ..NONE
+    },
+    Replacement {
+        name: "replace_triggered_by",
+        definition: "lifecycle {\n    replace_triggered_by = [terraform_data.trigger]\n  }",
+        edit: Some(("input = \"1\"", "input = \"2\"")),
+        replaced: DEFINITION,
+        ..NONE
+    },
+    Replacement {
+        name: "create_before_destroy",
+        definition: "lifecycle {\n    create_before_destroy = true\n  }",
+        edit: Some(("sku       = \"s\"", "sku       = \"t\"")),
+        replaced: DEFINITION,
+        ..NONE
+    },
+    Replacement {
+        name: "a moved address",
+        edit: Some((
+            "resource \"terraform_data\"",
+            "moved {\n  from = azimage_gallery.g\n  to   = azimage_gallery.g2\n}\nresource \"terraform_data\"",
+        )),
+        ..NONE
+    },
+    Replacement {
+        name: "a moved address and an attribute",
+        edit: Some((
+            "resource \"terraform_data\"",
+            "moved {\n  from = azimage_gallery.g\n  to   = azimage_gallery.g2\n}\nresource \"terraform_data\"",
+        )),
+        plan: &["-replace=azimage_gallery.g2"],
+        replaced: &["azimage_gallery.g2", "azimage_image_definition.d", "azimage_image_version.v"],
+        ..NONE
+    },
+];
+
+fn replaces_what_refers_to_a_replaced_object(terraform: &str, _release: Release) {
+    let workspace = workspace(terraform);
+    for row in REPLACEMENTS {
+        let text = chain(row.gallery, row.definition);
+        workspace.write("main.tf", &text);
+        workspace.apply().ok();
+        workspace.settled();
+        if let Some((from, to)) = row.edit {
+            let mut text = text.replace(from, to);
+            if row.name.contains("moved") {
+                text = text.replace("\"azimage_gallery\" \"g\"", "\"azimage_gallery\" \"g2\"");
+                text = text.replace("azimage_gallery.g.id", "azimage_gallery.g2.id");
+            }
+            assert_ne!(text, chain(row.gallery, row.definition), "{}", row.name);
+            workspace.write("main.tf", &text);
+        }
+        for command in row.commands {
+            workspace.run(command).ok();
+        }
+        let ran = workspace.run(&[&["plan", "-out=plan"], row.plan].concat()).ok();
+        let mut replaced = replaced_by(&ran);
+        replaced.sort_unstable();
+        assert_eq!(replaced, row.replaced, "{}: {}", row.name, ran.text);
+        if row.name != "create_before_destroy" {
+            workspace.run(&["apply", "plan"]).ok();
+            workspace.settled();
+        }
+        workspace.destroy().ok();
+    }
+}
+
+// The addresses that the plan replaces, whatever it calls that.
+fn replaced_by(ran: &Ran) -> Vec<&str> {
+    ran.text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("# "))
+        .filter(|line| line.contains("be replaced"))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|address| address.starts_with("azimage_"))
+        .collect()
+}
+
+fn plans_what_is_new_with_known_ids(terraform: &str, _release: Release) {
+    let workspace = workspace(terraform);
+    workspace.write("main.tf", &chain("", ""));
+    let ran = workspace.run(&["plan", "-out=plan"]).ok();
+    assert_only_the_service_is_open(&ran);
+    workspace.run(&["apply", "plan"]).ok();
+    workspace.settled();
+    // a source that somebody deleted is made again, and the version stays
+    let image = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/my-rg/providers/Microsoft.Compute/images/img";
+    let output = std::process::Command::new(support::BINARY)
+        .args(["emulator", "--state", ".azimage/emulator.json", "delete", image])
+        .current_dir(workspace.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let ran = workspace.changes().says("azimage_managed_image.i will be created");
+    assert!(ran.text.contains("1 to add, 0 to change, 0 to destroy"), "{}", ran.text);
+}
+
+// What only the service can say: states, dates, sizes, and what the Marketplace thinks of a pinned version.
+fn assert_only_the_service_is_open(ran: &Ran) {
+    let invented = [
+        "provisioning_state",
+        "published_date",
+        "replication_state",
+        "replication_progress",
+        "os_disk_size_gb",
+        "deprecation_state",
+        "newest_version",
+        "scheduled_deprecation_time",
+        "upgrade_available",
+        "withdrawn",
+    ];
+    let mut address = "";
+    for line in ran.text.lines().map(str::trim) {
+        if let Some(rest) = line.strip_prefix("# ") {
+            address = rest;
+        }
+        if line.contains("(known after apply)") && address.starts_with("azimage_") {
+            let name = line.trim_start_matches(['+', ' ']).split_whitespace().next().unwrap_or_default();
+            // the last line is an output, of replication states
+            let is_open = invented.contains(&name) || name == "\"1.0.0\"";
+            assert!(is_open, "{line:?} of {address} is unknown in:\n{}", ran.text);
+        }
+    }
+}
+
+fn plans_a_story_with_known_ids(terraform: &str, _release: Release) {
+    let story = stories().into_iter().find(|story| story.ends_with("golden-image")).unwrap();
+    let workspace = Workspace::new(terraform);
+    std::fs::copy(story.join("main.tf"), workspace.path().join("main.tf")).unwrap();
+    let ran = workspace.run(&["plan"]).ok().says("azimage_image_version.ubuntu");
+    assert_only_the_service_is_open(&ran);
+}
+
+fn refuses_one_id_at_two_addresses(terraform: &str, _release: Release) {
+    let workspace = workspace(terraform);
+    let gallery = |address: &str, count: u32| {
+        format!(
+            "resource \"azimage_gallery\" \"{address}\" {{\n  count = {count}\n  name = \"gal\"\n  resource_group_name = \"my-rg\"\n  location = \"eastus\"\n}}\n"
+        )
+    };
+    let refused = |text: &str| {
+        workspace.write("main.tf", text);
+        let ran = workspace.run(&["plan"]).says("is already managed in this configuration");
+        assert_eq!(ran.code, 1);
+        assert!(!ran.text.contains("Import it"), "{}", ran.text);
+    };
+    refused(&gallery("a", 2));
+    workspace.write("main.tf", &gallery("a", 1));
+    workspace.apply().ok();
+    refused(&gallery("a", 2));
+    refused(&(gallery("a", 1) + &gallery("b", 1)));
+    // an address that was renamed without a moved block
+    refused(&gallery("b", 1));
+    // and with one
+    workspace.write(
+        "main.tf",
+        &(gallery("b", 1) + "moved {\n  from = azimage_gallery.a\n  to = azimage_gallery.b\n}\n"),
+    );
+    workspace.apply().ok();
+    workspace.settled();
+    // Terraform plans everything once more before it destroys, unless it need not refresh
+    workspace.write("main.tf", &gallery("b", 2));
+    workspace.run(&["destroy", "-auto-approve"]).says("terraform destroy -refresh=false");
+    workspace.run(&["destroy", "-auto-approve", "-refresh=false"]).ok().says("1 destroyed");
+}
+
+fn main() -> ExitCode {
+    let tests: [(&str, fn(&str, Release)); 4] = [
+        ("replaces what refers to a replaced object", replaces_what_refers_to_a_replaced_object),
+        ("plans what is new with known IDs", plans_what_is_new_with_known_ids),
+        ("plans a story with known IDs", plans_a_story_with_known_ids),
+        ("refuses one ID at two addresses", refuses_one_id_at_two_addresses),
+    ];
+    external::run(tests.into_iter().flat_map(|(name, work)| for_each_terraform(name, work)).collect())
+}
