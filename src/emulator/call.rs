@@ -207,6 +207,47 @@ impl<'v> Call<'_, 'v> {
         url.to_string()
     }
 
+    /// One page of values that were chosen by a filter, paged by position; `$top` bounds a page.
+    pub fn paged_answer(&self, values: Vec<Json>) -> Outcome {
+        let start: usize = self.query("$skiptoken").and_then(|token| token.parse().ok()).unwrap_or(0);
+        let size = match self.query("$top") {
+            None => self.settings.page_size,
+            Some(top) => top
+                .parse()
+                .ok()
+                .filter(|top| *top > 0)
+                .map(|top: usize| top.min(self.settings.page_size))
+                .ok_or_else(|| {
+                    ArmError::gateway(
+                        400,
+                        "InvalidTopInQueryString",
+                        format!("Invalid $top '{top}' in the query string."),
+                    )
+                })?,
+        };
+        let next =
+            (values.len() > start.saturating_add(size)).then(|| self.next_link(&(start + size).to_string()));
+        let values: Vec<Json> = values.into_iter().skip(start).take(size).collect();
+        Ok(Answer::compact(200, Json::object().with("value", values).maybe("nextLink", next)))
+    }
+
+    /// The outcome of another request, within this one: same caller, same time, same staged state.
+    pub fn inner(&mut self, handler: Handler, method: Method, id: &str, api: &str, body: Json) -> Outcome {
+        let segments = id.trim_start_matches('/').split('/').map(str::to_owned).collect();
+        let outer = (
+            std::mem::replace(&mut self.method, method),
+            std::mem::replace(&mut self.segments, segments),
+            std::mem::replace(&mut self.api, api.to_ascii_lowercase()),
+            std::mem::replace(&mut self.body, body),
+            std::mem::take(&mut self.query),
+            self.subscription.clone(),
+            self.meter,
+        );
+        let outcome = handler(self);
+        (self.method, self.segments, self.api, self.body, self.query, self.subscription, self.meter) = outer;
+        outcome
+    }
+
     /// The record under a key that is no resource.
     pub fn record(&self, key: &str) -> Option<Arc<Json>> {
         self.state.get(key)
@@ -262,3 +303,6 @@ impl Answer {
 
 /// What a route returns.
 pub type Outcome = Result<Answer, ArmError>;
+
+/// Answers a request: the router, as those see it that send requests of their own while they answer one.
+pub type Handler = for<'a, 'v> fn(&mut Call<'a, 'v>) -> Outcome;

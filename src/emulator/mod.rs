@@ -27,6 +27,7 @@ pub mod server;
 pub mod settings;
 pub mod shapes;
 pub mod store;
+pub mod template;
 pub mod throttle;
 pub mod tls;
 pub mod versions_known;
@@ -344,7 +345,7 @@ impl Emulator {
             let error = ArmError::no_method(&request.method, "resource");
             return finish(refusal(error), Vec::new(), request, wall, request_id);
         };
-        let body = match parse_body(request) {
+        let body = match parse_body(request, &lower) {
             Ok(body) => body,
             Err(error) => return finish(refusal(error), Vec::new(), request, wall, request_id),
         };
@@ -469,7 +470,7 @@ impl Target {
     }
 }
 
-fn parse_body(request: &Request) -> Result<Json, ArmError> {
+fn parse_body(request: &Request, path: &[String]) -> Result<Json, ArmError> {
     let text = request.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&request.body);
     if text.iter().all(u8::is_ascii_whitespace) {
         return Ok(Json::Null);
@@ -481,7 +482,15 @@ fn parse_body(request: &Request) -> Result<Json, ArmError> {
             "The request content size exceeds the maximum size of 4 MB.",
         ));
     }
-    Json::parse(text).map_err(|why| errors::invalid_content(&why))
+    let parsed = Json::parse(text);
+    // The Azure CLI sends templates as they are written, with comments and unquoted keys.
+    if parsed.is_err()
+        && path.windows(2).any(|pair| pair == ["microsoft.resources", "deployments"])
+        && let Ok(text) = std::str::from_utf8(text)
+    {
+        return template::relaxed::parse(text).map_err(|why| errors::invalid_content(&why));
+    }
+    parsed.map_err(|why| errors::invalid_content(&why))
 }
 
 fn authenticate(

@@ -7,7 +7,8 @@ use super::operations;
 use super::providers::applications;
 use super::providers::{
     access, activity_log, agreements, definitions, deployments, disks, galleries, generic, groups, images,
-    locks, machines, marketplace, preflight, resource_graph, sharing, soft_delete, subscriptions, versions,
+    lists, locks, machines, marketplace, preflight, resource_graph, sharing, soft_delete, subscriptions,
+    versions,
 };
 use super::{shapes, versions_known};
 
@@ -47,10 +48,17 @@ pub const ROUTES: &[Route] = &[
         &["GET", "HEAD", "PUT", "PATCH", "DELETE"],
     ),
     line("Resources of a group", "/subscriptions/{s}/resourceGroups/{rg}/resources", READ),
+    line("Deployments of a group", "{deployments}", READ),
+    line("Deployment of a template", "{deployments}/{d}", &["GET", "HEAD", "PUT", "DELETE"]),
+    line("Validate a template", "{deployments}/{d}/validate", DO),
+    line("What a template would change", "{deployments}/{d}/whatIf", DO),
+    line("Cancel a deployment", "{deployments}/{d}/cancel", DO),
+    line("The template of a deployment", "{deployments}/{d}/exportTemplate", DO),
+    line("Operations of a deployment", "{deployments}/{d}/operations", READ),
     line(
-        "Deployment of a template (resources in their order, simple expressions)",
-        "/subscriptions/{s}/resourceGroups/{rg}/providers/Microsoft.Resources/deployments/{d}",
-        &["GET", "PUT", "DELETE"],
+        "Deployment to a subscription, with the same calls",
+        "/subscriptions/{s}/providers/Microsoft.Resources/deployments/{d}",
+        &["GET", "HEAD", "PUT", "DELETE"],
     ),
     line(
         "Validation of resources before they are made",
@@ -213,7 +221,7 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
             in_subscription(call, rest)
         }
         ("providers", ["microsoft.resourcegraph", "resources"]) => resource_graph::query(call),
-        ("providers", ["microsoft.resources", "validateresources"]) => preflight::validate(call),
+        ("providers", ["microsoft.resources", "validateresources"]) => preflight::validate(call, route),
         ("providers", ["microsoft.resources", "deployments" | "operations", ..]) => Err(unknown(call)),
         ("providers", [_, ..]) => generic::route(call),
         _ => Err(unknown(call)),
@@ -246,7 +254,7 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
     match words {
         [] => subscriptions::one(call),
         ["locations"] => subscriptions::locations(call),
-        ["resources"] => groups::resources(call, None),
+        ["resources"] => lists::resources(call, None),
         ["tagnames"] => Ok(super::call::Answer::compact(200, Json::object().with("value", Vec::new()))),
         ["operationresults", id] => groups::poll(call, id),
         ["resourcegroups"] => groups::list(call),
@@ -260,16 +268,19 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         ["resourcegroups", _, "resources"] => {
             let group = call.segments[3].clone();
             groups::require(call, &group)?;
-            groups::resources(call, Some(&group))
+            lists::resources(call, Some(&group))
         }
         ["resourcegroups", _, "providers", "microsoft.compute", rest @ ..] => {
             subscriptions::check_registered(call, "Microsoft.Compute")?;
             in_group(call, rest)
         }
-        ["resourcegroups", _, "providers", "microsoft.resources", "deployments", _, rest @ ..] => {
-            let (group, name) = (call.segments[3].clone(), call.segments[7].clone());
+        ["resourcegroups", _, "providers", "microsoft.resources", "deployments", rest @ ..] => {
+            let group = call.segments[3].clone();
             groups::require(call, &group)?;
-            deployments::route(call, &group, &name, rest)
+            deployments::route(call, route, Some(&group), rest)
+        }
+        ["providers", "microsoft.resources", "deployments", rest @ ..] => {
+            deployments::route(call, route, None, rest)
         }
         ["resourcegroups", _, "providers", _, _, ..] => {
             let group = call.segments[3].clone();
@@ -416,6 +427,7 @@ mod tests {
             ("{compute}", format!("{S}/resourceGroups/my-rg/providers/Microsoft.Compute")),
             ("{location}", format!("{S}/providers/Microsoft.Compute/locations/eastus")),
             ("/subscriptions/{s}", S.to_owned()),
+            ("{deployments}", format!("{S}/resourceGroups/my-rg/providers/Microsoft.Resources/deployments")),
             ("{rg}", "my-rg".to_owned()),
             ("{g}", "gal".to_owned()),
             ("{i}", "img".to_owned()),

@@ -92,6 +92,18 @@ const RESOURCES: &[&str] = &[
 ];
 const ORDERING: &[&str] = &["2015-06-01", "2021-01-01"];
 
+/// The newest API version of the type of a resource, by its id.
+pub fn newest(id: &str) -> &'static str {
+    let mut segments = id.rsplit_once("/providers/").map_or("", |(_, tail)| tail).split('/');
+    let namespace = segments.next().unwrap_or_default();
+    let kind: Vec<&str> = segments.step_by(2).collect();
+    types(namespace)
+        .into_iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(&kind.join("/")))
+        .and_then(|(_, versions)| versions.last().copied())
+        .unwrap_or("2022-09-01")
+}
+
 /// Type names and api-versions of a namespace, for `GET /providers`.
 pub fn types(namespace: &str) -> Vec<(&'static str, &'static [&'static str])> {
     match namespace.to_ascii_lowercase().as_str() {

@@ -4,7 +4,7 @@ use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::resource::Resource;
-use super::{access, roles, take_tags};
+use super::{access, lists, network, roles, take_tags};
 
 /// Answers by the shape of the path: an odd number of segments after the namespace is a collection, an even one a resource.
 pub fn route(call: &mut Call<'_, '_>) -> Outcome {
@@ -29,8 +29,18 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
         access::require_scope(call, at)?;
         return access::route(call, at);
     }
+    if tail.len() >= 4
+        && let Some(outcome) =
+            network::children(call, &format!("/{}", call.segments[..=at + 3].join("/")), &tail)
+    {
+        return outcome;
+    }
     if tail.len().is_multiple_of(2) {
         return match call.method {
+            Method::Get if kind.eq_ignore_ascii_case("Microsoft.Authorization/locks") => {
+                let scope = format!("/{}", call.segments[..at].join("/"));
+                lists::locks(call, &scope, show)
+            }
             Method::Get => {
                 let values: Vec<Json> = call.children(&id).iter().map(show).collect();
                 Ok(Answer::compact(200, Json::object().with("value", values)))
@@ -51,10 +61,15 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
             };
             let key = super::super::store::resource_key(resource.id());
             call.state.delete(&key);
-            Ok(Answer::compact(200, show(&resource)))
+            // Recorded of role assignments; locks are described without a body.
+            Ok(match kind.eq_ignore_ascii_case("Microsoft.Authorization/locks") {
+                true => Answer::empty(200),
+                false => Answer::compact(200, show(&resource)),
+            })
         }
         Method::Put | Method::Patch => {
             let created = existing.is_none();
+            let before = existing.clone();
             if created && call.method == Method::Patch {
                 return Err(absent());
             }
@@ -71,6 +86,7 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
             }
             resource.doc.merge_patch(&body);
             if !kind.to_ascii_lowercase().starts_with("microsoft.authorization/") {
+                network::complete(&kind, before.as_ref(), &mut resource);
                 resource.doc.entry("properties").set("provisioningState", "Succeeded");
             }
             call.save(&resource);

@@ -110,7 +110,7 @@ pub fn one(call: &mut Call<'_, '_>, name: &str) -> Outcome {
     match call.method {
         Method::Get => {
             let found = existing.ok_or_else(|| ArmError::no_group(name))?;
-            Ok(Answer::compact(200, show(call, &found)))
+            Ok(Answer::compact(200, show(call.now, &found)))
         }
         Method::Head => Ok(Answer::empty(if existing.is_some() { 204 } else { 404 })),
         Method::Put => put(call, name, existing),
@@ -120,7 +120,7 @@ pub fn one(call: &mut Call<'_, '_>, name: &str) -> Outcome {
                 take_tags(&call.body, &mut found)?;
             }
             call.save(&found);
-            Ok(Answer::compact(200, show(call, &found)))
+            Ok(Answer::compact(200, show(call.now, &found)))
         }
         Method::Delete => delete(call, existing.ok_or_else(|| ArmError::no_group(name))?),
         Method::Post => Err(ArmError::no_method("POST", KIND)),
@@ -162,7 +162,7 @@ fn put(call: &mut Call<'_, '_>, name: &str, existing: Option<Resource>) -> Outco
         group.doc.set("managedBy", manager);
     }
     call.save(&group);
-    Ok(Answer::compact(if created { 201 } else { 200 }, show(call, &group)))
+    Ok(Answer::compact(if created { 201 } else { 200 }, show(call.now, &group)))
 }
 
 /// Everything in the group goes with it.
@@ -235,60 +235,11 @@ pub fn poll(call: &mut Call<'_, '_>, guid: &str) -> Outcome {
 
 /// The groups of the subscription.
 pub fn list(call: &mut Call<'_, '_>) -> Outcome {
-    let collection = format!("/subscriptions/{}/resourceGroups", call.subscription);
-    let mut answer = call.list_answer(&collection, |group| show(call, group));
-    if let super::super::call::Body::Pretty(body) = answer.body {
-        answer.body = super::super::call::Body::Compact(body);
-    }
-    Ok(answer)
+    let now = call.now;
+    super::lists::groups(call, |group| show(now, group))
 }
 
-/// `GET …/resources` of a group or of the subscription.
-pub fn resources(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
-    let base = match group {
-        Some(group) => id_of(&call.subscription, group),
-        None => format!("/subscriptions/{}/resourceGroups", call.subscription),
-    };
-    let filter = call.query("$filter").unwrap_or_default().to_owned();
-    let (wanted, group) = (equals(&filter, "resourceType"), equals(&filter, "resourceGroup"));
-    let mut values = Vec::new();
-    call.state.scan(&format!("r|{}/", base.to_ascii_lowercase()), None, |_, record| {
-        let resource = Resource::from_record(record);
-        let kind = resource.doc.text("type").unwrap_or_default();
-        let inside = resource.id().split('/').nth(4).unwrap_or_default();
-        if resource.exists(call.now)
-            && wanted.as_deref().is_none_or(|wanted| kind.eq_ignore_ascii_case(wanted))
-            && group.as_deref().is_none_or(|group| inside.eq_ignore_ascii_case(group))
-        {
-            let state = call.expands("provisioningState").then(|| resource.state(call.now));
-            values.push(
-                Json::object()
-                    .with("id", resource.id())
-                    .with("name", whole_name(resource.id()))
-                    .with("type", kind)
-                    .with("location", resource.location())
-                    .maybe("tags", resource.doc.get("tags"))
-                    .maybe("provisioningState", state),
-            );
-        }
-        true
-    });
-    Ok(Answer::compact(200, Json::object().with("value", values)))
-}
-
-/// `gallery/image/1.0.0`: here the name of what stands in something is that of all it stands in.
-fn whole_name(id: &str) -> String {
-    let after = id.rsplit("/providers/").next().unwrap_or_default();
-    after.split('/').skip(2).step_by(2).collect::<Vec<_>>().join("/")
-}
-
-/// The value that a filter such as `resourceType eq 'x' and …` compares a field with.
-fn equals(filter: &str, field: &str) -> Option<String> {
-    let at = filter.to_ascii_lowercase().find(&format!("{} eq '", field.to_ascii_lowercase()))?;
-    filter[at + field.len() + 5..].split('\'').next().map(str::to_owned)
-}
-
-fn show(call: &Call<'_, '_>, group: &Resource) -> Json {
+fn show(now: clock::Ticks, group: &Resource) -> Json {
     Json::object()
         .with("id", group.id())
         .with("name", group.name())
@@ -296,27 +247,12 @@ fn show(call: &Call<'_, '_>, group: &Resource) -> Json {
         .with("location", group.location())
         .maybe("managedBy", group.doc.get("managedBy"))
         .maybe("tags", group.doc.get("tags"))
-        .with("properties", Json::object().with("provisioningState", group.state(call.now)))
+        .with("properties", Json::object().with("provisioningState", group.state(now)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn filters() {
-        let filter = "resourceGroup eq 'my-rg' and ResourceType eq 'Microsoft.Compute/images'";
-        assert_eq!(equals(filter, "resourceType").as_deref(), Some("Microsoft.Compute/images"));
-        assert_eq!(equals(filter, "resourceGroup").as_deref(), Some("my-rg"));
-        assert_eq!(equals("", "resourceGroup"), None);
-    }
-
-    #[test]
-    fn names_in_lists_of_resources() {
-        let image = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/galleries/g/images/i";
-        assert_eq!(whole_name(image), "g/i");
-        assert_eq!(whole_name(&format!("{image}/providers/Microsoft.Authorization/locks/l")), "l");
-    }
 
     #[test]
     fn names() {

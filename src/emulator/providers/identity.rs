@@ -58,7 +58,7 @@ fn metadata(request: &Outside<'_>) -> Answer {
         .map_or("", |(_, value)| value.as_str());
     let base = request.base;
     let audiences = vec![format!("{base}/").into(), Json::from(base)];
-    let old_login = Json::object().with("loginEndpoint", base).with("audiences", audiences.clone());
+    let old_login = Json::object().with("loginEndpoint", base).with("audiences", audiences);
     if api < "2019-01-01" {
         return Answer::compact(
             200,
@@ -69,13 +69,20 @@ fn metadata(request: &Outside<'_>) -> Answer {
                 .with("authentication", old_login),
         );
     }
-    let cloud = Json::object()
+    let cloud = environment(base);
+    // One object since 2022-09-01, an array of clouds before.
+    Answer::compact(200, if api >= "2022-01-01" { cloud } else { Json::Array(vec![cloud]) })
+}
+
+/// The cloud's endpoints, as its metadata and the template function `environment()` show them.
+pub fn environment(base: &str) -> Json {
+    Json::object()
         .with("portal", format!("{base}/"))
         .with(
             "authentication",
             Json::object()
                 .with("loginEndpoint", base)
-                .with("audiences", audiences)
+                .with("audiences", vec![format!("{base}/").into(), Json::from(base)])
                 .with("tenant", "common")
                 .with("identityProvider", "AAD"),
         )
@@ -96,9 +103,7 @@ fn metadata(request: &Outside<'_>) -> Answer {
         .with("synapseAnalyticsResourceId", base)
         .with("logAnalyticsResourceId", base)
         .with("ossrDbmsResourceId", base)
-        .with("gallery", format!("{base}/"));
-    // One object since 2022-09-01, an array of clouds before.
-    Answer::compact(200, if api >= "2022-01-01" { cloud } else { Json::Array(vec![cloud]) })
+        .with("gallery", format!("{base}/"))
 }
 
 fn suffixes() -> Json {

@@ -1,13 +1,12 @@
-//! `Microsoft.Resources/validateResources`: what would be said to resources, without making them.
+//! `Microsoft.Resources/validateResources`: how the PUT of each resource would be answered, without making it.
 
-use super::super::call::{Answer, Call, Method, Outcome};
+use super::super::call::{Answer, Call, Handler, Method, Outcome};
 use super::super::errors::{ArmError, invalid_content};
 use super::super::json::Json;
-use super::deployments;
 
-/// Answers as the PUT of each resource would be answered, and forgets all of it. What a resource stands in may be missing:
-/// it is validated before that is made.
-pub fn validate(call: &mut Call<'_, '_>) -> Outcome {
+/// Answers as the PUT of each resource would be answered, and keeps nothing. The parents of a resource may be missing, since
+/// the resource is validated before they are made.
+pub fn validate(call: &mut Call<'_, '_>, handler: Handler) -> Outcome {
     if call.method != Method::Post {
         return Err(ArmError::no_method(call.method.name(), "Microsoft.Resources/validateResources"));
     }
@@ -21,7 +20,7 @@ pub fn validate(call: &mut Call<'_, '_>) -> Outcome {
     let location = body.get("location");
     let mut refused = None;
     for resource in body.list("resources") {
-        // An expression stands for what is not known yet, and nothing can be said of that.
+        // An expression stands for a value that is not known yet.
         if resource.compact().contains("\"[") {
             continue;
         }
@@ -35,7 +34,7 @@ pub fn validate(call: &mut Call<'_, '_>) -> Outcome {
         if let (None, Some(location)) = (sent.get("location"), location) {
             sent.set("location", location);
         }
-        if let Err(error) = deployments::put_at(call, &id, &api.unwrap_or_default(), sent)
+        if let Err(error) = call.inner(handler, Method::Put, &id, &api.unwrap_or_default(), sent)
             && error.status != 404
         {
             refused = Some(error.target(&id));

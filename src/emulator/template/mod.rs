@@ -1,0 +1,136 @@
+//! Templates of Azure Resource Manager, read and evaluated without making anything: see [`Reading`].
+
+mod collections;
+mod dates;
+pub mod expression;
+pub mod functions;
+pub mod ids;
+mod parameters;
+pub mod relaxed;
+pub mod resources;
+pub mod scope;
+
+use super::json::Json;
+use resources::Item;
+use scope::{Bounds, Live, Place, Scope};
+
+/// The members that a template may have.
+const MEMBERS: &[&str] = &[
+    "$schema",
+    "contentVersion",
+    "apiProfile",
+    "languageVersion",
+    "definitions",
+    "parameters",
+    "variables",
+    "functions",
+    "resources",
+    "outputs",
+    "metadata",
+];
+
+/// A template with the values of its parameters, and its resources in the order in which to make them.
+pub struct Reading<'a> {
+    /// The resources, as the template has them.
+    pub items: Vec<Item<'a>>,
+    /// Places in `items`.
+    pub order: Vec<usize>,
+    template: &'a Json,
+    scope: Scope<'a>,
+}
+
+/// Reads a template. The error is the text of an `InvalidTemplate`.
+pub fn read<'a>(
+    template: &'a Json,
+    given: &Json,
+    place: &'a Place,
+    bounds: &'a Bounds,
+) -> Result<Reading<'a>, String> {
+    check_members(template)?;
+    let mut scope = Scope::new(place, template, bounds);
+    parameters::fill(&mut scope, template, given)?;
+    let items = resources::read(template, &scope)?;
+    let order = resources::order(&items)?;
+    Ok(Reading { items, order, template, scope })
+}
+
+fn check_members(template: &Json) -> Result<(), String> {
+    if !matches!(template, Json::Object(_)) {
+        return Err("The template must be a JSON object.".to_owned());
+    }
+    for (name, _) in template.pairs() {
+        if !MEMBERS.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Err(format!(
+                "The emulator does not support the member '{name}' of a template; it knows {}.",
+                MEMBERS.join(", ")
+            ));
+        }
+    }
+    for required in ["$schema", "contentVersion", "resources"] {
+        if template.get(required).is_none() {
+            return Err(format!(
+                "Deployment template validation failed: 'Required property '{required}' not found in JSON.'."
+            ));
+        }
+    }
+    if template.text("languageVersion").is_some_and(|version| !version.starts_with("2.") && version != "1.0")
+    {
+        return Err(format!(
+            "The emulator does not support the template language version '{}'.",
+            template.text("languageVersion").unwrap_or_default()
+        ));
+    }
+    Ok(())
+}
+
+impl Reading<'_> {
+    /// The parameters as a deployment shows them: secure ones without their values.
+    pub fn parameters(&self) -> Json {
+        let mut shown = Json::object();
+        for (name, declaration) in self.template.get("parameters").map_or(&[][..], Json::pairs) {
+            let kind = parameters::kind(declaration, self.template);
+            let value = self.scope.parameter(name).filter(|_| !parameters::is_secure(&kind));
+            shown.set(name, Json::object().with("type", display_kind(&kind)).maybe("value", value));
+        }
+        shown
+    }
+
+    /// The outputs as a deployment shows them.
+    pub fn outputs(&self, live: Live<'_>) -> Result<Json, String> {
+        let scope = self.scope.live(live);
+        let mut shown = Json::object();
+        for (name, output) in self.template.get("outputs").map_or(&[][..], Json::pairs) {
+            if let Some(condition) = output.get("condition")
+                && scope.resolve(condition)? != Json::Bool(true)
+            {
+                continue;
+            }
+            let kind = parameters::kind(output, self.template);
+            let value = match (output.get("copy"), output.get("value")) {
+                (Some(copy), _) => scope.repeat(copy, "output")?,
+                (None, Some(value)) => scope.resolve(value)?,
+                (None, None) => return Err(format!("The template output '{name}' has no value.")),
+            };
+            let value = (!parameters::is_secure(&kind)).then_some(value);
+            shown.set(name, Json::object().with("type", display_kind(&kind)).maybe("value", value));
+        }
+        Ok(shown)
+    }
+}
+
+/// `securestring` as `SecureString`, as the service shows types.
+fn display_kind(kind: &str) -> &str {
+    match kind {
+        "string" => "String",
+        "securestring" => "SecureString",
+        "int" => "Int",
+        "bool" => "Bool",
+        "array" => "Array",
+        "object" => "Object",
+        "secureobject" => "SecureObject",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;
