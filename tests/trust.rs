@@ -249,3 +249,42 @@ fn there_is_no_switch_to_turn_it_off() {
     }
     assert!(read > 100);
 }
+
+#[test]
+fn names_an_unusable_certificate_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("absent.pem");
+    let answer = ask("https://127.0.0.1:9/", &absent, &[]);
+    assert!(answer.contains("SSL_CERT_FILE names") && answer.contains("absent.pem"), "{answer}");
+    assert!(answer.contains("cannot be read: No such file") && answer.contains("lasting: true"), "{answer}");
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "hello").unwrap();
+    let answer = ask("https://127.0.0.1:9/", &empty, &[]);
+    assert!(answer.contains("empty.pem") && answer.contains("no certificate in PEM form"), "{answer}");
+}
+
+#[test]
+fn names_the_status_of_a_proxy_that_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, trusted) = authority(folder.path());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 403 Forbidden by policy\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let proxy = format!("http://127.0.0.1:{port}");
+    let answer = ask("https://management.azure.com/", &trusted, &[("HTTPS_PROXY", &proxy)]);
+    for part in
+        [&format!("127.0.0.1:{port}"), "HTTPS_PROXY", "management.azure.com:443", "403 Forbidden by policy"]
+    {
+        assert!(answer.contains(part), "{part} in {answer}");
+    }
+    assert!(answer.contains("lasting: true"), "{answer}");
+    let socks = format!("socks5://127.0.0.1:{port}");
+    let answer = ask("https://management.azure.com/", &trusted, &[("HTTPS_PROXY", &socks)]);
+    assert!(answer.contains("socks5:// proxy, which is not supported; use an http:// proxy"), "{answer}");
+}

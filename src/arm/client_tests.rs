@@ -112,7 +112,7 @@ fn target() -> Target {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sends_what_the_service_wants_to_see() {
+async fn sends_all_headers_query_and_body() {
     let script = Script::new(vec![Ok(answer(200, &[], "{}"))]);
     let (scope, _) = scope(1);
     client(&script).put(&scope, &target().query("$expand", "x"), &json!({"a": 1})).await.unwrap();
@@ -134,7 +134,7 @@ async fn sends_what_the_service_wants_to_see() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_as_long_as_a_refusal_asks() {
+async fn retries_429_and_503_after_the_requested_wait() {
     let script = Script::new(vec![
         Ok(answer(429, &[("retry-after", "7")], "{}")),
         Ok(answer(503, &[("x-ms-retry-after-ms", "1500")], "")),
@@ -156,7 +156,7 @@ async fn waits_as_long_as_a_refusal_asks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_longer_than_the_time_left_is_told_at_once() {
+async fn fails_at_once_when_the_requested_wait_exceeds_the_timeout() {
     let script = Script::new(vec![Ok(answer(
         429,
         &[("retry-after", "600")],
@@ -169,7 +169,7 @@ async fn a_refusal_longer_than_the_time_left_is_told_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_final_error_says_how_often_and_how_long() {
+async fn the_final_error_reports_attempts_and_elapsed_time() {
     let script = Script::new((0..20).map(|_| fault(500, "InternalServerError")).collect());
     let (scope, _) = scope(30);
     let error = client(&script).get(&scope, &target()).await.unwrap_err();
@@ -189,7 +189,7 @@ async fn the_final_error_says_how_often_and_how_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn broken_connections() {
+async fn retries_broken_connections_when_that_is_safe() {
     let (scope, _) = scope(30);
     // Reading and replacing go on; an action does not when it may have happened.
     let script = Script::new(vec![broken(true), broken(true), Ok(answer(200, &[], "{}"))]);
@@ -230,7 +230,7 @@ impl Tokens for Renewing {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_token_is_renewed_once() {
+async fn renews_a_refused_token_once() {
     let (scope, _) = scope(1);
     let script = Script::new(vec![fault(401, "ExpiredAuthenticationToken"), Ok(answer(200, &[], "{}"))]);
     client_with(&script, Arc::new(Renewing::default()), 1).get(&scope, &target()).await.unwrap();
@@ -247,7 +247,7 @@ async fn a_refused_token_is_renewed_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unreadable_answers_are_asked_for_again() {
+async fn retries_unreadable_answers() {
     let (scope, _) = scope(5);
     let html = || Ok(answer(200, &[("content-type", "text/html")], "<html><title>Sign in to Wi-Fi</title>"));
     let script = Script::new(vec![
@@ -289,7 +289,7 @@ async fn unreadable_answers_are_asked_for_again() {
 
 // A page that asks to sign in to the network says "200" of a write that the service never saw.
 #[tokio::test(start_paused = true)]
-async fn what_a_gateway_answers_to_a_write_is_no_success() {
+async fn a_gateway_page_is_no_success_of_a_write() {
     let (scope, _) = scope(5);
     let html = || Ok(answer(200, &[("content-type", "text/html")], "<html><title>Sign in to Wi-Fi</title>"));
     let script = Script::new(vec![html(), Ok(answer(201, &[], "{}"))]);
@@ -322,7 +322,7 @@ async fn redirects_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn absence() {
+async fn reads_and_deletes_of_absent_objects_succeed() {
     let (scope, _) = scope(1);
     let script = Script::new(vec![
         fault(404, "ResourceNotFound"),
@@ -342,7 +342,7 @@ async fn absence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists() {
+async fn follows_links_of_lists_on_the_own_host_only() {
     let (scope, _) = scope(1);
     let second = format!("{ARM}{PATH}/images?api-version=1&%24skiptoken=a%20b");
     let first = json!({"value": [1], "nextLink": second}).to_string();
@@ -394,7 +394,7 @@ async fn waits_for_an_operation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_by_location_and_by_nothing() {
+async fn waits_by_location_and_by_provisioning_state() {
     let (scope, _) = scope(30);
     let location = || Ok(answer(202, &[("location", OPERATION)], ""));
     let script = Script::new(vec![location(), location(), Ok(answer(204, &[], ""))]);
@@ -454,7 +454,7 @@ async fn poll_urls_on_other_hosts_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_outlives_an_outage_and_then_the_wait_gives_up() {
+async fn a_wait_survives_a_short_outage_and_ends_after_a_long_one() {
     let (scope, _) = scope(60);
     let mut answers = vec![Ok(answer(201, &[("azure-asyncoperation", OPERATION)], "{}"))];
     answers.extend((0..12).map(|_| broken(false)));
@@ -471,7 +471,7 @@ async fn an_operation_outlives_an_outage_and_then_the_wait_gives_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stopping_ends_a_wait_at_once() {
+async fn an_interrupt_ends_a_wait_at_once() {
     let (scope, stop) = scope(30);
     let script = Script::new(vec![Ok(answer(
         201,
@@ -492,7 +492,7 @@ async fn stopping_ends_a_wait_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stopping_drops_reads_and_lets_writes_finish() {
+async fn an_interrupt_drops_reads_and_lets_writes_finish() {
     let ten = Duration::from_secs(10);
     for (write, took) in [(false, 1), (true, 10)] {
         let (scope, stop) = scope(30);
@@ -517,7 +517,7 @@ async fn stopping_drops_reads_and_lets_writes_finish() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stopped_while_it_is_unknown_whether_a_write_happened() {
+async fn an_interrupt_after_a_lost_answer_reports_the_unknown_outcome() {
     let (scope, stop) = scope(30);
     let script = Script::new(vec![broken(true), broken(true), broken(true), broken(true)]);
     tokio::spawn(async move {
@@ -529,7 +529,7 @@ async fn stopped_while_it_is_unknown_whether_a_write_happened() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_got_lost_is_remembered_whatever_comes_later() {
+async fn a_lost_answer_makes_every_later_error_uncertain() {
     let long = || Ok(answer(429, &[("retry-after", "7200")], "{}"));
     let soon = || Ok(answer(429, &[("retry-after", "120")], "{}"));
     type Row = (&'static str, Vec<Answer>);
@@ -586,7 +586,7 @@ impl Tokens for OneToken {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_passes() {
+async fn polls_once_more_before_the_timeout() {
     let (scope, _) = scope(10);
     let mut answers = vec![Ok(answer(201, &[("azure-asyncoperation", OPERATION)], "{}"))];
     answers
@@ -609,7 +609,7 @@ async fn time_passes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_at_once_than_allowed() {
+async fn limits_concurrent_requests() {
     let script = Script::slow(vec![], Duration::from_millis(50));
     let client = client_with(&script, Arc::new(StaticTokens(Secret::new("t"))), 3);
     let calls: Vec<_> = (0..20)
@@ -625,7 +625,7 @@ async fn no_more_at_once_than_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_refusal_holds_back_all_of_its_kind() {
+async fn one_429_pauses_all_reads_of_its_subscription() {
     let script =
         Script::slow(vec![Ok(answer(429, &[("retry-after", "20")], "{}"))], Duration::from_millis(50));
     let client = client(&script);
@@ -646,7 +646,7 @@ async fn one_refusal_holds_back_all_of_its_kind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_success_of_something_on_the_way_is_none() {
+async fn an_empty_200_of_a_proxy_is_no_success() {
     let (scope, _) = scope(30);
     let proxys = || Ok(answer(200, &[], ""));
     let script = Script::new((0..4).map(|_| proxys()).collect());
@@ -666,7 +666,7 @@ async fn an_empty_success_of_something_on_the_way_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_never_go_over_plain_http() {
+async fn never_sends_tokens_over_plain_http() {
     let script = Script::new(vec![]);
     let mut cloud = Cloud::public();
     cloud.resource_manager = "http://arm.example".into();
@@ -683,7 +683,7 @@ async fn tokens_never_go_over_plain_http() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_undiscoverable_cloud_is_told_with_the_call() {
+async fn reports_a_failed_cloud_discovery_with_the_call() {
     let script = Script::new((0..4).map(|_| broken(false)).collect());
     let options =
         Options { user_agent: "t".into(), max_concurrent_requests: 1, correlation_id: String::new() };
@@ -700,7 +700,7 @@ async fn an_undiscoverable_cloud_is_told_with_the_call() {
 mod versions;
 
 #[tokio::test(start_paused = true)]
-async fn an_untrusted_certificate_is_told_at_once() {
+async fn an_untrusted_certificate_is_not_retried() {
     let untrusted = TransportError { sent: false, message: "invalid peer certificate: UnknownIssuer".into() };
     let script = Script::new(vec![Err(untrusted)]);
     let error = client(&script).get(&scope(1).0, &target()).await.unwrap_err();

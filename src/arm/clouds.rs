@@ -70,9 +70,9 @@ impl Cloud {
         format!("{}/.default", self.audience.trim_end_matches('/'))
     }
 
-    /// True when `url` is on the very host and port of this cloud's Resource Manager.
+    /// True when `url` is on exactly the host and port of this cloud's Resource Manager.
     pub fn owns(&self, url: &str) -> bool {
-        // a URL parser passes over them
+        // URL parsers skip these.
         if url.contains(char::is_control) || url.starts_with(char::is_whitespace) {
             return false;
         }
@@ -95,7 +95,7 @@ impl Cloud {
     }
 }
 
-/// How to find out about the cloud.
+/// Where the description of the cloud comes from.
 #[derive(Clone, Debug)]
 pub enum CloudSource {
     /// It is known.
@@ -113,7 +113,7 @@ pub enum CloudSource {
         resource_manager: Option<String>,
         /// The login service's URL.
         authority: Option<String>,
-        /// What tokens are asked for. When Resource Manager is replaced, its URL is the default, so that
+        /// The audience of tokens. When Resource Manager is replaced, its URL is the default, so that
         /// a token for the public cloud never goes elsewhere.
         audience: Option<String>,
     },

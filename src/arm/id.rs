@@ -1,4 +1,4 @@
-//! Resource ids: read in any case, written in the service's, compared without case.
+//! Resource IDs: parsed in any case, written in the service's case, compared without case.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -30,8 +30,8 @@ pub const MANAGED_IMAGE: &str = "Microsoft.Compute/images";
 pub const VIRTUAL_MACHINE: &str = "Microsoft.Compute/virtualMachines";
 
 impl ResourceId {
-    /// Reads an id in any case, with or without a slash at its end. The error says what is wrong and what
-    /// an id looks like.
+    /// Parses an ID in any case, with or without a trailing slash. The error says what is wrong and what an ID looks
+    /// like.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         Self::read(text).map_err(|why| IdError {
             given: text.to_owned(),
@@ -41,7 +41,7 @@ impl ResourceId {
         })
     }
 
-    /// Reads the id of a thing of `resource_type`, such as [`GALLERY`].
+    /// Parses the ID of a resource of `resource_type`, such as [`GALLERY`].
     pub fn parse_as(text: &str, resource_type: &str) -> Result<Self, IdError> {
         let fail = |why| IdError { given: text.to_owned(), why, expected: shape(resource_type) };
         let id = Self::read(text).map_err(fail)?;
@@ -94,7 +94,7 @@ impl ResourceId {
                 return Err(format!("it begins with \"/{}\", not with \"/subscriptions/\"", segments[0]));
             }
         }
-        // the namespace, at the start or of what extends a resource, that no type and name have followed yet
+        // A namespace that no type and name have followed yet, at the start or of an extension resource.
         let mut bare = None;
         let unnamed = |namespace: &str| Err(format!("no type and name follow \"providers/{namespace}\""));
         for pair in pairs {
@@ -112,7 +112,7 @@ impl ResourceId {
             } else if first && word.eq_ignore_ascii_case("providers") {
                 id.provider = canonical(name);
             } else if first {
-                return Err(format!("\"{word}\" stands where \"providers\" should"));
+                return Err(format!("expected \"providers\", found \"{word}\""));
             } else if word.eq_ignore_ascii_case("providers") {
                 id.parts.push(("providers".to_owned(), canonical(name)));
             } else {
@@ -210,18 +210,18 @@ impl ResourceId {
         out
     }
 
-    /// True when this is the id of a thing of `resource_type`, in any case.
+    /// True when this is the ID of a resource of `resource_type`, in any case.
     pub fn is_a(&self, resource_type: &str) -> bool {
         !self.parts.is_empty() && self.resource_type().eq_ignore_ascii_case(resource_type)
     }
 
-    /// The name of the enclosing thing of type `kind`, or of this one: of a version, `("galleries")` is the
+    /// The name of the enclosing resource of type `kind`, or of this one: for a version, `name_of("galleries")` is the
     /// gallery's name.
     pub fn name_of(&self, kind: &str) -> Option<&str> {
         self.parts.iter().find(|(have, _)| have.eq_ignore_ascii_case(kind)).map(|(_, name)| name.as_str())
     }
 
-    /// What this is part of: the enclosing resource, then the group, then the subscription.
+    /// The parent: the enclosing resource, then the group, then the subscription.
     pub fn parent(&self) -> Option<Self> {
         let mut parent = self.clone();
         if parent.parts.pop().is_some() {
@@ -248,14 +248,14 @@ impl ResourceId {
         child
     }
 
-    /// The same text for all spellings: for maps.
+    /// The same text for all spellings, for use as a map key.
     pub fn key(&self) -> String {
         self.to_string().to_lowercase()
     }
 }
 
-/// True when `a` and `b` name the same thing, whatever their case and a slash at the end. Texts that are
-/// not ids are compared as they are, without case.
+/// True when `a` and `b` are the same ID, ignoring case, surrounding blanks and a trailing slash. Other texts are compared
+/// without case.
 pub fn same_id(a: &str, b: &str) -> bool {
     let bare = |text: &str| text.trim().trim_end_matches('/').to_lowercase();
     bare(a) == bare(b)
@@ -380,12 +380,12 @@ impl FromStr for ResourceId {
     }
 }
 
-/// A text that is not the id it should be.
+/// A text that is not a valid resource ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdError {
     /// The text.
     pub given: String,
-    /// What is wrong with it; completes "… is not a resource id: ".
+    /// What is wrong with it.
     pub why: String,
     /// What it should look like.
     pub expected: String,
@@ -395,7 +395,7 @@ impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is not the id that is needed here: {}. Expected {}",
+            "{:?} is not a valid resource ID here: {}. Expected {}",
             self.given, self.why, self.expected
         )
     }
@@ -411,7 +411,7 @@ mod tests {
         "/subscriptions/S/resourceGroups/Rg/providers/Microsoft.Compute/galleries/G/images/I/versions/1.0.0";
 
     #[test]
-    fn any_case_in_one_case_out() {
+    fn parses_any_case_and_writes_canonical_case() {
         for given in [
             VERSION,
             "/subscriptions/S/resourcegroups/Rg/providers/microsoft.compute/Galleries/G/IMAGES/I/Versions/1.0.0",
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn other_ids() {
+    fn parses_subscription_and_extension_ids() {
         for (given, kind) in [
             ("/subscriptions/s", ""),
             ("/subscriptions/s/resourceGroups/r", ""),
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_is_wrong() {
+    fn errors_name_the_wrong_segment() {
         for (given, why) in [
             ("", "empty"),
             ("golden", "does not begin with a slash"),
@@ -505,7 +505,7 @@ mod tests {
             ("/subscriptions/s/resourceGroups", "\"resourceGroups\" at its end has no name"),
             (
                 "/subscriptions/s/resourceGroup/r/providers/Microsoft.Compute/images/i",
-                "\"resourceGroup\" stands where",
+                "expected \"providers\", found \"resourceGroup\"",
             ),
             ("/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute", "no type and name follow"),
             (
@@ -536,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn sameness() {
+    fn same_id_ignores_case_and_trailing_slash() {
         assert!(same_id(VERSION, &VERSION.to_uppercase()));
         assert!(same_id("/subscriptions/s/", "/subscriptions/S"));
         assert!(!same_id("/subscriptions/s", "/subscriptions/t"));

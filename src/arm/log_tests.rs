@@ -82,7 +82,7 @@ impl Transport for Service {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_line_per_call_and_no_secret_at_any_level() {
+async fn logs_one_line_per_call_and_no_secret() {
     let kept = Kept::default();
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(kept.clone()));
     let transport: Arc<dyn Transport> = Arc::new(Service);

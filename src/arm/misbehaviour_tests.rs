@@ -180,7 +180,7 @@ fn comes(row: &Row, method: Method) -> Comes {
 }
 
 #[tokio::test(start_paused = true)]
-async fn for_ever() {
+async fn ends_in_the_expected_way_when_it_never_recovers() {
     for row in ROWS {
         for method in VERBS {
             let what = format!("{method}: {}", row.0);
@@ -215,7 +215,7 @@ async fn for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn for_a_while() {
+async fn recovers_when_a_failure_passes() {
     for row in ROWS {
         for method in VERBS {
             let what = format!("{method}: {}", row.0);
@@ -232,7 +232,7 @@ async fn for_a_while() {
 
 /// A write may be sent again only when it changes nothing to do it twice, or when it was certainly not carried out.
 #[tokio::test(start_paused = true)]
-async fn what_may_have_happened_is_not_done_twice_and_is_said() {
+async fn actions_that_may_have_happened_are_not_repeated() {
     for row in ROWS {
         for method in [Method::Patch, Method::Post] {
             let script = Script::new((0..300).map(|_| row.1()).collect());
@@ -307,7 +307,7 @@ const POLLS: &[Poll] = &[
 ];
 
 #[tokio::test(start_paused = true)]
-async fn operations() {
+async fn reads_every_course_of_an_operation() {
     for (what, polls, comes) in POLLS {
         let mut answers = vec![Ok(answer(201, &[("azure-asyncoperation", OPERATION)], "{}"))];
         answers.extend(polls());
@@ -346,7 +346,7 @@ async fn operations() {
 
 /// Waits are spread, so that a thousand runs that were refused together do not come back together.
 #[tokio::test(start_paused = true)]
-async fn waits_are_spread() {
+async fn retries_are_spread_by_jitter() {
     let mut waits = std::collections::BTreeSet::new();
     for _ in 0..20 {
         let script = Script::new(vec![refusal(503, "Busy", &[]), success("", "{}")]);

@@ -1,13 +1,13 @@
-//! The cloud: a small client for Azure Resource Manager that never heard of Terraform.
+//! A small client for Azure Resource Manager that knows nothing about Terraform.
 //!
-//! Read it bottom up: [`transport`] sends one request; [`retry`] decides, as a pure function, what to do
-//! with the answer; [`throttle`] keeps the process inside the service's budget; [`operation`] reads the
-//! state of a long-running operation; [`page`] reads lists; [`client`] puts them together as `get`,
-//! `get_opt`, `list`, `put`, `patch`, `post`, `delete` and `wait`. Beside them stand the words they speak:
-//! [`error`], [`scope`], [`target`], [`id`], [`region`], [`clouds`], [`secret`], and where tokens come
-//! from: [`ask`], [`token`] and [`credentials`].
+//! Bottom up: [`transport`] sends one request, over [`http`]; [`retry`] decides, as a pure function, what to do with the
+//! answer; [`throttle`] keeps the process inside the service's request budgets; [`send`] makes the attempts of one call;
+//! [`operation`] reads the state of a long-running operation; [`page`] reads lists; [`client`] combines them into `get`,
+//! `get_opt`, `list`, `put`, `patch`, `post`, `delete` and `wait`. A [`target`] is a path, its API version comes from
+//! [`versions`], and a [`scope`] is the deadline and interrupt signal of one piece of work. Tokens come from [`token`] and
+//! [`credentials`].
 
-// An error is made once per failed call, after a network round trip: its size does not matter.
+// An error is created once per failed call, after a network round trip, so its size does not matter.
 #![allow(clippy::result_large_err)]
 
 pub mod ask;
@@ -16,9 +16,11 @@ pub mod clouds;
 pub mod credentials;
 pub mod duration;
 pub mod error;
+pub mod http;
 pub mod id;
 pub mod operation;
 pub mod page;
+pub mod proxy;
 pub mod redact;
 pub mod region;
 pub mod retry;
@@ -41,6 +43,7 @@ pub use client::{Accepted, Client};
 pub use clouds::{Cloud, CloudSource};
 pub use credentials::Credentials;
 pub use error::{Error, ErrorDetail, Kind};
+pub use http::HttpTransport;
 pub use id::ResourceId;
 pub use operation::Operation;
 pub use scope::Scope;
@@ -48,5 +51,5 @@ pub use secret::Secret;
 pub use send::Options;
 pub use target::Target;
 pub use token::{StaticTokens, Tokens};
-pub use transport::{HttpTransport, Method, Request, Response, Transport, TransportError};
+pub use transport::{Method, Request, Response, Transport, TransportError};
 pub use versions::ApiVersion;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_long_refusal_is_told_to_those_who_cannot_wait_for_its_end() {
+async fn a_long_pause_fails_calls_that_cannot_wait_for_its_end() {
     let script = Script::new(vec![Ok(answer(429, &[("retry-after", "86400")], "{}"))]);
     let client = client(&script);
     assert!(client.get(&scope(5).0, &target()).await.unwrap_err().is_throttled());
@@ -19,7 +19,7 @@ async fn a_long_refusal_is_told_to_those_who_cannot_wait_for_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_of_nothing_is_none() {
+async fn a_retry_after_of_zero_still_backs_off() {
     let refused = || Ok(answer(429, &[("retry-after", "0")], "{}"));
     let script = Script::new((0..250).map(|_| refused()).collect());
     let begun = Instant::now();
@@ -28,7 +28,7 @@ async fn a_wait_of_nothing_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn throttling_does_not_use_up_the_tries_of_other_faults() {
+async fn throttling_does_not_use_up_the_attempts_of_other_failures() {
     let mut answers: Vec<Answer> = (0..9).map(|_| Ok(answer(429, &[("retry-after", "1")], "{}"))).collect();
     answers.push(fault(502, "BadGateway"));
     let script = Script::new(answers);
@@ -37,7 +37,7 @@ async fn throttling_does_not_use_up_the_tries_of_other_faults() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_call_leaves_its_place_while_it_waits() {
+async fn a_waiting_retry_occupies_no_concurrency_slot() {
     let script = Script::new(vec![broken(true), broken(true), broken(true), broken(true), broken(true)]);
     let client = client_with(&script, Arc::new(StaticTokens(Secret::new("t"))), 1);
     let waiting = tokio::spawn({
@@ -53,7 +53,7 @@ async fn a_broken_call_leaves_its_place_while_it_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_wait_for_an_operation_is_cut_into_pieces() {
+async fn polls_at_least_every_five_minutes() {
     let day = ("retry-after", "86400");
     let script = Script::new(vec![
         Ok(answer(201, &[("azure-asyncoperation", OPERATION), day], "{}")),

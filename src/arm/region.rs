@@ -1,4 +1,4 @@
-//! Azure regions: one spelling for all, and a guess at what a misspelt one was meant to be.
+//! Azure regions: normalised names, display names, and guesses for misspelt ones.
 
 /// The short name of a region in any spelling: `West Europe` is `westeurope`.
 pub fn normalise(name: &str) -> String {
@@ -10,15 +10,15 @@ pub fn same_region(a: &str, b: &str) -> bool {
     normalise(a) == normalise(b)
 }
 
-/// The name that people read, of a region in any spelling; `None` for one that is not in the table, which
-/// may be newer than this program.
+/// The display name of a region in any spelling; `None` for one that is not in the table, which may be newer than this
+/// program.
 pub fn display_name(name: &str) -> Option<&'static str> {
     let short = normalise(name);
     REGIONS.iter().find(|(known, _)| *known == short).map(|(_, display)| *display)
 }
 
-/// The short name of the known region that `name` was probably meant to be: a small slip away from it.
-/// `None` when `name` is a known region or like none.
+/// The short name of the known region that `name` was probably meant to be. `None` when `name` is a known region or
+/// similar to none.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let short = normalise(name);
     if short.is_empty() || display_name(&short).is_some() {
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings() {
+    fn normalises_every_spelling() {
         for (given, short) in [
             ("West Europe", "westeurope"),
             ("westeurope", "westeurope"),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn guesses() {
+    fn guesses_misspelt_regions() {
         for (given, meant) in [
             ("westeuorpe", Some("westeurope")),
             ("west-europe", Some("westeurope")),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_agrees_with_itself() {
+    fn the_table_is_sorted_and_consistent() {
         for (short, display) in REGIONS {
             assert_eq!(normalise(display), *short);
         }

@@ -1,18 +1,16 @@
-//! How long the service asks a client to wait, in each of the forms in which it says so.
+//! How long the service asks a client to wait, in every form in which it says so.
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 
 use super::transport::Response;
 
 /// The wait that `response` asks for, when it asks for one.
 ///
-/// Understood are `retry-after-ms` and `x-ms-retry-after-ms` (milliseconds) and `Retry-After` as seconds or
-/// as an HTTP date. A date is counted from the response's own `Date` header when it has one, so that a
-/// clock that is wrong here does no harm, else from `now`. A date in the past is a wait of zero. No wait is longer
-/// than a day.
+/// It reads `retry-after-ms` and `x-ms-retry-after-ms` (milliseconds) and `Retry-After` as seconds or as an HTTP date. A
+/// date counts from the response's own `Date` header, so that a wrong local clock does no harm, or else from `now`. A
+/// date in the past is a wait of zero. No wait is longer than a day.
 pub fn retry_after(response: &Response, now: OffsetDateTime) -> Option<Duration> {
     for name in ["x-ms-retry-after-ms", "retry-after-ms"] {
         if let Some(wait) = response.header(name).and_then(|value| seconds(value, 0.001)) {
@@ -27,7 +25,7 @@ pub fn retry_after(response: &Response, now: OffsetDateTime) -> Option<Duration>
     })
 }
 
-/// What is longer is absurd.
+/// The longest wait that is believed.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// A number of `unit` seconds; fractions are accepted.
@@ -37,31 +35,9 @@ fn seconds(value: &str, unit: f64) -> Option<Duration> {
         .then(|| Duration::from_secs_f64((number * unit).min(LONGEST.as_secs_f64())))
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, and the two older forms that HTTP still allows.
+/// A date in any of the three forms that HTTP allows.
 fn http_date(value: &str) -> Option<OffsetDateTime> {
-    let value = value.trim();
-    if let Ok(date) = OffsetDateTime::parse(value, &Rfc2822) {
-        return Some(date);
-    }
-    let rfc850 = time::macros::format_description!(
-        "[weekday], [day]-[month repr:short]-[year repr:last_two] [hour]:[minute]:[second] GMT"
-    );
-    let asctime = time::macros::format_description!(
-        "[weekday repr:short] [month repr:short] [day padding:space] [hour]:[minute]:[second] [year]"
-    );
-    if let Ok(date) = time::PrimitiveDateTime::parse(value, asctime) {
-        return Some(date.assume_utc());
-    }
-    // Two-digit years mean this century: a server that answers today does not mean 1994.
-    let mut parsed = time::parsing::Parsed::new();
-    let rest = parsed.parse_items(value.as_bytes(), rfc850).ok()?;
-    if !rest.is_empty() {
-        return None;
-    }
-    let year = 2000 + i32::from(parsed.year_last_two()?);
-    let date = time::Date::from_calendar_date(year, parsed.month()?, parsed.day()?.get()).ok()?;
-    let clock = time::Time::from_hms(parsed.hour_24()?, parsed.minute()?, parsed.second()?).ok()?;
-    Some(time::PrimitiveDateTime::new(date, clock).assume_utc())
+    httpdate::parse_http_date(value.trim()).ok().map(OffsetDateTime::from)
 }
 
 #[cfg(test)]
@@ -70,7 +46,7 @@ mod tests {
     use time::macros::datetime;
 
     #[test]
-    fn every_form() {
+    fn reads_every_form() {
         let now = datetime!(2026-11-02 09:00:00 UTC);
         type Row = (&'static [(&'static str, &'static str)], Option<u64>);
         let rows: &[Row] = &[

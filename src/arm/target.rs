@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn dot_segments_are_refused() {
+    fn refuses_dot_segments() {
         for path in ["/a/../b", "/./a", "/a/.."] {
             assert!(Target::new(path, "1").url("https://h", "1").is_err(), "{path}");
         }
