@@ -50,6 +50,9 @@ const MUTUAL_IMPORTS: &[(&str, &str)] = &[
     ("src/emulator/providers/groups.rs", "src/emulator/providers/machines.rs"),
     ("src/emulator/providers/machine_disks.rs", "src/emulator/providers/machines.rs"),
     ("src/emulator/providers/sources.rs", "src/emulator/providers/versions.rs"),
+    ("src/emulator/template/collections.rs", "src/emulator/template/functions.rs"),
+    ("src/emulator/template/dates.rs", "src/emulator/template/functions.rs"),
+    ("src/emulator/template/ids.rs", "src/emulator/template/scope.rs"),
     ("src/plugin/launch.rs", "src/plugin/listener.rs"),
     ("src/provider/configure.rs", "src/provider/run.rs"),
 ];

@@ -199,7 +199,7 @@ async fn retries_broken_connections_when_that_is_safe() {
     assert!(error.kind == Kind::Transport { sent: true } && error.may_have_acted());
     let script = Script::new(vec![broken(false), Ok(answer(200, &[], ""))]);
     assert!(client(&script).post(&scope, &target(), None).await.is_ok());
-    // Nobody there: told soon, naming the host.
+    // An unreachable host fails soon, by name.
     let script = Script::new((0..9).map(|_| broken(false)).collect());
     let begun = Instant::now();
     let error = client(&script).get(&scope, &target()).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Where a cloud's Resource Manager and its login service are: known, told, or discovered.
+//! The endpoints of a cloud: built in, configured or discovered.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -200,11 +200,11 @@ async fn ends_in_the_expected_way_when_it_never_recovers() {
                     assert_eq!(error.elapsed, took, "{what}: {error}");
                     let answered = row.1().is_ok();
                     assert_eq!(error.request_id.is_some(), answered, "{what}: {error}");
-                    let told = error.to_string();
-                    assert!(!answered || told.contains("request id rid"), "{told}");
+                    let shown = error.to_string();
+                    assert!(!answered || shown.contains("request id rid"), "{shown}");
                     let often = format!("{sent} attempt{} in ", if sent == 1 { "" } else { "s" });
-                    assert!(told.contains(&often), "{told}");
-                    assert!(told.contains("correlation id"), "{told}");
+                    assert!(shown.contains(&often), "{shown}");
+                    assert!(shown.contains("correlation id"), "{shown}");
                     // a write's last try may end after the time is over, since it is let finish
                     assert!(took <= Duration::from_secs(600) + latency, "{what}: {took:?}");
                 }
@@ -321,17 +321,17 @@ async fn reads_every_course_of_an_operation() {
         match (comes, result) {
             (Well(expected), Ok(_)) => assert_eq!(sent, *expected, "{what}"),
             (Badly(text, least, most), Err(error)) => {
-                let told = error.to_string();
-                assert!(told.contains(text), "{what}: {told}");
-                assert!((*least..=*most).contains(&sent), "{what}: {sent} polls: {told}");
-                assert_eq!(error.elapsed, begun.elapsed(), "{what}: {told}");
-                assert!(error.attempts > 0 && told.contains("correlation"), "{what}: {told}");
+                let shown = error.to_string();
+                assert!(shown.contains(text), "{what}: {shown}");
+                assert!((*least..=*most).contains(&sent), "{what}: {sent} polls: {shown}");
+                assert_eq!(error.elapsed, begun.elapsed(), "{what}: {shown}");
+                assert!(error.attempts > 0 && shown.contains("correlation"), "{what}: {shown}");
                 if error.kind == Kind::Operation {
                     assert_eq!((error.attempts as usize, error.method), (sent, Method::Put), "{what}");
-                    assert!(told.contains(&format!("{sent} poll")), "{told}");
+                    assert!(shown.contains(&format!("{sent} poll")), "{shown}");
                     assert!(
-                        *what == "is cancelled without a word" || told.contains("request id rid"),
-                        "{told}"
+                        *what == "is cancelled without a word" || shown.contains("request id rid"),
+                        "{shown}"
                     );
                 }
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::body;
+use crate::arm::operation::poll_intervals;
 use crate::framework::Draft;
 use crate::schema::Value;
 
@@ -63,9 +64,7 @@ pub fn plan_retry_if_unfinished(draft: &mut Draft<'_>) {
 
 /// The pauses between two reads of an object: 0.2 s, growing to 5 s. The scope ends them.
 pub fn pauses() -> impl Iterator<Item = Duration> {
-    std::iter::successors(Some(Duration::from_millis(200)), |pause| {
-        Some((*pause * 3 / 2).min(Duration::from_secs(5)))
-    })
+    poll_intervals().map(|pause| pause.min(Duration::from_secs(5)))
 }
 
 #[cfg(test)]

@@ -25,9 +25,6 @@ const OUTAGE_TOLERATED: Duration = Duration::from_secs(300);
 /// How often an object is looked for after the answer to its creation was lost.
 const LOOKS_AFTER_LOST_ANSWER: usize = 4;
 
-/// How long the last read after a deadline or an interrupt may take.
-const FINAL_READ: Duration = Duration::from_secs(5);
-
 /// What is being done to which object, in which frame.
 pub struct Task<'a> {
     /// The configured provider.
@@ -147,7 +144,7 @@ pub fn forget_if_final(private: &mut Private, object: &Json) {
 
 /// The frame of one last short read after the time of `scope` has passed or the user has interrupted.
 pub fn final_read_scope(scope: &Scope) -> Scope {
-    Scope::new(FINAL_READ, Default::default(), scope.what())
+    scope.for_final_read()
 }
 
 impl<'t, 'a> Write<'t, 'a> {
