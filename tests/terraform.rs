@@ -171,6 +171,48 @@ fn no_way_in_is_told_at_plan() {
     assert_eq!(ran.code, 1);
 }
 
+fn mock_values_are_accepted_by_every_argument() {
+    let terraform = terraform("");
+    let workspace = Workspace::new(&terraform);
+    let mocks = workspace.path().join("tests/mocks");
+    std::fs::create_dir_all(&mocks).unwrap();
+    let file = "tests/mocks/azimage.tfmock.hcl";
+    std::fs::copy(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file), workspace.path().join(file))
+        .unwrap();
+    let more = r#"
+resource "azimage_marketplace_pin" "p" {
+  location = "eastus"
+  urn      = data.azimage_marketplace_image.windows.exact_urn
+}
+resource "azimage_image_replication" "r" {
+  image_version_id = azimage_image_version.v.id
+}
+resource "azimage_image_version" "copy" {
+  version             = azimage_marketplace_pin.p.version
+  image_definition_id = data.azimage_image_definition.d.id
+  location            = azimage_image_definition.d.location
+  source {
+    image_version_id = data.azimage_image_version.v.id
+  }
+}
+data "azimage_gallery" "g" {
+  name                = azimage_gallery.g.name
+  resource_group_name = "my-rg"
+}
+data "azimage_image_definition" "d" {
+  name       = "def"
+  gallery_id = data.azimage_gallery.g.id
+}
+data "azimage_image_version" "v" {
+  image_definition_id = data.azimage_image_definition.d.id
+}
+"#;
+    workspace.write("main.tf", &(golden() + more));
+    let test = "mock_provider \"azimage\" {\n  source = \"./tests/mocks\"\n}\nrun \"mocked\" {\n  command = apply\n}\n";
+    workspace.write("tests/mocked.tftest.hcl", test);
+    workspace.run(&["test"]).ok().says("1 passed, 0 failed");
+}
+
 tests!(
     modules_are_tested_with_terraform_test,
     what_the_service_refuses_is_told_and_nothing_is_lost,
@@ -178,4 +220,5 @@ tests!(
     an_interrupt_keeps_the_version_and_the_next_apply_goes_on,
     bad_input_is_told_before_anything_happens,
     no_way_in_is_told_at_plan,
+    mock_values_are_accepted_by_every_argument,
 );
