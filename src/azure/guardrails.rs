@@ -59,16 +59,19 @@ impl Guardrails {
 
     /// `required_tags`, over the names of a resource's merged tags.
     pub fn tags(&self, all: &[&str], found: &mut Diagnostics) {
-        for name in self.required_tags.iter().flat_map(|names| names.iter()) {
-            // to the service, names of tags are the same in any case
-            if !all.iter().any(|have| have.eq_ignore_ascii_case(name)) {
-                found.push(self.violation(
-                    "required_tags",
-                    Path::attribute("tags"),
-                    &format!("the tag {name:?} is missing"),
-                    &format!("Add {name:?} to tags, or to the provider's default_tags."),
-                ));
-            }
+        // tag names in any case are the same name to Azure
+        let is_missing = |name: &&String| !all.iter().any(|have| have.eq_ignore_ascii_case(name));
+        let required = self.required_tags.iter().flat_map(|names| names.iter());
+        let missing: Vec<String> = required.filter(is_missing).map(|name| format!("{name:?}")).collect();
+        if !missing.is_empty() {
+            let (noun, verb) = if missing.len() == 1 { ("tag", "is") } else { ("tags", "are") };
+            let missing = missing.join(", ");
+            found.push(self.violation(
+                "required_tags",
+                Path::attribute("tags"),
+                &format!("the {noun} {missing} {verb} missing"),
+                &format!("Add {missing} to tags, or to the provider's default_tags."),
+            ));
         }
     }
 
