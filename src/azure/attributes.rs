@@ -25,7 +25,7 @@ pub fn subscription_id() -> Attribute {
 
 /// The resource's own tags.
 pub fn tags() -> Attribute {
-    optional().check(tags::check)
+    optional().or_empty().check(tags::check)
 }
 
 /// A date with time and offset. Two spellings of one instant are the same.

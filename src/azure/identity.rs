@@ -52,19 +52,18 @@ pub fn subscription<'c>(
     }
 }
 
-/// The id of the object that a `moved` block brings from azurerm's type `from`, or from azapi with a `type` of `kind`.
-/// `None` for any other source.
+/// Whether a `moved` block names a resource of azapi whose `type` is one of `kinds`.
+pub fn is_azapi_resource(source: &MoveSource, kinds: &[&str]) -> bool {
+    let kind = source.text("type").and_then(|kind| kind.split('@').next());
+    source.type_name == "azapi_resource"
+        && kind.is_some_and(|kind| kinds.iter().any(|known| known.eq_ignore_ascii_case(kind)))
+}
+
+/// The ID of the object that a `moved` block brings from azurerm's type `from`, or from azapi with a `type` of `kind`.
+/// `None` for any other source. The provider's address does not matter: for some instances of a `count`, OpenTofu sends
+/// that of the target's provider.
 pub fn moved(source: &MoveSource, from: &str, kind: &str) -> Option<Result<ResourceId, Diagnostic>> {
-    let ours = match source.provider_name() {
-        "azurerm" => source.type_name == from,
-        "azapi" => {
-            source.type_name == "azapi_resource"
-                && source
-                    .text("type")
-                    .is_some_and(|ty| ty.split('@').next().is_some_and(|ty| ty.eq_ignore_ascii_case(kind)))
-        }
-        _ => false,
-    };
+    let ours = source.type_name == from || is_azapi_resource(source, &[kind]);
     ours.then(|| {
         let id = source.text("id").unwrap_or_default();
         ResourceId::parse_as(id, kind).map_err(|error| {

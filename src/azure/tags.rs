@@ -1,34 +1,35 @@
-//! Tags and default tags, as AWS users know them: the provider's lie under the resource's own, and `tags_all` shows both.
+//! Tags and the provider's default tags: a resource's own tags come first, and `tags_all` shows both. Names compare without case,
+//! as they do in Azure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
 use crate::framework::Draft;
-use crate::schema::{Diagnostics, Value};
+use crate::schema::{Diagnostics, Slot, Value};
 
 /// Tags as the models hold them.
 pub type Tags = BTreeMap<String, String>;
 
-/// Plans `tags_all`: the default tags with the resource's own over them.
+/// Plans `tags_all`: the default tags with the resource's own over them. Where that changes nothing, `tags` stays as it is,
+/// however the same tags are split between the resource and the defaults.
 pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
     let own = draft.planned.get("tags");
-    // one that is unknown yet may turn out to be null, and then is no tag
-    let open = own.is_unknown() || own.entries().any(|(_, value)| value.is_unknown());
-    let all = match context {
-        Some(context) if !open => {
-            let mut all: BTreeMap<String, Value> = context
-                .default_tags
-                .iter()
-                .map(|(name, value)| (name.clone(), Value::string(value.as_str())))
-                .collect();
-            // a tag without a value is no tag
-            let given = own.entries().filter(|(_, value)| !value.is_null());
-            all.extend(given.map(|(name, value)| (name.clone(), value.clone())));
-            Value::Map(all)
-        }
-        _ => Value::Unknown,
+    // an unknown value may turn out to be null, and then there is no such tag
+    let is_open = own.is_unknown() || own.entries().any(|(_, value)| value.is_unknown());
+    let (Some(context), false) = (context, is_open) else {
+        draft.planned.set("tags_all", Value::Unknown);
+        return;
     };
-    draft.planned.set("tags_all", all);
+    let all = merged(context, Some(&Tags::decode(own)));
+    let (prior_own, prior_all) = (draft.prior.get("tags"), draft.prior.get("tags_all"));
+    if !prior_all.is_known() || !is_same(&all, &Tags::decode(prior_all)) {
+        draft.planned.set("tags_all", all.encode());
+        return;
+    }
+    draft.planned.set("tags_all", prior_all.clone());
+    if prior_own.is_known() && is_same(&all, &merged(context, Some(&Tags::decode(prior_own)))) {
+        draft.planned.set("tags", prior_own.clone());
+    }
 }
 
 /// Applies the guardrail on required tags to a plan whose tags are known by name; a value may still be unknown.
@@ -43,8 +44,10 @@ pub fn check_required(context: &Context, draft: &Draft<'_>, found: &mut Diagnost
 
 /// The default tags with `own` over them: what is sent to the service.
 pub fn merged(context: &Context, own: Option<&Tags>) -> Tags {
+    let own = own.into_iter().flatten();
     let mut all = context.default_tags.clone();
-    all.extend(own.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
+    all.retain(|name, _| !own.clone().any(|(own, _)| same_name(own, name)));
+    all.extend(own.map(|(name, value)| (name.clone(), value.clone())));
     all
 }
 
@@ -58,17 +61,36 @@ pub fn all(body: &serde_json::Value) -> Tags {
         .collect()
 }
 
-/// The resource's own tags among `all`: without those that only the default tags put there.
-pub fn own(context: &Context, all: &Tags, known: Option<&Tags>) -> Option<Tags> {
-    let own: Tags = all
-        .iter()
-        .filter(|(name, value)| {
-            known.is_some_and(|known| known.contains_key(*name))
-                || context.default_tags.get(*name) != Some(*value)
-        })
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+/// The resource's own tags among `all`, given its last known `tags` and `tags_all`. A tag comes from the default tags when
+/// it was in `tags_all` and not in `tags`; of one that is new, only an equal default tag tells.
+pub fn own(context: &Context, all: &Tags, known: Option<&Tags>, known_all: Option<&Tags>) -> Option<Tags> {
+    let find = |tags: Option<&Tags>, name: &str| {
+        tags.into_iter().flatten().map(|(known, _)| known.clone()).find(|known| same_name(known, name))
+    };
+    let mut own = Tags::new();
+    for (name, value) in all {
+        if let Some(known) = find(known, name) {
+            own.insert(known, value.clone());
+        } else if find(known_all, name).is_none() && !is_default(context, name, value) {
+            own.insert(name.clone(), value.clone());
+        }
+    }
     (!own.is_empty() || known.is_some()).then_some(own)
+}
+
+fn is_default(context: &Context, name: &str, value: &str) -> bool {
+    context.default_tags.iter().any(|(default, text)| same_name(default, name) && text == value)
+}
+
+fn same_name(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
+}
+
+fn is_same(a: &Tags, b: &Tags) -> bool {
+    let has = |(name, value): (&String, &String)| {
+        b.iter().any(|(other, text)| same_name(name, other) && value == text)
+    };
+    a.len() == b.len() && a.iter().all(has)
 }
 
 /// What is wrong with a set of tags: Azure's limits.
@@ -76,7 +98,11 @@ pub fn check(value: &Value) -> Result<(), String> {
     if value.entries().count() > 50 {
         return Err("holds more than the 50 tags that Azure allows".to_owned());
     }
+    let mut names = BTreeSet::new();
     for (name, value) in value.entries() {
+        if !names.insert(name.to_lowercase()) {
+            return Err(format!("has {name:?} twice: Azure takes tag names in any case as the same name"));
+        }
         if name.is_empty() || name.chars().count() > 512 {
             return Err(format!(
                 "has a tag name of {} characters: 1 to 512 are allowed",
@@ -117,7 +143,7 @@ mod tests {
             (Value::Null, map([team.clone()])),
             (map([("os", "linux".into())]), map([team.clone(), ("os", "linux".into())])),
             (map([("os", Value::Null)]), map([team])),
-            // null in the end, and it would have vanished from the plan
+            // it may become null, and would then be missing from the plan
             (map([("os", Value::Unknown)]), Value::Unknown),
             (Value::Unknown, Value::Unknown),
         ];
@@ -126,6 +152,63 @@ mod tests {
             let mut draft = draft(&config, &Value::Null);
             prepare(Some(&context), &mut draft);
             assert_eq!(*draft.planned.get("tags_all"), all, "{config:?}");
+        }
+    }
+
+    fn tags<const N: usize>(tags: [(&str, &str); N]) -> Tags {
+        tags.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    #[test]
+    fn a_tag_comes_from_the_defaults_when_only_tags_all_had_it() {
+        let mut context = FakeArm::new().context();
+        context.default_tags = tags([("team", "new")]);
+        let own = |all: Tags, known: Tags, known_all: Tags| {
+            super::own(&context, &all, Some(&known), Some(&known_all)).unwrap()
+        };
+        let os = tags([("os", "linux")]);
+        // the defaults have changed since the last apply
+        let old = tags([("team", "old"), ("os", "linux")]);
+        assert_eq!(own(old.clone(), os.clone(), old.clone()), os);
+        // a tag of the resource's own equals a default
+        let both = tags([("team", "new"), ("os", "linux")]);
+        assert_eq!(own(both.clone(), both.clone(), both.clone()), both);
+        // somebody adds a tag
+        let more = tags([("team", "old"), ("os", "linux"), ("by", "hand")]);
+        assert_eq!(own(more, os.clone(), old.clone()), tags([("by", "hand"), ("os", "linux")]));
+        // the service answers in another case
+        assert_eq!(own(tags([("TEAM", "old"), ("OS", "linux")]), os.clone(), old), os);
+        // an import knows nothing yet
+        assert_eq!(super::own(&context, &both, None, None), Some(os));
+    }
+
+    #[test]
+    fn names_compare_without_case() {
+        let mut context = FakeArm::new().context();
+        context.default_tags = tags([("Env", "default"), ("team", "images")]);
+        let all = merged(&context, Some(&tags([("env", "own")])));
+        assert_eq!(all, tags([("env", "own"), ("team", "images")]));
+        assert!(check(&map([("Env", "a".into()), ("env", "a".into())])).unwrap_err().contains("twice"));
+    }
+
+    #[test]
+    fn the_same_tags_split_in_another_way_change_nothing() {
+        let mut context = FakeArm::new().context();
+        context.default_tags = tags([("team", "images")]);
+        let (team, os) = (("team", Value::from("images")), ("os", Value::from("linux")));
+        let rows = [
+            (map([os.clone()]), map([os.clone(), team.clone()])),
+            (map([os.clone(), team.clone()]), map([os.clone()])),
+            (map([("OS", "linux".into())]), map([os.clone()])),
+            (map([os.clone(), ("none", Value::Null)]), map([os.clone()])),
+        ];
+        for (written, had) in rows {
+            let config = Value::object([("tags", written)]);
+            let prior =
+                Value::object([("tags", had), ("tags_all", map([os.clone(), ("Team", "images".into())]))]);
+            let mut draft = draft(&config, &prior);
+            prepare(Some(&context), &mut draft);
+            assert_eq!(draft.planned, prior, "{config:?}");
         }
     }
 

@@ -35,7 +35,7 @@ model! {
         pub image_definition_id: String = argument(id_of(required(), IMAGE_DEFINITION)),
         /// An exact version, `latest`, or a constraint such as `~> 1.2`. `latest` unless set. The
         /// result is always the version that was found.
-        pub version: Option<String> = optional_computed().resolved().check_text(check_version),
+        pub version: Option<String> = optional_computed().resolved().or_empty().check_text(check_version),
         /// The region that the version must be replicated to, in any spelling. Left out, no region is demanded, and this is
         /// the region that the version itself is in.
         pub location: Option<String> = optional_computed().check_text(check_location),

@@ -39,7 +39,7 @@ model! {
         pub sku: Option<String> = optional_computed().check_text(check_sku),
         /// An exact version, `latest`, or a constraint such as `~> 22.04.202501010`. `latest` unless set. The result is
         /// always the exact version.
-        pub version: Option<String> = optional_computed().resolved().check_text(check_version),
+        pub version: Option<String> = optional_computed().resolved().or_empty().check_text(check_version),
         /// Lets `latest` and constraints choose versions that the publisher has deprecated. They are passed over unless set.
         pub include_deprecated: Option<bool> = optional(),
         /// The same as `version`, but unknown, and not what you wrote, while reading waits for apply.

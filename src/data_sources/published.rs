@@ -79,7 +79,7 @@ macro_rules! published_version {
                 pub image_name: String = required().check_text(check_definition_name),
                 /// An exact version, `latest`, or a constraint such as `~> 1.2`. Defaults to `latest`. The result is always
                 /// the version that was found.
-                pub version: Option<String> = optional_computed().resolved().check_text(check_version),
+                pub version: Option<String> = optional_computed().resolved().or_empty().check_text(check_version),
                 /// The same as `version`, but unknown while reading is deferred to apply.
                 pub exact_version: Option<String> = computed(),
                 $(#[doc = $id_doc])*

@@ -153,7 +153,7 @@ fn line(attribute: &Attribute, path: &[&str], timeouts: &Timeouts<'_>) -> String
     if let Some(range) = range(attribute) {
         say(&format!("{range}."));
     }
-    if let Some(default) = &attribute.default {
+    if let Some(default) = attribute.default.as_ref().filter(|default| !default.is_unset()) {
         say(&format!("Defaults to `{}`.", literal(default)));
     }
     if path == [TIMEOUTS]
@@ -174,12 +174,12 @@ fn line(attribute: &Attribute, path: &[&str], timeouts: &Timeouts<'_>) -> String
 fn block_line(block: &Block, path: &[&str]) -> String {
     let mut kind: Vec<String> = input_of_block(block).word().into_iter().map(str::to_owned).collect();
     let nesting = match block.nesting {
-        Nesting::Single => "Block",
+        Nesting::Single | Nesting::Group => "Block",
         Nesting::List => "Block List",
         Nesting::Set => "Block Set",
     };
     kind.push(nesting.to_owned());
-    if block.nesting != Nesting::Single {
+    if !matches!(block.nesting, Nesting::Single | Nesting::Group) {
         if block.min > 0 {
             kind.push(format!("min: {}", block.min));
         }

@@ -1,7 +1,7 @@
 //! Applying a planned change, so that the new state is what was planned wherever the plan was known.
 
 use super::enforce_plan::enforce_plan;
-use super::import::empty_blocks;
+use super::import::complete;
 use super::provider::{Entry, Provider, Server};
 use super::run_ids::PLANNED_FROM;
 use super::spelling::{NullAndEmpty, keep_prior_spelling};
@@ -99,7 +99,7 @@ fn differs_from_plan(type_name: &str, path: Path) -> Diagnostic {
 
 // A new state in the plan's spelling, with nothing unknown left.
 fn in_planned_spelling<C: Send + Sync>(entry: &Entry<C>, state: Value, planned: &Value) -> Value {
-    let state = empty_blocks(entry.body(), state.unknown_to_null());
+    let state = complete(entry.body(), state.unknown_to_null());
     keep_prior_spelling(entry.body(), state, planned, NullAndEmpty::Equal)
 }
 

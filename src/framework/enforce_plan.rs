@@ -46,7 +46,7 @@ fn nested(block: &Block, planned: &Value, state: Value, path: &Path, differing: 
     }
     let body = &block.body;
     match (block.nesting, planned) {
-        (Nesting::Single, planned) => object(body, planned, state, path, differing),
+        (Nesting::Single | Nesting::Group, planned) => object(body, planned, state, path, differing),
         (Nesting::List, Value::List(planned)) => {
             list(planned, state, path, differing, |planned, state, path, out| {
                 object(body, planned, state, path, out)

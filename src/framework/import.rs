@@ -1,4 +1,4 @@
-//! Bringing in what exists: imports by id or identity, moves from other providers' types, upgrades of old state, generated configuration.
+//! Objects that Terraform did not create here: imports, moves from other types, upgrades of stored state, generated configuration.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ impl<P: Provider> Server<P> {
         };
         let context = self.context();
         let state = entry.resource.import(context.as_deref(), &from)?;
-        let state = empty_blocks(entry.body(), state);
+        let state = empty_collections(entry.body(), state);
         let identity = entry.resource.identify(&state);
         let mut private = Private::default();
         private.set(UNREAD, &true);
@@ -55,7 +55,7 @@ impl<P: Provider> Server<P> {
             })?
         } else {
             private.set(UNREAD, &true);
-            entry.resource.move_from(source).unwrap_or_else(|| {
+            let moved = entry.resource.move_from(source).unwrap_or_else(|| {
                 Err(Diagnostic::error(
                     format!("Cannot move {} into {target}", source.type_name),
                     format!(
@@ -64,9 +64,10 @@ impl<P: Provider> Server<P> {
                         source.type_name, source.provider, source.schema_version
                     ),
                 ))
-            })?
+            })?;
+            with_timeouts(entry, moved, source)
         };
-        let state = empty_blocks(entry.body(), state);
+        let state = empty_collections(entry.body(), state);
         let identity = entry.resource.identify(&state);
         Ok(Brought { state, identity, private })
     }
@@ -88,11 +89,28 @@ impl<P: Provider> Server<P> {
         if state.is_null() {
             return Err(failed("It is null.".to_owned()));
         }
-        let state = empty_blocks(entry.body(), state);
+        let state = complete(entry.body(), state);
         if let Some(id) = entry.resource.object_id(&state) {
             self.run_ids().found_in_state(&id);
         }
         Ok(state)
+    }
+
+    /// The identity that Terraform stored, in the current schema: ours of an earlier version, or that of another provider whose
+    /// object was moved here, which has the object's ID.
+    pub fn upgrade_identity(&self, entry: &Entry<P::Context>, raw: &[u8]) -> Result<Value, Diagnostics> {
+        let name = entry.resource.type_name();
+        let failed = |why: String| {
+            Diagnostics::from(Diagnostic::error(format!("Reading the stored identity of {name} failed"), why))
+        };
+        let raw: Json = serde_json::from_slice(raw).map_err(|error| failed(error.to_string()))?;
+        let is_ours = |name: &str| entry.resource.identity().iter().any(|field| field.name == name);
+        if let Some(id) = raw.get("id").and_then(Json::as_str).filter(|_| !is_ours("id")) {
+            let context = self.context();
+            let stub = entry.resource.import(context.as_deref(), &ImportFrom::Id(id.to_owned()))?;
+            return Ok(entry.resource.identify(&stub));
+        }
+        json::decode(&raw, &entry.identity_ty()).map_err(|error| failed(error.to_string()))
     }
 
     /// A configuration of which `state` would be the result.
@@ -106,6 +124,23 @@ impl<P: Provider> Server<P> {
 
 /// Every schema of ours is still at its first version.
 pub const SCHEMA_VERSION: i64 = 0;
+
+/// The version of all identity schemas. It is above those of azapi's resources (0), whose identity OpenTofu keeps after a
+/// move: a different version makes it ask for an upgrade instead of reading that identity with our schema.
+pub const IDENTITY_VERSION: i64 = 10;
+
+// Other providers of Azure have the same timeouts block, and no service can tell it.
+fn with_timeouts<C: Send + Sync>(entry: &Entry<C>, mut state: Value, source: &MoveSource) -> Value {
+    let theirs = source.state.get("timeouts");
+    if let (Some(block), Some(theirs)) = (entry.body().block("timeouts"), theirs)
+        && let Ok(timeouts) = json::decode(theirs, &block.body.ty())
+        && timeouts.is_known()
+        && block.body.attributes.iter().any(|attribute| timeouts.get(attribute.name).is_known())
+    {
+        state.set("timeouts", timeouts);
+    }
+    state
+}
 
 fn identity_texts<C: Send + Sync>(
     entry: &Entry<C>,
@@ -131,27 +166,57 @@ fn identity_texts<C: Send + Sync>(
 }
 
 /// Collections of blocks are empty, never null.
-pub fn empty_blocks(body: &Body, mut value: Value) -> Value {
+pub fn empty_collections(body: &Body, mut value: Value) -> Value {
+    for block in &body.blocks {
+        let inner = match (block.nesting, value.get(block.name)) {
+            (Nesting::List, Value::Null) => Value::List(Vec::new()),
+            (Nesting::Set, Value::Null) => Value::Set(Vec::new()),
+            (Nesting::Group, Value::Null) => empty_collections(&block.body, nothing(&block.body)),
+            (Nesting::Single | Nesting::Group, inner) if inner.is_known() => {
+                empty_collections(&block.body, inner.clone())
+            }
+            _ => continue,
+        };
+        value.set(block.name, inner);
+    }
+    value
+}
+
+/// A state as the schema has it: collections of blocks are empty, never null, and an attribute with a default has it where
+/// the service, an import or an older version of the provider left it out.
+pub fn complete(body: &Body, mut value: Value) -> Value {
     if !value.is_known() {
         return value;
+    }
+    for attribute in &body.attributes {
+        if let (Some(default), Value::Null) = (&attribute.default, value.get(attribute.name)) {
+            value.set(attribute.name, default.clone());
+        }
     }
     for block in &body.blocks {
         let inner = value.get(block.name).clone();
         let inner = match (block.nesting, inner) {
             (Nesting::List, Value::Null) => Value::List(Vec::new()),
             (Nesting::Set, Value::Null) => Value::Set(Vec::new()),
-            (Nesting::Single, inner) => empty_blocks(&block.body, inner),
+            (Nesting::Group, Value::Null) => complete(&block.body, nothing(&block.body)),
+            (Nesting::Single | Nesting::Group, inner) => complete(&block.body, inner),
             (Nesting::List, Value::List(elements)) => {
-                Value::List(elements.into_iter().map(|e| empty_blocks(&block.body, e)).collect())
+                Value::List(elements.into_iter().map(|e| complete(&block.body, e)).collect())
             }
             (Nesting::Set, Value::Set(elements)) => {
-                Value::Set(elements.into_iter().map(|e| empty_blocks(&block.body, e)).collect())
+                Value::Set(elements.into_iter().map(|e| complete(&block.body, e)).collect())
             }
             (_, inner) => inner,
         };
         value.set(block.name, inner);
     }
     value
+}
+
+// An object of nulls.
+fn nothing(body: &Body) -> Value {
+    let attributes = body.attributes.iter().map(|attribute| (attribute.name, Value::Null));
+    Value::object(attributes.chain(body.blocks.iter().map(|block| (block.name, Value::Null))))
 }
 
 // What the provider gives by itself is left out: computed values, defaults, empty optional collections.
@@ -177,5 +242,5 @@ fn generated(body: &Body, state: &Value) -> Value {
         };
         (block.name, value)
     });
-    empty_blocks(body, Value::object(attributes.chain(blocks)))
+    empty_collections(body, Value::object(attributes.chain(blocks)))
 }

@@ -1,36 +1,36 @@
-//! Planning, pure: what the user wrote and what exists become what will be, in a fixed order of steps.
+//! Pure planning: the configuration and the prior state become the planned state, in a fixed order of steps.
 //!
-//! 1. the configuration, with defaults where it is silent and the prior value where the provider gives it;
+//! 1. the configuration, with defaults where it says nothing and the prior value where the provider computes it;
 //! 2. the prior spelling wherever the meaning is the same;
-//! 3. the resource's own say ([`Resource::prepare`](super::Resource::prepare));
-//! 4. attributes whose change replaces the resource are listed: what the configuration or the resource changes, not what may
-//!    come out otherwise;
+//! 3. the resource's own changes ([`Resource::prepare`](super::Resource::prepare) and
+//!    [`Resource::resolve`](super::Resource::resolve));
+//! 4. the paths whose change replaces the resource;
 //! 5. only if anything changed: computed values that may change become unknown.
 
 use super::spelling::{NullAndEmpty, keep_prior_spelling, partner};
 use crate::schema::{Attribute, Block, Body, Diagnostics, Nesting, Path, Value};
 
-/// A plan in the making, as the resource's own say sees it.
+/// A plan while the resource may still change it.
 pub struct Draft<'a> {
-    /// What the user wrote; may hold unknowns.
+    /// The configuration; may hold unknown values.
     pub config: &'a Value,
-    /// What exists; null when nothing does.
+    /// The prior state; null when there is no object.
     pub prior: &'a Value,
-    /// What will be; may hold unknowns.
+    /// The planned state; may hold unknown values.
     pub planned: Value,
-    /// Paths whose change replaces the resource, beyond those that the schema knows.
+    /// Paths whose change replaces the resource, in addition to those of the schema.
     pub replace: Vec<Path>,
-    /// What to tell the user.
+    /// Errors and warnings.
     pub diagnostics: Diagnostics,
 }
 
 impl Draft<'_> {
-    /// Nothing exists yet.
+    /// Whether the plan creates an object.
     pub fn is_create(&self) -> bool {
         self.prior.is_null()
     }
 
-    /// Whether the root attribute or block `name` will differ from what is (unknown counts as different).
+    /// Whether the root attribute or block `name` changes (unknown counts as a change).
     pub fn changes(&self, name: &str) -> bool {
         self.planned.get(name) != self.prior.get(name)
     }
@@ -39,18 +39,18 @@ impl Draft<'_> {
 /// A finished plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// What will be.
+    /// The planned state.
     pub planned: Value,
     /// Paths that force a replacement; empty on create.
     pub replace: Vec<Path>,
 }
 
-/// Steps 1 and 2. `config` is not null. Core's own proposal is not needed: it is this first step without the defaults.
+/// Steps 1 and 2. `config` is not null. Terraform's proposed state is not needed: it is step 1 without the defaults.
 pub fn begin(body: &Body, config: &Value, prior: &Value) -> Value {
     keep_prior_spelling(body, fill(body, config, prior), prior, NullAndEmpty::Distinct)
 }
 
-/// Steps 4 and 5, after the resource had its say.
+/// Steps 4 and 5, after the resource's own changes.
 pub fn finish(body: &Body, draft: &mut Draft<'_>) -> Plan {
     let prior = draft.prior;
     let planned = std::mem::replace(&mut draft.planned, Value::Null);
@@ -66,7 +66,8 @@ pub fn finish(body: &Body, draft: &mut Draft<'_>) -> Plan {
             }
         }
     }
-    let planned = mark_unknown(body, draft.config, planned, prior);
+    let is_sent = prior.is_null() || changes_the_object(body, &planned, prior);
+    let planned = mark_unknown(body, draft.config, planned, prior, is_sent);
     draft.planned = planned.clone();
     Plan { planned, replace }
 }
@@ -93,7 +94,7 @@ fn fill_block(block: &Block, config: &Value, prior: &Value) -> Value {
     match (block.nesting, config) {
         (_, Value::Unknown) => Value::Unknown,
         (Nesting::Single, Value::Null) => Value::Null,
-        (Nesting::Single, config) => fill(&block.body, config, prior),
+        (Nesting::Single | Nesting::Group, config) => fill(&block.body, config, prior),
         (Nesting::List, config) => Value::List(
             config
                 .elements()
@@ -122,14 +123,22 @@ fn fill_element(block: &Block, config: &Value, prior: &Value) -> Value {
     if config.is_unknown() { Value::Unknown } else { fill(&block.body, config, prior) }
 }
 
-// Step 5.
-fn mark_unknown(body: &Body, config: &Value, planned: Value, prior: &Value) -> Value {
+// Whether an update sends anything to the service.
+fn changes_the_object(body: &Body, planned: &Value, prior: &Value) -> bool {
+    let attributes = body.attributes.iter().filter(|attribute| !attribute.local);
+    let names = attributes.map(|attribute| attribute.name);
+    let blocks = body.blocks.iter().map(|block| block.name).filter(|name| *name != "timeouts");
+    names.chain(blocks).any(|name| planned.get(name) != prior.get(name))
+}
+
+// Step 5. Volatile values become unknown only where `is_sent`.
+fn mark_unknown(body: &Body, config: &Value, planned: Value, prior: &Value, is_sent: bool) -> Value {
     let Value::Object(mut fields) = planned else {
         return planned;
     };
     for attribute in &body.attributes {
         if let Some(value) = fields.get_mut(attribute.name)
-            && may_change(attribute, config.get(attribute.name), value, prior.get(attribute.name))
+            && may_change(attribute, config.get(attribute.name), value, prior.get(attribute.name), is_sent)
         {
             *value = Value::Unknown;
         }
@@ -140,7 +149,9 @@ fn mark_unknown(body: &Body, config: &Value, planned: Value, prior: &Value) -> V
         let prior = prior.get(block.name);
         let value = std::mem::replace(slot, Value::Null);
         *slot = match (block.nesting, value) {
-            (Nesting::Single, value @ Value::Object(_)) => mark_unknown(&block.body, config, value, prior),
+            (Nesting::Single | Nesting::Group, value @ Value::Object(_)) => {
+                mark_unknown(&block.body, config, value, prior, is_sent)
+            }
             (Nesting::List, Value::List(elements)) => Value::List(
                 elements
                     .into_iter()
@@ -148,7 +159,7 @@ fn mark_unknown(body: &Body, config: &Value, planned: Value, prior: &Value) -> V
                     .map(|(i, element)| {
                         let config = config.elements().get(i).unwrap_or(&Value::Null);
                         let prior = prior.elements().get(i).unwrap_or(&Value::Null);
-                        mark_unknown(&block.body, config, element, prior)
+                        mark_unknown(&block.body, config, element, prior, is_sent)
                     })
                     .collect(),
             ),
@@ -161,7 +172,7 @@ fn mark_unknown(body: &Body, config: &Value, planned: Value, prior: &Value) -> V
                             partner(block.key, &element, config.elements()).unwrap_or(&Value::Null).clone();
                         let prior =
                             partner(block.key, &element, prior.elements()).unwrap_or(&Value::Null).clone();
-                        mark_unknown(&block.body, &config, element, &prior)
+                        mark_unknown(&block.body, &config, element, &prior, is_sent)
                     })
                     .collect(),
             ),
@@ -171,12 +182,12 @@ fn mark_unknown(body: &Body, config: &Value, planned: Value, prior: &Value) -> V
     Value::Object(fields)
 }
 
-// A computed value that nobody has settled: absent so far, or sure to move with any change.
-fn may_change(attribute: &Attribute, config: &Value, planned: &Value, prior: &Value) -> bool {
+// A computed value that nothing determines yet, or that may change with any request.
+fn may_change(attribute: &Attribute, config: &Value, planned: &Value, prior: &Value, is_sent: bool) -> bool {
     attribute.is_computed()
         && attribute.default.is_none()
         && config.is_null()
-        && (planned.is_null() || attribute.volatile && planned == prior)
+        && (planned.is_null() || is_sent && attribute.volatile && planned == prior)
 }
 
 // Step 4.
@@ -197,7 +208,7 @@ fn replacing(body: &Body, planned: &Value, prior: &Value, path: &Path, out: &mut
             continue;
         }
         match block.nesting {
-            Nesting::Single if planned.is_known() && prior.is_known() => {
+            Nesting::Single | Nesting::Group if planned.is_known() && prior.is_known() => {
                 replacing(&block.body, planned, prior, &path, out);
             }
             Nesting::List => {
@@ -238,6 +249,7 @@ mod tests {
             pub location: Option<String> = optional_computed().force_new().equivalent_if(same),
             pub mode: Option<String> = optional().default("full"),
             pub note: Option<String> = optional(),
+            pub keep: Option<bool> = optional().default(false).local(),
             pub region: Set<Region> = block().key(key),
             pub inner: Option<Inner> = block(),
             pub source: Option<Inner> = block().force_new(),
@@ -280,6 +292,7 @@ mod tests {
             location: Some("West".into()),
             mode: Some("full".into()),
             note: None,
+            keep: Some(false),
             region: Set(vec![
                 Region { name: "East".into(), count: Some(1) },
                 Region { name: "West".into(), count: Some(2) },
@@ -315,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_spelling_or_order_is_no_change() {
+    fn a_different_spelling_or_order_plans_no_change() {
         let config = config(&[
             ("location", "WEST".into()),
             ("region", regions(&[("west", Some(2)), ("EAST", None)])),
@@ -327,14 +340,26 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_has_not_told_yet_replaces_nothing() {
+    fn a_value_missing_from_the_prior_state_replaces_nothing() {
         let mut prior = state();
         prior.set("location", Value::Null);
         let plan = run(&config(&[("note", "new".into()), ("inner", inner("k"))]), &prior);
         assert!(plan.planned.get("location").is_unknown());
         assert_eq!(plan.replace, []);
         let plan = run(&config(&[("location", Value::Unknown)]), &prior);
-        assert_eq!(plan.replace, [Path::attribute("location")], "what is configured may");
+        assert_eq!(plan.replace, [Path::attribute("location")], "a configured value may replace");
+    }
+
+    #[test]
+    fn a_change_of_the_state_alone_leaves_volatile_values() {
+        let config = config(&[
+            ("keep", true.into()),
+            ("region", state().get("region").clone()),
+            ("inner", inner("k")),
+        ]);
+        let plan = run(&config, &state());
+        assert_eq!(plan.planned.get("keep").as_bool(), Some(true));
+        assert_eq!(plan.planned.get("etag").as_str(), Some("e"));
     }
 
     #[test]
@@ -353,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn forced_replacements_are_named() {
+    fn lists_the_paths_that_force_a_replacement() {
         let rows: &[(&str, Value, &str)] = &[
             ("name", "other".into(), "name"),
             ("name", Value::Unknown, "name"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::import::{UNREAD, empty_blocks};
+use super::import::{UNREAD, complete};
 use super::provider::{Entry, Provider, Server};
 use super::run_ids::PLANNED_FROM;
 use super::spelling::{NullAndEmpty, keep_prior_spelling};
@@ -59,12 +59,14 @@ impl<P: Provider> Server<P> {
         }
         match result {
             Ok(Some(new)) => {
-                let new = empty_blocks(entry.body(), new);
+                let new = complete(entry.body(), new);
                 let is_import = private.get(UNREAD) == Some(true);
                 private.remove(UNREAD);
                 // what an import named in some spelling is not spelt by anybody yet
                 let old = if is_import { Value::Object(BTreeMap::new()) } else { state };
-                answer(keep_prior_spelling(entry.body(), new, &old, NullAndEmpty::Equal), private, found)
+                let new = keep_prior_spelling(entry.body(), new, &old, NullAndEmpty::Equal);
+                // an old state may have kept a null
+                answer(complete(entry.body(), new), private, found)
             }
             Ok(None) => answer(Value::Null, private, found),
             Err(errors) => {

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::timeouts::Defaults;
 use super::{Draft, Op, Private};
-use crate::schema::{Body, Diagnostic, Diagnostics, Model, Slot, Value};
+use crate::schema::{Body, Diagnostic, Diagnostics, Model, Nesting, Slot, Value};
 
 /// One attribute of a resource's identity; all are texts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,11 +43,6 @@ pub struct MoveSource {
 }
 
 impl MoveSource {
-    /// The provider's own name: the last part of its address.
-    pub fn provider_name(&self) -> &str {
-        self.provider.rsplit('/').next().unwrap_or_default()
-    }
-
     /// A text of the source's state.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.state.get(name)?.as_str()
@@ -246,7 +241,7 @@ impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
     }
 
     fn identify(&self, state: &Value) -> Value {
-        let values = Resource::identify(self, &R::Model::decode(state));
+        let values = Resource::identify(self, &model_of::<R::Model>(state));
         Value::object(
             Resource::identity(self)
                 .iter()
@@ -259,7 +254,7 @@ impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
         if !value.is_known() {
             return None;
         }
-        let model = R::Model::decode(value);
+        let model = model_of::<R::Model>(value);
         let identity = Resource::identify(self, &model);
         // an unknown text is decoded as an empty one
         let is_known = identity.iter().all(|text| text.as_deref().is_some_and(|text| !text.is_empty()));
@@ -297,7 +292,7 @@ impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
         state: &Value,
         private: &mut Private,
     ) -> Result<Option<Value>, Diagnostics> {
-        let read = Resource::read(self, context, op, R::Model::decode(state), private).await?;
+        let read = Resource::read(self, context, op, model_of::<R::Model>(state), private).await?;
         Ok(read.map(|model| model.encode()))
     }
 
@@ -308,7 +303,7 @@ impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
         plan: &Value,
         private: &mut Private,
     ) -> Result<Value, FailedValue> {
-        Resource::create(self, context, op, R::Model::decode(plan), private)
+        Resource::create(self, context, op, model_of::<R::Model>(plan), private)
             .await
             .map(|model| model.encode())
             .map_err(|failed| (failed.state.map(|model| model.encode()), failed.diagnostics))
@@ -322,7 +317,7 @@ impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
         plan: &Value,
         private: &mut Private,
     ) -> Result<Value, FailedValue> {
-        let (prior, plan) = (R::Model::decode(prior), R::Model::decode(plan));
+        let (prior, plan) = (model_of::<R::Model>(prior), model_of::<R::Model>(plan));
         Resource::update(self, context, op, prior, plan, private)
             .await
             .map(|model| model.encode())
@@ -336,7 +331,7 @@ impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
         prior: &Value,
         private: &mut Private,
     ) -> Result<(), Diagnostics> {
-        Resource::delete(self, context, op, R::Model::decode(prior), private).await
+        Resource::delete(self, context, op, model_of::<R::Model>(prior), private).await
     }
 
     fn move_from(&self, source: &MoveSource) -> Option<Result<Value, Diagnostic>> {
@@ -346,4 +341,28 @@ impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
     fn generate(&self, config: &mut Value) {
         Resource::generate(self, config);
     }
+}
+
+// The model of a value. A group block with nothing but defaults is absent to the resource.
+fn model_of<M: Model>(value: &Value) -> M {
+    let groups = M::schema().blocks.iter().filter(|block| block.nesting == Nesting::Group);
+    let absent: Vec<_> =
+        groups.filter(|block| has_only_defaults(&block.body, value.get(block.name))).collect();
+    if absent.is_empty() {
+        return M::decode(value);
+    }
+    let mut value = value.clone();
+    for block in absent {
+        value.set(block.name, Value::Null);
+    }
+    M::decode(&value)
+}
+
+fn has_only_defaults(body: &Body, value: &Value) -> bool {
+    value.is_known()
+        && body.attributes.iter().all(|attribute| {
+            let value = value.get(attribute.name);
+            value.is_unset() || attribute.default.as_ref() == Some(value)
+        })
+        && body.blocks.iter().all(|block| value.get(block.name).is_empty())
 }

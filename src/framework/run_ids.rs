@@ -116,7 +116,9 @@ mod tests {
             ("nothing", |_| {}, None, Creation::New),
             (
                 "the plan of the same object",
-                |ids| drop(ids.plan_existing(ID)),
+                |ids| {
+                    ids.plan_existing(ID);
+                },
                 Some(ID),
                 Creation::Replacement,
             ),

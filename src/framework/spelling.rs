@@ -34,7 +34,7 @@ pub fn keep_prior_spelling(body: &Body, new: Value, old: &Value, null_and_empty:
         let new = std::mem::replace(slot, Value::Null);
         let old = old.get(block.name);
         *slot = match (block.nesting, new, old) {
-            (Nesting::Single, new, old) if new.is_known() && old.is_known() => {
+            (Nesting::Single | Nesting::Group, new, old) if new.is_known() && old.is_known() => {
                 keep_prior_spelling(&block.body, new, old, null_and_empty)
             }
             (Nesting::List, Value::List(elements), Value::List(olds)) => Value::List(
@@ -91,11 +91,8 @@ fn keep_prior_attribute_spelling(
     old: &Value,
     null_and_empty: NullAndEmpty,
 ) {
-    if null_and_empty == NullAndEmpty::Equal
-        && attribute.is_configurable()
-        && is_nothing(new)
-        && is_nothing(old)
-    {
+    let has_old = attribute.is_configurable() || !old.is_null();
+    if null_and_empty == NullAndEmpty::Equal && has_old && new.is_unset() && old.is_unset() {
         *new = old.clone();
         return;
     }
@@ -139,10 +136,6 @@ fn keep_prior_attribute_spelling(
         // core takes what the user wrote or what there was, and no mixture of both
         *new = written;
     }
-}
-
-fn is_nothing(value: &Value) -> bool {
-    value.is_empty() || value.as_str() == Some("")
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ model! {
         /// The region that the gallery is in, in any spelling.
         pub location: String = attributes::location(),
         /// What the gallery is for.
-        pub description: Option<String> = optional(),
+        pub description: Option<String> = optional().or_empty(),
         /// Tags of the gallery.
         pub tags: Option<Tags> = attributes::tags(),
         /// All tags of the gallery, the provider's `default_tags` included.
@@ -47,11 +47,11 @@ model! {
         /// State of the last operation on the gallery, `Succeeded` when all is well.
         pub provisioning_state: Option<String> = computed().volatile(),
         /// Keeps deleted image versions for a while, so that they can be restored.
-        pub soft_delete: Option<SoftDelete> = block(),
+        pub soft_delete: Option<SoftDelete> = block().group(),
         /// The managed identity of the gallery.
         pub identity: Option<Identity> = block().check(check_identity),
         /// Whom the gallery is shared with. Every change is made in place, by the service's share action.
-        pub sharing: Option<Sharing> = block().check(check_sharing),
+        pub sharing: Option<Sharing> = block().group().check(check_sharing),
         /// How long each operation may take.
         pub timeouts: Option<Timeouts> = block(),
     }
@@ -61,7 +61,7 @@ model! {
     /// Keeps deleted image versions for a while, so that they can be restored.
     pub struct SoftDelete {
         /// Whether deleted image versions are kept.
-        pub enabled: bool = required(),
+        pub enabled: bool = optional().default(false),
         /// For how many days they are kept. The service's own choice unless set.
         pub retention_days: Option<i64> = optional().between(1, 3650),
     }
@@ -75,7 +75,7 @@ model! {
             .one_of(&["SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned"])
             .equivalent_if(same_identity_type),
         /// The ids of its user-assigned identities.
-        pub identity_ids: Option<Set<String>> = optional().equivalent_if(id::same_id),
+        pub identity_ids: Option<Set<String>> = optional().or_empty().equivalent_if(id::same_id),
         /// The principal of the system-assigned identity.
         pub principal_id: Option<String> = computed(),
         /// The tenant of the system-assigned identity.
@@ -457,7 +457,7 @@ async fn flatten(
         subscription_id: Some(id.subscription_id().to_owned()),
         location: body::text(body, "location").unwrap_or_default(),
         description: body::text(body, "properties.description"),
-        tags: tags::own(context, &all, known.tags.as_ref()),
+        tags: tags::own(context, &all, known.tags.as_ref(), known.tags_all.as_ref()),
         tags_all: Some(all),
         unique_name: body::text(body, "properties.identifier.uniqueName"),
         provisioning_state: body::text(body, "properties.provisioningState"),

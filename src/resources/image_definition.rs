@@ -52,28 +52,28 @@ model! {
         pub architecture: Option<String> =
             optional().default("x64").force_new().one_of(&["x64", "Arm64"]),
         /// What the image is for.
-        pub description: Option<String> = optional(),
+        pub description: Option<String> = optional().or_empty(),
         /// The end-user licence agreement, or where it stands.
-        pub eula: Option<String> = optional(),
+        pub eula: Option<String> = optional().or_empty(),
         /// Where the privacy statement stands.
-        pub privacy_statement_uri: Option<String> = optional().check_text(check_uri),
+        pub privacy_statement_uri: Option<String> = optional().or_empty().check_text(check_uri),
         /// Where the release notes stand.
-        pub release_note_uri: Option<String> = optional().check_text(check_uri),
+        pub release_note_uri: Option<String> = optional().or_empty().check_text(check_uri),
         /// When the image should no longer be used, as an RFC 3339 date. Informational; can be moved and removed.
-        pub end_of_life_date: Option<String> = date(optional()),
+        pub end_of_life_date: Option<String> = date(optional().or_empty()),
         /// Disk types that machines made from the image should not use.
-        pub disallowed_disk_types: Option<Set<String>> = optional().check_text(check_filled),
+        pub disallowed_disk_types: Option<Set<String>> = optional().or_empty().check_text(check_filled),
         /// The security that the image supports. Unless set, a new definition gets what the service would choose:
         /// `TrustedLaunchSupported` for `V2`, `Standard` for `V1`. Updated in place.
         pub security_type: Option<String> = optional_computed().one_of(features::SECURITY_TYPES),
         /// Whether the image supports accelerated networking. Updated in place.
-        pub accelerated_networking_enabled: Option<bool> = optional(),
+        pub accelerated_networking_enabled: Option<bool> = optional().default(false),
         /// Whether machines made from the image can hibernate. Updated in place.
-        pub hibernation_enabled: Option<bool> = optional(),
+        pub hibernation_enabled: Option<bool> = optional().default(false),
         /// The disk controllers that the image has drivers for. Updated in place.
-        pub disk_controller_types: Option<Set<String>> = optional().one_of(&["SCSI", "NVMe"]),
+        pub disk_controller_types: Option<Set<String>> = optional().or_empty().one_of(&["SCSI", "NVMe"]),
         /// Any other features of the image, by the service's names. Updated in place.
-        pub features: Option<Tags> = optional().equivalent_if(attributes::eq_ignore_case).check(features::check_names),
+        pub features: Option<Tags> = optional().or_empty().equivalent_if(attributes::eq_ignore_case).check(features::check_names),
         /// Tags of the image definition.
         pub tags: Option<Tags> = attributes::tags(),
         /// All tags of the image definition, the provider's `default_tags` included.
@@ -85,7 +85,7 @@ model! {
         /// The Marketplace plan that the image was made from; machines need it.
         pub purchase_plan: Option<PurchasePlan> = block().force_new(),
         /// The size of machine that the image is meant for.
-        pub recommended: Option<Recommended> = block().check(check_recommended),
+        pub recommended: Option<Recommended> = block().group().check(check_recommended),
         /// How long each operation may take.
         pub timeouts: Option<Timeouts> = block(),
     }
@@ -109,9 +109,9 @@ model! {
         /// The name of the plan.
         pub name: String = required().check_text(check_filled),
         /// The publisher of the plan.
-        pub publisher: Option<String> = optional().check_text(check_filled),
+        pub publisher: Option<String> = optional().or_empty().check_text(check_filled),
         /// The product that the plan belongs to.
-        pub product: Option<String> = optional().check_text(check_filled),
+        pub product: Option<String> = optional().or_empty().check_text(check_filled),
     }
 }
 
@@ -546,7 +546,7 @@ fn flatten(context: &Context, body: &Json, id: &ResourceId, known: &Model) -> Mo
         release_note_uri: filled("releaseNoteUri"),
         end_of_life_date: filled("endOfLifeDate"),
         disallowed_disk_types: disk_types.map(Set),
-        tags: tags::own(context, &all, known.tags.as_ref()),
+        tags: tags::own(context, &all, known.tags.as_ref(), known.tags_all.as_ref()),
         tags_all: Some(all),
         provisioning_state: text("provisioningState"),
         identifier: body::at(&properties, "identifier").map(|identifier| Identifier {

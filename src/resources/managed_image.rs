@@ -449,7 +449,7 @@ fn flatten(context: &Context, body: &Json, id: &ResourceId, known: &Model) -> Mo
         hyper_v_generation: body::text(body, "properties.hyperVGeneration")
             .or_else(|| known.hyper_v_generation.clone()),
         zone_resilient,
-        tags: tags::own(context, &all, known.tags.as_ref()),
+        tags: tags::own(context, &all, known.tags.as_ref(), known.tags_all.as_ref()),
         tags_all: Some(all),
         provisioning_state: body::text(body, "properties.provisioningState"),
         capture,

@@ -32,7 +32,7 @@ model! {
         /// The subscription that accepts. The provider's unless set.
         pub subscription_id: Option<String> = subscription_id(),
         /// Whether destroying takes the acceptance back, for everyone in the subscription. Left false, it stays.
-        pub cancel_on_destroy: Option<bool> = optional().default(false),
+        pub cancel_on_destroy: Option<bool> = optional().default(false).local(),
         /// Where the licence stands.
         pub license_text_link: Option<String> = computed(),
         /// Where the privacy policy stands.
@@ -162,18 +162,8 @@ impl Resource<Context> for MarketplaceAgreement {
     }
 
     fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
-        let ours = match source.provider_name() {
-            "azurerm" => source.type_name == "azurerm_marketplace_agreement",
-            "azapi" => {
-                source.type_name == "azapi_resource"
-                    && source.text("type").is_some_and(|kind| {
-                        kind.split('@')
-                            .next()
-                            .is_some_and(|kind| KINDS.iter().any(|known| known.eq_ignore_ascii_case(kind)))
-                    })
-            }
-            _ => false,
-        };
+        let ours = source.type_name == "azurerm_marketplace_agreement"
+            || identity::is_azapi_resource(source, &KINDS);
         ours.then(|| {
             let id = source.text("id").unwrap_or_default();
             parse(id).ok_or_else(|| {

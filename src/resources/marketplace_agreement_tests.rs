@@ -176,7 +176,8 @@ fn imports_and_moves_by_either_id() {
             None,
         ),
         (source("hashicorp/azurerm", "azurerm_marketplace_agreement", json!({"id": "x"})), Some(false)),
-        (source("other/azurerm_like", "azurerm_marketplace_agreement", json!({"id": ID})), None),
+        (source("azimage/azimage", "azurerm_marketplace_agreement", json!({"id": ID})), Some(true)),
+        (source("hashicorp/azurerm", "azurerm_image", json!({"id": ID})), None),
     ] {
         assert_eq!(MarketplaceAgreement.move_from(&source).map(|moved| moved.is_ok()), taken, "{source:?}");
     }

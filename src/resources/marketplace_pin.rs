@@ -35,7 +35,7 @@ model! {
         pub urn: String = required().check_text(check_exact),
         /// Any values: the pin moves to the configured URN when one of them changes, is added or is taken away, and
         /// only then. A value that is known only after apply counts as changed.
-        pub keepers: Option<BTreeMap<String, String>> = optional().check(check_keepers),
+        pub keepers: Option<BTreeMap<String, String>> = optional().or_empty().check(check_keepers),
         /// The publisher of the pinned image.
         pub publisher: Option<String> = computed(),
         /// The offer of the pinned image.

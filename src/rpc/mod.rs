@@ -177,8 +177,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
             let upgraded_identity = if raw.json.is_empty() {
                 None
             } else {
-                let old = convert::json_value(&raw.json, &entry.identity_ty(), &request.type_name)?;
-                identity(&old, entry.identity_ty())
+                identity(&self.server.upgrade_identity(entry, &raw.json)?, entry.identity_ty())
             };
             Ok(pb::upgrade_resource_identity::Response { upgraded_identity, diagnostics: Vec::new() })
         })

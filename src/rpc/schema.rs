@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::proto::tfplugin5 as pb;
 use crate::framework::function::Parameter;
-use crate::framework::import::SCHEMA_VERSION;
+use crate::framework::import::{IDENTITY_VERSION, SCHEMA_VERSION};
 use crate::framework::resource::IdentityField;
 use crate::framework::{Provider, Server};
 use crate::schema::spec::Mode;
@@ -101,7 +101,7 @@ fn parameter(parameter: &Parameter) -> pb::function::Parameter {
 
 fn identity(fields: &[IdentityField]) -> pb::ResourceIdentitySchema {
     pb::ResourceIdentitySchema {
-        version: 0,
+        version: IDENTITY_VERSION,
         identity_attributes: fields
             .iter()
             .map(|field| pb::resource_identity_schema::IdentityAttribute {
@@ -151,6 +151,7 @@ fn nested(nested: &Block) -> pb::schema::NestedBlock {
     use pb::schema::nested_block::NestingMode;
     let (nesting, min, max) = match nested.nesting {
         Nesting::Single => (NestingMode::Single, nested.min.min(1), nested.min.min(1)),
+        Nesting::Group => (NestingMode::Group, 0, 0),
         Nesting::List => (NestingMode::List, nested.min, nested.max),
         Nesting::Set => (NestingMode::Set, nested.min, nested.max),
     };

@@ -103,7 +103,8 @@ impl<T: Slot> Slot for Option<T> {
         T::ty()
     }
     fn decode(value: &Value) -> Option<T> {
-        value.is_known().then(|| T::decode(value))
+        // null and empty mean the same to every resource, so that both send the same request
+        (value.is_known() && !value.is_unset()).then(|| T::decode(value))
     }
     fn encode(&self) -> Value {
         self.as_ref().map_or(Value::Null, T::encode)
@@ -169,6 +170,9 @@ impl Spec {
                 attribute.name = name;
                 attribute.ty = T::ty();
                 attribute.doc = doc;
+                if attribute.empty_default {
+                    attribute.default = Some(attribute.ty.empty());
+                }
                 attribute.checks.insert(0, std::sync::Arc::new(T::check));
                 body.attributes.push(*attribute);
             }
@@ -179,7 +183,7 @@ impl Spec {
                     inner.doc = doc;
                 }
                 block.name = name;
-                block.nesting = nesting;
+                block.nesting = if block.group { Nesting::Group } else { nesting };
                 block.body = inner;
                 body.blocks.push(*block);
             }

@@ -42,11 +42,15 @@ pub struct Attribute {
     pub sensitive: bool,
     /// Computed, and unknown again whenever the resource changes.
     pub volatile: bool,
+    /// Kept in the state only: a change of it does not reach the service.
+    pub local: bool,
     /// In a data source: the result says exactly what the configuration asked for in other words (`latest`, say), so it
     /// replaces the configured value.
     pub resolved: bool,
     /// Planned when the configuration says nothing.
     pub default: Option<Value>,
+    /// The empty value of the attribute's type becomes its default.
+    pub empty_default: bool,
     /// The only texts allowed; empty = any.
     pub one_of: &'static [&'static str],
     /// Further checks of a known value.
@@ -94,6 +98,12 @@ impl Attribute {
         self
     }
 
+    /// Kept in the state only: a change of it alone leaves volatile attributes as they are.
+    pub fn local(mut self) -> Self {
+        self.local = true;
+        self
+    }
+
     /// The result of a data source replaces what was configured.
     pub fn resolved(mut self) -> Self {
         self.resolved = true;
@@ -103,6 +113,14 @@ impl Attribute {
     /// Planned when the configuration says nothing; makes the attribute optional and computed, as Terraform demands.
     pub fn default(mut self, value: impl Into<Value>) -> Self {
         self.default = Some(value.into());
+        self.mode = Mode::OptionalComputed;
+        self
+    }
+
+    /// Null and empty mean the same: an attribute that is not configured is planned as empty. A module that passes `""` or
+    /// `[]` for "not set" then changes nothing, and neither does an import of an object without the value.
+    pub fn or_empty(mut self) -> Self {
+        self.empty_default = true;
         self.mode = Mode::OptionalComputed;
         self
     }
@@ -154,6 +172,8 @@ pub enum Nesting {
     /// At most once: an object.
     #[default]
     Single,
+    /// At most once: an object that is never null. An absent block means one with nothing in it.
+    Group,
     /// In order: a list of objects.
     List,
     /// In any order: a set of objects.
@@ -171,6 +191,8 @@ pub struct Block {
     pub min: u64,
     /// At most so often; 0 = any number.
     pub max: u64,
+    /// An absent block and one with nothing but defaults mean the same: a single block becomes a [`Nesting::Group`].
+    pub group: bool,
     /// A change of whether it stands (and, in a set or list, of anything in it) replaces the resource.
     pub force_new: bool,
     /// What makes two elements of a set the same element.
@@ -183,6 +205,12 @@ impl Block {
     /// A change replaces the resource.
     pub fn force_new(mut self) -> Self {
         self.force_new = true;
+        self
+    }
+
+    /// An absent block and one with nothing but defaults mean the same.
+    pub fn group(mut self) -> Self {
+        self.group = true;
         self
     }
 
@@ -241,7 +269,7 @@ impl Body {
         let blocks = self.blocks.iter().map(|b| {
             let inner = b.body.ty();
             let ty = match b.nesting {
-                Nesting::Single => inner,
+                Nesting::Single | Nesting::Group => inner,
                 Nesting::List => Type::list(inner),
                 Nesting::Set => Type::set(inner),
             };
@@ -266,7 +294,7 @@ impl Body {
             let value = value.get(block.name);
             match block.nesting {
                 // how often a block stands is enforced by core, from min and max
-                Nesting::Single => block.body.validate(value, &path, diagnostics),
+                Nesting::Single | Nesting::Group => block.body.validate(value, &path, diagnostics),
                 Nesting::List => {
                     for (index, element) in value.elements().iter().enumerate() {
                         block.body.validate(element, &path.index(index), diagnostics);
@@ -289,6 +317,18 @@ impl Attribute {
     fn validate(&self, value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
         if let Some(why) = self.deprecated {
             diagnostics.warning(path.clone(), format!("{path} is deprecated"), why);
+        }
+        if self.default.as_ref() == Some(value) {
+            return;
+        }
+        let is_checked = !self.one_of.is_empty() || self.checks.iter().any(|check| check(value).is_err());
+        if self.mode != Mode::Required && value.as_str() == Some("") && is_checked {
+            diagnostics.error(
+                path.clone(),
+                format!("Invalid value for {path}"),
+                format!("{path} must not be an empty text. Omit it, or set it to null."),
+            );
+            return;
         }
         if value.elements().iter().any(Value::is_null) {
             diagnostics.error(
@@ -375,8 +415,10 @@ fn attribute(mode: Mode) -> Attribute {
         force_new: false,
         sensitive: false,
         volatile: false,
+        local: false,
         resolved: false,
         default: None,
+        empty_default: false,
         one_of: &[],
         checks: Vec::new(),
         equivalence: None,
@@ -412,6 +454,7 @@ pub fn block() -> Block {
         nesting: Nesting::Single,
         min: 0,
         max: 0,
+        group: false,
         force_new: false,
         key: None,
         body: Body::default(),

@@ -145,6 +145,11 @@ impl Value {
         }
     }
 
+    /// Null, an empty collection or an empty text.
+    pub fn is_unset(&self) -> bool {
+        self.is_empty() || self.as_str() == Some("")
+    }
+
     /// The same with every unknown replaced by null.
     pub fn unknown_to_null(self) -> Value {
         match self {

@@ -62,6 +62,7 @@ impl Random {
                 let value = match block.nesting {
                     _ if unknown => Value::Unknown,
                     Nesting::Single => elements.into_iter().next().unwrap_or(Value::Null),
+                    Nesting::Group => self.object(&block.body, open),
                     Nesting::List => Value::List(elements),
                     Nesting::Set => {
                         let mut unique: Vec<Value> = Vec::new();

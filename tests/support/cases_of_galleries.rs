@@ -34,7 +34,6 @@ pub fn gallery() -> Case {
                 &["identity"],
             ),
             (json!({"identity": null}), &["identity"]),
-            (json!({"sharing": null}), &["sharing"]),
             (json!({"timeouts": {"create": "20m"}}), &["timeouts"]),
             (json!({"timeouts": null}), &["timeouts"]),
         ],
@@ -50,6 +49,8 @@ pub fn gallery() -> Case {
             json!({"resource_group_name": "RG"}),
             json!({"subscription_id": SUBSCRIPTION}),
             json!({"name": "GAL"}),
+            json!({"sharing": null}),
+            json!({"tags": {"TEAM": "platform", "cost": "1", "team": null, "Cost": null}}),
         ],
         drifts: vec![
             (json!({"tags": {"team": "somebody", "extra": "y"}}), &["tags", "tags_all"]),
@@ -62,8 +63,7 @@ pub fn gallery() -> Case {
         ],
         // whom it is shared with changes by an action: see the tests of sharing
         not_in_azure: &["timeouts", "sharing"],
-        // a gallery that is shared with nobody says nothing of it
-        not_imported: &["timeouts", "sharing"],
+        not_imported: &["timeouts"],
         id: Some(rg("galleries/gal")),
         azurerm: Some("azurerm_shared_image_gallery"),
     }
@@ -117,7 +117,6 @@ pub fn image_definition() -> Case {
             (json!({"accelerated_networking_enabled": false}), &["accelerated_networking_enabled"]),
             (json!({"accelerated_networking_enabled": null}), &["accelerated_networking_enabled"]),
             (json!({"hibernation_enabled": true}), &["hibernation_enabled"]),
-            (json!({"hibernation_enabled": null}), &["hibernation_enabled"]),
             (json!({"disk_controller_types": ["SCSI"]}), &["disk_controller_types"]),
             (json!({"disk_controller_types": null}), &["disk_controller_types"]),
             (json!({"tags": {"os": "unix"}}), &["tags", "tags_all"]),
@@ -150,6 +149,7 @@ pub fn image_definition() -> Case {
             json!({"disallowed_disk_types": ["StandardSSD_LRS", "Standard_LRS"]}),
             json!({"disk_controller_types": ["NVMe", "SCSI"]}),
             json!({"os_state": "Generalized", "architecture": "x64"}),
+            json!({"hibernation_enabled": null}),
             json!({"name": "DEF"}),
         ],
         drifts: vec![
@@ -171,7 +171,7 @@ pub fn image_definition() -> Case {
         ],
         // any other feature: the service knows few names, see the tests of features
         not_in_azure: &["timeouts", "features"],
-        not_imported: &["timeouts", "hibernation_enabled"],
+        not_imported: &["timeouts"],
         id: Some(rg("galleries/gal/images/def")),
         azurerm: Some("azurerm_shared_image"),
     }

@@ -543,6 +543,21 @@ impl Core {
         decode(&answer.upgraded_state, &self.ty(&held.type_name))
     }
 
+    /// UpgradeResourceIdentity of what the state file holds, by a process that is not configured.
+    pub async fn upgrade_identity(&self, type_name: &str, identity: &Json) -> Value {
+        let request = pb::upgrade_resource_identity::Request {
+            type_name: type_name.into(),
+            version: 0,
+            raw_identity: Some(pb::RawState {
+                json: identity.to_string().into_bytes(),
+                flatmap: Default::default(),
+            }),
+        };
+        let answer = serve().1.upgrade_resource_identity(Request::new(request)).await.unwrap().into_inner();
+        assert!(answer.diagnostics.is_empty(), "{:?}", Told(answer.diagnostics));
+        self.identity_value(type_name, answer.upgraded_identity.as_ref()).unwrap()
+    }
+
     /// ReadResource.
     pub async fn read(&self, held: &Held) -> Result<(Option<Held>, Told), Told> {
         let (read, told) = self.read_any(held).await?;

@@ -149,6 +149,7 @@ pub fn configurations(body: &Body, pool: &Pool, open: bool) -> BoxedStrategy<Val
         let given = block.body.attributes.iter().any(Attribute::is_configurable);
         fields.push(match block.nesting {
             Nesting::Single if min > 0 => inner,
+            Nesting::Group => inner,
             Nesting::Single if given => prop_oneof![2 => Just(Value::Null), 1 => inner].boxed(),
             Nesting::Single => Just(Value::Null).boxed(),
             Nesting::List => prop::collection::vec(inner, min..=most).prop_map(Value::List).boxed(),

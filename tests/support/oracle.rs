@@ -288,7 +288,11 @@ fn block_planned(
             if planned.iter().any(Value::is_unknown) && !config.iter().any(Value::is_unknown) {
                 complain(out, path, "an element that is a block must not be unknown itself");
             }
-            // core itself leaves sets unchecked; this provider keeps to the same rules there
+            // core itself leaves sets unchecked; this provider keeps to the same rules there, but for a set that stays as it
+            // was because the configuration means the same
+            if prior.elements() == planned.as_slice() && !prior.is_null() {
+                return;
+            }
             if planned.len() != config.len() {
                 let (have, want) = (planned.len(), config.len());
                 complain(out, path, format!("{have} set elements are planned where the config has {want}"));

@@ -24,7 +24,8 @@ fn complete(body: &Body, state: &mut Value, read: &Value) {
             state.set(attribute.name, read.get(attribute.name).clone());
         }
     }
-    for block in body.blocks.iter().filter(|block| block.nesting == Nesting::Single) {
+    for block in body.blocks.iter().filter(|block| matches!(block.nesting, Nesting::Single | Nesting::Group))
+    {
         let mut inner = state.get(block.name).clone();
         if inner.is_known() && read.get(block.name).is_known() {
             complete(&block.body, &mut inner, read.get(block.name));

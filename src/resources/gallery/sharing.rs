@@ -15,11 +15,11 @@ model! {
     pub struct Sharing {
         /// `Private` (nobody beyond access control), `Groups` (the subscriptions and tenants named here) or
         /// `Community` (everybody).
-        pub permission: String = required().one_of(&["Private", "Groups", "Community"]),
+        pub permission: String = optional().default("Private").one_of(&["Private", "Groups", "Community"]),
         /// Subscriptions that may use the images, for `Groups`. At most 30.
-        pub subscription_ids: Option<Set<String>> = optional().equivalent_if(eq_ignore_case).check_text(check_guid),
+        pub subscription_ids: Option<Set<String>> = optional().or_empty().equivalent_if(eq_ignore_case).check_text(check_guid),
         /// Tenants that may use the images, for `Groups`. At most 5.
-        pub tenant_ids: Option<Set<String>> = optional().equivalent_if(eq_ignore_case).check_text(check_guid),
+        pub tenant_ids: Option<Set<String>> = optional().or_empty().equivalent_if(eq_ignore_case).check_text(check_guid),
         /// How the gallery presents itself to everybody, for `Community`.
         pub community: Option<Community> = block(),
     }
@@ -71,8 +71,9 @@ pub fn prepare(draft: &mut Draft<'_>) {
 
 /// Checks what goes with which permission.
 pub fn check_sharing(sharing: &Value, path: &Path, found: &mut Diagnostics) {
-    let Some(permission) = sharing.get("permission").as_str() else {
-        return;
+    let permission = match sharing.get("permission") {
+        Value::Unknown => return,
+        permission => permission.as_str().unwrap_or("Private"),
     };
     let community = sharing.get("community");
     if permission == "Community" && community.is_null() {

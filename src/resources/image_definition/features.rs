@@ -79,7 +79,8 @@ pub fn expand(properties: &mut Json, plan: &Model, current: Option<&Json>) {
     for (name, value) in
         [(ACCELERATED, plan.accelerated_networking_enabled), (HIBERNATE, plan.hibernation_enabled)]
     {
-        if let Some(value) = value {
+        // absent and "False" mean the same
+        if let Some(value) = value.filter(|value| *value || find(old, name).is_some()) {
             wanted.push((name.to_owned(), if value { "True" } else { "False" }.to_owned()));
         }
     }

@@ -129,7 +129,7 @@ pub fn flatten(
         deletion_policy: Some(known.deletion_policy.clone().unwrap_or_else(|| "delete".to_owned())),
         // told only on request, and fixed for good: what was sent stays true
         uefi_settings_json: known.uefi_settings_json.clone(),
-        tags: tags::own(context, &all, known.tags.as_ref()),
+        tags: tags::own(context, &all, known.tags.as_ref(), known.tags_all.as_ref()),
         tags_all: Some(all),
         provisioning_state: body::text(&properties, "provisioningState"),
         published_date: body::text(&publishing, "publishedDate"),

@@ -39,7 +39,7 @@ model! {
         /// Whether the service refuses to delete the version before its end-of-life date.
         pub block_deletion_before_end_of_life: Option<bool> = optional().default(false),
         /// When the version should no longer be used, as an RFC 3339 date. Can be set, moved and removed.
-        pub end_of_life_date: Option<String> = date(optional()),
+        pub end_of_life_date: Option<String> = date(optional().or_empty()),
         /// Whether the version is passed over by who asks for the latest one.
         pub exclude_from_latest: Option<bool> = optional().default(false),
         /// `Full` copies the bits to every region; `Shallow` leaves them where they are, for quick tests.
@@ -48,11 +48,11 @@ model! {
         /// How long apply waits for replication: for `all` regions, for the `home` region only, or not at all (`none`).
         /// The provider's setting unless set, which is `all` unless set. An unfinished replication is shown by later
         /// plans and never lost.
-        pub wait_for_replication: Option<String> = optional().one_of(Wait::WORDS),
+        pub wait_for_replication: Option<String> = optional().local().one_of(Wait::WORDS),
         /// What destroying does: `delete` the version, or `retain` it in Azure and only forget it here, so that a
         /// rebuilt image does not destroy the version that production can roll back to.
         pub deletion_policy: Option<String> =
-            optional().default("delete").one_of(&["delete", "retain"]),
+            optional().default("delete").local().one_of(&["delete", "retain"]),
         /// UEFI settings in the service's JSON: `signatureTemplateNames` and `additionalSignatures`.
         pub uefi_settings_json: Option<String> =
             optional().force_new().equivalent_if(uefi::same_json).check_text(uefi::check_json),

@@ -11,6 +11,7 @@ use crate::schema::{Diagnostics, Path, Value};
 /// Objects to a dropped region that may not be dropped, and replaces where the service refuses a change.
 pub fn prepare(draft: &mut Draft<'_>) {
     keep_storage(draft);
+    keep_home_only(draft);
     let planned = draft.planned.get("target_region").clone();
     let prior = draft.prior.get("target_region").clone();
     if draft.is_create() || planned.is_unknown() || prior.elements().is_empty() {
@@ -112,6 +113,33 @@ pub fn check_duplicates(targets: &Value, found: &mut Diagnostics) {
             seen.push(key);
         }
     }
+}
+
+// A version without target regions has one replica in its own region, with the storage that the service chooses. Writing that
+// region down without more changes nothing, and neither does leaving it out.
+fn keep_home_only(draft: &mut Draft<'_>) {
+    let (planned, prior) = (draft.planned.get("target_region"), draft.prior.get("target_region"));
+    let Some(home) = draft.prior.get("location").as_str().map(region::normalise) else { return };
+    let is_home_only = |regions: &Value, any_storage: bool| match regions.elements() {
+        [] => regions.is_known(),
+        [region] => is_plain(region, &home, any_storage),
+        _ => false,
+    };
+    if planned.is_empty() != prior.is_empty() && is_home_only(planned, false) && is_home_only(prior, true) {
+        let prior = prior.clone();
+        draft.planned.set("target_region", prior);
+    }
+}
+
+// Whether a target region is the version's own with nothing but defaults.
+fn is_plain(region: &Value, home: &str, any_storage: bool) -> bool {
+    let Value::Object(members) = region else { return false };
+    members.iter().all(|(name, value)| match name.as_str() {
+        "name" => region_key(region).as_deref() == Some(home),
+        "regional_replica_count" => value.as_i64() == Some(1),
+        "storage_account_type" => any_storage || value.as_str() == Some("Standard_LRS"),
+        _ => value.is_unset() || value.as_bool() == Some(false),
+    })
 }
 
 /// The target regions to send when the user leaves them to the service: the version's own, where it is told.

@@ -101,6 +101,7 @@ impl Bench {
     }
 
     async fn plan(&self, prior: &Value, config: &Model) -> Planned {
+        self.server.run_ids().clear();
         let change = Change { prior: prior.clone(), config: config.encode(), private: Private::default() };
         self.server.plan(self.server.resource(KIND).unwrap(), change).await
     }
@@ -529,6 +530,7 @@ async fn imports_plan_to_no_change() {
         let entry = bench.server.resource(KIND).unwrap();
         let generated = bench.server.generate(entry, &imported);
         assert!(!bench.validate(&generated).has_errors(), "{}", text(&bench.validate(&generated)));
+        bench.server.run_ids().clear();
         let change = Change { prior: imported.clone(), config: generated, private: Private::default() };
         let planned = bench.server.plan(entry, change).await;
         assert_eq!(planned.state, imported);
