@@ -16,7 +16,8 @@
 //! 8. [`resources`], [`data_sources`], [`functions`]: one file for each type that users write.
 //! 9. [`provider`]: the provider block, and the lists that register all of these.
 //! 10. [`docs`]: the Registry's pages, generated from the schemas.
-//! 11. `emulator` (feature `emulator`, on by default): an emulated Resource Manager, in the process or as a server.
+//! 11. [`report`]: the `report` command; [`page`]: the style and script of its page and of the emulator's.
+//! 12. `emulator` (feature `emulator`, on by default): an emulated Resource Manager, in the process or as a server.
 //!
 //! A new resource is one file in [`resources`] and one line in its `all()`.
 //!
@@ -34,8 +35,10 @@ pub mod emulator;
 pub mod framework;
 pub mod functions;
 pub mod image;
+pub mod page;
 pub mod plugin;
 pub mod provider;
+pub mod report;
 pub mod resources;
 pub mod rpc;
 pub mod schema;

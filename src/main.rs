@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Some("-debug" | "--debug") => plugin::debug(services),
         Some("-version" | "--version" | "version") => print(&version()),
         Some("-help" | "--help" | "help") => print(HELP),
+        Some("report") => azimage::report::cli::main(std::env::args_os().skip(2).collect()),
         #[cfg(feature = "emulator")]
         Some("emulator") => {
             ExitCode::from(azimage::emulator::cli::main(arguments[1..].to_vec()).clamp(0, 255) as u8)
@@ -61,6 +62,7 @@ terraform-provider-azimage: a Terraform and OpenTofu provider for Azure VM image
   (no arguments)        serve as a plugin; started by Terraform and OpenTofu
   -debug                serve any number of runs, and print the variable that they need
   emulator …            an emulated Azure Resource Manager: see emulator --help
+  report …              where image versions are, who uses them and what they cost: see report --help
   -version              version, commit and protocol";
 
 #[allow(clippy::print_stdout)] // a person reads this, not Terraform

@@ -34,7 +34,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("docs", &["framework", "schema"]),
-    ("emulator", &[]),
+    ("page", &[]),
+    (
+        "report",
+        &["page", "provider", "data_sources", "azure", "framework", "arm", "schema", "image"],
+    ),
+    ("emulator", &["page"]),
 ];
 
 /// Modules whose public submodules must not use each other: no resource uses another resource.

@@ -26,7 +26,7 @@ use crate::schema::{Diagnostic, Diagnostics, Number};
 const AT_ONCE: usize = 8;
 
 /// What to report on.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
     /// IDs of galleries.
     pub galleries: Vec<String>,
