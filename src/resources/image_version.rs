@@ -1,6 +1,7 @@
 //! `azimage_image_version`: one version of an image, where it is replicated to, and everything that must not be lost.
 
 mod checks;
+mod deletion;
 mod json;
 mod managed;
 mod model;
@@ -16,11 +17,11 @@ use async_trait::async_trait;
 use crate::arm::ResourceId;
 use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION};
 use crate::azure::pipeline;
-use crate::azure::{Context, fault, identity, tags};
+use crate::azure::{Context, identity, tags};
 use crate::framework::timeouts::Defaults;
 use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource};
-use crate::schema::{Diagnostic, Diagnostics, Path, Value};
-use model::{Model, id_of, label, stub, target};
+use crate::schema::{Diagnostic, Diagnostics, Value};
+use model::{Model, stub};
 
 /// The resource type.
 pub struct ImageVersion;
@@ -139,32 +140,11 @@ impl Resource<Context> for ImageVersion {
         prior: Model,
         _private: &mut Private,
     ) -> Result<(), Diagnostics> {
-        let id = id_of(&prior)?;
-        if prior.deletion_policy.as_deref() == Some("retain") {
-            tracing::info!(id = %id, "image version retained in Azure: deletion_policy = \"retain\"");
-            return Ok(());
-        }
-        pipeline::delete(self, context, op, id.clone(), &target(&id)).await.map_err(|mut found| {
-            if prior.block_deletion_before_end_of_life == Some(true) {
-                found.push(protected(&id));
-            }
-            found
-        })
+        deletion::delete(context, op, &prior).await
     }
 
     fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
         identity::moved(source, "azurerm_shared_image_version", IMAGE_VERSION)
             .map(|id| id.map(|id| stub(&id)))
     }
-}
-
-fn protected(id: &ResourceId) -> Diagnostic {
-    Diagnostic::error(
-        format!("{} is protected from deletion", fault::capital(&label(id))),
-        format!(
-            "It cannot be deleted before its end-of-life date. Set block_deletion_before_end_of_life = false, apply, and \
-             destroy it then.\n\n{id}"
-        ),
-    )
-    .at(Path::attribute("block_deletion_before_end_of_life"))
 }
