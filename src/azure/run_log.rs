@@ -25,6 +25,10 @@ pub enum Event {
     Deleted,
     /// It was dropped from the state and left in Azure.
     Retained,
+    /// It is in the state, and will be left in Azure when it is destroyed.
+    KeptOnDestroy,
+    /// A refresh found it, and the state did not have it.
+    AddedByOthers,
 }
 
 /// What this run has done, by resource ID in lower case.

@@ -1,6 +1,7 @@
 //! `azimage_image_version`: one version of an image, where it is replicated to, and everything that must not be lost.
 
 mod checks;
+mod definition;
 mod deletion;
 mod json;
 mod managed;
@@ -8,6 +9,7 @@ mod model;
 mod recycle_bin;
 mod regions;
 mod retain;
+mod source_check;
 mod steps;
 mod uefi;
 mod unfinished;
@@ -21,7 +23,7 @@ use crate::azure::{Context, identity, tags};
 use crate::framework::timeouts::Defaults;
 use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource};
 use crate::schema::{Diagnostic, Diagnostics, Value};
-use model::{Model, stub};
+use model::{Model, id_of, stub};
 
 /// The resource type.
 pub struct ImageVersion;
@@ -88,7 +90,7 @@ impl Resource<Context> for ImageVersion {
 
     fn prepare(&self, context: Option<&Context>, draft: &mut Draft<'_>) {
         tags::prepare(context, draft);
-        regions::prepare(draft);
+        regions::prepare(context, draft);
         unfinished::prepare(context, draft);
     }
 
@@ -99,6 +101,7 @@ impl Resource<Context> for ImageVersion {
     async fn check(&self, context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
         tags::check_required(context, draft, found);
         retain::check(draft, found);
+        retain::check_creation(context, op, draft, found).await;
         checks::plan(context, op, draft, found).await;
     }
 
@@ -109,7 +112,12 @@ impl Resource<Context> for ImageVersion {
         state: Model,
         private: &mut Private,
     ) -> Result<Option<Model>, Diagnostics> {
-        pipeline::read(self, context, op, state, private).await
+        retain::remember(context, &state);
+        let read = pipeline::read(self, context, op, state.clone(), private).await?;
+        if let Some(read) = &read {
+            regions::remember_added(context, &state, read);
+        }
+        Ok(read)
     }
 
     async fn create(

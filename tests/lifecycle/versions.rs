@@ -27,7 +27,7 @@ async fn a_region_is_dropped_only_with_leave_and_by_name() {
     let held = core.create(VERSION, &version(json!({}))).await;
     let one = json!({"target_region": regions(&["East US"])});
     let told = core.plan_refused(VERSION, Some(&held), &version(one.clone())).await;
-    told.assert_error(&["drops the region westeurope", "allow_deletion_of_replicated_locations"]);
+    told.assert_error(&["removes the region westeurope", "allow_deletion_of_replicated_locations"]);
     assert_eq!(told.error_paths(), ["target_region"]);
     // leave and drop in one apply, in the right order
     let both = patched(&version(one.clone()), &json!({"allow_deletion_of_replicated_locations": true}));
@@ -45,7 +45,7 @@ async fn without_target_regions_only_the_own_region_is_left() {
     let held = core.create(VERSION, &version(json!({}))).await;
     let none = json!({"target_region": []});
     let told = core.plan_refused(VERSION, Some(&held), &version(none.clone())).await;
-    told.assert_error(&["drops the region westeurope\n"]);
+    told.assert_error(&["removes the region westeurope\n"]);
     let allowed = patched(&version(none.clone()), &json!({"allow_deletion_of_replicated_locations": true}));
     let held = core.change(&held, &allowed, Action::Update).await;
     let azure = core.look(held.text("id"));
@@ -349,10 +349,18 @@ async fn a_source_that_does_not_fit_is_refused_before_anything_is_made() {
         told.assert_error(says);
         assert!(told.error_paths().contains(&path.to_owned()), "{:?}", told.error_paths());
     }
-    // a source that cannot be read yet is no reason to object
-    let plan =
-        core.plan(VERSION, None, &version(json!({"source": {"managed_image_id": rg("images/later")}}))).await;
-    assert_eq!(plan.action, Action::Create);
+    // and so is one that does not exist, when the version is replaced as well: nothing is destroyed for it
+    let later = json!({"source": {"managed_image_id": rg("images/later")}});
+    let held = core.create(VERSION, &version(json!({}))).await;
+    for held in [None, Some(&held)] {
+        let told = core.plan_refused(VERSION, held, &version(later.clone())).await;
+        told.assert_error(&["\"later\" does not exist", "ignore_changes"]);
+        assert_eq!(told.error_paths(), ["source.managed_image_id"]);
+    }
+    let latest = rg("galleries/gal/images/def2/versions/latest");
+    let told =
+        core.plan_refused(VERSION, None, &version(json!({"source": {"image_version_id": latest}}))).await;
+    told.assert_error(&["\"latest\" is not a version number", "data \"azimage_image_version\""]);
 }
 
 fn keep_deleted_versions(core: &Core) {
@@ -511,7 +519,7 @@ async fn a_creation_under_way_is_joined_only_where_everything_is_the_same() {
     let other = core.again(json!({})).await;
     for patch in [
         json!({"tags": {"run": "b"}}),
-        json!({"tags": {}}),
+        json!({"tags": null}),
         json!({"exclude_from_latest": true}),
         json!({"target_region": [{"name": "East US"}]}),
         json!({"end_of_life_date": "2031-01-01T00:00:00Z"}),
