@@ -17,8 +17,8 @@ use crate::sync::lock;
 pub enum Event {
     /// It is planned to be created.
     Planned,
-    /// It is deleted to make place for another object with its ID.
-    Replaced,
+    /// It is planned to be deleted, or replaced.
+    PlannedAway,
     /// It was sent to the service by this run.
     Published,
     /// It was deleted; the service may show it for some time yet.

@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use crate::arm::ResourceId;
 use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION};
 use crate::azure::pipeline;
+use crate::azure::run_log::Event;
 use crate::azure::{Context, identity, tags};
 use crate::framework::timeouts::Defaults;
 use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource};
@@ -103,6 +104,14 @@ impl Resource<Context> for ImageVersion {
         retain::check(draft, found);
         retain::check_creation(context, op, draft, found).await;
         checks::plan(context, op, draft, found).await;
+    }
+
+    fn check_destroy(&self, context: Option<&Context>, prior: &Model, found: &mut Diagnostics) {
+        if prior.deletion_policy.as_deref() == Some("retain") {
+            retain::stays(&prior.version, found);
+        } else if let (Some(context), Ok(id)) = (context, id_of(prior)) {
+            context.run.record(&id.to_string(), Event::PlannedAway);
+        }
     }
 
     async fn read(

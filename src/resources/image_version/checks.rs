@@ -140,7 +140,7 @@ async fn regions_exist(
 fn note_replaced(context: &Context, draft: &Draft<'_>) {
     let retained = draft.prior.get("deletion_policy").as_str() == Some("retain");
     if let (false, false, Some(id)) = (draft.replace.is_empty(), retained, draft.prior.get("id").as_str()) {
-        context.run.record(id, Event::Replaced);
+        context.run.record(id, Event::PlannedAway);
     }
 }
 
@@ -298,7 +298,7 @@ async fn others(
     if let Some(maximum) = rules.maximum_versions_per_definition {
         let existing_ids = existing.iter().map(|(_, name)| definition.child("versions", name));
         let mut all: Vec<String> = existing_ids
-            .filter(|id| !context.run.has(&id.to_string(), Event::Replaced))
+            .filter(|id| !context.run.has(&id.to_string(), Event::PlannedAway))
             .map(|id| id.key())
             .collect();
         context.run.record(&id.to_string(), Event::Planned);

@@ -7,9 +7,9 @@ use crate::arm::id::{IMAGE_VERSION, MANAGED_IMAGE, VIRTUAL_MACHINE};
 use crate::arm::{ResourceId, Scope, Target, region};
 use crate::azure::objects::source::{DISK, SNAPSHOT};
 use crate::azure::objects::version::Version;
-use crate::azure::{Context, body};
+use crate::azure::{Context, body, fault};
 use crate::framework::Op;
-use crate::schema::{Diagnostics, Path, Value};
+use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
 /// The checks of one plan's source.
 pub struct SourceCheck<'a> {
@@ -232,16 +232,22 @@ impl SourceCheck<'_> {
                      copies of one that has no identity any more. Use a definition with os_state = \"Generalized\".\n\n{id}"
                 ),
             ),
-            ("Generalized", false) if !statuses.is_empty() => found.error(
-                path,
-                format!("Virtual machine {:?} is not generalized", id.name()),
-                format!(
-                    "The image definition has os_state = \"Generalized\", so the service would refuse it. Deprovision and \
-                     generalize it first (az vm deallocate, az vm generalize), use an azimage_managed_image with capture, \
-                     which does both, or use a definition with os_state = \"Specialized\".\n\n{id}"
-                ),
-            ),
+            ("Generalized", false) if !statuses.is_empty() => found.push(self.not_generalized(id, path)),
             _ => {}
+        }
+    }
+
+    fn not_generalized(&self, id: &ResourceId, path: Path) -> Diagnostic {
+        let what = format!("virtual machine {:?} is not generalized", id.name());
+        let fix = format!(
+            "The image definition has os_state = \"Generalized\", so the service would refuse it. Deprovision and generalize \
+             it first (az vm deallocate, az vm generalize), use an azimage_managed_image with capture, which does both, or \
+             use a definition with os_state = \"Specialized\".\n\n{id}"
+        );
+        let rules = &self.context.guardrails;
+        match rules.require_generalized_source {
+            Some(true) => rules.violation("require_generalized_source", path, &what, &fix),
+            _ => Diagnostic::error(fault::capital(&what), fix).at(path),
         }
     }
 }
