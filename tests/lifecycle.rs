@@ -16,6 +16,8 @@ mod interrupts;
 mod misbehaviour;
 #[path = "lifecycle/pins.rs"]
 mod pins;
+#[path = "lifecycle/requests.rs"]
+mod requests;
 #[path = "lifecycle/tags.rs"]
 mod tags;
 #[path = "lifecycle/together.rs"]
