@@ -51,7 +51,8 @@ async fn many_versions_read_their_definition_and_gallery_once() {
     let core = with_sources(json!({})).await;
     count(&core, "/galleries/gal$");
     count(&core, "/images/def$");
-    let configs: Vec<Json> = (0..40).map(|number| version(json!({"version": format!("2.0.{number}")}))).collect();
+    let configs: Vec<Json> =
+        (0..40).map(|number| version(json!({"version": format!("2.0.{number}")}))).collect();
     let mut plans = Vec::new();
     for config in &configs {
         plans.push(core.plan(VERSION, None, config).await);
