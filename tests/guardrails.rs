@@ -189,12 +189,7 @@ fn rows() -> Vec<Row> {
             keeps: version(json!({"image_definition_id": rg("galleries/gal/images/def2")})),
             open: vec![json!({"version": UNKNOWN}), json!({"image_definition_id": UNKNOWN})],
             path: "version",
-            says: vec![
-                "1.5.0 would be version 3",
-                "2 are allowed",
-                "the oldest are 1.0.9, 1.0.100",
-                "azimage_version_retention",
-            ],
+            says: vec!["1.5.0 would be version 3", "2 are allowed", "the oldest are 1.0.9, 1.0.100"],
             id: Some(version_id("1.5.0")),
             prepare: with_versions,
         },

@@ -18,6 +18,8 @@ mod misbehaviour;
 mod pins;
 #[path = "lifecycle/same.rs"]
 mod same;
+#[path = "lifecycle/requests.rs"]
+mod requests;
 #[path = "lifecycle/tags.rs"]
 mod tags;
 #[path = "lifecycle/together.rs"]

@@ -115,7 +115,7 @@ async fn doubled_regions_and_impossible_counts_are_told_at_plan() {
     assert_eq!(read.get("target_region").elements().len(), 3);
     core.plan_refused(VERSION, Some(&read), &version(json!({})))
         .await
-        .assert_error(&["drops the region West US"]);
+        .assert_error(&["removes the region West US", "added outside Terraform"]);
 }
 
 // hashicorp/terraform-provider-azurerm#28962.

@@ -96,7 +96,7 @@ pub async fn resolve_location(context: &Context, op: &Op, draft: &mut Draft<'_>,
         Some(planned) => planned.get("location").as_str().map(str::to_owned),
         None => {
             let scope = scope(op, "reading the parent's location");
-            let found = context.client.get_opt(&scope, &Target::at(parent)).await;
+            let found = context.run.parent(&context.client, &scope, &Target::at(parent)).await;
             found.ok().flatten().and_then(|body| super::body::text(&body, "location"))
         }
     };

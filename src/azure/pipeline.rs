@@ -15,6 +15,7 @@
 
 mod actions;
 mod existing;
+mod members;
 mod parents;
 mod state;
 mod verbs;
@@ -22,8 +23,9 @@ mod write;
 
 pub use actions::act;
 pub use existing::already_exists;
-pub use parents::{delete_parent, refuse_with_children};
-pub use verbs::{Managed, Step, create, delete, read, update};
+pub use members::Member;
+pub use parents::{delete_parent, refuse_with_children, remove};
+pub use verbs::{Managed, Start, Step, create, delete, read, update};
 pub use write::{Change, Ended, Outcome, Task, WaitUntil, Write, final_read_scope, forget_if_final};
 
 #[cfg(test)]

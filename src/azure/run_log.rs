@@ -17,14 +17,18 @@ use crate::sync::lock;
 pub enum Event {
     /// It is planned to be created.
     Planned,
-    /// It is deleted to make place for another object with its ID.
-    Replaced,
+    /// It is planned to be deleted, or replaced.
+    PlannedAway,
     /// It was sent to the service by this run.
     Published,
     /// It was deleted; the service may show it for some time yet.
     Deleted,
     /// It was dropped from the state and left in Azure.
     Retained,
+    /// It is in the state, and will be left in Azure when it is destroyed.
+    KeptOnDestroy,
+    /// A refresh found it, and the state did not have it.
+    AddedByOthers,
 }
 
 /// What this run has done, by resource ID in lower case.

@@ -11,6 +11,7 @@ use super::clock;
 use super::errors::ArmError;
 use super::ids::type_of;
 use super::json::Json;
+use super::providers::soft_delete;
 
 const TABLE: &str = include_str!("shapes.txt");
 
@@ -154,7 +155,8 @@ pub fn check(call: &mut Call<'_, '_>) -> Result<(), ArmError> {
         return Ok(());
     }
     let id = format!("/{}", call.segments.join("/"));
-    let exists = call.method == Method::Put && call.find(&id).is_some();
+    // a PUT of a deleted version that soft delete keeps is a restore, which needs no properties
+    let exists = call.method == Method::Put && (call.find(&id).is_some() || soft_delete::has(call, &id));
     let mut body = std::mem::take(&mut call.body);
     let result = check_body(call.method, &type_of(&id), &call.api, exists, &mut body);
     call.body = body;

@@ -39,6 +39,9 @@ impl<P: Provider> Server<P> {
         if config.is_null() {
             private.remove(PLANNED_FROM);
             self.note_existing(entry, &prior, &mut found);
+            if !prior.is_null() {
+                entry.resource.check_destroy(self.context().as_deref(), &prior, &mut found);
+            }
             return Planned {
                 state: Value::Null,
                 replace: Vec::new(),

@@ -113,6 +113,9 @@ pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
     /// Looks at a finished plan and objects to it; may ask the service, but may not change a value.
     async fn check(&self, _context: &C, _op: &Op, _draft: &Draft<'_>, _found: &mut Diagnostics) {}
 
+    /// Looks at a planned destruction of `prior`, for warnings: nothing may stop a destroy at plan.
+    fn check_destroy(&self, _context: Option<&C>, _prior: &Self::Model, _found: &mut Diagnostics) {}
+
     /// What exists now; `None` when it is gone for certain.
     async fn read(
         &self,
@@ -187,6 +190,8 @@ pub trait AnyResource<C: Send + Sync>: Send + Sync {
     async fn resolve(&self, context: &C, op: &Op, draft: &mut Draft<'_>);
     /// See [`Resource::check`].
     async fn check(&self, context: &C, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics);
+    /// See [`Resource::check_destroy`].
+    fn check_destroy(&self, context: Option<&C>, prior: &Value, found: &mut Diagnostics);
     /// See [`Resource::read`].
     async fn read(
         &self,
@@ -283,6 +288,10 @@ impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
 
     async fn check(&self, context: &C, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
         Resource::check(self, context, op, draft, found).await;
+    }
+
+    fn check_destroy(&self, context: Option<&C>, prior: &Value, found: &mut Diagnostics) {
+        Resource::check_destroy(self, context, &R::Model::decode(prior), found);
     }
 
     async fn read(

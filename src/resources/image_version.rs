@@ -1,12 +1,15 @@
 //! `azimage_image_version`: one version of an image, where it is replicated to, and everything that must not be lost.
 
 mod checks;
+mod definition;
+mod deletion;
 mod json;
 mod managed;
 mod model;
 mod recycle_bin;
 mod regions;
 mod retain;
+mod source_check;
 mod steps;
 mod uefi;
 mod unfinished;
@@ -16,11 +19,12 @@ use async_trait::async_trait;
 use crate::arm::ResourceId;
 use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION};
 use crate::azure::pipeline;
-use crate::azure::{Context, fault, identity, tags};
+use crate::azure::run_log::Event;
+use crate::azure::{Context, identity, tags};
 use crate::framework::timeouts::Defaults;
 use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource};
-use crate::schema::{Diagnostic, Diagnostics, Path, Value};
-use model::{Model, id_of, label, stub, target};
+use crate::schema::{Diagnostic, Diagnostics, Value};
+use model::{Model, id_of, stub};
 
 /// The resource type.
 pub struct ImageVersion;
@@ -87,7 +91,7 @@ impl Resource<Context> for ImageVersion {
 
     fn prepare(&self, context: Option<&Context>, draft: &mut Draft<'_>) {
         tags::prepare(context, draft);
-        regions::prepare(draft);
+        regions::prepare(context, draft);
         unfinished::prepare(context, draft);
     }
 
@@ -98,7 +102,16 @@ impl Resource<Context> for ImageVersion {
     async fn check(&self, context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
         tags::check_required(context, draft, found);
         retain::check(draft, found);
+        retain::check_creation(context, op, draft, found).await;
         checks::plan(context, op, draft, found).await;
+    }
+
+    fn check_destroy(&self, context: Option<&Context>, prior: &Model, found: &mut Diagnostics) {
+        if prior.deletion_policy.as_deref() == Some("retain") {
+            retain::stays(&prior.version, found);
+        } else if let (Some(context), Ok(id)) = (context, id_of(prior)) {
+            context.run.record(&id.to_string(), Event::PlannedAway);
+        }
     }
 
     async fn read(
@@ -108,7 +121,12 @@ impl Resource<Context> for ImageVersion {
         state: Model,
         private: &mut Private,
     ) -> Result<Option<Model>, Diagnostics> {
-        pipeline::read(self, context, op, state, private).await
+        retain::remember(context, &state);
+        let read = pipeline::read(self, context, op, state.clone(), private).await?;
+        if let Some(read) = &read {
+            regions::remember_added(context, &state, read);
+        }
+        Ok(read)
     }
 
     async fn create(
@@ -139,32 +157,11 @@ impl Resource<Context> for ImageVersion {
         prior: Model,
         _private: &mut Private,
     ) -> Result<(), Diagnostics> {
-        let id = id_of(&prior)?;
-        if prior.deletion_policy.as_deref() == Some("retain") {
-            tracing::info!(id = %id, "image version retained in Azure: deletion_policy = \"retain\"");
-            return Ok(());
-        }
-        pipeline::delete(self, context, op, id.clone(), &target(&id)).await.map_err(|mut found| {
-            if prior.block_deletion_before_end_of_life == Some(true) {
-                found.push(protected(&id));
-            }
-            found
-        })
+        deletion::delete(context, op, &prior).await
     }
 
     fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
         identity::moved(source, "azurerm_shared_image_version", IMAGE_VERSION)
             .map(|id| id.map(|id| stub(&id)))
     }
-}
-
-fn protected(id: &ResourceId) -> Diagnostic {
-    Diagnostic::error(
-        format!("{} is protected from deletion", fault::capital(&label(id))),
-        format!(
-            "It cannot be deleted before its end-of-life date. Set block_deletion_before_end_of_life = false, apply, and \
-             destroy it then.\n\n{id}"
-        ),
-    )
-    .at(Path::attribute("block_deletion_before_end_of_life"))
 }

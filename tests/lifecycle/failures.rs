@@ -405,10 +405,13 @@ async fn a_missing_parent_is_told() {
     assert!(applied.held.is_none());
     applied.told.assert_error(&["gallery", &rg("galleries/gal")]);
     let version = cases::image_version();
-    let plan = core.plan(version.type_name, None, &version.small).await;
+    (version.prepare)(&core);
+    let nowhere = rg("galleries/gal/images/nowhere");
+    let small = patched(&version.small, &json!({"image_definition_id": nowhere}));
+    let plan = core.plan(version.type_name, None, &small).await;
     let applied = core.apply(&plan).await;
     assert!(applied.held.is_none());
-    applied.told.assert_error(&[&rg("galleries/gal/images/def")]);
+    applied.told.assert_error(&[&nowhere]);
 }
 
 // Read errors are errors also for what lives in the state only.

@@ -27,7 +27,7 @@ async fn a_region_is_dropped_only_with_leave_and_by_name() {
     let held = core.create(VERSION, &version(json!({}))).await;
     let one = json!({"target_region": regions(&["East US"])});
     let told = core.plan_refused(VERSION, Some(&held), &version(one.clone())).await;
-    told.assert_error(&["drops the region westeurope", "allow_deletion_of_replicated_locations"]);
+    told.assert_error(&["removes the region westeurope", "allow_deletion_of_replicated_locations"]);
     assert_eq!(told.error_paths(), ["target_region"]);
     // leave and drop in one apply, in the right order
     let both = patched(&version(one.clone()), &json!({"allow_deletion_of_replicated_locations": true}));
@@ -45,7 +45,7 @@ async fn without_target_regions_only_the_own_region_is_left() {
     let held = core.create(VERSION, &version(json!({}))).await;
     let none = json!({"target_region": []});
     let told = core.plan_refused(VERSION, Some(&held), &version(none.clone())).await;
-    told.assert_error(&["drops the region westeurope\n"]);
+    told.assert_error(&["removes the region westeurope\n"]);
     let allowed = patched(&version(none.clone()), &json!({"allow_deletion_of_replicated_locations": true}));
     let held = core.change(&held, &allowed, Action::Update).await;
     let azure = core.look(held.text("id"));
@@ -349,28 +349,190 @@ async fn a_source_that_does_not_fit_is_refused_before_anything_is_made() {
         told.assert_error(says);
         assert!(told.error_paths().contains(&path.to_owned()), "{:?}", told.error_paths());
     }
-    // a source that cannot be read yet is no reason to object
-    let plan =
-        core.plan(VERSION, None, &version(json!({"source": {"managed_image_id": rg("images/later")}}))).await;
-    assert_eq!(plan.action, Action::Create);
+    // and so is one that does not exist, when the version is replaced as well: nothing is destroyed for it
+    let later = json!({"source": {"managed_image_id": rg("images/later")}});
+    let held = core.create(VERSION, &version(json!({}))).await;
+    for held in [None, Some(&held)] {
+        let told = core.plan_refused(VERSION, held, &version(later.clone())).await;
+        told.assert_error(&["\"later\" does not exist", "ignore_changes"]);
+        assert_eq!(told.error_paths(), ["source.managed_image_id"]);
+    }
+    let latest = rg("galleries/gal/images/def2/versions/latest");
+    let told =
+        core.plan_refused(VERSION, None, &version(json!({"source": {"image_version_id": latest}}))).await;
+    told.assert_error(&["\"latest\" is not a version number", "data \"azimage_image_version\""]);
 }
 
-// What lies in the recycle bin under the same number would come back instead of the new bits.
-#[tokio::test(start_paused = true)]
-async fn a_number_in_the_recycle_bin_is_not_used_again() {
-    let core = with_sources(json!({})).await;
+fn keep_deleted_versions(core: &Core) {
     core.tamper(
         &rg("galleries/gal"),
         json!({"properties": {"softDeletePolicy": {"isSoftDeleteEnabled": true}}}),
     );
+}
+
+fn recycle_bin(core: &Core) -> usize {
+    core.look(&rg("galleries/gal/softDeletedArtifactTypes/Images/artifacts/def/versions"))["value"]
+        .as_array()
+        .unwrap()
+        .len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_in_the_recycle_bin_needs_a_choice() {
+    let core = with_sources(json!({})).await;
+    keep_deleted_versions(&core);
     let held = core.create(VERSION, &version(json!({}))).await;
+    let id = held.text("id").to_owned();
     assert!(core.destroy(&held).await.held.is_none());
-    let plan = core.plan(VERSION, None, &version(json!({}))).await;
-    let applied = core.apply(&plan).await;
-    applied.told.assert_error(&["recycle bin", held.text("id")]);
+    assert_eq!(recycle_bin(&core), 1);
+    let next = core.again(json!({})).await;
+    let plan = next.plan(VERSION, None, &version(json!({}))).await;
+    let applied = next.apply(&plan).await;
+    applied.told.assert_error(&["recycle bin", &id, "restore_soft_deleted = true", "bypassSoftDelete"]);
     assert_eq!(applied.told.error_paths(), ["version"]);
     assert!(applied.held.is_none());
-    core.create(VERSION, &version(json!({"version": "1.0.1"}))).await;
+    next.create(VERSION, &version(json!({"version": "1.0.1"}))).await;
+    // brought back, with the tags that are configured now
+    let restored = next
+        .create(VERSION, &version(json!({"restore_soft_deleted": true, "tags": {"restored": "yes"}})))
+        .await;
+    assert_eq!((restored.text("id"), recycle_bin(&core)), (id.as_str(), 0));
+    assert_eq!(core.look(&id)["tags"], json!({"restored": "yes"}));
+    // and gone for good
+    let purge = version(
+        json!({"deletion_policy": "purge", "tags": {"restored": "yes"}, "restore_soft_deleted": true}),
+    );
+    let restored = next.change(&restored, &purge, Action::Update).await;
+    assert!(next.destroy(&restored).await.held.is_none());
+    assert_eq!(recycle_bin(&core), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replacement_under_one_number_gets_the_new_content_despite_soft_delete() {
+    let core = with_sources(json!({})).await;
+    keep_deleted_versions(&core);
+    let held = core.create(VERSION, &version(json!({}))).await;
+    let other = version(json!({"source": {"managed_image_id": rg("images/img2")}}));
+    let held = core.change(&held, &other, Action::Replace).await;
+    let azure = core.look(held.text("id"));
+    assert_eq!(azure["properties"]["storageProfile"]["source"]["id"], rg("images/img2"));
+    assert_eq!(recycle_bin(&core), 0, "what was replaced is purged");
+}
+
+// Soft delete protects failed versions from deletion.
+#[tokio::test(start_paused = true)]
+async fn a_failed_version_without_content_is_purged() {
+    let core = with_sources(json!({})).await;
+    keep_deleted_versions(&core);
+    let config = version(json!({"target_region": [{"name": "East US"}]}));
+    core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_region": "eastus"}));
+    let plan = core.plan(VERSION, None, &config).await;
+    let held = core.apply(&plan).await.held.unwrap();
+    assert!(held.tainted);
+    assert!(core.destroy(&held).await.held.is_none());
+    assert!(!core.exists(held.text("id")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_never_succeeded_is_not_retained() {
+    let core = with_sources(json!({})).await;
+    let config = version(json!({"deletion_policy": "retain", "target_region": [{"name": "East US"}]}));
+    core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_region": "eastus"}));
+    let plan = core.plan(VERSION, None, &config).await;
+    let applied = core.apply(&plan).await;
+    let held = applied.held.unwrap();
+    assert!(held.tainted, "{:?}", applied.told);
+    let held = core.change(&held, &config, Action::Replace).await;
+    assert_eq!(held.text("provisioning_state"), "Succeeded");
+}
+
+// -replace, taint and replace_triggered_by name no attribute that forces the replacement.
+#[tokio::test(start_paused = true)]
+async fn a_retained_version_that_is_replaced_as_it_is_is_adopted_again() {
+    let core = with_sources(json!({})).await;
+    let config = version(json!({"deletion_policy": "retain"}));
+    let mut held = core.create(VERSION, &config).await;
+    let published = held.text("published_date").to_owned();
+    held.tainted = true;
+    let tagged = patched(&config, &json!({"tags": {"a": "b"}}));
+    let held = core.change(&held, &tagged, Action::Replace).await;
+    assert_eq!(held.text("published_date"), published, "it is the same version");
+    assert_eq!(core.look(held.text("id"))["tags"], json!({"a": "b"}));
+}
+
+// A finished version is finished whatever the URL of its operation answers by then.
+#[tokio::test(start_paused = true)]
+async fn a_dead_operation_url_blocks_no_update() {
+    let dead = [
+        json!({"status": 410, "code": "Gone", "message": "?"}),
+        json!({"status": 400, "code": "InvalidParameter", "message": "?"}),
+        json!({"status": 403, "code": "AuthorizationFailed", "message": "?"}),
+        json!({"status": 200, "body": "<html>sign in</html>"}),
+    ];
+    for wait in ["none", "home"] {
+        for answer in &dead {
+            let core = with_sources(json!({})).await;
+            core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+            let config = version(json!({"wait_for_replication": wait}));
+            let plan = core.plan(VERSION, None, &config).await;
+            let advance = async {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                core.control("POST", "clock/advance", json!({"seconds": 1e8}));
+            };
+            let (applied, ()) = tokio::join!(core.apply(&plan), advance);
+            core.control("PUT", "settings", json!({"time_scale": 0}));
+            core.fault(patched(answer, &json!({"method": "GET", "path": "perations/", "count": 0})));
+            let next = core.again(json!({})).await;
+            let tagged = patched(&config, &json!({"tags": {"a": "b"}}));
+            let plan = next.plan(VERSION, applied.held.as_ref(), &tagged).await;
+            let applied = next.apply(&plan).await;
+            assert!(!applied.told.has_errors(), "{wait} {answer}: {:?}", applied.told);
+            assert_eq!(core.look(applied.held.unwrap().text("id"))["tags"], json!({"a": "b"}));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_waits_as_long_as_wait_for_replication_says() {
+    let core = with_sources(json!({})).await;
+    let none = json!({"wait_for_replication": "none"});
+    let held = core.create(VERSION, &version(none.clone())).await;
+    core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+    let more = json!({"target_region": [
+        {"name": "East US"}, {"name": "westeurope", "regional_replica_count": 2}, {"name": "northeurope"},
+    ]});
+    let plan = core.plan(VERSION, Some(&held), &patched(&version(none), &more)).await;
+    let begun = tokio::time::Instant::now();
+    let applied = core.apply(&plan).await;
+    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+// A creation of another run is joined only where both say the same, and never silently.
+#[tokio::test(start_paused = true)]
+async fn a_creation_under_way_is_joined_only_where_everything_is_the_same() {
+    let core = with_sources(json!({})).await;
+    core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+    let none = version(json!({"wait_for_replication": "none", "tags": {"run": "a"}}));
+    let plan = core.plan(VERSION, None, &none).await;
+    assert!(!core.apply(&plan).await.told.has_errors());
+    let other = core.again(json!({})).await;
+    for patch in [
+        json!({"tags": {"run": "b"}}),
+        json!({"tags": null}),
+        json!({"exclude_from_latest": true}),
+        json!({"target_region": [{"name": "East US"}]}),
+        json!({"end_of_life_date": "2031-01-01T00:00:00Z"}),
+    ] {
+        let plan = other.plan(VERSION, None, &patched(&none, &patch)).await;
+        let applied = other.apply(&plan).await;
+        assert!(applied.held.is_none(), "{patch}: {:?}", applied.told);
+        applied.told.assert_error(&["already exists"]);
+    }
+    let plan = other.plan(VERSION, None, &none).await;
+    let applied = other.apply(&plan).await;
+    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    applied.told.assert_warning(&["was already being created"]);
 }
 
 // The service may tell regions in another order and another spelling each time.

@@ -111,8 +111,8 @@ pub fn image_version() -> Case {
                 &["target_region"],
             ),
         ],
-        not_in_azure: &["timeouts", "wait_for_replication", "deletion_policy"],
-        not_imported: &["timeouts", "wait_for_replication", "deletion_policy"],
+        not_in_azure: &["timeouts", "wait_for_replication", "deletion_policy", "restore_soft_deleted"],
+        not_imported: &["timeouts", "wait_for_replication", "deletion_policy", "restore_soft_deleted"],
         id: Some(rg("galleries/gal/images/def/versions/1.0.0")),
         azurerm: Some("azurerm_shared_image_version"),
     }
@@ -159,7 +159,13 @@ pub fn version_of_disks() -> Case {
         ],
         drifts: Vec::new(),
         // whether the user or the service chose the version's own region cannot be told apart
-        not_imported: &["timeouts", "wait_for_replication", "deletion_policy", "target_region"],
+        not_imported: &[
+            "timeouts",
+            "wait_for_replication",
+            "deletion_policy",
+            "restore_soft_deleted",
+            "target_region",
+        ],
         id: Some(rg("galleries/gal/images/def/versions/2.0.0")),
         azurerm: Some("azurerm_shared_image_version"),
         ..image_version()

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde_json::Value as Json;
 
 use super::existing::{Found, already_exists, find};
+use super::members::Member;
 use super::parents;
 use super::state::{accepted_state, is_as_planned, may_exist, unfinished};
 use super::write::{Change, Ended, Outcome, Task, WaitUntil, Write, forget_if_final};
@@ -19,6 +20,14 @@ use crate::schema::{Diagnostic, Diagnostics, Model, Slot, Value};
 /// One step of an update: the request, made from the object as it is just before.
 pub type Step<'s> = Box<dyn Fn(&Json) -> Change + Send + Sync + 's>;
 
+/// How a creation starts.
+pub enum Start {
+    /// With the body of [`expand_new`](Managed::expand_new).
+    New,
+    /// By this body, which restores a deleted object. The steps of an update follow.
+    Restore(Json),
+}
+
 /// What the pipeline needs to know about a resource type that lives in Resource Manager.
 #[async_trait]
 pub trait Managed: Send + Sync {
@@ -33,6 +42,9 @@ pub trait Managed: Send + Sync {
 
     /// Whether other resources are made in it and need its body, so that the run remembers it.
     const IS_PARENT: bool = false;
+
+    /// The members of a request that older API versions lack.
+    const MEMBERS: &'static [Member] = &[];
 
     /// The ID of the object that `model` describes, a plan or a state.
     fn id(&self, context: &Context, model: &Self::Model) -> Result<ResourceId, Diagnostic>;
@@ -56,8 +68,8 @@ pub trait Managed: Send + Sync {
     }
 
     /// Prepares a creation once it is certain that nothing is there: checks, or steps that must come first.
-    async fn before_create(&self, _task: &Task<'_>, _plan: &mut Self::Model) -> Result<(), Diagnostics> {
-        Ok(())
+    async fn before_create(&self, _task: &Task<'_>, _plan: &mut Self::Model) -> Result<Start, Diagnostics> {
+        Ok(Start::New)
     }
 
     /// The body of a new object.
@@ -215,14 +227,23 @@ pub async fn create<R: Managed>(
     let target = resource.target(&task.id);
     let _guard = context.lock(&id).await;
     let found = find(&task, &target).await?;
-    let mut write = Write::new(&task, target, resource.read_target(&task.id), private);
+    let mut write = Write::new(&task, target, resource.read_target(&task.id), private).requiring(R::MEMBERS);
     let (begun, joined) = match found {
         Found::Nothing => {
-            resource.before_create(&task, &mut plan).await?;
-            let body = resource.expand_new(&task, &plan).await?;
+            let (body, restores) = match resource.before_create(&task, &mut plan).await? {
+                Start::New => (resource.expand_new(&task, &plan).await?, false),
+                Start::Restore(body) => (body, true),
+            };
             // before the request: a plan made meanwhile may see the object before this run has its answer
             context.run.record(&id, Event::Published);
             match write.begin(&Change::Put(body.clone()), None).await {
+                Ok(begun) if restores => {
+                    let ended = write.wait(&WaitUntil::Final, begun).await;
+                    if !matches!(ended.outcome, Outcome::Done) {
+                        return state_after_write(resource, &task, &plan, None, ended).await;
+                    }
+                    return adopt(resource, &task, &plan, ended.body, write).await;
+                }
                 Ok(begun) => (begun, false),
                 Err(lost) if lost.may_exist => {
                     let ended = Ended { body, outcome: Outcome::Unknown(lost.error) };
@@ -233,11 +254,7 @@ pub async fn create<R: Managed>(
         }
         Found::InFlight(object) if is_planned(resource, &task, &plan, &object).await? => (object, true),
         Found::Retained(object) if resource.can_adopt(&plan, &object) => {
-            let prior = resource
-                .flatten(&task, &object, &task.id, &plan)
-                .await
-                .map_err(|error| task.failed(&error))?;
-            return change(resource, &task, &prior, &plan, object, write).await;
+            return adopt(resource, &task, &plan, object, write).await;
         }
         Found::InFlight(_) | Found::Retained(_) | Found::Finished => {
             return Err(already_exists(&id, R::NOUN, R::TYPE_NAME).into());
@@ -248,6 +265,19 @@ pub async fn create<R: Managed>(
     }
     let ended = write.wait(&resource.wait_until(context, &plan, &begun), begun).await;
     state_after_write(resource, &task, &plan, None, ended).await
+}
+
+// Manages an object that is there already, with the steps that turn it into the plan.
+async fn adopt<R: Managed>(
+    resource: &R,
+    task: &Task<'_>,
+    plan: &R::Model,
+    object: Json,
+    write: Write<'_, '_>,
+) -> Result<R::Model, Failed<R::Model>> {
+    let prior = resource.flatten(task, &object, &task.id, plan).await;
+    let prior = prior.map_err(|error| task.failed(&error))?;
+    change(resource, task, &prior, plan, object, write).await
 }
 
 // Whether a creation under way is what the configuration says, in every part.
@@ -287,7 +317,8 @@ pub async fn update<R: Managed>(
 ) -> Result<R::Model, Failed<R::Model>> {
     let task = task(resource, context, op, "updating", resource.id(context, &prior)?);
     let _guard = context.lock(&task.id.to_string()).await;
-    let mut write = Write::new(&task, resource.target(&task.id), resource.read_target(&task.id), private);
+    let mut write = Write::new(&task, resource.target(&task.id), resource.read_target(&task.id), private)
+        .requiring(R::MEMBERS);
     let Some(mut current) = write.look().await.map_err(|error| task.failed(&error))? else {
         return Err(identity::vanished(R::NOUN, &task.id).into());
     };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
+use super::members::{Member, requiring};
 use crate::arm::{Client, Error, Kind, Operation, ResourceId, Scope, Target};
 use crate::azure::context::{self, Context};
 use crate::azure::provisioning::{Provisioning, is_failed, is_in_flight, pauses};
@@ -133,6 +134,7 @@ pub struct Write<'t, 'a> {
     // the same with the query options that reads need
     read: Target,
     private: &'t mut Private,
+    members: &'static [Member],
 }
 
 /// Forgets a stored operation once the object shows that it has ended.
@@ -150,7 +152,12 @@ pub fn final_read_scope(scope: &Scope) -> Scope {
 impl<'t, 'a> Write<'t, 'a> {
     /// The writes of `task` to `target`, which is read back as `read`.
     pub fn new(task: &'t Task<'a>, target: Target, read: Target, private: &'t mut Private) -> Self {
-        Write { task, target, read, private }
+        Write { task, target, read, private, members: &[] }
+    }
+
+    /// The same, for bodies with `members` that older API versions lack.
+    pub fn requiring(self, members: &'static [Member]) -> Self {
+        Write { members, ..self }
     }
 
     /// Reads the object. `None` when it does not exist. A final state ends the stored operation.
@@ -165,9 +172,10 @@ impl<'t, 'a> Write<'t, 'a> {
     pub async fn begin(&mut self, change: &Change, prior: Option<&Json>) -> Result<Json, NotBegun> {
         let (client, scope) = (self.task.client(), &self.task.scope);
         self.private.remove(OPERATION);
+        let target = requiring(&self.target, change.body(), self.members);
         let sent = match change {
-            Change::Put(body) => client.put(scope, &self.target, body).await,
-            Change::Patch(body) => client.patch(scope, &self.target, body).await,
+            Change::Put(body) => client.put(scope, &target, body).await,
+            Change::Patch(body) => client.patch(scope, &target, body).await,
         };
         self.task.context.run.forget(self.target.path());
         let error = match sent {

@@ -443,6 +443,17 @@ fn delete(call: &mut Call<'_, '_>, id: &str, existing: Option<Resource>) -> Outc
             ),
         ));
     }
+    if !bypass && soft_delete::is_on(call, id) && version.property_text("provisioningState") == Some("Failed")
+    {
+        return Err(ArmError::new(
+            409,
+            "OperationNotAllowed",
+            format!(
+                "Gallery image version '{}' with provisioning state 'Failed' cannot be deleted while soft delete is enabled on its gallery.",
+                version.name()
+            ),
+        ));
+    }
     if !bypass && soft_delete::is_on(call, id) && !version.busy(call.now) {
         let at = call.now + call.duration(Work::VersionDelete);
         soft_delete::put(call, &version, at);

@@ -1,19 +1,19 @@
-//! What can be said against a planned image version before half an hour is spent on it.
+//! Checks of a configuration and of a plan, before the service spends half an hour on it.
 
-use serde_json::Value as Json;
 use time::OffsetDateTime;
 
+use super::definition::Definition;
 use super::regions::check_duplicates;
-use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION, MANAGED_IMAGE, VIRTUAL_MACHINE};
+use super::source_check::SourceCheck;
+use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION};
 use crate::arm::{ResourceId, Scope, Target, region};
 use crate::azure::attributes::instant;
 use crate::azure::context::scope;
-use crate::azure::objects::source::{DISK, SNAPSHOT};
 use crate::azure::objects::target_region::region_key;
 use crate::azure::run_log::Event;
-use crate::azure::{COMPUTE_API, Context, DISK_API, GALLERY_API, body};
+use crate::azure::{Context, body};
 use crate::framework::{Draft, Op};
-use crate::image::Version;
+use crate::image::{Version, check_gallery_version};
 use crate::schema::{Diagnostics, Path, Value};
 
 /// Checks of the configuration alone.
@@ -32,6 +32,7 @@ pub fn config(config: &Value, found: &mut Diagnostics) {
     if config.get("replication_mode").as_str() == Some("Shallow") {
         shallow(config, found);
     }
+    exact_source_version(config, found);
     // a key of one's own in one region is demanded of all
     let encrypted = |target: &&Value| target.get("encryption").is_known();
     let count = targets.elements().iter().filter(encrypted).count();
@@ -40,6 +41,22 @@ pub fn config(config: &Value, found: &mut Diagnostics) {
             Path::attribute("target_region"),
             "Encryption is given for some regions only",
             "The service wants a disk encryption set in every target region, or in none.",
+        );
+    }
+}
+
+// The service takes the ID of one version as a source, never "latest".
+fn exact_source_version(config: &Value, found: &mut Diagnostics) {
+    let id = config.get("source").get("image_version_id").as_str();
+    let Some(id) = id.and_then(|id| ResourceId::parse_as(id, IMAGE_VERSION).ok()) else { return };
+    if let Err(why) = check_gallery_version(id.name()) {
+        found.error(
+            Path::attribute("source").then("image_version_id"),
+            format!("{:?} is not a version number", id.name()),
+            format!(
+                "The version {why}. To use the newest version, take the id of data \"azimage_image_version\", which \
+                 resolves \"latest\" and constraints to one version."
+            ),
         );
     }
 }
@@ -66,7 +83,8 @@ fn shallow(config: &Value, found: &mut Diagnostics) {
     }
 }
 
-/// Checks of a plan, with what the service can tell.
+/// Checks of a plan, with what the service and the plans of other objects say. All of them run for a creation and for a
+/// replacement: nothing good is destroyed before it is certain that the new version can be created.
 pub async fn plan(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
     replicas(context, draft, found);
     let planned = &draft.planned;
@@ -75,54 +93,79 @@ pub async fn plan(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Dia
         .as_str()
         .and_then(|id| ResourceId::parse_as(id, IMAGE_DEFINITION).ok());
     let Some(definition) = definition else { return };
-    let mut regions: Vec<(Path, String)> = Vec::new();
-    if let Some(location) = planned.get("location").as_str() {
-        regions.push((Path::attribute("location"), location.to_owned()));
-    }
-    for target in planned.get("target_region").elements() {
-        if let Some(name) = target.get("name").as_str() {
-            regions.push((Path::attribute("target_region"), name.to_owned()));
-        }
-    }
-    for (path, name) in regions {
-        if let Some(why) = context.unknown_location(op, definition.subscription_id(), &name).await {
-            found.error(path, "There is no such region", why);
-        }
-    }
+    regions_exist(context, op, draft, &definition, found).await;
     if !draft.is_create() {
         note_replaced(context, draft);
-        return;
+        if draft.replace.is_empty() {
+            return;
+        }
     }
     dates(planned, found);
     let scope = scope(op, "checking the plan of an image version");
-    // what cannot be read now is judged by the service later; a plan does not fail for that
-    let target = Target::new(definition.to_string(), GALLERY_API);
-    let parent = context.client.get_opt(&scope, &target).await.ok().flatten();
+    let facts = Definition::of(context, op, &scope, &definition).await;
     let location = match planned.get("location").as_str() {
         Some(location) => Some(location.to_owned()),
-        // it was written, and may become any region
+        // it is configured, and may become any region
         None if draft.config.get("location").is_unknown() => None,
-        None => parent.as_ref().and_then(|parent| body::text(parent, "location")),
+        None => facts.as_ref().and_then(|definition| definition.location.clone()),
     };
     if let Some(location) = &location {
         home(planned, location, found);
     }
     others(context, &scope, &definition, planned, found).await;
-    if let Some(parent) = parent {
-        let location = location.as_deref();
-        let checker = SourceCheck { context, scope: &scope, definition: &parent, location };
-        checker.run(planned.get("source"), found).await;
+    encryption_sets(context, &scope, planned, found).await;
+    let (definition, location) = (facts.as_ref(), location.as_deref());
+    let check = SourceCheck { context, op, scope: &scope, definition, location };
+    check.run(planned.get("source"), found).await;
+}
+
+async fn regions_exist(
+    context: &Context,
+    op: &Op,
+    draft: &Draft<'_>,
+    definition: &ResourceId,
+    found: &mut Diagnostics,
+) {
+    let location = draft.planned.get("location").as_str().map(|name| ("location", name));
+    let targets = draft.planned.get("target_region").elements().iter();
+    let targets = targets.filter_map(|target| Some(("target_region", target.get("name").as_str()?)));
+    for (attribute, name) in location.into_iter().chain(targets) {
+        if let Some(why) = context.unknown_location(op, definition.subscription_id(), name).await {
+            found.error(Path::attribute(attribute), "There is no such region", why);
+        }
     }
 }
 
-// A version that this run deletes, to put another in its place, takes no room from that one.
+// A version that is replaced makes room for its replacement.
 fn note_replaced(context: &Context, draft: &Draft<'_>) {
-    if draft.replace.is_empty() || draft.prior.get("deletion_policy").as_str() == Some("retain") {
-        return;
+    let retained = draft.prior.get("deletion_policy").as_str() == Some("retain");
+    if let (false, false, Some(id)) = (draft.replace.is_empty(), retained, draft.prior.get("id").as_str()) {
+        context.run.record(id, Event::PlannedAway);
     }
-    let id = draft.prior.get("id").as_str().and_then(|id| ResourceId::parse_as(id, IMAGE_VERSION).ok());
-    if let Some(id) = id {
-        context.run.record(&id.to_string(), Event::Replaced);
+}
+
+// The service encrypts replicas only with a disk encryption set of their own region.
+async fn encryption_sets(context: &Context, scope: &Scope, planned: &Value, found: &mut Diagnostics) {
+    for target in planned.get("target_region").elements() {
+        let Some(region) = target.get("name").as_str() else { continue };
+        let encryption = target.get("encryption");
+        let disks = encryption.get("data_disk").elements().iter();
+        let sets = [
+            encryption.get("os_disk_encryption_set_id"),
+            encryption.get("confidential_vm").get("secure_vm_disk_encryption_set_id"),
+        ];
+        let sets = sets.into_iter().chain(disks.map(|disk| disk.get("disk_encryption_set_id")));
+        for id in sets.filter_map(Value::as_str) {
+            let set = context.run.parent(&context.client, scope, &Target::at(id)).await;
+            let has = set.ok().flatten().and_then(|set| body::text(&set, "location"));
+            if let Some(has) = has.filter(|has| !region::same_region(has, region)) {
+                found.error(
+                    Path::attribute("target_region"),
+                    format!("The disk encryption set of {region} is in {has}"),
+                    format!("Each target_region needs a disk encryption set in its own region.\n\n{id}"),
+                );
+            }
+        }
     }
 }
 
@@ -179,7 +222,7 @@ fn dates(planned: &Value, found: &mut Diagnostics) {
     {
         found.error(
             Path::attribute("end_of_life_date"),
-            "end_of_life_date lies in the past",
+            "end_of_life_date is in the past",
             "The service protects a version only until a date that is still to come.",
         );
     }
@@ -217,7 +260,7 @@ async fn others(
         return;
     }
     let Some(new) = planned.get("version").as_str() else { return };
-    let target = Target::new(format!("{definition}/versions"), GALLERY_API);
+    let target = Target::at(format!("{definition}/versions"));
     let listed = match context.client.list(scope, &target).await {
         Ok(listed) => listed,
         Err(error) if error.is_not_found() => Vec::new(),
@@ -255,7 +298,7 @@ async fn others(
     if let Some(maximum) = rules.maximum_versions_per_definition {
         let existing_ids = existing.iter().map(|(_, name)| definition.child("versions", name));
         let mut all: Vec<String> = existing_ids
-            .filter(|id| !context.run.has(&id.to_string(), Event::Replaced))
+            .filter(|id| !context.run.has(&id.to_string(), Event::PlannedAway))
             .map(|id| id.key())
             .collect();
         context.run.record(&id.to_string(), Event::Planned);
@@ -267,11 +310,17 @@ async fn others(
             found.push(rules.violation(
                 "maximum_versions_per_definition",
                 Path::attribute("version"),
-                &format!("{new} would be version {} of {:?}, and {maximum} are allowed", all.len(), definition.name()),
                 &format!(
-                    "Remove versions that nobody uses; the oldest are {}. azimage_version_retention is meant to do that by rule.",
-                    oldest.join(", ")
+                    "{new} would be version {} of {:?}, and {maximum} are allowed",
+                    all.len(),
+                    definition.name()
                 ),
+                &match oldest.as_slice() {
+                    [] => "Plan fewer versions in one run.".to_owned(),
+                    oldest => {
+                        format!("Delete versions that nobody uses; the oldest are {}.", oldest.join(", "))
+                    }
+                },
             ));
         }
     }
@@ -279,193 +328,4 @@ async fn others(
 
 fn next(version: &str) -> String {
     crate::image::bump(version, crate::image::Part::Patch).unwrap_or_else(|_| version.to_owned())
-}
-
-// Compares a source that can be read with the definition.
-struct SourceCheck<'a> {
-    context: &'a Context,
-    scope: &'a Scope,
-    definition: &'a Json,
-    // unknown until apply when there is none
-    location: Option<&'a str>,
-}
-
-// What a source says of itself; `None` where it says nothing.
-#[derive(Default)]
-struct SourceFacts {
-    os_type: Option<String>,
-    os_state: Option<String>,
-    generation: Option<String>,
-    architecture: Option<String>,
-    regions: Vec<String>,
-}
-
-impl SourceCheck<'_> {
-    async fn run(&self, source: &Value, found: &mut Diagnostics) {
-        for (attribute, kind, api) in [
-            ("managed_image_id", MANAGED_IMAGE, COMPUTE_API),
-            ("virtual_machine_id", VIRTUAL_MACHINE, COMPUTE_API),
-            ("image_version_id", IMAGE_VERSION, GALLERY_API),
-        ] {
-            let path = Path::attribute("source").then(attribute);
-            self.one(source.get(attribute), kind, api, path, found).await;
-        }
-        let disk = source.get("os_disk");
-        for (attribute, kind) in [("snapshot_id", SNAPSHOT), ("disk_id", DISK)] {
-            let path = Path::attribute("source").then("os_disk").then(attribute);
-            self.one(disk.get(attribute), kind, DISK_API, path, found).await;
-            for disk in source.get("data_disk").elements() {
-                let path = Path::attribute("source").then("data_disk").element().then(attribute);
-                self.one(disk.get(attribute), kind, DISK_API, path, found).await;
-            }
-        }
-    }
-
-    async fn one(&self, id: &Value, kind: &str, api: &'static str, path: Path, found: &mut Diagnostics) {
-        let Some(id) = id.as_str().and_then(|id| ResourceId::parse_as(id, kind).ok()) else {
-            return;
-        };
-        let mut target = Target::new(id.to_string(), api);
-        if kind == VIRTUAL_MACHINE {
-            target = target.query("$expand", "instanceView");
-        }
-        // it may come to be in this very run, or be hidden from this identity: no reason to object
-        let Ok(Some(source)) = self.context.client.get_opt(self.scope, &target).await else {
-            return;
-        };
-        let mut told = self.told(kind, &id, &source).await;
-        if path.addressable().len() < path.0.len() {
-            // a data disk has no operating system of its own
-            told = SourceFacts { regions: told.regions, ..SourceFacts::default() };
-        }
-        self.compare(&id, told, &path, found);
-        if kind == VIRTUAL_MACHINE {
-            self.generalized(&id, &source, path, found);
-        }
-    }
-
-    async fn told(&self, kind: &str, id: &ResourceId, source: &Json) -> SourceFacts {
-        let text = |path: &str| body::text(source, path);
-        let regions = text("location").into_iter().collect();
-        match kind {
-            MANAGED_IMAGE => SourceFacts {
-                os_type: text("properties.storageProfile.osDisk.osType"),
-                os_state: text("properties.storageProfile.osDisk.osState"),
-                generation: text("properties.hyperVGeneration"),
-                regions,
-                ..SourceFacts::default()
-            },
-            VIRTUAL_MACHINE => SourceFacts {
-                os_type: text("properties.storageProfile.osDisk.osType"),
-                generation: text("properties.instanceView.hyperVGeneration"),
-                regions,
-                ..SourceFacts::default()
-            },
-            IMAGE_VERSION => {
-                let regions = body::items(source, "properties.publishingProfile.targetRegions")
-                    .iter()
-                    .filter_map(|target| body::text(target, "name"))
-                    .collect();
-                let definition = id.parent().map(|id| Target::new(id.to_string(), GALLERY_API));
-                let definition = match definition {
-                    Some(target) => self.context.client.get_opt(self.scope, &target).await.ok().flatten(),
-                    None => None,
-                };
-                let text =
-                    |path: &str| definition.as_ref().and_then(|definition| body::text(definition, path));
-                SourceFacts {
-                    os_type: text("properties.osType"),
-                    os_state: text("properties.osState"),
-                    generation: text("properties.hyperVGeneration"),
-                    architecture: text("properties.architecture"),
-                    regions,
-                }
-            }
-            _ => SourceFacts {
-                os_type: text("properties.osType"),
-                generation: text("properties.hyperVGeneration"),
-                architecture: text("properties.supportedCapabilities.architecture"),
-                regions,
-                ..SourceFacts::default()
-            },
-        }
-    }
-
-    fn compare(&self, id: &ResourceId, told: SourceFacts, path: &Path, found: &mut Diagnostics) {
-        let name = id.name();
-        for (what, property, attribute, have) in [
-            ("operating system", "osType", "os_type", told.os_type),
-            ("operating system state", "osState", "os_state", told.os_state),
-            ("generation", "hyperVGeneration", "hyper_v_generation", told.generation),
-            ("architecture", "architecture", "architecture", told.architecture),
-        ] {
-            let want = body::text(self.definition, &format!("properties.{property}"));
-            if let (Some(have), Some(want)) = (have, want)
-                && !have.eq_ignore_ascii_case(&want)
-            {
-                found.error(
-                    path.clone(),
-                    format!("The source does not fit its definition: {what}"),
-                    format!(
-                        "{name:?} is {have}, and the image definition says {attribute} = {want:?}. Use another source, or \
-                         another definition; the service would refuse this one.\n\n{id}"
-                    ),
-                );
-            }
-        }
-        if let Some(location) = self.location
-            && !told.regions.is_empty()
-            && !told.regions.iter().any(|have| region::same_region(have, location))
-        {
-            found.error(
-                path.clone(),
-                "The source is not in the version's region",
-                format!(
-                    "{name:?} is in {}, and the version is at home in {location}. Set location to a region of the source (and name it in \
-                     target_region).\n\n{id}",
-                    told.regions.join(", ")
-                ),
-            );
-        }
-    }
-
-    fn generalized(&self, id: &ResourceId, machine: &Json, path: Path, found: &mut Diagnostics) {
-        let wants = body::text(self.definition, "properties.osState").as_deref() == Some("Generalized");
-        let statuses = body::items(machine, "properties.instanceView.statuses");
-        let is = statuses
-            .iter()
-            .any(|status| body::text(status, "code").as_deref() == Some("OSState/generalized"));
-        if !wants && is {
-            found.warning(
-                path,
-                format!("The machine {:?} is generalized", id.name()),
-                format!(
-                    "The image definition says os_state = \"Specialized\": machines would be copies of this one, which \
-                     has given its identity up. Use a definition with os_state = \"Generalized\".\n\n{id}"
-                ),
-            );
-            return;
-        }
-        if !wants || is || statuses.is_empty() {
-            return;
-        }
-        let rules = &self.context.guardrails;
-        if rules.require_generalized_source == Some(true) {
-            found.push(rules.violation(
-                "require_generalized_source",
-                path,
-                &format!("the machine {:?} is not generalized", id.name()),
-                "Deprovision it, then az vm deallocate and az vm generalize it; or use an azimage_managed_image with capture, which does both.",
-            ));
-        } else {
-            found.warning(
-                path,
-                format!("The machine {:?} is not generalized", id.name()),
-                format!(
-                    "The image definition says os_state = \"Generalized\": machines made from this version would share one \
-                     identity. Generalize it first, or use a definition with os_state = \"Specialized\".\n\n{id}"
-                ),
-            );
-        }
-    }
 }

@@ -1,15 +1,16 @@
 //! The image version in the service's JSON: what is sent, and how an answer is read.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value as Json, json};
 
 use super::model::Model;
 use super::regions;
 use crate::arm::{ResourceId, region};
-use crate::azure::objects::source;
-use crate::azure::objects::target_region::{self, TargetRegion};
-use crate::azure::replication::Replication;
+use crate::azure::objects::version::Version;
+use crate::azure::objects::{source, target_region};
+use crate::azure::provisioning::is_failed;
 use crate::azure::{Context, body, tags};
-use crate::schema::Set;
 
 /// The body of a new version.
 pub fn expand_new(context: &Context, plan: &Model, location: &str) -> Json {
@@ -18,10 +19,7 @@ pub fn expand_new(context: &Context, plan: &Model, location: &str) -> Json {
         "tags": tags::merged(context, plan.tags.as_ref()),
         "properties": {
             "publishingProfile": {"excludeFromLatest": plan.exclude_from_latest == Some(true)},
-            "storageProfile": plan.source.as_ref().map(source::expand).unwrap_or_else(|| json!({})),
-            "safetyProfile": {
-                "allowDeletionOfReplicatedLocations": plan.allow_deletion_of_replicated_locations == Some(true),
-            },
+            "storageProfile": storage_profile(plan),
         },
     });
     let mut set = |path: &str, value: Json| body::set(&mut body, &format!("properties.{path}"), value);
@@ -34,8 +32,10 @@ pub fn expand_new(context: &Context, plan: &Model, location: &str) -> Json {
     if plan.replication_mode.as_deref() == Some("Shallow") {
         set("publishingProfile.replicationMode", json!("Shallow"));
     }
-    if plan.block_deletion_before_end_of_life == Some(true) {
-        set("safetyProfile.blockDeletionBeforeEndOfLife", json!(true));
+    for (name, value) in safety(plan) {
+        if value {
+            set(&format!("safetyProfile.{name}"), json!(true));
+        }
     }
     if let Some(settings) =
         plan.uefi_settings_json.as_deref().and_then(|text| serde_json::from_str(text).ok())
@@ -45,98 +45,115 @@ pub fn expand_new(context: &Context, plan: &Model, location: &str) -> Json {
     body
 }
 
-/// The body that changes what the service has into what is planned.
+fn storage_profile(plan: &Model) -> Json {
+    plan.source.as_ref().map(source::expand).unwrap_or_else(|| json!({}))
+}
+
+fn safety(plan: &Model) -> [(&'static str, bool); 2] {
+    [
+        ("allowDeletionOfReplicatedLocations", plan.allow_deletion_of_replicated_locations == Some(true)),
+        ("blockDeletionBeforeEndOfLife", plan.block_deletion_before_end_of_life == Some(true)),
+    ]
+}
+
+/// The body that changes the version `current` into the plan. Members that this schema does not have are kept; read-only
+/// ones are not sent.
 pub fn expand_change(context: &Context, plan: &Model, current: &Json) -> Json {
-    let mut body = current.clone();
-    body::keep_only(&mut body, &["location", "properties"]);
-    body["tags"] = json!(tags::merged(context, plan.tags.as_ref()));
-    let mut properties = body.get("properties").cloned().unwrap_or_else(|| json!({}));
-    body::keep_only(&mut properties, &["publishingProfile", "storageProfile", "safetyProfile"]);
-    body::set(&mut properties, "publishingProfile.publishedDate", Json::Null);
-    for read_only in ["reportedForPolicyViolation", "policyViolations"] {
-        body::set(&mut properties, &format!("safetyProfile.{read_only}"), Json::Null);
-    }
-    let exclude = plan.exclude_from_latest == Some(true);
-    body::set(&mut properties, "publishingProfile.excludeFromLatest", json!(exclude));
+    const WRITABLE: [&str; 5] = [
+        "excludeFromLatest",
+        "replicaCount",
+        "replicationMode",
+        "storageAccountType",
+        "targetExtendedLocations",
+    ];
+    let mut publishing =
+        body::at(current, "properties.publishingProfile").cloned().unwrap_or_else(|| json!({}));
+    let had_date = body::at(&publishing, "endOfLifeDate").is_some();
+    body::keep_only(&mut publishing, &WRITABLE);
+    publishing["excludeFromLatest"] = json!(plan.exclude_from_latest == Some(true));
     let regions = body::items(current, "properties.publishingProfile.targetRegions");
-    let targets = if plan.target_region.is_empty() {
+    publishing["targetRegions"] = if plan.target_region.is_empty() {
         regions::only_home(regions, body::text(current, "location").as_deref())
     } else {
         target_region::expand(&plan.target_region, regions)
     };
-    body::set(&mut properties, "publishingProfile.targetRegions", targets);
     match &plan.end_of_life_date {
-        Some(date) => body::set(&mut properties, "publishingProfile.endOfLifeDate", json!(date)),
-        // written, not left out: null takes the date back
-        None if body::at(&properties, "publishingProfile.endOfLifeDate").is_some() => {
-            properties["publishingProfile"]["endOfLifeDate"] = Json::Null;
-        }
+        Some(date) => publishing["endOfLifeDate"] = json!(date),
+        // null removes the date; an absent member would keep it
+        None if had_date => publishing["endOfLifeDate"] = Json::Null,
         None => {}
     }
-    let allow = plan.allow_deletion_of_replicated_locations == Some(true);
-    body::set(&mut properties, "safetyProfile.allowDeletionOfReplicatedLocations", json!(allow));
-    let block = plan.block_deletion_before_end_of_life == Some(true);
-    if block || body::at(&properties, "safetyProfile.blockDeletionBeforeEndOfLife").is_some() {
-        body::set(&mut properties, "safetyProfile.blockDeletionBeforeEndOfLife", json!(block));
+    // the content of a version never changes, and recorded updates leave it out; one that failed may have none yet
+    let storage = if is_failed(current) { storage_profile(plan) } else { json!({}) };
+    let mut body = json!({
+        "location": current.get("location"),
+        "tags": tags::merged(context, plan.tags.as_ref()),
+        "properties": {"publishingProfile": publishing, "storageProfile": storage},
+    });
+    for (name, value) in safety(plan) {
+        let path = format!("properties.safetyProfile.{name}");
+        if value || body::at(current, &path).is_some() {
+            body::set(&mut body, &path, json!(value));
+        }
     }
-    body["properties"] = properties;
     body
 }
 
-/// The state that a version in the service's words stands for.
-pub fn flatten(
-    context: &Context,
-    version: &Json,
-    replication: &Replication,
-    id: &ResourceId,
-    known: &Model,
-) -> Model {
-    let properties = body::at(version, "properties").cloned().unwrap_or_else(|| json!({}));
-    let publishing = body::at(&properties, "publishingProfile").cloned().unwrap_or_else(|| json!({}));
-    let storage = body::at(&properties, "storageProfile").cloned().unwrap_or_else(|| json!({}));
-    let location = body::text(version, "location");
-    let all = tags::all(version);
-    let mut target_region: Set<TargetRegion> = target_region::read(&publishing, &known.target_region)
-        .iter()
-        .map(TargetRegion::with_defaults)
-        .collect();
-    // who left replication to the service sees its choice only where it is more than the version's own region
-    let left_to_service = known.target_region.is_empty() && known.provisioning_state.is_some()
-        || known.target_region.is_empty() && known.source.is_some();
+/// The version in the model. What the answer does not say stays as `known`.
+pub fn flatten(context: &Context, object: &Json, id: &ResourceId, known: &Model) -> Model {
+    let version = Version::read_over(object, known.source.as_ref(), &known.target_region);
+    let location = version.location.clone().or_else(|| known.location.clone());
+    let mut target_region = version.target_regions();
+    // a user who leaves replication to the service sees its choice only where that is more than the home region
+    let left_to_service =
+        known.target_region.is_empty() && (known.provisioning_state.is_some() || known.source.is_some());
     if left_to_service
         && let [only] = target_region.as_slice()
         && location.as_deref().is_some_and(|location| region::same_region(location, &only.name))
     {
         target_region.clear();
     }
+    let sizes: BTreeMap<String, i64> =
+        version.data_disk.iter().filter_map(|disk| Some((disk.lun.to_string(), disk.size_gb?))).collect();
+    let silent = version.replication.regions.is_empty();
+    let (states, progress) = (version.replication.states(), version.replication.progress());
+    let os_disk_size_gb = version.os_disk_size_gb().or(known.os_disk_size_gb);
+    let flag = |read: Option<bool>, known: Option<bool>| Some(read.or(known).unwrap_or_default());
     Model {
         id: Some(id.to_string()),
         version: id.name().to_owned(),
         image_definition_id: id.parent().map(|definition| definition.to_string()).unwrap_or_default(),
         location,
-        allow_deletion_of_replicated_locations: Some(
-            body::bool(&properties, "safetyProfile.allowDeletionOfReplicatedLocations").unwrap_or_default(),
+        // a missing member is false, unless the answer has no safety profile at all
+        allow_deletion_of_replicated_locations: flag(
+            version.allow_deletion_of_replicated_locations,
+            known.allow_deletion_of_replicated_locations.filter(|_| silent),
         ),
-        block_deletion_before_end_of_life: Some(
-            body::bool(&properties, "safetyProfile.blockDeletionBeforeEndOfLife").unwrap_or_default(),
+        block_deletion_before_end_of_life: flag(
+            version.block_deletion_before_end_of_life,
+            known.block_deletion_before_end_of_life.filter(|_| silent),
         ),
-        end_of_life_date: body::text(&publishing, "endOfLifeDate").filter(|date| !date.is_empty()),
-        exclude_from_latest: Some(body::bool(&publishing, "excludeFromLatest").unwrap_or_default()),
-        replication_mode: Some(
-            body::text(&publishing, "replicationMode").unwrap_or_else(|| "Full".to_owned()),
-        ),
+        end_of_life_date: version.end_of_life_date.unwrap_or_else(|| known.end_of_life_date.clone()),
+        exclude_from_latest: flag(version.exclude_from_latest, known.exclude_from_latest.filter(|_| silent)),
+        replication_mode: version
+            .replication_mode
+            .or_else(|| known.replication_mode.clone())
+            .or_else(|| Some("Full".to_owned())),
         wait_for_replication: known.wait_for_replication.clone(),
         deletion_policy: Some(known.deletion_policy.clone().unwrap_or_else(|| "delete".to_owned())),
-        // told only on request, and fixed for good: what was sent stays true
+        restore_soft_deleted: Some(known.restore_soft_deleted == Some(true)),
+        // returned only on request, and immutable: what was sent stays true
         uefi_settings_json: known.uefi_settings_json.clone(),
-        tags: tags::own(context, &all, known.tags.as_ref(), known.tags_all.as_ref()),
-        tags_all: Some(all),
-        provisioning_state: body::text(&properties, "provisioningState"),
-        published_date: body::text(&publishing, "publishedDate"),
-        replication_state: Some(replication.states()),
-        replication_progress: Some(replication.progress()),
-        os_disk_size_gb: body::int(&storage, "osDiskImage.sizeInGB"),
-        source: source::read(&storage, known.source.as_ref()),
+        tags: tags::own(context, &version.tags, known.tags.as_ref(), known.tags_all.as_ref()),
+        tags_all: Some(version.tags),
+        provisioning_state: version.provisioning_state.or_else(|| known.provisioning_state.clone()),
+        published_date: version.published_date.or_else(|| known.published_date.clone()),
+        replication_state: if silent { known.replication_state.clone() } else { None }.or(Some(states)),
+        replication_progress: if silent { known.replication_progress.clone() } else { None }
+            .or(Some(progress)),
+        os_disk_size_gb,
+        data_disk_sizes_gb: Some(sizes),
+        source: version.source,
         target_region,
         timeouts: known.timeouts.clone(),
     }

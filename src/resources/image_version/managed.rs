@@ -12,7 +12,7 @@ use super::{ImageVersion, json, recycle_bin, uefi};
 use crate::arm::id::same_id;
 use crate::arm::{Error, ResourceId, Target};
 use crate::azure::objects::source;
-use crate::azure::pipeline::{Change, Ended, Managed, Outcome, Step, Task, WaitUntil};
+use crate::azure::pipeline::{Change, Ended, Managed, Member, Outcome, Start, Step, Task, WaitUntil};
 use crate::azure::replication::{Replication, Wait};
 use crate::azure::{Context, GALLERY_API, attributes, body, fault};
 use crate::schema::{Diagnostic, Diagnostics, Path};
@@ -23,6 +23,42 @@ impl Managed for ImageVersion {
 
     const NOUN: &'static str = "image version";
     const TYPE_NAME: &'static str = "azimage_image_version";
+
+    const MEMBERS: &'static [Member] = &[
+        Member::new("virtual_machine_id", "storageProfile.source.virtualMachineId", "2023-07-03"),
+        Member::new("community_image_id", "storageProfile.source.communityGalleryImageId", "2022-03-03"),
+        Member::new(
+            "os_disk.storage_account_id",
+            "storageProfile.osDiskImage.source.storageAccountId",
+            "2022-03-03",
+        ),
+        Member::new(
+            "data_disk.storage_account_id",
+            "storageProfile.dataDiskImages.source.storageAccountId",
+            "2022-03-03",
+        ),
+        Member::new(
+            "target_region.exclude_from_latest",
+            "publishingProfile.targetRegions.excludeFromLatest",
+            "2022-03-03",
+        ),
+        Member::new(
+            "target_region.encryption.confidential_vm",
+            "publishingProfile.targetRegions.encryption.osDiskImage.securityProfile",
+            "2021-10-01",
+        ),
+        Member::new(
+            "allow_deletion_of_replicated_locations",
+            "safetyProfile.allowDeletionOfReplicatedLocations",
+            "2022-03-03",
+        ),
+        Member::new(
+            "block_deletion_before_end_of_life",
+            "safetyProfile.blockDeletionBeforeEndOfLife",
+            "2025-03-03",
+        ),
+        Member::new("uefi_settings_json", "securityProfile.uefiSettings", "2022-08-03"),
+    ];
 
     fn id(&self, _context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
         id_of(model)
@@ -44,16 +80,12 @@ impl Managed for ImageVersion {
         fault::at(error, what, id, attribute_of(error.target.as_deref()))
     }
 
-    async fn before_create(&self, task: &Task<'_>, _plan: &mut Model) -> Result<(), Diagnostics> {
-        recycle_bin::refuse_soft_deleted(task).await
+    async fn before_create(&self, task: &Task<'_>, plan: &mut Model) -> Result<Start, Diagnostics> {
+        recycle_bin::before_create(task, plan).await
     }
 
     async fn expand_new(&self, task: &Task<'_>, plan: &Model) -> Result<Json, Diagnostics> {
-        let location = match &plan.location {
-            Some(location) => location.clone(),
-            None => definition_location(task, &plan.image_definition_id).await?,
-        };
-        Ok(json::expand_new(task.context, plan, &location))
+        Ok(json::expand_new(task.context, plan, &location(task, plan).await?))
     }
 
     fn steps<'s>(
@@ -95,7 +127,7 @@ impl Managed for ImageVersion {
         id: &ResourceId,
         known: &Model,
     ) -> Result<Model, Error> {
-        Ok(json::flatten(task.context, object, &Replication::parse(object), id, known))
+        Ok(json::flatten(task.context, object, id, known))
     }
 
     // replication costs a request of its own, and is asked for only while it can have moved
@@ -108,9 +140,7 @@ impl Managed for ImageVersion {
 
     // UEFI settings are returned only on request, and missing ones would look like a reason to replace
     async fn complete_import(&self, task: &Task<'_>, state: &mut Model) {
-        let expanded = target(&task.id).query("$expand", "UefiSettings");
-        let expanded = task.client().get_opt(&task.scope, &expanded).await.ok().flatten();
-        state.uefi_settings_json = expanded.as_ref().and_then(uefi::uefi_settings);
+        state.uefi_settings_json = uefi::settings(task.context, &task.scope, &target(&task.id)).await;
     }
 
     fn adjust(&self, task: &Task<'_>, plan: &Model, prior: Option<&Model>, ended: &Ended, state: &mut Model) {
@@ -153,8 +183,12 @@ fn regions_added_by_others(added: &[String], id: &ResourceId) -> Diagnostic {
     .at(Path::attribute("target_region"))
 }
 
-// The home region of a version whose configuration does not say: the definition's.
-async fn definition_location(task: &Task<'_>, definition: &str) -> Result<String, Diagnostics> {
+/// The home region: as configured, else the definition's.
+pub async fn location(task: &Task<'_>, plan: &Model) -> Result<String, Diagnostics> {
+    if let Some(location) = &plan.location {
+        return Ok(location.clone());
+    }
+    let definition = plan.image_definition_id.as_str();
     let target = Target::new(definition, GALLERY_API);
     let error = match task.context.run.parent(task.client(), &task.scope, &target).await {
         Ok(Some(definition)) => return Ok(body::text(&definition, "location").unwrap_or_default()),
@@ -166,8 +200,8 @@ async fn definition_location(task: &Task<'_>, definition: &str) -> Result<String
     };
     Err(error.at(Path::attribute("image_definition_id")).into())
 }
-// Whether the version has the content and the place that are planned, so that an update can do the rest.
-fn is_same_image(left: &Json, plan: &Model) -> bool {
+/// Whether the version has the content and the place that are planned, so that an update can do the rest.
+pub fn is_same_image(left: &Json, plan: &Model) -> bool {
     let profile = body::at(left, "properties.storageProfile").cloned().unwrap_or_default();
     let (Some(have), Some(want)) = (source::read(&profile, None), &plan.source) else {
         return false;

@@ -18,62 +18,66 @@ use crate::schema::spec::{block, computed, optional, optional_computed, required
 use crate::schema::{Diagnostic, Path, Set};
 
 model! {
-    /// Manages a version of an image definition: its bits, and the regions that they are replicated to.
+    /// Manages a version of an image definition: its content, and the regions that it is replicated to.
     ///
-    /// What the service has accepted is never thrown away: an interrupted or timed-out apply keeps the version in
-    /// state, untainted, and the next apply goes on waiting.
+    /// An interrupted or timed-out apply keeps the version in the state, untainted, and the next apply goes on waiting.
     pub struct Model {
-        /// The ARM id of the image version.
+        /// The resource ID of the image version.
         pub id: Option<String> = computed(),
-        /// The version: three numbers such as `1.2.0`.
+        /// The version number: three numbers such as `1.2.0`.
         pub version: String = required().force_new().check_text(check_gallery_version),
-        /// The id of the image definition that this is a version of, in any subscription.
+        /// The ID of the image definition, in any subscription.
         pub image_definition_id: String = attributes::id_of(required().force_new(), IMAGE_DEFINITION),
-        /// The region that the version is at home in. The definition's unless set.
+        /// The home region of the version. Defaults to the region of the image definition.
         pub location: Option<String> = optional_computed()
             .force_new()
             .equivalent_if(region::same_region)
             .check_text(attributes::check_location),
-        /// Whether regions may be taken out of `target_region`. While this is false, a plan that drops a region fails.
+        /// Whether regions may be removed from `target_region`. While this is false, a plan that removes a region fails.
         pub allow_deletion_of_replicated_locations: Option<bool> = optional().default(false),
         /// Whether the service refuses to delete the version before its end-of-life date.
         pub block_deletion_before_end_of_life: Option<bool> = optional().default(false),
-        /// When the version should no longer be used, as an RFC 3339 date. Can be set, moved and removed.
-        pub end_of_life_date: Option<String> = date(optional().or_empty()),
-        /// Whether the version is passed over by who asks for the latest one.
+        /// The date after which the version should no longer be used, in RFC 3339 format. Can be set, changed and removed.
+        pub end_of_life_date: Option<String> = date(optional()),
+        /// Whether this version is excluded when resolving `latest`.
         pub exclude_from_latest: Option<bool> = optional().default(false),
-        /// `Full` copies the bits to every region; `Shallow` leaves them where they are, for quick tests.
+        /// The replication mode: `Full` copies the image to every region; `Shallow` refers to the source, for quick tests.
         pub replication_mode: Option<String> =
             optional().default("Full").force_new().one_of(&["Full", "Shallow"]),
-        /// How long apply waits for replication: for `all` regions, for the `home` region only, or not at all (`none`).
-        /// The provider's setting unless set, which is `all` unless set. An unfinished replication is shown by later
-        /// plans and never lost.
+        /// How long create and update wait for replication: for `all` regions, for the `home` region only, or not at all
+        /// (`none`). Defaults to the provider's setting, which defaults to `all`. Later plans show an unfinished replication.
         pub wait_for_replication: Option<String> = optional().local().one_of(Wait::WORDS),
-        /// What destroying does: `delete` the version, or `retain` it in Azure and only forget it here, so that a
-        /// rebuilt image does not destroy the version that production can roll back to.
+        /// What happens on destroy: `delete` removes the version, `retain` removes it from the state and leaves it in
+        /// Azure, so that a new image does not destroy the version that production can roll back to, and `purge` deletes
+        /// it for good even if the gallery keeps deleted versions (`soft_delete`).
         pub deletion_policy: Option<String> =
-            optional().default("delete").local().one_of(&["delete", "retain"]),
-        /// UEFI settings in the service's JSON: `signatureTemplateNames` and `additionalSignatures`.
+            optional().default("delete").local().one_of(&["delete", "retain", "purge"]),
+        /// Whether creating this version restores a deleted one with the same number that the gallery's soft delete still
+        /// keeps. The restored version keeps its old content, whatever `source` says.
+        pub restore_soft_deleted: Option<bool> = optional().default(false).local(),
+        /// The UEFI settings in the service's JSON: `signatureTemplateNames` and `additionalSignatures`.
         pub uefi_settings_json: Option<String> =
             optional().force_new().equivalent_if(uefi::same_json).check_text(uefi::check_json),
-        /// Tags of the image version.
+        /// The tags of the image version.
         pub tags: Option<Tags> = attributes::tags(),
         /// All tags of the image version, the provider's `default_tags` included.
         pub tags_all: Option<Tags> = computed(),
-        /// State of the last operation on the version, `Succeeded` when all is well.
+        /// The state of the last operation on the version, such as `Succeeded`.
         pub provisioning_state: Option<String> = computed().volatile(),
         /// When the version was published.
         pub published_date: Option<String> = computed(),
-        /// Replication by region: `Completed`, `Replicating`, `Failed` or `Unknown`. Regions in short spelling.
+        /// The replication state by region: `Completed`, `Replicating`, `Failed` or `Unknown`. Regions in short spelling.
         pub replication_state: Option<BTreeMap<String, String>> = computed().volatile(),
-        /// Replication by region, in percent. Regions in short spelling.
+        /// The replication progress by region, in percent. Regions in short spelling.
         pub replication_progress: Option<BTreeMap<String, i64>> = computed().volatile(),
         /// The size of the operating system disk, in GB.
         pub os_disk_size_gb: Option<i64> = computed(),
-        /// Where the bits come from, in exactly one way. Whichever way, they cannot be exchanged later.
+        /// The sizes of the data disks in GB, by logical unit number, whatever the source was.
+        pub data_disk_sizes_gb: Option<BTreeMap<String, i64>> = computed(),
+        /// What the version is made from, in exactly one way. An image version is immutable: changing this forces a new one.
         pub source: Option<Source> = block().required().check(source::check_source),
-        /// A region that the version is replicated to. The version's own region must be among them. Without any,
-        /// the service keeps the version in its own region only. Regions are added, removed and recounted in place.
+        /// A region that the version is replicated to. The home region must be among them. Without any, the version
+        /// exists in its home region only. Regions are added, removed and changed in place.
         pub target_region: Set<TargetRegion> = block().key(region_key),
         /// How long each operation may take.
         pub timeouts: Option<Timeouts> = block(),

@@ -1,39 +1,87 @@
-//! The gallery's recycle bin: with soft delete on, a deleted version stays there for some time.
+//! The gallery's recycle bin: with soft delete on, a deleted version stays there until its retention is over.
 
-use super::model::label;
-use crate::arm::Target;
-use crate::azure::pipeline::Task;
-use crate::azure::{GALLERY_API, body, fault};
+use serde_json::json;
+
+use super::managed::location;
+use super::model::{Model, label, target};
+use crate::arm::{Error, ResourceId, Target};
+use crate::azure::pipeline::{self, Start, Task};
+use crate::azure::provisioning::pauses;
+use crate::azure::run_log::Event;
+use crate::azure::{GALLERY_API, body, fault, tags};
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
-/// Refuses to create a version whose number is in the recycle bin: the service would restore the old content instead.
-pub async fn refuse_soft_deleted(task: &Task<'_>) -> Result<(), Diagnostics> {
-    let (run, client, id) = (&task.context.run, task.client(), &task.id);
-    let (Some(gallery), Some(image)) =
-        (id.parent().and_then(|definition| definition.parent()), id.name_of("images"))
-    else {
-        return Ok(());
-    };
-    // the write itself says best that a gallery is missing
-    let found = run.parent(client, &task.scope, &Target::new(gallery.to_string(), GALLERY_API)).await;
-    let soft_delete = found.ok().flatten().is_some_and(|gallery| {
-        body::bool(&gallery, "properties.softDeletePolicy.isSoftDeleteEnabled") == Some(true)
-    });
-    if !soft_delete {
-        return Ok(());
+/// The first API version with `bypassSoftDelete`.
+const BYPASS_SINCE: &str = "2026-03-03";
+
+/// How often the recycle bin is read after a purge.
+const LOOKS_AFTER_PURGE: usize = 40;
+
+/// Looks into the recycle bin before a creation: to create a version whose number is in it would restore the old content,
+/// whatever its source is.
+pub async fn before_create(task: &Task<'_>, plan: &Model) -> Result<Start, Diagnostics> {
+    if !is_on(task).await || !contains(task).await.unwrap_or(false) {
+        return Ok(Start::New);
     }
-    let path = format!("{gallery}/softDeletedArtifactTypes/Images/artifacts/{image}/versions");
-    let bin = client.list(&task.scope, &Target::new(path, GALLERY_API)).await.unwrap_or_default();
-    if bin.iter().any(|item| body::text(item, "name").as_deref() == Some(id.name())) {
-        return Err(Diagnostic::error(
-            format!("{} is in the gallery's recycle bin", fault::capital(&label(id))),
-            format!(
-                "Creating it again would restore the deleted content instead of this one. Choose another version number, or \
-                 purge the deleted one first (DELETE {id}?bypassSoftDelete=true)."
-            ),
-        )
-        .at(Path::attribute("version"))
-        .into());
+    if plan.restore_soft_deleted == Some(true) {
+        let tags = tags::merged(task.context, plan.tags.as_ref());
+        return Ok(Start::Restore(json!({"location": location(task, plan).await?, "tags": tags})));
+    }
+    // the version that this one replaces
+    if task.context.run.has(&task.id.to_string(), Event::Deleted) {
+        purge(task).await.map_err(|error| task.failed(&error))?;
+        return Ok(Start::New);
+    }
+    Err(in_recycle_bin(&task.id).into())
+}
+
+fn in_recycle_bin(id: &ResourceId) -> Diagnostic {
+    Diagnostic::error(
+        format!("{} is in the gallery's recycle bin", fault::capital(&label(id))),
+        format!(
+            "A new version with this number would get the deleted content. Choose one of these:\n\n\
+             - another version number\n\
+             - restore_soft_deleted = true, to restore the deleted version\n\
+             - purge the deleted version first: az rest --method delete --url \
+             \"{id}?api-version={GALLERY_API}&bypassSoftDelete=true\""
+        ),
+    )
+    .at(Path::attribute("version"))
+}
+
+/// Whether the gallery keeps deleted versions. A gallery that cannot be read counts as one that does not: the request
+/// itself reports what is wrong.
+pub async fn is_on(task: &Task<'_>) -> bool {
+    let Some(gallery) = task.id.parent().and_then(|definition| definition.parent()) else { return false };
+    let target = Target::new(gallery.to_string(), GALLERY_API);
+    let found = task.context.run.parent(task.client(), &task.scope, &target).await;
+    found.ok().flatten().is_some_and(|gallery| {
+        body::bool(&gallery, "properties.softDeletePolicy.isSoftDeleteEnabled") == Some(true)
+    })
+}
+
+async fn contains(task: &Task<'_>) -> Result<bool, Error> {
+    let Some(definition) = task.id.parent() else { return Ok(false) };
+    let Some(gallery) = definition.parent() else { return Ok(false) };
+    let path = format!("{gallery}/softDeletedArtifactTypes/Images/artifacts/{}/versions", definition.name());
+    let bin = task.client().list(&task.scope, &Target::new(path, GALLERY_API)).await?;
+    Ok(bin.iter().any(|item| body::text(item, "name").as_deref() == Some(task.id.name())))
+}
+
+/// The deletion of a version for good.
+pub fn purging(id: &ResourceId) -> Target {
+    target(id).query("bypassSoftDelete", "true").needs(BYPASS_SINCE, "bypassSoftDelete")
+}
+
+// Removes the version from the recycle bin, and waits until its list shows that.
+async fn purge(task: &Task<'_>) -> Result<(), Error> {
+    tracing::info!(id = %task.id, "purging the deleted version that this one replaces");
+    pipeline::remove(task, &purging(&task.id)).await?;
+    for pause in pauses().take(LOOKS_AFTER_PURGE) {
+        if !contains(task).await? {
+            break;
+        }
+        task.scope.sleep(pause).await?;
     }
     Ok(())
 }

@@ -2,14 +2,16 @@
 
 use serde_json::{Value as Json, json};
 
+use super::model::Model;
 use crate::arm::region;
-use crate::azure::body;
 use crate::azure::objects::target_region::{is_empty_encryption, region_key};
+use crate::azure::run_log::Event;
+use crate::azure::{Context, body};
 use crate::framework::Draft;
 use crate::schema::{Diagnostics, Path, Value};
 
-/// Objects to a dropped region that may not be dropped, and replaces where the service refuses a change.
-pub fn prepare(draft: &mut Draft<'_>) {
+/// Refuses the removal of a region that may not be removed, and replaces where the service refuses a change.
+pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
     keep_storage(draft);
     keep_home_only(draft);
     let planned = draft.planned.get("target_region").clone();
@@ -56,13 +58,39 @@ pub fn prepare(draft: &mut Draft<'_>) {
     }
     let allowed = draft.planned.get("allow_deletion_of_replicated_locations");
     if !dropped.is_empty() && allowed.as_bool() == Some(false) && !replaced_anyway(draft) {
+        let id = draft.prior.get("id").as_str().unwrap_or_default();
+        let by_others = |name: &&String| {
+            context.is_some_and(|context| context.run.has(&region_id(id, name), Event::AddedByOthers))
+        };
+        let added: Vec<&str> = dropped.iter().filter(by_others).map(String::as_str).collect();
+        let origin = match added.as_slice() {
+            [] => String::new(),
+            added => format!("{} was added outside Terraform. ", added.join(" and ")),
+        };
         draft.diagnostics.error(
             path,
-            format!("The plan drops the region {}", dropped.join(" and ")),
-            "allow_deletion_of_replicated_locations is false, so the service would refuse. Put the region back, or set \
-             it to true: both can be applied together.",
+            format!("The plan removes the region {}", dropped.join(" and ")),
+            format!(
+                "{origin}allow_deletion_of_replicated_locations is false, so the service would refuse. Keep the region by a \
+                 target_region block, or set allow_deletion_of_replicated_locations = true (both can be applied together), or \
+                 leave regions alone by lifecycle {{ ignore_changes = [target_region] }}."
+            ),
         );
     }
+}
+
+/// Remembers the regions that a refresh found and that the state did not have.
+pub fn remember_added(context: &Context, state: &Model, read: &Model) {
+    let Some(id) = read.id.as_deref().filter(|_| state.provisioning_state.is_some()) else { return };
+    for target in read.target_region.iter() {
+        if !state.target_region.iter().any(|old| region::same_region(&old.name, &target.name)) {
+            context.run.record(&region_id(id, &target.name), Event::AddedByOthers);
+        }
+    }
+}
+
+fn region_id(id: &str, region: &str) -> String {
+    format!("{id}/targetRegions/{}", region::normalise(region))
 }
 
 // A region that stays keeps its storage when the configuration is silent: the default is for new regions, and to hold it
@@ -184,7 +212,7 @@ mod tests {
             replace: Vec::new(),
             diagnostics: Diagnostics::new(),
         };
-        prepare(&mut draft);
+        prepare(None, &mut draft);
         let wanted =
             set(&[("East US", Some("Standard_ZRS")), ("westus", Some("Premium_LRS")), ("northeurope", lrs)]);
         assert_eq!(draft.planned, wanted);

@@ -1,17 +1,42 @@
-//! `deletion_policy` where a version is replaced: what destroys the old one knows only what was applied before.
+//! `deletion_policy = "retain"` in plans that replace the version: which policy counts, and whose number stays taken.
 
-use crate::framework::Draft;
-use crate::schema::{Diagnostics, Path, Value};
+use super::managed::is_same_image;
+use super::model::{Model, id_of, target};
+use crate::azure::Context;
+use crate::azure::context::scope;
+use crate::azure::run_log::Event;
+use crate::framework::{Draft, Op};
+use crate::schema::{Diagnostics, Path, Slot, Value};
 
-/// Objects to a replacement that deletes what is to be retained from now on, or that needs the number of what is retained.
+/// Checks a replacement that deletes what is to be retained from now on, or that needs the number of what is retained.
 pub fn check(draft: &Draft<'_>, found: &mut Diagnostics) {
     if draft.is_create() || draft.replace.is_empty() {
         return;
     }
     let version = draft.prior.get("version").as_str().unwrap_or_default();
-    let because: Vec<String> = draft.replace.iter().map(Path::to_string).collect();
+    let unknown = unknown_causes(draft);
+    let because: Vec<String> = draft
+        .replace
+        .iter()
+        .map(|path| match unknown.iter().any(|unknown| path.to_string().starts_with(unknown)) {
+            true => format!("{path}, which is not known before apply"),
+            false => path.to_string(),
+        })
+        .collect();
     let because = because.join(", ");
     let retains = |value: &Value| value.get("deletion_policy").as_str() == Some("retain");
+    if let Some(first) = unknown.first() {
+        found.warning(
+            Path::attribute(*first),
+            "The replacement is planned for an unknown value",
+            format!(
+                "{} is not known before apply: the version will be destroyed and created again even if the value turns out \
+                 to be the same. To avoid that, make the value known at plan (a literal, a variable, or an ID that does not \
+                 depend on a resource that changes), or use lifecycle {{ ignore_changes = [{first}] }}.",
+                unknown.join(" and ")
+            ),
+        );
+    }
     if retains(&draft.planned) && !retains(draft.prior) {
         found.error(
             Path::attribute("deletion_policy"),
@@ -22,15 +47,83 @@ pub fn check(draft: &Draft<'_>, found: &mut Diagnostics) {
             ),
         );
     }
-    if retains(draft.prior) && !draft.changes("version") && !draft.changes("image_definition_id") {
+    if !retains(draft.prior) {
+        return;
+    }
+    if !draft.changes("version") && !draft.changes("image_definition_id") {
         found.error(
             Path::attribute("version"),
             format!("Version {version:?} is retained, so its number stays taken"),
             format!(
                 "The plan replaces the version (because of {because}), and deletion_policy = \"retain\" keeps the old one in \
-                 Azure. Choose another version number; or apply deletion_policy = \"delete\" first, which lets the old one go."
+                 Azure. Choose another version number; or apply deletion_policy = \"delete\" first, which deletes the old one."
             ),
         );
+    } else {
+        stays(version, found);
+    }
+}
+
+/// Says that Terraform's "destroy" leaves the version in Azure.
+pub fn stays(version: &str, found: &mut Diagnostics) {
+    found.warning(
+        Path::attribute("deletion_policy"),
+        format!("Version {version} stays in Azure; it only leaves this state"),
+        "deletion_policy = \"retain\" keeps it. Its image definition and its gallery cannot be destroyed while it exists.",
+    );
+}
+
+/// Remembers a version of the state that destroying leaves in Azure: Terraform plans -replace and taint as a creation.
+pub fn remember(context: &Context, state: &Model) {
+    if let (Some("retain"), Ok(id)) = (state.deletion_policy.as_deref(), id_of(state)) {
+        context.run.record(&id.to_string(), Event::KeptOnDestroy);
+    }
+}
+
+/// Checks a creation with the number of a version that this state retains, which is what -replace and taint plan: the
+/// retained version is adopted again where it has the planned content.
+pub async fn check_creation(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
+    let is_known = |name: &str| draft.planned.get(name).is_wholly_known();
+    if !draft.is_create() || !["version", "image_definition_id", "source"].into_iter().all(is_known) {
+        return;
+    }
+    let plan = Model::decode(&draft.planned);
+    let Ok(id) = id_of(&plan) else { return };
+    if !context.run.has(&id.to_string(), Event::KeptOnDestroy) {
+        return;
+    }
+    let scope = scope(op, "reading a retained image version");
+    let Ok(Some(object)) = context.client.get_opt(&scope, &target(&id)).await else { return };
+    if !is_same_image(&object, &plan) {
+        found.error(
+            Path::attribute("version"),
+            format!("Version {:?} is retained, so its number stays taken", plan.version),
+            format!(
+                "The plan replaces the version by one with another source or place, and deletion_policy = \"retain\" keeps \
+                 the old one in Azure. Choose another version number.\n\n{id}"
+            ),
+        );
+    }
+}
+
+// The attributes whose planned values are unknown, and which force the replacement for that.
+fn unknown_causes(draft: &Draft<'_>) -> Vec<&'static str> {
+    ["version", "image_definition_id", "location", "source", "uefi_settings_json"]
+        .into_iter()
+        .filter(|name| {
+            let forces = draft.replace.iter().any(|path| path.to_string().starts_with(name));
+            let value = draft.planned.get(name);
+            forces && has_unknown_input(value, draft.config.get(name))
+        })
+        .collect()
+}
+
+// Whether a configured value is unknown; computed members of a block do not count.
+fn has_unknown_input(planned: &Value, config: &Value) -> bool {
+    match config {
+        Value::Unknown => planned.is_unknown(),
+        Value::Object(fields) => fields.values().any(|value| !value.is_wholly_known()),
+        _ => false,
     }
 }
 

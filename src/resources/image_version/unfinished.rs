@@ -37,7 +37,15 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
     if !failed && !open {
         return;
     }
-    for name in ["provisioning_state", "replication_state", "replication_progress"] {
+    // of a version that is not finished, the sizes of its disks may be missing yet
+    const OPEN: [&str; 5] = [
+        "provisioning_state",
+        "replication_state",
+        "replication_progress",
+        "os_disk_size_gb",
+        "data_disk_sizes_gb",
+    ];
+    for name in OPEN {
         draft.planned.set(name, Value::Unknown);
     }
     let progress: Vec<String> = states

@@ -1,0 +1,86 @@
+//! What destroying an image version does: delete, retain or purge.
+
+use serde_json::Value as Json;
+
+use super::ImageVersion;
+use super::model::{Model, id_of, label, target};
+use super::recycle_bin::{is_on, purging};
+use crate::arm::{Error, ResourceId};
+use crate::azure::pipeline::{self, Managed, Task};
+use crate::azure::provisioning::is_failed;
+use crate::azure::replication::{Replication, State};
+use crate::azure::run_log::Event;
+use crate::azure::{Context, fault};
+use crate::framework::Op;
+use crate::schema::{Diagnostic, Diagnostics, Path};
+
+/// Deletes, purges or retains the version, as its `deletion_policy` says.
+pub async fn delete(context: &Context, op: &Op, prior: &Model) -> Result<(), Diagnostics> {
+    let id = id_of(prior)?;
+    let task = Task::new(context, op, format!("deleting {}", label(&id)), id.clone(), ImageVersion::diagnose);
+    let _guard = context.lock(&id.to_string()).await;
+    let policy = prior.deletion_policy.as_deref();
+    if policy == Some("retain") && !has_never_succeeded(&task, prior).await.map_err(|e| task.failed(&e))? {
+        tracing::info!(%id, "image version retained in Azure: deletion_policy = \"retain\"");
+        context.run.record(&id.to_string(), Event::Retained);
+        return Ok(());
+    }
+    let wanted = if policy == Some("purge") { purging(&id) } else { target(&id) };
+    let Err(error) = pipeline::remove(&task, &wanted).await else { return Ok(()) };
+    let protected = prior.block_deletion_before_end_of_life == Some(true);
+    if error.is_conflict() && policy != Some("purge") && !protected {
+        return after_conflict(&task, error).await;
+    }
+    let mut found = Diagnostics::from(task.failed(&error));
+    if protected {
+        found.push(before_end_of_life(&id));
+    }
+    Err(found)
+}
+
+// Whether the creation failed everywhere, so that there is nothing to retain.
+async fn has_never_succeeded(task: &Task<'_>, prior: &Model) -> Result<bool, Error> {
+    let completed = |state: &String| state == State::Completed.as_str();
+    let is_succeeded = |state: &str| state.eq_ignore_ascii_case("Succeeded");
+    if prior.provisioning_state.as_deref().is_some_and(is_succeeded)
+        || prior.replication_state.iter().flat_map(|states| states.values()).any(completed)
+    {
+        return Ok(false);
+    }
+    let object = task.client().get_opt(&task.scope, &ImageVersion.read_target(&task.id)).await?;
+    Ok(object.is_some_and(|object| is_without_content(&object)))
+}
+
+fn is_without_content(object: &Json) -> bool {
+    is_failed(object)
+        && Replication::parse(object).regions.values().all(|region| region.state != State::Completed)
+}
+
+// Soft delete protects a failed version from deletion. One without content is no loss, so it is purged.
+async fn after_conflict(task: &Task<'_>, error: Error) -> Result<(), Diagnostics> {
+    let failed = |error: &Error| Diagnostics::from(task.failed(error));
+    let object = task.client().get_opt(&task.scope, &ImageVersion.read_target(&task.id)).await;
+    let Ok(Some(object)) = object else { return Err(failed(&error)) };
+    if !is_failed(&object) || !is_on(task).await {
+        return Err(failed(&error));
+    }
+    if is_without_content(&object) {
+        tracing::info!(id = %task.id, "purging a failed version, which soft delete protects from deletion");
+        return pipeline::remove(task, &purging(&task.id)).await.map_err(|error| failed(&error));
+    }
+    let mut told = task.failed(&error);
+    told.detail += "\n\nThe gallery's soft delete protects failed versions from deletion. Set deletion_policy = \"purge\", \
+                    apply, and destroy it then: it is deleted for good.";
+    Err(told.at(Path::attribute("deletion_policy")).into())
+}
+
+fn before_end_of_life(id: &ResourceId) -> Diagnostic {
+    Diagnostic::error(
+        format!("{} is protected from deletion", fault::capital(&label(id))),
+        format!(
+            "It cannot be deleted before its end-of-life date. Set block_deletion_before_end_of_life = false, apply, and \
+             destroy it then.\n\n{id}"
+        ),
+    )
+    .at(Path::attribute("block_deletion_before_end_of_life"))
+}

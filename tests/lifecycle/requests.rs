@@ -1,0 +1,63 @@
+//! How many requests a run sends: what it has just read or written of a parent is not read again.
+
+use super::versions::{VERSION, version, with_sources};
+use crate::cases::rg;
+use crate::core::{Core, Json, json, patched};
+
+const GALLERY: &str = "azimage_gallery";
+const DEFINITION: &str = "azimage_image_definition";
+
+// Counts the requests to paths that match.
+fn count(core: &Core, path: &str) {
+    core.fault(json!({"path": path, "count": 0, "delay_ms": 1}));
+}
+
+fn counted(core: &Core) -> i64 {
+    let faults = core.control("GET", "faults", json!({}));
+    faults["faults"].as_array().unwrap().iter().map(|fault| fault["done"].as_i64().unwrap()).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gallery_with_two_versions_takes_few_requests() {
+    let core = with_sources(json!({})).await;
+    let parent = |name: &str| json!({"name": name, "location": "eastus"});
+    let gallery = patched(&parent("new"), &json!({"resource_group_name": "rg"}));
+    let definition = patched(
+        &parent("web"),
+        &json!({"gallery_id": rg("galleries/new"), "os_type": "Linux",
+            "identifier": {"publisher": "contoso", "offer": "linux", "sku": "web"}}),
+    );
+    let of = |number: &str| {
+        version(json!({"version": number, "image_definition_id": rg("galleries/new/images/web")}))
+    };
+    let configs: [(&str, Json); 4] =
+        [(GALLERY, gallery), (DEFINITION, definition), (VERSION, of("1.0.0")), (VERSION, of("1.0.1"))];
+    count(&core, ".");
+    let mut plans = Vec::new();
+    for (type_name, config) in &configs {
+        plans.push(core.plan(type_name, None, config).await);
+    }
+    let planned = counted(&core);
+    for plan in &plans[..2] {
+        assert!(!core.apply(plan).await.told.has_errors());
+    }
+    let (a, b) = tokio::join!(core.apply(&plans[2]), core.apply(&plans[3]));
+    assert!(!a.told.has_errors() && !b.told.has_errors(), "{:?} {:?}", a.told, b.told);
+    assert!(counted(&core) <= 20, "{planned} to plan, {} in all", counted(&core));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_versions_read_their_definition_and_gallery_once() {
+    let core = with_sources(json!({})).await;
+    count(&core, "/galleries/gal$");
+    count(&core, "/images/def$");
+    let configs: Vec<Json> =
+        (0..40).map(|number| version(json!({"version": format!("2.0.{number}")}))).collect();
+    let mut plans = Vec::new();
+    for config in &configs {
+        plans.push(core.plan(VERSION, None, config).await);
+    }
+    let applied = futures_util::future::join_all(plans.iter().map(|plan| core.apply(plan))).await;
+    assert!(applied.iter().all(|applied| !applied.told.has_errors()));
+    assert!(counted(&core) <= 2, "{}", counted(&core));
+}
