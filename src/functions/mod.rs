@@ -1,7 +1,9 @@
 //! The provider's functions, one file each: pure, offline, and usable with no provider configuration.
 
 mod format_urn;
+mod packer_artifact;
 mod parse_image_id;
+mod parse_release;
 mod parse_urn;
 mod version_bump;
 mod version_latest;
@@ -15,7 +17,9 @@ use crate::schema::{Type, Value};
 pub fn all() -> Vec<Box<dyn Function>> {
     vec![
         Box::new(format_urn::FormatUrn),
+        Box::new(packer_artifact::PackerArtifact),
         Box::new(parse_image_id::ParseImageId),
+        Box::new(parse_release::ParseRelease),
         Box::new(parse_urn::ParseUrn),
         Box::new(version_bump::VersionBump),
         Box::new(version_latest::VersionLatest),
@@ -75,7 +79,9 @@ mod tests {
             names,
             [
                 "format_urn",
+                "packer_artifact",
                 "parse_image_id",
+                "parse_release",
                 "parse_urn",
                 "version_bump",
                 "version_latest",

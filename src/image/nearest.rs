@@ -107,7 +107,7 @@ fn rank(wanted: &Folded, name: &Folded) -> Option<Rank> {
         return Some((Kind::SameButForSeparators, 0, 0));
     }
     let difference = wanted.letters.len().abs_diff(name.letters.len());
-    let distance = edit_distance(&wanted.letters, &name.letters);
+    let distance = strsim::osa_distance(&wanted.compact, &name.compact);
     let (short, long) =
         if wanted.letters.len() <= name.letters.len() { (wanted, name) } else { (name, wanted) };
     if short.letters.len() >= SHORTEST_PIECE {
@@ -133,25 +133,6 @@ fn rank(wanted: &Folded, name: &Folded) -> Option<Rank> {
         .sum::<usize>();
     // The more letters in shared words, the nearer.
     (shared > 0).then_some((Kind::SharedWord, usize::MAX - shared, distance))
-}
-
-/// The fewest insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b`.
-fn edit_distance(a: &[char], b: &[char]) -> usize {
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut row = Vec::with_capacity(b.len() + 1);
-        row.push(i + 1);
-        for (j, to) in b.iter().enumerate() {
-            let mut best = (last[j] + usize::from(from != to)).min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *from == b[j - 1] && a[i - 1] == *to {
-                best = best.min(before_last[j - 1] + 1);
-            }
-            row.push(best);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 #[cfg(test)]
@@ -258,22 +239,6 @@ mod tests {
         assert_eq!(did_you_mean(&["a"]).as_deref(), Some("did you mean \"a\"?"));
         assert_eq!(did_you_mean(&["a", "b"]).as_deref(), Some("did you mean \"a\" or \"b\"?"));
         assert_eq!(did_you_mean(&["a", "b", "c"]).as_deref(), Some("did you mean \"a\", \"b\" or \"c\"?"));
-    }
-
-    #[test]
-    fn distances() {
-        for (a, b, distance) in [
-            ("", "", 0),
-            ("abc", "", 3),
-            ("abc", "abc", 0),
-            ("abc", "acb", 1),
-            ("kitten", "sitting", 3),
-            ("gen1", "gen2", 1),
-        ] {
-            let letters = |text: &str| text.chars().collect::<Vec<_>>();
-            assert_eq!(edit_distance(&letters(a), &letters(b)), distance, "{a} {b}");
-            assert_eq!(edit_distance(&letters(b), &letters(a)), distance, "{b} {a}");
-        }
     }
 
     proptest! {

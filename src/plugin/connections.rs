@@ -4,10 +4,11 @@
 use super::listener::{Duplex, Listener};
 use futures_util::Stream;
 use std::{
+    any::Any,
     io::{self, IoSlice},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -27,11 +28,13 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Accepting fails when descriptors run out; trying again at once would only burn time.
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
-/// Accepts for ever and hands over the connections, encrypted ones after their handshake.
+/// Accepts for ever and hands over the connections, encrypted ones after their handshake. If they are `separate`, each
+/// has a [`PerConnection`], because each belongs to another host.
 pub fn incoming(
     listener: Listener,
     tls: Option<TlsAcceptor>,
     open: Open,
+    separate: bool,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let (ready, connections) = mpsc::channel(16);
     tokio::spawn(async move {
@@ -46,7 +49,8 @@ pub fn incoming(
                     let (ready, tls, counted) = (ready.clone(), tls.clone(), open.count());
                     tokio::spawn(async move {
                         if let Some(stream) = set_up(stream, tls).await {
-                            let _ = ready.send(Ok(Connection { stream, _counted: counted })).await;
+                            let own = separate.then(PerConnection::default);
+                            let _ = ready.send(Ok(Connection { stream, own, _counted: counted })).await;
                         }
                     });
                 }
@@ -78,7 +82,19 @@ async fn set_up(stream: Box<dyn Duplex>, tls: Option<TlsAcceptor>) -> Option<Box
     }
 }
 
-/// How many connections there are now, counting those still shaking hands.
+/// What belongs to one connection alone. Requests carry it as `Option<PerConnection>` among their extensions.
+#[derive(Clone, Default)]
+pub struct PerConnection(Arc<OnceLock<Arc<dyn Any + Send + Sync>>>);
+
+impl PerConnection {
+    /// The connection's own value, which is made at the first call. All calls must be for the same type.
+    pub fn get_or_init<T: Send + Sync + 'static>(&self, make: impl Fn() -> Arc<T>) -> Arc<T> {
+        let own = self.0.get_or_init(|| make()).clone();
+        own.downcast().unwrap_or_else(|_| make())
+    }
+}
+
+/// How many connections there are now, counting those in the middle of a handshake.
 #[derive(Debug, Clone, Default)]
 pub struct Open(Arc<AtomicUsize>);
 
@@ -107,13 +123,16 @@ impl Drop for Counted {
 /// One connection, encrypted or not, over whatever socket.
 pub struct Connection {
     stream: Box<dyn Duplex>,
+    own: Option<PerConnection>,
     _counted: Counted,
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ();
+    type ConnectInfo = Option<PerConnection>;
 
-    fn connect_info(&self) {}
+    fn connect_info(&self) -> Option<PerConnection> {
+        self.own.clone()
+    }
 }
 
 impl AsyncRead for Connection {

@@ -1,6 +1,6 @@
 //! What the host tells the process through its environment, and the one line the process answers.
 
-use super::{StartError, listener::Address};
+use super::{StartError, address::Address};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use std::{ffi::OsString, ops::RangeInclusive, path::PathBuf};
 

@@ -2,45 +2,14 @@
 
 use super::{
     StartError,
+    address::Address,
     launch::{Launch, Ports},
 };
-use std::{
-    fmt, io,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-};
+use std::{io, net::Ipv4Addr};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
 };
-
-/// Where the host finds us.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// The path of a unix socket.
-    Unix(PathBuf),
-    /// A loopback address and port.
-    Tcp(SocketAddr),
-}
-
-impl Address {
-    /// The handshake's word for this kind of address.
-    pub fn network(&self) -> &'static str {
-        match self {
-            Self::Unix(_) => "unix",
-            Self::Tcp(_) => "tcp",
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => path.display().fmt(f),
-            Self::Tcp(address) => address.fmt(f),
-        }
-    }
-}
 
 /// A byte stream in both directions, of whatever kind.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -1,19 +1,13 @@
 //! Log lines the host can read: one JSON object a line on standard error, in the form hclog has.
 
-use super::{otlp, traces::Traces};
+use super::{fields::Fields, otlp, traces::Traces};
 use serde_json::{Map, Value};
 use std::{
     ffi::OsString,
-    fmt,
     io::{self, Write},
 };
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    level_filters::LevelFilter,
-    span,
-};
+use tracing::{Event, Level, Metadata, Subscriber, level_filters::LevelFilter, span};
 use tracing_subscriber::{
     Layer, Registry,
     filter::{FilterFn, filter_fn},
@@ -85,6 +79,9 @@ fn level(environment: impl Fn(&str) -> Option<OsString>) -> LevelFilter {
     }
 }
 
+/// The fields of an open span, as they are logged.
+struct Logged(Fields);
+
 /// Writes each event as a line, with the fields of the spans around it.
 struct Hclog<W> {
     write: W,
@@ -99,13 +96,13 @@ where
         if let Some(span) = context.span(id) {
             let mut fields = Fields::default();
             attributes.record(&mut fields);
-            span.extensions_mut().insert(fields);
+            span.extensions_mut().insert(Logged(fields));
         }
     }
 
     fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
         if let Some(span) = context.span(id)
-            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+            && let Some(Logged(fields)) = span.extensions_mut().get_mut::<Logged>()
         {
             values.record(fields);
         }
@@ -114,8 +111,8 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
         for span in context.event_scope(event).into_iter().flatten().collect::<Vec<_>>().into_iter().rev() {
-            if let Some(Fields(of_span)) = span.extensions().get::<Fields>() {
-                fields.0.extend(of_span.iter().map(|(key, value)| (key.clone(), value.clone())));
+            if let Some(Logged(of_span)) = span.extensions().get::<Logged>() {
+                fields.0.extend(of_span.0.iter().map(|(key, value)| (key.clone(), value.clone())));
             }
         }
         event.record(&mut fields);
@@ -132,6 +129,9 @@ fn line(level: Level, target: &str, now: OffsetDateTime, mut fields: Map<String,
         Some(other) => other.to_string(),
         None => String::new(),
     };
+    // Names that begin with this sign are the host's.
+    fields =
+        fields.into_iter().map(|(name, value)| (name.trim_start_matches('@').to_owned(), value)).collect();
     let mut own = |key: &str, value: String| drop(fields.insert(key.to_owned(), Value::String(value)));
     own("@message", message);
     own("@level", level.as_str().to_ascii_lowercase());
@@ -163,43 +163,6 @@ fn shortened(line: &str, longest: usize) -> String {
         }
     }
     Value::Object(fields).to_string()
-}
-
-/// Fields of an event or a span, as JSON.
-#[derive(Default)]
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn set(&mut self, field: &Field, value: Value) {
-        // Names with this sign are the host's.
-        self.0.insert(field.name().trim_start_matches('@').to_owned(), value);
-    }
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field, Value::String(format!("{value:?}")));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field, value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field, value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field, value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field, value.into());
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field, value.into());
-    }
 }
 
 #[cfg(test)]

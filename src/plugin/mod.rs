@@ -6,7 +6,9 @@
 //! [`otlp`] (what a collector is told), and [`reattach`].
 //! Nothing here knows what the provider does.
 
+pub mod address;
 pub mod connections;
+mod fields;
 pub mod launch;
 pub mod lifetime;
 pub mod listener;
@@ -170,7 +172,12 @@ fn try_run(owner: Owner, services: impl FnOnce(Arc<Notify>) -> Routes) -> Result
         tracing::debug!(address = %listener.address, encrypted = tls.is_some(), "listening");
 
         let (open, calls_off) = (Open::default(), lifetime.calls_off());
-        let incoming = connections::incoming(listener, tls.map(|tls| tls.acceptor), open.clone());
+        let incoming = connections::incoming(
+            listener,
+            tls.map(|tls| tls.acceptor),
+            open.clone(),
+            owner == Owner::Person,
+        );
         let routes = services::add_to(services(lifetime.calls_off()), &lifetime);
         let server = Server::builder().serve_with_incoming_shutdown(
             panics::Guarded(routes.prepare()),

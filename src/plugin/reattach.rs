@@ -1,6 +1,6 @@
 //! Reattach mode: what a person types so that Terraform uses a provider that is already running.
 
-use super::{launch::PROTOCOL, listener::Address};
+use super::{address::Address, launch::PROTOCOL};
 use serde_json::json;
 
 /// Who asks for this provider by its short name: each tool has its own registry.

@@ -28,19 +28,21 @@ pub async fn guarded<T: Answer>(
     let answer = match caught {
         Ok(Ok(answer)) => answer,
         Ok(Err(found)) => T::failed(found),
-        Err(panic) => T::failed(
-            Diagnostic::error(
-                format!("{what}: the provider met a bug of its own"),
-                format!(
-                    "It panicked: {}. Nothing is lost: run terraform plan to see where things stand. \
-                     Please report this with the output of TF_LOG=debug.",
-                    panic
-                ),
-            )
-            .into(),
-        ),
+        Err(panic) => T::failed(panicked(what, &panic)),
     };
     Ok(Response::new(answer))
+}
+
+/// The diagnostic of a panic in the work about `what`.
+pub fn panicked(what: &str, panic: &str) -> Diagnostics {
+    Diagnostic::error(
+        format!("{what}: the provider has a bug"),
+        format!(
+            "It panicked: {panic}. Nothing is lost: run terraform plan to see the current state. \
+             Please report this with the output of TF_LOG=debug."
+        ),
+    )
+    .into()
 }
 
 macro_rules! answers {
@@ -61,13 +63,16 @@ answers!(
     get_provider_schema,
     import_resource_state,
     move_resource_state,
+    plan_action,
     plan_resource_change,
     prepare_provider_config,
     read_data_source,
     read_resource,
     upgrade_resource_identity,
     upgrade_resource_state,
+    validate_action_config,
     validate_data_source_config,
+    validate_list_resource_config,
     validate_resource_type_config,
 );
 

@@ -4,28 +4,55 @@ mod answer;
 mod convert;
 pub mod proto;
 mod schema;
+mod stream;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use futures_util::StreamExt;
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
 use crate::framework::change::Change;
 use crate::framework::{MoveSource, Private, Provider, Server};
+use crate::plugin::connections::PerConnection;
 use answer::guarded;
 use convert::{absent, diagnostics, dynamic, function_error, identity, identity_value, paths, value};
 use proto::tfplugin5::{self as pb, provider_server};
 
-/// The gRPC service of one provider.
+/// The gRPC service of one provider. A connection that is separate from the others, as in debug mode, has a server of its
+/// own, so that neither the configuration nor an interrupt of one host reaches another.
 pub struct Service<P: Provider> {
     server: Arc<Server<P>>,
+    of_connections: Mutex<Vec<Weak<Server<P>>>>,
     schema: OnceLock<pb::get_provider_schema::Response>,
 }
 
 impl<P: Provider> Service<P> {
     /// Serves `server`.
     pub fn new(server: Arc<Server<P>>) -> Service<P> {
-        Service { server, schema: OnceLock::new() }
+        Service { server, of_connections: Mutex::default(), schema: OnceLock::new() }
+    }
+
+    /// Ends everything under way, for all hosts: see [`Server::stop`].
+    pub fn stop_all(&self) {
+        self.server.stop();
+        let servers = self.of_connections.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.iter().filter_map(Weak::upgrade).for_each(|server| server.stop());
+    }
+
+    /// The server for the connection of `request`.
+    fn server<T>(&self, request: &Request<T>) -> Arc<Server<P>> {
+        match request.extensions().get::<Option<PerConnection>>() {
+            Some(Some(own)) => own.get_or_init(|| {
+                let server = Arc::new(self.server.separate());
+                let mut servers = self.of_connections.lock().unwrap_or_else(PoisonError::into_inner);
+                servers.retain(|server| server.strong_count() > 0);
+                servers.push(Arc::downgrade(&server));
+                server
+            }),
+            _ => self.server.clone(),
+        }
     }
 
     /// Works out what `GetProviderSchema` answers, so that it need not be waited for.
@@ -97,11 +124,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::prepare_provider_config::Request>,
     ) -> Answer<pb::prepare_provider_config::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded("PrepareProviderConfig", async {
-            let config = value(&request.config, self.server.ty(), "the provider block")?;
+            let config = value(&request.config, server.ty(), "the provider block")?;
             Ok(pb::prepare_provider_config::Response {
-                diagnostics: diagnostics(self.server.validate_provider(&config)),
+                diagnostics: diagnostics(server.validate_provider(&config)),
                 prepared_config: request.config,
             })
         })
@@ -109,10 +137,11 @@ impl<P: Provider> provider_server::Provider for Service<P> {
     }
 
     async fn configure(&self, request: Request<pb::configure::Request>) -> Answer<pb::configure::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded("Configure", async {
-            let config = value(&request.config, self.server.ty(), "the provider block")?;
-            let found = self.server.configure(&config, &request.terraform_version);
+            let config = value(&request.config, server.ty(), "the provider block")?;
+            let found = server.configure(&config, &request.terraform_version);
             Ok(pb::configure::Response { diagnostics: diagnostics(found) })
         })
         .await
@@ -122,12 +151,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::validate_resource_type_config::Request>,
     ) -> Answer<pb::validate_resource_type_config::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.resource(&request.type_name)?;
+            let entry = server.resource(&request.type_name)?;
             let config = value(&request.config, entry.ty(), &request.type_name)?;
             Ok(pb::validate_resource_type_config::Response {
-                diagnostics: diagnostics(self.server.validate_resource(entry, &config)),
+                diagnostics: diagnostics(server.validate_resource(entry, &config)),
             })
         })
         .await
@@ -137,12 +167,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::validate_data_source_config::Request>,
     ) -> Answer<pb::validate_data_source_config::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.data_source(&request.type_name)?;
+            let entry = server.data_source(&request.type_name)?;
             let config = value(&request.config, entry.ty(), &request.type_name)?;
             Ok(pb::validate_data_source_config::Response {
-                diagnostics: diagnostics(self.server.validate_data_source(entry, &config)),
+                diagnostics: diagnostics(server.validate_data_source(entry, &config)),
             })
         })
         .await
@@ -152,11 +183,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::upgrade_resource_state::Request>,
     ) -> Answer<pb::upgrade_resource_state::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.resource(&request.type_name)?;
+            let entry = server.resource(&request.type_name)?;
             let raw = convert::raw_json(request.raw_state, &request.type_name)?;
-            let state = self.server.upgrade(entry, request.version, &raw)?;
+            let state = server.upgrade(entry, request.version, &raw)?;
             Ok(pb::upgrade_resource_state::Response {
                 upgraded_state: dynamic(&state, entry.ty()),
                 diagnostics: Vec::new(),
@@ -169,9 +201,10 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::upgrade_resource_identity::Request>,
     ) -> Answer<pb::upgrade_resource_identity::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.resource(&request.type_name)?;
+            let entry = server.resource(&request.type_name)?;
             let raw = request.raw_identity.unwrap_or_default();
             // a state from before identities sends nothing: there is nothing to upgrade
             let upgraded_identity = if raw.json.is_empty() {
@@ -189,11 +222,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::read_resource::Request>,
     ) -> Answer<pb::read_resource::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.resource(&request.type_name)?;
+            let entry = server.resource(&request.type_name)?;
             let state = value(&request.current_state, entry.ty(), &request.type_name)?;
-            let read = self.server.read(entry, state, Private::from_bytes(&request.private)).await;
+            let read = server.read(entry, state, Private::from_bytes(&request.private)).await;
             Ok(pb::read_resource::Response {
                 new_state: dynamic(&read.state, entry.ty()),
                 private: read.private.to_bytes(),
@@ -209,9 +243,10 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::plan_resource_change::Request>,
     ) -> Answer<pb::plan_resource_change::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.resource(&request.type_name)?;
+            let entry = server.resource(&request.type_name)?;
             let name = &request.type_name;
             // to destroy, core proposes nothing; what it sends as configuration then is of no interest
             let config = if absent(&request.proposed_new_state) {
@@ -219,8 +254,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
             } else {
                 value(&request.config, entry.ty(), name)?
             };
-            let planned = self
-                .server
+            let planned = server
                 .plan(
                     entry,
                     Change {
@@ -247,12 +281,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::apply_resource_change::Request>,
     ) -> Answer<pb::apply_resource_change::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         let before = request.prior_state.clone();
         let private = request.planned_private.clone();
-        let server = self.server.clone();
         // a caller that hangs up must not cut a write off half way: the work goes on by itself, as after an interrupt
-        let hang_up = HangUp(Some(self.server.clone()));
+        let hang_up = HangUp(Some(server.clone()));
         let work = async move {
             guarded(&request.type_name, async {
                 let entry = server.resource(&request.type_name)?;
@@ -294,14 +328,15 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::import_resource_state::Request>,
     ) -> Answer<pb::import_resource_state::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.resource(&request.type_name)?;
+            let entry = server.resource(&request.type_name)?;
             let given = match &request.identity {
                 Some(data) => Some(identity_value(data, &entry.identity_ty(), &request.type_name)?),
                 None => None,
             };
-            let brought = self.server.import(entry, &request.id, given.as_ref())?;
+            let brought = server.import(entry, &request.id, given.as_ref())?;
             Ok(pb::import_resource_state::Response {
                 imported_resources: vec![pb::import_resource_state::ImportedResource {
                     type_name: request.type_name.clone(),
@@ -320,9 +355,10 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::move_resource_state::Request>,
     ) -> Answer<pb::move_resource_state::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.target_type_name, async {
-            let entry = self.server.resource(&request.target_type_name)?;
+            let entry = server.resource(&request.target_type_name)?;
             let raw = convert::raw_json(request.source_state, &request.source_type_name)?;
             let source = MoveSource {
                 provider: request.source_provider_address,
@@ -330,7 +366,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
                 schema_version: request.source_schema_version,
                 state: convert::json(&raw, &request.source_type_name)?,
             };
-            let brought = self.server.move_from(entry, &source)?;
+            let brought = server.move_from(entry, &source)?;
             Ok(pb::move_resource_state::Response {
                 target_state: dynamic(&brought.state, entry.ty()),
                 target_private: brought.private.to_bytes(),
@@ -345,11 +381,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::generate_resource_config::Request>,
     ) -> Answer<pb::generate_resource_config::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.resource(&request.type_name)?;
+            let entry = server.resource(&request.type_name)?;
             let state = value(&request.state, entry.ty(), &request.type_name)?;
-            let config = self.server.generate(entry, &state);
+            let config = server.generate(entry, &state);
             Ok(pb::generate_resource_config::Response {
                 config: dynamic(&config, entry.ty()),
                 diagnostics: Vec::new(),
@@ -362,11 +399,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::read_data_source::Request>,
     ) -> Answer<pb::read_data_source::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.data_source(&request.type_name)?;
+            let entry = server.data_source(&request.type_name)?;
             let config = value(&request.config, entry.ty(), &request.type_name)?;
-            let (state, found) = self.server.read_data_source(entry, &config).await;
+            let (state, found) = server.read_data_source(entry, &config).await;
             Ok(pb::read_data_source::Response {
                 state: state.and_then(|state| dynamic(&state, entry.ty())),
                 diagnostics: diagnostics(found),
@@ -376,10 +414,76 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         .await
     }
 
+    async fn validate_list_resource_config(
+        &self,
+        request: Request<pb::validate_list_resource_config::Request>,
+    ) -> Answer<pb::validate_list_resource_config::Response> {
+        let server = self.server(&request);
+        let request = request.into_inner();
+        guarded(&request.type_name, async {
+            let entry = server.list_resource(&request.type_name)?;
+            let config = value(&request.config, entry.ty(), &request.type_name)?;
+            Ok(pb::validate_list_resource_config::Response {
+                diagnostics: diagnostics(server.validate_list(entry, &config)),
+            })
+        })
+        .await
+    }
+
+    async fn list_resource(
+        &self,
+        request: Request<pb::list_resource::Request>,
+    ) -> Answer<BoxStream<pb::list_resource::Event>> {
+        let listed = stream::listed(self.server(&request), request.into_inner());
+        Ok(Response::new(listed.map(Ok).boxed()))
+    }
+
+    async fn validate_action_config(
+        &self,
+        request: Request<pb::validate_action_config::Request>,
+    ) -> Answer<pb::validate_action_config::Response> {
+        let server = self.server(&request);
+        let request = request.into_inner();
+        guarded(&request.type_name, async {
+            let entry = server.action(&request.type_name)?;
+            let config = value(&request.config, entry.ty(), &request.type_name)?;
+            Ok(pb::validate_action_config::Response {
+                diagnostics: diagnostics(server.validate_action(entry, &config)),
+            })
+        })
+        .await
+    }
+
+    async fn plan_action(
+        &self,
+        request: Request<pb::plan_action::Request>,
+    ) -> Answer<pb::plan_action::Response> {
+        let server = self.server(&request);
+        let request = request.into_inner();
+        guarded(&request.action_type, async {
+            let entry = server.action(&request.action_type)?;
+            let config = value(&request.config, entry.ty(), &request.action_type)?;
+            Ok(pb::plan_action::Response {
+                diagnostics: diagnostics(server.plan_action(entry, &config).await),
+                deferred: None,
+            })
+        })
+        .await
+    }
+
+    async fn invoke_action(
+        &self,
+        request: Request<pb::invoke_action::Request>,
+    ) -> Answer<BoxStream<pb::invoke_action::Event>> {
+        let invoked = stream::invoked(self.server(&request), request.into_inner());
+        Ok(Response::new(invoked.map(Ok).boxed()))
+    }
+
     async fn call_function(
         &self,
         request: Request<pb::call_function::Request>,
     ) -> Answer<pb::call_function::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.name, async {
             let answer = |result: Result<_, _>| match result {
@@ -388,19 +492,19 @@ impl<P: Provider> provider_server::Provider for Service<P> {
                     pb::call_function::Response { result: None, error: Some(function_error(error)) }
                 }
             };
-            let arguments = match convert::arguments(&self.server, &request) {
+            let arguments = match convert::arguments(&server, &request) {
                 Ok(arguments) => arguments,
                 Err(error) => return Ok(answer(Err(error))),
             };
-            let returns = self.server.function(&request.name).map(|f| f.signature().returns);
-            let result = self.server.call(&request.name, &arguments);
+            let returns = server.function(&request.name).map(|f| f.signature().returns);
+            let result = server.call(&request.name, &arguments);
             Ok(answer(result.map(|value| returns.and_then(|ty| dynamic(&value, &ty)))))
         })
         .await
     }
 
-    async fn stop(&self, _request: Request<pb::stop::Request>) -> Answer<pb::stop::Response> {
-        self.server.stop();
+    async fn stop(&self, request: Request<pb::stop::Request>) -> Answer<pb::stop::Response> {
+        self.server(&request).stop();
         Ok(Response::new(pb::stop::Response::default()))
     }
 }
