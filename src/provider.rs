@@ -1,4 +1,4 @@
-//! The provider as a whole: its own block, and the lists that register everything it offers.
+//! The provider: its block, and the lists that register all of its types.
 
 mod config;
 mod configure;

@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn errors_name_the_mistake() {
         for (manifest, why) in [
             (json!([]), "not a manifest"),
             (json!({"last_run_uuid": "r"}), "builds"),

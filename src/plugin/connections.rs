@@ -1,5 +1,5 @@
-//! From a bound listener to a stream of ready connections, each set up by a task of its own so that
-//! a client that stalls holds up nobody.
+//! A stream of ready connections from a bound listener. Each is set up by its own task, so that a client that stalls
+//! does not delay others.
 
 use super::listener::{Duplex, Listener};
 use futures_util::Stream;
@@ -23,9 +23,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
-/// How long a client may take over its half of the TLS handshake.
+/// The time limit for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Accepting fails when descriptors run out; trying again at once would only burn time.
+/// Accepting fails when descriptors run out; retrying at once would only use CPU time.
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
 /// Accepts for ever and hands over the connections, encrypted ones after their handshake. If they are `separate`, each
@@ -41,7 +41,7 @@ pub fn incoming(
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                // The server is gone, and with it the need to listen.
+                // The server has ended.
                 () = ready.closed() => return,
             };
             match accepted {
@@ -178,7 +178,7 @@ mod tests {
     use time::OffsetDateTime;
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_never_finishes_its_handshake_is_given_up() {
+    async fn drops_a_client_that_never_finishes_its_handshake() {
         let host = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap().cert.pem();
         let tls = Tls::new(&host, OffsetDateTime::now_utc()).unwrap();
         let (ours, _theirs) = tokio::io::duplex(1024);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_are_counted_from_accepting_to_closing() {
+    async fn counts_connections_from_accepting_to_closing() {
         let open = Open::default();
         assert!(open.none());
         let (first, second) = (open.count(), open.clone().count());

@@ -1,4 +1,4 @@
-//! Failures as answers: an error, or even a panic, while answering becomes a diagnostic, never a dead process.
+//! Failures as answers: an error or a panic becomes a diagnostic and does not end the process.
 
 use std::future::Future;
 
@@ -9,13 +9,13 @@ use super::proto::tfplugin5 as pb;
 use crate::plugin::{panics, traces};
 use crate::schema::{Diagnostic, Diagnostics};
 
-/// An answer that can say that it failed.
+/// An answer that can report a failure.
 pub trait Answer: Default {
-    /// Nothing but the reasons.
+    /// An answer with nothing but `found`.
     fn failed(found: Diagnostics) -> Self;
 }
 
-/// Runs `work`; what goes wrong in it is told as diagnostics about `what`.
+/// Runs `work`, and turns its errors and panics into diagnostics about `what`.
 pub async fn guarded<T: Answer>(
     what: &str,
     work: impl Future<Output = Result<T, Diagnostics>>,
@@ -48,7 +48,7 @@ pub fn panicked(what: &str, panic: &str) -> Diagnostics {
 macro_rules! answers {
     ($($module:ident),* $(,)?) => {$(
         impl Answer for pb::$module::Response {
-            #[allow(clippy::needless_update)] // some answers hold nothing else
+            #[allow(clippy::needless_update)] // some answers have no other field
             fn failed(found: Diagnostics) -> Self {
                 Self { diagnostics: diagnostics(found), ..Default::default() }
             }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_becomes_a_diagnostic() {
+    async fn panic_becomes_a_diagnostic() {
         let answer = guarded::<pb::configure::Response>("Configure", async { panic!("oh {}", 1) }).await;
         let found = answer.unwrap().into_inner().diagnostics;
         assert_eq!(found.len(), 1);

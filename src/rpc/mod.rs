@@ -1,4 +1,4 @@
-//! The wire of plugin protocol 5: one short function per RPC over [`framework::Server`](crate::framework::Server). Decides nothing.
+//! Plugin protocol 5: one short function per RPC over [`framework::Server`](crate::framework::Server). Makes no decisions.
 
 mod answer;
 mod convert;
@@ -55,7 +55,7 @@ impl<P: Provider> Service<P> {
         }
     }
 
-    /// Works out what `GetProviderSchema` answers, so that it need not be waited for.
+    /// Makes the answer to `GetProviderSchema` in advance.
     pub fn prepare(&self) {
         self.schema();
     }
@@ -65,8 +65,8 @@ impl<P: Provider> Service<P> {
     }
 }
 
-/// Calls everything off when it falls before its work is done: the host that wanted it is gone, and nobody will ever learn
-/// what comes of it, so what is on its way is let finish, and nothing new is begun.
+/// Stops the server when it is dropped before its work is done. The host is gone and will not see the result: the request
+/// that is on its way is allowed to finish, and no further one is sent.
 struct HangUp<P: Provider>(Option<Arc<Server<P>>>);
 
 impl<P: Provider> HangUp<P> {
@@ -79,7 +79,7 @@ impl<P: Provider> HangUp<P> {
 impl<P: Provider> Drop for HangUp<P> {
     fn drop(&mut self) {
         if let Some(server) = &self.0 {
-            tracing::warn!("the host hung up in the middle of an apply");
+            tracing::warn!("the host closed the connection during an apply");
             server.stop();
         }
     }
@@ -206,7 +206,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         guarded(&request.type_name, async {
             let entry = server.resource(&request.type_name)?;
             let raw = request.raw_identity.unwrap_or_default();
-            // a state from before identities sends nothing: there is nothing to upgrade
+            // A state from before identities has none to upgrade.
             let upgraded_identity = if raw.json.is_empty() {
                 None
             } else {
@@ -248,7 +248,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         guarded(&request.type_name, async {
             let entry = server.resource(&request.type_name)?;
             let name = &request.type_name;
-            // to destroy, core proposes nothing; what it sends as configuration then is of no interest
+            // For a destroy core proposes null; the configuration it sends is not used.
             let config = if absent(&request.proposed_new_state) {
                 crate::schema::Value::Null
             } else {
@@ -285,7 +285,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         let request = request.into_inner();
         let before = request.prior_state.clone();
         let private = request.planned_private.clone();
-        // a caller that hangs up must not cut a write off half way: the work goes on by itself, as after an interrupt
+        // A host that closes the connection must not cancel a write half way: the work goes on, as after an interrupt.
         let hang_up = HangUp(Some(server.clone()));
         let work = async move {
             guarded(&request.type_name, async {
@@ -315,7 +315,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
             .unwrap_or_else(|error| Err(Status::internal(error.to_string())));
         hang_up.disarm();
         let mut answer = answer?;
-        // no state in an answer would mean that nothing exists: a failure keeps what was
+        // No state would mean that nothing exists: a failure keeps the prior state.
         let response = answer.get_mut();
         if response.new_state.is_none() {
             response.new_state = before;

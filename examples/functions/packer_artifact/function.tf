@@ -15,6 +15,6 @@ locals {
 }
 
 # "1.4.2 of web, built from 3f9c2ab"
-output "image" {
+output "built_image" {
   value = "${local.ubuntu.version} of ${local.ubuntu.image}, built from ${local.ubuntu.custom_data["git"]}"
 }
