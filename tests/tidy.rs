@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("schema", &[]),
     ("framework", &["schema", "sync"]),
-    ("rpc", &["framework", "plugin", "schema"]),
+    ("rpc", &["framework", "plugin", "schema", "sync"]),
     ("plugin", &["sync"]),
     ("arm", &["sync"]),
     ("image", &[]),

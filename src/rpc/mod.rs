@@ -6,7 +6,7 @@ pub mod proto;
 mod schema;
 mod stream;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use futures_util::StreamExt;
 use tonic::codegen::BoxStream;
@@ -16,6 +16,7 @@ use tracing::Instrument;
 use crate::framework::change::Change;
 use crate::framework::{MoveSource, Private, Provider, Server};
 use crate::plugin::connections::PerConnection;
+use crate::sync::lock;
 use answer::guarded;
 use convert::{absent, diagnostics, dynamic, function_error, identity, identity_value, paths, value};
 use proto::tfplugin5::{self as pb, provider_server};
@@ -37,7 +38,7 @@ impl<P: Provider> Service<P> {
     /// Ends everything under way, for all hosts: see [`Server::stop`].
     pub fn stop_all(&self) {
         self.server.stop();
-        let servers = self.of_connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let servers = lock(&self.of_connections);
         servers.iter().filter_map(Weak::upgrade).for_each(|server| server.stop());
     }
 
@@ -46,7 +47,7 @@ impl<P: Provider> Service<P> {
         match request.extensions().get::<Option<PerConnection>>() {
             Some(Some(own)) => own.get_or_init(|| {
                 let server = Arc::new(self.server.separate());
-                let mut servers = self.of_connections.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut servers = lock(&self.of_connections);
                 servers.retain(|server| server.strong_count() > 0);
                 servers.push(Arc::downgrade(&server));
                 server
