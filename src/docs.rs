@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::framework::action::ActionEntry;
 use crate::framework::data_source::READ_TIMEOUT;
+use crate::framework::list::ListEntry;
 use crate::framework::provider::{DataEntry, Entry};
 use crate::framework::{Function, Provider, Server};
 use crate::schema::Type;
@@ -36,7 +38,8 @@ impl Written {
         let shown = |path: &str| {
             let rest = path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
             rest.and_then(|name| name.strip_prefix(stem)).is_some_and(|rest| {
-                rest == ".tf" || rest.starts_with('-') && rest.ends_with(".tf") && !rest.contains('/')
+                let extension = [".tfquery.hcl", ".tf"].into_iter().find_map(|end| rest.strip_suffix(end));
+                extension.is_some_and(|more| more.is_empty() || more.starts_with('-') && !more.contains('/'))
             })
         };
         // without this, "resource-more.tf" would sort before "resource.tf"
@@ -58,6 +61,12 @@ pub fn pages<P: Provider>(server: &Server<P>, written: &Written) -> BTreeMap<Str
     for (name, entry) in server.data_sources() {
         pages.insert(format!("docs/data-sources/{}.md", short(name)), data_source(name, entry, written));
     }
+    for (name, entry) in server.list_resources() {
+        pages.insert(format!("docs/list-resources/{}.md", short(name)), list_resource(name, entry, written));
+    }
+    for (name, entry) in server.actions() {
+        pages.insert(format!("docs/actions/{}.md", short(name)), action(name, entry, written));
+    }
     for function in server.functions() {
         pages.insert(format!("docs/functions/{}.md", function.name()), function_page(function, written));
     }
@@ -68,7 +77,7 @@ pub fn pages<P: Provider>(server: &Server<P>, written: &Written) -> BTreeMap<Str
 pub fn subcategory(type_name: &str) -> &'static str {
     match short(type_name) {
         name if name.starts_with("marketplace_") => "Marketplace",
-        name if name.starts_with("managed_image") => "Managed images",
+        name if name.starts_with("managed_image") || name == "generalize" => "Managed images",
         "gallery" => "Compute Gallery",
         name if ["image_", "community_image", "shared_image", "gallery_", "soft_deleted_"]
             .iter()
@@ -104,6 +113,35 @@ fn data_source<C: Send + Sync>(name: &str, entry: &DataEntry<C>, written: &Writt
     let _ = writeln!(page, "# {name} (Data Source)\n\n{}", body.doc);
     usage(&mut page, &written.examples(&format!("data-sources/{name}"), "data-source"));
     page += &schema::section(body, &Timeouts(&[("read", READ_TIMEOUT)]));
+    page
+}
+
+fn list_resource<C: Send + Sync>(name: &str, entry: &ListEntry<C>, written: &Written) -> String {
+    let body = entry.body();
+    let mut page = frontmatter(&format!("{name} List Resource - {NAME}"), subcategory(name), &body.doc);
+    let _ = writeln!(
+        page,
+        "# {name} (List Resource)\n\n{}\n\nFor `terraform query` in a `.tfquery.hcl` file, which needs Terraform 1.14 or \
+         later; OpenTofu does not read such files. The order is by ID, versions by number, so that \
+         `-generate-config-out` numbers the blocks alike each time. The generated configuration plans to no change. The arguments below are those of the `config` block.",
+        body.doc
+    );
+    usage(&mut page, &written.examples(&format!("list-resources/{name}"), "list-resource"));
+    page += &schema::section(body, &Timeouts(&[]));
+    page
+}
+
+fn action<C: Send + Sync>(name: &str, entry: &ActionEntry<C>, written: &Written) -> String {
+    let body = entry.body();
+    let mut page = frontmatter(&format!("{name} Action - {NAME}"), subcategory(name), &body.doc);
+    let _ = writeln!(
+        page,
+        "# {name} (Action)\n\n{}\n\nActions need Terraform 1.14 or later; OpenTofu does not have them. A failed action is not \
+         repeated by the next apply: run it again with `terraform apply -invoke=action.{name}.NAME`. The arguments below are those of the `config` block.",
+        body.doc
+    );
+    usage(&mut page, &written.examples(&format!("actions/{name}"), "action"));
+    page += &schema::section(body, &Timeouts(&[]));
     page
 }
 

@@ -13,7 +13,7 @@
 //! 7. [`azure`]: what Azure resources and data sources share: the configured context, attributes, the write pipeline,
 //!    diagnostics, guardrails.
 //!    [`sync`] locks a mutex, for all modules.
-//! 8. [`resources`], [`data_sources`], [`functions`]: one file for each type that users write.
+//! 8. [`resources`], [`data_sources`], [`list_resources`], [`actions`], [`functions`]: one file for each type that users write.
 //! 9. [`provider`]: the provider block, and the lists that register all of these.
 //! 10. [`docs`]: the Registry's pages, generated from the schemas.
 //! 11. [`report`]: the `report` command; [`page`]: the style and script of its page and of the emulator's.
@@ -26,6 +26,7 @@
 // stdout carries the handshake, and bad input is an error, never a panic
 #![warn(clippy::print_stdout, clippy::unwrap_used)]
 
+pub mod actions;
 pub mod arm;
 pub mod azure;
 pub mod data_sources;
@@ -35,6 +36,7 @@ pub mod emulator;
 pub mod framework;
 pub mod functions;
 pub mod image;
+pub mod list_resources;
 pub mod page;
 pub mod plugin;
 pub mod provider;

@@ -32,16 +32,15 @@ fn main() -> ExitCode {
 }
 
 fn services(interrupted: Arc<Notify>) -> Routes {
-    let server = Arc::new(Server::new(Provider));
-    let stopped = server.clone();
+    let service = Arc::new(Service::new(Arc::new(Server::new(Provider))));
+    let stopped = service.clone();
     // the operations under way end as after an interrupt
     tokio::spawn(async move {
         loop {
             interrupted.notified().await;
-            stopped.stop();
+            stopped.stop_all();
         }
     });
-    let service = Arc::new(Service::new(server));
     // every host asks for the schema first: build it during the handshake
     let prepared = service.clone();
     tokio::task::spawn_blocking(move || prepared.prepare());

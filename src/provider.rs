@@ -1,20 +1,23 @@
-//! The provider as a whole: its own block, and the lists that register everything it offers.
+//! The provider: its block, and the lists that register all of its types.
 
 mod config;
 mod configure;
 #[cfg(feature = "emulator")]
 mod emulated;
+mod environment;
 mod run;
 
 use async_trait::async_trait;
 
 use crate::azure::context::scope;
 use crate::azure::{Context, fault};
+use crate::framework::action::AnyAction;
 use crate::framework::data_source::AnyDataSource;
+use crate::framework::list::AnyListResource;
 use crate::framework::resource::AnyResource;
 use crate::framework::{self, Function, Op};
 use crate::schema::{Body, Diagnostics, Model, Slot, Value};
-use crate::{data_sources, functions, resources};
+use crate::{actions, data_sources, functions, list_resources, resources};
 
 pub use config::Config;
 
@@ -35,6 +38,14 @@ impl framework::Provider for Provider {
 
     fn data_sources(&self) -> Vec<Box<dyn AnyDataSource<Context>>> {
         data_sources::all()
+    }
+
+    fn list_resources(&self) -> Vec<Box<dyn AnyListResource<Context>>> {
+        list_resources::all()
+    }
+
+    fn actions(&self) -> Vec<Box<dyn AnyAction<Context>>> {
+        actions::all()
     }
 
     fn functions(&self) -> Vec<Box<dyn Function>> {

@@ -72,7 +72,9 @@ static COMPARED: LazyLock<Vec<String>> = LazyLock::new(|| {
         }
     }
     // a page of what is registered no more
-    for folder in ["docs/resources", "docs/data-sources", "docs/functions"] {
+    for folder in
+        ["docs/resources", "docs/data-sources", "docs/list-resources", "docs/actions", "docs/functions"]
+    {
         for file in files(&root().join(folder)).into_iter().filter(|file| !pages.contains_key(&name(file))) {
             if update {
                 fs::remove_file(&file).unwrap();
@@ -122,6 +124,14 @@ fn whatever_is_registered_has_examples_and_a_heading() {
         need(format!("data-sources/{name}/data-source.tf"));
         expected.insert(format!("data-sources/{name}"));
     }
+    for (name, _) in server.list_resources() {
+        need(format!("list-resources/{name}/list-resource.tfquery.hcl"));
+        expected.insert(format!("list-resources/{name}"));
+    }
+    for (name, _) in server.actions() {
+        need(format!("actions/{name}/action.tf"));
+        expected.insert(format!("actions/{name}"));
+    }
     for function in server.functions() {
         need(format!("functions/{}/function.tf", function.name()));
         expected.insert(format!("functions/{}", function.name()));
@@ -132,7 +142,12 @@ fn whatever_is_registered_has_examples_and_a_heading() {
             wrong.push(format!("examples/{path} is an example of nothing that is registered"));
         }
     }
-    let types = server.resources().map(|(name, _)| name).chain(server.data_sources().map(|(name, _)| name));
+    let types = server
+        .resources()
+        .map(|(name, _)| name)
+        .chain(server.data_sources().map(|(name, _)| name))
+        .chain(server.list_resources().map(|(name, _)| name))
+        .chain(server.actions().map(|(name, _)| name));
     for name in types.filter(|name| docs::subcategory(name).is_empty()) {
         wrong.push(format!("src/docs.rs has no subcategory for {name}"));
     }
@@ -145,6 +160,9 @@ fn everything_that_a_user_meets_is_explained() {
     let mut bodies = vec![("provider".to_owned(), server.body().clone())];
     bodies.extend(server.resources().map(|(name, entry)| (name.to_owned(), entry.body().clone())));
     bodies.extend(server.data_sources().map(|(name, entry)| (format!("data.{name}"), entry.body().clone())));
+    bodies
+        .extend(server.list_resources().map(|(name, entry)| (format!("list.{name}"), entry.body().clone())));
+    bodies.extend(server.actions().map(|(name, entry)| (format!("action.{name}"), entry.body().clone())));
     while let Some((path, body)) = bodies.pop() {
         let docs = body.attributes.iter().map(|attribute| (attribute.name, &attribute.doc));
         for (name, doc) in docs.chain(body.blocks.iter().map(|block| (block.name, &block.body.doc))) {
@@ -409,7 +427,9 @@ fn terraform_is_formatted() {
         fs::write(file, &fence.text).unwrap();
     }
     let examples = written().examples;
-    let readable = |path: &str, text: &str| path.ends_with(".tf") && terraform.too_old_for(text).is_none();
+    let readable = |path: &str, text: &str| {
+        (path.ends_with(".tf") || path.ends_with(".tfquery.hcl")) && terraform.too_old_for(text).is_none()
+    };
     for (path, text) in examples.iter().filter(|(path, text)| readable(path, text)) {
         let file = folder.path().join("examples").join(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -430,7 +450,10 @@ fn terraform_is_valid() {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
         }
-        let (good, told) = terraform.run(folder.path(), &["validate", "-no-color"]);
+        let is_query = case.files.iter().any(|(file, _)| file.ends_with(".tfquery.hcl"));
+        let validate =
+            if is_query { &["validate", "-query", "-no-color"][..] } else { &["validate", "-no-color"] };
+        let (good, told) = terraform.run(folder.path(), validate);
         (!good).then(|| format!("{}:\n{told}", case.name))
     });
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
@@ -469,8 +492,11 @@ fn terraform_applies_and_then_has_nothing_to_do() {
         let text: String = case.files.iter().map(|(_, text)| text.as_str()).collect();
         seed::seed(folder.path(), &text);
         let is_test = case.files.iter().any(|(file, _)| file.ends_with(".tftest.hcl"));
+        let is_query = case.files.iter().any(|(file, _)| file.ends_with(".tfquery.hcl"));
         let steps: &[&[&str]] = if is_test {
             &[&["test", "-no-color"]]
+        } else if is_query {
+            &[&["query", "-no-color"]]
         } else {
             &[&["apply", "-auto-approve", "-no-color"], &["plan", "-detailed-exitcode", "-no-color"]]
         };
@@ -537,7 +563,9 @@ fn cases(terraform: &Terraform) -> Vec<Case> {
     let written = written();
     let mut cases = Vec::new();
     let mut functions = Case::new("examples/functions");
-    for (path, text) in written.examples.iter().filter(|(path, _)| path.ends_with(".tf")) {
+    for (path, text) in
+        written.examples.iter().filter(|(path, _)| path.ends_with(".tf") || path.ends_with(".tfquery.hcl"))
+    {
         let (folder, file) = path.rsplit_once('/').unwrap();
         if folder.starts_with("functions/") {
             functions.add(&format!("{}.tf", folder.replace('/', "-")), text);
@@ -574,7 +602,8 @@ fn written() -> Written {
 
 fn read_written() -> Written {
     let examples = root().join("examples");
-    let folders = ["provider", "resources", "data-sources", "functions"].map(|folder| examples.join(folder));
+    let folders = ["provider", "resources", "data-sources", "list-resources", "actions", "functions"]
+        .map(|folder| examples.join(folder));
     let examples = folders
         .iter()
         .flat_map(|folder| files(folder))

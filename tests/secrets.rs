@@ -316,8 +316,8 @@ fn no_secret_is_anywhere_but_where_the_user_put_it() {
         assert!(log.contains(&format!(" with {name}: ")), "nobody signed in by {name}");
     }
     assert!(
-        log.contains("Credentials are open to others")
-            || story.said.contains("Credentials are open to others")
+        log.contains("Other users can read the credentials")
+            || story.said.contains("Other users can read the credentials")
     );
     assert!(log.contains("[TRACE] provider"), "that was no trace");
     search("the log", log.as_bytes(), &[]);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("schema", &[]),
     ("framework", &["schema", "sync"]),
-    ("rpc", &["framework", "plugin", "schema"]),
+    ("rpc", &["framework", "plugin", "schema", "sync"]),
     ("plugin", &["sync"]),
     ("arm", &["sync"]),
     ("image", &[]),
@@ -17,12 +17,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("azure", &["framework", "arm", "schema", "image", "sync"]),
     ("resources", &["azure", "framework", "arm", "schema", "image"]),
     ("data_sources", &["azure", "framework", "arm", "schema", "image"]),
+    ("list_resources", &["azure", "framework", "arm", "schema", "image"]),
+    ("actions", &["azure", "framework", "arm", "schema", "image"]),
     ("functions", &["azure", "framework", "arm", "schema", "image"]),
     (
         "provider",
         &[
             "resources",
             "data_sources",
+            "list_resources",
+            "actions",
             "functions",
             "azure",
             "framework",
@@ -43,7 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Modules whose public submodules must not use each other: no resource uses another resource.
-const INDEPENDENT: &[&str] = &["resources", "data_sources"];
+const INDEPENDENT: &[&str] = &["resources", "data_sources", "list_resources", "actions"];
 
 /// Files that still import each other. This list only gets shorter: move what both need into a file of its own.
 const MUTUAL_IMPORTS: &[(&str, &str)] = &[

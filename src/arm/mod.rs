@@ -16,6 +16,7 @@ pub mod clouds;
 pub mod credentials;
 pub mod duration;
 pub mod error;
+pub mod failure_memory;
 pub mod http;
 pub mod id;
 pub mod operation;

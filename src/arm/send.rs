@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::clouds::{Cloud, CloudSource, endpoint};
 use super::duration::readable;
 use super::error::{self, Error, Kind};
+use super::failure_memory::FailureMemory;
 use super::id::same_id;
 use super::redact;
 use super::retry::{Next, Outcome, Try, next_try};
@@ -39,6 +40,7 @@ pub struct Sender {
     tokens: Arc<dyn Tokens>,
     source: CloudSource,
     cloud: OnceCell<Cloud>,
+    cloud_failure: FailureMemory,
     options: Options,
     places: Semaphore,
     throttle: Mutex<Throttle>,
@@ -130,6 +132,7 @@ impl Sender {
             tokens,
             source,
             cloud: OnceCell::new(),
+            cloud_failure: FailureMemory::default(),
             places: Semaphore::new(options.max_concurrent_requests.clamp(1, 10_000)),
             options,
             throttle: Mutex::new(Throttle::default()),
@@ -143,18 +146,24 @@ impl Sender {
         scope.run(self.tokens.token()).await?.map(drop)
     }
 
-    /// The cloud, discovered at the first call.
+    /// The cloud, found at the first call. While a failure is recent, every further call fails at once.
     pub async fn cloud(&self, scope: &Scope) -> Result<&Cloud, Error> {
-        scope
-            .run(self.cloud.get_or_try_init(|| async {
-                let found = self.source.resolve(&*self.transport).await?;
-                for url in [&found.resource_manager, &found.authority] {
-                    endpoint(url).map_err(|why| Error::new(Kind::Refused, format!("{url}: {why}")))?;
-                }
-                self.tokens.use_cloud(&found);
-                Ok(found)
-            }))
-            .await?
+        let find = || async {
+            match self.cloud_failure.recent() {
+                Some(error) => Err(error),
+                None => self.find_cloud().await.map_err(|error| self.cloud_failure.remember(error)),
+            }
+        };
+        scope.run(self.cloud.get_or_try_init(find)).await?
+    }
+
+    async fn find_cloud(&self) -> Result<Cloud, Error> {
+        let found = self.source.resolve(&*self.transport).await?;
+        for url in [&found.resource_manager, &found.authority] {
+            endpoint(url).map_err(|why| Error::new(Kind::Refused, format!("{url}: {why}")))?;
+        }
+        self.tokens.use_cloud(&found);
+        Ok(found)
     }
 
     /// See [`Client::api_version_of`](super::Client::api_version_of).

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::clouds::Cloud;
 use super::error::Error;
+use super::failure_memory::{FailureMemory, RETRY_PAUSE};
 use super::secret::Secret;
 
 /// Gives out tokens for Resource Manager.
@@ -64,14 +65,8 @@ pub struct Fresh {
 pub struct Cache {
     source: Arc<dyn Source>,
     held: RwLock<Option<Held>>,
-    failed: RwLock<Option<Failed>>,
+    failed: FailureMemory,
     fetching: Mutex<()>,
-}
-
-#[derive(Clone)]
-struct Failed {
-    error: Error,
-    retry: Instant,
 }
 
 #[derive(Clone)]
@@ -83,13 +78,11 @@ struct Held {
 
 /// Tokens are renewed this long before they expire.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
-/// After a failure this long passes before the next attempt: meanwhile the old token is used, or every call fails.
-const RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 impl Cache {
     /// An empty cache before `source`.
     pub fn new(source: Arc<dyn Source>) -> Self {
-        Self { source, held: RwLock::default(), failed: RwLock::default(), fetching: Mutex::new(()) }
+        Self { source, held: RwLock::default(), failed: FailureMemory::default(), fetching: Mutex::new(()) }
     }
 
     /// A valid token, from memory when possible.
@@ -112,7 +105,7 @@ impl Cache {
                     Held { token: fresh.token, expires: now + lifetime, renew: now + lifetime - early };
                 let token = held.token.clone();
                 self.hold(Some(held));
-                self.set_failed(None);
+                self.failed.clear();
                 Ok(token)
             }
             // Read again: a token that was rejected meanwhile must not be used.
@@ -126,26 +119,17 @@ impl Cache {
                     self.hold(Some(Held { renew, ..held }));
                     Ok(token)
                 }
-                _ => Err(self.remember(error)),
+                _ => Err(self.failed.remember(error)),
             },
         }
     }
 
     /// The token or the failure that is remembered, when it is recent enough.
     fn known(&self) -> Option<Result<Secret, Error>> {
-        let now = Instant::now();
-        if let Some(held) = self.held().filter(|held| now < held.renew) {
+        if let Some(held) = self.held().filter(|held| Instant::now() < held.renew) {
             return Some(Ok(held.token));
         }
-        self.failed().filter(|failed| now < failed.retry).map(|failed| Err(failed.error))
-    }
-
-    /// Remembers `error`. One that repeats the last is the same failure, and needs no second explanation.
-    fn remember(&self, mut error: Error) -> Error {
-        let before = self.failed().filter(|failed| failed.error.message == error.message);
-        error.shared = Some(before.and_then(|failed| failed.error.shared).unwrap_or_default());
-        self.set_failed(Some(Failed { error: error.clone(), retry: Instant::now() + RETRY_PAUSE }));
-        error
+        self.failed.recent().map(Err)
     }
 
     /// Forgets `token` if it is the current one, and returns whether it was.
@@ -157,14 +141,6 @@ impl Cache {
     /// Forgets the token.
     pub fn forget(&self) {
         self.hold(None);
-    }
-
-    fn failed(&self) -> Option<Failed> {
-        self.failed.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_failed(&self, failed: Option<Failed>) {
-        *self.failed.write().unwrap_or_else(PoisonError::into_inner) = failed;
     }
 
     fn held(&self) -> Option<Held> {

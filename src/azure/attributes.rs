@@ -41,6 +41,13 @@ pub fn id_of(attribute: Attribute, kind: &'static str) -> Attribute {
     })
 }
 
+/// Checks a regular expression.
+pub fn check_regex(text: &str) -> Result<(), String> {
+    regex_lite::Regex::new(text)
+        .map(drop)
+        .map_err(|error| format!("is not a valid regular expression: {error}"))
+}
+
 /// Whether the object that `body` describes is in `location`.
 pub fn same_region(body: &serde_json::Value, location: &str) -> bool {
     super::body::text(body, "location").is_some_and(|have| region::same_region(&have, location))
@@ -66,6 +73,9 @@ pub fn instant(text: &str) -> Option<OffsetDateTime> {
 
 /// Whether `id` names a resource of `kind`; the error tells what it should look like.
 pub fn check_id(id: &str, kind: &str) -> Result<(), String> {
+    if id.trim() != id {
+        return Err("must not begin or end with a blank or a line break".to_owned());
+    }
     ResourceId::parse_as(id, kind).map(drop).map_err(|error| error.to_string())
 }
 
@@ -146,11 +156,22 @@ pub fn check_guid(text: &str) -> Result<(), String> {
 
 /// A date with time and offset.
 pub fn check_date(text: &str) -> Result<(), String> {
-    match instant(text) {
-        Some(_) => Ok(()),
-        None => Err("is no date of RFC 3339: write it as 2027-12-31T00:00:00Z".to_owned()),
+    if instant(text).is_none() {
+        return Err("is not a date of RFC 3339, such as 2027-12-31T00:00:00Z".to_owned());
     }
+    // The service stores neither: the date would differ from the configuration for ever.
+    if text.get(17..19) == Some("60") {
+        return Err("must not have a leap second (60)".to_owned());
+    }
+    let digits = text.get(20..).unwrap_or_default().chars().take_while(char::is_ascii_digit).count();
+    if text.get(19..20) == Some(".") && digits > FRACTION_DIGITS {
+        return Err(format!("must not have more than {FRACTION_DIGITS} digits after the decimal point"));
+    }
+    Ok(())
 }
+
+/// What the service stores of a fraction of a second.
+const FRACTION_DIGITS: usize = 7;
 
 /// A region's name, in any spelling. Whether the region exists is asked at plan.
 pub fn check_location(text: &str) -> Result<(), String> {
@@ -166,7 +187,8 @@ pub fn check_location(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn check_resource_group(text: &str) -> Result<(), String> {
+/// Checks the name of a resource group.
+pub fn check_resource_group(text: &str) -> Result<(), String> {
     if text.is_empty() || text.chars().count() > 90 {
         return Err(format!("must have 1 to 90 characters, and has {}", text.chars().count()));
     }
@@ -212,6 +234,29 @@ mod tests {
         }
         assert!(check_gallery_name(&"a".repeat(81)).is_err());
         assert!(check_identifier("a.", 64).is_err());
+    }
+
+    #[test]
+    fn dates_are_as_precise_as_the_service_stores_them() {
+        for (text, good) in [
+            ("2027-12-31T00:00:00Z", true),
+            ("2027-12-31T00:00:00.1234567+01:00", true),
+            ("2027-12-31T00:00:00.12345678Z", false),
+            ("2027-12-31T00:00:00.123456789012Z", false),
+            ("2027-12-31T23:59:60Z", false),
+            ("2027-12-31", false),
+        ] {
+            assert_eq!(check_date(text).is_ok(), good, "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_have_no_blanks_around_them() {
+        let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/galleries/g";
+        assert_eq!(check_id(id, "Microsoft.Compute/galleries"), Ok(()));
+        for wrong in [format!("{id} "), format!("{id}\n"), format!(" {id}")] {
+            assert!(check_id(&wrong, "Microsoft.Compute/galleries").is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -26,7 +26,11 @@ fn tell(error: &Error, doing: &str, paragraphs: &[&str]) -> Diagnostic {
     let summary = format!("{} failed", capital(doing));
     // One reason for many errors is explained in the first of them.
     if error.shared.as_ref().is_some_and(|shared| !shared.is_first_report()) {
-        return Diagnostic::error(summary, "Signing in to Azure failed. Another error of this run says why.");
+        let cause = match error.kind {
+            Kind::Credential { .. } => "Signing in to Azure failed.",
+            _ => "The endpoints of the cloud could not be found.",
+        };
+        return Diagnostic::error(summary, format!("{cause} Another error of this run says why."));
     }
     let paragraphs: Vec<&str> = paragraphs.iter().copied().chain(remedy(error)).collect();
     Diagnostic::error(summary, paragraphs.join("\n\n"))

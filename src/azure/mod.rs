@@ -11,6 +11,7 @@ pub mod context;
 pub mod fault;
 pub mod guardrails;
 pub mod identity;
+pub mod machine;
 pub mod marketplace;
 pub mod marketplace_cache;
 pub mod objects;

@@ -51,6 +51,13 @@ pub fn merged(context: &Context, own: Option<&Tags>) -> Tags {
     all
 }
 
+/// Whether `tags` contain all of `filter`: names without regard to case, values exactly.
+pub fn has_all(tags: &Tags, filter: Option<&Tags>) -> bool {
+    filter.into_iter().flatten().all(|(name, value)| {
+        tags.iter().any(|(have, found)| have.eq_ignore_ascii_case(name) && found == value)
+    })
+}
+
 /// All tags in a body of the service.
 pub fn all(body: &serde_json::Value) -> Tags {
     body.get("tags")

@@ -1,12 +1,12 @@
 //! What looking something up takes: what is wanted, what exists beside it, and how to say that it does not exist.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
 use crate::arm::{Error, Scope, Target};
-use crate::azure::tags::Tags;
+pub use crate::azure::attributes::check_regex;
+pub use crate::azure::tags::has_all as has_tags;
 use crate::azure::{Context, body};
 use crate::framework::Op;
 use crate::image::{Wanted, did_you_mean, nearest_names};
@@ -77,13 +77,6 @@ pub async fn list(context: &Context, scope: &Scope, target: &Target) -> Result<V
     }
 }
 
-/// Whether `tags` hold all of `filter`: names without regard to case, values exactly.
-pub fn has_tags(tags: &Tags, filter: Option<&BTreeMap<String, String>>) -> bool {
-    filter.into_iter().flatten().all(|(name, value)| {
-        tags.iter().any(|(have, found)| have.eq_ignore_ascii_case(name) && found == value)
-    })
-}
-
 /// Compares names as people number them: `web-9` before `web-10`. Equal only when they are spelt the same.
 pub fn natural(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a, b);
@@ -110,14 +103,10 @@ fn digits(text: &str) -> (&str, &str) {
     (text[..end].trim_start_matches('0'), &text[end..])
 }
 
-/// A regular expression, as it is written in HCL.
-pub fn check_regex(text: &str) -> Result<(), String> {
-    regex_lite::Regex::new(text).map(drop).map_err(|error| format!("is no regular expression: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::azure::tags::Tags;
 
     #[test]
     fn names_are_ordered_as_people_number_them() {

@@ -21,6 +21,14 @@ pub fn page<P: Provider>(server: &Server<P>, written: &Written) -> String {
     for (name, entry) in server.data_sources() {
         item(&mut page, name, "data-sources", &entry.body().doc);
     }
+    page += "\n## List resources\n\n";
+    for (name, entry) in server.list_resources() {
+        item(&mut page, name, "list-resources", &entry.body().doc);
+    }
+    page += "\n## Actions\n\n";
+    for (name, entry) in server.actions() {
+        item(&mut page, name, "actions", &entry.body().doc);
+    }
     page += "\n## Functions\n\n";
     for function in server.functions() {
         let name = function.name();

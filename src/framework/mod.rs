@@ -3,24 +3,29 @@
 //! A provider implements [`Provider`]; [`Server`] answers every request of the protocol from it, in Terraform's own values.
 //! Decisions are pure functions, mostly in [`plan`] and [`spelling`]; only resources and data sources call a service.
 
+pub mod action;
 pub mod apply;
 pub mod change;
 pub mod data_source;
 pub mod enforce_plan;
 pub mod function;
 pub mod import;
+pub mod list;
 pub mod operation;
 pub mod plan;
 pub mod private;
 pub mod provider;
 pub mod read;
+pub mod registered;
 pub mod resource;
 pub mod run_ids;
 pub mod spelling;
 pub mod timeouts;
 
+pub use action::{Action, Progress};
 pub use data_source::DataSource;
 pub use function::{Function, FunctionError, Parameter, Signature};
+pub use list::ListResource;
 pub use operation::Op;
 pub use plan::Draft;
 pub use private::Private;

@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use super::action::{ActionEntry, AnyAction};
 use super::data_source::{AnyDataSource, READ_TIMEOUT};
 use super::function::Function;
+use super::list::{AnyListResource, ListEntry};
+use super::registered::Registered;
 use super::resource::AnyResource;
 use super::run_ids::RunIds;
 use super::timeouts::Defaults;
@@ -28,6 +31,16 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Its data sources.
     fn data_sources(&self) -> Vec<Box<dyn AnyDataSource<Self::Context>>>;
+
+    /// Its list resources; each has the name of one of its resource types.
+    fn list_resources(&self) -> Vec<Box<dyn AnyListResource<Self::Context>>> {
+        Vec::new()
+    }
+
+    /// Its actions.
+    fn actions(&self) -> Vec<Box<dyn AnyAction<Self::Context>>> {
+        Vec::new()
+    }
 
     /// Its functions.
     fn functions(&self) -> Vec<Box<dyn Function>>;
@@ -104,9 +117,11 @@ pub(super) enum Configured<C> {
 
 /// Answers every request of the protocol from a [`Provider`].
 pub struct Server<P: Provider> {
-    provider: P,
+    provider: Arc<P>,
     resources: BTreeMap<&'static str, Entry<P::Context>>,
     data_sources: BTreeMap<&'static str, DataEntry<P::Context>>,
+    pub(super) lists: BTreeMap<&'static str, ListEntry<P::Context>>,
+    pub(super) actions: BTreeMap<&'static str, ActionEntry<P::Context>>,
     functions: BTreeMap<&'static str, Box<dyn Function>>,
     body: OnceLock<Body>,
     ty: OnceLock<Type>,
@@ -118,6 +133,10 @@ pub struct Server<P: Provider> {
 impl<P: Provider> Server<P> {
     /// A server of `provider`, not configured yet.
     pub fn new(provider: P) -> Server<P> {
+        Server::of(Arc::new(provider))
+    }
+
+    fn of(provider: Arc<P>) -> Server<P> {
         let entry = |resource: Box<dyn AnyResource<P::Context>>| Entry {
             resource,
             body: OnceLock::new(),
@@ -139,6 +158,16 @@ impl<P: Provider> Server<P> {
                 .into_iter()
                 .map(|source| (source.type_name(), data_entry(source)))
                 .collect(),
+            lists: provider
+                .list_resources()
+                .into_iter()
+                .map(|list| (list.type_name(), Registered::new(list, |list| list.body())))
+                .collect(),
+            actions: provider
+                .actions()
+                .into_iter()
+                .map(|action| (action.type_name(), Registered::new(action, |action| action.body())))
+                .collect(),
             functions: provider.functions().into_iter().map(|function| (function.name(), function)).collect(),
             provider,
             body: OnceLock::new(),
@@ -147,6 +176,11 @@ impl<P: Provider> Server<P> {
             stop: Mutex::new(CancellationToken::new()),
             run_ids: Arc::default(),
         }
+    }
+
+    /// A server of the same provider for another host, not configured yet.
+    pub fn separate(&self) -> Server<P> {
+        Server::of(self.provider.clone())
     }
 
     /// The schema of the provider block.
@@ -321,7 +355,7 @@ impl<P: Provider> Server<P> {
     }
 }
 
-fn unsupported(kind: &str, name: &str) -> Diagnostics {
+pub(super) fn unsupported(kind: &str, name: &str) -> Diagnostics {
     Diagnostic::error(
         format!("There is no {kind} {name:?} in this provider"),
         "Check the spelling, and that the provider is new enough.",

@@ -53,13 +53,13 @@ mod tests {
     }
 
     #[test]
-    fn joins() {
+    fn joins_the_parts() {
         assert_eq!(call(["Canonical", "o", "s", "1.2.3"]), Ok("Canonical:o:s:1.2.3".into()));
         assert_eq!(call(["Canonical", "o", "s", "latest"]), Ok("Canonical:o:s:latest".into()));
     }
 
     #[test]
-    fn points_at_the_wrong_part() {
+    fn error_points_at_the_wrong_part() {
         let rows: &[([&str; 4], i64)] = &[
             (["", "o", "s", "1.0.0"], 0),
             (["p", "o:x", "s", "1.0.0"], 1),

@@ -1,7 +1,9 @@
 //! The provider's functions, one file each: pure, offline, and usable with no provider configuration.
 
 mod format_urn;
+mod packer_artifact;
 mod parse_image_id;
+mod parse_release;
 mod parse_urn;
 mod version_bump;
 mod version_latest;
@@ -15,7 +17,9 @@ use crate::schema::{Type, Value};
 pub fn all() -> Vec<Box<dyn Function>> {
     vec![
         Box::new(format_urn::FormatUrn),
+        Box::new(packer_artifact::PackerArtifact),
         Box::new(parse_image_id::ParseImageId),
+        Box::new(parse_release::ParseRelease),
         Box::new(parse_urn::ParseUrn),
         Box::new(version_bump::VersionBump),
         Box::new(version_latest::VersionLatest),
@@ -32,12 +36,12 @@ fn texts(name: &'static str, doc: &'static str) -> Parameter {
     Parameter { name, ty: Type::list(Type::String), doc }
 }
 
-/// The text argument at `index`; core has seen to it that it is one.
+/// The text argument at `index`; core has checked its type.
 fn argument(arguments: &[Value], index: usize) -> &str {
     arguments.get(index).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The texts of the list argument at `index`; a null among them is an error.
+/// The texts of the list argument at `index`. A null element is an error.
 fn elements(arguments: &[Value], index: usize) -> Result<Vec<&str>, FunctionError> {
     let list = arguments.get(index).map_or(&[][..], Value::elements);
     list.iter()
@@ -58,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_has_its_name_its_words_and_a_result_of_its_type() {
+    fn every_function_is_named_and_documented() {
         let mut names = Vec::new();
         for function in all() {
             let signature = function.signature();
@@ -75,7 +79,9 @@ mod tests {
             names,
             [
                 "format_urn",
+                "packer_artifact",
                 "parse_image_id",
+                "parse_release",
                 "parse_urn",
                 "version_bump",
                 "version_latest",
@@ -86,14 +92,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_errors_comes_of_wrong_arguments() {
+    fn wrong_arguments_give_errors_only() {
         for function in all() {
             for value in [Value::Null, Value::string(""), Value::List(vec![Value::Null]), Value::int(3)] {
                 let arguments = vec![value; function.signature().parameters.len()];
                 let _ = function.call(&arguments);
             }
             let _ = function.call(&[]);
-            // Terraform puts them after a colon and before a full stop
+            // Terraform puts the text between a colon and a full stop.
             let error = function.call(&vec![Value::string("?"); function.signature().parameters.len()]);
             if let Err(FunctionError { text, argument }) = error {
                 assert!(argument.is_some() && !text.ends_with(['.', '?']), "{}: {text}", function.name());

@@ -1,4 +1,4 @@
-//! `parse_image_id(id)`: what an image's id names, whichever sort of image it is.
+//! `parse_image_id(id)`: the parts of an image's ID, for every kind of image.
 
 use super::{argument, text};
 use crate::arm::ResourceId;
@@ -25,8 +25,8 @@ const KEYS: [&str; 13] = [
     "unique_name",
 ];
 
-const EXPECTED: &str = "expected is the id of a gallery, an image definition, an image version, a managed image or a \
-                        Marketplace image (/subscriptions/…), or of something in a community gallery \
+const EXPECTED: &str = "expected the ID of a gallery, an image definition, an image version, a managed image or a \
+                        Marketplace image (/subscriptions/…), or of an object in a community gallery \
                         (/communityGalleries/…) or a directly shared one (/sharedGalleries/…)";
 
 impl Function for ParseImageId {
@@ -36,13 +36,13 @@ impl Function for ParseImageId {
 
     fn signature(&self) -> Signature {
         Signature {
-            summary: "Tells what an image's id names.",
-            doc: "Reads the id of any sort of image, in any case of letters, into an object. All its attributes are always \
-                  there, and null where the id does not tell:\n\n\
+            summary: "Splits the ID of an image into its parts.",
+            doc: "Reads the ID of any kind of image, in any case, into an object. All attributes are always \
+                  there, and null where the ID does not contain them:\n\n\
                   - `kind`: `gallery`, `image_definition`, `image_version`, `managed_image`, `marketplace_image`, \
                   `community_gallery`, `community_image`, `community_image_version`, `shared_gallery`, `shared_image` or \
                   `shared_image_version`\n\
-                  - `name`: of the thing itself, the last part of the id\n\
+                  - `name`: the last part of the ID\n\
                   - `subscription_id`, `resource_group_name`\n\
                   - `gallery`, `image`, `version`\n\
                   - `location`, `publisher`, `offer`, `sku`: of a Marketplace image\n\
@@ -51,7 +51,7 @@ impl Function for ParseImageId {
                   ```terraform\n\
                   provider::azimage::parse_image_id(azimage_image_version.web.id).gallery\n\
                   ```",
-            parameters: vec![text("id", "The id.")],
+            parameters: vec![text("id", "The ID.")],
             returns: Type::object(KEYS.map(|key| (key, Type::String))),
         }
     }
@@ -59,7 +59,7 @@ impl Function for ParseImageId {
     fn call(&self, arguments: &[Value]) -> Result<Value, FunctionError> {
         let id = argument(arguments, 0);
         let found = parse(id).map_err(|why| {
-            FunctionError::argument(0, format!("{id:?} is no image's id: {why}; {EXPECTED}"))
+            FunctionError::argument(0, format!("{id:?} is not the ID of an image: {why}; {EXPECTED}"))
         })?;
         Ok(Value::object(KEYS.map(|key| {
             let value = found.iter().find(|(have, _)| *have == key);
@@ -98,7 +98,7 @@ fn parse_public(segments: &[&str], kinds: [&'static str; 3], gallery: &'static s
     let mut found = vec![("kind", kinds[segments.len() / 2 - 1].to_owned())];
     for ((pair, key), word) in segments.chunks(2).zip(keys).zip(words) {
         if !pair[0].eq_ignore_ascii_case(word) {
-            return Err(format!("{:?} stands where {word:?} should", pair[0]));
+            return Err(format!("expected {word:?}, found {:?}", pair[0]));
         }
         found.push((key, pair[1].to_owned()));
     }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_sort_and_leaves_the_rest_null() {
+    fn reads_every_kind_and_leaves_the_rest_null() {
         let rows: &[(String, &[(&str, &str)])] = &[
             (format!("{GROUP}/galleries/g"), &[("kind", "gallery"), ("gallery", "g"), ("name", "g")]),
             (
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn errors_name_the_mistake() {
         for (id, text) in [
             ("", "empty"),
             ("img", "slash"),

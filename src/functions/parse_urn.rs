@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn splits() {
+    fn splits_a_urn() {
         let parts = ParseUrn.call(&["Canonical:o:s_1:22.04.202601140".into()]).unwrap();
         let names =
             ["publisher", "offer", "sku", "version"].map(|name| parts.get(name).as_str().unwrap().to_owned());
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn errors_name_the_mistake() {
         for (urn, text) in [
             ("a:b:c", "version is missing"),
             ("", "empty"),

@@ -1,4 +1,4 @@
-//! `version_bump(version, part)`: the gallery version that follows.
+//! `version_bump(version, part)`: the next gallery version.
 
 use super::{argument, text};
 use crate::framework::{Function, FunctionError, Signature};
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn raises() {
+    fn raises_one_number() {
         for (version, part, next) in [
             ("1.4.2", "major", "2.0.0"),
             ("1.4.2", "minor", "1.5.0"),
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn points_at_the_wrong_argument() {
+    fn error_points_at_the_wrong_argument() {
         for (version, part, argument) in [
             ("1.0", "patch", 0),
             ("1.0.0.0", "patch", 0),

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn points_at_what_is_wrong() {
+    fn error_points_at_the_wrong_argument() {
         for (versions, constraint, argument, text) in [
             (&["1.0.0"][..], "~> 2.0", 1, "1.0.0"),
             (&[], "latest", 0, "empty"),

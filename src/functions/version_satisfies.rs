@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn points_at_the_wrong_argument() {
+    fn error_points_at_the_wrong_argument() {
         for (version, constraint, argument) in [
             ("1.x", ">= 1", 0),
             ("latest", ">= 1", 0),

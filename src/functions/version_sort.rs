@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_element_that_is_no_version() {
+    fn error_names_the_element_that_is_not_a_version() {
         let error = call(&["1.0.0", "1.0.x"]).unwrap_err();
         assert_eq!(error.argument, Some(0));
         assert!(error.text.contains("element 1") && error.text.contains("1.0.x"), "{}", error.text);

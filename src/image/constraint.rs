@@ -1,19 +1,19 @@
-//! Version constraints in Terraform's own notation (`>= 1.2, < 2.0`, `~> 1.2`), and what a configuration may ask for.
+//! Version constraints in Terraform's notation (`>= 1.2, < 2.0`, `~> 1.2`), and what a configuration can request.
 //!
-//! The operators mean what they mean in a `required_version`, except that versions here have any length and any size.
+//! The operators have the meaning they have in `required_version`, but versions can have any length and any size.
 
 use super::version::{Version, VersionError};
 use std::fmt;
 
-/// Comparisons that must all hold. At least one; kept in the order written.
+/// One or more comparisons that must all hold, in the order in which they are written.
 ///
-/// `~>` lets only the rightmost written segment grow: `~> 22.04.2025` is `>= 22.04.2025, < 22.05`, and `~> 1.2` is `>= 1.2, < 2`.
-/// A single segment has nothing to its left that could hold it, so `~> 1` is just `>= 1`, as in Terraform
+/// `~>` allows only the rightmost segment to increase: `~> 22.04.2025` is `>= 22.04.2025, < 22.05`, and `~> 1.2` is `>= 1.2, < 2`.
+/// A single segment has no segment to its left, so `~> 1` is the same as `>= 1`, as in Terraform
 /// (<https://github.com/hashicorp/go-version/blob/main/constraint.go>, `constraintPessimistic`).
-/// One difference on purpose: Terraform refuses a version with fewer segments than the constraint (`1.2.0` for `~> 1.2.0.0`);
+/// One deliberate difference: Terraform refuses a version with fewer segments than the constraint (`1.2.0` for `~> 1.2.0.0`);
 /// here missing segments are 0 in every comparison.
 ///
-/// Numbers are numbers, also when they look like dates: `~> 22.04.2025` admits `22.04.202401010`, since 202401010 is above 2025.
+/// Segments that look like dates are compared as numbers: `~> 22.04.2025` allows `22.04.202401010`, since 202401010 is above 2025.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Constraint {
     comparisons: Vec<Comparison>,
@@ -23,7 +23,7 @@ pub struct Constraint {
 struct Comparison {
     operator: Operator,
     version: Version,
-    /// The first version that is too great; only with `~>`. Being part of equality, it tells `~> 1.0` from `~> 1.0.0`.
+    /// The first version above the range; only with `~>`. It also distinguishes `~> 1.0` from `~> 1.0.0` in comparisons for equality.
     limit: Option<Version>,
 }
 
@@ -63,10 +63,10 @@ const FOREIGN_OPERATORS: [(&str, &str); 9] = [
 
 impl Constraint {
     /// Reads comparisons separated by commas, each an operator and a version; a version alone means `=`.
-    /// Spaces are free around operators, versions and commas.
+    /// Spaces are allowed around operators, versions and commas.
     ///
     /// # Errors
-    /// Says at which character, and what to write instead where that can be known.
+    /// The position, and what to write instead if that is known.
     pub fn parse(text: &str) -> Result<Constraint, ConstraintError> {
         let mut comparisons = Vec::new();
         let mut start = 0;
@@ -128,9 +128,9 @@ impl fmt::Display for Operator {
 pub struct ConstraintError {
     /// The whole text.
     pub input: String,
-    /// Where the trouble is, in characters from 1.
+    /// The position of the mistake, in characters from 1.
     pub position: usize,
-    /// What the trouble is and, where it can be known, what to write instead.
+    /// The mistake, and what to write instead if that is known.
     pub reason: String,
 }
 
@@ -144,7 +144,7 @@ fn parse_comparison(text: &str, start: usize, piece: &str) -> Result<Comparison,
     let sign_at = start + piece.len() - trimmed.len();
     if trimmed.is_empty() {
         let reason = if text.trim().is_empty() {
-            "there is nothing; write for example ~> 1.2"
+            "the constraint is empty; write for example ~> 1.2"
         } else if start == 0 {
             "there is nothing before the comma"
         } else {
@@ -180,7 +180,7 @@ fn parse_comparison(text: &str, start: usize, piece: &str) -> Result<Comparison,
         );
     }
     if number.eq_ignore_ascii_case("latest") {
-        return fail(number_at, "latest is no number; it stands alone or not at all".to_owned());
+        return fail(number_at, "latest cannot be part of a constraint; use it alone".to_owned());
     }
     match Version::parse(number) {
         Ok(version) => {
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_matches() {
+    fn matches_versions() {
         let table: &[(&str, &[&str], &[&str])] = &[
             ("1.2.3", &["1.2.3", "1.2.3.0", "1.02.3"], &["1.2.4", "1.2", "1.2.30"]),
             ("= 1.2", &["1.2", "1.2.0"], &["1.2.1"]),
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn display_is_normalised() {
+    fn displays_normalised_text() {
         for (text, shown) in [
             ("1.2", "= 1.2"),
             ("=1.2", "= 1.2"),
@@ -352,10 +352,10 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_where_and_why() {
+    fn errors_give_position_and_reason() {
         for (text, position, says) in [
-            ("", 1, "nothing"),
-            ("   ", 1, "nothing"),
+            ("", 1, "is empty"),
+            ("   ", 1, "is empty"),
             (", 1.0", 1, "before the comma"),
             ("1.0,", 5, "after the comma"),
             ("1.0, , 2.0", 5, "after the comma"),
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_wanted() {
+    fn parses_requests() {
         assert_eq!(Wanted::parse("latest"), Ok(Wanted::Latest));
         assert_eq!(Wanted::parse(" Latest "), Ok(Wanted::Latest));
         assert_eq!(Wanted::parse(" 1.2.3 "), Ok(Wanted::Exact(version("1.2.3"))));

@@ -1,4 +1,4 @@
-//! What "latest" means: which of the versions of an image is the one to use, and why each other is not.
+//! The meaning of "latest": which version of an image is chosen, and why each other one is not.
 
 use super::constraint::Wanted;
 use super::version::Version;
@@ -10,15 +10,15 @@ use time::{OffsetDateTime, UtcOffset};
 
 /// Chooses one gallery version.
 ///
-/// For `latest` and for a constraint it is the greatest by number, whenever it was published, that
+/// For `latest` and for a constraint it is the greatest number, regardless of the published date, that
 /// - passes the constraint and carries every tag of the filter,
 /// - is provisioned (`Succeeded`),
 /// - is not past its end of life,
-/// - is not excluded from latest: the flag of the asked location where that has one, else the global flag,
-/// - is replicated to the asked location, if one is asked.
+/// - is not excluded from latest: the flag of the requested location if it has one, else the global flag,
+/// - is replicated to the requested location, if there is one.
 ///
-/// For an exact version only what the caller asked for counts: the number, the tags and the location. Being excluded from
-/// latest, unfinished or past end of life does not hide a version from those who name it.
+/// For an exact version only the number, the tags and the location count. A version that is excluded from latest, unfinished
+/// or past its end of life can still be requested by number.
 ///
 /// Source for exclusion and order:
 /// <https://learn.microsoft.com/azure/virtual-machines/shared-image-galleries>.
@@ -57,7 +57,7 @@ pub fn select(candidates: &[Candidate], selection: &Selection<'_>) -> Selected {
     Selected { chosen: best.map(|(index, _)| *index), skipped }
 }
 
-/// One gallery image version, as far as choosing goes.
+/// The properties of a gallery image version that the choice depends on.
 #[derive(Debug, Clone, Default)]
 pub struct Candidate {
     /// Its name, `1.2.0`.
@@ -74,45 +74,45 @@ pub struct Candidate {
     pub tags: BTreeMap<String, String>,
 }
 
-/// What is known of a version in one target region.
+/// A version in one target region.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RegionState {
-    /// `targetRegions[].excludeFromLatest`; where it is set it wins over the global flag.
+    /// `targetRegions[].excludeFromLatest`, which takes precedence over the global flag.
     pub excluded: Option<bool>,
-    /// `replicationStatus.summary[].state`; None when the answer did not carry it (lists do not), and then a target region of
-    /// a version that succeeded counts as replicated.
+    /// `replicationStatus.summary[].state`; `None` if the answer does not contain it (lists do not); a target region of a
+    /// version that succeeded then counts as replicated.
     pub state: Option<String>,
 }
 
-/// What is asked for.
+/// What is requested.
 #[derive(Debug, Clone)]
 pub struct Selection<'a> {
     /// Exact, latest, or a constraint.
     pub wanted: &'a Wanted,
-    /// Where the version will be used, in any spelling.
+    /// The region in which the version will be used, in any spelling.
     pub location: Option<&'a str>,
-    /// Tags that must all be there: names without regard to case, values exactly.
+    /// Tags that the version must have: names without regard to case, values exactly.
     pub tags: &'a BTreeMap<String, String>,
-    /// Take versions that are excluded from latest as well.
+    /// Whether to include versions that are excluded from latest.
     pub include_excluded: bool,
-    /// Take versions that are not, or not yet, replicated to `location` as well.
+    /// Whether to include versions that are not (yet) replicated to `location`.
     pub include_unreplicated: bool,
-    /// The time at which end of life is judged.
+    /// The time for comparing the end of life.
     pub now: OffsetDateTime,
 }
 
-/// What was chosen.
+/// The result of a choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selected {
-    /// An index into the candidates; None when none will do.
+    /// An index into the candidates; `None` if no version qualifies.
     pub chosen: Option<usize>,
-    /// Why each other was passed over, by its name; all reasons that apply, separated by `; `. An exact version has no
-    /// competitors, so there only that version itself can appear.
+    /// All reasons why each other version was not chosen, separated by `; `, by version. For an exact version only that
+    /// version itself can appear.
     pub skipped: BTreeMap<String, String>,
 }
 
 impl Selected {
-    /// The first `limit` passed over, newest first, one per line as `1.0.13: excluded from latest`: the body of an error that found nothing.
+    /// The first `limit` skipped versions with their reasons, newest first, one per line: `1.0.13: excluded from latest`.
     pub fn explain(&self, limit: usize) -> String {
         let names: Vec<&str> = self.skipped.keys().map(String::as_str).collect();
         let mut text = String::new();
@@ -127,7 +127,7 @@ impl Selected {
     }
 }
 
-/// Why a version will not do; None when it will.
+/// The reasons against a version; `None` if it qualifies.
 fn why_not(candidate: &Candidate, version: &Version, selection: &Selection<'_>) -> Option<String> {
     if !selection.wanted.matches(version) {
         return Some(format!("does not satisfy {}", selection.wanted));
@@ -185,20 +185,20 @@ fn find_region<'a>(candidate: &'a Candidate, location: &str) -> Option<&'a Regio
     candidate.regions.iter().find(|(name, _)| normalise_location(name) == location).map(|(_, state)| state)
 }
 
-/// ARM answers with display names where names were sent: "West Europe" and "westeurope" are one place.
+/// ARM returns display names for names that were sent: "West Europe" and "westeurope" are the same region.
 fn normalise_location(name: &str) -> String {
     name.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// Greater is better; of equal numbers the spelling that was asked for, else always the same one.
+/// Prefers the greater number; of equal numbers the requested spelling, and otherwise always the same one.
 fn by_preference(a: &Version, b: &Version, wanted: &Wanted) -> Ordering {
     let as_asked =
         |version: &Version| matches!(wanted, Wanted::Exact(exact) if exact.as_str() == version.as_str());
     a.cmp(b).then_with(|| as_asked(a).cmp(&as_asked(b))).then_with(|| a.cmp_with_spelling(b))
 }
 
-/// Chooses one Marketplace version by its name alone: the greatest by number of those that are wanted.
-/// Names that are no versions are passed over. The service lists names as text would be sorted, so their order says nothing.
+/// Chooses a Marketplace version by its name alone: the greatest number among those that `wanted` matches.
+/// Names that are not versions are skipped. The service sorts names as text, so their order is meaningless.
 pub fn newest<'a>(names: impl IntoIterator<Item = &'a str>, wanted: &Wanted) -> Option<&'a str> {
     names
         .into_iter()
@@ -208,7 +208,7 @@ pub fn newest<'a>(names: impl IntoIterator<Item = &'a str>, wanted: &Wanted) -> 
         .map(|(name, _)| name)
 }
 
-/// Sorts names of versions by number, newest first. Names that are no versions come last, as text: nothing is hidden.
+/// Sorts version names by number, newest first. Names that are not versions come last, sorted as text.
 pub fn sort_newest_first<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut keyed: Vec<(Option<Version>, &str)> =
         names.into_iter().map(|name| (Version::parse(name).ok(), name)).collect();
@@ -229,7 +229,7 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
 
-    /// A version that nothing speaks against, in West Europe (as ARM spells it) and North Europe.
+    /// A version that qualifies, in West Europe (as ARM spells it) and North Europe.
     fn good(version: &str) -> Candidate {
         let completed = RegionState { excluded: None, state: Some("Completed".to_owned()) };
         Candidate {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_greatest_number_wins_in_any_order() {
+    fn chooses_the_greatest_number_in_any_order() {
         for (names, latest) in [
             (vec!["1.0.12", "1.0.9", "1.0.10"], "1.0.12"),
             (vec!["9.10.3", "9.2.20"], "9.10.3"),
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn exclusion() {
+    fn respects_exclusion_from_latest() {
         let global = || changed("2.0.0", |c| c.excluded_globally = true);
         let west = || changed("2.0.0", |c| in_west(c).excluded = Some(true));
         let all_but_west = || {
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn replication() {
+    fn requires_replication_to_the_location() {
         let absent = || changed("2.0.0", |c| drop(c.regions.remove("West Europe")));
         let with = |state: Option<&str>| changed("2.0.0", |c| in_west(c).state = state.map(str::to_owned));
         let spelt = Asked { location: Some(" WEST europe"), ..LATEST };
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn state_and_end_of_life() {
+    fn requires_success_and_no_end_of_life() {
         let provisioning = |state: &str| changed("2.0.0", |c| c.provisioning_state = state.to_owned());
         let ends = |date| changed("2.0.0", |c| c.end_of_life_date = Some(date));
         let everything = Asked { include_excluded: true, include_unreplicated: true, ..LATEST };
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_and_constraints() {
+    fn filters_by_tags_and_constraints() {
         let prod = Asked { tags: &[("Channel", "prod")], ..LATEST };
         let tagged =
             |value: &str| changed("2.0.0", |c| drop(c.tags.insert("channel".to_owned(), value.to_owned())));
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exact_version_answers_to_its_name_only() {
+    fn exact_version_ignores_exclusion_and_state() {
         let exact = Asked { wanted: "2.0.0", ..LATEST };
         let hidden = || {
             changed("2.0.0", |c| {
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn an_explanation_is_newest_first_and_limited() {
+    fn explanation_is_newest_first_and_limited() {
         let candidates: Vec<Candidate> =
             ["1.0.9", "1.0.10", "1.0.2"].map(|name| changed(name, |c| c.excluded_globally = true)).into();
         let (wanted, tags) = (Wanted::Latest, BTreeMap::new());
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn marketplace_names() {
+    fn chooses_marketplace_versions_by_name() {
         let names = ["1.0.10", "1.0.12", "1.0.9", "odd", "9.10.3", "9.2.20", "9.2", "0.0.1015", "0.0.991"];
         for (wanted, found) in [
             ("latest", Some("9.10.3")),

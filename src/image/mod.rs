@@ -1,12 +1,12 @@
-//! The words of the trade, pure: image versions, constraints on them, Marketplace URNs, what "latest" means, and "did you mean".
+//! Image versions, constraints, Marketplace URNs, the meaning of "latest", and suggestions for misspelt names.
 //!
-//! Nothing here waits, reads a clock or knows of Terraform or ARM: a caller passes names and `now`, and gets a decision back.
+//! All of it is pure: callers pass names and `now`, and get a decision. Nothing here depends on Terraform or ARM.
 //!
 //! - [`version`] – dotted integers of any length, ordered by number
-//! - [`constraint`] – `~> 1.2, != 1.2.7`, and what a configuration may ask for ([`Wanted`])
+//! - [`constraint`] – `~> 1.2, != 1.2.7`, and what a configuration can request ([`Wanted`])
 //! - [`urn`] – `publisher:offer:sku:version`
-//! - [`latest`] – which of many versions is the one, and why each other is not
-//! - [`nearest`] – what does exist, for a name that does not
+//! - [`latest`] – which of many versions is chosen, and why the others are not
+//! - [`nearest`] – existing names similar to one that does not exist
 
 pub mod constraint;
 pub mod latest;

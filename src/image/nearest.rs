@@ -1,14 +1,14 @@
-//! "Did you mean": for a name that does not exist, the few that do and come nearest.
+//! Suggestions ("did you mean"): existing names similar to one that does not exist.
 
 use super::constraint::Wanted;
 use super::latest::{newest, sort_newest_first};
 use super::version::Version;
 
-/// The most that are ever suggested.
+/// The largest number of suggestions.
 pub const LIMIT: usize = 5;
 
-/// The up to five names nearest to `wanted`, best first, each once: the same but for case, for separators or for one letter, then
-/// one a beginning of the other, then one inside the other, then a few letters off, then sharing a word. Empty when none comes near.
+/// Up to five names similar to `wanted`, best first, without duplicates. Names that differ in case, separators or one letter
+/// come first, then prefixes, substrings, names with a few different letters, and names that share a word.
 pub fn nearest_names<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = Folded::of(wanted);
     let mut ranked: Vec<(Rank, &str)> =
@@ -18,8 +18,8 @@ pub fn nearest_names<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>)
     ranked.into_iter().take(LIMIT).map(|(_, name)| name).collect()
 }
 
-/// The up to five versions nearest by number to what was wanted: for each version named in `wanted` the same number, the greatest
-/// below and the smallest above it; then the newest of all.
+/// Up to five versions close to `wanted`: for each version in `wanted` the equal one, the greatest below and the smallest above
+/// it; then the newest of all.
 pub fn nearest_versions<'a>(wanted: &Wanted, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let sorted = sort_newest_first(names);
     let versions: Vec<(Version, &str)> =
@@ -50,7 +50,7 @@ pub fn nearest_versions<'a>(wanted: &Wanted, names: impl IntoIterator<Item = &'a
     found
 }
 
-/// `did you mean "a", "b" or "c"?`, to be put after the error; None when there is nothing to suggest.
+/// `did you mean "a", "b" or "c"?`, for the end of an error; `None` if there are no suggestions.
 pub fn did_you_mean(names: &[&str]) -> Option<String> {
     let (last, others) = names.split_last()?;
     if others.is_empty() {
@@ -60,14 +60,14 @@ pub fn did_you_mean(names: &[&str]) -> Option<String> {
     Some(format!("did you mean {} or {last:?}?", others.join(", ")))
 }
 
-/// How near a name comes: kinds in the order of their worth, then two distances within the kind. Smaller is nearer.
+/// The similarity of a name: the kind, then two distances within the kind. Smaller is more similar.
 type Rank = (Kind, usize, usize);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     SameButForCase,
     SameButForSeparators,
-    /// Before `Beginning`, so that `22_04-lts-gen3` finds `22_04-lts-gen2` and not `22_04-lts` first.
+    /// Before `Beginning`, so that `22_04-lts-gen3` suggests `22_04-lts-gen2` before `22_04-lts`.
     OneLetterOff,
     Beginning,
     Inside,
@@ -75,7 +75,7 @@ enum Kind {
     SharedWord,
 }
 
-/// A name in the forms it is compared in.
+/// A name in the forms that are compared.
 struct Folded {
     lower: String,
     /// Without separators.
@@ -96,7 +96,7 @@ impl Folded {
     }
 }
 
-/// Shorter pieces than this are found in almost any name and so say nothing.
+/// Shorter pieces occur in almost any name, so they are no sign of similarity.
 const SHORTEST_PIECE: usize = 3;
 
 fn rank(wanted: &Folded, name: &Folded) -> Option<Rank> {
@@ -107,7 +107,7 @@ fn rank(wanted: &Folded, name: &Folded) -> Option<Rank> {
         return Some((Kind::SameButForSeparators, 0, 0));
     }
     let difference = wanted.letters.len().abs_diff(name.letters.len());
-    let distance = edit_distance(&wanted.letters, &name.letters);
+    let distance = strsim::osa_distance(&wanted.compact, &name.compact);
     let (short, long) =
         if wanted.letters.len() <= name.letters.len() { (wanted, name) } else { (name, wanted) };
     if short.letters.len() >= SHORTEST_PIECE {
@@ -121,7 +121,7 @@ fn rank(wanted: &Folded, name: &Folded) -> Option<Rank> {
             return Some((Kind::Inside, difference, distance));
         }
     }
-    // A third of the letters may be wrong: one in a word of three, five in sixteen.
+    // A third of the letters may differ: one in three, five in sixteen.
     let cutoff = long.letters.len().div_ceil(3).min(long.letters.len().saturating_sub(1));
     if distance <= cutoff {
         return Some((Kind::FewLettersOff, distance, difference));
@@ -131,27 +131,8 @@ fn rank(wanted: &Folded, name: &Folded) -> Option<Rank> {
         .filter(|word| name.words().any(|other| other == *word))
         .map(|word| word.chars().count())
         .sum::<usize>();
-    // The more letters in shared words, the nearer.
+    // More letters in shared words mean more similarity.
     (shared > 0).then_some((Kind::SharedWord, usize::MAX - shared, distance))
-}
-
-/// The fewest insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b`.
-fn edit_distance(a: &[char], b: &[char]) -> usize {
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut row = Vec::with_capacity(b.len() + 1);
-        row.push(i + 1);
-        for (j, to) in b.iter().enumerate() {
-            let mut best = (last[j] + usize::from(from != to)).min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *from == b[j - 1] && a[i - 1] == *to {
-                best = best.min(before_last[j - 1] + 1);
-            }
-            row.push(best);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 #[cfg(test)]
@@ -160,7 +141,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn names() {
+    fn suggests_names() {
         let publishers = [
             "Canonical",
             "MicrosoftWindowsServer",
@@ -214,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn never_more_than_five_and_each_once() {
+    fn suggests_at_most_five_without_duplicates() {
         let names: Vec<String> = (0..40).map(|number| format!("ubuntu-{number}")).collect();
         let found = nearest_names("ubuntu", names.iter().map(String::as_str).chain(["Ubuntu", "Ubuntu"]));
         assert_eq!(found.len(), LIMIT);
@@ -222,13 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_two_letters_does_not_match_everything() {
+    fn two_letters_do_not_match_every_name() {
         assert!(nearest_names("ab", ["cabal", "abacus", "zz"]).is_empty());
         assert_eq!(nearest_names("ab", ["AB", "ba", "cabal"]), ["AB", "ba"]);
     }
 
     #[test]
-    fn versions() {
+    fn suggests_versions() {
         let names = ["1.0.10", "1.0.12", "1.0.9", "9.10.3", "9.2.20", "odd"];
         let table: &[(&str, &[&str])] = &[
             ("1.0.11", &["1.0.10", "1.0.12", "9.10.3"]),
@@ -253,32 +234,16 @@ mod tests {
     }
 
     #[test]
-    fn sentences() {
+    fn writes_a_question() {
         assert_eq!(did_you_mean(&[]), None);
         assert_eq!(did_you_mean(&["a"]).as_deref(), Some("did you mean \"a\"?"));
         assert_eq!(did_you_mean(&["a", "b"]).as_deref(), Some("did you mean \"a\" or \"b\"?"));
         assert_eq!(did_you_mean(&["a", "b", "c"]).as_deref(), Some("did you mean \"a\", \"b\" or \"c\"?"));
     }
 
-    #[test]
-    fn distances() {
-        for (a, b, distance) in [
-            ("", "", 0),
-            ("abc", "", 3),
-            ("abc", "abc", 0),
-            ("abc", "acb", 1),
-            ("kitten", "sitting", 3),
-            ("gen1", "gen2", 1),
-        ] {
-            let letters = |text: &str| text.chars().collect::<Vec<_>>();
-            assert_eq!(edit_distance(&letters(a), &letters(b)), distance, "{a} {b}");
-            assert_eq!(edit_distance(&letters(b), &letters(a)), distance, "{b} {a}");
-        }
-    }
-
     proptest! {
         #[test]
-        fn a_name_that_exists_comes_first(names in prop::collection::vec("[A-Za-z0-9_-]{1,12}", 1..20), index in any::<prop::sample::Index>()) {
+        fn existing_name_comes_first(names in prop::collection::vec("[A-Za-z0-9_-]{1,12}", 1..20), index in any::<prop::sample::Index>()) {
             let name = index.get(&names).clone();
             let found = nearest_names(&name.to_uppercase(), names.iter().map(String::as_str));
             prop_assert!(found.first().is_some_and(|first| first.eq_ignore_ascii_case(&name)));

@@ -4,13 +4,13 @@ use super::constraint::Wanted;
 use std::fmt;
 use std::str::FromStr;
 
-/// The four names of a Marketplace image, spelt as they were written.
+/// The four names of a Marketplace image in their original spelling.
 ///
-/// Azure compares all of them without regard to case; `==` here does not, since a change of spelling must stay visible to
-/// whoever stores it. [`Urn::is_same_image`] is the comparison as Azure makes it.
+/// Azure compares all of them without regard to case. `==` does not, so that a change of spelling stays visible in the
+/// state. [`Urn::is_same_image`] compares as Azure does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Urn {
-    /// Who publishes it: `Canonical`.
+    /// The publisher: `Canonical`.
     pub publisher: String,
     /// The product: `0001-com-ubuntu-server-jammy`.
     pub offer: String,
@@ -24,7 +24,7 @@ impl Urn {
     /// Reads four parts separated by colons; the version may be exact, `latest`, or a constraint such as `~> 22.04.2025`.
     ///
     /// # Errors
-    /// Says which part is missing or wrong, and recognises what is often written instead (slashes, three parts, spaces, an id).
+    /// The part that is missing or wrong. Frequent mistakes (slashes, three parts, spaces, an ID) are recognised.
     pub fn parse(text: &str) -> Result<Urn, UrnError> {
         let parts: Vec<&str> = text.split(':').collect();
         let [publisher, offer, sku, version] = parts.as_slice() else {
@@ -33,10 +33,10 @@ impl Urn {
         Urn::check(text, [publisher, offer, sku, version])
     }
 
-    /// Reads a URN that cannot move: as [`Urn::parse`], but `latest` and constraints are refused.
+    /// Like [`Urn::parse`], but refuses `latest` and constraints.
     ///
     /// # Errors
-    /// As [`Urn::parse`]; and for a version that moves, says so and names the remedy.
+    /// Like [`Urn::parse`], and what to do about a version that is not exact.
     pub fn parse_exact(text: &str) -> Result<Urn, UrnError> {
         let urn = Urn::parse(text)?;
         if urn.is_exact() {
@@ -44,15 +44,15 @@ impl Urn {
         }
         let moving = if urn.is_latest() { "latest" } else { "a constraint" };
         let reason = format!(
-            "the version is {moving}, which moves; name one exact version, or let the data source azimage_marketplace_image resolve it"
+            "the version is {moving}, which changes over time; use an exact version, or resolve it with the data source azimage_marketplace_image"
         );
         Err(UrnError { input: text.to_owned(), part: Some(UrnPart::Version), reason })
     }
 
-    /// Puts the four parts together, with the same checks as [`Urn::parse`].
+    /// Joins the four parts, with the checks of [`Urn::parse`].
     ///
     /// # Errors
-    /// Says which of the four is wrong.
+    /// Which of the four is wrong.
     pub fn new(publisher: &str, offer: &str, sku: &str, version: &str) -> Result<Urn, UrnError> {
         Urn::check(&format!("{publisher}:{offer}:{sku}:{version}"), [publisher, offer, sku, version])
     }
@@ -67,23 +67,23 @@ impl Urn {
         Ok(Urn { publisher, offer, sku, version })
     }
 
-    /// Whether its version is the moving `latest`.
+    /// Whether its version is `latest`.
     pub fn is_latest(&self) -> bool {
         self.version.eq_ignore_ascii_case("latest")
     }
 
-    /// Whether it names one version, which is what may be pinned.
+    /// Whether it has one exact version, as a pin requires.
     pub fn is_exact(&self) -> bool {
         Wanted::parse(&self.version).is_ok_and(|wanted| wanted.is_exact())
     }
 
-    /// The same image at another version; the version is the caller's to check.
+    /// The same image with another version, which is not checked.
     #[must_use]
     pub fn with_version(&self, version: impl fmt::Display) -> Urn {
         Urn { version: version.to_string(), ..self.clone() }
     }
 
-    /// Whether publisher, offer and sku are the same to Azure, whatever the versions.
+    /// Whether publisher, offer and SKU are equal without regard to case.
     pub fn is_same_image(&self, other: &Urn) -> bool {
         self.publisher.eq_ignore_ascii_case(&other.publisher)
             && self.offer.eq_ignore_ascii_case(&other.offer)
@@ -142,7 +142,7 @@ pub struct UrnError {
     pub input: String,
     /// The part that is wrong or missing; None when the shape as a whole is wrong.
     pub part: Option<UrnPart>,
-    /// What is wrong and, where it can be known, what to write instead.
+    /// What is wrong, and what to write instead if that is known.
     pub reason: String,
 }
 
@@ -157,7 +157,7 @@ fn find_problem(value: &str, part: UrnPart) -> Option<String> {
     if part == UrnPart::Version {
         return Wanted::parse(value).err().map(|error| format!("the version is wrong: {error}"));
     }
-    // No complete rule for these names is published; what cannot stand in a request's path is certainly no name.
+    // The rules for these names are not published, but a character that a request's path cannot contain is certainly wrong.
     let bad = value.chars().find(|c| !c.is_ascii_graphic() || "/\\?#%&<>\"':;,|".contains(*c))?;
     Some(match bad {
         c if c.is_whitespace() => {
@@ -178,10 +178,7 @@ fn wrong_number_of_parts(text: &str, parts: &[&str]) -> UrnError {
         return error(None, "it is empty".to_owned());
     }
     if text.trim_start().to_ascii_lowercase().starts_with("/subscriptions/") {
-        return error(
-            None,
-            "this is a resource id; write the four names with colons between them".to_owned(),
-        );
+        return error(None, "this is a resource ID; write the four names separated by colons".to_owned());
     }
     let count = parts.len();
     if count > 4 {
@@ -235,7 +232,7 @@ mod tests {
     const JAMMY: &str = "Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen2:22.04.202601140";
 
     #[test]
-    fn reads_and_writes() {
+    fn parses_and_displays() {
         let urn = Urn::parse(JAMMY).expect(JAMMY);
         assert_eq!(urn.publisher, "Canonical");
         assert_eq!(urn.offer, "0001-com-ubuntu-server-jammy");
@@ -262,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_move_and_case_does_not_matter_to_azure() {
+    fn compares_images_without_case_and_knows_exact_versions() {
         let urn = Urn::parse(JAMMY).expect(JAMMY);
         let newer = urn.with_version("22.04.202602010");
         assert_eq!(newer.to_string(), JAMMY.replace("202601140", "202602010"));
@@ -272,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_part() {
+    fn errors_name_the_wrong_part() {
         use UrnPart::{Offer, Publisher, Sku, Version};
         for (text, part, says) in [
             ("", None, "empty"),
@@ -290,7 +287,7 @@ mod tests {
             ("a:b:c:d:1.0", None, "5 parts"),
             ("a/b/c/1.0.0", None, "separated by slashes; write a:b:c:1.0.0"),
             ("a b c 1.0.0", None, "separated by spaces; write a:b:c:1.0.0"),
-            ("/subscriptions/0/providers/x", None, "resource id"),
+            ("/subscriptions/0/providers/x", None, "resource ID"),
             ("Ubuntu2204", None, "az vm image list"),
             (" a:b:c:1.0", Some(Publisher), "spaces around"),
             ("a:b :c:1.0", Some(Offer), "spaces around"),

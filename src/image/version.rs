@@ -1,28 +1,28 @@
-//! Image versions: dotted integers of any length, compared number by number and never as text.
+//! Image versions: dotted integers of any length, compared by number and not as text.
 //!
-//! Marketplace versions have two to five segments and dates that outgrow 32 bits (`22.04.202601140`); gallery versions are exactly
-//! three 32-bit integers. Both are a [`Version`]; [`check_gallery_version`] holds the narrower rule.
+//! Marketplace versions have two to five segments, and dates in them exceed 32 bits (`22.04.202601140`). Gallery versions have
+//! exactly three 32-bit integers. Both are a [`Version`]; [`check_gallery_version`] checks the narrower rule.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-/// A version as somebody spelt it, ordered by number.
+/// A version in its original spelling, ordered by number.
 ///
 /// Segments that are missing at the end count as 0, and leading zeros do not count: `1.2`, `1.2.0` and `1.02` are equal in
-/// `Ord`, `Eq` and `Hash` alike. The spelling is kept for display and for requests, since the service knows a version only by its
-/// own spelling. A segment may have any number of digits.
+/// `Ord`, `Eq` and `Hash` alike. The spelling is kept for display and for requests, because the service identifies a version by its
+/// spelling. A segment may have any number of digits.
 #[derive(Clone)]
 pub struct Version {
     text: String,
 }
 
 impl Version {
-    /// Reads digits separated by single dots; one segment is enough. Spaces around it are an error, not trimmed: a spelling is an identity.
+    /// Reads digits separated by single dots; one segment is enough. Surrounding spaces are an error.
     ///
     /// # Errors
-    /// Says which character is wrong and why: see [`VersionProblem`].
+    /// The wrong character and the reason: see [`VersionProblem`].
     pub fn parse(text: &str) -> Result<Version, VersionError> {
         match find_problem(text) {
             None => Ok(Version { text: text.to_owned() }),
@@ -30,12 +30,12 @@ impl Version {
         }
     }
 
-    /// The spelling it was read from.
+    /// The original spelling.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// How many segments were written: 3 for `1.2.0`.
+    /// The number of segments in the spelling: 3 for `1.2.0`.
     pub fn segment_count(&self) -> usize {
         self.text.split('.').count()
     }
@@ -45,7 +45,7 @@ impl Version {
         self.text.split('.').map(|digits| digits.trim_start_matches('0'))
     }
 
-    /// Orders by number, then by spelling, so that `1.2` beside `1.2.0` gives one answer however a list was ordered.
+    /// Orders by number, then by spelling, so that the order of `1.2` and `1.2.0` does not depend on the input.
     pub fn cmp_with_spelling(&self, other: &Version) -> Ordering {
         self.cmp(other).then_with(|| self.text.cmp(&other.text))
     }
@@ -250,15 +250,22 @@ pub const GALLERY_SEGMENT_MAXIMUM: u32 = 2_147_483_647;
 
 /// Checks that `text` can name a gallery image version: exactly three integers, each from 0 to 2147483647.
 ///
-/// Source: the service's naming rule "Major.Minor.Patch, each a 32-bit integer". It says nothing of leading zeros, so they pass.
+/// Source: the service's naming rule "Major.Minor.Patch, each a 32-bit integer". A leading zero would give two names to one number.
 ///
 /// # Errors
-/// One sentence that says which segment is wrong and what is allowed.
+/// Which segment is wrong, what is allowed, and for a release tag the function that takes it apart.
 pub fn check_gallery_version(text: &str) -> Result<(), String> {
-    gallery_segments(text).map(|_| ())
+    gallery_segments(text).map(drop).map_err(|why| {
+        let is_tag = text.starts_with(['v', 'V']) || text.contains(['-', '+']);
+        if is_tag {
+            format!("{why}; provider::azimage::parse_release takes a release tag apart")
+        } else {
+            why
+        }
+    })
 }
 
-/// Which number of a gallery version to raise.
+/// A number of a gallery version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The first: `1.2.3` → `2.0.0`.
@@ -284,7 +291,7 @@ impl Part {
     }
 }
 
-/// The gallery version that follows: raises one number and sets those to its right to 0. Leading zeros are not kept.
+/// The next gallery version: raises one number and sets those to its right to 0.
 ///
 /// # Errors
 /// When `text` is not a gallery version, or the number cannot be raised any further.
@@ -316,6 +323,11 @@ fn gallery_segments(text: &str) -> Result<[u32; 3], String> {
             if count == 1 { "" } else { "s" }
         ));
     }
+    if let Some(padded) = text.split('.').find(|segment| segment.len() > 1 && segment.starts_with('0')) {
+        return Err(format!(
+            "{text:?} is not a gallery image version: {padded} has a leading zero, which a version must not have"
+        ));
+    }
     for ((number, digits), name) in numbers.iter_mut().zip(version.numbers()).zip(["major", "minor", "patch"])
     {
         *number = match digits {
@@ -345,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_decide_the_order() {
+    fn orders_by_number() {
         let huge = format!("1.{}", "9".repeat(200));
         let huger = format!("1.1{}", "0".repeat(200));
         let ascending: &[(&str, &str)] = &[
@@ -374,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_that_change_nothing_are_equal_and_hash_alike() {
+    fn versions_that_differ_in_zeros_are_equal_and_hash_alike() {
         for (a, b) in [
             ("1.2", "1.2.0"),
             ("1.2", "1.2.0.0.0"),
@@ -398,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_has_its_own_name() {
+    fn reports_each_kind_of_mistake() {
         use VersionProblem::{Empty, EmptySegment, NotADigit, Prefix, Sign, Suffix, Whitespace};
         for (text, offset, problem) in [
             ("", 0, Empty),
@@ -432,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn pessimistic_limits() {
+    fn computes_pessimistic_limits() {
         for (text, limit) in [
             ("22.04.2025", Some("22.05")),
             ("1.2", Some("2")),
@@ -449,15 +461,9 @@ mod tests {
     }
 
     #[test]
-    fn gallery_versions() {
-        for good in [
-            "0.0.0",
-            "1.2.0",
-            "2147483647.2147483647.2147483647",
-            "01.002.3",
-            "1234567890.1234567890.1234567890",
-            "00000000000.0.1",
-        ] {
+    fn checks_gallery_versions() {
+        for good in ["0.0.0", "1.2.0", "2147483647.2147483647.2147483647", "1234567890.1234567890.1234567890"]
+        {
             assert_eq!(check_gallery_version(good), Ok(()), "{good}");
         }
         for (bad, says) in [
@@ -470,7 +476,11 @@ mod tests {
             ("4294967296.0.0", "major number"),
             ("1.2.-3", "sign"),
             ("1.2.3-rc1", "suffix"),
+            ("1.2.3-rc1", "provider::azimage::parse_release"),
             ("v1.2.3", "leading 'v'"),
+            ("v1.2.3", "provider::azimage::parse_release"),
+            ("01.0.0", "01 has a leading zero"),
+            ("1.0.00", "00 has a leading zero"),
             ("latest", "not a digit"),
             ("1.2. 3", "space"),
         ] {
@@ -480,13 +490,13 @@ mod tests {
     }
 
     #[test]
-    fn bumps() {
+    fn raises_one_number() {
         for (text, part, result) in [
             ("1.2.3", "major", "2.0.0"),
             ("1.2.3", "minor", "1.3.0"),
             ("1.2.3", "patch", "1.2.4"),
             ("0.0.9", "patch", "0.0.10"),
-            ("01.09.3", "minor", "1.10.0"),
+            ("1.9.3", "minor", "1.10.0"),
             ("2147483647.1.2147483647", "minor", "2147483647.2.0"),
         ] {
             let part = Part::parse(part).expect(part);

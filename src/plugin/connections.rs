@@ -1,13 +1,14 @@
-//! From a bound listener to a stream of ready connections, each set up by a task of its own so that
-//! a client that stalls holds up nobody.
+//! A stream of ready connections from a bound listener. Each is set up by its own task, so that a client that stalls
+//! does not delay others.
 
 use super::listener::{Duplex, Listener};
 use futures_util::Stream;
 use std::{
+    any::Any,
     io::{self, IoSlice},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -22,23 +23,25 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
-/// How long a client may take over its half of the TLS handshake.
+/// The time limit for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Accepting fails when descriptors run out; trying again at once would only burn time.
+/// Accepting fails when descriptors run out; retrying at once would only use CPU time.
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
-/// Accepts for ever and hands over the connections, encrypted ones after their handshake.
+/// Accepts for ever and hands over the connections, encrypted ones after their handshake. If they are `separate`, each
+/// has a [`PerConnection`], because each belongs to another host.
 pub fn incoming(
     listener: Listener,
     tls: Option<TlsAcceptor>,
     open: Open,
+    separate: bool,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let (ready, connections) = mpsc::channel(16);
     tokio::spawn(async move {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                // The server is gone, and with it the need to listen.
+                // The server has ended.
                 () = ready.closed() => return,
             };
             match accepted {
@@ -46,7 +49,8 @@ pub fn incoming(
                     let (ready, tls, counted) = (ready.clone(), tls.clone(), open.count());
                     tokio::spawn(async move {
                         if let Some(stream) = set_up(stream, tls).await {
-                            let _ = ready.send(Ok(Connection { stream, _counted: counted })).await;
+                            let own = separate.then(PerConnection::default);
+                            let _ = ready.send(Ok(Connection { stream, own, _counted: counted })).await;
                         }
                     });
                 }
@@ -78,7 +82,19 @@ async fn set_up(stream: Box<dyn Duplex>, tls: Option<TlsAcceptor>) -> Option<Box
     }
 }
 
-/// How many connections there are now, counting those still shaking hands.
+/// What belongs to one connection alone. Requests carry it as `Option<PerConnection>` among their extensions.
+#[derive(Clone, Default)]
+pub struct PerConnection(Arc<OnceLock<Arc<dyn Any + Send + Sync>>>);
+
+impl PerConnection {
+    /// The connection's own value, which is made at the first call. All calls must be for the same type.
+    pub fn get_or_init<T: Send + Sync + 'static>(&self, make: impl Fn() -> Arc<T>) -> Arc<T> {
+        let own = self.0.get_or_init(|| make()).clone();
+        own.downcast().unwrap_or_else(|_| make())
+    }
+}
+
+/// How many connections there are now, counting those in the middle of a handshake.
 #[derive(Debug, Clone, Default)]
 pub struct Open(Arc<AtomicUsize>);
 
@@ -107,13 +123,16 @@ impl Drop for Counted {
 /// One connection, encrypted or not, over whatever socket.
 pub struct Connection {
     stream: Box<dyn Duplex>,
+    own: Option<PerConnection>,
     _counted: Counted,
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ();
+    type ConnectInfo = Option<PerConnection>;
 
-    fn connect_info(&self) {}
+    fn connect_info(&self) -> Option<PerConnection> {
+        self.own.clone()
+    }
 }
 
 impl AsyncRead for Connection {
@@ -159,7 +178,7 @@ mod tests {
     use time::OffsetDateTime;
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_never_finishes_its_handshake_is_given_up() {
+    async fn drops_a_client_that_never_finishes_its_handshake() {
         let host = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap().cert.pem();
         let tls = Tls::new(&host, OffsetDateTime::now_utc()).unwrap();
         let (ours, _theirs) = tokio::io::duplex(1024);
@@ -169,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_are_counted_from_accepting_to_closing() {
+    async fn counts_connections_from_accepting_to_closing() {
         let open = Open::default();
         assert!(open.none());
         let (first, second) = (open.count(), open.clone().count());

@@ -1,28 +1,28 @@
-//! What the host tells the process through its environment, and the one line the process answers.
+//! The host's environment variables, and the handshake line that answers them.
 
-use super::{StartError, listener::Address};
+use super::{StartError, address::Address};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use std::{ffi::OsString, ops::RangeInclusive, path::PathBuf};
 
-/// The plugin protocol this process announces, whatever `PLUGIN_PROTOCOL_VERSIONS` offers: it is the
-/// only one there is here, and a host that does not speak it says so better than we could.
+/// The plugin protocol that this process announces, whatever `PLUGIN_PROTOCOL_VERSIONS` offers: there is no other, and a
+/// host without it reports that well.
 pub const PROTOCOL: u32 = 5;
 
 const COOKIE: (&str, &str) =
     ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2");
 
-/// The host's wishes for transport and encryption.
+/// The host's settings for transport and encryption.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Launch {
     /// The certificate the host will present, in PEM; without one the transport is plain text.
     pub client_certificate: Option<String>,
-    /// The directory to make the socket in, when it matters to the host.
+    /// The directory for the socket, if the host names one.
     pub socket_dir: Option<PathBuf>,
-    /// The group (name or number) that shall be able to use the socket.
+    /// The group (name or number) that may use the socket.
     pub socket_group: Option<String>,
     /// The TCP ports to choose from where there are no unix sockets; `0..=0` is any free one.
     pub ports: Ports,
-    /// The host can share one connection between both directions. We cannot; it wants to be told.
+    /// The host can use one connection for both directions, and asks whether this process can. It cannot.
     pub multiplexing_asked: bool,
 }
 
@@ -52,7 +52,7 @@ impl Launch {
         })
     }
 
-    /// Reads the variables that also count in reattach mode: those about the listener.
+    /// Reads the variables of the listener, which apply in debug mode too.
     pub fn by_hand(get: impl Fn(&str) -> Option<OsString>) -> Result<Self, StartError> {
         let given = |name: &str| get(name).filter(|value| !value.is_empty());
         let port = |name: &'static str| match given(name) {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_right_cookie_starts_the_process() {
+    fn requires_the_right_cookie() {
         for cookie in [None, Some(""), Some("wrong"), Some(&COOKIE.1[1..])] {
             let launch = Launch::by_host(|name| cookie.filter(|_| name == COOKIE.0).map(Into::into));
             assert!(matches!(launch, Err(StartError::NotByHost)), "{cookie:?}");
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_read_and_empty_ones_are_as_good_as_unset() {
+    fn reads_variables_and_ignores_empty_ones() {
         assert_eq!(
             launch(&[
                 ("PLUGIN_CLIENT_CERT", "pem"),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_none_is_named() {
+    fn error_names_the_variable_of_a_wrong_port() {
         for value in ["x", "-1", "65536"] {
             let error = launch(&[("PLUGIN_MAX_PORT", value)]).unwrap_err().to_string();
             assert!(error.contains("PLUGIN_MAX_PORT") && error.contains(value), "{error}");
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_has_a_seventh_field_only_when_asked() {
+    fn handshake_line_has_a_seventh_field_only_when_asked() {
         let unix = Address::Unix("/tmp/a/s".into());
         let tcp = Address::Tcp(([127, 0, 0, 1], 10000).into());
         for (address, certificate, asked, line) in [

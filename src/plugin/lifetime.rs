@@ -1,21 +1,21 @@
-//! When the process ends, and how it makes sure that it does.
+//! The end of the process: signals, shutdown, and a host that is gone.
 
 use super::{connections::Open, otlp, socket::Files};
 use std::{io, process, sync::Arc, thread, time::Duration};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// What is left to running calls after Shutdown. The host kills after two seconds; a process that is
-/// killed leaves its socket behind.
+/// The time for running calls after Shutdown. The host kills the process after two seconds, and a killed process leaves
+/// its socket behind.
 const GRACE: Duration = Duration::from_millis(500);
-/// How often an unconnected process looks whether its host is still there.
+/// How often a process without connections checks that its host still exists.
 const WATCH: Duration = Duration::from_secs(5);
 
-/// After how long alone a process takes its host for gone, where it cannot see that.
+/// How long a process without connections waits before it considers its host gone, where it cannot check.
 #[cfg(any(not(unix), test))]
 const DESERTED: Duration = Duration::from_secs(60);
 
-/// The end of the process, shared by all who bring it about or wait for it.
+/// The end of the process, shared by everything that causes it or waits for it.
 #[derive(Debug, Clone)]
 pub struct Lifetime {
     ended: CancellationToken,
@@ -24,12 +24,12 @@ pub struct Lifetime {
 }
 
 impl Lifetime {
-    /// Begins with the listener's files, which go at the end, however it comes.
+    /// With the listener's files, which are removed at the end.
     pub fn new(files: Files) -> Self {
         Self { ended: CancellationToken::new(), calls_off: Arc::default(), files: Arc::new(files) }
     }
 
-    /// Without files, for tests of what ends with it.
+    /// Without files, for tests.
     #[cfg(test)]
     pub fn for_tests() -> Self {
         Self::new(Files::default())
@@ -40,13 +40,13 @@ impl Lifetime {
         self.ended.clone()
     }
 
-    /// Notified whenever what is under way is to end soon, truthfully: at the end, and when a signal asks for it before.
+    /// Notified when running operations should end: at the end of the process, and before it by a signal.
     pub fn calls_off(&self) -> Arc<Notify> {
         self.calls_off.clone()
     }
 
-    /// Begins the end: streams close, calls that heed cancellation return. Whatever has not finished
-    /// soon is cut off, by a thread that no blocked runtime can hold up.
+    /// Begins the end: streams close, and calls that watch for cancellation return. The rest is cut off soon, by a thread
+    /// that does not depend on the runtime.
     pub fn end(&self) {
         if self.ended.is_cancelled() {
             return;
@@ -56,7 +56,7 @@ impl Lifetime {
         otlp::hurry();
         let files = self.files.clone();
         let deadline = thread::Builder::new().name("deadline".into()).spawn(move || {
-            // whoever is connected stays so, and nobody is to come any more
+            // Existing connections stay open; new ones are no longer possible.
             files.remove();
             thread::sleep(GRACE);
             process::exit(0);
@@ -66,24 +66,24 @@ impl Lifetime {
         }
     }
 
-    /// Removes the files now: nothing runs after this.
+    /// Removes the files; nothing runs after this.
     pub fn clean_up(&self) {
         self.files.remove();
     }
 }
 
-/// Who may end the process by a signal.
+/// The owner of the process, who may end it by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
-    /// Terraform: Ctrl-C reaches the whole group, but what to stop is the host's to say.
+    /// Terraform. Ctrl-C reaches the whole process group, but the host decides what to stop.
     Host,
     /// The person at the terminal.
     Person,
 }
 
-/// Signals, caught from the moment this is made until the process ends.
+/// Signals, caught until the process ends.
 ///
-/// Caught and not ignored, since children (such as the Azure CLI) would inherit the latter.
+/// They are caught rather than ignored because children such as the Azure CLI would inherit ignoring them.
 pub struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -113,11 +113,10 @@ impl Signals {
         Ok(Self { interrupt: tokio::signal::windows::ctrl_c()? })
     }
 
-    /// Waits for a signal that ends the process and gives the exit code, which for a signal that
-    /// usually kills is the one shells report then.
+    /// Waits for a signal that ends the process, and returns the exit code that shells report for it.
     ///
-    /// A signal that reaches a host's whole group, as when a job is cancelled, reaches the host too, which then stops what
-    /// runs and ends us. So while it is connected the first one only calls off what is under way.
+    /// A signal to the whole process group, as when a job is cancelled, also reaches the host, which then stops the run and
+    /// ends this process. So while the host is connected, the first signal only stops running operations.
     pub async fn ending(mut self, owner: Owner, open: &Open, calls_off: &Notify) -> u8 {
         let mut asked = None;
         loop {
@@ -134,9 +133,7 @@ impl Signals {
                 (Owner::Host, None) => tracing::debug!("interrupt seen and left to the host"),
                 (Owner::Host, Some(code)) if open.none() || asked.is_some() => return code,
                 (Owner::Host, Some(code)) => {
-                    tracing::info!(
-                        "asked to end: what is under way is called off, and the host has the last word"
-                    );
+                    tracing::info!("signal received: stopping running operations and waiting for the host");
                     calls_off.notify_one();
                     asked = Some(code);
                 }
@@ -146,7 +143,7 @@ impl Signals {
     }
 }
 
-// Until no one is connected.
+/// Waits until there is no connection.
 #[cfg(unix)]
 async fn nobody(open: &Open) {
     while !open.none() {
@@ -154,8 +151,8 @@ async fn nobody(open: &Open) {
     }
 }
 
-/// Waits until the process that started us has died without a word and no one is connected, which a
-/// killed Terraform cannot tell us otherwise. `parent` is the starter's id, read at the start.
+/// Waits until the parent process has died and there is no connection: a killed Terraform cannot end this process
+/// otherwise. `parent` is the parent's ID at the start.
 #[cfg(unix)]
 pub async fn orphaned(parent: u32, open: &Open) {
     loop {
@@ -166,8 +163,8 @@ pub async fn orphaned(parent: u32, open: &Open) {
     }
 }
 
-/// Elsewhere a parent's death cannot be seen this way, but a host keeps its streams open for as long as it lives: who was
-/// connected, and is not for a minute, is gone.
+/// On other systems the death of a parent cannot be seen this way. A host keeps its streams open while it lives, so one that
+/// was connected and is not for a minute is gone.
 #[cfg(any(not(unix), test))]
 pub async fn deserted(open: &Open) {
     let (mut was_there, mut alone) = (false, Duration::ZERO);
@@ -178,7 +175,7 @@ pub async fn deserted(open: &Open) {
     }
 }
 
-/// The id of the process that started this one, or of whoever inherited it.
+/// The ID of the parent process, or of the process that adopted this one.
 #[cfg(unix)]
 pub fn parent_id() -> u32 {
     std::os::unix::process::parent_id()
@@ -189,14 +186,14 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn who_was_left_alone_for_a_minute_is_deserted() {
+    async fn host_is_gone_after_a_minute_without_connections() {
         let open = Open::default();
         let gone = tokio::spawn({
             let open = open.clone();
             async move { deserted(&open).await }
         });
         tokio::time::sleep(DESERTED * 3).await;
-        assert!(!gone.is_finished(), "nobody came yet");
+        assert!(!gone.is_finished(), "no connection so far");
         let there = open.count();
         tokio::time::sleep(DESERTED * 3).await;
         drop(there);
@@ -206,7 +203,7 @@ mod tests {
         tokio::time::sleep(WATCH).await;
         drop(there);
         tokio::time::sleep(DESERTED - WATCH).await;
-        assert!(!gone.is_finished(), "a minute begins anew");
+        assert!(!gone.is_finished(), "the minute starts again");
         tokio::time::sleep(WATCH * 2).await;
         assert!(gone.is_finished());
     }

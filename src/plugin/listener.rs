@@ -1,53 +1,22 @@
-//! The one listener of the process: a unix socket nobody else can reach, or loopback TCP on Windows.
+//! The listener of the process: a private Unix socket, or loopback TCP on Windows.
 
 use super::{
     StartError,
+    address::Address,
     launch::{Launch, Ports},
 };
-use std::{
-    fmt, io,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-};
+use std::{io, net::Ipv4Addr};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
 };
-
-/// Where the host finds us.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// The path of a unix socket.
-    Unix(PathBuf),
-    /// A loopback address and port.
-    Tcp(SocketAddr),
-}
-
-impl Address {
-    /// The handshake's word for this kind of address.
-    pub fn network(&self) -> &'static str {
-        match self {
-            Self::Unix(_) => "unix",
-            Self::Tcp(_) => "tcp",
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => path.display().fmt(f),
-            Self::Tcp(address) => address.fmt(f),
-        }
-    }
-}
 
 /// A byte stream in both directions, of whatever kind.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// A bound listener. Its files, if it has any, go when it is dropped or told so.
+/// A bound listener.
 pub struct Listener {
     /// Where it listens.
     pub address: Address,
@@ -57,20 +26,20 @@ pub struct Listener {
 enum Kind {
     #[cfg(unix)]
     Unix(tokio::net::UnixListener),
-    // Built everywhere, so that it is also tested everywhere.
+    // Compiled on every platform, so that it is tested on every platform.
     #[cfg_attr(unix, allow(dead_code))]
     Tcp(TcpListener),
 }
 
 impl Listener {
-    /// Binds what suits this operating system. A unix socket comes with files to remove at the end.
+    /// Binds the listener for this operating system. A Unix socket has files to remove at the end.
     #[cfg(unix)]
     pub async fn bind(launch: &Launch) -> Result<(Self, super::socket::Files), StartError> {
         let (listener, files) = super::socket::bind(launch)?;
         Ok((Self { address: Address::Unix(files.socket.clone()), kind: Kind::Unix(listener) }, files))
     }
 
-    /// Binds what suits this operating system.
+    /// Binds the listener for this operating system.
     #[cfg(not(unix))]
     pub async fn bind(launch: &Launch) -> Result<(Self, super::socket::Files), StartError> {
         Ok((Self::bind_tcp(&launch.ports).await?, super::socket::Files::default()))
@@ -111,7 +80,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_busy_port_is_skipped_and_a_busy_range_is_reported() {
+    async fn skips_a_busy_port_and_reports_a_busy_range() {
         // Two neighbouring ports, of which the first is taken.
         let (taken, port) = loop {
             let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -128,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_range_any_port_will_do_and_an_empty_one_is_an_error() {
+    async fn uses_any_port_without_a_range_and_refuses_an_empty_one() {
         let bound = Listener::bind_tcp(&Ports::default()).await.unwrap();
         assert!(
             matches!(bound.address, Address::Tcp(address) if address.port() > 0 && address.ip().is_loopback())

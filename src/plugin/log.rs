@@ -1,19 +1,13 @@
-//! Log lines the host can read: one JSON object a line on standard error, in the form hclog has.
+//! The log in the format of hclog: one JSON object per line on standard error.
 
-use super::{otlp, traces::Traces};
+use super::{fields::Fields, otlp, traces::Traces};
 use serde_json::{Map, Value};
 use std::{
     ffi::OsString,
-    fmt,
     io::{self, Write},
 };
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    level_filters::LevelFilter,
-    span,
-};
+use tracing::{Event, Level, Metadata, Subscriber, level_filters::LevelFilter, span};
 use tracing_subscriber::{
     Layer, Registry,
     filter::{FilterFn, filter_fn},
@@ -21,27 +15,27 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// The variables that choose the level; the first that is set decides.
+/// The variables for the level, in the order of precedence.
 const VARIABLES: [&str; 3] = ["TF_LOG_PROVIDER_AZIMAGE", "TF_LOG_PROVIDER", "TF_LOG"];
-/// Crates whose lines are ours. Of others only warnings and errors are worth a reader's time.
+/// Our own crates. Of others only warnings and errors are logged.
 const OURS: [&str; 2] = [env!("CARGO_CRATE_NAME"), "terraform_provider_azimage"];
-/// The host passes on longer lines unread. (Its own bound is 64 KiB.)
+/// The host does not parse longer lines. (Its own limit is 64 KiB.)
 const LONGEST_LINE: usize = 60 * 1024;
-/// How many bytes of a text are kept: the first bound that makes the line short enough counts.
+/// Limits for the bytes of each text; the first one that makes the line short enough is used.
 const LONGEST_TEXT: [usize; 4] = [16 * 1024, 4 * 1024, 1024, 64];
-/// The host takes a time of any other precision for plain text.
+/// The host treats a time with another precision as plain text.
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
-/// Starts logging at the level the environment asks for, and exporting traces when it names a collector. When it
-/// asks for neither nothing is installed, and a log line costs one comparison.
+/// Starts logging at the level in the environment, and exporting traces if it names a collector. Without either, nothing is
+/// installed, and a log line costs one comparison.
 pub fn install(environment: impl Fn(&str) -> Option<OsString>) {
     let level = level(&environment);
     let traces = otlp::install(&environment);
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
     if level != LevelFilter::OFF {
         let log = Hclog { write: |line: &[u8]| drop(io::stderr().lock().write_all(line)) };
-        layers.push(log.with_filter(heard(level)).boxed());
+        layers.push(log.with_filter(filter_for(level)).boxed());
     }
     let problem = match traces {
         Ok(Some(traces)) => {
@@ -53,7 +47,7 @@ pub fn install(environment: impl Fn(&str) -> Option<OsString>) {
         Err(problem) => Some(problem),
     };
     if !layers.is_empty() {
-        // Fails when there is one already, as in a test that serves in its own process: that one stays.
+        // Fails if there is a subscriber already, as in a test that serves in its own process. That one is kept.
         let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layers));
     }
     if let Some(problem) = problem {
@@ -61,18 +55,17 @@ pub fn install(environment: impl Fn(&str) -> Option<OsString>) {
     }
 }
 
-/// What is logged at `level`: of other crates, no more than warnings.
-fn heard(level: LevelFilter) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
-    let heard = move |metadata: &Metadata<'_>| {
+/// The filter for `level`; other crates log warnings at most.
+fn filter_for(level: LevelFilter) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    let is_logged = move |metadata: &Metadata<'_>| {
         let root = metadata.target().split("::").next();
         let ours = root.is_some_and(|root| OURS.contains(&root));
         *metadata.level() <= if ours { level } else { level.min(LevelFilter::WARN) }
     };
-    filter_fn(heard).with_max_level_hint(level)
+    filter_fn(is_logged).with_max_level_hint(level)
 }
 
-/// The level as Terraform reads it: any case, `json` means everything, and so does a word it does not
-/// know, because someone who misspells a level wants to see something.
+/// The level as Terraform reads it: in any case; `json` and unknown words mean everything.
 fn level(environment: impl Fn(&str) -> Option<OsString>) -> LevelFilter {
     let set = VARIABLES.iter().find_map(|name| environment(name).filter(|value| !value.is_empty()));
     match set.map(|value| value.to_string_lossy().to_ascii_lowercase()).as_deref() {
@@ -84,6 +77,9 @@ fn level(environment: impl Fn(&str) -> Option<OsString>) -> LevelFilter {
         Some(_) => LevelFilter::TRACE,
     }
 }
+
+/// The fields of an open span, as they are logged.
+struct Logged(Fields);
 
 /// Writes each event as a line, with the fields of the spans around it.
 struct Hclog<W> {
@@ -99,13 +95,13 @@ where
         if let Some(span) = context.span(id) {
             let mut fields = Fields::default();
             attributes.record(&mut fields);
-            span.extensions_mut().insert(fields);
+            span.extensions_mut().insert(Logged(fields));
         }
     }
 
     fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
         if let Some(span) = context.span(id)
-            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+            && let Some(Logged(fields)) = span.extensions_mut().get_mut::<Logged>()
         {
             values.record(fields);
         }
@@ -114,8 +110,8 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
         for span in context.event_scope(event).into_iter().flatten().collect::<Vec<_>>().into_iter().rev() {
-            if let Some(Fields(of_span)) = span.extensions().get::<Fields>() {
-                fields.0.extend(of_span.iter().map(|(key, value)| (key.clone(), value.clone())));
+            if let Some(Logged(of_span)) = span.extensions().get::<Logged>() {
+                fields.0.extend(of_span.0.iter().map(|(key, value)| (key.clone(), value.clone())));
             }
         }
         event.record(&mut fields);
@@ -124,14 +120,17 @@ where
     }
 }
 
-/// One line, its closing line feed included. `message` among the fields becomes the message.
+/// One line with its line feed. The field `message` becomes the message.
 fn line(level: Level, target: &str, now: OffsetDateTime, mut fields: Map<String, Value>) -> Vec<u8> {
-    // The host crashes when one of these is not a string.
+    // The host crashes if one of these is not a string.
     let message = match fields.remove("message") {
         Some(Value::String(message)) => message,
         Some(other) => other.to_string(),
         None => String::new(),
     };
+    // Names that begin with this sign are the host's.
+    fields =
+        fields.into_iter().map(|(name, value)| (name.trim_start_matches('@').to_owned(), value)).collect();
     let mut own = |key: &str, value: String| drop(fields.insert(key.to_owned(), Value::String(value)));
     own("@message", message);
     own("@level", level.as_str().to_ascii_lowercase());
@@ -165,43 +164,6 @@ fn shortened(line: &str, longest: usize) -> String {
     Value::Object(fields).to_string()
 }
 
-/// Fields of an event or a span, as JSON.
-#[derive(Default)]
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn set(&mut self, field: &Field, value: Value) {
-        // Names with this sign are the host's.
-        self.0.insert(field.name().trim_start_matches('@').to_owned(), value);
-    }
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field, Value::String(format!("{value:?}")));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field, value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field, value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field, value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field, value.into());
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field, value.into());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,7 +171,7 @@ mod tests {
     use time::macros::datetime;
 
     #[test]
-    fn the_first_variable_that_is_set_decides() {
+    fn level_is_from_the_first_variable_that_is_set() {
         for (variables, expected) in [
             (&[][..], LevelFilter::OFF),
             (&[("TF_LOG", "")], LevelFilter::OFF),
@@ -234,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_what_the_host_parses() {
+    fn line_has_the_format_of_hclog() {
         let fields = Map::from_iter([("message".to_owned(), "hello".into()), ("tries".to_owned(), 3.into())]);
         let line =
             line(Level::WARN, "azimage::plugin::tls", datetime!(2026-01-02 03:04:05.000_678 UTC), fields);
@@ -247,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_too_long_and_none_is_cut_inside_a_letter() {
+    fn long_lines_are_cut_between_characters() {
         for (count, text) in [
             (1, "x".repeat(200_000)),
             (1, "ü€😀".repeat(40_000)),
@@ -270,13 +232,13 @@ mod tests {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let kept = lines.clone();
         let write = move |line: &[u8]| kept.lock().unwrap().push(serde_json::from_slice(line).unwrap());
-        let subscriber = tracing_subscriber::registry().with(Hclog { write }.with_filter(heard(level)));
+        let subscriber = tracing_subscriber::registry().with(Hclog { write }.with_filter(filter_for(level)));
         tracing::subscriber::with_default(subscriber, during);
         Arc::into_inner(lines).unwrap().into_inner().unwrap()
     }
 
     #[test]
-    fn fields_keep_their_kind_and_spans_lend_theirs() {
+    fn lines_have_typed_fields_of_events_and_spans() {
         let lines = logged(LevelFilter::TRACE, || {
             let span = tracing::info_span!("call", rpc = "ReadResource", late = tracing::field::Empty);
             span.record("late", 7);
@@ -310,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_heard_only_when_they_warn() {
+    fn other_crates_log_warnings_only() {
         let lines = logged(LevelFilter::TRACE, || {
             tracing::info!(target: "h2::codec", "noise");
             tracing::warn!(target: "h2::codec", "warning");

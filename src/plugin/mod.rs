@@ -1,12 +1,12 @@
-//! The process Terraform starts: how it is greeted, how it listens, answers, logs and ends.
+//! The process that Terraform starts: handshake, listener, services, log and shutdown. It does not depend on the provider.
 //!
-//! Read in this order: [`launch`] (what the environment says, and the handshake line), [`listener`] and
-//! [`socket`] (where it listens), [`tls`] (whom it lets in), [`connections`], [`services`] (the small
-//! ones beside the provider), [`panics`], [`lifetime`] (signals and the end), [`log`], [`traces`] and
-//! [`otlp`] (what a collector is told), and [`reattach`].
-//! Nothing here knows what the provider does.
+//! Read in this order: [`launch`] (environment and handshake line), [`address`], [`listener`] and [`socket`], [`tls`],
+//! [`connections`], [`services`] (beside the provider), [`panics`], [`lifetime`] (signals and the end), [`log`], [`traces`]
+//! and [`otlp`] (export of traces), and [`reattach`].
 
+pub mod address;
 pub mod connections;
+mod fields;
 pub mod launch;
 pub mod lifetime;
 pub mod listener;
@@ -39,17 +39,17 @@ use tokio::{
 };
 use tonic::{service::Routes, transport::Server};
 
-/// Serves the provider to the Terraform or OpenTofu that started this process, until told to end.
+/// Serves the provider to the Terraform or OpenTofu that started this process, until it ends.
 ///
-/// `services` makes the provider's gRPC services. It is called when the host already knows where to
-/// find us, so that its work overlaps with the host's, and with what is notified whenever the work
-/// under way is to end soon: when a signal asks for it, and at the end, which it has half a second for.
+/// `services` makes the provider's gRPC services. It is called after the handshake line is written, so that its work
+/// overlaps with the host's. Its argument is notified when running operations should end: by a signal, and half a second
+/// before the end of the process.
 pub fn serve(services: impl FnOnce(Arc<Notify>) -> Routes) -> ExitCode {
     run(Owner::Host, services)
 }
 
-/// Serves the provider to any number of runs that are told where it is, until Ctrl-C. Unencrypted, as
-/// hosts expect it: the socket is in a directory only this user can enter.
+/// Serves the provider to any number of runs until Ctrl-C, each with its own configuration. The transport is not encrypted, as
+/// hosts expect; the socket is in a directory that only this user can enter.
 pub fn debug(services: impl FnOnce(Arc<Notify>) -> Routes) -> ExitCode {
     run(Owner::Person, services)
 }
@@ -57,7 +57,7 @@ pub fn debug(services: impl FnOnce(Arc<Notify>) -> Routes) -> ExitCode {
 /// Why the process could not start serving.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Somebody ran the binary by hand.
+    /// The binary was not started by a host.
     #[error(
         "This binary is a plugin: Terraform and OpenTofu start it, people need not.\n\
          Name azimage in a configuration's required_providers and run terraform or tofu there.\n\
@@ -78,10 +78,10 @@ pub enum StartError {
          (unset it for an unencrypted transport)"
     )]
     ClientCertificate(String),
-    /// Our own key or certificate could not be made.
+    /// The process's own key or certificate could not be made.
     #[error("making the plugin's own certificate: {0}")]
     Certificate(String),
-    /// No directory is good enough for the socket.
+    /// No directory is suitable for the socket.
     #[error(
         "choosing a directory for the plugin's socket: {} is too long (more than {longest} bytes), not UTF-8, \
          or contains a vertical bar; set TMPDIR, or PLUGIN_UNIX_SOCKET_DIR if that is set, to a shorter one",
@@ -103,7 +103,7 @@ pub enum StartError {
         /// What the system said.
         why: io::Error,
     },
-    /// `PLUGIN_UNIX_SOCKET_GROUP` names nobody.
+    /// `PLUGIN_UNIX_SOCKET_GROUP` names no group.
     #[error(
         "looking up the group {0:?} of PLUGIN_UNIX_SOCKET_GROUP: not in /etc/group; give its number instead"
     )]
@@ -121,13 +121,13 @@ pub enum StartError {
         /// What the system said about the last.
         why: io::Error,
     },
-    /// The listener is bound but will not tell where.
+    /// The address of the listener cannot be read.
     #[error("asking for the address of the plugin's listener: {0}")]
     Listen(io::Error),
-    /// The runtime, the signals or standard output failed us.
+    /// The runtime, the signals or standard output failed.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
-    /// The server gave up.
+    /// The server failed.
     #[error("serving the provider: {0}")]
     Serve(tonic::transport::Error),
 }
@@ -170,7 +170,12 @@ fn try_run(owner: Owner, services: impl FnOnce(Arc<Notify>) -> Routes) -> Result
         tracing::debug!(address = %listener.address, encrypted = tls.is_some(), "listening");
 
         let (open, calls_off) = (Open::default(), lifetime.calls_off());
-        let incoming = connections::incoming(listener, tls.map(|tls| tls.acceptor), open.clone());
+        let incoming = connections::incoming(
+            listener,
+            tls.map(|tls| tls.acceptor),
+            open.clone(),
+            owner == Owner::Person,
+        );
         let routes = services::add_to(services(lifetime.calls_off()), &lifetime);
         let server = Server::builder().serve_with_incoming_shutdown(
             panics::Guarded(routes.prepare()),
@@ -190,7 +195,7 @@ fn try_run(owner: Owner, services: impl FnOnce(Arc<Notify>) -> Routes) -> Result
         let code = tokio::select! {
             served = &mut server => served.map(|()| 0).map_err(StartError::Serve),
             code = signals.ending(owner, &open, &calls_off) => {
-                // A host's SIGTERM ends us at once, as it would any program.
+                // A host's SIGTERM ends this process at once.
                 if owner == Owner::Person {
                     lifetime.end();
                     let _ = server.await;
@@ -203,31 +208,30 @@ fn try_run(owner: Owner, services: impl FnOnce(Arc<Notify>) -> Routes) -> Result
         code
     })?;
     otlp::finish();
-    // Work that blocks a thread must not hold up the end.
+    // Work that blocks a thread must not delay the end.
     runtime.shutdown_background();
     Ok(code)
 }
 
-/// A crash leaves no core file: it would hold tokens and passwords, in a folder that others may read. Whoever debugs the
-/// process starts it with `-debug`, which leaves one.
+/// Disables core files, which would contain tokens and passwords in a folder that others may read. In debug mode they are
+/// enabled.
 fn leave_no_core() {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let maximum = getrlimit(Resource::Core).maximum;
-        // refused only where there is nothing to limit
+        // This fails only where there is no such limit.
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum });
     }
 }
 
-/// Two threads: the work is waiting, waking others costs more than most calls take, and while one is blocked
-/// by a fault the other can still be told to end.
+/// Two threads: calls mostly wait, and while one thread is blocked the other can still end the process.
 fn runtime() -> io::Result<Runtime> {
     runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }
 
-/// Tells the host, or the person, where we listen. The last that is ever written to standard output:
-/// the host may have stopped reading it.
+/// Writes the address for the host or the person. Nothing is written to standard output after this: the host may have
+/// stopped reading it.
 fn announce(owner: Owner, launch: &Launch, listener: &Listener, tls: Option<&Tls>) -> io::Result<()> {
     let address = &listener.address;
     let text = match owner {

@@ -1,10 +1,9 @@
-//! Traces for a collector: a span for the process, for each call of the host and for each call to Azure, sent as
-//! OTLP over HTTP in JSON when the environment names a collector.
+//! Export of traces: a span for the process, for each call of the host and for each call to Azure, sent as OTLP over HTTP
+//! in JSON if the environment names a collector.
 //! <https://opentelemetry.io/docs/specs/otlp/#otlphttp>
 //!
-//! Nothing here may hold up or fail a run: spans go through a bounded queue to a thread of their own, and are lost
-//! rather than waited for. What is sent is what the log says at debug: methods, paths, statuses; no query, no body, no
-//! token.
+//! Tracing must not delay or fail a run: spans go through a bounded queue to a separate thread, and are dropped if it is
+//! full. They contain what the log contains at debug level: methods, paths and statuses, but no query, body or token.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -19,30 +18,30 @@ use url::Url;
 
 use super::traces::{Link, Span, SpanId, Traces};
 
-/// As many spans wait at most; a run with thousands of calls makes a few per second.
+/// The most spans that wait; a run with thousands of calls makes a few per second.
 const QUEUE: usize = 4096;
-/// As many go in one request.
+/// The most spans in one request.
 const BATCH: usize = 512;
-/// So long a span waits for company.
-const TOGETHER: Duration = Duration::from_secs(2);
-/// So long the collector is left in peace after a failure.
-const PEACE: Duration = Duration::from_secs(5);
-/// So long the end of the process waits for the last spans to go.
-const LAST: Duration = Duration::from_millis(300);
+/// How long spans are collected for one request.
+const BATCH_WINDOW: Duration = Duration::from_secs(2);
+/// The pause after a failed request.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// How long the end of the process waits for the last spans.
+const FINAL_FLUSH: Duration = Duration::from_millis(300);
 
-/// What the environment says about the collector.
+/// The collector in the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collector {
     endpoint: Url,
     headers: Vec<(String, String)>,
     timeout: Duration,
     resource: Vec<(String, String)>,
-    /// The span that started this process, for whoever traces pipelines.
+    /// The span of the pipeline that started this process.
     parent: Option<Link>,
 }
 
 impl Collector {
-    /// The collector that the environment names; none when it names none, or wants no traces. Errors are for the log.
+    /// The collector in the environment; `None` if there is none or traces are disabled. Errors are logged.
     pub fn from_environment(environment: impl Fn(&str) -> Option<OsString>) -> Result<Option<Self>, String> {
         let text = |name: &str| {
             environment(name)
@@ -60,7 +59,7 @@ impl Collector {
         {
             _ if off => return Ok(None),
             (None, None) => return Ok(None),
-            // taken as it is
+            // Used unchanged.
             (Some(whole), _) => whole,
             (None, Some(base)) => format!("{}/v1/traces", base.trim_end_matches('/')),
         };
@@ -72,7 +71,7 @@ impl Collector {
             );
         }
         let parent = text("TRACEPARENT").and_then(|text| Link::parse(&text));
-        // whoever began the trace decides whether it is kept
+        // The parent decides whether the trace is sampled.
         if parent.as_ref().is_some_and(|parent| !parent.sampled) {
             return Ok(None);
         }
@@ -164,7 +163,7 @@ pub fn hurry() {
 /// Sends the process's own span and all that is left, and waits a little for it.
 pub fn finish() {
     if let Some(exporter) = EXPORTER.get() {
-        exporter.finish(OffsetDateTime::now_utc(), LAST);
+        exporter.finish(OffsetDateTime::now_utc(), FINAL_FLUSH);
     }
 }
 
@@ -225,7 +224,7 @@ impl Sending {
         let mut oldest = None;
         loop {
             let patience = oldest.map_or(Duration::from_secs(3600), |oldest: Instant| {
-                (oldest + TOGETHER).max(self.not_before).saturating_duration_since(Instant::now())
+                (oldest + BATCH_WINDOW).max(self.not_before).saturating_duration_since(Instant::now())
             });
             match received.recv_timeout(patience) {
                 Ok(Message::Span(span)) => {
@@ -276,7 +275,7 @@ impl Sending {
                         self.waiting.drain(..count);
                         self.lost += count;
                     }
-                    self.not_before = Instant::now() + PEACE;
+                    self.not_before = Instant::now() + RETRY_PAUSE;
                     return;
                 }
             }

@@ -21,7 +21,7 @@ const BASE: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:431
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 #[test]
-fn the_environment_names_the_collector() {
+fn reads_the_collector_from_the_environment() {
     for (variables, endpoint) in [
         (&[][..], None),
         (&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")], None),
@@ -58,7 +58,7 @@ fn the_environment_names_the_collector() {
 }
 
 #[test]
-fn settings_of_the_collector() {
+fn reads_the_settings_of_the_collector() {
     let found = collector(&[
         BASE,
         ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a%20b+c%3D, x = y,nonsense"),
@@ -148,7 +148,7 @@ macro_rules! arm_call {
 }
 
 #[test]
-fn calls_are_told_with_their_places_in_the_trace() {
+fn exports_calls_with_their_parents() {
     let (url, received) = listening(&[200]);
     let exporter = exporter(&url, &[("TRACEPARENT", PARENT), ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=k")]);
     traced(&exporter, || {
@@ -226,7 +226,7 @@ fn calls_are_told_with_their_places_in_the_trace() {
 }
 
 #[test]
-fn a_host_that_traces_is_the_parent() {
+fn span_of_the_host_is_the_parent() {
     let (url, received) = listening(&[200]);
     let exporter = exporter(&url, &[]);
     traced(&exporter, || {
@@ -260,7 +260,7 @@ fn a_host_that_traces_is_the_parent() {
 }
 
 #[test]
-fn what_is_refused_for_now_is_sent_again() {
+fn retries_after_a_temporary_refusal() {
     let (url, received) = listening(&[503, 200]);
     let exporter = exporter(&url, &[]);
     let flush = || {
@@ -277,7 +277,7 @@ fn what_is_refused_for_now_is_sent_again() {
 }
 
 #[test]
-fn no_collector_holds_up_the_end() {
+fn silent_collector_does_not_delay_the_end() {
     let (sleeping, _received) = listening(&[]);
     for url in [sleeping.as_str(), "http://127.0.0.1:9", "https://127.0.0.1:9"] {
         let exporter = exporter(url, &[]);

@@ -1,5 +1,4 @@
-//! What happens to a panic: one inside a call becomes an error answer, any other a report that
-//! Terraform shows.
+//! Panics: one inside a call becomes an error answer, any other one a report that Terraform shows.
 
 use super::traces;
 use futures_util::FutureExt;
@@ -24,7 +23,7 @@ use tonic::{
 use tracing::Instrument;
 
 tokio::task_local! {
-    /// Set while a call is being answered, where a panic is caught.
+    /// Set during a call, where a panic is caught.
     static IN_CALL: ();
 }
 
@@ -34,7 +33,7 @@ tokio::task_local! {
 pub fn install_hook() {
     panic::set_hook(Box::new(|info| {
         if IN_CALL.try_with(|()| ()).is_ok() {
-            // Looked at first: a backtrace costs milliseconds.
+            // Checked first, because a backtrace takes milliseconds.
             if tracing::enabled!(tracing::Level::ERROR) {
                 let backtrace = Backtrace::force_capture();
                 tracing::error!(location = %location(info), %backtrace, "panic in a call: {}", message(info.payload()));
@@ -61,7 +60,7 @@ fn location(info: &PanicHookInfo<'_>) -> String {
     info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string)
 }
 
-/// The words a panic was raised with.
+/// The message of a panic.
 pub fn message(payload: &(dyn Any + Send)) -> &str {
     payload
         .downcast_ref::<String>()
@@ -70,15 +69,14 @@ pub fn message(payload: &(dyn Any + Send)) -> &str {
         .unwrap_or("something that is not text")
 }
 
-/// Runs `call` as a call is run: its panic is logged, not reported, and comes back as the words it was
-/// raised with.
+/// Runs `call` and returns the message of its panic, which is logged and not reported.
 pub async fn catch<T>(call: impl Future<Output = T>) -> Result<T, String> {
     let caught = IN_CALL.scope((), AssertUnwindSafe(call).catch_unwind()).await;
     caught.map_err(|payload| message(payload.as_ref()).to_owned())
 }
 
-/// All services, with the panics of their calls caught. A service that turns its own panics into
-/// something better does so before this sees them; either way they are logged, not reported.
+/// All services, with the panics of their calls caught. A service may turn its own panics into a better answer first; they
+/// are logged in either case.
 #[derive(Debug, Clone)]
 pub struct Guarded(pub Routes);
 
@@ -109,7 +107,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_comes_back_as_its_words() {
+    async fn returns_the_message_of_a_panic() {
         assert_eq!(catch(async { 1 }).await, Ok(1));
         assert_eq!(catch(async { panic!("plain") }).await, Err::<(), _>("plain".into()));
         let number = 7;

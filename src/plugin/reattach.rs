@@ -1,12 +1,12 @@
-//! Reattach mode: what a person types so that Terraform uses a provider that is already running.
+//! Debug mode: the variable that makes Terraform use a provider that is already running.
 
-use super::{launch::PROTOCOL, listener::Address};
+use super::{address::Address, launch::PROTOCOL};
 use serde_json::json;
 
-/// Who asks for this provider by its short name: each tool has its own registry.
+/// The addresses of this provider: each tool has its own registry.
 const SOURCES: [&str; 2] = ["registry.terraform.io/azimage/azimage", "registry.opentofu.org/azimage/azimage"];
 
-/// The value of `TF_REATTACH_PROVIDERS`. `Test` keeps the host from ending a process it did not start.
+/// The value of `TF_REATTACH_PROVIDERS`. With `Test` the host does not end a process that it did not start.
 pub fn providers(address: &Address, pid: u32) -> String {
     let provider = json!({
         "Protocol": "grpc",
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_registries_lead_to_this_process() {
+    fn names_this_process_for_both_registries() {
         let text = providers(&Address::Unix("/tmp/a/socket".into()), 42);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         let expected = json!({
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_survives_the_shell() {
+    fn quotes_the_variable_for_the_shell() {
         let text = instructions(&Address::Unix("/tmp/it's/socket".into()), 42);
         assert!(text.contains(r"/tmp/it'\''s/socket"), "{text}");
         assert!(text.contains("\n\tTF_REATTACH_PROVIDERS='{"), "{text}");

@@ -1,4 +1,4 @@
-//! The small services a host expects beside the provider: controller, broker, stdio and health.
+//! The services that a host expects beside the provider: controller, broker, stdio and health.
 
 use super::{
     lifetime::Lifetime,
@@ -29,8 +29,7 @@ pub fn add_to(routes: Routes, lifetime: &Lifetime) -> Routes {
         .add_service(HealthServer::new(Healthy(lifetime.clone())))
 }
 
-/// Ends the process when the host says so. The answer still goes out: what is already being served
-/// when the end begins is served to its end.
+/// Ends the process on request. The answer is still sent, because running calls are finished.
 struct Controller(Lifetime);
 
 #[async_trait]
@@ -42,8 +41,8 @@ impl GrpcController for Controller {
     }
 }
 
-/// Reads what the host offers and never answers: there is nothing a provider needs a second
-/// connection for, and an echo would be taken for an offer.
+/// Reads the host's offers and never answers: a provider needs no second connection, and an echo would be taken for an
+/// offer.
 struct Broker(Lifetime);
 
 #[async_trait]
@@ -63,7 +62,7 @@ impl GrpcBroker for Broker {
     }
 }
 
-/// Open and silent: the host logs every byte as unexpected.
+/// Open and silent, because the host logs every byte as unexpected.
 struct Stdio(Lifetime);
 
 #[async_trait]
@@ -73,10 +72,10 @@ impl GrpcStdio for Stdio {
     }
 }
 
-/// The process is well for as long as it can answer.
+/// The process is healthy as long as it can answer.
 struct Healthy(Lifetime);
 
-/// The name the host asks for; the empty one stands for the whole process.
+/// The name that the host asks for; the empty one means the whole process.
 const SERVED: [&str; 2] = ["plugin", ""];
 
 #[async_trait]
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn health_knows_the_plugin_and_nothing_else() {
+    async fn health_knows_only_the_plugin() {
         let health = Healthy(Lifetime::for_tests());
         for (service, serving) in [("plugin", true), ("", true), ("tfplugin5.Provider", false), ("x", false)]
         {

@@ -1,4 +1,4 @@
-//! A unix socket in a directory of its own, made for it and removed with it.
+//! A Unix socket in a private directory that is removed with it.
 
 #[cfg(unix)]
 pub use unix::bind;
@@ -14,7 +14,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Removes the socket and its directory. What cannot be removed stays: there is nobody to tell.
+    /// Removes the socket and its directory. Errors are ignored, since nobody can act on them.
     pub fn remove(&self) {
         if !self.dir.as_os_str().is_empty() {
             let _ = std::fs::remove_file(&self.socket);
@@ -46,8 +46,7 @@ mod unix {
     /// The longest path a socket can have: the kernel's field without its closing zero byte.
     const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-    /// Binds a socket only this user can reach, or also the group the host names. Must be called
-    /// inside a runtime.
+    /// Binds a socket for this user, and for the group that the host names. Must be called inside a runtime.
     pub fn bind(launch: &Launch) -> Result<(UnixListener, Files), StartError> {
         let group = match &launch.socket_group {
             None => None,
@@ -76,13 +75,13 @@ mod unix {
 
     const SOCKET: &str = "socket";
 
-    /// A name hard to guess, so that nobody can block it by making it first.
+    /// A name that is hard to guess, so that nobody can create it first.
     fn dir_name(random: u64) -> String {
         format!("azimage-{random:016x}")
     }
 
-    /// Where to put the socket's directory: what the host names, and only there; otherwise the usual
-    /// place for temporary files, or `/tmp` if that makes too long a path.
+    /// The parent of the socket's directory: the one that the host names; otherwise the directory for temporary files, or
+    /// `/tmp` if that path would be too long.
     fn parent_dir(named: Option<&Path>, temporary: &Path) -> Result<PathBuf, StartError> {
         let candidates: &[&Path] = match named {
             Some(named) => &[named],
@@ -95,7 +94,7 @@ mod unix {
         })
     }
 
-    /// Whether a socket below `parent` can be bound and told of in a line whose fields end in bars.
+    /// Whether a socket below `parent` can be bound, and its path be sent in the handshake line.
     fn usable(parent: &Path) -> bool {
         let path = parent.join(dir_name(0)).join(SOCKET);
         path.to_str().is_some_and(|path| path.len() <= LONGEST && !path.contains(['|', '\n', '\r']))
@@ -127,7 +126,7 @@ mod unix {
         use super::*;
 
         #[test]
-        fn the_directory_named_by_the_host_wins_and_is_never_replaced() {
+        fn uses_only_the_directory_that_the_host_names() {
             let named = |dir: &str| parent_dir(Some(Path::new(dir)), Path::new("/var/tmp")).ok();
             assert_eq!(named("/run/x"), Some("/run/x".into()));
             assert_eq!(named(&format!("/{}", "x".repeat(LONGEST))), None);
@@ -135,7 +134,7 @@ mod unix {
         }
 
         #[test]
-        fn a_temporary_directory_that_cannot_be_used_falls_back_to_tmp() {
+        fn falls_back_to_tmp() {
             let room = LONGEST - "/azimage-0123456789abcdef/socket".len();
             for (temporary, chosen) in [
                 ("/var/tmp".to_owned(), "/var/tmp".to_owned()),
@@ -149,14 +148,14 @@ mod unix {
         }
 
         #[test]
-        fn the_error_says_which_directory_and_how_long_it_may_be() {
+        fn error_names_the_directory_and_the_longest_path() {
             let long = format!("/{}", "x".repeat(200));
             let error = parent_dir(Some(Path::new(&long)), Path::new("/tmp")).unwrap_err().to_string();
             assert!(error.contains(&long) && error.contains(&(LONGEST - 32).to_string()), "{error}");
         }
 
         #[test]
-        fn groups_are_found_by_number_and_by_name() {
+        fn finds_groups_by_number_and_name() {
             let groups = || "root:x:0:\nusers:x:100:a,b\nbroken\nodd:x:many:\n".to_owned();
             for (group, id) in [
                 ("7", Some(7)),
@@ -171,7 +170,7 @@ mod unix {
         }
 
         #[tokio::test]
-        async fn the_socket_is_private_and_gone_when_dropped() {
+        async fn socket_is_private_and_removed_when_dropped() {
             let parent = tempfile::tempdir().unwrap();
             let launch = Launch { socket_dir: Some(parent.path().into()), ..Launch::default() };
             let (listener, files) = bind(&launch).unwrap();
@@ -183,7 +182,7 @@ mod unix {
         }
 
         #[tokio::test]
-        async fn a_group_gets_in_and_no_one_else() {
+        async fn only_the_named_group_has_access() {
             let parent = tempfile::tempdir().unwrap();
             // Our own group: giving a file to another one takes privileges.
             let own = std::os::unix::fs::MetadataExt::gid(&std::fs::metadata(parent.path()).unwrap());
@@ -198,7 +197,7 @@ mod unix {
         }
 
         #[tokio::test]
-        async fn an_unknown_group_and_a_missing_directory_are_named() {
+        async fn errors_name_the_unknown_group_and_the_missing_directory() {
             let unknown = Launch { socket_group: Some("no such group".into()), ..Launch::default() };
             assert!(bind(&unknown).err().unwrap().to_string().contains("no such group"));
             let missing = Launch { socket_dir: Some("/no/such/dir".into()), ..Launch::default() };

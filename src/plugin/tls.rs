@@ -1,5 +1,5 @@
-//! Encryption with two certificates that live as long as the process: ours, made here and told in the
-//! handshake, and the host's, given in the environment and the only one let in.
+//! TLS with two certificates that last as long as the process: its own, sent in the handshake line, and the host's, from the
+//! environment, which is the only accepted one.
 
 use super::StartError;
 use rcgen::{
@@ -22,21 +22,21 @@ use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio_rustls::TlsAcceptor;
 
-/// Clocks of host and plugin may differ when they run in different containers.
+/// The clocks of host and plugin may differ in different containers.
 const BACKDATED: Duration = Duration::from_secs(30);
-/// As long as the host's own; the key never leaves this process.
+/// As long as the host's own certificate; the key never leaves this process.
 const VALID: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
-/// The encrypted side of a listener.
+/// The TLS configuration of a listener.
 pub struct Tls {
-    /// Answers a client's hello.
+    /// Accepts handshakes.
     pub acceptor: TlsAcceptor,
-    /// Our certificate in DER, for the handshake line.
+    /// The process's certificate in DER, for the handshake line.
     pub certificate: Vec<u8>,
 }
 
 impl Tls {
-    /// Makes a key and a certificate for `localhost`, and lets in whoever owns `client` (PEM).
+    /// Makes a key and a certificate for `localhost`, and accepts only the owner of the certificate `client` (PEM).
     pub fn new(client: &str, now: OffsetDateTime) -> Result<Self, StartError> {
         let client = CertificateDer::from_pem_slice(client.as_bytes())
             .map_err(|error| StartError::ClientCertificate(format!("{error:?}")))?;
@@ -54,15 +54,15 @@ impl Tls {
             .map_err(|error| StartError::Certificate(error.to_string()))?;
         // Hosts from Terraform 1.12 on refuse a server that does not choose this.
         config.alpn_protocols = vec![b"h2".to_vec()];
-        // One host, one or two connections: nothing will ever be resumed.
+        // One host with one or two connections never resumes a session.
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate })
     }
 }
 
-/// The only place that names the cryptography in use. Ring starts in a tenth of the time its rival
-/// takes, and a run of Terraform starts the plugin several times over.
+/// The cryptography in use. Ring starts in a tenth of the time of its alternative, and a Terraform run starts the plugin
+/// several times.
 fn crypto() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
@@ -181,7 +181,7 @@ mod tests {
     use p521::ecdsa::{Signature, SigningKey, signature::Signer};
 
     #[test]
-    fn a_certificate_that_is_none_is_reported() {
+    fn reports_an_invalid_certificate() {
         let now = OffsetDateTime::now_utc();
         for pem in [
             "",

@@ -1,24 +1,26 @@
-//! Makes spans for a collector of what is traced anyway: the host's calls, and the log's lines about calls to Azure.
+//! Spans for a trace collector, from the host's calls and the log lines about calls to Azure.
 //! <https://www.w3.org/TR/trace-context/>
 
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
-use tracing::field::{Empty, Field, Visit};
+use tracing::field::Empty;
 use tracing::{Event, Level, Metadata, Subscriber, span};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Where the lines about calls to Azure are written, and how they begin.
+use super::fields::Fields;
+
+/// The target and the beginning of log lines about calls to Azure.
 const CALLS: (&str, &str) = (concat!(env!("CARGO_CRATE_NAME"), "::arm::send"), "ARM call");
 /// The name of the spans around the host's calls.
 const RPC: &str = "rpc";
 
-/// A span around one call of the host to the provider; none around the calls that only keep the process going. The
-/// log's lines within it carry the names that other providers use.
+/// A span around a call of the host to the provider, but not around calls of the plugin framework. Log lines in it have the
+/// field names that other providers use.
 pub fn rpc<B>(request: &http::Request<B>) -> tracing::Span {
     let Some((_, name)) = request.uri().path().split_once(".Provider/") else { return tracing::Span::none() };
     let span = tracing::info_span!(
@@ -28,22 +30,22 @@ pub fn rpc<B>(request: &http::Request<B>) -> tracing::Span {
         traceparent = Empty,
         failed = Empty
     );
-    // A host that traces itself sends its place along.
+    // A host that makes traces sends its own span along.
     if let Some(traceparent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok()) {
         span.record("traceparent", traceparent);
     }
     span
 }
 
-/// Tells the span that is open which resource type, data source or function it is about.
+/// Records the resource type, data source or function in the current span.
 pub fn about(what: &str) {
-    // what begins with a capital is the call's own name, for calls about nothing else
+    // A name that begins with a capital is that of the call.
     if what.starts_with(char::is_lowercase) {
         tracing::Span::current().record("tf_resource_type", what);
     }
 }
 
-/// Tells the span that is open that it is answered with an error.
+/// Records in the current span that the answer is an error.
 pub fn failed() {
     tracing::Span::current().record("failed", true);
 }
@@ -53,7 +55,7 @@ pub fn failed() {
 pub struct SpanId(u64);
 
 impl SpanId {
-    /// A new one.
+    /// A random ID.
     pub fn random() -> Self {
         Self(fastrand::u64(1..))
     }
@@ -65,24 +67,24 @@ impl fmt::Display for SpanId {
     }
 }
 
-/// A place in a trace.
+/// A span in a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// The trace's id.
     pub trace: u128,
     /// The span's.
     pub span: SpanId,
-    /// Whether anybody keeps it.
+    /// Whether it is recorded.
     pub sampled: bool,
 }
 
 impl Link {
-    /// Reads a `traceparent`; none when it is not one.
+    /// Reads a `traceparent`; `None` if it is not valid.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.trim().split('-');
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let hex = |text: &str, length| text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit());
-        // later versions may add parts, the first may not
+        // Later versions may have further parts, the first may not.
         let whole = version != "ff" && (version != "00" || parts.next().is_none());
         if !whole || !hex(version, 2) || !hex(trace, 32) || !hex(span, 16) || !hex(flags, 2) {
             return None;
@@ -97,9 +99,9 @@ impl Link {
 /// A span that has ended.
 #[derive(Debug, Clone)]
 pub struct Span {
-    /// Its own place.
+    /// The span itself.
     pub link: Link,
-    /// Within which span of the same trace.
+    /// The parent in the same trace.
     pub parent: Option<SpanId>,
     /// What it is.
     pub name: String,
@@ -109,9 +111,9 @@ pub struct Span {
     pub began: OffsetDateTime,
     /// When it ended.
     pub ended: OffsetDateTime,
-    /// What there is to know; texts, whole numbers and booleans.
+    /// Attributes: texts, integers and booleans.
     pub attributes: Vec<(&'static str, Value)>,
-    /// Why it failed, when it did.
+    /// Why it failed, if it did.
     pub failure: Option<String>,
 }
 
@@ -123,7 +125,7 @@ impl Span {
     /// A call.
     pub const CLIENT: u8 = 3;
 
-    /// As OTLP writes it.
+    /// The span in OTLP's JSON.
     pub fn to_json(&self) -> Value {
         let attributes: Vec<Value> = self
             .attributes
@@ -158,19 +160,19 @@ impl Span {
     }
 }
 
-/// Gives each span that has ended to `keep`, which must not take long.
+/// Passes each ended span to `keep`, which must be quick.
 pub struct Traces {
     root: Link,
     keep: Box<dyn Fn(Span) + Send + Sync>,
 }
 
 impl Traces {
-    /// Spans without a parent of their own are `root`'s.
+    /// Spans without a parent become children of `root`.
     pub fn new(root: Link, keep: Box<dyn Fn(Span) + Send + Sync>) -> Self {
         Self { root, keep }
     }
 
-    /// What this layer looks at; all else must cost nothing.
+    /// Whether this layer uses the metadata's spans or events; all others are skipped.
     pub fn wants(metadata: &Metadata<'_>) -> bool {
         if metadata.is_span() {
             metadata.name() == RPC && metadata.target() == module_path!()
@@ -180,7 +182,7 @@ impl Traces {
     }
 }
 
-/// What is known of a host's call while it goes on.
+/// A call of the host that is under way.
 struct Open {
     link: Link,
     parent: Option<SpanId>,
@@ -204,7 +206,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Traces {
             && let Some(open) = span.extensions_mut().get_mut::<Open>()
         {
             values.record(&mut open.fields);
-            // The host's own trace, when it makes one, comes before the process's.
+            // The host's own trace takes precedence over the process's.
             if let Some(Value::String(text)) = open.fields.0.remove("traceparent")
                 && let Some(parent) = Link::parse(&text)
             {
@@ -262,7 +264,7 @@ impl Open {
     }
 }
 
-/// The span of one try of a call to Azure, of which the log says that it ended `now`.
+/// The span of one attempt of a call to Azure, which ended `now`.
 fn call(within: &Link, now: OffsetDateTime, mut fields: Fields) -> Span {
     let method = fields.take_text("method").unwrap_or_default();
     let path = fields.take_text("path").unwrap_or_default();
@@ -291,7 +293,7 @@ fn call(within: &Link, now: OffsetDateTime, mut fields: Fields) -> Span {
     }
 }
 
-/// What kind of thing a path leads to, so that spans of the same kind have the same name.
+/// The resource type of a path, so that spans of one type have the same name.
 fn kind(path: &str) -> String {
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let provider = segments.iter().rposition(|segment| segment.eq_ignore_ascii_case("providers"));
@@ -304,55 +306,12 @@ fn kind(path: &str) -> String {
     words.join("/")
 }
 
-/// Fields of an event or a span.
-#[derive(Default)]
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.as_str()
-    }
-
-    fn take_text(&mut self, name: &str) -> Option<String> {
-        match self.0.remove(name) {
-            Some(Value::String(text)) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn set(&mut self, field: &Field, value: Value) {
-        self.0.insert(field.name().to_owned(), value);
-    }
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field, format!("{value:?}").into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field, value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field, value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field, value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field, value.into());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn trace_parents() {
+    fn parses_traceparent() {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         for (text, read) in [
             (format!("00-{trace}-00f067aa0ba902b7-01"), Some(true)),
@@ -375,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_of_kinds_and_not_of_things() {
+    fn span_names_have_types_and_no_object_names() {
         for (path, name) in [
             ("/subscriptions/s", "subscriptions"),
             ("/subscriptions/s/resourceGroups/g", "subscriptions/resourceGroups"),

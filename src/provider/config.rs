@@ -14,11 +14,11 @@ model! {
     /// The azimage provider manages Azure VM images: Compute Galleries, image definitions, image versions, managed
     /// images, and Marketplace images pinned so that they do not move.
     pub struct Config {
-        /// The subscription of everything that names none itself. Also `ARM_SUBSCRIPTION_ID`.
+        /// The subscription of every resource that does not set its own. Also `ARM_SUBSCRIPTION_ID`.
         pub subscription_id: Option<String> = optional().check_text(check_guid),
         /// The tenant to sign in to. Also `ARM_TENANT_ID`.
         pub tenant_id: Option<String> = optional().check_text(check_filled),
-        /// Further tenants whose tokens go along, for sources in other tenants; at most three. Also
+        /// Further tenants whose tokens are sent along, for sources in other tenants; at most three. Also
         /// `ARM_AUXILIARY_TENANT_IDS`, separated by semicolons.
         pub auxiliary_tenant_ids: Option<Set<String>> = optional().check(at_most_three),
         /// The application, or the user-assigned managed identity. Also `ARM_CLIENT_ID`.
@@ -39,13 +39,13 @@ model! {
         pub use_oidc: Option<bool> = optional(),
         /// The federated token. Also `ARM_OIDC_TOKEN`.
         pub oidc_token: Option<Secret> = optional().sensitive(),
-        /// A file that holds the federated token; read again whenever a token is needed. Also
+        /// A file that holds the federated token. It is read again for each token. Also
         /// `ARM_OIDC_TOKEN_FILE_PATH`.
         pub oidc_token_file_path: Option<String> = optional(),
-        /// Where to ask for a federated token. Also `ARM_OIDC_REQUEST_URL`, `ACTIONS_ID_TOKEN_REQUEST_URL` and
+        /// The URL that issues federated tokens. Also `ARM_OIDC_REQUEST_URL`, `ACTIONS_ID_TOKEN_REQUEST_URL` and
         /// `SYSTEM_OIDCREQUESTURI`.
         pub oidc_request_url: Option<String> = optional(),
-        /// The token to ask with. Also `ARM_OIDC_REQUEST_TOKEN`, `ACTIONS_ID_TOKEN_REQUEST_TOKEN` and
+        /// The bearer token for that URL. Also `ARM_OIDC_REQUEST_TOKEN`, `ACTIONS_ID_TOKEN_REQUEST_TOKEN` and
         /// `SYSTEM_ACCESSTOKEN`.
         pub oidc_request_token: Option<Secret> = optional().sensitive(),
         /// The service connection of an Azure DevOps pipeline. Also `ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID`,
@@ -55,43 +55,43 @@ model! {
         pub use_aks_workload_identity: Option<bool> = optional(),
         /// Whether to sign in with a managed identity. Also `ARM_USE_MSI`.
         pub use_msi: Option<bool> = optional(),
-        /// Where to ask for a managed identity's token, when it is not where Azure has it. Also `ARM_MSI_ENDPOINT`.
+        /// The endpoint of managed identities, if it is not the usual one. Also `ARM_MSI_ENDPOINT`.
         pub msi_endpoint: Option<String> = optional(),
-        /// The version of the protocol to ask for it in, such as `2019-08-01` in Azure Container Apps. Also
+        /// The API version of that endpoint, such as `2019-08-01` in Azure Container Apps. Also
         /// `ARM_MSI_API_VERSION`.
         pub msi_api_version: Option<String> = optional(),
-        /// Whether to sign in as the user of the Azure CLI when nothing else is configured; true unless set. Also
+        /// Whether to sign in as the user of the Azure CLI if nothing else is configured. Defaults to `true`. Also
         /// `ARM_USE_CLI`.
         pub use_cli: Option<bool> = optional(),
-        /// The cloud: `public` (unless set), `usgovernment`, `china`, or `emulator` for the built-in pretend ARM that
-        /// needs no Azure account. Also `ARM_ENVIRONMENT`.
+        /// The cloud: `public`, `usgovernment`, `china`, or `emulator` for the built-in emulator, which needs no Azure
+        /// account. Defaults to `public`. Also `ARM_ENVIRONMENT`.
         pub environment: Option<String> =
             optional().one_of(&["public", "usgovernment", "china", "emulator"]),
-        /// The host that tells the endpoints of any other cloud. Also `ARM_METADATA_HOSTNAME`.
+        /// The host that publishes the endpoints of any other cloud. Also `ARM_METADATA_HOSTNAME`.
         pub metadata_host: Option<String> = optional().check_text(check_filled),
         /// A GUID that attributes usage to a partner. Also `ARM_PARTNER_ID`.
         pub partner_id: Option<String> = optional().check_text(check_partner),
-        /// Whether no correlation id goes along with calls. Also `ARM_DISABLE_CORRELATION_REQUEST_ID`.
+        /// Whether to send no correlation ID with requests. Also `ARM_DISABLE_CORRELATION_REQUEST_ID`.
         pub disable_correlation_request_id: Option<bool> = optional(),
-        /// Accepted as azurerm accepts it. It keeps back HashiCorp's own partner id, which this provider never sends;
-        /// `partner_id` is sent all the same.
+        /// Accepted for compatibility with azurerm. It suppresses HashiCorp's partner ID, which this provider never sends;
+        /// `partner_id` is sent regardless. Also `ARM_DISABLE_TERRAFORM_PARTNER_ID`.
         pub disable_terraform_partner_id: Option<bool> = optional(),
-        /// Tags under every resource's own.
+        /// Default tags of all resources. A resource's own tags take precedence.
         pub default_tags: Option<Tags> = optional().check(tags::check),
-        /// The most requests to be in flight at once; 64 unless set.
+        /// The largest number of concurrent requests. Defaults to `64`.
         pub max_concurrent_requests: Option<i64> = optional().between(1, 1024),
-        /// How long image versions wait for replication when they do not say: `all` (unless set), `home` or `none`.
+        /// How long image versions wait for replication by default: `all`, `home` or `none`. Defaults to `all`.
         pub wait_for_replication: Option<String> = optional().one_of(Wait::WORDS),
-        /// The endpoints of any other cloud, one by one.
+        /// The endpoints of any other cloud.
         pub endpoint: Option<Endpoint> = block(),
-        /// The built-in emulator; read only when `environment = "emulator"`.
+        /// The built-in emulator. Used only with `environment = "emulator"`.
         pub emulator: Option<EmulatorSettings> = block(),
-        /// Rules that stop the mistakes of image teams at plan time.
+        /// Rules that are checked at plan time.
         pub guardrails: Option<Guardrails> = block(),
     }
 }
 
-// A text that no `Debug` of the block shows.
+// A text that `Debug` never prints.
 impl Slot for Secret {
     fn ty() -> Type {
         String::ty()
@@ -105,13 +105,13 @@ impl Slot for Secret {
 }
 
 model! {
-    /// The endpoints of any other cloud, one by one.
+    /// The endpoints of any other cloud.
     pub struct Endpoint {
         /// Azure Resource Manager. Also `ARM_RESOURCE_MANAGER_ENDPOINT`.
         pub resource_manager_endpoint: Option<String> = optional().check_text(check_endpoint),
-        /// Where tokens come from. Also `ARM_ACTIVE_DIRECTORY_AUTHORITY_HOST`.
+        /// The login service. Also `ARM_ACTIVE_DIRECTORY_AUTHORITY_HOST`.
         pub active_directory_authority_host: Option<String> = optional().check_text(check_endpoint),
-        /// What tokens are for. Also `ARM_RESOURCE_MANAGER_AUDIENCE`.
+        /// The audience of tokens. Also `ARM_RESOURCE_MANAGER_AUDIENCE`.
         pub resource_manager_audience: Option<String> = optional().check_text(check_filled),
     }
 }
@@ -119,7 +119,7 @@ model! {
 model! {
     /// The built-in emulator.
     pub struct EmulatorSettings {
-        /// The file that keeps what was made; `.azimage/emulator.json` unless set.
+        /// The file with the emulator's state. Defaults to `.azimage/emulator.json`.
         pub state_path: Option<String> = optional().check_text(check_filled),
     }
 }
@@ -131,16 +131,16 @@ pub fn validate(config: &Value, found: &mut Diagnostics) {
         if emulated && config.get(name).is_known() {
             found.error(
                 Path::attribute(name),
-                format!("{name} does not go with the emulator"),
-                "environment = \"emulator\" reaches nothing outside this process: remove one of the two.",
+                format!("{name} cannot be used with the emulator"),
+                "environment = \"emulator\" sends nothing to another host: remove one of the two.",
             );
         }
     }
     if config.get("metadata_host").is_known() && config.get("endpoint").is_known() {
         found.error(
             Path::attribute("endpoint"),
-            "endpoint does not go with metadata_host",
-            "Both say where the cloud is: remove one of them.",
+            "endpoint cannot be used together with metadata_host",
+            "Both name the endpoints of the cloud: remove one of them.",
         );
     }
     for name in config.get("guardrails").get("required_regions").elements() {
@@ -149,7 +149,7 @@ pub fn validate(config: &Value, found: &mut Diagnostics) {
         {
             found.warning(
                 Path::attribute("guardrails").then("required_regions"),
-                format!("{name:?} is no region that is known here"),
+                format!("Unknown region {name:?}"),
                 format!("Did you mean {near:?}?"),
             );
         }
@@ -157,11 +157,7 @@ pub fn validate(config: &Value, found: &mut Diagnostics) {
 }
 
 fn at_most_three(value: &Value) -> Result<(), String> {
-    if value.elements().len() > 3 {
-        Err("holds more than the three tenants that Azure takes".to_owned())
-    } else {
-        Ok(())
-    }
+    if value.elements().len() > 3 { Err("must not have more than three tenants".to_owned()) } else { Ok(()) }
 }
 
 fn check_partner(text: &str) -> Result<(), String> {
@@ -169,5 +165,5 @@ fn check_partner(text: &str) -> Result<(), String> {
 }
 
 fn check_endpoint(text: &str) -> Result<(), String> {
-    crate::arm::clouds::endpoint(text).map(drop).map_err(|why| format!("is no endpoint: {why}"))
+    crate::arm::clouds::endpoint(text).map(drop).map_err(|why| format!("is not a valid endpoint: {why}"))
 }

@@ -1,18 +1,19 @@
-//! From the provider block and the environment to a context. Reaches out to nothing: who is asked first is asked last.
+//! Makes a context from the provider block and the environment, without any request.
+//!
+//! The block takes precedence over the environment, and the environment over the default.
 
 use std::sync::Arc;
 
 use super::config::Config;
+use super::environment::{Env, boolean, first};
 use crate::arm::credentials::{self, Credentials};
 use crate::arm::{Client, Cloud, CloudSource, HttpTransport, Options, Secret, Tokens, Transport};
 use crate::azure::Context;
+use crate::azure::attributes::check_guid;
 use crate::azure::replication::Wait;
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
-/// Looks up an environment variable.
-pub type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
-
-/// The context that `config` and the environment describe; none, with errors, when they contradict themselves.
+/// The context that `config` and the environment describe; `None`, with errors, if one of them is invalid.
 pub fn configure(
     config: Config,
     env: Env<'_>,
@@ -23,18 +24,20 @@ pub fn configure(
     let mut context = if environment.as_deref() == Some("emulator") {
         emulated(&config, terraform_version, env, found)?
     } else {
-        let credentials = credentials(&config, env);
+        let credentials = credentials(&config, env, found);
         for warning in credentials::warnings(&credentials) {
-            found.push(Diagnostic::warning("Credentials are open to others", warning));
+            found.push(Diagnostic::warning("Other users can read the credentials", warning));
         }
         let cloud = cloud(&config, environment.as_deref(), env, found)?;
         let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new());
         let tokens = credentials::auto(credentials, cloud.clone(), transport.clone());
-        Context::new(client(&config, env, terraform_version, transport, tokens, cloud))
+        Context::new(client(&config, env, terraform_version, transport, tokens, cloud, found))
     };
     if context.subscription_id.is_none() {
-        context.subscription_id =
-            config.subscription_id.clone().or_else(|| first(env, &["ARM_SUBSCRIPTION_ID"]));
+        context.subscription_id = subscription(&config, env, found);
+    }
+    if found.has_errors() {
+        return None;
     }
     context.default_tags = config.default_tags.unwrap_or_default();
     context.wait_for_replication =
@@ -43,15 +46,37 @@ pub fn configure(
     Some(context)
 }
 
-/// The credentials of the block, each from its environment variable where the block is silent.
-pub fn credentials(config: &Config, env: Env<'_>) -> Credentials {
+/// The subscription of the block, else of the environment. The schema checks the block; the variable is checked here.
+fn subscription(config: &Config, env: Env<'_>, found: &mut Diagnostics) -> Option<String> {
+    const VARIABLE: &str = "ARM_SUBSCRIPTION_ID";
+    if config.subscription_id.is_some() {
+        return config.subscription_id.clone();
+    }
+    let id = first(env, &[VARIABLE])?;
+    if let Err(why) = check_guid(&id) {
+        found.push(Diagnostic::error(
+            format!("Invalid value for {VARIABLE}"),
+            format!("The environment variable {VARIABLE} is {id:?}. It {why}."),
+        ));
+        return None;
+    }
+    Some(id)
+}
+
+/// The credentials of the block, each from its environment variable where the block does not set it.
+pub fn credentials(config: &Config, env: Env<'_>, found: &mut Diagnostics) -> Credentials {
     let text = |own: &Option<String>, names: &[&str]| own.clone().or_else(|| first(env, names));
     let secret = |own: &Option<Secret>, names: &[&str]| {
         own.as_ref().map(|own| own.expose().to_owned()).or_else(|| first(env, names))
     };
-    let switch = |own: Option<bool>, name: &str, otherwise: bool| {
-        own.or_else(|| first(env, &[name]).map(|text| is_true(&text))).unwrap_or(otherwise)
+    let mut switch = |own: Option<bool>, name: &str, default: bool| {
+        own.or_else(|| boolean(env, name, found)).unwrap_or(default)
     };
+    let (use_oidc, use_msi, use_cli) = (
+        switch(config.use_oidc, "ARM_USE_OIDC", false),
+        switch(config.use_msi, "ARM_USE_MSI", false),
+        switch(config.use_cli, "ARM_USE_CLI", true),
+    );
     let aks = switch(config.use_aks_workload_identity, "ARM_USE_AKS_WORKLOAD_IDENTITY", false);
     let with_aks = |names: &[&'static str], extra: &'static str| -> Vec<&'static str> {
         let mut names = names.to_vec();
@@ -80,7 +105,7 @@ pub fn credentials(config: &Config, env: Env<'_>) -> Credentials {
             &config.client_certificate_password,
             &["ARM_CLIENT_CERTIFICATE_PASSWORD"],
         ),
-        use_oidc: switch(config.use_oidc, "ARM_USE_OIDC", false),
+        use_oidc,
         oidc_token: secret(&config.oidc_token, &["ARM_OIDC_TOKEN"]),
         oidc_token_file_path: text(
             &config.oidc_token_file_path,
@@ -96,7 +121,7 @@ pub fn credentials(config: &Config, env: Env<'_>) -> Credentials {
         ),
         ado_pipeline_service_connection_id: text(
             &config.ado_pipeline_service_connection_id,
-            // the second is azapi's name, the third is what the pipeline's own AzureCLI task sets
+            // The second is azapi's name. The third is set by the pipeline's own AzureCLI task.
             &[
                 "ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID",
                 "ARM_OIDC_AZURE_SERVICE_CONNECTION_ID",
@@ -104,14 +129,14 @@ pub fn credentials(config: &Config, env: Env<'_>) -> Credentials {
             ],
         ),
         use_aks_workload_identity: aks,
-        use_msi: switch(config.use_msi, "ARM_USE_MSI", false),
+        use_msi,
         msi_endpoint: text(&config.msi_endpoint, &["ARM_MSI_ENDPOINT"]),
         msi_api_version: text(&config.msi_api_version, &["ARM_MSI_API_VERSION"]),
-        use_cli: switch(config.use_cli, "ARM_USE_CLI", true),
+        use_cli,
     }
 }
 
-// Which cloud: the block before the environment, single endpoints before a metadata host before a name.
+/// The cloud. Single endpoints take precedence over a metadata host, and that over a name.
 fn cloud(
     config: &Config,
     environment: Option<&str>,
@@ -143,8 +168,8 @@ fn cloud(
     if named.is_none() {
         found.error(
             Path::attribute("environment"),
-            format!("There is no environment {:?}", environment.unwrap_or_default()),
-            "Use \"public\", \"usgovernment\", \"china\" or \"emulator\"; any other cloud by metadata_host or an endpoint {} block.",
+            format!("Unknown environment {:?}", environment.unwrap_or_default()),
+            "Use \"public\", \"usgovernment\", \"china\" or \"emulator\", or set metadata_host or an endpoint {} block for any other cloud.",
         );
     }
     named.map(CloudSource::Known)
@@ -157,10 +182,16 @@ fn client(
     transport: Arc<dyn Transport>,
     tokens: Arc<dyn Tokens>,
     cloud: CloudSource,
+    found: &mut Diagnostics,
 ) -> Client {
-    let none = config.disable_correlation_request_id.unwrap_or_else(|| {
-        first(env, &["ARM_DISABLE_CORRELATION_REQUEST_ID"]).is_some_and(|text| is_true(&text))
-    });
+    let none = config
+        .disable_correlation_request_id
+        .or_else(|| boolean(env, "ARM_DISABLE_CORRELATION_REQUEST_ID", found))
+        .unwrap_or(false);
+    // Not used, see user_agent, but a malformed value is an error like that of any other variable.
+    if config.disable_terraform_partner_id.is_none() {
+        boolean(env, "ARM_DISABLE_TERRAFORM_PARTNER_ID", found);
+    }
     let correlation_id = match first(env, &["ARM_CORRELATION_REQUEST_ID"]) {
         _ if none => String::new(),
         Some(id) => id,
@@ -174,7 +205,7 @@ fn client(
     Client::new(transport, tokens, cloud, options)
 }
 
-// Terraform, this provider, and whoever else wants to be told apart.
+/// Terraform, this provider, and what the environment and a partner add.
 fn user_agent(config: &Config, env: Env<'_>, terraform_version: &str) -> String {
     let mut parts = vec![
         format!("HashiCorp Terraform/{terraform_version} (+https://www.terraform.io)"),
@@ -182,12 +213,12 @@ fn user_agent(config: &Config, env: Env<'_>, terraform_version: &str) -> String 
     ];
     parts.extend(first(env, &["TF_APPEND_USER_AGENT"]));
     parts.extend(first(env, &["AZURE_HTTP_USER_AGENT"]));
-    // azurerm's disable_terraform_partner_id keeps back HashiCorp's own id, which is not sent here anyway: a partner's
-    // goes all the same.
+    // azurerm's disable_terraform_partner_id suppresses HashiCorp's own ID, which this provider never sends. A partner's is
+    // sent all the same.
     if let Some(partner) = config.partner_id.clone().or_else(|| first(env, &["ARM_PARTNER_ID"])) {
         parts.push(format!("pid-{}", partner.strip_prefix("pid-").unwrap_or(&partner)));
     }
-    // a header carries visible ASCII only
+    // A header may contain visible ASCII only.
     parts.join(" ").chars().filter(|c| matches!(c, ' '..='~')).collect()
 }
 
@@ -206,16 +237,16 @@ fn emulated(
         .unwrap_or_else(|| emulated::STATE_PATH.to_owned());
     found.push(Diagnostic::warning(
         "Nothing reaches Azure",
-        format!("environment = \"emulator\": everything happens in the built-in emulator, whose state is in {path}."),
+        format!(
+            "environment = \"emulator\": the built-in emulator answers all requests. Its state is in {path}."
+        ),
     ));
     let transport = Arc::new(EmulatedTransport::new(path));
-    let client = client(config, env, terraform_version, transport, emulated::tokens(), emulated::cloud());
+    let client =
+        client(config, env, terraform_version, transport, emulated::tokens(), emulated::cloud(), found);
     let mut context = Context::new(client);
-    context.subscription_id = config
-        .subscription_id
-        .clone()
-        .or_else(|| first(env, &["ARM_SUBSCRIPTION_ID"]))
-        .or_else(|| Some(emulated::SUBSCRIPTION.to_owned()));
+    context.subscription_id =
+        subscription(config, env, found).or_else(|| Some(emulated::SUBSCRIPTION.to_owned()));
     Some(context)
 }
 
@@ -229,14 +260,6 @@ fn emulated(_: &Config, _: &str, _: Env<'_>, found: &mut Diagnostics) -> Option<
     None
 }
 
-fn first(env: Env<'_>, names: &[&str]) -> Option<String> {
-    names.iter().filter_map(|name| env(name)).find(|value| !value.is_empty())
-}
-
-fn is_true(text: &str) -> bool {
-    matches!(text.to_ascii_lowercase().as_str(), "true" | "1" | "t" | "yes")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_block_comes_before_the_environment() {
+    fn block_takes_precedence_over_the_environment() {
         let vars = [
             ("ARM_CLIENT_ID", "env"),
             ("ARM_TENANT_ID", "tenant"),
@@ -256,15 +279,15 @@ mod tests {
             ("ARM_CLIENT_SECRET", ""),
         ];
         let config = Config { client_id: Some("own".to_owned()), ..Config::default() };
-        let chosen = credentials(&config, &env(&vars));
+        let chosen = credentials(&config, &env(&vars), &mut Diagnostics::new());
         assert_eq!(chosen.client_id.as_deref(), Some("own"));
         assert_eq!(chosen.tenant_id.as_deref(), Some("tenant"));
-        assert_eq!(chosen.client_secret, None, "an empty variable is no variable");
+        assert_eq!(chosen.client_secret, None, "an empty variable counts as unset");
         assert!(!chosen.use_cli);
     }
 
     #[test]
-    fn what_is_sensitive_is_read_and_never_shown() {
+    fn sensitive_values_are_read_and_never_printed() {
         let secret = |name: &str| format!("hidden-{name}");
         let sensitive = Config::schema().attributes.iter().filter(|attribute| attribute.sensitive);
         let names: Vec<&str> = sensitive.map(|attribute| attribute.name).collect();
@@ -274,24 +297,27 @@ mod tests {
         assert_eq!(Slot::encode(&config).get("client_secret"), &Value::string(secret("client_secret")));
         let shown = format!("{config:?}");
         assert!(!shown.contains("hidden-"), "{shown}");
-        assert_eq!(credentials(&config, &|_| None).client_secret, Some(secret("client_secret")));
+        assert_eq!(
+            credentials(&config, &|_| None, &mut Diagnostics::new()).client_secret,
+            Some(secret("client_secret"))
+        );
     }
 
     #[test]
-    fn pipelines_of_github_and_azure_devops_are_known() {
+    fn reads_the_variables_of_github_and_azure_devops() {
         let vars = [
             ("SYSTEM_OIDCREQUESTURI", "https://ado"),
             ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "t"),
             ("ARM_AUXILIARY_TENANT_IDS", "a; b;"),
         ];
-        let chosen = credentials(&Config::default(), &env(&vars));
+        let chosen = credentials(&Config::default(), &env(&vars), &mut Diagnostics::new());
         assert_eq!(chosen.oidc_request_url.as_deref(), Some("https://ado"));
         assert_eq!(chosen.oidc_request_token.as_deref(), Some("t"));
         assert_eq!(chosen.auxiliary_tenant_ids, ["a", "b"]);
     }
 
     #[test]
-    fn every_variable_of_a_pipeline_is_read() {
+    fn reads_every_documented_variable() {
         type Read = fn(&Credentials) -> Option<&str>;
         let texts: &[(&str, Read)] = &[
             ("ARM_SUBSCRIPTION_ID", |c| c.subscription_id.as_deref()),
@@ -319,8 +345,9 @@ mod tests {
             ("ARM_MSI_API_VERSION", |c| c.msi_api_version.as_deref()),
         ];
         for (name, read) in texts {
-            let read_back = credentials(&Config::default(), &env(&[(name, "told")]));
-            assert_eq!(read(&read_back), Some("told"), "{name}");
+            let read_back =
+                credentials(&Config::default(), &env(&[(name, "given")]), &mut Diagnostics::new());
+            assert_eq!(read(&read_back), Some("given"), "{name}");
         }
         let switches: &[(&str, fn(&Credentials) -> bool)] = &[
             ("ARM_USE_OIDC", |c| c.use_oidc),
@@ -330,14 +357,49 @@ mod tests {
         ];
         for (name, read) in switches {
             for (text, on) in [("true", true), ("1", true), ("TRUE", true), ("false", false), ("0", false)] {
-                let read_back = credentials(&Config::default(), &env(&[(name, text)]));
+                let read_back =
+                    credentials(&Config::default(), &env(&[(name, text)]), &mut Diagnostics::new());
                 assert_eq!(read(&read_back), on, "{name}={text}");
             }
         }
     }
 
     #[test]
-    fn which_cloud() {
+    fn malformed_variables_are_errors_that_name_them() {
+        for (name, value) in [
+            ("ARM_USE_OIDC", "garbage"),
+            ("ARM_USE_AKS_WORKLOAD_IDENTITY", "on"),
+            ("ARM_USE_MSI", "2"),
+            ("ARM_USE_CLI", "garbage"),
+            ("ARM_DISABLE_CORRELATION_REQUEST_ID", "maybe"),
+            ("ARM_DISABLE_TERRAFORM_PARTNER_ID", " "),
+            ("ARM_SUBSCRIPTION_ID", "my-subscription"),
+        ] {
+            for environment in ["public", "emulator"] {
+                // The emulator needs no credentials, and does not read their variables.
+                if environment == "emulator" && name.starts_with("ARM_USE_") {
+                    continue;
+                }
+                let mut found = Diagnostics::new();
+                let config = Config { environment: Some(environment.to_owned()), ..Config::default() };
+                let context = configure(config, &env(&[(name, value)]), "1.15.5", &mut found);
+                assert!(context.is_none(), "{name}");
+                let errors: Vec<_> = found.into_iter().filter(Diagnostic::is_error).collect();
+                assert_eq!(errors.len(), 1, "{name}");
+                assert!(
+                    errors[0].summary.contains(name) && errors[0].detail.contains(value),
+                    "{}",
+                    errors[0]
+                );
+            }
+        }
+        let mut found = Diagnostics::new();
+        let set = Config { use_cli: Some(true), ..Config::default() };
+        assert!(configure(set, &env(&[("ARM_USE_CLI", "garbage")]), "1.15.5", &mut found).is_some());
+    }
+
+    #[test]
+    fn chooses_the_cloud() {
         let mut found = Diagnostics::new();
         let rows: &[(&[(&str, &str)], Option<&str>, &str)] = &[
             (&[], None, "Known"),
@@ -362,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_agent_is_plain() {
+    fn user_agent_is_visible_ascii() {
         let vars = [("TF_APPEND_USER_AGENT", "mine/1\n"), ("ARM_PARTNER_ID", "pid-x")];
         let agent = user_agent(&Config::default(), &env(&vars), "1.11.4");
         assert!(agent.starts_with(
@@ -376,7 +438,7 @@ mod tests {
         };
         assert!(
             user_agent(&own, &env(&[]), "1.11.4").ends_with(" pid-p"),
-            "only HashiCorp's id is disabled by that"
+            "it suppresses only HashiCorp's ID"
         );
         let none = user_agent(&Config::default(), &env(&[]), "1.11.4");
         assert!(!none.contains("pid-"), "{none}");

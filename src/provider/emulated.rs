@@ -1,4 +1,4 @@
-//! The built-in emulator as a transport: requests end in this process, its state lies in a file.
+//! The built-in emulator as a transport: requests are answered in this process, and the state is in a file.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,15 +11,15 @@ use crate::arm::{
 use crate::emulator::delivery::{Gone, deliver};
 use crate::emulator::{self, Emulator, Fault};
 
-/// Where the emulator keeps its state unless told otherwise, below the working directory.
+/// The default path of the emulator's state, below the working directory.
 pub const STATE_PATH: &str = ".azimage/emulator.json";
 
-/// The subscription of who names none.
+/// The default subscription.
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
 const HOST: &str = "https://management.emulator.invalid";
 
-/// The cloud that the emulator pretends to be. Its host cannot be reached from anywhere.
+/// The emulated cloud. Its host does not exist on any network.
 pub fn cloud() -> CloudSource {
     CloudSource::Known(Cloud {
         name: "emulator".to_owned(),
@@ -30,12 +30,12 @@ pub fn cloud() -> CloudSource {
     })
 }
 
-/// A token that the emulator takes.
+/// A token that the emulator accepts.
 pub fn tokens() -> Arc<dyn Tokens> {
     Arc::new(StaticTokens(Secret::new("emulator")))
 }
 
-/// Hands requests to the emulator in this process. The state is opened with the first request.
+/// Passes requests to the emulator in this process. The state is opened by the first request.
 pub struct EmulatedTransport {
     path: String,
     emulator: OnceLock<Result<Arc<Emulator>, String>>,
@@ -66,11 +66,11 @@ impl Transport for EmulatedTransport {
         let answer = match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(Gone { sent: true })) => {
-                let message = "the emulator dropped the connection, as it was told to".to_owned();
+                let message = "the emulator dropped the connection because of a configured fault".to_owned();
                 return Err(TransportError { sent: true, message });
             }
             Ok(Err(Gone { sent: false })) => {
-                let message = "the emulator refused the connection, as it was told to".to_owned();
+                let message = "the emulator refused the connection because of a configured fault".to_owned();
                 return Err(TransportError { sent: false, message });
             }
             Err(_) => {

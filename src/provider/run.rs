@@ -1,17 +1,17 @@
-//! The id of a run: the same in all processes that one Terraform starts, so that Azure's logs show the run as one.
+//! The correlation ID of a run: the same in all processes that one Terraform starts, so that Azure's logs show one run.
 
-use super::configure::Env;
+use super::environment::Env;
 
-/// The correlation id of this run. A process that no Terraform started, or whose Terraform cannot be told from another of
-/// the same number, has one for itself.
+/// The correlation ID of this run. A process that Terraform did not start, or whose Terraform cannot be identified, has
+/// an ID of its own.
 pub fn id(env: Env<'_>) -> String {
-    // under -debug the parent is somebody's shell, which sees many runs
+    // Under -debug the parent is a shell, which sees many runs.
     let started = env("TF_PLUGIN_MAGIC_COOKIE").is_some();
     let run = started.then(parent).flatten().map(|parent| named(&parent));
     run.unwrap_or_else(uuid::Uuid::new_v4).to_string()
 }
 
-/// Always the same for the same name.
+/// The same UUID for the same name.
 fn named(name: &str) -> uuid::Uuid {
     let digest = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
     let mut bytes = [0; 16];
@@ -19,12 +19,12 @@ fn named(name: &str) -> uuid::Uuid {
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
-/// What tells the parent process from every other that there is or was: boot, namespace, number, and when it began.
+/// Identifies the parent process among all present and past ones: boot, namespace, number and start time.
 #[cfg(target_os = "linux")]
 fn parent() -> Option<String> {
     let parent = std::os::unix::process::parent_id();
     let stat = std::fs::read_to_string(format!("/proc/{parent}/stat")).ok()?;
-    // the second field is a name in parentheses that may hold anything; the 22nd is the time
+    // The second field is a name in parentheses, which may contain anything; the 22nd is the start time.
     let began = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.to_owned();
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processes_of_one_terraform_have_one_id() {
+    fn all_processes_of_one_terraform_share_an_id() {
         let started = |name: &str| (name == "TF_PLUGIN_MAGIC_COOKIE").then(String::new);
         let run = id(&started);
         assert!(uuid::Uuid::parse_str(&run).is_ok(), "{run}");
@@ -49,6 +49,6 @@ mod tests {
             assert_eq!(id(&started), run);
         }
         assert_ne!(named("a"), named("b"));
-        assert_ne!(id(&|_| None), id(&|_| None), "each debugged process has its own");
+        assert_ne!(id(&|_| None), id(&|_| None), "each debugged process has its own ID");
     }
 }

@@ -1,4 +1,4 @@
-//! Failures as answers: an error, or even a panic, while answering becomes a diagnostic, never a dead process.
+//! Failures as answers: an error or a panic becomes a diagnostic and does not end the process.
 
 use std::future::Future;
 
@@ -9,13 +9,13 @@ use super::proto::tfplugin5 as pb;
 use crate::plugin::{panics, traces};
 use crate::schema::{Diagnostic, Diagnostics};
 
-/// An answer that can say that it failed.
+/// An answer that can report a failure.
 pub trait Answer: Default {
-    /// Nothing but the reasons.
+    /// An answer with nothing but `found`.
     fn failed(found: Diagnostics) -> Self;
 }
 
-/// Runs `work`; what goes wrong in it is told as diagnostics about `what`.
+/// Runs `work`, and turns its errors and panics into diagnostics about `what`.
 pub async fn guarded<T: Answer>(
     what: &str,
     work: impl Future<Output = Result<T, Diagnostics>>,
@@ -28,25 +28,27 @@ pub async fn guarded<T: Answer>(
     let answer = match caught {
         Ok(Ok(answer)) => answer,
         Ok(Err(found)) => T::failed(found),
-        Err(panic) => T::failed(
-            Diagnostic::error(
-                format!("{what}: the provider met a bug of its own"),
-                format!(
-                    "It panicked: {}. Nothing is lost: run terraform plan to see where things stand. \
-                     Please report this with the output of TF_LOG=debug.",
-                    panic
-                ),
-            )
-            .into(),
-        ),
+        Err(panic) => T::failed(panicked(what, &panic)),
     };
     Ok(Response::new(answer))
+}
+
+/// The diagnostic of a panic in the work about `what`.
+pub fn panicked(what: &str, panic: &str) -> Diagnostics {
+    Diagnostic::error(
+        format!("{what}: the provider has a bug"),
+        format!(
+            "It panicked: {panic}. Nothing is lost: run terraform plan to see the current state. \
+             Please report this with the output of TF_LOG=debug."
+        ),
+    )
+    .into()
 }
 
 macro_rules! answers {
     ($($module:ident),* $(,)?) => {$(
         impl Answer for pb::$module::Response {
-            #[allow(clippy::needless_update)] // some answers hold nothing else
+            #[allow(clippy::needless_update)] // some answers have no other field
             fn failed(found: Diagnostics) -> Self {
                 Self { diagnostics: diagnostics(found), ..Default::default() }
             }
@@ -61,13 +63,16 @@ answers!(
     get_provider_schema,
     import_resource_state,
     move_resource_state,
+    plan_action,
     plan_resource_change,
     prepare_provider_config,
     read_data_source,
     read_resource,
     upgrade_resource_identity,
     upgrade_resource_state,
+    validate_action_config,
     validate_data_source_config,
+    validate_list_resource_config,
     validate_resource_type_config,
 );
 
@@ -87,7 +92,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_becomes_a_diagnostic() {
+    async fn panic_becomes_a_diagnostic() {
         let answer = guarded::<pb::configure::Response>("Configure", async { panic!("oh {}", 1) }).await;
         let found = answer.unwrap().into_inner().diagnostics;
         assert_eq!(found.len(), 1);

@@ -1,4 +1,4 @@
-//! Between the messages of the wire and our own words: values, paths, diagnostics, identities.
+//! Conversions between messages and our own types: values, paths, diagnostics, identities.
 
 use super::proto::tfplugin5 as pb;
 use crate::framework::{FunctionError, Provider, Server};
@@ -6,7 +6,7 @@ use crate::schema::{
     Diagnostic, Diagnostics, Path, Severity, Step, Type, Value, json as state_json, msgpack,
 };
 
-/// The value of type `ty` in a message; absent is null. `what` names it in an error.
+/// The value of type `ty` in a message, null if absent. `what` names it in errors.
 pub fn value(dynamic: &Option<pb::DynamicValue>, ty: &Type, what: &str) -> Result<Value, Diagnostics> {
     let Some(dynamic) = dynamic else {
         return Ok(Value::Null);
@@ -48,7 +48,7 @@ pub fn raw_json(raw: Option<pb::RawState>, what: &str) -> Result<Vec<u8>, Diagno
         let why = if raw.flatmap.is_empty() {
             "There is none."
         } else {
-            "It is in the format of Terraform 0.11, which this provider never wrote."
+            "It has the format of Terraform 0.11, which this provider never used."
         };
         return Err(unreadable(&format!("the stored state of {what}"), why));
     }
@@ -75,7 +75,7 @@ pub fn diagnostics(found: Diagnostics) -> Vec<pb::Diagnostic> {
         .collect()
 }
 
-/// Paths; those that end up empty say nothing and are left out.
+/// Paths, without those that are empty.
 pub fn paths(paths: &[Path]) -> Vec<pb::AttributePath> {
     paths.iter().filter_map(path).collect()
 }
@@ -97,7 +97,7 @@ fn path(path: &Path) -> Option<pb::AttributePath> {
     (!steps.is_empty()).then_some(pb::AttributePath { steps })
 }
 
-/// An identity; none for what does not exist.
+/// An identity; `None` for an object that does not exist.
 pub fn identity(value: &Value, ty: Type) -> Option<pb::ResourceIdentityData> {
     (!value.is_null()).then(|| pb::ResourceIdentityData { identity_data: dynamic(value, &ty) })
 }
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn null_is_seen_in_every_form() {
+    fn recognises_null_in_every_form() {
         let dv = |msgpack: &[u8], json: &[u8]| {
             Some(pb::DynamicValue { msgpack: msgpack.to_vec(), json: json.to_vec() })
         };
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_end_before_sets() {
+    fn paths_end_before_set_elements() {
         let found = paths(&[
             Path::attribute("target_region").element().then("name"),
             Path::root(),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn old_flatmaps_are_refused() {
+    fn refuses_states_of_terraform_0_11() {
         let raw = pb::RawState { json: vec![], flatmap: [("id".to_owned(), "1".to_owned())].into() };
         let found = raw_json(Some(raw), "azimage_gallery").unwrap_err();
         assert!(found.0[0].detail.contains("0.11"));

@@ -1,34 +1,62 @@
-//! The wire of plugin protocol 5: one short function per RPC over [`framework::Server`](crate::framework::Server). Decides nothing.
+//! Plugin protocol 5: one short function per RPC over [`framework::Server`](crate::framework::Server). Makes no decisions.
 
 mod answer;
 mod convert;
 pub mod proto;
 mod schema;
+mod stream;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
+use futures_util::StreamExt;
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
 use crate::framework::change::Change;
 use crate::framework::{MoveSource, Private, Provider, Server};
+use crate::plugin::connections::PerConnection;
+use crate::sync::lock;
 use answer::guarded;
 use convert::{absent, diagnostics, dynamic, function_error, identity, identity_value, paths, value};
 use proto::tfplugin5::{self as pb, provider_server};
 
-/// The gRPC service of one provider.
+/// The gRPC service of one provider. A connection that is separate from the others, as in debug mode, has a server of its
+/// own, so that neither the configuration nor an interrupt of one host reaches another.
 pub struct Service<P: Provider> {
     server: Arc<Server<P>>,
+    of_connections: Mutex<Vec<Weak<Server<P>>>>,
     schema: OnceLock<pb::get_provider_schema::Response>,
 }
 
 impl<P: Provider> Service<P> {
     /// Serves `server`.
     pub fn new(server: Arc<Server<P>>) -> Service<P> {
-        Service { server, schema: OnceLock::new() }
+        Service { server, of_connections: Mutex::default(), schema: OnceLock::new() }
     }
 
-    /// Works out what `GetProviderSchema` answers, so that it need not be waited for.
+    /// Ends everything under way, for all hosts: see [`Server::stop`].
+    pub fn stop_all(&self) {
+        self.server.stop();
+        let servers = lock(&self.of_connections);
+        servers.iter().filter_map(Weak::upgrade).for_each(|server| server.stop());
+    }
+
+    /// The server for the connection of `request`.
+    fn server<T>(&self, request: &Request<T>) -> Arc<Server<P>> {
+        match request.extensions().get::<Option<PerConnection>>() {
+            Some(Some(own)) => own.get_or_init(|| {
+                let server = Arc::new(self.server.separate());
+                let mut servers = lock(&self.of_connections);
+                servers.retain(|server| server.strong_count() > 0);
+                servers.push(Arc::downgrade(&server));
+                server
+            }),
+            _ => self.server.clone(),
+        }
+    }
+
+    /// Makes the answer to `GetProviderSchema` in advance.
     pub fn prepare(&self) {
         self.schema();
     }
@@ -38,8 +66,8 @@ impl<P: Provider> Service<P> {
     }
 }
 
-/// Calls everything off when it falls before its work is done: the host that wanted it is gone, and nobody will ever learn
-/// what comes of it, so what is on its way is let finish, and nothing new is begun.
+/// Stops the server when it is dropped before its work is done. The host is gone and will not see the result: the request
+/// that is on its way is allowed to finish, and no further one is sent.
 struct HangUp<P: Provider>(Option<Arc<Server<P>>>);
 
 impl<P: Provider> HangUp<P> {
@@ -52,7 +80,7 @@ impl<P: Provider> HangUp<P> {
 impl<P: Provider> Drop for HangUp<P> {
     fn drop(&mut self) {
         if let Some(server) = &self.0 {
-            tracing::warn!("the host hung up in the middle of an apply");
+            tracing::warn!("the host closed the connection during an apply");
             server.stop();
         }
     }
@@ -97,11 +125,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::prepare_provider_config::Request>,
     ) -> Answer<pb::prepare_provider_config::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded("PrepareProviderConfig", async {
-            let config = value(&request.config, self.server.ty(), "the provider block")?;
+            let config = value(&request.config, server.ty(), "the provider block")?;
             Ok(pb::prepare_provider_config::Response {
-                diagnostics: diagnostics(self.server.validate_provider(&config)),
+                diagnostics: diagnostics(server.validate_provider(&config)),
                 prepared_config: request.config,
             })
         })
@@ -109,10 +138,11 @@ impl<P: Provider> provider_server::Provider for Service<P> {
     }
 
     async fn configure(&self, request: Request<pb::configure::Request>) -> Answer<pb::configure::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded("Configure", async {
-            let config = value(&request.config, self.server.ty(), "the provider block")?;
-            let found = self.server.configure(&config, &request.terraform_version);
+            let config = value(&request.config, server.ty(), "the provider block")?;
+            let found = server.configure(&config, &request.terraform_version);
             Ok(pb::configure::Response { diagnostics: diagnostics(found) })
         })
         .await
@@ -122,12 +152,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::validate_resource_type_config::Request>,
     ) -> Answer<pb::validate_resource_type_config::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.resource(&request.type_name)?;
+            let entry = server.resource(&request.type_name)?;
             let config = value(&request.config, entry.ty(), &request.type_name)?;
             Ok(pb::validate_resource_type_config::Response {
-                diagnostics: diagnostics(self.server.validate_resource(entry, &config)),
+                diagnostics: diagnostics(server.validate_resource(entry, &config)),
             })
         })
         .await
@@ -137,12 +168,13 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::validate_data_source_config::Request>,
     ) -> Answer<pb::validate_data_source_config::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.data_source(&request.type_name)?;
+            let entry = server.data_source(&request.type_name)?;
             let config = value(&request.config, entry.ty(), &request.type_name)?;
             Ok(pb::validate_data_source_config::Response {
-                diagnostics: diagnostics(self.server.validate_data_source(entry, &config)),
+                diagnostics: diagnostics(server.validate_data_source(entry, &config)),
             })
         })
         .await
@@ -152,11 +184,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::upgrade_resource_state::Request>,
     ) -> Answer<pb::upgrade_resource_state::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.resource(&request.type_name)?;
+            let entry = server.resource(&request.type_name)?;
             let raw = convert::raw_json(request.raw_state, &request.type_name)?;
-            let state = self.server.upgrade(entry, request.version, &raw)?;
+            let state = server.upgrade(entry, request.version, &raw)?;
             Ok(pb::upgrade_resource_state::Response {
                 upgraded_state: dynamic(&state, entry.ty()),
                 diagnostics: Vec::new(),
@@ -169,11 +202,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::upgrade_resource_identity::Request>,
     ) -> Answer<pb::upgrade_resource_identity::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.resource(&request.type_name)?;
+            let entry = server.resource(&request.type_name)?;
             let raw = request.raw_identity.unwrap_or_default();
-            // a state from before identities sends nothing: there is nothing to upgrade
+            // A state from before identities has none to upgrade.
             let upgraded_identity = if raw.json.is_empty() {
                 None
             } else {
@@ -188,11 +222,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::read_resource::Request>,
     ) -> Answer<pb::read_resource::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.resource(&request.type_name)?;
+            let entry = server.resource(&request.type_name)?;
             let state = value(&request.current_state, entry.ty(), &request.type_name)?;
-            let read = self.server.read(entry, state, Private::from_bytes(&request.private)).await;
+            let read = server.read(entry, state, Private::from_bytes(&request.private)).await;
             Ok(pb::read_resource::Response {
                 new_state: dynamic(&read.state, entry.ty()),
                 private: read.private.to_bytes(),
@@ -208,18 +243,18 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::plan_resource_change::Request>,
     ) -> Answer<pb::plan_resource_change::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.resource(&request.type_name)?;
+            let entry = server.resource(&request.type_name)?;
             let name = &request.type_name;
-            // to destroy, core proposes nothing; what it sends as configuration then is of no interest
+            // For a destroy core proposes null; the configuration it sends is not used.
             let config = if absent(&request.proposed_new_state) {
                 crate::schema::Value::Null
             } else {
                 value(&request.config, entry.ty(), name)?
             };
-            let planned = self
-                .server
+            let planned = server
                 .plan(
                     entry,
                     Change {
@@ -246,12 +281,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::apply_resource_change::Request>,
     ) -> Answer<pb::apply_resource_change::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         let before = request.prior_state.clone();
         let private = request.planned_private.clone();
-        let server = self.server.clone();
-        // a caller that hangs up must not cut a write off half way: the work goes on by itself, as after an interrupt
-        let hang_up = HangUp(Some(self.server.clone()));
+        // A host that closes the connection must not cancel a write half way: the work goes on, as after an interrupt.
+        let hang_up = HangUp(Some(server.clone()));
         let work = async move {
             guarded(&request.type_name, async {
                 let entry = server.resource(&request.type_name)?;
@@ -280,7 +315,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
             .unwrap_or_else(|error| Err(Status::internal(error.to_string())));
         hang_up.disarm();
         let mut answer = answer?;
-        // no state in an answer would mean that nothing exists: a failure keeps what was
+        // No state would mean that nothing exists: a failure keeps the prior state.
         let response = answer.get_mut();
         if response.new_state.is_none() {
             response.new_state = before;
@@ -293,14 +328,15 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::import_resource_state::Request>,
     ) -> Answer<pb::import_resource_state::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.resource(&request.type_name)?;
+            let entry = server.resource(&request.type_name)?;
             let given = match &request.identity {
                 Some(data) => Some(identity_value(data, &entry.identity_ty(), &request.type_name)?),
                 None => None,
             };
-            let brought = self.server.import(entry, &request.id, given.as_ref())?;
+            let brought = server.import(entry, &request.id, given.as_ref())?;
             Ok(pb::import_resource_state::Response {
                 imported_resources: vec![pb::import_resource_state::ImportedResource {
                     type_name: request.type_name.clone(),
@@ -319,9 +355,10 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::move_resource_state::Request>,
     ) -> Answer<pb::move_resource_state::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.target_type_name, async {
-            let entry = self.server.resource(&request.target_type_name)?;
+            let entry = server.resource(&request.target_type_name)?;
             let raw = convert::raw_json(request.source_state, &request.source_type_name)?;
             let source = MoveSource {
                 provider: request.source_provider_address,
@@ -329,7 +366,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
                 schema_version: request.source_schema_version,
                 state: convert::json(&raw, &request.source_type_name)?,
             };
-            let brought = self.server.move_from(entry, &source)?;
+            let brought = server.move_from(entry, &source)?;
             Ok(pb::move_resource_state::Response {
                 target_state: dynamic(&brought.state, entry.ty()),
                 target_private: brought.private.to_bytes(),
@@ -344,11 +381,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::generate_resource_config::Request>,
     ) -> Answer<pb::generate_resource_config::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.resource(&request.type_name)?;
+            let entry = server.resource(&request.type_name)?;
             let state = value(&request.state, entry.ty(), &request.type_name)?;
-            let config = self.server.generate(entry, &state);
+            let config = server.generate(entry, &state);
             Ok(pb::generate_resource_config::Response {
                 config: dynamic(&config, entry.ty()),
                 diagnostics: Vec::new(),
@@ -361,11 +399,12 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         &self,
         request: Request<pb::read_data_source::Request>,
     ) -> Answer<pb::read_data_source::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.type_name, async {
-            let entry = self.server.data_source(&request.type_name)?;
+            let entry = server.data_source(&request.type_name)?;
             let config = value(&request.config, entry.ty(), &request.type_name)?;
-            let (state, found) = self.server.read_data_source(entry, &config).await;
+            let (state, found) = server.read_data_source(entry, &config).await;
             Ok(pb::read_data_source::Response {
                 state: state.and_then(|state| dynamic(&state, entry.ty())),
                 diagnostics: diagnostics(found),
@@ -375,10 +414,76 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         .await
     }
 
+    async fn validate_list_resource_config(
+        &self,
+        request: Request<pb::validate_list_resource_config::Request>,
+    ) -> Answer<pb::validate_list_resource_config::Response> {
+        let server = self.server(&request);
+        let request = request.into_inner();
+        guarded(&request.type_name, async {
+            let entry = server.list_resource(&request.type_name)?;
+            let config = value(&request.config, entry.ty(), &request.type_name)?;
+            Ok(pb::validate_list_resource_config::Response {
+                diagnostics: diagnostics(server.validate_list(entry, &config)),
+            })
+        })
+        .await
+    }
+
+    async fn list_resource(
+        &self,
+        request: Request<pb::list_resource::Request>,
+    ) -> Answer<BoxStream<pb::list_resource::Event>> {
+        let listed = stream::listed(self.server(&request), request.into_inner());
+        Ok(Response::new(listed.map(Ok).boxed()))
+    }
+
+    async fn validate_action_config(
+        &self,
+        request: Request<pb::validate_action_config::Request>,
+    ) -> Answer<pb::validate_action_config::Response> {
+        let server = self.server(&request);
+        let request = request.into_inner();
+        guarded(&request.type_name, async {
+            let entry = server.action(&request.type_name)?;
+            let config = value(&request.config, entry.ty(), &request.type_name)?;
+            Ok(pb::validate_action_config::Response {
+                diagnostics: diagnostics(server.validate_action(entry, &config)),
+            })
+        })
+        .await
+    }
+
+    async fn plan_action(
+        &self,
+        request: Request<pb::plan_action::Request>,
+    ) -> Answer<pb::plan_action::Response> {
+        let server = self.server(&request);
+        let request = request.into_inner();
+        guarded(&request.action_type, async {
+            let entry = server.action(&request.action_type)?;
+            let config = value(&request.config, entry.ty(), &request.action_type)?;
+            Ok(pb::plan_action::Response {
+                diagnostics: diagnostics(server.plan_action(entry, &config).await),
+                deferred: None,
+            })
+        })
+        .await
+    }
+
+    async fn invoke_action(
+        &self,
+        request: Request<pb::invoke_action::Request>,
+    ) -> Answer<BoxStream<pb::invoke_action::Event>> {
+        let invoked = stream::invoked(self.server(&request), request.into_inner());
+        Ok(Response::new(invoked.map(Ok).boxed()))
+    }
+
     async fn call_function(
         &self,
         request: Request<pb::call_function::Request>,
     ) -> Answer<pb::call_function::Response> {
+        let server = self.server(&request);
         let request = request.into_inner();
         guarded(&request.name, async {
             let answer = |result: Result<_, _>| match result {
@@ -387,19 +492,19 @@ impl<P: Provider> provider_server::Provider for Service<P> {
                     pb::call_function::Response { result: None, error: Some(function_error(error)) }
                 }
             };
-            let arguments = match convert::arguments(&self.server, &request) {
+            let arguments = match convert::arguments(&server, &request) {
                 Ok(arguments) => arguments,
                 Err(error) => return Ok(answer(Err(error))),
             };
-            let returns = self.server.function(&request.name).map(|f| f.signature().returns);
-            let result = self.server.call(&request.name, &arguments);
+            let returns = server.function(&request.name).map(|f| f.signature().returns);
+            let result = server.call(&request.name, &arguments);
             Ok(answer(result.map(|value| returns.and_then(|ty| dynamic(&value, &ty)))))
         })
         .await
     }
 
-    async fn stop(&self, _request: Request<pb::stop::Request>) -> Answer<pb::stop::Response> {
-        self.server.stop();
+    async fn stop(&self, request: Request<pb::stop::Request>) -> Answer<pb::stop::Response> {
+        self.server(&request).stop();
         Ok(Response::new(pb::stop::Response::default()))
     }
 }

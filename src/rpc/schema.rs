@@ -1,4 +1,4 @@
-//! Schemas as messages: what every type looks like, what the provider can do.
+//! Schemas as messages: every type's schema, and the provider's capabilities.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,14 @@ pub fn provider<P: Provider>(server: &Server<P>) -> pb::get_provider_schema::Res
             .data_sources()
             .map(|(name, entry)| (name.to_owned(), schema(entry.body())))
             .collect(),
+        list_resource_schemas: server
+            .list_resources()
+            .map(|(name, entry)| (name.to_owned(), schema(entry.body())))
+            .collect(),
+        action_schemas: server
+            .actions()
+            .map(|(name, entry)| (name.to_owned(), pb::ActionSchema { schema: Some(schema(entry.body())) }))
+            .collect(),
         functions: functions(server),
         server_capabilities: Some(capabilities()),
         ..Default::default()
@@ -40,7 +48,10 @@ pub fn provider<P: Provider>(server: &Server<P>) -> pb::get_provider_schema::Res
 
 /// The names alone.
 pub fn metadata<P: Provider>(server: &Server<P>) -> pb::get_metadata::Response {
-    use pb::get_metadata::{DataSourceMetadata, FunctionMetadata, ResourceMetadata, Response};
+    use pb::get_metadata::{
+        ActionMetadata, DataSourceMetadata, FunctionMetadata, ListResourceMetadata, ResourceMetadata,
+        Response,
+    };
     Response {
         server_capabilities: Some(capabilities()),
         resources: server
@@ -51,6 +62,11 @@ pub fn metadata<P: Provider>(server: &Server<P>) -> pb::get_metadata::Response {
             .data_sources()
             .map(|(name, _)| DataSourceMetadata { type_name: name.to_owned() })
             .collect(),
+        list_resources: server
+            .list_resources()
+            .map(|(name, _)| ListResourceMetadata { type_name: name.to_owned() })
+            .collect(),
+        actions: server.actions().map(|(name, _)| ActionMetadata { type_name: name.to_owned() }).collect(),
         functions: server
             .functions()
             .map(|function| FunctionMetadata { name: function.name().to_owned() })

@@ -36,6 +36,16 @@ impl Release {
         self.since((1, 12), (1, 12))
     }
 
+    /// `list` blocks and `terraform query`.
+    pub fn has_queries(self) -> bool {
+        !self.opentofu && self.version >= (1, 14)
+    }
+
+    /// `action` blocks.
+    pub fn has_actions(self) -> bool {
+        self.has_queries()
+    }
+
     /// Whether the provider is asked for the configuration of what is imported. Older ones, and OpenTofu, make it up themselves.
     pub fn asks_for_configuration(self) -> bool {
         !self.opentofu && self.version >= (1, 14)

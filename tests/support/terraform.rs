@@ -72,6 +72,10 @@ impl Terraform {
             Some("provider functions")
         } else if text.contains("identity = {") && !release.has_identities() {
             Some("imports by identity")
+        } else if text.contains("\nlist \"") || text.starts_with("list \"") {
+            (!release.has_queries()).then_some("queries")
+        } else if text.contains("\naction \"") || text.starts_with("action \"") {
+            (!release.has_actions()).then_some("actions")
         } else {
             None
         }

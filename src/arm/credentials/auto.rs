@@ -17,6 +17,7 @@ use crate::arm::error::{Error, Kind};
 use crate::arm::secret::Secret;
 use crate::arm::token::{Cache, Fresh, Source, Tokens};
 use crate::arm::transport::Transport;
+use crate::sync::lock;
 
 /// How long one attempt to sign in may take, over all methods.
 pub const SIGN_IN_LIMIT: Duration = Duration::from_secs(30);
@@ -161,7 +162,7 @@ impl Source for Tenant {
 
 /// The failure of a method that was cut off; the last answer says more than the limit does.
 fn out_of_time(context: &Context<'_>) -> Failure {
-    let last = context.last_failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let last = lock(&context.last_failure).take();
     last.unwrap_or_else(|| {
         Failure::transient(format!("it did not finish within {} s", SIGN_IN_LIMIT.as_secs()))
     })

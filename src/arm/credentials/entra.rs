@@ -5,7 +5,7 @@
 //! status to act on, and the reason of a failure is kept beside it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
@@ -23,6 +23,7 @@ use crate::arm::clouds::is_loopback;
 use crate::arm::secret::Secret;
 use crate::arm::token::Fresh;
 use crate::arm::transport::{self, Method, Transport};
+use crate::sync::lock;
 
 /// Asks the credential that `make` builds for a token for the cloud's Resource Manager.
 pub async fn fetch<T: TokenCredential>(
@@ -59,7 +60,7 @@ pub async fn token(
     credential: azure_core::Result<Arc<impl TokenCredential>>,
 ) -> Result<Fresh, Failure> {
     let failed = |error: &azure_core::Error| {
-        let last = context.last_failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let last = lock(&context.last_failure).take();
         last.unwrap_or_else(|| match answer::short(&causes(error)) {
             text if text.is_empty() => "it failed without a message".into(),
             text => answer::with_remedy(&text).into(),
@@ -127,7 +128,7 @@ impl HttpClient for Bridge {
                     failure.why = failure.why.replace(secret, "***");
                 }
                 let status: u16 = if failure.transient { 503 } else { 400 };
-                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                *lock(&self.failure) = Some(failure);
                 (status, json!({"error": "failed", "error_description": "failed"}))
             }
         };

@@ -38,7 +38,7 @@ model! {
         /// Whether the service refuses to delete the version before its end-of-life date.
         pub block_deletion_before_end_of_life: Option<bool> = optional().default(false),
         /// The date after which the version should no longer be used, in RFC 3339 format. Can be set, changed and removed.
-        pub end_of_life_date: Option<String> = date(optional()),
+        pub end_of_life_date: Option<String> = date(optional().or_empty()),
         /// Whether this version is excluded when resolving `latest`.
         pub exclude_from_latest: Option<bool> = optional().default(false),
         /// The replication mode: `Full` copies the image to every region; `Shallow` refers to the source, for quick tests.

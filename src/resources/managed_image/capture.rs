@@ -7,6 +7,7 @@ use crate::arm::id::VIRTUAL_MACHINE;
 use crate::arm::{Error, ResourceId, Scope, Target, region};
 use crate::azure::attributes::id_of;
 use crate::azure::context::scope;
+use crate::azure::machine::MachineState;
 use crate::azure::{COMPUTE_API, Context, DISK_API, body, fault, writing};
 use crate::framework::{Draft, Op};
 use crate::model;
@@ -81,18 +82,12 @@ enum Deprovisioned {
 impl Machine {
     /// Reads a machine got with `$expand=instanceView`.
     pub fn parse(machine: &Json) -> Machine {
-        let statuses = body::items(machine, "properties.instanceView.statuses");
-        let after = |prefix: &str| {
-            statuses.iter().filter_map(|status| body::text(status, "code")).find_map(|code| {
-                let (start, rest) = code.split_once('/')?;
-                start.eq_ignore_ascii_case(prefix).then(|| rest.to_lowercase())
-            })
-        };
+        let state = MachineState::parse(machine);
         Machine {
             name: body::text(machine, "name").unwrap_or_default(),
             location: body::text(machine, "location").unwrap_or_default(),
-            power: after("PowerState").unwrap_or_default(),
-            generalized: after("OSState").as_deref() == Some("generalized"),
+            power: state.power,
+            generalized: state.is_generalized,
             agent: body::items(machine, "properties.instanceView.vmAgent.statuses")
                 .iter()
                 .find_map(|status| body::text(status, "displayStatus")),

@@ -1,0 +1,3 @@
+list "azimage_managed_image" "all" {
+  provider = azimage
+}

@@ -1,0 +1,11 @@
+//! The actions, one file each. None uses another.
+
+pub mod generalize;
+
+use crate::azure::Context;
+use crate::framework::action::AnyAction;
+
+/// Every action of this provider.
+pub fn all() -> Vec<Box<dyn AnyAction<Context>>> {
+    vec![Box::new(generalize::Generalize)]
+}

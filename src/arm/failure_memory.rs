@@ -1,0 +1,43 @@
+//! A failure that all calls have in common, such as a failed sign-in: remembered for a short time and explained once.
+
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::error::Error;
+
+/// How long every call fails at once before the next attempt.
+pub const RETRY_PAUSE: Duration = Duration::from_secs(30);
+
+/// The last failure.
+#[derive(Default)]
+pub struct FailureMemory(RwLock<Option<(Error, Instant)>>);
+
+impl FailureMemory {
+    /// The failure, if it is recent enough to fail another call.
+    pub fn recent(&self) -> Option<Error> {
+        self.last().filter(|(_, retry)| Instant::now() < *retry).map(|(error, _)| error)
+    }
+
+    /// Remembers `error`. If it repeats the last one it is the same failure, which needs no second explanation.
+    pub fn remember(&self, mut error: Error) -> Error {
+        let before = self.last().filter(|(last, _)| last.message == error.message);
+        error.shared = Some(before.and_then(|(last, _)| last.shared).unwrap_or_default());
+        self.set(Some((error.clone(), Instant::now() + RETRY_PAUSE)));
+        error
+    }
+
+    /// Forgets the failure after a success.
+    pub fn clear(&self) {
+        self.set(None);
+    }
+
+    fn last(&self) -> Option<(Error, Instant)> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, failure: Option<(Error, Instant)>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+}

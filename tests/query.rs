@@ -1,0 +1,151 @@
+//! `terraform query` and actions, with the Terraform releases that have them.
+
+#[path = "support/external.rs"]
+#[macro_use]
+mod external;
+#[path = "support/golden.rs"]
+mod golden;
+#[path = "support/cli.rs"]
+mod support;
+
+use golden::{golden, id};
+use support::{HEAD, Served, Workspace, terraform};
+
+const RELEASES: [&str; 2] = ["1.14.9", "1.15.5"];
+
+/// An emulator without delays, and a workspace that uses it.
+fn start(release: &str) -> (Served, Workspace) {
+    let served = Served::start();
+    served.by_hand(&["settings", r#"{"time_scale":0}"#]);
+    let mut workspace = Workspace::new(&terraform(release));
+    served.point(&mut workspace);
+    (served, workspace)
+}
+
+const QUERIES: &str = r#"
+list "azimage_gallery" "all" {
+  provider = azimage
+}
+list "azimage_image_definition" "all" {
+  provider = azimage
+  config {
+    name_regex = "^def$"
+  }
+}
+list "azimage_image_version" "all" {
+  provider = azimage
+  config {
+    resource_group_name = "my-rg"
+  }
+}
+list "azimage_managed_image" "all" {
+  provider = azimage
+  config {
+    tags = { team = "images" }
+  }
+}
+"#;
+
+fn generated_configuration_plans_to_no_change() {
+    for release in RELEASES {
+        let (served, workspace) = start(release);
+        workspace.write("main.tf", &golden());
+        workspace.apply().ok();
+
+        let mut other = Workspace::new(&terraform(release));
+        served.point(&mut other);
+        other.write("main.tf", HEAD);
+        other.write("all.tfquery.hcl", QUERIES);
+        let listed = other.run(&["query", "-generate-config-out=generated.tf"]).ok();
+        for name in ["gal", "gal/def", "gal/def/1.0.0", "img"] {
+            assert!(
+                listed.text.lines().any(|line| line.split_whitespace().last() == Some(name)),
+                "no {name} in:\n{}",
+                listed.text
+            );
+        }
+        other.run(&["plan"]).ok().says("Plan: 4 to import, 0 to add, 0 to change, 0 to destroy.");
+    }
+}
+
+fn failed_query_says_why() {
+    for release in RELEASES {
+        let (_served, workspace) = start(release);
+        workspace.write("main.tf", HEAD);
+        workspace.write(
+            "wrong.tfquery.hcl",
+            &format!(
+                "list \"azimage_image_version\" \"x\" {{\n  provider = azimage\n  config {{\n    image_definition_id = {:?}\n    gallery_id = {:?}\n  }}\n}}\n",
+                id("/galleries/none/images/none"),
+                id("/galleries/none")
+            ),
+        );
+        let ran =
+            workspace.run(&["query"]).says("gallery_id cannot be used together with image_definition_id");
+        assert_eq!(ran.code, 1);
+        workspace.write(
+            "wrong.tfquery.hcl",
+            &format!(
+                "list \"azimage_image_version\" \"x\" {{\n  provider = azimage\n  config {{\n    image_definition_id = {:?}\n  }}\n}}\n",
+                id("/galleries/none/images/none")
+            ),
+        );
+        let ran = workspace.run(&["query"]).says("Listing image versions failed");
+        assert_eq!(ran.code, 1);
+    }
+}
+
+fn actions_run_by_trigger_and_by_invoke() {
+    for release in RELEASES {
+        let (_served, workspace) = start(release);
+        let machine = id("/virtualMachines/golden-vm");
+        let main = |machine: &str| {
+            format!(
+                r#"{HEAD}
+variable "month" {{
+  default = "2026-11"
+}}
+action "azimage_generalize" "vm" {{
+  config {{
+    virtual_machine_id = "{machine}"
+  }}
+}}
+resource "terraform_data" "month" {{
+  input = var.month
+  lifecycle {{
+    action_trigger {{
+      events  = [after_create, after_update]
+      actions = [action.azimage_generalize.vm]
+    }}
+  }}
+}}
+"#
+            )
+        };
+        workspace.write("main.tf", &main(&machine));
+        workspace
+            .apply()
+            .ok()
+            .says("deallocating the virtual machine")
+            .says("marking the virtual machine as generalized")
+            .says("Actions: 1 invoked.");
+        workspace.settled();
+        workspace
+            .run(&["apply", "-auto-approve", "-invoke=action.azimage_generalize.vm"])
+            .ok()
+            .says("the virtual machine is generalized already");
+
+        workspace.write("main.tf", &main(&id("/virtualMachines/none")));
+        let ran = workspace
+            .run(&["apply", "-auto-approve", "-var=month=2026-12"])
+            .says("The virtual machine does not exist")
+            .says("correct virtual_machine_id");
+        assert_eq!(ran.code, 1);
+    }
+}
+
+tests!(
+    generated_configuration_plans_to_no_change,
+    failed_query_says_why,
+    actions_run_by_trigger_and_by_invoke,
+);
