@@ -5,32 +5,33 @@
 
 use std::path::Path;
 
+use azimage::emulator::cli::usage::tables;
 use azimage::emulator::router::{ROUTES, coverage_table};
 
-/// What stands between the two comments of a guide, if they are there; the first may say more than its first word.
-fn marked(guide: &str) -> Option<&str> {
-    let start = guide.find("<!-- coverage")?;
-    let rest = &guide[start..];
-    let rest = &rest[rest.find("-->")? + 3..];
-    let end = rest.find("<!-- /coverage -->").or_else(|| rest.find("<!-- end of coverage -->"))?;
-    Some(rest[..end].trim())
+/// The text between a comment that starts with `name` and the comment that ends it.
+fn marked<'a>(guide: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = guide.split_once(&format!("<!-- {name}"))?;
+    let (_, rest) = rest.split_once("-->")?;
+    rest.split_once(&format!("<!-- end of {name} -->")).map(|(text, _)| text.trim())
 }
 
 #[test]
-fn the_guide_has_the_table_of_routes() {
+fn the_guide_has_the_tables_of_routes_commands_and_options() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides/testing-with-the-emulator.md");
-    let guide = std::fs::read_to_string(&path).unwrap();
-    let shown = marked(&guide).unwrap();
-    let table = coverage_table();
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, guide.replacen(shown, table.trim(), 1)).unwrap();
-        return;
+    let mut guide = std::fs::read_to_string(&path).unwrap();
+    for (name, table) in [("coverage", coverage_table()), ("commands", tables())] {
+        let shown = marked(&guide, name).unwrap().to_owned();
+        if std::env::var_os("UPDATE").is_some() {
+            guide = guide.replacen(&shown, table.trim(), 1);
+            std::fs::write(&path, &guide).unwrap();
+        } else {
+            assert!(
+                shown == table.trim(),
+                "the table of {name} in {} is out of date; write it anew with UPDATE=1 cargo test --test emulator_coverage",
+                path.display()
+            );
+        }
     }
-    assert!(
-        shown == table.trim(),
-        "the coverage table of {} is not that of the routes; write it anew with UPDATE=1 cargo test --test emulator_coverage",
-        path.display()
-    );
 }
 
 #[test]
@@ -40,6 +41,6 @@ fn the_table_has_a_line_for_every_route() {
     assert!(table.lines().all(|line| line.matches('|').count() == 4), "a cell has a bar in it");
     let paths: std::collections::HashSet<_> = ROUTES.iter().map(|route| route.path).collect();
     assert_eq!(paths.len(), ROUTES.len(), "a path stands twice");
-    assert_eq!(marked("a <!-- coverage -->\n\n| x |\n<!-- /coverage --> b"), Some("| x |"));
-    assert_eq!(marked("nothing"), None);
+    assert_eq!(marked("a <!-- x: why -->\n\n| x |\n<!-- end of x --> b", "x"), Some("| x |"));
+    assert_eq!(marked("nothing", "x"), None);
 }

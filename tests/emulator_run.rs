@@ -34,7 +34,7 @@ fn the_exit_code_is_the_commands() {
     assert_eq!(none.code, 127);
     none.says("starting there-is-no-such-command");
     assert_eq!(run(&["/"]).code, 126);
-    assert_eq!(run(&[]).says("a command after it").code, 2);
+    assert_eq!(run(&[]).says("run needs COMMAND").code, 2);
 }
 
 fn the_command_finds_the_emulator_and_still_trusts_the_world() {

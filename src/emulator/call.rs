@@ -233,13 +233,26 @@ impl<'v> Call<'_, 'v> {
 
     /// The outcome of another request, within this one: same caller, same time, same staged state.
     pub fn inner(&mut self, handler: Handler, method: Method, id: &str, api: &str, body: Json) -> Outcome {
+        self.inner_with_query(handler, method, id, api, Vec::new(), body)
+    }
+
+    /// [`Call::inner`] with query parameters besides the API version.
+    pub fn inner_with_query(
+        &mut self,
+        handler: Handler,
+        method: Method,
+        id: &str,
+        api: &str,
+        query: Vec<(String, String)>,
+        body: Json,
+    ) -> Outcome {
         let segments = id.trim_start_matches('/').split('/').map(str::to_owned).collect();
         let outer = (
             std::mem::replace(&mut self.method, method),
             std::mem::replace(&mut self.segments, segments),
             std::mem::replace(&mut self.api, api.to_ascii_lowercase()),
             std::mem::replace(&mut self.body, body),
-            std::mem::take(&mut self.query),
+            std::mem::replace(&mut self.query, query),
             self.subscription.clone(),
             self.meter,
         );

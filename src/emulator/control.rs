@@ -106,7 +106,7 @@ fn act(
         }
         (Some(Method::Post), ["reset"]) => {
             state.clear();
-            lock(&emulator.seen).clear();
+            emulator.requests.clear();
             *lock(&emulator.meter) = super::throttle::Meter::default();
             Ok(Json::object())
         }
@@ -263,17 +263,6 @@ fn summary(emulator: &Emulator, state: &Transaction<'_>, moment: Moment) -> Json
         }
         true
     });
-    let requests: Vec<Json> = lock(&emulator.seen)
-        .iter()
-        .rev()
-        .map(|seen| {
-            Json::object()
-                .with("at", clock::format(seen.at))
-                .with("method", seen.method.as_str())
-                .with("path", seen.path.as_str())
-                .with("status", i64::from(seen.status))
-        })
-        .collect();
     Json::object()
         .with("now", clock::format(now))
         .with("records", state.record_count() as i64)
@@ -283,7 +272,7 @@ fn summary(emulator: &Emulator, state: &Transaction<'_>, moment: Moment) -> Json
         .with("resources", resources)
         .with("versions", versions)
         .with("operations", operations)
-        .with("requests", requests)
+        .with("requests", emulator.requests.newest())
         .with("throttledCount", lock(&emulator.meter).refused)
 }
 

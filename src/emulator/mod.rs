@@ -21,6 +21,7 @@ pub mod operations;
 pub mod page;
 pub mod providers;
 pub mod regions;
+pub mod requests;
 pub mod resource;
 pub mod router;
 pub mod server;
@@ -32,7 +33,6 @@ pub mod throttle;
 pub mod tls;
 pub mod versions_known;
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -149,24 +149,12 @@ enum Pass {
     ByHand,
 }
 
-/// One line of the list of last requests.
-#[derive(Clone, Debug)]
-struct Seen {
-    at: Ticks,
-    method: String,
-    path: String,
-    status: u16,
-}
-
-/// How many requests the list remembers.
-const REMEMBERED: usize = 50;
-
 /// A pretend Azure Resource Manager.
 pub struct Emulator {
     store: Store,
     options: Options,
     meter: Mutex<throttle::Meter>,
-    seen: Mutex<VecDeque<Seen>>,
+    requests: requests::Requests,
     served: AtomicU64,
 }
 
@@ -183,10 +171,10 @@ impl Emulator {
 
     fn with_store(store: Store) -> Emulator {
         Emulator {
+            requests: requests::Requests::of(store.path()),
             store,
             options: Options::in_process(),
             meter: Mutex::default(),
-            seen: Mutex::default(),
             served: AtomicU64::new(0),
         }
     }
@@ -235,7 +223,8 @@ impl Emulator {
                 finish(refusal(error), Vec::new(), request, wall, String::new())
             }
         };
-        self.remember(request, &target, response.status, wall);
+        let path = format!("/{}", target.segments.join("/"));
+        self.requests.add(wall, &request.method, &path, response.status);
         response
     }
 
@@ -394,19 +383,6 @@ impl Emulator {
         }
         let answer = outcome.unwrap_or_else(refusal);
         finish(answer, headers, request, wall, request_id)
-    }
-
-    fn remember(&self, request: &Request, target: &Target, status: u16, at: Ticks) {
-        let mut seen = lock(&self.seen);
-        if seen.len() == REMEMBERED {
-            seen.pop_front();
-        }
-        seen.push_back(Seen {
-            at,
-            method: request.method.clone(),
-            path: format!("/{}", target.segments.join("/")),
-            status,
-        });
     }
 }
 

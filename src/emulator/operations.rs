@@ -160,7 +160,8 @@ impl Answer {
         if call.settings.time_scale.is_none_or(|scale| scale >= 10.0 || scale == 0.0)
             && !call.settings.recorded_polling
         {
-            answer.header("x-ms-retry-after-ms", "200")
+            // go-azure-sdk, which azurerm and azapi use, then does not wait before its first poll.
+            answer.header("x-ms-retry-after-ms", "200").header("X-Go-Azure-Sdk-Skip-Polling-Delay", "true")
         } else {
             answer
         }

@@ -6,9 +6,9 @@ use super::json::Json;
 use super::operations;
 use super::providers::applications;
 use super::providers::{
-    access, activity_log, agreements, definitions, deployments, disks, galleries, generic, groups, images,
-    lists, locks, machines, marketplace, preflight, resource_graph, sharing, soft_delete, subscriptions,
-    versions,
+    access, activity_log, agreements, batch, definitions, deployments, disks, galleries, generic, groups,
+    images, lists, locks, machines, marketplace, moves, preflight, resource_graph, sharing, sizes,
+    soft_delete, storage, subscriptions, versions,
 };
 use super::{shapes, versions_known};
 
@@ -46,6 +46,20 @@ pub const ROUTES: &[Route] = &[
         "Resource group",
         "/subscriptions/{s}/resourceGroups/{rg}",
         &["GET", "HEAD", "PUT", "PATCH", "DELETE"],
+    ),
+    line("Move resources", "/subscriptions/{s}/resourceGroups/{rg}/moveResources", DO),
+    line("Check a move of resources", "/subscriptions/{s}/resourceGroups/{rg}/validateMoveResources", DO),
+    line("Several requests in one", "/batch", DO),
+    line("Resource providers of a tenant", "/providers", READ),
+    line(
+        "Whether the name of a storage account is free",
+        "/subscriptions/{s}/providers/Microsoft.Storage/checkNameAvailability",
+        DO,
+    ),
+    line(
+        "Keys of a storage account",
+        "/subscriptions/{s}/resourceGroups/{rg}/providers/Microsoft.Storage/storageAccounts/{sa}/listKeys",
+        DO,
     ),
     line("Resources of a group", "/subscriptions/{s}/resourceGroups/{rg}/resources", READ),
     line("Deployments of a group", "{deployments}", READ),
@@ -90,6 +104,14 @@ pub const ROUTES: &[Route] = &[
         "/subscriptions/{s}/providers/Microsoft.Compute/virtualMachines",
         READ,
     ),
+    line(
+        "Virtual machines of a region",
+        "/subscriptions/{s}/providers/Microsoft.Compute/locations/{l}/virtualMachines",
+        READ,
+    ),
+    line("Sizes in a region", "{location}/vmSizes", READ),
+    line("Usages in a region", "{location}/usages", READ),
+    line("SKUs", "/subscriptions/{s}/providers/Microsoft.Compute/skus", READ),
     line("Virtual machines of a group", "{compute}/virtualMachines", READ),
     line("Virtual machine", "{compute}/virtualMachines/{vm}", WHOLE),
     line("Instance view", "{compute}/virtualMachines/{vm}/instanceView", READ),
@@ -203,6 +225,8 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
     };
     match (*first, rest) {
         ("tenants", []) => subscriptions::tenants(call),
+        ("batch", []) => batch::route(call, route),
+        ("providers", []) => subscriptions::providers(call, None),
         ("subscriptions", []) => subscriptions::list(call),
         ("subscriptions", [id, rest @ ..]) => {
             if uuid::Uuid::parse_str(id).is_err() {
@@ -265,6 +289,10 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
             }
             groups::one(call, &group)
         }
+        ["resourcegroups", _, action @ ("moveresources" | "validatemoveresources")] => {
+            let (group, carry_out) = (call.segments[3].clone(), *action == "moveresources");
+            moves::route(call, &group, carry_out)
+        }
         ["resourcegroups", _, "resources"] => {
             let group = call.segments[3].clone();
             groups::require(call, &group)?;
@@ -282,12 +310,18 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         ["providers", "microsoft.resources", "deployments", rest @ ..] => {
             deployments::route(call, route, None, rest)
         }
+        ["resourcegroups", _, "providers", "microsoft.storage", "storageaccounts", _, "listkeys"]
+            if call.method == Method::Post =>
+        {
+            storage::keys(call, &format!("/{}", call.segments[..8].join("/")))
+        }
         ["resourcegroups", _, "providers", _, _, ..] => {
             let group = call.segments[3].clone();
             groups::require(call, &group)?;
             generic::route(call)
         }
         ["providers"] => subscriptions::providers(call, None),
+        ["providers", "microsoft.storage", "checknameavailability"] => storage::check_name(call),
         ["providers", namespace] => {
             let namespace = (*namespace).to_owned();
             subscriptions::providers(call, Some(&namespace))
@@ -324,7 +358,13 @@ fn compute(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         ["images"] => images::list(call, None),
         ["virtualmachines"] => machines::list(call, None),
         [kind @ ("disks" | "snapshots" | "diskencryptionsets")] => disks::list(call, None, kind),
-        ["skus"] => Ok(super::call::Answer::pretty(200, Json::object().with("value", Vec::new()))),
+        ["skus"] => sizes::skus(call),
+        ["locations", location, "vmsizes"] => sizes::list(location),
+        ["locations", location, "usages"] => sizes::usages(location),
+        ["locations", location, "virtualmachines"] => {
+            let region = super::regions::normalize(location);
+            machines::list_in(call, &region)
+        }
         ["locations", _, segment, guid] if polling => {
             let (segment, guid) = ((*segment).to_owned(), (*guid).to_owned());
             operations::poll(call, &segment, &guid)
@@ -391,6 +431,7 @@ fn in_group(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         ["images"] => images::list(call, Some(&group)),
         ["images", _] => images::one(call, &group, &first),
         ["virtualmachines"] => machines::list(call, Some(&group)),
+        ["virtualmachines", _, "vmsizes"] if call.method == Method::Get => sizes::list("eastus"),
         ["virtualmachines", _] => machines::one(call, &group, &first),
         ["virtualmachines", _, action] => {
             let action = (*action).to_owned();
@@ -428,6 +469,8 @@ mod tests {
             ("{location}", format!("{S}/providers/Microsoft.Compute/locations/eastus")),
             ("/subscriptions/{s}", S.to_owned()),
             ("{deployments}", format!("{S}/resourceGroups/my-rg/providers/Microsoft.Resources/deployments")),
+            ("{l}", "eastus".to_owned()),
+            ("{sa}", "account".to_owned()),
             ("{rg}", "my-rg".to_owned()),
             ("{g}", "gal".to_owned()),
             ("{i}", "img".to_owned()),

@@ -113,6 +113,11 @@ impl Store {
         Ok(result)
     }
 
+    /// The state file.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     fn view(&self) -> MutexGuard<'_, View> {
         // A panic inside a request cannot leave the view half changed: changes are applied after the request has ended.
         self.view.lock().unwrap_or_else(PoisonError::into_inner)

@@ -10,6 +10,7 @@ mod life;
 mod lists;
 mod network;
 mod nuisances;
+mod operations;
 
 /// An emulator and a clock.
 struct World {

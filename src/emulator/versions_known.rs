@@ -97,9 +97,12 @@ pub fn newest(id: &str) -> &'static str {
     let mut segments = id.rsplit_once("/providers/").map_or("", |(_, tail)| tail).split('/');
     let namespace = segments.next().unwrap_or_default();
     let kind: Vec<&str> = segments.step_by(2).collect();
-    types(namespace)
-        .into_iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(&kind.join("/")))
+    let known = types(namespace);
+    // A part of a resource, such as its instance view, has the versions of the resource.
+    (1..=kind.len())
+        .rev()
+        .map(|length| kind[..length].join("/"))
+        .find_map(|kind| known.iter().find(|(name, _)| name.eq_ignore_ascii_case(&kind)))
         .and_then(|(_, versions)| versions.last().copied())
         .unwrap_or("2022-09-01")
 }

@@ -45,6 +45,7 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
                 let values: Vec<Json> = call.children(&id).iter().map(show).collect();
                 Ok(Answer::compact(200, Json::object().with("value", values)))
             }
+            Method::Post => Err(not_emulated(&kind)),
             _ => Err(ArmError::no_method(call.method.name(), &kind)),
         };
     }
@@ -92,8 +93,13 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
             call.save(&resource);
             Ok(Answer::compact(if created { 201 } else { 200 }, show(&resource)))
         }
-        Method::Post => Ok(Answer::compact(200, Json::object().with("value", Vec::new()))),
+        Method::Post => Err(not_emulated(&kind)),
     }
+}
+
+/// The error for an action that the emulator does not have: an empty answer would be taken for its result.
+fn not_emulated(action: &str) -> ArmError {
+    ArmError::gateway(400, "NotEmulated", format!("The emulator does not support the action '{action}'."))
 }
 
 fn show(resource: &Resource) -> Json {

@@ -130,6 +130,20 @@ pub fn list(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
     })
 }
 
+/// The machines of the subscription in a region.
+pub fn list_in(call: &mut Call<'_, '_>, region: &str) -> Outcome {
+    call.meter = Some("HighCostGetVMSubscriptionMaximum");
+    let found: Vec<Json> = call
+        .state
+        .of_type(&call.subscription, KIND)
+        .iter()
+        .map(Resource::from_record)
+        .filter(|machine| machine.exists(call.now) && machine.location() == region)
+        .map(|machine| upper_group(show(call, &machine)))
+        .collect();
+    call.paged_answer(found)
+}
+
 fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource>) -> Outcome {
     let location = put_location(call, KIND, existing.as_ref(), group)?;
     let created = existing.is_none();
@@ -348,6 +362,10 @@ pub fn act(call: &mut Call<'_, '_>, group: &str, name: &str, action: &str) -> Ou
     let before = power_state(&machine, call.now).to_owned();
     let target = if operation.error.is_some() { before.as_str() } else { to };
     machine.hide("power", power(via, target, &operation));
+    if target == "running" && action != "reapply" {
+        // A machine that boots is provisioned again, and its agent reports that it is ready.
+        machine.hide("deprovisioned", false);
+    }
     call.save(&machine);
     Ok(Answer::empty(202).asynchronous(call, &operation, true))
 }

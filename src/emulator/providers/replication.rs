@@ -16,27 +16,42 @@ pub struct Plan {
     pub error: Option<(String, String)>,
 }
 
-/// Plans the copies: regions that are there with as many replicas stay as they are, the others begin now.
-/// Each region has its own speed, between 0.7 and 1.2 times `base`, always the same for a name.
-pub fn plan(call: &Call<'_, '_>, wanted: &[(String, i64)], before: &[Json], base: Ticks) -> Plan {
+/// Plans the copies: regions that have as many replicas already stay as they are. The home region is copied first, and the
+/// others begin once it is done. Each region has its own speed, between 0.7 and 1.2 times `base`, always the same for a name.
+pub fn plan(call: &Call<'_, '_>, home: &str, wanted: &[(String, i64)], before: &[Json], base: Ticks) -> Plan {
     let mut plan = Plan { regions: Vec::new(), end: call.now + base / 8, error: None };
     let mut failed = Vec::new();
+    let kept_of = |name: &str, replicas: i64| {
+        before.iter().find(|old| {
+            old.text("region") == Some(name)
+                && old.int("replicas") == Some(replicas)
+                && old.flag("failed") != Some(true)
+        })
+    };
+    let is_new = |(name, replicas): &&(String, i64)| kept_of(name, *replicas).is_none();
+    let takes = |name: &str, part: f64| {
+        let share = 0.7 + (stable(name) % 51) as f64 / 100.0;
+        (base as f64 * share * part) as Ticks
+    };
+    let new_home = wanted.iter().filter(is_new).any(|(name, _)| name == home);
+    let new_others = wanted.iter().filter(is_new).any(|(name, _)| name != home);
+    let (home_part, other_part) = if new_home && new_others { (0.4, 0.6) } else { (1.0, 1.0) };
+    let home_end = call.now + if new_home { takes(home, home_part) } else { 0 };
     for (name, replicas) in wanted {
         let failing = call.effects.fails_region(name);
-        let kept = before.iter().find(|old| {
-            old.text("region") == Some(name)
-                && old.int("replicas") == Some(*replicas)
-                && old.flag("failed") != Some(true)
-        });
+        let kept = kept_of(name, *replicas);
         let mut entry = match kept {
             Some(old) if !failing => old.clone(),
             _ => {
-                let share = 0.7 + (stable(name) % 51) as f64 / 100.0;
+                let (start, end) = match name == home {
+                    true => (call.now, home_end),
+                    false => (home_end, home_end + takes(name, other_part)),
+                };
                 Json::object()
                     .with("region", name.as_str())
                     .with("replicas", *replicas)
-                    .with("start", call.now)
-                    .with("end", call.now + (base as f64 * share) as Ticks)
+                    .with("start", start)
+                    .with("end", end)
             }
         };
         if failing {

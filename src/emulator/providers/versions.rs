@@ -151,7 +151,7 @@ fn put(
         Json::Array(entries) if !restoring => entries.as_slice(),
         _ => &[],
     };
-    let plan = replication::plan(call, &wanted, before, base);
+    let plan = replication::plan(call, &regions::normalize(&location), &wanted, before, base);
     version.hide("replication", plan.regions);
     // An update's operation may be over while added regions still replicate.
     let end = if !created && call.settings.eventual_consistency {

@@ -1,10 +1,15 @@
-//! The page at `/`.
+//! The page at `/`, and its drawing, which other documents about a state can share.
 
 use super::{Fault, Response};
 
-/// The page: one file without anything from elsewhere.
+/// One HTML file that loads nothing else: styles, markup, the functions that draw a summary, and a script that calls them.
+pub fn document(script: &str) -> String {
+    include_str!("page.html").replacen("/* SCRIPT */\n", &(include_str!("draw.js").to_owned() + script), 1)
+}
+
+/// The page, which keeps itself up to date.
 pub fn response() -> Response {
-    let body = include_bytes!("page.html").to_vec();
+    let body = document(include_str!("live.js")).into_bytes();
     Response {
         status: 200,
         headers: vec![

@@ -1,0 +1,285 @@
+//! The command line of the emulator as one table, which the parser, the help and the guide read.
+
+use super::super::gate::CONTROL_HEADER;
+
+/// An option.
+pub struct Flag {
+    /// `--state`.
+    pub name: &'static str,
+    /// What its value is; empty for an option without one.
+    pub value: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// A command and its arguments.
+pub struct Command {
+    /// Its word.
+    pub name: &'static str,
+    /// What its arguments are; one in brackets may be left out.
+    pub arguments: &'static [&'static str],
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// The options.
+pub const FLAGS: &[Flag] = &[
+    Flag {
+        name: "--listen",
+        value: "HOST:PORT",
+        help: "Serve there until interrupted. Port 0 is a free port; a line on standard output names it.",
+    },
+    Flag {
+        name: "--state",
+        value: "FILE",
+        help: "Keep the state in this file. Without it, the state ends with the process.",
+    },
+    Flag {
+        name: "--tls-dir",
+        value: "DIR",
+        help: "Serve https, with certificates kept there; clients trust DIR/ca.pem.",
+    },
+    Flag {
+        name: "--allow-remote",
+        value: "",
+        help: "Serve other machines too. Any credentials are accepted, so without it only loopback addresses are served.",
+    },
+    Flag {
+        name: "--log-requests",
+        value: "",
+        help: "Write a line to standard error for each request. The default with --listen on a terminal.",
+    },
+    Flag { name: "--help", value: "", help: "Show this help." },
+];
+
+/// The commands. All but `run` work on the state file by hand, as another person's program would, and print JSON.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "run",
+        arguments: &["--", "COMMAND", "[ARGUMENT...]"],
+        help: "Serve https on a free port while COMMAND runs, with its environment pointing there.",
+    },
+    Command { name: "get", arguments: &["ID"], help: "Show a resource." },
+    Command {
+        name: "list",
+        arguments: &["[PREFIX]"],
+        help: "List the resources whose IDs start with PREFIX.",
+    },
+    Command {
+        name: "put",
+        arguments: &["ID", "BODY"],
+        help: "Create or replace a resource. BODY is JSON, or @FILE.",
+    },
+    Command {
+        name: "patch",
+        arguments: &["ID", "JSON"],
+        help: "Change a resource by a merge patch (RFC 7396).",
+    },
+    Command { name: "delete", arguments: &["ID"], help: "Delete a resource." },
+    Command {
+        name: "post",
+        arguments: &["ID/ACTION", "[BODY]"],
+        help: "Call an action, such as …/virtualMachines/golden-vm/restart.",
+    },
+    Command { name: "advance", arguments: &["SECONDS"], help: "Move the emulator's clock." },
+    Command {
+        name: "publish",
+        arguments: &["URN"],
+        help: "Add a version to the Marketplace. A URN is PUBLISHER:OFFER:SKU:VERSION.",
+    },
+    Command { name: "deprecate", arguments: &["URN"], help: "Deprecate a version in the Marketplace." },
+    Command { name: "withdraw", arguments: &["URN"], help: "Remove a version from the Marketplace." },
+    Command { name: "settings", arguments: &["JSON"], help: "Change settings; null restores a default." },
+    Command { name: "fault", arguments: &["JSON"], help: "Add a scripted fault." },
+    Command { name: "faults", arguments: &["clear"], help: "Remove all scripted faults." },
+];
+
+/// What a command that is run finds.
+const RUN: &str = "\
+COMMAND gets these variables, in place of whatever they were:
+  AZIMAGE_EMULATOR                                           the address, https://127.0.0.1:PORT
+  ARM_METADATA_HOSTNAME, ARM_RESOURCE_MANAGER_ENDPOINT, ARM_RESOURCE_MANAGER_AUDIENCE,
+  ARM_ACTIVE_DIRECTORY_AUTHORITY_HOST, AZURE_AUTHORITY_HOST  where Terraform's providers and SDKs find it
+  ARM_DISABLE_INSTANCE_DISCOVERY                             true: the authority is not looked up at Microsoft
+  ARM_ and AZURE_ TENANT_ID, CLIENT_ID, CLIENT_SECRET, SUBSCRIPTION_ID   credentials that it accepts
+  SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE          the system's certificates and its own, in one file
+  NODE_EXTRA_CA_CERTS, NO_PROXY, no_proxy                    its own certificate; no proxy for this machine
+Other ways to log in (ARM_USE_OIDC, ARM_CLIENT_CERTIFICATE_PATH, …) are removed. An interrupt from the terminal reaches
+COMMAND by itself, and a termination is passed on to it; a second one kills it. The exit code is COMMAND's: 128 and its number
+after a signal, 127 when there is no such command. The emulator stops once COMMAND has.
+";
+
+/// `get ID`.
+pub fn synopsis(command: &Command) -> String {
+    std::iter::once(command.name).chain(command.arguments.iter().copied()).collect::<Vec<_>>().join(" ")
+}
+
+/// The text of `--help`.
+pub fn help() -> String {
+    const PROGRAM: &str = "terraform-provider-azimage emulator";
+    let row = |left: &str, right: &str| format!("  {left:<28} {right}\n");
+    let mut text = format!(
+        "usage: {PROGRAM} --listen HOST:PORT [OPTION...]\n       {PROGRAM} [--state FILE] run -- COMMAND [ARGUMENT...]\n       {PROGRAM} --state FILE COMMAND\n\nOptions:\n"
+    );
+    for flag in FLAGS {
+        text += &row(format!("{} {}", flag.name, flag.value).trim_end(), flag.help);
+    }
+    text += "\nCommands:\n";
+    for command in COMMANDS {
+        text += &row(&synopsis(command), command.help);
+    }
+    text += &format!(
+        "\nA fresh state holds the resource groups my-rg and rg, each with a running Linux machine, golden-vm.\nThe control calls of a served emulator are below /_emulator/; those that change something need the header {CONTROL_HEADER}: true.\n\n{RUN}"
+    );
+    text
+}
+
+/// The options and commands as the guide's tables.
+pub fn tables() -> String {
+    let mut text = String::from("| command | what it does |\n|---|---|\n");
+    for command in COMMANDS {
+        text += &format!("| `{}` | {} |\n", synopsis(command), command.help);
+    }
+    text += "\n| option | what it does |\n|---|---|\n";
+    for flag in FLAGS {
+        text += &format!("| `{}` | {} |\n", format!("{} {}", flag.name, flag.value).trim_end(), flag.help);
+    }
+    text
+}
+
+/// What the command line says.
+#[derive(Debug, Default, PartialEq)]
+pub struct Words {
+    /// The options that were given, with their values.
+    pub flags: Vec<(&'static str, String)>,
+    /// The command, and its arguments.
+    pub command: Option<(&'static str, Vec<String>)>,
+}
+
+impl Words {
+    /// The value of an option.
+    pub fn flag(&self, name: &str) -> Option<&str> {
+        self.flags.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Sorts arguments into options and a command with as many arguments as it takes.
+pub fn parse(arguments: Vec<String>) -> Result<Words, String> {
+    let mut words = Words::default();
+    let mut rest = arguments.into_iter();
+    let mut command: Option<(&Command, Vec<String>)> = None;
+    while let Some(word) = rest.next() {
+        if word == "--" {
+            match &mut command {
+                Some((known, given)) if known.name == "run" => given.extend(rest.by_ref()),
+                _ => return Err("'--' belongs to run: run -- COMMAND".to_owned()),
+            }
+        } else if word.starts_with('-') && word.len() > 1 && !is_number(&word) {
+            let (name, value) = match word.split_once('=') {
+                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                None if word == "-h" => ("--help".to_owned(), None),
+                None => (word, None),
+            };
+            let flag = FLAGS
+                .iter()
+                .find(|flag| flag.name == name)
+                .ok_or_else(|| format!("there is no option {name}"))?;
+            let value = match (flag.value, value) {
+                ("", None) => String::new(),
+                ("", Some(_)) => return Err(format!("{name} takes no value")),
+                (_, Some(value)) => value,
+                (wanted, None) => {
+                    rest.next().ok_or_else(|| format!("{name} needs a value: {name} {wanted}"))?
+                }
+            };
+            words.flags.push((flag.name, value));
+        } else if let Some((_, given)) = &mut command {
+            given.push(word);
+        } else if word == "help" {
+            words.flags.push(("--help", String::new()));
+        } else {
+            let found = COMMANDS.iter().find(|command| command.name == word).ok_or_else(|| {
+                let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+                format!("there is no command '{word}'; there are {}", names.join(", "))
+            })?;
+            command = Some((found, Vec::new()));
+        }
+    }
+    if words.flag("--help").is_some() {
+        return Ok(words);
+    }
+    if let Some((command, given)) = command {
+        check_count(command, &given)?;
+        words.command = Some((command.name, given));
+    }
+    Ok(words)
+}
+
+fn is_number(word: &str) -> bool {
+    word.parse::<f64>().is_ok()
+}
+
+fn check_count(command: &Command, given: &[String]) -> Result<(), String> {
+    let wanted: Vec<&str> = command.arguments.iter().copied().filter(|argument| *argument != "--").collect();
+    let required = wanted.iter().filter(|argument| !argument.starts_with('[')).count();
+    if let Some(missing) = wanted.get(given.len()).filter(|_| given.len() < required) {
+        return Err(format!("{} needs {missing}: {}", command.name, synopsis(command)));
+    }
+    let endless = wanted.last().is_some_and(|last| last.ends_with("...]"));
+    match given.get(wanted.len()).filter(|_| !endless) {
+        Some(extra) => Err(format!("'{extra}' is one argument too many: {}", synopsis(command))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Words, String> {
+        parse(line.split_whitespace().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn options_and_commands_are_told_apart() {
+        let words = read("--state s.json get /x").unwrap();
+        assert_eq!((words.flag("--state"), words.flag("--listen")), (Some("s.json"), None));
+        assert_eq!(words.command, Some(("get", vec!["/x".to_owned()])));
+        assert_eq!(read("--state=s list").unwrap().command, Some(("list", Vec::new())));
+        let run = read("run --state s -- terraform apply --auto-approve -h").unwrap();
+        let (name, arguments) = run.command.unwrap();
+        assert_eq!((name, arguments.join(" ").as_str()), ("run", "terraform apply --auto-approve -h"));
+        assert_eq!(read("advance -5").unwrap().command, Some(("advance", vec!["-5".to_owned()])));
+        assert!(read("get -h").unwrap().flag("--help").is_some());
+        assert!(read("help").unwrap().flag("--help").is_some());
+    }
+
+    #[test]
+    fn mistakes_name_what_is_missing() {
+        for (line, why) in [
+            ("get", "get needs ID: get ID"),
+            ("put /x", "put needs BODY: put ID BODY"),
+            ("patch", "patch needs ID: patch ID JSON"),
+            ("publish", "publish needs URN: publish URN"),
+            ("run", "run needs COMMAND: run -- COMMAND [ARGUMENT...]"),
+            ("run --", "run needs COMMAND: run -- COMMAND [ARGUMENT...]"),
+            ("get /x /y", "'/y' is one argument too many: get ID"),
+            ("--state", "--state needs a value: --state FILE"),
+            ("--loud", "there is no option --loud"),
+            ("--allow-remote=yes", "--allow-remote takes no value"),
+            ("get /x -- y", "'--' belongs to run"),
+            ("fetch", "there is no command 'fetch'; there are run, get,"),
+        ] {
+            let error = read(line).unwrap_err();
+            assert!(error.starts_with(why), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_help_and_the_guide_name_everything() {
+        let (help, tables) = (help(), tables());
+        for name in FLAGS.iter().map(|flag| flag.name).chain(COMMANDS.iter().map(|command| command.name)) {
+            assert!(help.contains(&format!("  {name}")) && tables.contains(&format!("| `{name}")), "{name}");
+        }
+    }
+}
