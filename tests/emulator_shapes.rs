@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 use azimage::emulator::call::Method;
 use azimage::emulator::ids::type_of;
 use azimage::emulator::json::Json;
-use azimage::emulator::shapes::check_body;
+use azimage::emulator::shapes::{check_body, must_be_complete};
 use serde_json::{Value, json};
 
 const HEADER: &str = "\
 # Request bodies of the published API descriptions; written by `UPDATE=1 cargo test --test emulator_shapes`.
 # body METHOD type target model    target is `-` where Resource Manager itself reads the body
 # from target path first[..last]   api-versions that have the member, where not all of them do
+# write target path first          the first api-version that takes a member which older ones only show
 # value target path value first    the same for a value of an enum
 # model Name [?discriminator=Value>Model|…] member[!]:type …    `!` is required; types: str int num bool date any,
 #                                  - read-only, [T] list, {T} map, #Enum, @Model
@@ -77,6 +78,15 @@ const HISTORY: &[(&str, &str)] = &[
 /// Values that were recorded earlier than the history has them: target, path, value, api-version.
 const RECORDED: &[(&str, &str, &str, &str)] =
     &[("gallery", "properties.sharingProfile.permissions", "Community", "2021-10-01")];
+
+/// Members that were recorded earlier or later than the history has them: target, path, api-version.
+const RECORDED_MEMBERS: &[(&str, &str, &str)] = &[
+    ("galleryImageVersion", "properties.safetyProfile.reportedForPolicyViolation", "2022-01-03"),
+    ("gallery", "properties.sharingStatus", "2022-01-03"),
+];
+
+/// Members that older api-versions only show, and refuse in a body: target, path, the first api-version that takes them.
+const WRITTEN: &[(&str, &str, &str)] = &[("galleryImageVersion", "properties.storageProfile", "2019-07-01")];
 
 /// Members whose values are not a closed list: sizes of machines are added every month.
 const OPEN_ENUMS: &[&str] = &["VirtualMachineSizeTypes"];
@@ -230,7 +240,11 @@ fn gates(history: &Value, values: &BTreeSet<String>) -> BTreeSet<String> {
     let mut spans: BTreeMap<(&str, String), (String, String)> = BTreeMap::new();
     for row in history["fields"].as_array().unwrap() {
         let path = row["at"].as_str().unwrap();
-        let (first, last) = (since(path, row["since"].as_str().unwrap()), row["last"].as_str().unwrap());
+        let recorded =
+            RECORDED_MEMBERS.iter().find(|(name, at, _)| *name == target(row) && path.starts_with(at));
+        let first = recorded
+            .map_or_else(|| since(path, row["since"].as_str().unwrap()), |(.., first)| (*first).to_owned());
+        let last = row["last"].as_str().unwrap();
         let mut end = 0;
         for part in path.split('.') {
             end += part.len() + usize::from(end > 0);
@@ -253,6 +267,9 @@ fn gates(history: &Value, values: &BTreeSet<String>) -> BTreeSet<String> {
             let until = if span.1 == NEWEST { String::new() } else { format!("..{}", span.1) };
             lines.insert(format!("from {target} {path} {}{until}", span.0));
         }
+    }
+    for (target, path, first) in WRITTEN {
+        lines.insert(format!("write {target} {path} {first}"));
     }
     for row in history["enums"].as_array().unwrap() {
         let (path, value) = (row["at"].as_str().unwrap(), row["value"].as_str().unwrap());
@@ -300,6 +317,8 @@ struct Sent {
     kind: String,
     api: String,
     body: Value,
+    /// The resource existed already.
+    update: bool,
 }
 
 fn recorded(shared: &Path) -> Vec<Sent> {
@@ -326,6 +345,7 @@ fn recorded(shared: &Path) -> Vec<Sent> {
                 kind: type_of(url.path()),
                 api: api.map(|(_, value)| value.into_owned()).unwrap_or_default(),
                 body,
+                update: exchange["status"] == 200,
             });
         }
     }
@@ -335,7 +355,8 @@ fn recorded(shared: &Path) -> Vec<Sent> {
 impl Sent {
     fn check(&self, body: &Value) -> Result<(), azimage::emulator::errors::ArmError> {
         let mut body = Json::parse(body.to_string().as_bytes()).unwrap();
-        check_body(self.method, &self.kind, &self.api, false, &mut body)
+        let complete = must_be_complete(self.method, self.update, &body);
+        check_body(self.method, &self.kind, &self.api, complete, &mut body)
     }
 }
 

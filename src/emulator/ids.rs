@@ -1,4 +1,4 @@
-//! Resource IDs taken apart: the type in an ID, and whether a text is an ID at all.
+//! Resource IDs and names taken apart: the type in an ID, whether a text is an ID, the numbers of a version.
 
 use super::errors::ArmError;
 
@@ -32,9 +32,37 @@ pub fn check(id: &str, path: &str) -> Result<(), ArmError> {
     ))
 }
 
+/// `Major.Minor.Patch`, each a 32-bit whole number, for sorting.
+pub fn version_number(name: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = name.split('.').map(|part| {
+        let plain = !part.is_empty() && part.len() <= 10 && part.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| part.parse::<u32>().ok().filter(|n| *n <= i32::MAX as u32)).flatten()
+    });
+    let number = (parts.next()??, parts.next()??, parts.next()??);
+    parts.next().is_none().then_some(number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn version_names() {
+        for (name, valid) in [
+            ("1.0.0", true),
+            ("2018.12.1", true),
+            ("2147483647.0.0", true),
+            ("2147483648.0.0", false),
+            ("1.0", false),
+            ("1.0.0.0", false),
+            ("v1.0.0", false),
+            ("1..0", false),
+            ("latest", false),
+        ] {
+            assert_eq!(version_number(name).is_some(), valid, "{name}");
+        }
+        assert!(version_number("1.10.0") > version_number("1.9.9"));
+    }
 
     #[test]
     fn type_of_an_id() {

@@ -17,6 +17,7 @@ pub mod held;
 pub mod ids;
 pub mod json;
 pub mod kql;
+pub mod operation;
 pub mod operations;
 pub mod page;
 pub mod providers;

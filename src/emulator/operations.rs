@@ -4,6 +4,7 @@ use super::call::{Answer, Call, Outcome};
 use super::clock::{self, Ticks};
 use super::errors::ArmError;
 use super::json::Json;
+pub use super::operation::{Family, Operation};
 use super::regions;
 use super::store::EXPIRES;
 
@@ -11,67 +12,6 @@ use super::store::EXPIRES;
 const REMEMBERED: Ticks = 7 * clock::DAY;
 /// The same of machines, whose operations the activity log is made of.
 const LOGGED: Ticks = 90 * clock::DAY;
-
-/// Which part of the compute provider runs an operation; it decides the poll URL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// Galleries and everything in them.
-    Caps,
-    /// Virtual machines and managed images.
-    Compute,
-    /// Disks and snapshots.
-    Disk,
-}
-
-impl Family {
-    fn segment(self) -> &'static str {
-        match self {
-            Family::Caps => "capsOperations",
-            Family::Compute => "operations",
-            Family::Disk => "DiskOperations",
-        }
-    }
-}
-
-/// One operation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Operation {
-    /// Its name, and the request id of the answer that began it.
-    pub guid: String,
-    /// Who runs it.
-    pub family: Family,
-    /// Where it runs, for the URL.
-    pub location: String,
-    /// Begin.
-    pub start: Ticks,
-    /// End; `None` for one that never ends.
-    pub end: Option<Ticks>,
-    /// Code and message, when it is to fail.
-    pub error: Option<(String, String)>,
-    /// `properties.output`.
-    pub output: Option<Json>,
-    /// The Retry-After that the service sends with the first answer and while it runs.
-    pub retry_after: Option<u32>,
-    /// What it makes is not there in the end.
-    pub loses: bool,
-}
-
-impl Operation {
-    #[cfg(test)]
-    pub(super) fn for_tests(start: Ticks, end: Option<Ticks>) -> Operation {
-        Operation {
-            guid: "g".to_owned(),
-            family: Family::Caps,
-            location: "eastus".to_owned(),
-            start,
-            end,
-            error: None,
-            output: None,
-            retry_after: None,
-            loses: false,
-        }
-    }
-}
 
 /// What is needed to begin an operation.
 pub struct Begin<'a> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::clock::Ticks;
 use super::json::Json;
-use super::operations::Operation;
+use super::operation::Operation;
 use super::store::EXPIRES;
 
 /// The field of a stored document that clients never see.

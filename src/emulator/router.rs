@@ -7,8 +7,8 @@ use super::operations;
 use super::providers::applications;
 use super::providers::{
     access, activity_log, agreements, batch, definitions, deployments, disks, galleries, generic, groups,
-    images, lists, locks, machines, marketplace, moves, preflight, resource_graph, sharing, sizes,
-    soft_delete, storage, subscriptions, versions,
+    images, lists, locks, machines, marketplace, moves, preflight, resource_graph, seeds, sharing, sizes,
+    soft_delete, storage, subscriptions, tags, versions,
 };
 use super::{shapes, versions_known};
 
@@ -74,6 +74,14 @@ pub const ROUTES: &[Route] = &[
         "/subscriptions/{s}/providers/Microsoft.Resources/deployments/{d}",
         &["GET", "HEAD", "PUT", "DELETE"],
     ),
+    line(
+        "Tags of a resource, group or subscription",
+        "{scope}/providers/Microsoft.Resources/tags/default",
+        WHOLE,
+    ),
+    line("Tag names", "/subscriptions/{s}/tagNames", READ),
+    line("Tag name", "/subscriptions/{s}/tagNames/{t}", &["PUT", "DELETE"]),
+    line("Value of a tag name", "/subscriptions/{s}/tagNames/{t}/tagValues/{tv}", &["PUT", "DELETE"]),
     line(
         "Validation of resources before they are made",
         "/providers/Microsoft.Resources/validateResources",
@@ -219,7 +227,11 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
     let lower: Vec<String> = call.segments.iter().map(|segment| segment.to_ascii_lowercase()).collect();
     let words: Vec<&str> = lower.iter().map(String::as_str).collect();
     check_api(call)?;
-    shapes::check(call)?;
+    let id = format!("/{}", call.segments.join("/"));
+    // A body that restores a deleted version need not repeat what is kept of it.
+    let restores = soft_delete::has(call, &id);
+    let complete = !restores && shapes::must_be_complete(call.method, call.find(&id).is_some(), &call.body);
+    shapes::check(call, complete)?;
     let [first, rest @ ..] = words.as_slice() else {
         return Err(unknown(call));
     };
@@ -240,7 +252,7 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
                 ));
             }
             call.subscription = call.segments[1].clone();
-            groups::ensure_subscription(call);
+            seeds::ensure_subscription(call);
             access::check(call)?;
             in_subscription(call, rest)
         }
@@ -279,7 +291,11 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         [] => subscriptions::one(call),
         ["locations"] => subscriptions::locations(call),
         ["resources"] => lists::resources(call, None),
-        ["tagnames"] => Ok(super::call::Answer::compact(200, Json::object().with("value", Vec::new()))),
+        ["tagnames", ..] => {
+            let rest = call.segments[3..].to_vec();
+            tags::names(call, &rest)
+        }
+        [.., "providers", "microsoft.resources", "tags", "default"] => tags::route(call),
         ["operationresults", id] => groups::poll(call, id),
         ["resourcegroups"] => groups::list(call),
         ["resourcegroups", _] => {
@@ -402,9 +418,9 @@ fn in_group(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
     }
     let group = call.segments[3].clone();
     let name = |call: &Call<'_, '_>, index: usize| call.segments.get(6 + index).cloned().unwrap_or_default();
-    if let ["virtualmachines", machines::GOLDEN, ..] = words {
+    if let ["virtualmachines", seeds::MACHINE, ..] = words {
         let subscription = call.subscription.clone();
-        groups::golden(call, &subscription, &group);
+        seeds::ensure_machine(call, &subscription, &group);
     }
     groups::require(call, &group)?;
     locks::check(call, &format!("/{}", call.segments.join("/")))?;
@@ -467,6 +483,7 @@ mod tests {
         let values = [
             ("{compute}", format!("{S}/resourceGroups/my-rg/providers/Microsoft.Compute")),
             ("{location}", format!("{S}/providers/Microsoft.Compute/locations/eastus")),
+            ("{scope}", format!("{S}/resourceGroups/my-rg")),
             ("/subscriptions/{s}", S.to_owned()),
             ("{deployments}", format!("{S}/resourceGroups/my-rg/providers/Microsoft.Resources/deployments")),
             ("{l}", "eastus".to_owned()),
@@ -499,7 +516,11 @@ mod tests {
                     method: (*verb).to_owned(),
                     url: format!("{path}?api-version={api}"),
                     headers: Vec::new(),
-                    body: if *verb == "GET" { Vec::new() } else { br#"{"location":"eastus"}"#.to_vec() },
+                    body: match *verb {
+                        "GET" => Vec::new(),
+                        _ if path.ends_with("tags/default") => br#"{"properties":{"tags":{}}}"#.to_vec(),
+                        _ => br#"{"location":"eastus"}"#.to_vec(),
+                    },
                 };
                 let response = emulator.handle(&request, OffsetDateTime::UNIX_EPOCH);
                 let text = String::from_utf8(response.body).unwrap();

@@ -15,6 +15,26 @@ use super::providers::soft_delete;
 
 const TABLE: &str = include_str!("shapes.txt");
 
+/// Members that Resource Manager reads of every resource, whether or not its type has them.
+const ENVELOPE: &[&str] = &[
+    "id",
+    "name",
+    "type",
+    "apiVersion",
+    "location",
+    "tags",
+    "plan",
+    "sku",
+    "kind",
+    "managedBy",
+    "identity",
+    "zones",
+    "extendedLocation",
+    "etag",
+    "systemData",
+    "properties",
+];
+
 /// What the table says of a value.
 #[derive(Debug, PartialEq)]
 enum Kind {
@@ -92,6 +112,8 @@ struct Table {
     enums: HashMap<&'static str, Vec<&'static str>>,
     /// First and last api-version of a member, by target and path.
     spans: HashMap<String, (&'static str, &'static str)>,
+    /// First api-version that takes a member which older ones only show, by target and path.
+    writable: HashMap<String, &'static str>,
     /// First api-version of an enum value, by target, path and value.
     values: HashMap<String, &'static str>,
 }
@@ -113,6 +135,9 @@ impl Table {
                 ["from", target, path, span] => {
                     let span = span.split_once("..").unwrap_or((span, "9999-12-31"));
                     table.spans.insert(format!("{target} {path}"), span);
+                }
+                ["write", target, path, first] => {
+                    table.writable.insert(format!("{target} {path}"), first);
                 }
                 ["value", target, path, value, first] => {
                     table.values.insert(format!("{target} {path} {value}"), first);
@@ -149,36 +174,34 @@ impl Model {
 }
 
 /// Checks the body of a PUT, PATCH or POST and brings it into the spelling of the descriptions. Types that are not
-/// described pass.
-pub fn check(call: &mut Call<'_, '_>) -> Result<(), ArmError> {
-    if !matches!(call.method, Method::Put | Method::Patch | Method::Post) {
-        return Ok(());
-    }
-    let id = format!("/{}", call.segments.join("/"));
-    // a PUT of a deleted version that soft delete keeps is a restore, which needs no properties
-    let exists = call.method == Method::Put && (call.find(&id).is_some() || soft_delete::has(call, &id));
+/// described pass. `complete` says whether required members must be there.
+pub fn check(call: &mut Call<'_, '_>, complete: bool) -> Result<(), ArmError> {
+    let kind = type_of(&format!("/{}", call.segments.join("/")));
     let mut body = std::mem::take(&mut call.body);
-    let result = check_body(call.method, &type_of(&id), &call.api, exists, &mut body);
+    let result = check_body(call.method, &kind, &call.api, complete, &mut body);
     call.body = body;
     result
 }
 
-/// The same for the body of a request to a type such as `microsoft.compute/images`.
-///
-/// An update (`exists`) may leave out all properties, as what is stored stays then; PATCH may leave out anything.
+/// Whether a body must have all required members. An update may leave out all properties, as what is stored stays then;
+/// PATCH may leave out anything.
+pub fn must_be_complete(method: Method, exists: bool, body: &Json) -> bool {
+    match method {
+        Method::Put => !exists || body.get("properties").is_some_and(|sent| !sent.is_null()),
+        _ => method == Method::Post,
+    }
+}
+
+/// [`check`] for the body of a request to a type such as `microsoft.compute/images`.
 pub fn check_body(
     method: Method,
     kind: &str,
     api: &str,
-    exists: bool,
+    complete: bool,
     body: &mut Json,
 ) -> Result<(), ArmError> {
     let Some(described) = Table::get().bodies.get(&format!("{} {kind}", method.name())) else {
         return Ok(());
-    };
-    let complete = match method {
-        Method::Put => !exists || body.get("properties").is_some_and(|sent| !sent.is_empty()),
-        _ => method == Method::Post,
     };
     let checker = Checker {
         table: Table::get(),
@@ -187,6 +210,37 @@ pub fn check_body(
         action: method == Method::Post,
     };
     checker.body(described.model, body, complete)
+}
+
+/// Takes the members that an api-version does not have out of an answer; `target` is the name of the type in the table.
+pub fn hide_newer(target: &str, api: &str, shown: &mut Json) {
+    // From here on every member is there.
+    const NEWEST: &str = "2026-03-03";
+    let api = api.get(..10).unwrap_or_default();
+    if api < NEWEST {
+        hide_below(target, "", api, shown);
+    }
+}
+
+fn hide_below(target: &str, path: &str, api: &str, shown: &mut Json) {
+    match shown {
+        Json::Object(pairs) => {
+            let dot = if path.is_empty() { "" } else { "." };
+            pairs.retain_mut(|(name, value)| {
+                let path = format!("{path}{dot}{name}");
+                let span = Table::get().spans.get(&format!("{target} {path}"));
+                let kept = span.is_none_or(|(first, _)| api >= *first);
+                if kept {
+                    hide_below(target, &path, api, value);
+                }
+                kept
+            });
+        }
+        Json::Array(items) => {
+            items.iter_mut().for_each(|item| hide_below(target, &format!("{path}[]"), api, item));
+        }
+        _ => {}
+    }
 }
 
 struct Checker<'a> {
@@ -291,12 +345,20 @@ impl Checker<'_> {
             let inside = place.member(known.map_or(&key, |member| member.name));
             match (known, self.span(&inside)) {
                 (_, Some((first, last))) if self.api < first || self.api > last => {}
+                (Some(_), _) if !self.takes(&inside) && !item.is_empty() => {
+                    return Err(self.only_shown(&inside));
+                }
                 (Some(member), _) => {
                     self.value(&member.kind, &mut item, &inside, complete)?;
                     checked.push((member.name.to_owned(), item));
                 }
                 // A member that later api-versions do not have any more.
                 (None, Some(_)) => checked.push((key, item)),
+                (None, None)
+                    if place.path.is_empty() && self.target != "-" && ENVELOPE.contains(&key.as_str()) =>
+                {
+                    checked.push((key, item));
+                }
                 (None, None) => return Err(self.unknown_member(&key, name, &inside)),
             }
         }
@@ -304,7 +366,8 @@ impl Checker<'_> {
         let missing = model
             .members
             .iter()
-            .find(|member| member.required && complete && value.get(member.name).is_none_or(Json::is_null));
+            .filter(|member| member.required && complete && self.takes(&place.member(member.name)))
+            .find(|member| value.get(member.name).is_none_or(Json::is_null));
         match missing {
             Some(member) => Err(self.missing(&place.member(member.name))),
             None => Ok(()),
@@ -328,6 +391,17 @@ impl Checker<'_> {
 
     fn span(&self, place: &Place) -> Option<(&'static str, &'static str)> {
         self.table.spans.get(&format!("{} {}", self.target, place.path)).copied()
+    }
+
+    /// True if the api-version takes a member, rather than showing it only.
+    fn takes(&self, place: &Place) -> bool {
+        let first = self.table.writable.get(&format!("{} {}", self.target, place.path));
+        first.is_none_or(|first| self.api >= *first)
+    }
+
+    fn only_shown(&self, place: &Place) -> ArmError {
+        let target = self.target(place);
+        ArmError::parameter(&target, format!("Parameter '{target}' is not allowed."))
     }
 
     /// Resource Manager itself reads the members at the top, and the bodies of its own types.
@@ -412,7 +486,7 @@ mod tests {
         let (method, kind) = request.split_once(' ').unwrap();
         let mut body = Json::parse(body.as_bytes()).unwrap();
         let method = Method::parse(method).unwrap();
-        check_body(method, &format!("microsoft.compute/{kind}"), api, false, &mut body)?;
+        check_body(method, &format!("microsoft.compute/{kind}"), api, method != Method::Patch, &mut body)?;
         Ok(body.compact())
     }
 
@@ -530,12 +604,16 @@ mod tests {
 
     #[test]
     fn an_update_may_leave_out_all_properties_but_not_some() {
-        let kind = "microsoft.compute/galleries/images";
-        for (body, allowed) in
-            [("{}", true), (r#"{"properties":{}}"#, true), (r#"{"properties":{"osType":"Linux"}}"#, false)]
-        {
-            let mut body = Json::parse(body.as_bytes()).unwrap();
-            assert_eq!(check_body(Method::Put, kind, "2026-03-03", true, &mut body).is_ok(), allowed);
+        for (method, exists, body, complete) in [
+            (Method::Put, false, "{}", true),
+            (Method::Put, true, "{}", false),
+            (Method::Put, true, r#"{"properties":{}}"#, true),
+            (Method::Put, true, r#"{"properties":{"osType":"Linux"}}"#, true),
+            (Method::Patch, true, r#"{"properties":{"osType":"Linux"}}"#, false),
+            (Method::Post, true, "{}", true),
+        ] {
+            let body = Json::parse(body.as_bytes()).unwrap();
+            assert_eq!(must_be_complete(method, exists, &body), complete, "{method:?} {}", body.compact());
         }
     }
 }

@@ -5,6 +5,7 @@ use super::*;
 const S: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10";
 
 mod clients;
+mod compute;
 mod deployments;
 mod life;
 mod lists;
@@ -480,7 +481,7 @@ fn each_api_version_shows_what_it_knows() {
         (&version, "blockDeletionBeforeEndOfLife", "2024-03-03", "2023-07-03"),
         (&version, "additionalReplicaSets", "2024-03-03", "2023-07-03"),
         (&version, "validationsProfile", "2024-03-03", "2023-07-03"),
-        (&uefi, "uefiSettings", "2023-07-03", "2022-08-03"),
+        (&uefi, "uefiSettings", "2022-08-03", "2022-03-03"),
     ] {
         assert!(shows(url, since, word), "{word} at {since}");
         assert!(!shows(url, before, word), "{word} at {before}");

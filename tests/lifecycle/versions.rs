@@ -574,3 +574,18 @@ async fn an_update_waits_for_the_one_before_and_builds_on_it() {
     core.control("PUT", "settings", json!({"time_scale": 0}));
     core.change(&applied.held.unwrap(), &more, Action::Update).await;
 }
+
+/// The provider refuses a source of the other generation where it can see it; the service accepts it, and the operation fails.
+#[tokio::test(start_paused = true)]
+async fn a_generation_mismatch_fails_the_operation_and_taints_the_version() {
+    let core = with_sources(json!({})).await;
+    let message = "The resource with id 'x' has a different Hypervisor generation ['V2'] than the parent gallery image Hypervisor generation ['V1'].";
+    let failure = json!({"code": "Conflict", "message": message});
+    core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_operation": failure}));
+    let plan = core.plan(VERSION, None, &version(json!({}))).await;
+    let applied = core.apply(&plan).await;
+    applied.told.assert_error(&["Conflict", message]);
+    let held = applied.held.unwrap();
+    assert!(held.tainted);
+    assert_eq!(core.look(held.text("id"))["properties"]["provisioningState"], "Failed");
+}

@@ -199,11 +199,8 @@ fn old_shape(call: &Call<'_, '_>, terms: &Json) -> Json {
                 .with("id", id)
                 .with("publisher", text("publisher"))
                 .with("offer", text("product"))
-                .with("product", text("product"))
-                .with("plan", text("plan"))
                 .maybe("signDate", date("signDate"))
                 .maybe("cancelDate", date("cancelDate"))
-                .with("accepted", terms.flag("accepted").unwrap_or(false))
                 .with("state", if terms.flag("accepted") == Some(true) { "Active" } else { "Canceled" }),
         )
 }
@@ -215,7 +212,7 @@ fn list(call: &mut Call<'_, '_>) -> Outcome {
         found.push(old_shape(call, terms));
         true
     });
-    Ok(Answer::compact(200, Json::Array(found)))
+    Ok(Answer::compact(200, Json::object().with("value", found)))
 }
 
 #[cfg(test)]

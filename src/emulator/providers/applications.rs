@@ -8,8 +8,7 @@ use super::super::operations::{Begin, Family, begin};
 use super::super::regions;
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
-use super::galleries::first_state;
-use super::{head, no_children, put_location, save_deleting, take_tags};
+use super::{first_state, head, no_children, put_location, save_deleting, take_tags};
 
 const KIND: &str = "Microsoft.Compute/galleries/applications";
 
@@ -79,13 +78,8 @@ fn application(call: &mut Call<'_, '_>, group: &str, id: &str) -> Outcome {
                 return Err(absent());
             }
             let location = put_location(call, KIND, existing.as_ref(), group)?;
-            let mut sent = call.body.get("properties").cloned().unwrap_or_default();
             let mut application = existing.unwrap_or_else(|| Resource::new(id, KIND, &location));
-            if call.method == Method::Patch {
-                let mut merged = application.doc.get("properties").cloned().unwrap_or_default();
-                merged.merge_patch(&sent);
-                sent = merged;
-            }
+            let sent = merged_properties(call, &application);
             if sent.text("supportedOSType").is_none() {
                 return Err(ArmError::missing("galleryApplication.properties.supportedOSType"));
             }
@@ -113,6 +107,20 @@ fn application(call: &mut Call<'_, '_>, group: &str, id: &str) -> Outcome {
     }
 }
 
+/// The properties that a PUT sends, or those of the resource with the changes of a PATCH.
+fn merged_properties(call: &Call<'_, '_>, resource: &Resource) -> Json {
+    let sent = call.body.get("properties").filter(|sent| !sent.is_null());
+    let kept = (call.method == Method::Patch).then(|| resource.doc.get("properties").cloned()).flatten();
+    match (kept, sent) {
+        (Some(mut properties), Some(changes)) => {
+            properties.merge_patch(changes);
+            properties
+        }
+        (Some(properties), None) => properties,
+        (None, sent) => sent.cloned().unwrap_or_default(),
+    }
+}
+
 fn show_application(application: &Resource) -> Json {
     head(application).maybe("properties", application.doc.get("properties"))
 }
@@ -133,26 +141,16 @@ fn one_version(call: &mut Call<'_, '_>, group: &str, id: &str) -> Outcome {
                 return Err(absent());
             }
             let location = put_location(call, kind, existing.as_ref(), group)?;
-            let mut properties = call.body.get("properties").cloned().unwrap_or_default();
-            let old = existing
-                .as_ref()
-                .and_then(|version| version.doc.get("properties"))
-                .cloned()
-                .unwrap_or_default();
-            if patch {
-                // Clients whose model requires a link send an empty one for a source that stays.
-                if properties.text("publishingProfile.source.mediaLink") == Some("") {
-                    properties.entry("publishingProfile").remove("source");
-                }
-                let mut merged = old.clone();
-                merged.merge_patch(&properties);
-                properties = merged;
+            // Clients whose model requires a link send an empty one for a source that stays.
+            if patch && call.body.text("properties.publishingProfile.source.mediaLink") == Some("") {
+                call.body.entry("properties").entry("publishingProfile").remove("source");
             }
-            let published = old
-                .text("publishingProfile.publishedDate")
+            let mut version = existing.unwrap_or_else(|| Resource::new(id, kind, &location));
+            let mut properties = merged_properties(call, &version);
+            let published = version
+                .property_text("publishingProfile.publishedDate")
                 .map_or_else(|| clock::format(call.now), str::to_owned);
             complete(&mut properties, &location, published);
-            let mut version = existing.unwrap_or_else(|| Resource::new(id, kind, &location));
             if call.body.get("tags").is_some() || !patch {
                 take_tags(&call.body, &mut version)?;
             }

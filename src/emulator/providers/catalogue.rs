@@ -5,7 +5,7 @@ use super::super::json::Json;
 /// How the versions of an image are named.
 #[allow(missing_docs)]
 pub enum Naming {
-    /// `22.04.202401160`: a prefix, a date, and one digit; from a year and month on, so many, so many days apart.
+    /// `22.04.202401010`: a prefix, a date, and one digit; from a year and month on, so many, so many days apart.
     Dated { prefix: &'static str, suffix: &'static str, from: (u16, u8), count: u16, days: u16 },
     /// Red Hat and its kin: minor releases, each with a few dated builds. Names sort badly as text once a minor has two digits.
     Minor { major: u8, minors: (u8, u8), builds: u8, year: u16 },
@@ -105,7 +105,7 @@ impl Image {
 fn later((year, month): (u16, u8), days: u32) -> (i32, u8, u8) {
     let first = time::Month::try_from(month)
         .ok()
-        .and_then(|month| time::Date::from_calendar_date(i32::from(year), month, 3).ok());
+        .and_then(|month| time::Date::from_calendar_date(i32::from(year), month, 1).ok());
     match first.and_then(|date| date.checked_add(time::Duration::days(i64::from(days)))) {
         Some(date) => (date.year(), u8::from(date.month()), date.day()),
         None => (i32::from(year), month, 1),

@@ -7,10 +7,10 @@ use super::super::json::{Json, same};
 use super::super::operations::{Begin, Family, begin};
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
-use super::galleries::{deleting, first_state};
+use super::super::shapes;
 use super::{
-    gallery_head, no_children, one_of, put_answer, put_location, save_deleting, take_tags, too_fresh,
-    valid_entity_name,
+    deleting, first_state, gallery_head, no_children, one_of, put_answer, put_location, save_deleting,
+    take_tags, too_fresh, valid_entity_name,
 };
 
 /// The type's name.
@@ -234,7 +234,7 @@ fn update(call: &Call<'_, '_>, definition: &Resource) -> Result<Json, ArmError> 
     if sent.get("features").is_some_and(|features| !features.is_null()) {
         let wanted = features(&sent, generation)?;
         if !same_features(old.list("features"), &wanted) {
-            let allowed = call.since("2024-03-03") && sent.flag("allowUpdateImage") == Some(true);
+            let allowed = sent.flag("allowUpdateImage") == Some(true);
             if !allowed {
                 return Err(ArmError::unchangeable("galleryImage.properties.features"));
             }
@@ -491,28 +491,11 @@ fn delete(call: &mut Call<'_, '_>, existing: Option<Resource>) -> Outcome {
 /// The definition as this request's api-version shows it.
 pub fn show(call: &Call<'_, '_>, definition: &Resource) -> Json {
     let stored = definition.doc.get("properties").cloned().unwrap_or_default();
-    let mut properties = Json::object();
-    if call.since("2019-07-01") {
-        properties = properties.maybe("hyperVGeneration", stored.get("hyperVGeneration"));
-    }
-    if call.since("2021-10-01") {
-        properties = properties.maybe("architecture", stored.get("architecture"));
-    }
-    if call.since("2020-09-30") && !stored.list("features").is_empty() {
-        let features: Vec<Json> = stored
-            .list("features")
-            .iter()
-            .map(|feature| {
-                let mut feature = feature.clone();
-                if !call.since("2024-03-03") {
-                    feature.remove("startsAtVersion");
-                }
-                feature
-            })
-            .collect();
-        properties.set("features", features);
-    }
-    properties = properties
+    let features = stored.get("features").filter(|features| !features.is_empty());
+    let properties = Json::object()
+        .maybe("hyperVGeneration", stored.get("hyperVGeneration"))
+        .maybe("architecture", stored.get("architecture"))
+        .maybe("features", features)
         .maybe("osType", stored.get("osType"))
         .maybe("osState", stored.get("osState"))
         .maybe("endOfLifeDate", stored.get("endOfLifeDate"))
@@ -525,7 +508,9 @@ pub fn show(call: &Call<'_, '_>, definition: &Resource) -> Json {
         .maybe("releaseNoteUri", stored.get("releaseNoteUri"))
         .with("provisioningState", definition.state(call.now))
         .maybe("description", stored.get("description"));
-    gallery_head(call, definition).with("properties", properties)
+    let mut shown = gallery_head(call, definition).with("properties", properties);
+    shapes::hide_newer("galleryImage", &call.api, &mut shown);
+    shown
 }
 
 #[cfg(test)]

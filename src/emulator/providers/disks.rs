@@ -8,7 +8,10 @@ use super::super::json::Json;
 use super::super::operations::{Begin, Family, begin};
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
-use super::{head, machine_disks, marketplace, put_location, save_deleting, sources, take_tags, upper_group};
+use super::{
+    head, identities, machine_power, marketplace, put_location, save_deleting, sources, take_tags,
+    upper_group,
+};
 
 /// The type's proper name for its lower-case path segment.
 pub fn kind(segment: &str) -> Option<&'static str> {
@@ -101,7 +104,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, segment: &str, name: &str) -> O
             let Some(disk) = existing else {
                 return Ok(Answer::empty(204));
             };
-            if machine_disks::holder(call, &disk).is_some() {
+            if machine_power::holder(call, &disk).is_some() {
                 return Err(ArmError::new(
                     409,
                     "OperationNotAllowed",
@@ -162,7 +165,8 @@ fn put(call: &mut Call<'_, '_>, group: &str, kind: &str, id: &str, existing: Opt
         "galleryImageReference.communityGalleryImageId",
         "galleryImageReference.sharedGalleryImageId",
     ] {
-        let Some(source) = sent.text(&format!("creationData.{key}")) else {
+        // An update does not look at the source again: it may be gone.
+        let Some(source) = sent.text(&format!("creationData.{key}")).filter(|_| created) else {
             continue;
         };
         let of = ids::type_of(source);
@@ -250,16 +254,14 @@ fn put_set(call: &mut Call<'_, '_>, mut set: Resource, sent: &Json, created: boo
     if sent.at("activeKey.keyUrl").is_none() && created {
         return Err(ArmError::missing("diskEncryptionSet.properties.activeKey"));
     }
-    let identity = call.body.get("identity").cloned();
+    let identity = identities::assign(call, set.doc.get("identity"));
     let properties = Json::object()
         .maybe("activeKey", sent.get("activeKey"))
         .with("encryptionType", sent.text("encryptionType").unwrap_or("EncryptionAtRestWithCustomerKey"))
         .maybe("rotationToLatestKeyVersionEnabled", sent.get("rotationToLatestKeyVersionEnabled"));
     set.doc.set("properties", properties);
     if let Some(identity) = identity {
-        let principal = call.state.guid();
-        set.doc
-            .set("identity", identity.with("principalId", principal).with("tenantId", call.tenant.as_str()));
+        set.doc.set("identity", identity);
     }
     let end = call.now + call.duration(Work::DiskPut);
     let (location, id) = (set.location().to_owned(), set.id().to_owned());
@@ -497,8 +499,8 @@ fn show(call: &Call<'_, '_>, disk: &Resource) -> Json {
     }
     shown.entry("properties").set("provisioningState", disk.state(call.now));
     if disk.doc.get("managedBy").is_some() {
-        let holder = machine_disks::holder(call, disk);
-        let state = holder.as_ref().map_or("Unattached", |holder| machine_disks::state(call, holder));
+        let holder = machine_power::holder(call, disk);
+        let state = holder.as_ref().map_or("Unattached", |holder| machine_power::disk_state(call, holder));
         shown.entry("properties").set("diskState", state);
         if holder.is_none() {
             shown.remove("managedBy");

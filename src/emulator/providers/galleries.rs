@@ -6,17 +6,16 @@ use super::super::json::Json;
 use super::super::operations::{Begin, Family, begin};
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
+use super::super::shapes;
 use super::{
-    gallery_head, no_children, one_of, put_answer, put_location, save_deleting, take_tags, too_fresh,
-    upper_group, valid_entity_name,
+    GALLERY, deleting, first_state, gallery_head, identities, no_children, one_of, put_answer, put_location,
+    save_deleting, take_tags, too_fresh, upper_group, valid_entity_name,
 };
-
-/// The type's name.
-pub const KIND: &str = "Microsoft.Compute/galleries";
 
 /// One gallery by name.
 pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
-    let id = format!("/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}", call.subscription);
+    let id =
+        format!("/subscriptions/{}/resourceGroups/{group}/providers/{GALLERY}/{name}", call.subscription);
     let existing = call.find(&id);
     call.meter = Some(match call.method {
         Method::Put | Method::Patch => "CreateUpdateGallery",
@@ -27,12 +26,13 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
         Method::Get => {
             let gallery = existing
                 .filter(|gallery| !too_fresh(call, gallery))
-                .ok_or_else(|| ArmError::no_resource(&format!("{KIND}/{name}"), group))?;
+                .ok_or_else(|| ArmError::no_resource(&format!("{GALLERY}/{name}"), group))?;
             Ok(Answer::pretty(200, show(call, &gallery)))
         }
         Method::Put => put(call, group, &id, existing),
         Method::Patch => {
-            let gallery = existing.ok_or_else(|| ArmError::no_resource(&format!("{KIND}/{name}"), group))?;
+            let gallery =
+                existing.ok_or_else(|| ArmError::no_resource(&format!("{GALLERY}/{name}"), group))?;
             let mut merged = Json::object()
                 .with("location", gallery.location())
                 .maybe("tags", gallery.doc.get("tags"))
@@ -43,7 +43,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
             put(call, group, &id, Some(gallery))
         }
         Method::Delete => delete(call, existing),
-        _ => Err(ArmError::no_method(call.method.name(), KIND)),
+        _ => Err(ArmError::no_method(call.method.name(), GALLERY)),
     }
 }
 
@@ -52,7 +52,7 @@ pub fn list(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
     match group {
         Some(group) => {
             let collection =
-                format!("/subscriptions/{}/resourceGroups/{group}/providers/{KIND}", call.subscription);
+                format!("/subscriptions/{}/resourceGroups/{group}/providers/{GALLERY}", call.subscription);
             if call.children(&collection).is_empty() {
                 // An empty group list comes from ARM's own cache, without the provider's rate header.
                 return Ok(Answer::compact(200, Json::object().with("value", Vec::new())));
@@ -62,7 +62,7 @@ pub fn list(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
         }
         None => {
             call.meter = Some("ListGallery");
-            Ok(call.subscription_answer(KIND, |gallery| upper_group(show(call, gallery))))
+            Ok(call.subscription_answer(GALLERY, |gallery| upper_group(show(call, gallery))))
         }
     }
 }
@@ -75,7 +75,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
             r"The entity name 'galleryName' is invalid according to its validation rule: ^[^_\W][\w-._]{0,79}(?<![-.])$.",
         ));
     }
-    let location = put_location(call, KIND, existing.as_ref(), group)?;
+    let location = put_location(call, GALLERY, existing.as_ref(), group)?;
     if let Some(gallery) = &existing
         && gallery.state(call.now) == "Deleting"
     {
@@ -85,9 +85,14 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
         unique_name(call, id, &name)?;
     }
     let created = existing.is_none();
-    let mut gallery = existing.clone().unwrap_or_else(|| Resource::new(id, KIND, &location));
+    let mut gallery = existing.clone().unwrap_or_else(|| Resource::new(id, GALLERY, &location));
     take_tags(&call.body, &mut gallery)?;
-    take_identity(call, &mut gallery)?;
+    match identities::assign(call, gallery.doc.get("identity")) {
+        Some(identity) => gallery.doc.set("identity", identity),
+        None => {
+            gallery.doc.remove("identity");
+        }
+    }
     let sharing = take_sharing(call, &name, existing.as_ref())?;
     let soft_delete = take_soft_delete(call, existing.as_ref())?;
     let description = call.body.at("properties.description").cloned().filter(|text| !text.is_null());
@@ -120,28 +125,13 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     Ok(put_answer(call, created, shown, &operation))
 }
 
-/// The first answer of a PUT says `Creating` or `Updating` even when the work takes no time.
-pub fn first_state(shown: &mut Json, created: bool) {
-    shown.entry("properties").set("provisioningState", if created { "Creating" } else { "Updating" });
-}
-
-/// 409 for a change to something that is being deleted.
-pub fn deleting(action: &str, name: &str) -> ArmError {
-    ArmError::new(
-        409,
-        "OperationNotAllowed",
-        format!(
-            "Operation '{action}' is not allowed on {name} since it is marked for deletion. You can only retry the Delete operation (or wait for an ongoing one to complete)."
-        ),
-    )
-}
-
 fn unique_name(call: &Call<'_, '_>, id: &str, name: &str) -> Result<(), ArmError> {
-    let taken = call.state.of_type(&call.subscription, KIND).iter().map(Resource::from_record).any(|other| {
-        other.exists(call.now)
-            && other.name().eq_ignore_ascii_case(name)
-            && !other.id().eq_ignore_ascii_case(id)
-    });
+    let taken =
+        call.state.of_type(&call.subscription, GALLERY).iter().map(Resource::from_record).any(|other| {
+            other.exists(call.now)
+                && other.name().eq_ignore_ascii_case(name)
+                && !other.id().eq_ignore_ascii_case(id)
+        });
     if taken {
         return Err(ArmError::new(
             409,
@@ -150,53 +140,6 @@ fn unique_name(call: &Call<'_, '_>, id: &str, name: &str) -> Result<(), ArmError
         )
         .target("galleryName"));
     }
-    Ok(())
-}
-
-fn take_identity(call: &mut Call<'_, '_>, gallery: &mut Resource) -> Result<(), ArmError> {
-    if !call.since("2024-03-03") {
-        return Ok(());
-    }
-    let Some(identity) = call.body.get("identity").cloned() else {
-        return Ok(());
-    };
-    let kind = one_of(
-        identity.text("type").unwrap_or("None"),
-        &["SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned", "None"],
-        "identity.type",
-    )?;
-    if kind == "None" {
-        gallery.doc.remove("identity");
-        return Ok(());
-    }
-    let old = gallery.doc.get("identity").cloned().unwrap_or_default();
-    let mut shown = Json::object();
-    if kind.contains("System") {
-        let principal = match old.text("principalId") {
-            Some(principal) => principal.to_owned(),
-            None => call.state.guid(),
-        };
-        shown.set("principalId", principal);
-        shown.set("tenantId", call.tenant.as_str());
-    }
-    shown.set("type", kind);
-    if kind.contains("User") {
-        let mut assigned = Json::object();
-        let users = identity.get("userAssignedIdentities").map_or(&[][..], Json::pairs);
-        // a null takes one away
-        for (user, _) in users.iter().filter(|(_, entry)| !entry.is_null()) {
-            let known = old.get("userAssignedIdentities").and_then(|all| all.get(user)).cloned();
-            let entry = match known {
-                Some(known) => known,
-                None => {
-                    Json::object().with("principalId", call.state.guid()).with("clientId", call.state.guid())
-                }
-            };
-            assigned.set(user, entry);
-        }
-        shown.set("userAssignedIdentities", assigned);
-    }
-    gallery.doc.set("identity", shown);
     Ok(())
 }
 
@@ -277,27 +220,14 @@ fn take_soft_delete(call: &Call<'_, '_>, existing: Option<&Resource>) -> Result<
         policy.set("isSoftDeleteEnabled", enabled);
     }
     for key in ["retentionPeriodInDays", "gracePeriodInDays"] {
-        if !call.since("2026-03-03") {
-            // Not known to this api-version: what is stored stays.
-            if let Some(days) = old.as_ref().and_then(|old| old.int(key)) {
-                policy.set(key, days);
-            }
-            continue;
+        let days = sent.int(key).or_else(|| old.as_ref().and_then(|old| old.int(key)));
+        if days.is_some_and(|days| days < 0) {
+            let target = format!("gallery.properties.softDeletePolicy.{key}");
+            let message =
+                format!("The value '{}' of parameter '{target}' is invalid.", days.unwrap_or_default());
+            return Err(ArmError::parameter(&target, message));
         }
-        let target = format!("gallery.properties.softDeletePolicy.{key}");
-        let days = match sent.get(key) {
-            Some(Json::Number(_)) if sent.int(key).is_some_and(|days| days >= 0) => sent.int(key),
-            None | Some(Json::Null) => old.as_ref().and_then(|old| old.int(key)),
-            Some(other) => {
-                return Err(ArmError::parameter(
-                    &target,
-                    format!("The value '{}' of parameter '{target}' is invalid.", other.compact()),
-                ));
-            }
-        };
-        if let Some(days) = days {
-            policy.set(key, days);
-        }
+        policy = policy.maybe(key, days);
     }
     Ok(Some(policy))
 }
@@ -350,36 +280,21 @@ pub fn show(call: &Call<'_, '_>, gallery: &Resource) -> Json {
     let mut properties = Json::object()
         .maybe("description", gallery.property("description"))
         .with("identifier", Json::object().with("uniqueName", unique));
-    if call.since("2020-09-30")
-        && let Some(profile) = gallery.property("sharingProfile")
-    {
+    if let Some(profile) = gallery.property("sharingProfile") {
         properties.set("sharingProfile", show_sharing(call, profile));
     }
     properties.set("provisioningState", gallery.state(call.now));
-    if call.since("2021-03-01")
-        && let Some(policy) = gallery.property("softDeletePolicy")
-    {
-        let mut policy = policy.clone();
-        if !call.since("2026-03-03") {
-            policy.remove("retentionPeriodInDays");
-            policy.remove("gracePeriodInDays");
-        }
-        properties.set("softDeletePolicy", policy);
-    }
+    properties = properties.maybe("softDeletePolicy", gallery.property("softDeletePolicy"));
     if wants_groups(call)
-        && call.since("2022-01-03")
         && let Some(profile) = gallery.property("sharingProfile")
         && profile.text("permissions") != Some("Private")
     {
         properties.set("sharingStatus", super::sharing::status(call, gallery));
     }
-    let mut shown = gallery_head(call, gallery);
-    shown.set("properties", properties);
-    if call.since("2024-03-03")
-        && let Some(identity) = gallery.doc.get("identity")
-    {
-        shown.set("identity", identity);
-    }
+    let mut shown = gallery_head(call, gallery)
+        .with("properties", properties)
+        .maybe("identity", gallery.doc.get("identity"));
+    shapes::hide_newer("gallery", &call.api, &mut shown);
     shown
 }
 

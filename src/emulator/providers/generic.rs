@@ -4,7 +4,7 @@ use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::resource::Resource;
-use super::{access, lists, network, roles, take_tags};
+use super::{access, identities, lists, network, roles, take_tags};
 
 /// Answers by the shape of the path: an odd number of segments after the namespace is a collection, an even one a resource.
 pub fn route(call: &mut Call<'_, '_>) -> Outcome {
@@ -82,13 +82,27 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
                 resource.doc.remove("properties");
             }
             let mut body = call.body.clone();
-            for fixed in ["id", "name", "type", "location"] {
+            match identities::assign(call, resource.doc.get("identity")) {
+                Some(identity) => resource.doc.set("identity", identity),
+                None => {
+                    resource.doc.remove("identity");
+                }
+            }
+            for fixed in ["identity", "id", "name", "type", "location"] {
                 body.remove(fixed);
             }
             resource.doc.merge_patch(&body);
             if !kind.to_ascii_lowercase().starts_with("microsoft.authorization/") {
                 network::complete(&kind, before.as_ref(), &mut resource);
                 resource.doc.entry("properties").set("provisioningState", "Succeeded");
+            }
+            if kind.eq_ignore_ascii_case(identities::USER_ASSIGNED) {
+                let (principal, client) = identities::ids_of(&id);
+                let tenant = call.tenant.clone();
+                let properties = resource.properties();
+                properties.set("tenantId", tenant);
+                properties.set("principalId", principal);
+                properties.set("clientId", client);
             }
             call.save(&resource);
             Ok(Answer::compact(if created { 201 } else { 200 }, show(&resource)))

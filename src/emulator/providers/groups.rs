@@ -8,38 +8,19 @@ use super::super::operations;
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
 use super::super::store::EXPIRES;
-use super::{machines, put_location, take_tags};
+use super::{put_location, take_tags};
 
 /// The type's name.
 pub const KIND: &str = "Microsoft.Resources/resourceGroups";
-/// The groups of a fresh subscription, each with a machine to capture.
-const FRESH: [&str; 2] = ["my-rg", "rg"];
-const FRESH_LOCATION: &str = "eastus";
-
-fn id_of(subscription: &str, group: &str) -> String {
+/// The region of groups that nobody gave one.
+pub const DEFAULT_LOCATION: &str = "eastus";
+/// The ID of a group.
+pub fn id_of(subscription: &str, group: &str) -> String {
     format!("/subscriptions/{subscription}/resourceGroups/{group}")
 }
 
-/// The record that says a subscription has been seen.
-pub fn subscription_key(subscription: &str) -> String {
-    format!("sub|{}", subscription.to_ascii_lowercase())
-}
-
-/// Any subscription exists; the first request to one fills it.
-pub fn ensure_subscription(call: &mut Call<'_, '_>) {
-    let subscription = call.subscription.clone();
-    let key = subscription_key(&subscription);
-    if call.record(&key).is_some() {
-        return;
-    }
-    call.state.put(&key, Json::object().with("subscriptionId", subscription.to_ascii_lowercase()));
-    for group in FRESH {
-        make(call, &subscription, group, FRESH_LOCATION, false);
-        machines::golden(call, &subscription, group, FRESH_LOCATION);
-    }
-}
-
-fn make(call: &mut Call<'_, '_>, subscription: &str, group: &str, location: &str, automatic: bool) {
+/// Stores a group; `automatic` marks one that a write to something in it created.
+pub fn make(call: &mut Call<'_, '_>, subscription: &str, group: &str, location: &str, automatic: bool) {
     let mut made = Resource::new(&id_of(subscription, group), KIND, location);
     if automatic {
         made.hide("automatic", true);
@@ -67,33 +48,11 @@ pub fn require(call: &mut Call<'_, '_>, group: &str) -> Result<Resource, ArmErro
             .body
             .text("location")
             .and_then(super::super::regions::find)
-            .map_or(FRESH_LOCATION, |region| region.name);
+            .map_or(DEFAULT_LOCATION, |region| region.name);
         let subscription = call.subscription.clone();
         make(call, &subscription, group, location, true);
     }
     call.find(&id).ok_or_else(|| ArmError::no_group(group))
-}
-
-/// Sees to it that `golden-vm` is in a group the emulator made by itself, or makes that group. Once deleted it stays so.
-pub fn golden(call: &mut Call<'_, '_>, subscription: &str, group: &str) -> bool {
-    if !call.settings.auto_create_resource_groups {
-        return false;
-    }
-    let id = id_of(subscription, group);
-    if call.find(&id).is_none() {
-        make(call, subscription, group, FRESH_LOCATION, true);
-    }
-    let Some(mut found) = call.find(&id) else {
-        return false;
-    };
-    if found.hidden("automatic").is_none() || found.hidden("seeded").is_some() {
-        return false;
-    }
-    found.hide("seeded", true);
-    call.save(&found);
-    let location = found.location().to_owned();
-    machines::golden(call, subscription, group, &location);
-    true
 }
 
 fn valid_name(name: &str) -> bool {

@@ -8,9 +8,8 @@ use super::super::operations::{Begin, Family, begin};
 use super::super::regions;
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
-use super::galleries::first_state;
 use super::{
-    head, machines, one_of, put_location, save_deleting, sources, take_tags, too_fresh, upper_group,
+    first_state, head, one_of, put_location, save_deleting, seeds, sources, take_tags, too_fresh, upper_group,
 };
 
 /// The type's name.
@@ -99,7 +98,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     if let Some(image) = &existing
         && image.state(call.now) == "Deleting"
     {
-        return Err(super::galleries::deleting("Update Image", name));
+        return Err(super::deleting("Update Image", name));
     }
     let created = existing.is_none();
     let mut image = match existing {
@@ -177,9 +176,9 @@ fn create(call: &mut Call<'_, '_>, id: &str, location: &str) -> Result<Resource,
         ));
     }
     let machine = sent.text("sourceVirtualMachine.id").map(str::to_owned);
-    let (storage, generation) = match &machine {
+    let (storage, generation, origin) = match &machine {
         Some(machine) => from_machine(call, machine, generation, location)?,
-        None => (from_disks(call, &sent, location)?, generation.unwrap_or("V1").to_owned()),
+        None => (from_disks(call, &sent, location)?, generation.unwrap_or("V1").to_owned(), None),
     };
     let mut image = Resource::new(id, KIND, location);
     let properties = Json::object()
@@ -191,6 +190,9 @@ fn create(call: &mut Call<'_, '_>, id: &str, location: &str) -> Result<Resource,
         image.doc.set("extendedLocation", edge);
     }
     image.hide("created", call.now);
+    if let Some(origin) = origin {
+        image.hide("origin", origin);
+    }
     Ok(image)
 }
 
@@ -199,11 +201,17 @@ fn from_machine(
     id: &str,
     generation: Option<&str>,
     location: &str,
-) -> Result<(Json, String), ArmError> {
+) -> Result<(Json, String, Option<Json>), ArmError> {
     ids::check(id, "properties.sourceVirtualMachine.id")?;
-    let machine = machines::find(call, id)
+    let machine = seeds::find_machine(call, id)
         .filter(|machine| regions::normalize(machine.location()) == location)
-        .ok_or_else(|| ArmError::no_entity(id))?;
+        .ok_or_else(|| {
+            let name = id.rsplit('/').next().unwrap_or_default();
+            let message = format!(
+                "Source Virtual Machine '{name}' specified in the request does not exist in this Azure location."
+            );
+            ArmError::new(404, "NotFound", message).target("sourceVirtualMachine")
+        })?;
     if let Some(security) = machine.property_text("securityProfile.securityType")
         && security != "Standard"
     {
@@ -223,14 +231,15 @@ fn from_machine(
             ),
         ));
     }
-    let source = sources::of_machine(&machine);
+    let source = sources::of_machine(call, &machine);
     let of_machine = source.generation.clone().unwrap_or_else(|| "V1".to_owned());
     if generation.is_some_and(|wanted| wanted != of_machine) {
         return Err(ArmError::parameter(
             "image.properties.hyperVGeneration",
             format!(
-                "The hyperVGeneration '{}' differs from that of the source virtual machine, '{of_machine}'.",
-                generation.unwrap_or_default()
+                "The Input HyperVGeneration property: '{}' does not match with the HyperVGeneration property: 'Gen{}' belonging to source: 'sourceVirtualMachine'.",
+                generation.unwrap_or_default(),
+                of_machine.trim_start_matches('V')
             ),
         ));
     }
@@ -271,7 +280,7 @@ fn from_machine(
             shown
         })
         .collect();
-    Ok((Json::object().with("osDisk", os_disk).with("dataDisks", data), shown))
+    Ok((Json::object().with("osDisk", os_disk).with("dataDisks", data), shown, source.origin))
 }
 
 fn from_disks(call: &Call<'_, '_>, sent: &Json, location: &str) -> Result<Json, ArmError> {

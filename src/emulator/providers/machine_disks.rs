@@ -5,7 +5,8 @@ use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::operations::Operation;
 use super::super::resource::{Resource, Verb};
-use super::{disks, machines};
+use super::disks;
+use super::machine_power::holder;
 
 /// The disks of a machine's properties, that of the system first.
 fn all(properties: &Json) -> impl Iterator<Item = &Json> {
@@ -15,16 +16,6 @@ fn all(properties: &Json) -> impl Iterator<Item = &Json> {
 
 fn ids(properties: &Json) -> impl Iterator<Item = &str> {
     all(properties).filter_map(|disk| disk.text("managedDisk.id"))
-}
-
-/// The machine that holds a disk, as long as that machine is there.
-pub fn holder(call: &Call<'_, '_>, disk: &Resource) -> Option<Resource> {
-    call.find(disk.doc.text("managedBy")?)
-}
-
-/// `Attached`, or `Reserved` for a machine that is deallocated.
-pub fn state(call: &Call<'_, '_>, holder: &Resource) -> &'static str {
-    if machines::power_state(holder, call.now) == "deallocated" { "Reserved" } else { "Attached" }
 }
 
 /// Refuses disks that another machine holds.

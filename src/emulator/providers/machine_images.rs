@@ -1,44 +1,76 @@
-//! What machines are made from: whether an image may be used where the machine shall be, and which version `latest` means there.
+//! The images of machines: whether one may be used in the machine's region, and which version `latest` means there.
 
 use super::super::call::Call;
 use super::super::errors::ArmError;
-use super::super::ids;
+use super::super::ids::{self, version_number};
 use super::super::json::Json;
 use super::super::regions;
 use super::super::resource::Resource;
-use super::{agreements, marketplace, versions};
+use super::{agreements, marketplace};
 
-/// Generation and architecture: of the image a machine is made from, else of its disk, else the first generation.
-pub fn kind(call: &Call<'_, '_>, body: &Json) -> (String, String) {
-    let plain = |generation: &str| (generation.to_owned(), "x64".to_owned());
-    let reference = body.at("properties.storageProfile.imageReference").cloned().unwrap_or_default();
-    if let Some(id) = reference.text("id") {
-        let definition = id.split("/versions/").next().unwrap_or(id);
-        return match call.find(definition).or_else(|| call.find(id)) {
-            Some(image) => (
-                image.property_text("hyperVGeneration").unwrap_or("V1").to_owned(),
-                image.property_text("architecture").unwrap_or("x64").to_owned(),
-            ),
-            None => plain("V1"),
-        };
-    }
-    if let (Some(publisher), Some(offer), Some(sku)) =
-        (reference.text("publisher"), reference.text("offer"), reference.text("sku"))
-    {
-        return marketplace::machine_kind(publisher, offer, sku);
-    }
-    if let Some(id) = body.text("properties.storageProfile.osDisk.managedDisk.id")
-        && let Some(disk) = call.find(id)
-    {
-        return plain(disk.property_text("hyperVGeneration").unwrap_or("V1"));
-    }
-    if body.at("properties.securityProfile.securityType").is_some() {
-        return plain("V2");
-    }
-    plain("V1")
+/// What a machine is by the image or disk that it is made from.
+pub struct Kind {
+    /// `Linux` or `Windows`.
+    pub os: String,
+    /// `V1` or `V2`.
+    pub generation: String,
+    /// `x64` or `Arm64`.
+    pub architecture: String,
 }
 
-/// Refuses images that are not there, not replicated to the machine's region, or whose terms were not accepted.
+/// The kind of a machine: of its image, else of its disk, else by its profiles, else Linux of the first generation.
+pub fn kind(call: &Call<'_, '_>, body: &Json) -> Kind {
+    let by_profile = match body.at("properties.osProfile.windowsConfiguration") {
+        Some(_) => "Windows",
+        None => "Linux",
+    };
+    let found = of_image(call, body).or_else(|| of_disk(call, body));
+    let mut kind = found.unwrap_or_else(|| {
+        let secured = body.at("properties.securityProfile.securityType").is_some();
+        Kind {
+            os: by_profile.to_owned(),
+            generation: if secured { "V2" } else { "V1" }.to_owned(),
+            architecture: "x64".to_owned(),
+        }
+    });
+    if let Some(os) = body.text("properties.storageProfile.osDisk.osType") {
+        kind.os = os.to_owned();
+    }
+    kind
+}
+
+fn of_image(call: &Call<'_, '_>, body: &Json) -> Option<Kind> {
+    let reference = body.at("properties.storageProfile.imageReference")?;
+    if let Some(id) = reference.text("id") {
+        let definition = id.split("/versions/").next().unwrap_or(id);
+        let image = call.find(definition).or_else(|| call.find(id))?;
+        let of = |path: &str, default: &str| image.property_text(path).unwrap_or(default).to_owned();
+        let managed = of("storageProfile.osDisk.osType", "Linux");
+        return Some(Kind {
+            os: of("osType", &managed),
+            generation: of("hyperVGeneration", "V1"),
+            architecture: of("architecture", "x64"),
+        });
+    }
+    let [publisher, offer, sku] = ["publisher", "offer", "sku"].map(|part| reference.text(part));
+    let facts = marketplace::facts(call.state, publisher?, offer?, sku?)?;
+    Some(Kind {
+        os: facts.os.to_owned(),
+        generation: facts.generation.to_owned(),
+        architecture: facts.architecture.to_owned(),
+    })
+}
+
+fn of_disk(call: &Call<'_, '_>, body: &Json) -> Option<Kind> {
+    let disk = call.find(body.text("properties.storageProfile.osDisk.managedDisk.id")?)?;
+    Some(Kind {
+        os: disk.property_text("osType")?.to_owned(),
+        generation: disk.property_text("hyperVGeneration").unwrap_or("V1").to_owned(),
+        architecture: disk.property_text("supportedCapabilities.architecture").unwrap_or("x64").to_owned(),
+    })
+}
+
+/// Refuses images that do not exist, are not replicated to the machine's region, or whose terms were not accepted.
 pub fn check(call: &Call<'_, '_>, body: &Json, location: &str) -> Result<(), ArmError> {
     let Some(reference) = body.at("properties.storageProfile.imageReference") else {
         return Ok(());
@@ -81,6 +113,23 @@ pub fn check(call: &Call<'_, '_>, body: &Json, location: &str) -> Result<(), Arm
     else {
         return Ok(());
     };
+    let version = reference.text("version").unwrap_or("latest");
+    let exists = match version.eq_ignore_ascii_case("latest") {
+        true => marketplace::latest(call.state, publisher, offer, sku).is_some(),
+        false => marketplace::versions(call.state, publisher, offer, sku)
+            .iter()
+            .any(|known| known.name.eq_ignore_ascii_case(version)),
+    };
+    if !exists {
+        return Err(ArmError::new(
+            404,
+            "PlatformImageNotFound",
+            format!(
+                "The platform image '{publisher}:{offer}:{sku}:{version}' is not available. Verify that all fields in the storage profile are correct. For more details about storage profile information, please refer to https://aka.ms/storageprofile"
+            ),
+        )
+        .target("imageReference"));
+    }
     if marketplace::has_plan(publisher, offer, sku) == Some(true)
         && !agreements::accepted(call, publisher, offer, sku)
     {
@@ -128,7 +177,7 @@ fn latest(call: &Call<'_, '_>, definition: &str, location: &str) -> Option<Strin
                 !region.flag("excludeFromLatest").unwrap_or(everywhere)
             })
         })
-        .max_by_key(|version| versions::number(version.name()))
+        .max_by_key(|version| version_number(version.name()))
         .map(|version| version.name().to_owned())
 }
 
@@ -171,7 +220,7 @@ pub fn exact_version(call: &Call<'_, '_>, storage: &Json, location: &str) -> Opt
     let (publisher, offer, sku) =
         (reference.text("publisher")?, reference.text("offer")?, reference.text("sku")?);
     match reference.text("version")? {
-        "latest" => marketplace::latest(call, publisher, offer, sku),
+        "latest" => marketplace::latest(call.state, publisher, offer, sku),
         version => Some(version.to_owned()),
     }
 }

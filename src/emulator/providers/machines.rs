@@ -1,78 +1,21 @@
 //! `Microsoft.Compute/virtualMachines`: just enough of machines to capture images from them.
 
 use super::super::call::{Answer, Call, Method, Outcome};
-use super::super::clock::{self, Ticks};
+use super::super::clock;
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::operations::{Begin, Family, Operation, begin, stable};
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
-use super::galleries::first_state;
 use super::machine_disks::New;
+use super::machine_power::{power, power_state};
 use super::{
-    groups, head, machine_disks, machine_images, put_location, save_deleting, take_tags, too_fresh,
-    upper_group,
+    first_state, head, identities, machine_disks, machine_images, put_location, save_deleting, take_tags,
+    too_fresh, upper_group,
 };
 
 /// The type's name.
 pub const KIND: &str = "Microsoft.Compute/virtualMachines";
-/// The machine that a fresh state holds, ready to be captured.
-pub const GOLDEN: &str = "golden-vm";
-
-/// A machine by id; `golden-vm` comes into being in groups that the emulator makes by itself.
-pub fn find(call: &mut Call<'_, '_>, id: &str) -> Option<Resource> {
-    if let Some(machine) = call.find(id) {
-        return Some(machine);
-    }
-    let segments: Vec<String> = id.split('/').map(str::to_owned).collect();
-    if !segments.last()?.eq_ignore_ascii_case(GOLDEN) || segments.len() != 9 {
-        return None;
-    }
-    groups::golden(call, &segments[2], &segments[4]).then(|| call.find(id))?
-}
-
-/// The machine of a fresh state: Linux, second generation, 30 GB, running, standard security.
-pub fn golden(call: &mut Call<'_, '_>, subscription: &str, group: &str, location: &str) {
-    let base = format!("/subscriptions/{subscription}/resourceGroups/{group}/providers");
-    let id = format!("{base}/{KIND}/{GOLDEN}");
-    let body = Json::object().with(
-        "properties",
-        Json::object()
-            .with("hardwareProfile", Json::object().with("vmSize", "Standard_D2s_v5"))
-            .with(
-                "storageProfile",
-                Json::object()
-                    .with(
-                        "imageReference",
-                        Json::object()
-                            .with("publisher", "Canonical")
-                            .with("offer", "ubuntu-24_04-lts")
-                            .with("sku", "server")
-                            .with("version", "latest"),
-                    )
-                    .with(
-                        "osDisk",
-                        Json::object()
-                            .with("createOption", "FromImage")
-                            .with("caching", "ReadWrite")
-                            .with("diskSizeGB", 30_i64),
-                    ),
-            )
-            .with(
-                "osProfile",
-                Json::object().with("computerName", GOLDEN).with("adminUsername", "azureuser"),
-            ),
-    );
-    let mut machine = Resource::new(&id, KIND, location);
-    let properties = fill(call, &id, location, &body, None, "V2");
-    machine.doc.set("properties", properties);
-    machine.hide("generation", "V2");
-    machine.hide("deprovisioned", true);
-    machine.hide("architecture", "x64");
-    machine.hide("power", Json::object().with("to", "running"));
-    call.save(&machine);
-}
-
 /// One machine by name.
 pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
     let id = id_of(call, group, name);
@@ -82,7 +25,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
         Method::Delete => "DeleteVMResource",
         _ => "LowCostGetResource",
     });
-    let existing = find(call, &id);
+    let existing = call.find(&id);
     let absent = || ArmError::no_resource(&format!("{KIND}/{name}"), group);
     match call.method {
         Method::Get => {
@@ -158,23 +101,24 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
         machine_images::check(call, &body, &location)?;
     }
     machine_disks::check(call, &body, id)?;
-    let generation = machine_images::kind(call, &body);
-    let properties = fill(call, id, &location, &body, before.as_ref(), &generation.0);
+    let kind = machine_images::kind(call, &body);
+    let properties = fill(call, id, &location, &body, before.as_ref(), &kind);
     machine_disks::hold(call, id, before.as_ref(), &properties);
     machine.doc.set("properties", properties);
-    for key in ["plan", "zones", "identity", "extendedLocation"] {
-        match body.get(key) {
-            // No identity is shown as none.
-            Some(value) if key == "identity" && value.text("type") == Some("None") => {
-                machine.doc.remove(key);
-            }
-            Some(value) => machine.doc.set(key, value),
-            None => {}
+    for key in ["plan", "zones", "extendedLocation"] {
+        if let Some(value) = body.get(key) {
+            machine.doc.set(key, value);
+        }
+    }
+    match identities::assign(call, machine.doc.get("identity")) {
+        Some(identity) => machine.doc.set("identity", identity),
+        None => {
+            machine.doc.remove("identity");
         }
     }
     if created {
-        machine.hide("generation", generation.0);
-        machine.hide("architecture", generation.1);
+        machine.hide("generation", kind.generation);
+        machine.hide("architecture", kind.architecture);
         machine.hide("created", call.now);
     }
     let operation =
@@ -190,13 +134,13 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
 }
 
 /// Completes a machine's properties: vmId, exact version, disks with names, ids and sizes.
-fn fill(
+pub fn fill(
     call: &mut Call<'_, '_>,
     id: &str,
     location: &str,
     body: &Json,
     before: Option<&Json>,
-    generation: &str,
+    kind: &machine_images::Kind,
 ) -> Json {
     let sent = body.get("properties").cloned().unwrap_or_default();
     let none = Json::object();
@@ -212,12 +156,12 @@ fn fill(
     }
     let image = machine_images::exact_id(call, &storage, location);
     let image = image.as_deref();
-    let linux = !body.compact().to_ascii_lowercase().contains("windows");
     let mut os = storage.get("osDisk").cloned().unwrap_or_else(Json::object);
     // The service numbers the disks through when there is more than one.
     let stem = if storage.list("dataDisks").is_empty() { "OsDisk_1" } else { "disk1" };
-    let os_type = os.text("osType").unwrap_or(if linux { "Linux" } else { "Windows" }).to_owned();
+    let os_type = os.text("osType").unwrap_or(&kind.os).to_owned();
     os.set("osType", os_type);
+    let generation = kind.generation.as_str();
     let stem = format!("{name}_{stem}");
     let new = New { machine: id, stem: &stem, location, size: 30, caching: "ReadWrite", generation, image };
     machine_disks::complete(call, &mut os, &group_base, &new);
@@ -321,7 +265,7 @@ pub fn act(call: &mut Call<'_, '_>, group: &str, name: &str, action: &str) -> Ou
         return Err(ArmError::no_method(call.method.name(), KIND));
     }
     let mut machine =
-        find(call, &id).ok_or_else(|| ArmError::no_resource(&format!("{KIND}/{name}"), group))?;
+        call.find(&id).ok_or_else(|| ArmError::no_resource(&format!("{KIND}/{name}"), group))?;
     let now = power_state(&machine, call.now);
     let generalized = machine.hidden("generalized") == Some(&Json::Bool(true));
     let refused = |action: &str, why: &str| {
@@ -368,18 +312,6 @@ pub fn act(call: &mut Call<'_, '_>, group: &str, name: &str, action: &str) -> Ou
     }
     call.save(&machine);
     Ok(Answer::empty(202).asynchronous(call, &operation, true))
-}
-
-fn power(via: &str, to: &str, operation: &Operation) -> Json {
-    Json::object().with("via", via).with("to", to).maybe("end", operation.end)
-}
-
-/// `running`, `deallocated` and the like.
-pub fn power_state(machine: &Resource, now: Ticks) -> &str {
-    let power = machine.hidden("power").unwrap_or(&Json::Null);
-    let moving = power.text("via").is_some() && power.int("end").is_none_or(|end| now < end);
-    let shown = if moving { power.text("via") } else { power.text("to") };
-    shown.unwrap_or("running")
 }
 
 /// The old capture of unmanaged disks: the operation's output is a template.
@@ -589,20 +521,4 @@ pub fn show(call: &Call<'_, '_>, machine: &Resource) -> Json {
         shown.set("etag", format!("\"{number}\""));
     }
     shown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn power_follows_the_clock() {
-        let mut machine = Resource::new("/x/vm", KIND, "eastus");
-        assert_eq!(power_state(&machine, 5), "running");
-        machine.hide("power", power("deallocating", "deallocated", &Operation::for_tests(0, Some(10))));
-        assert_eq!(power_state(&machine, 9), "deallocating");
-        assert_eq!(power_state(&machine, 10), "deallocated");
-        machine.hide("power", power("deallocating", "deallocated", &Operation::for_tests(0, None)));
-        assert_eq!(power_state(&machine, i64::MAX), "deallocating");
-    }
 }

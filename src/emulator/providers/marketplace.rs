@@ -1,9 +1,11 @@
 //! The Marketplace's virtual machine images: publishers, offers, skus, versions, and what each version is.
 
 use super::super::call::{Answer, Call, Method, Outcome};
+use super::super::clock;
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::regions;
+use super::super::store::Transaction;
 use super::catalogue::{self, Image};
 
 /// A version with whatever was changed about it by hand.
@@ -32,8 +34,52 @@ pub fn image(publisher: &str, offer: &str, sku: &str) -> Option<&'static Image> 
     })
 }
 
-/// The versions of a sku, in the lexicographic order of the service.
-pub fn versions(call: &Call<'_, '_>, publisher: &str, offer: &str, sku: &str) -> Vec<Version> {
+/// What all versions of a SKU have in common.
+pub struct Facts {
+    /// `Linux` or `Windows`.
+    pub os: &'static str,
+    /// `V1` or `V2`.
+    pub generation: &'static str,
+    /// `x64` or `Arm64`.
+    pub architecture: &'static str,
+    plan: bool,
+    size_gb: i64,
+    features: &'static [(&'static str, &'static str)],
+}
+
+/// The facts of a SKU. Of one that was published by hand, the names tell what they usually do.
+pub fn facts(state: &Transaction<'_>, publisher: &str, offer: &str, sku: &str) -> Option<Facts> {
+    if let Some(image) = image(publisher, offer, sku) {
+        return Some(Facts {
+            os: image.os,
+            generation: image.generation,
+            architecture: image.architecture,
+            plan: image.plan,
+            size_gb: image.size_gb,
+            features: image.features,
+        });
+    }
+    if versions(state, publisher, offer, sku).is_empty() {
+        return None;
+    }
+    let sku = sku.to_ascii_lowercase();
+    let words: Vec<&str> = sku.split(['-', '_', '.']).collect();
+    let has = |names: &[&str]| names.iter().any(|name| words.contains(name));
+    let arm = has(&["arm64", "aarch64"]);
+    let second = arm || has(&["gen2", "g2", "v2", "gensecond"]);
+    let windows = format!("{publisher}:{offer}").to_ascii_lowercase().contains("windows");
+    Some(Facts {
+        os: if windows { "Windows" } else { "Linux" },
+        generation: if second { "V2" } else { "V1" },
+        architecture: if arm { "Arm64" } else { "x64" },
+        plan: false,
+        size_gb: if windows { 127 } else { 30 },
+        features: &[],
+    })
+}
+
+/// The versions of a SKU, in the lexicographic order of the service.
+pub fn versions(state: &Transaction<'_>, publisher: &str, offer: &str, sku: &str) -> Vec<Version> {
     let mut found: Vec<Version> = Vec::new();
     if let Some(image) = image(publisher, offer, sku) {
         let (state, time, alternative) = image.fate.show();
@@ -48,7 +94,7 @@ pub fn versions(call: &Call<'_, '_>, publisher: &str, offer: &str, sku: &str) ->
             })
             .collect();
     }
-    call.state.scan(&change_key(publisher, offer, sku, ""), None, |_, change| {
+    state.scan(&change_key(publisher, offer, sku, ""), None, |_, change| {
         let name = change.text("version").unwrap_or_default();
         if name.is_empty() {
             for version in &mut found {
@@ -93,20 +139,12 @@ pub fn numeric(name: &str) -> Vec<u64> {
 }
 
 /// The newest version that is not deprecated.
-pub fn latest(call: &Call<'_, '_>, publisher: &str, offer: &str, sku: &str) -> Option<String> {
-    versions(call, publisher, offer, sku)
+pub fn latest(state: &Transaction<'_>, publisher: &str, offer: &str, sku: &str) -> Option<String> {
+    versions(state, publisher, offer, sku)
         .into_iter()
         .filter(|version| version.state != "Deprecated")
         .max_by_key(|version| numeric(&version.name))
         .map(|version| version.name)
-}
-
-/// Generation and architecture of a machine made from a sku.
-pub fn machine_kind(publisher: &str, offer: &str, sku: &str) -> (String, String) {
-    match image(publisher, offer, sku) {
-        Some(image) => (image.generation.to_owned(), image.architecture.to_owned()),
-        None => ("V1".to_owned(), "x64".to_owned()),
-    }
 }
 
 /// `…/locations/{loc}[/edgeZones/{zone}]/publishers/…`; `rest` are the segments after `publishers`.
@@ -134,9 +172,10 @@ pub fn route(call: &mut Call<'_, '_>, location: &str, zone: Option<&str>, rest: 
         [] => Ok(publishers(call, &place)),
         [_, "artifacttypes", "vmimage", "offers"] => {
             call.meter = Some("ListVMImageOffersFromLocation");
-            let publisher = known_publisher(call, &rest[0])?;
+            let publisher = &rest[0];
+            check_publisher(call, publisher)?;
             let list =
-                distinct(call, |image| image.0.eq_ignore_ascii_case(&publisher), |image| image.1.clone());
+                distinct(call, |image| image.0.eq_ignore_ascii_case(publisher), |image| image.1.clone());
             Ok(names(
                 &list,
                 &place,
@@ -146,15 +185,18 @@ pub fn route(call: &mut Call<'_, '_>, location: &str, zone: Option<&str>, rest: 
         }
         [_, "artifacttypes", "vmimage", "offers", _, "skus"] => {
             call.meter = Some("ListVMImageSkusFromLocation");
-            let publisher = known_publisher(call, &rest[0])?;
-            let offer = canonical(call, |image| {
-                (image.0.eq_ignore_ascii_case(&publisher) && image.1.eq_ignore_ascii_case(&rest[4]))
-                    .then(|| image.1.clone())
-            })
-            .unwrap_or_else(|| rest[4].clone());
+            let publisher = &rest[0];
+            check_publisher(call, publisher)?;
+            let offer = everything(call)
+                .into_iter()
+                .find(|image| {
+                    image.0.eq_ignore_ascii_case(publisher) && image.1.eq_ignore_ascii_case(&rest[4])
+                })
+                .map(|image| image.1)
+                .ok_or_else(no_artifact)?;
             let list = distinct(
                 call,
-                |image| image.0.eq_ignore_ascii_case(&publisher) && image.1.eq_ignore_ascii_case(&offer),
+                |image| image.0.eq_ignore_ascii_case(publisher) && image.1.eq_ignore_ascii_case(&offer),
                 |image| image.2.clone(),
             );
             let automatic = Json::object().with(
@@ -177,8 +219,13 @@ pub fn route(call: &mut Call<'_, '_>, location: &str, zone: Option<&str>, rest: 
             one_version(call, &place, [&rest[0], &rest[4], &rest[6], &rest[8]])
         }
         [_, "artifacttypes", "vmextension", "types"] => Ok(Answer::pretty(200, Json::Array(Vec::new()))),
-        _ => Err(ArmError::new(404, "NotFound", "Artifact: VMImage was not found.")),
+        _ => Err(no_artifact()),
     }
+}
+
+/// 404 for an offer, SKU or version that does not exist.
+fn no_artifact() -> ArmError {
+    ArmError::new(404, "NotFound", "Artifact: VMImage was not found.")
 }
 
 struct Place<'a> {
@@ -230,10 +277,6 @@ fn everything(call: &Call<'_, '_>) -> Vec<Names> {
     all
 }
 
-fn canonical(call: &Call<'_, '_>, pick: impl Fn(&Names) -> Option<String>) -> Option<String> {
-    everything(call).iter().find_map(pick)
-}
-
 fn distinct(
     call: &Call<'_, '_>,
     keep: impl Fn(&Names) -> bool,
@@ -245,9 +288,11 @@ fn distinct(
     list
 }
 
-fn known_publisher(call: &Call<'_, '_>, name: &str) -> Result<String, ArmError> {
-    canonical(call, |image| image.0.eq_ignore_ascii_case(name).then(|| image.0.clone()))
-        .ok_or_else(|| ArmError::new(404, "NotFound", format!("Publisher: {name} was not found.")))
+fn check_publisher(call: &Call<'_, '_>, name: &str) -> Result<(), ArmError> {
+    if everything(call).iter().any(|image| image.0.eq_ignore_ascii_case(name)) {
+        return Ok(());
+    }
+    Err(ArmError::new(404, "NotFound", format!("Publisher: {name} was not found.")))
 }
 
 fn publishers(call: &Call<'_, '_>, place: &Place<'_>) -> Answer {
@@ -277,16 +322,16 @@ fn list_versions(call: &Call<'_, '_>, place: &Place<'_>, publisher: &str, offer:
             ),
         ));
     }
-    let publisher = known_publisher(call, publisher)?;
-    let (offer, sku) = everything(call)
+    check_publisher(call, publisher)?;
+    let (_, offer, sku) = everything(call)
         .into_iter()
         .find(|image| {
-            image.0.eq_ignore_ascii_case(&publisher)
+            image.0.eq_ignore_ascii_case(publisher)
                 && image.1.eq_ignore_ascii_case(offer)
                 && image.2.eq_ignore_ascii_case(sku)
         })
-        .map_or_else(|| (offer.to_owned(), sku.to_owned()), |image| (image.1, image.2));
-    let mut list = versions(call, &publisher, &offer, &sku);
+        .ok_or_else(no_artifact)?;
+    let mut list = versions(call.state, publisher, &offer, &sku);
     let descending =
         call.query("$orderby").is_some_and(|order| order.to_ascii_lowercase().ends_with(" desc"));
     if descending {
@@ -295,7 +340,7 @@ fn list_versions(call: &Call<'_, '_>, place: &Place<'_>, publisher: &str, offer:
     if let Some(top) = call.query("$top").and_then(|top| top.parse::<usize>().ok()) {
         list.truncate(top);
     }
-    let details = image(&publisher, &offer, &sku);
+    let facts = facts(call.state, publisher, &offer, &sku);
     let expand =
         call.query("$expand").is_some_and(|expand| expand.to_ascii_lowercase().starts_with("properties"));
     let items = list
@@ -306,7 +351,7 @@ fn list_versions(call: &Call<'_, '_>, place: &Place<'_>, publisher: &str, offer:
                 version.name
             );
             if expand {
-                expanded(place, version, details, &tail)
+                expanded(place, version, facts.as_ref(), &tail)
             } else {
                 place.item(&version.name, &tail, None)
             }
@@ -316,7 +361,7 @@ fn list_versions(call: &Call<'_, '_>, place: &Place<'_>, publisher: &str, offer:
 }
 
 /// The only place where the service writes nulls.
-fn expanded(place: &Place<'_>, version: &Version, details: Option<&Image>, tail: &str) -> Json {
+fn expanded(place: &Place<'_>, version: &Version, facts: Option<&Facts>, tail: &str) -> Json {
     let zone = place.zone.map(|zone| Json::object().with("type", "EdgeZone").with("name", zone));
     let mut status = Json::object()
         .with("imageState", version.state.as_str())
@@ -324,12 +369,14 @@ fn expanded(place: &Place<'_>, version: &Version, details: Option<&Image>, tail:
     if let Some(alternative) = &version.alternative {
         status.set("alternativeOption", alternative);
     }
+    let generation = facts.map_or("V1", |facts| facts.generation);
+    let replicas = replica_count(generation, zone.is_some());
     let properties = Json::object()
         .with("imageDeprecationStatus", status)
-        .with("hyperVGeneration", details.map_or("V1", |image| image.generation))
-        .with("architecture", details.map_or("x64", |image| image.architecture))
-        .with("replicaType", if zone.is_some() { "Managed" } else { "Unmanaged" })
-        .with("replicaCount", if zone.is_some() { Json::from(1_i64) } else { Json::Null })
+        .with("hyperVGeneration", generation)
+        .with("architecture", facts.map_or("x64", |facts| facts.architecture))
+        .with("replicaType", if replicas.is_some() { "Managed" } else { "Unmanaged" })
+        .with("replicaCount", replicas.map_or(Json::Null, Json::from))
         .with("goLiveDate", Json::Null);
     Json::object()
         .with("properties", properties)
@@ -339,32 +386,39 @@ fn expanded(place: &Place<'_>, version: &Version, details: Option<&Image>, tail:
         .with("id", place.id(tail))
 }
 
+/// How many managed copies of a version there are. Recorded: images of the first generation lie in storage accounts.
+fn replica_count(generation: &str, edge: bool) -> Option<i64> {
+    match (edge, generation) {
+        (true, _) => Some(1),
+        (false, "V2") => Some(10),
+        _ => None,
+    }
+}
+
 fn one_version(
     call: &Call<'_, '_>,
     place: &Place<'_>,
     [publisher, offer, sku, wanted]: [&String; 4],
 ) -> Outcome {
-    known_publisher(call, publisher)?;
-    let list = versions(call, publisher, offer, sku);
-    let absent = || ArmError::new(404, "NotFound", "Artifact: VMImage was not found.");
+    check_publisher(call, publisher)?;
+    let list = versions(call.state, publisher, offer, sku);
     let name = if wanted.eq_ignore_ascii_case("latest") {
-        latest(call, publisher, offer, sku).ok_or_else(absent)?
+        latest(call.state, publisher, offer, sku).ok_or_else(no_artifact)?
     } else {
         wanted.clone()
     };
-    let version = list.iter().find(|version| version.name.eq_ignore_ascii_case(&name)).ok_or_else(absent)?;
-    let details = image(publisher, offer, sku);
-    let size = details.map_or(30, |image| image.size_gb);
+    let version =
+        list.iter().find(|version| version.name.eq_ignore_ascii_case(&name)).ok_or_else(no_artifact)?;
+    let facts = facts(call.state, publisher, offer, sku).ok_or_else(no_artifact)?;
+    let replicas = replica_count(facts.generation, place.zone.is_some());
+    let managed = replicas.is_some();
     // Recorded: a footer of 512 bytes, and a megabyte more on Canonical's.
     let canonical = publisher.eq_ignore_ascii_case("Canonical");
-    let bytes = size * 1_073_741_824 + 512 + if canonical { 1_048_576 } else { 0 };
-    let windows = details.is_some_and(|image| image.os == "Windows");
+    let bytes = facts.size_gb * 1_073_741_824 + 512 + if canonical { 1_048_576 } else { 0 };
     let os = Json::object()
-        .with("operatingSystem", if windows { "Windows" } else { "Linux" })
-        .maybe("sizeInGb", details.filter(|image| image.plan || windows).map(|_| size))
-        .maybe("sizeInBytes", (!windows).then_some(bytes));
-    // Windows images are kept as managed replicas.
-    let managed = windows || place.zone.is_some();
+        .with("operatingSystem", facts.os)
+        .maybe("sizeInGb", (facts.plan || managed).then_some(facts.size_gb))
+        .maybe("sizeInBytes", (!managed).then_some(bytes));
     // This answer keeps the request's own casing where lists do not.
     let tail = format!(
         "/Publishers/{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus/{sku}/Versions/{}",
@@ -372,9 +426,8 @@ fn one_version(
     );
     let none = Vec::<Json>::new();
     let properties = if call.since("2020-06-01") {
-        let features: Vec<Json> = details
-            .map(|image| image.features)
-            .unwrap_or_default()
+        let features: Vec<Json> = facts
+            .features
             .iter()
             .map(|(name, value)| Json::object().with("name", *name).with("value", *value))
             .collect();
@@ -385,42 +438,47 @@ fn one_version(
         if let Some(alternative) = &version.alternative {
             status.set("alternativeOption", alternative);
         }
-        let plan = details.filter(|image| image.plan).map(|image| {
+        let plan = image(publisher, offer, sku).filter(|image| image.plan).map(|image| {
             Json::object()
                 .with("publisher", image.publisher)
                 .with("name", image.sku)
                 .with("product", image.offer)
         });
-        let supported = details.is_some_and(|image| !image.plan) && !windows;
+        let upgrades = !facts.plan && facts.os == "Linux";
         Json::object()
-            .with("hyperVGeneration", details.map_or("V1", |image| image.generation))
-            .with("architecture", details.map_or("x64", |image| image.architecture))
+            .with("hyperVGeneration", facts.generation)
+            .with("architecture", facts.architecture)
             .with("replicaType", if managed { "Managed" } else { "Unmanaged" })
-            .maybe("replicaCount", managed.then_some(if place.zone.is_some() { 1_i64 } else { 10 }))
+            .maybe("replicaCount", replicas)
             .with("disallowed", Json::object().with("vmDiskType", if managed { "Unmanaged" } else { "None" }))
             .with(
                 "automaticOSUpgradeProperties",
-                Json::object().with("automaticOSUpgradeSupported", supported),
+                Json::object().with("automaticOSUpgradeSupported", upgrades),
             )
             .with("imageDeprecationStatus", status)
             .maybe("features", (!features.is_empty()).then_some(features))
             .maybe("plan", plan)
             .with("osDiskImage", os)
             .with("dataDiskImages", none)
-            .maybe("goLiveDate", windows.then(|| go_live(&version.name)))
+            .maybe("goLiveDate", managed.then(|| go_live(&version.name)))
     } else {
         Json::object().with("osDiskImage", os).with("dataDiskImages", none)
     };
     Ok(Answer::pretty(200, place.item(&version.name, &tail, Some(properties))))
 }
 
-/// The day in a Windows version's last part.
+/// The date in the last part of a version: `241205`, or `202410020`; the start of 2024 where there is none.
 fn go_live(name: &str) -> String {
     let digits = name.rsplit('.').next().unwrap_or_default();
-    match (digits.get(..2), digits.get(2..4), digits.get(4..6)) {
-        (Some(year), Some(month), Some(day)) => format!("20{year}-{month}-{day}T00:00:00+00:00"),
-        _ => "2024-01-01T00:00:00+00:00".to_owned(),
+    let digits = digits.strip_prefix("20").filter(|_| digits.len() > 6).unwrap_or(digits);
+    let parts = (digits.get(..2), digits.get(2..4), digits.get(4..6));
+    if let (Some(year), Some(month), Some(day)) = parts {
+        let date = format!("20{year}-{month}-{day}T00:00:00+00:00");
+        if clock::parse(&date).is_some() {
+            return date;
+        }
     }
+    "2024-01-01T00:00:00+00:00".to_owned()
 }
 
 /// The plan of a sku that has one, or nothing; `None` for a sku that is not known.

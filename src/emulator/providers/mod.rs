@@ -13,12 +13,14 @@ pub mod filters;
 pub mod galleries;
 pub mod generic;
 pub mod groups;
+pub mod identities;
 pub mod identity;
 pub mod images;
 pub mod lists;
 pub mod locks;
 pub mod machine_disks;
 pub mod machine_images;
+pub mod machine_power;
 pub mod machines;
 pub mod marketplace;
 pub mod moves;
@@ -28,12 +30,14 @@ pub mod prices;
 pub mod replication;
 pub mod resource_graph;
 pub mod roles;
+pub mod seeds;
 pub mod sharing;
 pub mod sizes;
 pub mod soft_delete;
 pub mod sources;
 pub mod storage;
 pub mod subscriptions;
+pub mod tags;
 pub mod version_profile;
 pub mod versions;
 
@@ -44,6 +48,9 @@ use super::operations::Operation;
 use super::regions;
 use super::resource::{Resource, Verb};
 use super::settings::Work;
+
+/// The type of a gallery.
+pub const GALLERY: &str = "Microsoft.Compute/galleries";
 
 /// The `location` of a PUT, checked: present, known, and the same as that of an existing resource. Returned in the
 /// spelling that answers use (lower case, no spaces).
@@ -158,6 +165,22 @@ pub fn put_answer(call: &Call<'_, '_>, created: bool, shown: Json, operation: &O
         false => (202, true),
     };
     Answer::pretty(status, shown).asynchronous(call, operation, location)
+}
+
+/// The first answer of a PUT says `Creating` or `Updating` even when the work takes no time.
+pub fn first_state(shown: &mut Json, created: bool) {
+    shown.entry("properties").set("provisioningState", if created { "Creating" } else { "Updating" });
+}
+
+/// 409 for a change to something that is being deleted.
+pub fn deleting(action: &str, name: &str) -> ArmError {
+    ArmError::new(
+        409,
+        "OperationNotAllowed",
+        format!(
+            "Operation '{action}' is not allowed on {name} since it is marked for deletion. You can only retry the Delete operation (or wait for an ongoing one to complete)."
+        ),
+    )
 }
 
 /// A copy whose id has the resource group in upper case, as lists of galleries and images show it.

@@ -16,6 +16,17 @@ pub struct Plan {
     pub error: Option<(String, String)>,
 }
 
+impl Plan {
+    /// Makes all regions fail at once.
+    pub fn fail(&mut self, now: Ticks) {
+        self.end = now;
+        for region in &mut self.regions {
+            region.set("failed", true);
+            region.set("end", now);
+        }
+    }
+}
+
 /// Plans the copies: regions that have as many replicas already stay as they are. The home region is copied first, and the
 /// others begin once it is done. Each region has its own speed, between 0.7 and 1.2 times `base`, always the same for a name.
 pub fn plan(call: &Call<'_, '_>, home: &str, wanted: &[(String, i64)], before: &[Json], base: Ticks) -> Plan {

@@ -7,7 +7,7 @@ use super::super::operations::{Begin, Family, begin};
 use super::super::regions;
 use super::super::resource::Resource;
 use super::super::settings::Work;
-use super::galleries;
+use super::GALLERY;
 
 const TARGET: &str = "sharingUpdate.operationType";
 
@@ -17,13 +17,10 @@ pub fn share(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
     if call.method != Method::Post {
         return Err(ArmError::no_method(call.method.name(), "Microsoft.Compute/galleries/share"));
     }
-    let id = format!(
-        "/subscriptions/{}/resourceGroups/{group}/providers/{}/{name}",
-        call.subscription,
-        galleries::KIND
-    );
+    let id =
+        format!("/subscriptions/{}/resourceGroups/{group}/providers/{}/{name}", call.subscription, GALLERY);
     let mut gallery =
-        call.find(&id).ok_or_else(|| ArmError::no_resource(&format!("{}/{name}", galleries::KIND), group))?;
+        call.find(&id).ok_or_else(|| ArmError::no_resource(&format!("{}/{name}", GALLERY), group))?;
     let mut profile = gallery
         .property("sharingProfile")
         .cloned()
@@ -168,7 +165,7 @@ fn every_gallery(call: &Call<'_, '_>) -> Vec<Resource> {
     });
     subscriptions
         .iter()
-        .flat_map(|subscription| call.state.of_type(subscription, galleries::KIND))
+        .flat_map(|subscription| call.state.of_type(subscription, GALLERY))
         .map(|record| Resource::from_record(&record))
         .filter(|gallery| gallery.exists(call.now))
         .collect()

@@ -51,9 +51,9 @@ fn live(call: &Call<'_, '_>, record: &Json) -> bool {
         && record.int("gone").is_some_and(|gone| call.now < gone)
 }
 
-/// Whether the list holds this version.
+/// True when the list has a version.
 pub fn has(call: &Call<'_, '_>, id: &str) -> bool {
-    call.record(&key(id)).is_some_and(|record| live(call, &record))
+    id.contains("/versions/") && call.record(&key(id)).is_some_and(|record| live(call, &record))
 }
 
 /// Takes a version out of the list, to restore it or to end it for good.

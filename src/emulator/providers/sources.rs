@@ -2,11 +2,11 @@
 
 use super::super::call::Call;
 use super::super::errors::ArmError;
-use super::super::ids;
+use super::super::ids::{self, version_number};
 use super::super::json::Json;
 use super::super::regions;
 use super::super::resource::Resource;
-use super::machines;
+use super::seeds;
 
 /// What a source is, as far as an image made from it cares.
 pub struct Source {
@@ -24,6 +24,8 @@ pub struct Source {
     pub data_disks: Vec<(i64, i64, String)>,
     /// `x64` or `Arm64`, when it is known.
     pub architecture: Option<String>,
+    /// Publisher, offer and SKU of the platform image that it comes from, as attributes of an image version.
+    pub origin: Option<Json>,
 }
 
 /// A managed image, virtual machine or gallery image version, for a version that shall live in `location`.
@@ -38,7 +40,7 @@ pub fn image(
     match ids::type_of(id).as_str() {
         "microsoft.compute/images" => managed_image(call, id, location),
         "microsoft.compute/virtualmachines" => {
-            let machine = machines::find(call, id).ok_or_else(|| ArmError::no_entity(id))?;
+            let machine = seeds::find_machine(call, id).ok_or_else(|| ArmError::no_entity(id))?;
             at_home(&machine, location, id)?;
             if wanted_state == "Generalized" && machine.hidden("generalized") != Some(&Json::Bool(true)) {
                 return Err(ArmError::new(
@@ -50,7 +52,7 @@ pub fn image(
                     ),
                 ));
             }
-            Ok(of_machine(&machine))
+            Ok(of_machine(call, &machine))
         }
         "microsoft.compute/galleries/images/versions" => version(call, id, location),
         _ => Err(ArmError::parameter(
@@ -92,6 +94,7 @@ fn managed_image(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source
             })
             .collect(),
         architecture: None,
+        origin: image.hidden("origin").cloned(),
     })
 }
 
@@ -137,11 +140,12 @@ fn version(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source, ArmE
             })
             .collect(),
         architecture: of("architecture"),
+        origin: version.hidden("origin").cloned(),
     })
 }
 
 /// What a machine's disks make.
-pub fn of_machine(machine: &Resource) -> Source {
+pub fn of_machine(call: &Call<'_, '_>, machine: &Resource) -> Source {
     let os = machine.property("storageProfile.osDisk").cloned().unwrap_or_default();
     Source {
         os_type: os.text("osType").map(str::to_owned),
@@ -163,7 +167,26 @@ pub fn of_machine(machine: &Resource) -> Source {
             })
             .collect(),
         architecture: machine.hidden("architecture").and_then(Json::as_str).map(str::to_owned),
+        origin: origin_of_machine(call, machine),
     }
+}
+
+/// The platform image that a machine was created from, or that the image version or managed image of it comes from.
+fn origin_of_machine(call: &Call<'_, '_>, machine: &Resource) -> Option<Json> {
+    let reference = machine.property("storageProfile.imageReference")?;
+    if let Some(id) = reference.text("id") {
+        let exact = reference.text("exactVersion").filter(|_| !id.contains("/versions/"));
+        let id = exact.map_or_else(|| id.to_owned(), |version| format!("{id}/versions/{version}"));
+        return call.find(&id)?.hidden("origin").cloned();
+    }
+    let attributes: Option<Vec<Json>> = ["publisher", "offer", "sku"]
+        .into_iter()
+        .map(|part| {
+            let name = format!("source_image_{part}");
+            Some(Json::object().with("name", name).with("value", reference.text(part)?))
+        })
+        .collect();
+    attributes.map(Json::Array)
 }
 
 /// A disk or snapshot as the source of one disk of an image.
@@ -195,7 +218,7 @@ pub fn community(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source
     };
     let gallery = super::sharing::community_gallery(call, name).ok_or_else(|| ArmError::no_entity(id))?;
     let mut versions = call.children(&format!("{}/images/{image}/versions", gallery.id()));
-    versions.sort_by_key(|version| super::versions::number(version.name()));
+    versions.sort_by_key(|version| version_number(version.name()));
     let found = match wanted {
         Some(version) if !is(version, "latest") => versions.iter().find(|found| is(found.name(), version)),
         _ => versions.last(),
@@ -224,47 +247,66 @@ fn not_ready(resource: &Resource, call: &Call<'_, '_>) -> ArmError {
     )
 }
 
-/// Compares a source with the definition that a version of it would belong to.
-pub fn fits(source: &Source, id: &str, definition: &Resource, target: &str) -> Result<(), ArmError> {
-    let wanted = |key: &str| definition.property_text(key).unwrap_or_default();
-    let pairs = [
-        ("osType", &source.os_type),
-        ("osState", &source.os_state),
-        ("hyperVGeneration", &source.generation),
-        ("architecture", &source.architecture),
-    ];
-    for (key, value) in pairs {
-        if let Some(value) = value
-            && !wanted(key).is_empty()
-            && !value.eq_ignore_ascii_case(wanted(key))
-        {
-            return Err(ArmError::parameter(
-                target,
-                format!(
-                    "The resource '{id}' has a different {key} ['{value}'] than the parent gallery image {key} ['{}'].",
-                    wanted(key)
-                ),
-            ));
-        }
+/// The security type among the features of a definition.
+fn security_type(definition: &Resource) -> &str {
+    let features = match definition.property("features") {
+        Some(Json::Array(features)) => features.as_slice(),
+        _ => &[],
+    };
+    let feature = features.iter().find(|feature| feature.text("name") == Some("SecurityType"));
+    feature.and_then(|feature| feature.text("value")).unwrap_or("Standard")
+}
+
+/// Refuses machines and disks as sources of a definition for images that also run with Trusted Launch. Recorded: snapshots
+/// are accepted.
+pub fn check_security(kind: &str, id: &str, definition: &Resource, target: &str) -> Result<(), ArmError> {
+    let refused = ["microsoft.compute/virtualmachines", "microsoft.compute/disks"];
+    if security_type(definition) != "TrustedLaunchSupported" || !refused.contains(&kind) {
+        return Ok(());
     }
-    let security = definition
-        .property("features")
-        .and_then(|features| match features {
-            Json::Array(items) => items
-                .iter()
-                .find(|feature| feature.text("name") == Some("SecurityType"))
-                .and_then(|feature| feature.text("value")),
-            _ => None,
-        })
-        .unwrap_or("Standard");
-    let stands_for_trusted = security.contains("TrustedLaunch");
-    if source.security.as_deref() == Some("TrustedLaunch") && !stands_for_trusted {
-        return Err(ArmError::parameter(
+    Err(ArmError::parameter(
+        target,
+        format!(
+            "The security type 'TrustedLaunchSupported' is not supported for the source id '{id}'. Currently only Vhd Blob, User Image and Gallery Image Version sources are supported for 'TrustedLaunchSupported' images."
+        ),
+    ))
+}
+
+/// Compares a source with the definition that a version of it would belong to. The service accepts a source of the other
+/// generation and lets the operation fail; the message of that failure is returned.
+pub fn fits(
+    source: &Source,
+    id: &str,
+    definition: &Resource,
+    target: &str,
+) -> Result<Option<String>, ArmError> {
+    let wanted = |key: &str| definition.property_text(key).unwrap_or_default();
+    let differs = |key: &str, value: &Option<String>| {
+        let value = value.as_deref()?;
+        let differs = !wanted(key).is_empty() && !value.eq_ignore_ascii_case(wanted(key));
+        differs.then(|| value.to_owned())
+    };
+    let refused = |what: &str, value: &str, wanted: &str| {
+        ArmError::parameter(
             target,
             format!(
-                "The resource '{id}' has a different SecurityType ['TrustedLaunch'] than the parent gallery image SecurityType ['{security}']."
+                "The resource with id '{id}' has a different {what} ['{value}'] than the parent gallery image {what} ['{wanted}']."
             ),
-        ));
+        )
+    };
+    for (key, what, value) in [
+        ("osType", "OS type", &source.os_type),
+        ("osState", "OS state", &source.os_state),
+        ("architecture", "architecture", &source.architecture),
+    ] {
+        if let Some(value) = differs(key, value) {
+            return Err(refused(what, &value, wanted(key)));
+        }
     }
-    Ok(())
+    let security = security_type(definition);
+    if source.security.as_deref() == Some("TrustedLaunch") && !security.contains("TrustedLaunch") {
+        return Err(refused("SecurityType", "TrustedLaunch", security));
+    }
+    Ok(differs("hyperVGeneration", &source.generation)
+        .map(|generation| refused("Hypervisor generation", &generation, wanted("hyperVGeneration")).message))
 }

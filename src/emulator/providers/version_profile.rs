@@ -6,16 +6,8 @@ use super::super::errors::ArmError;
 use super::super::json::{Json, same};
 use super::super::regions;
 use super::definitions::end_of_life;
-use super::one_of;
 
 const BASE: &str = "galleryImageVersion.properties.publishingProfile";
-const STORAGE_TYPES: &[&str] = &["Standard_LRS", "Standard_ZRS", "Premium_LRS", "PremiumV2_LRS"];
-
-/// The storage types of an api-version: the last one came with 2024-03-03.
-fn storage_types(call: &Call<'_, '_>) -> &'static [&'static str] {
-    if call.since("2024-03-03") { STORAGE_TYPES } else { &STORAGE_TYPES[..3] }
-}
-
 /// The profile that a body asks for, over the one that is stored.
 pub fn publishing(
     call: &Call<'_, '_>,
@@ -34,7 +26,6 @@ pub fn publishing(
     let (storage, strategy) = storage_type(call, sent, old, location)?;
     let regions = match sent.get("targetRegions") {
         Some(Json::Array(items)) if !items.is_empty() => target_regions(
-            call,
             items,
             before,
             &Defaults { replicas, storage: &storage, strategy: strategy.as_deref() },
@@ -111,7 +102,6 @@ fn replication_mode(sent: &Json, old: Option<&Json>) -> Result<Option<String>, A
     let Some(mode) = sent.text("replicationMode") else {
         return Ok(before.map(str::to_owned));
     };
-    let mode = one_of(mode, &["Full", "Shallow"], &target)?;
     if old.is_some() && before.unwrap_or("Full") != mode {
         return Err(ArmError::unchangeable(&target));
     }
@@ -127,10 +117,7 @@ fn storage_type(
     location: &str,
 ) -> Result<(String, Option<String>), ArmError> {
     let target = format!("{BASE}.storageAccountType");
-    let given = match sent.text("storageAccountType") {
-        Some(kind) => Some(one_of(kind, storage_types(call), &target)?),
-        None => None,
-    };
+    let given = sent.text("storageAccountType");
     if let Some(old) = old {
         let before = old.text("storageAccountType").unwrap_or("Standard_LRS");
         if given.is_some_and(|kind| kind != before) {
@@ -138,14 +125,7 @@ fn storage_type(
         }
         return Ok((before.to_owned(), old.text("storageAccountStrategy").map(str::to_owned)));
     }
-    let strategy = match sent.text("storageAccountStrategy") {
-        Some(strategy) if call.since("2025-03-03") => Some(one_of(
-            strategy,
-            &["PreferStandard_ZRS", "DefaultStandard_LRS"],
-            &format!("{BASE}.storageAccountStrategy"),
-        )?),
-        _ => None,
-    };
+    let strategy = sent.text("storageAccountStrategy");
     if strategy.is_some() && given.is_some() {
         return Err(ArmError::parameter(
             &format!("{BASE}.storageAccountStrategy"),
@@ -185,7 +165,6 @@ struct Defaults<'a> {
 }
 
 fn target_regions(
-    call: &Call<'_, '_>,
     items: &[Json],
     before: &Json,
     defaults: &Defaults<'_>,
@@ -209,7 +188,7 @@ fn target_regions(
             ));
         }
         names.push(region.name);
-        shown.push(target_region(call, item, region, before, defaults)?);
+        shown.push(target_region(item, region, before, defaults)?);
     }
     if !names.contains(&location) {
         return Err(ArmError::parameter(
@@ -226,7 +205,6 @@ fn target_regions(
 }
 
 fn target_region(
-    call: &Call<'_, '_>,
     item: &Json,
     region: &regions::Region,
     before: &Json,
@@ -243,15 +221,12 @@ fn target_region(
     let kind_target = format!("{BASE}.targetRegions.storageAccountType");
     let kind = match (item.text("storageAccountType"), known) {
         (Some(kind), Some(known)) => {
-            let kind = one_of(kind, storage_types(call), &kind_target)?;
             if known.text("storageAccountType") != Some(kind) {
                 return Err(ArmError::unchangeable(&kind_target));
             }
             kind.to_owned()
         }
-        (Some(kind), None) => {
-            zones_allow(one_of(kind, storage_types(call), &kind_target)?, region.name)?.to_owned()
-        }
+        (Some(kind), None) => zones_allow(kind, region.name)?.to_owned(),
         (None, Some(known)) => known.text("storageAccountType").unwrap_or(defaults.storage).to_owned(),
         (None, None) if defaults.strategy == Some("PreferStandard_ZRS") => {
             preferred(true, region.name).to_owned()
@@ -284,17 +259,15 @@ fn target_region(
     if item.flag("excludeFromLatest") == Some(true) {
         shown.set("excludeFromLatest", true);
     }
-    if call.since("2024-03-03") {
-        let sets = item.list("additionalReplicaSets");
-        for set in sets {
-            replica_count(
-                set.int("regionalReplicaCount").unwrap_or(1),
-                "targetRegions.additionalReplicaSets.regionalReplicaCount",
-            )?;
-        }
-        if !sets.is_empty() {
-            shown.set("additionalReplicaSets", sets.to_vec());
-        }
+    let sets = item.list("additionalReplicaSets");
+    for set in sets {
+        replica_count(
+            set.int("regionalReplicaCount").unwrap_or(1),
+            "targetRegions.additionalReplicaSets.regionalReplicaCount",
+        )?;
+    }
+    if !sets.is_empty() {
+        shown.set("additionalReplicaSets", sets.to_vec());
     }
     Ok(shown)
 }
@@ -339,14 +312,7 @@ fn extended_locations(items: &[Json], replicas: i64) -> Result<Vec<Json>, ArmErr
         .map(|item| {
             let name = item.text("name").ok_or_else(|| ArmError::missing(&format!("{target}.name")))?;
             let zone = item.get("extendedLocation").cloned().unwrap_or_default();
-            let kind = match item.text("storageAccountType") {
-                Some(kind) => one_of(
-                    kind,
-                    &["Standard_LRS", "Standard_ZRS", "StandardSSD_LRS", "Premium_LRS"],
-                    &format!("{target}.storageAccountType"),
-                )?,
-                None => "StandardSSD_LRS",
-            };
+            let kind = item.text("storageAccountType").unwrap_or("StandardSSD_LRS");
             Ok(Json::object()
                 .with(
                     "extendedLocation",
@@ -398,13 +364,13 @@ pub fn regions_may_go(
 }
 
 /// The safety profile over the stored one.
-pub fn safety(call: &Call<'_, '_>, sent: &Json, old: Option<&Json>) -> Result<Json, ArmError> {
+pub fn safety(sent: &Json, old: Option<&Json>) -> Json {
     let none = Json::object();
     let wanted = sent.get("safetyProfile").unwrap_or(&none);
     let before = old.unwrap_or(&none);
-    let block = if call.since("2024-03-03") { wanted.flag("blockDeletionBeforeEndOfLife") } else { None };
+    let block = wanted.flag("blockDeletionBeforeEndOfLife");
     let block = block.or_else(|| before.flag("blockDeletionBeforeEndOfLife"));
-    Ok(Json::object()
+    Json::object()
         .with("reportedForPolicyViolation", false)
         .maybe("blockDeletionBeforeEndOfLife", block)
         .with(
@@ -413,7 +379,7 @@ pub fn safety(call: &Call<'_, '_>, sent: &Json, old: Option<&Json>) -> Result<Js
                 .flag("allowDeletionOfReplicatedLocations")
                 .or_else(|| before.flag("allowDeletionOfReplicatedLocations"))
                 .unwrap_or(false),
-        ))
+        )
 }
 
 /// Blocking deletion until the end of life needs an end of life.
@@ -460,52 +426,6 @@ pub fn encryption_fits(publishing: &Json, sizes: &Json) -> Result<(), ArmError> 
         }
     }
     Ok(())
-}
-
-/// The profile as an api-version shows it.
-pub fn show_publishing(call: &Call<'_, '_>, stored: &Json) -> Json {
-    let mut shown = stored.clone();
-    if !call.since("2025-03-03") {
-        shown.remove("storageAccountStrategy");
-    }
-    if !call.since("2021-07-01") {
-        shown.remove("replicationMode");
-        shown.remove("targetExtendedLocations");
-    }
-    if !call.since("2019-03-01") {
-        shown.remove("storageAccountType");
-    }
-    let regions: Vec<Json> = stored
-        .list("targetRegions")
-        .iter()
-        .map(|region| {
-            let mut region = region.clone();
-            if !call.since("2019-03-01") {
-                region.remove("storageAccountType");
-            }
-            if !call.since("2023-07-03") {
-                region.remove("excludeFromLatest");
-            }
-            if !call.since("2024-03-03") {
-                region.remove("additionalReplicaSets");
-            }
-            region
-        })
-        .collect();
-    shown.set("targetRegions", regions);
-    shown
-}
-
-/// The safety profile as an api-version shows it.
-pub fn show_safety(call: &Call<'_, '_>, stored: &Json) -> Json {
-    let mut shown = stored.clone();
-    if !call.since("2022-03-03") {
-        shown.remove("allowDeletionOfReplicatedLocations");
-    }
-    if !call.since("2024-03-03") {
-        shown.remove("blockDeletionBeforeEndOfLife");
-    }
-    shown
 }
 
 #[cfg(test)]

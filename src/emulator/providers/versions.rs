@@ -3,32 +3,25 @@
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock;
 use super::super::errors::ArmError;
-use super::super::ids;
+use super::super::ids::{self, version_number};
 use super::super::json::{Json, same};
 use super::super::operations::{Begin, Family, begin};
 use super::super::regions;
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
-use super::galleries::{deleting, first_state};
+use super::super::shapes;
 use super::sources::{self, Source};
 use super::version_profile as profile;
 use super::{
-    gallery_head, put_answer, put_location, replication, save_deleting, soft_delete, take_tags, too_fresh,
+    deleting, first_state, gallery_head, put_answer, put_location, replication, save_deleting, soft_delete,
+    take_tags, too_fresh,
 };
 
 /// The type's name.
 pub const KIND: &str = "Microsoft.Compute/galleries/images/versions";
 const STORAGE: &str = "galleryImageVersion.properties.storageProfile";
-
-/// `Major.Minor.Patch`, each a 32-bit whole number, for sorting.
-pub fn number(name: &str) -> Option<(u32, u32, u32)> {
-    let mut parts = name.split('.').map(|part| {
-        let plain = !part.is_empty() && part.len() <= 10 && part.bytes().all(|b| b.is_ascii_digit());
-        plain.then(|| part.parse::<u32>().ok().filter(|n| *n <= i32::MAX as u32)).flatten()
-    });
-    let number = (parts.next()??, parts.next()??, parts.next()??);
-    parts.next().is_none().then_some(number)
-}
+/// The first api-version whose storage profile has the source.
+const SOURCE_IN_STORAGE: &str = "2019-07-01";
 
 fn definition_id(call: &Call<'_, '_>, group: &str, gallery: &str, image: &str) -> String {
     format!(
@@ -96,7 +89,7 @@ fn put(
     existing: Option<Resource>,
 ) -> Outcome {
     let name = id.rsplit('/').next().unwrap_or_default().to_owned();
-    if number(&name).is_none() {
+    if version_number(&name).is_none() {
         return Err(ArmError::parameter(
             "galleryImageVersionName",
             "The image version name is invalid. The image version name should follow Major(int).Minor(int).Patch(int) format, for e.g: 1.0.0, 2018.12.1 etc",
@@ -151,7 +144,16 @@ fn put(
         Json::Array(entries) if !restoring => entries.as_slice(),
         _ => &[],
     };
-    let plan = replication::plan(call, &regions::normalize(&location), &wanted, before, base);
+    let mut plan = replication::plan(call, &regions::normalize(&location), &wanted, before, base);
+    let conflict = version.hidden("conflict").and_then(Json::as_str).map(str::to_owned);
+    let error = match conflict {
+        // Such an operation fails before anything is copied.
+        Some(message) => {
+            plan.fail(call.now);
+            Some(("Conflict".to_owned(), message))
+        }
+        None => plan.error,
+    };
     version.hide("replication", plan.regions);
     // An update's operation may be over while added regions still replicate.
     let end = if !created && call.settings.eventual_consistency {
@@ -171,7 +173,7 @@ fn put(
                 _ => "update",
             },
             end,
-            error: plan.error,
+            error,
             output: None,
             retry_after: Some(60),
         },
@@ -196,28 +198,41 @@ fn create(
     location: &str,
 ) -> Result<Resource, ArmError> {
     let sent = call.body.get("properties").cloned().unwrap_or_default();
-    let storage = sent
-        .get("storageProfile")
-        .filter(|storage| !storage.is_null())
-        .cloned()
-        .ok_or_else(|| ArmError::missing(STORAGE))?;
+    let storage = sent_storage(call, &sent)?;
     let publishing = profile::publishing(call, &sent, None, location)?;
-    let (stored, sizes) = take_sources(call, &storage, definition, location)?;
-    profile::encryption_fits(&publishing, &sizes)?;
-    let safety = profile::safety(call, &sent, None)?;
+    let taken = take_sources(call, &storage, definition, location)?;
+    profile::encryption_fits(&publishing, &taken.sizes)?;
+    let safety = profile::safety(&sent, None);
     profile::block_needs_date(&publishing, &safety)?;
-    let security =
-        sent.get("securityProfile").filter(|security| !security.is_empty() && call.since("2023-07-03"));
+    let security = sent.get("securityProfile").filter(|security| !security.is_empty());
     let mut version = Resource::new(id, KIND, location);
     let properties = Json::object()
         .with("publishingProfile", publishing)
-        .with("storageProfile", stored)
+        .with("storageProfile", taken.stored)
         .with("safetyProfile", safety)
         .maybe("securityProfile", security);
     version.doc.set("properties", properties);
-    version.hide("sizes", sizes);
+    version.hide("sizes", taken.sizes);
+    if let Some(origin) = taken.origin {
+        version.hide("origin", origin);
+    }
+    if let Some(message) = taken.conflict {
+        version.hide("conflict", message);
+    }
     version.hide("created", call.now);
     Ok(version)
+}
+
+/// The storage profile of a new version. Up to 2019-03-01 its source is part of the publishing profile.
+fn sent_storage(call: &Call<'_, '_>, sent: &Json) -> Result<Json, ArmError> {
+    if call.since(SOURCE_IN_STORAGE) {
+        let storage = sent.get("storageProfile").filter(|storage| !storage.is_null()).cloned();
+        return storage.ok_or_else(|| ArmError::missing(STORAGE));
+    }
+    const OLD: &str = "publishingProfile.source.managedImage.id";
+    let id =
+        sent.text(OLD).ok_or_else(|| ArmError::missing(&format!("galleryImageVersion.properties.{OLD}")))?;
+    Ok(Json::object().with("source", Json::object().with("id", id)))
 }
 
 fn change(call: &Call<'_, '_>, mut version: Resource, restoring: bool) -> Result<Resource, ArmError> {
@@ -227,7 +242,7 @@ fn change(call: &Call<'_, '_>, mut version: Resource, restoring: bool) -> Result
     let sent = call.body.get("properties").cloned().unwrap_or_default();
     let old = version.doc.get("properties").cloned().unwrap_or_default();
     same_source(sent.get("storageProfile"), old.get("storageProfile").unwrap_or(&Json::Null))?;
-    let safety = profile::safety(call, &sent, old.get("safetyProfile"))?;
+    let safety = profile::safety(&sent, old.get("safetyProfile"));
     let publishing = profile::publishing(call, &sent, old.get("publishingProfile"), version.location())?;
     profile::regions_may_go(
         call,
@@ -276,17 +291,28 @@ fn same_source(sent: Option<&Json>, old: &Json) -> Result<(), ArmError> {
     Ok(())
 }
 
-/// Checks the sources; returns what is stored of them and the sizes that appear once the version is there.
+/// What a new version has from its sources.
+#[derive(Default)]
+struct Taken {
+    /// The storage profile as it is stored.
+    stored: Json,
+    /// The sizes that appear once the version exists.
+    sizes: Json,
+    /// Publisher, offer and SKU of the platform image that the source comes from, as attributes.
+    origin: Option<Json>,
+    /// Why the operation will fail, although the request is accepted.
+    conflict: Option<String>,
+}
+
+/// Checks the sources of a new version.
 fn take_sources(
     call: &mut Call<'_, '_>,
     storage: &Json,
     definition: &Resource,
     location: &str,
-) -> Result<(Json, Json), ArmError> {
+) -> Result<Taken, ArmError> {
     let whole: Vec<(&str, String)> = ["id", "virtualMachineId", "communityGalleryImageId"]
         .into_iter()
-        // The key for machines came with 2023-07-03; before, it was not read.
-        .filter(|key| *key != "virtualMachineId" || call.since("2023-07-03"))
         .filter_map(|key| storage.text(&format!("source.{key}")).map(|value| (key, value.to_owned())))
         .collect();
     let by_disk = storage.at("osDiskImage.source").is_some_and(|source| !source.is_empty());
@@ -309,7 +335,8 @@ fn take_sources(
             }
             _ => sources::image(call, id, location, &wanted_state, &target)?,
         };
-        sources::fits(&source, id, definition, &target)?;
+        sources::check_security(ids::type_of(id).as_str(), id, definition, &target)?;
+        let conflict = sources::fits(&source, id, definition, &target)?;
         let shallow = call.body.text("properties.publishingProfile.replicationMode") == Some("Shallow");
         if source.os_disk.0 > 2048 && !shallow {
             return Err(ArmError::new(
@@ -322,7 +349,15 @@ fn take_sources(
             ));
         }
         let stored = Json::object().with("source", Json::object().with(key, id.as_str()));
-        return Ok((stored, sizes_of(&source)));
+        return Ok(Taken { stored, sizes: sizes_of(&source), origin: source.origin, conflict });
+    }
+    if let Some(id) = storage.text("osDiskImage.source.id") {
+        sources::check_security(
+            &ids::type_of(id),
+            id,
+            definition,
+            &format!("{STORAGE}.osDiskImage.source.id"),
+        )?;
     }
     let mut lun_seen = Vec::new();
     let os = storage.get("osDiskImage").cloned().unwrap_or_default();
@@ -361,7 +396,7 @@ fn take_sources(
     }
     sizes.set("data", data_sizes);
     sizes.set("disks", true);
-    Ok((stored, sizes))
+    Ok(Taken { stored, sizes, ..Taken::default() })
 }
 
 fn one_disk(
@@ -484,29 +519,23 @@ fn end_version(call: &mut Call<'_, '_>, version: Resource) -> Outcome {
 pub fn show(call: &Call<'_, '_>, version: &Resource) -> Json {
     let state = version.state(call.now);
     let mut properties = Json::object()
-        .with(
-            "publishingProfile",
-            profile::show_publishing(call, version.property("publishingProfile").unwrap_or(&Json::Null)),
-        )
+        .with("publishingProfile", show_publishing(call, version))
         .with("storageProfile", show_storage(call, version));
-    if call.since("2022-01-03") {
-        let safety = version.property("safetyProfile").cloned().unwrap_or_default();
-        properties.set("safetyProfile", profile::show_safety(call, &safety));
-    }
+    properties = properties.maybe("safetyProfile", version.property("safetyProfile"));
     if let Some(security) = version.property("securityProfile") {
         let mut shown = security.clone();
         if !call.expands("UefiSettings") {
             shown.remove("uefiSettings");
         }
-        if !call.since("2026-03-03") {
-            shown.remove("secretsProvisioningSettings");
-        }
-        if !shown.is_empty() && call.since("2023-07-03") {
+        if !shown.is_empty() {
             properties.set("securityProfile", shown);
         }
     }
-    if call.since("2024-03-03") && state == "Succeeded" {
-        properties.set("validationsProfile", Json::object().with("validationOperationStatus", "NotExecuted"));
+    if state == "Succeeded" {
+        let validations = Json::object()
+            .with("validationOperationStatus", "NotExecuted")
+            .maybe("platformAttributes", version.hidden("origin"));
+        properties.set("validationsProfile", validations);
     }
     properties.set("provisioningState", state);
     if call.expands("ReplicationStatus")
@@ -514,7 +543,21 @@ pub fn show(call: &Call<'_, '_>, version: &Resource) -> Json {
     {
         properties.set("replicationStatus", replication::status(call, entries));
     }
-    gallery_head(call, version).with("properties", properties)
+    let mut shown = gallery_head(call, version).with("properties", properties);
+    shapes::hide_newer("galleryImageVersion", &call.api, &mut shown);
+    shown
+}
+
+/// Before 2019-07-01 the source is part of the publishing profile. Its place among the other members is not recorded.
+fn show_publishing(call: &Call<'_, '_>, version: &Resource) -> Json {
+    let stored = version.property("publishingProfile").cloned().unwrap_or_default();
+    match version.property_text("storageProfile.source.id") {
+        Some(id) if !call.since(SOURCE_IN_STORAGE) => {
+            let image = Json::object().with("id", id);
+            stored.with("source", Json::object().with("managedImage", image))
+        }
+        _ => stored,
+    }
 }
 
 fn show_storage(call: &Call<'_, '_>, version: &Resource) -> Json {
@@ -550,24 +593,6 @@ fn show_storage(call: &Call<'_, '_>, version: &Resource) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn version_names() {
-        for (name, valid) in [
-            ("1.0.0", true),
-            ("2018.12.1", true),
-            ("2147483647.0.0", true),
-            ("2147483648.0.0", false),
-            ("1.0", false),
-            ("1.0.0.0", false),
-            ("v1.0.0", false),
-            ("1..0", false),
-            ("latest", false),
-        ] {
-            assert_eq!(number(name).is_some(), valid, "{name}");
-        }
-        assert!(number("1.10.0") > number("1.9.9"));
-    }
 
     #[test]
     fn sources_are_fixed() {
