@@ -16,10 +16,10 @@ mod interrupts;
 mod misbehaviour;
 #[path = "lifecycle/pins.rs"]
 mod pins;
-#[path = "lifecycle/same.rs"]
-mod same;
 #[path = "lifecycle/requests.rs"]
 mod requests;
+#[path = "lifecycle/same.rs"]
+mod same;
 #[path = "lifecycle/tags.rs"]
 mod tags;
 #[path = "lifecycle/together.rs"]

@@ -39,10 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("docs", &["framework", "schema"]),
     ("page", &[]),
-    (
-        "report",
-        &["page", "provider", "data_sources", "azure", "framework", "arm", "schema", "image"],
-    ),
+    ("report", &["page", "provider", "data_sources", "azure", "framework", "arm", "schema", "image"]),
     ("emulator", &["page"]),
 ];
 

@@ -11,7 +11,6 @@ use super::clock;
 use super::errors::ArmError;
 use super::ids::type_of;
 use super::json::Json;
-use super::providers::soft_delete;
 
 const TABLE: &str = include_str!("shapes.txt");
 

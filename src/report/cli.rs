@@ -69,7 +69,9 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     let command = match parse(args) {
         Ok(command) if command.help => return print(HELP.to_owned() + "\n", None),
         Ok(command) => command,
-        Err(why) => return fail(&format!("{why}\nRun terraform-provider-azimage report --help for the options."), 2),
+        Err(why) => {
+            return fail(&format!("{why}\nRun terraform-provider-azimage report --help for the options."), 2);
+        }
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -86,7 +88,8 @@ async fn make(command: &Command) -> Result<Report, String> {
     let mut config = Config::default();
     if let Some(state) = &command.emulator {
         config.environment = Some("emulator".to_owned());
-        config.emulator = state.clone().map(|path| crate::provider::EmulatorSettings { state_path: Some(path) });
+        config.emulator =
+            state.clone().map(|path| crate::provider::EmulatorSettings { state_path: Some(path) });
     }
     let mut found = Diagnostics::new();
     let context = Provider.configure(&config.encode(), "", &mut found);
@@ -96,7 +99,9 @@ async fn make(command: &Command) -> Result<Report, String> {
     };
     let mut request = command.request.clone();
     if request.galleries.is_empty() && request.subscriptions.is_empty() {
-        request.subscriptions.push(context.subscription(None).map_err(|error| text_of(error.into()))?.to_owned());
+        request
+            .subscriptions
+            .push(context.subscription(None).map_err(|error| text_of(error.into()))?.to_owned());
     }
     let stop = CancellationToken::new();
     let interrupted = stop.clone();
@@ -111,7 +116,9 @@ async fn make(command: &Command) -> Result<Report, String> {
 fn render(report: &Report, format: Format) -> Result<String, String> {
     match format {
         Format::Html => html::render(report).map_err(|error| error.to_string()),
-        Format::Json => serde_json::to_string_pretty(report).map(|text| text + "\n").map_err(|error| error.to_string()),
+        Format::Json => {
+            serde_json::to_string_pretty(report).map(|text| text + "\n").map_err(|error| error.to_string())
+        }
         Format::Markdown => Ok(markdown::render(report)),
     }
 }
@@ -158,8 +165,9 @@ fn parse(args: Vec<OsString>) -> Result<Command, String> {
             }
             Long("keep-newer-than") => {
                 let age = text(&mut parser).map_err(wrong)?;
-                let parsed = parse_age(&age)
-                    .ok_or_else(|| format!("--keep-newer-than {age:?} is not an age; use 90d, 36h or 1h30m."))?;
+                let parsed = parse_age(&age).ok_or_else(|| {
+                    format!("--keep-newer-than {age:?} is not an age; use 90d, 36h or 1h30m.")
+                })?;
                 rules.newer_than = Some(parsed);
                 has_rules = true;
             }
@@ -210,7 +218,8 @@ fn text_of(found: Diagnostics) -> String {
         .filter(|diagnostic| diagnostic.severity == Severity::Error)
         .map(|diagnostic| (diagnostic.summary, diagnostic.detail))
         .collect();
-    let texts: Vec<String> = errors.into_iter().map(|(summary, detail)| format!("{summary}\n\n{detail}")).collect();
+    let texts: Vec<String> =
+        errors.into_iter().map(|(summary, detail)| format!("{summary}\n\n{detail}")).collect();
     texts.join("\n\n")
 }
 
@@ -243,9 +252,25 @@ mod tests {
     #[test]
     fn reads_every_option() {
         let command = parsed(&[
-            "--subscription=a", "--emulator=x.json", "--format", "json", "--output", "out", "--currency", "eur",
-            "--price", "eastus=0.05", "--keep-latest", "3", "--keep-newer-than", "90d", "--keep-version", "~> 1.0",
-            "--keep-tag", "keep=yes", "/subscriptions/s/g",
+            "--subscription=a",
+            "--emulator=x.json",
+            "--format",
+            "json",
+            "--output",
+            "out",
+            "--currency",
+            "eur",
+            "--price",
+            "eastus=0.05",
+            "--keep-latest",
+            "3",
+            "--keep-newer-than",
+            "90d",
+            "--keep-version",
+            "~> 1.0",
+            "--keep-tag",
+            "keep=yes",
+            "/subscriptions/s/g",
         ])
         .unwrap();
         assert_eq!(command.request.subscriptions, ["a"]);

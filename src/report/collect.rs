@@ -55,7 +55,13 @@ pub async fn collect(context: &Context, op: &Op, request: &Request) -> Result<Re
         let id = ResourceId::parse_as(id, GALLERY)
             .map_err(|error| Diagnostic::error("The ID of a gallery is not valid", error.to_string()))?;
         let target = Target::at(id.to_string());
-        galleries.push(context.client.get(&scope, &target).await.map_err(|error| failed(&error, &scope, &id.to_string()))?);
+        galleries.push(
+            context
+                .client
+                .get(&scope, &target)
+                .await
+                .map_err(|error| failed(&error, &scope, &id.to_string()))?,
+        );
     }
     let mut report = Report {
         generated_at: now.format(&Rfc3339).unwrap_or_default(),
@@ -98,8 +104,11 @@ impl Reader<'_> {
         let read = objects::gallery::Gallery::read(object);
         let mut objects = list(self.context, &self.scope, format!("{id}/images")).await?;
         objects.sort_by_key(|object| body::text(object, "name").map(|name| name.to_lowercase()));
-        let found: Vec<(Definition, Vec<String>, Decimal)> =
-            stream::iter(&objects).map(|object| self.definition(id, object)).buffered(AT_ONCE).try_collect().await?;
+        let found: Vec<(Definition, Vec<String>, Decimal)> = stream::iter(&objects)
+            .map(|object| self.definition(id, object))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
         let mut definitions = Vec::new();
         for (definition, more, cost) in found {
             definitions.push(definition);
@@ -260,7 +269,8 @@ impl Reader<'_> {
             }
         };
         for version in &mut definition.versions {
-            version.monthly_cost = cost.by_version.get(&version.version).and_then(amount).map(|cost| cost.round(2).to_string());
+            version.monthly_cost =
+                cost.by_version.get(&version.version).and_then(amount).map(|cost| cost.round(2).to_string());
         }
         let sum = amount(&cost.monthly_cost).unwrap_or_default();
         definition.monthly_cost = Some(sum.round(2).to_string());

@@ -25,16 +25,12 @@ pub fn render(report: &Report) -> String {
 }
 
 fn section(definition: &Definition) -> String {
-    let facts: Vec<&str> = [
-        &definition.os_type,
-        &definition.generation,
-        &definition.architecture,
-        &definition.security_type,
-    ]
-    .into_iter()
-    .flatten()
-    .map(String::as_str)
-    .collect();
+    let facts: Vec<&str> =
+        [&definition.os_type, &definition.generation, &definition.architecture, &definition.security_type]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
     let mut text = format!("\n### {}\n\n{}\n", cell(&definition.name), facts.join(", "));
     if let Some(note) = &definition.usage_note {
         let _ = write!(text, "\n> {}\n", cell(note));

@@ -201,7 +201,8 @@ pub mod sample {
 
     /// One gallery with two versions: one in use, one that would be removed.
     pub fn report() -> Report {
-        let gallery = "/subscriptions/s/resourceGroups/images-rg/providers/Microsoft.Compute/galleries/golden";
+        let gallery =
+            "/subscriptions/s/resourceGroups/images-rg/providers/Microsoft.Compute/galleries/golden";
         let version = |name: &str| Version {
             id: format!("{gallery}/images/web/versions/{name}"),
             version: name.to_owned(),
