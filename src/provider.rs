@@ -19,7 +19,7 @@ use crate::framework::{self, Function, Op};
 use crate::schema::{Body, Diagnostics, Model, Slot, Value};
 use crate::{actions, data_sources, functions, list_resources, resources};
 
-pub use config::Config;
+pub use config::{Config, EmulatorSettings};
 
 /// The provider `azimage`.
 pub struct Provider;

@@ -523,7 +523,7 @@ fn in_group(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         ["virtualmachines", _] => machines::one(call, &group, &first),
         ["virtualmachines", _, action @ ("runcommand" | "runcommands"), rest @ ..] => {
             let id = format!("/{}", call.segments[..8].join("/"));
-            let machine = machines::find(call, &id)
+            let machine = seeds::find_machine(call, &id)
                 .ok_or_else(|| ArmError::no_resource(&format!("{}/{first}", machines::KIND), &group))?;
             if *action == "runcommand" {
                 return run_commands::act(call, &machine);

@@ -17,7 +17,7 @@ use crate::framework::{Op, Provider as _};
 use crate::image::Constraint;
 use crate::image::retention::Rules;
 use crate::provider::{Config, Provider};
-use crate::schema::{Diagnostics, Model as _, Number, Severity};
+use crate::schema::{Diagnostics, Number, Severity, Slot as _};
 
 const HELP: &str = "\
 Reports on image versions: where they are replicated, who uses them, what they cost.

@@ -348,17 +348,8 @@ impl Resource<Context> for RoleAssignment {
     }
 
     fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
-        let ours = match source.provider_name() {
-            "azurerm" => source.type_name == "azurerm_role_assignment",
-            "azapi" => {
-                source.type_name == "azapi_resource"
-                    && source.text("type").is_some_and(|kind| {
-                        let kind = kind.split('@').next().unwrap_or_default();
-                        last_segment(kind).eq_ignore_ascii_case(last_segment(KIND))
-                    })
-            }
-            _ => false,
-        };
+        let ours =
+            source.type_name == "azurerm_role_assignment" || identity::is_azapi_resource(source, &[KIND]);
         ours.then(|| {
             // azurerm may put a tenant behind the ID.
             let id = source.text("id").unwrap_or_default().split('|').next().unwrap_or_default();

@@ -235,7 +235,7 @@ pub fn missing_source(call: &Call<'_, '_>, sent: &Json) -> Option<(String, Strin
 
 /// What `latest` of a Marketplace source means now.
 pub fn latest(call: &Call<'_, '_>, source: &Json) -> Option<String> {
-    marketplace::latest(call, source.text("publisher")?, source.text("offer")?, source.text("sku")?)
+    marketplace::latest(call.state, source.text("publisher")?, source.text("offer")?, source.text("sku")?)
 }
 
 fn os_type(template: &Resource) -> &'static str {
@@ -250,7 +250,8 @@ fn os_type(template: &Resource) -> &'static str {
 fn generation(call: &Call<'_, '_>, template: &Resource) -> String {
     let text = |name: &str| template.property_text(&format!("source.{name}")).unwrap_or_default();
     match text("type") {
-        "PlatformImage" => marketplace::machine_kind(text("publisher"), text("offer"), text("sku")).0,
+        "PlatformImage" => marketplace::facts(call.state, text("publisher"), text("offer"), text("sku"))
+            .map_or_else(|| "V1".to_owned(), |facts| facts.generation.to_string()),
         _ => {
             let id =
                 template.property_text("source.imageVersionId").or(template.property_text("source.imageId"));

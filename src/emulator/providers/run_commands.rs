@@ -10,7 +10,7 @@ use super::super::operations::{Begin, Family, Operation, begin};
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
 use super::scripts::{self, Ran};
-use super::{head, machines, save_deleting};
+use super::{head, machine_power, machines, save_deleting};
 
 /// The type's name.
 pub const KIND: &str = "Microsoft.Compute/virtualMachines/runCommands";
@@ -100,7 +100,7 @@ pub fn act(call: &mut Call<'_, '_>, machine: &Resource) -> Outcome {
 }
 
 fn require_running(call: &Call<'_, '_>, machine: &Resource) -> Result<(), ArmError> {
-    match machines::power_state(machine, call.now) {
+    match machine_power::power_state(machine, call.now) {
         "running" => Ok(()),
         _ => Err(ArmError::new(
             409,
