@@ -306,6 +306,10 @@ struct First {
     reply: Reply,
 }
 
+#[path = "public.rs"]
+mod public;
+#[path = "query.rs"]
+mod query;
 #[cfg(test)]
 #[path = "client_tests.rs"]
 mod tests;

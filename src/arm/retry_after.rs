@@ -17,12 +17,25 @@ pub fn retry_after(response: &Response, now: OffsetDateTime) -> Option<Duration>
             return Some(wait);
         }
     }
-    let value = response.header("retry-after")?.trim();
+    let Some(value) = response.header("retry-after").map(str::trim) else {
+        return quota(response);
+    };
     seconds(value, 1.0).or_else(|| {
         let until = http_date(value)?;
         let now = response.header("date").and_then(http_date).unwrap_or(now);
         Some(Duration::try_from(until - now).unwrap_or(Duration::ZERO).min(LONGEST))
     })
+}
+
+/// Azure Resource Graph refuses with the time until its quota is full again: `x-ms-user-quota-resets-after: 00:00:05`.
+fn quota(response: &Response) -> Option<Duration> {
+    if response.status != 429 {
+        return None;
+    }
+    let mut parts = response.header("x-ms-user-quota-resets-after")?.trim().split(':').map(str::parse::<u64>);
+    let (hours, minutes, seconds) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
+    let total = hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?.checked_add(seconds)?;
+    Some(Duration::from_secs(total).min(LONGEST))
 }
 
 /// The longest wait that is believed.
@@ -44,6 +57,21 @@ fn http_date(value: &str) -> Option<OffsetDateTime> {
 mod tests {
     use super::*;
     use time::macros::datetime;
+
+    #[test]
+    fn a_refused_query_waits_for_the_quota() {
+        let now = datetime!(2026-11-02 09:00:00 UTC);
+        for (status, value, expected) in [
+            (429, "00:00:05", Some(5)),
+            (429, "01:00:01", Some(3_601)),
+            (429, "soon", None),
+            (200, "00:00:05", None),
+        ] {
+            let headers = vec![("x-ms-user-quota-resets-after".to_owned(), value.to_owned())];
+            let response = Response { status, headers, body: Vec::new() };
+            assert_eq!(retry_after(&response, now), expected.map(Duration::from_secs), "{status} {value}");
+        }
+    }
 
     #[test]
     fn reads_every_form() {

@@ -176,6 +176,16 @@ impl Sender {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The transport under every call.
+    pub fn transport(&self) -> &dyn Transport {
+        &*self.transport
+    }
+
+    /// What every request says as its `User-Agent`.
+    pub fn user_agent(&self) -> &str {
+        &self.options.user_agent
+    }
+
     /// The run's correlation id.
     pub fn correlation_id(&self) -> &str {
         &self.options.correlation_id

@@ -97,6 +97,7 @@ const SPOKEN: &[(&str, &[&str])] = &[
     ("microsoft.authorization/roleassignments", &["2022-04-01", "2015-07-01"]),
     ("microsoft.authorization/roledefinitions", &["2022-04-01", "2015-07-01"]),
     ("microsoft.resourcegraph/resources", &["2021-03-01", "2019-04-01"]),
+    ("microsoft.insights/eventtypes", &["2015-04-01"]),
     (
         "microsoft.virtualmachineimages/imagetemplates",
         &["2025-10-01", "2024-02-01", "2023-07-01", "2022-07-01", "2022-02-14", "2021-10-01", "2020-02-14"],

@@ -8,6 +8,7 @@ use tokio::sync::{Mutex as AsyncMutex, OnceCell, OwnedMutexGuard};
 use super::SUBSCRIPTION_API;
 use super::guardrails::Guardrails;
 use super::marketplace_cache::MarketplaceCache;
+use super::prices;
 use super::replication::Wait;
 use super::run_log::RunLog;
 use super::siblings::{Siblings, Turn, Writing};
@@ -32,6 +33,8 @@ pub struct Context {
     pub marketplace: MarketplaceCache,
     /// What this run has done.
     pub run: RunLog,
+    /// The price lists that were read in this run.
+    pub prices: prices::Cache,
     siblings: Arc<Siblings>,
     locks: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
     locations: AsyncMutex<HashMap<String, Arc<OnceCell<Vec<String>>>>>,
@@ -48,6 +51,7 @@ impl Context {
             guardrails: Guardrails::default(),
             marketplace: MarketplaceCache::default(),
             run: RunLog::default(),
+            prices: prices::Cache::default(),
             siblings: Arc::default(),
             locks: Mutex::default(),
             locations: AsyncMutex::default(),

@@ -15,13 +15,16 @@ pub mod marketplace;
 pub mod marketplace_cache;
 pub mod objects;
 pub mod pipeline;
+pub mod prices;
 pub mod provisioning;
 pub mod replication;
+pub mod resource_graph;
 pub mod run_log;
 pub mod siblings;
 pub mod tags;
 #[cfg(test)]
 pub mod testing;
+pub mod usage;
 pub mod writing;
 
 pub use context::Context;

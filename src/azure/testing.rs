@@ -89,6 +89,18 @@ impl FakeArm {
         self.add(method, path, status, headers, body, None)
     }
 
+    /// The same as [`next`](FakeArm::next), once and with headers.
+    pub fn add_next_with(
+        &self,
+        method: Method,
+        path: &str,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: Json,
+    ) -> &FakeArm {
+        self.add(method, path, status, headers, body, Some(1))
+    }
+
     fn add(
         &self,
         method: Method,

@@ -2,7 +2,10 @@
 
 pub mod community_image_version;
 pub mod gallery;
+pub mod image_cost;
 pub mod image_definition;
+pub mod image_deployments;
+pub mod image_usage;
 pub mod image_version;
 pub mod image_versions;
 pub mod managed_image;
@@ -26,7 +29,10 @@ pub fn all() -> Vec<Box<dyn AnyDataSource<Context>>> {
     vec![
         Box::new(community_image_version::CommunityImageVersion),
         Box::new(gallery::Gallery),
+        Box::new(image_cost::ImageCost),
         Box::new(image_definition::ImageDefinition),
+        Box::new(image_deployments::ImageDeployments),
+        Box::new(image_usage::ImageUsage),
         Box::new(image_version::ImageVersion),
         Box::new(image_versions::ImageVersions),
         Box::new(managed_image::ManagedImage),

@@ -98,6 +98,21 @@ impl Slot for i64 {
     }
 }
 
+impl Slot for Number {
+    fn ty() -> Type {
+        Type::Number
+    }
+    fn decode(value: &Value) -> Number {
+        match value {
+            Value::Number(number) => number.clone(),
+            _ => Number::default(),
+        }
+    }
+    fn encode(&self) -> Value {
+        Value::Number(self.clone())
+    }
+}
+
 impl<T: Slot> Slot for Option<T> {
     fn ty() -> Type {
         T::ty()

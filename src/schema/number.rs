@@ -14,6 +14,12 @@ pub enum Number {
     Decimal(String),
 }
 
+impl Default for Number {
+    fn default() -> Number {
+        Number::Int(0)
+    }
+}
+
 /// Longest plain decimal that is worth keeping: beyond this a text is no number we accept.
 const MAXIMUM_DIGITS: usize = 4096;
 

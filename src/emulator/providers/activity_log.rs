@@ -112,7 +112,8 @@ fn of_operation(call: &Call<'_, '_>, record: &Json) -> Vec<Event> {
                 .with("resourceProviderName", localized(words[0], words[0]))
                 .with("resourceId", scope.as_str())
                 .with("resourceType", localized(&kind, &kind))
-                .with("operationId", operation)
+                // Recorded: the end of an operation has an identifier of its own.
+                .with("operationId", guid(stable(operation), number.max(2), 13))
                 .with(
                     "operationName",
                     match name.ends_with("/virtualMachines/write") {

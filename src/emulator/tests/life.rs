@@ -112,6 +112,7 @@ fn pages_by_offset_and_says_when_rows_were_cut_off() {
 #[test]
 fn queries_are_throttled_and_late_when_asked_to() {
     let mut world = fleet();
+    world.wait(60.0);
     world.ask(
         "PUT",
         "/_emulator/settings",

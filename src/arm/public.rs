@@ -1,0 +1,58 @@
+//! Reads of public data on hosts that are not Resource Manager's. They carry no token.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::Client;
+use crate::arm::retry::{Next, Outcome, Try, next_try};
+use crate::arm::{Error, Kind, Method, Request, Scope};
+
+impl Client {
+    /// Reads the JSON object at `url`, which must be `https`, or on the loopback interface.
+    pub async fn get_public(&self, scope: &Scope, url: &str) -> Result<Value, Error> {
+        let refused = |why: String| Error::new(Kind::Refused, why).during(Method::Get, url);
+        crate::arm::clouds::endpoint(url.split('?').next().unwrap_or(url))
+            .map_err(|why| refused(format!("{url}: {why}")))?;
+        let (mut attempt, mut waits) = (0, 0);
+        loop {
+            attempt += 1;
+            let headers = vec![
+                ("Accept".to_owned(), "application/json".to_owned()),
+                ("User-Agent".to_owned(), self.sender.user_agent().to_owned()),
+            ];
+            let request = Request { method: Method::Get, url: url.to_owned(), headers, body: None };
+            let answer = scope.run(self.sender.transport().send(request)).await?;
+            let now = OffsetDateTime::now_utc();
+            let (error, outcome) = match &answer {
+                Ok(response) if response.status == 200 => match crate::arm::error::json(&response.body) {
+                    Some(body) if body.is_object() => return Ok(body),
+                    _ => {
+                        let message = crate::arm::error::not_json(response);
+                        (Error::new(Kind::Malformed, message), Outcome::Malformed)
+                    }
+                },
+                Ok(response) => (
+                    Error::from_response(Method::Get, url, response),
+                    Outcome::Answer {
+                        response,
+                        code: "",
+                        passes: false,
+                        is_foreign: false,
+                        renewed: true,
+                    },
+                ),
+                Err(error) => (
+                    Error::new(Kind::Transport { sent: error.sent }, error.message.clone()),
+                    Outcome::NoAnswer { sent: error.sent, lasting: error.is_lasting() },
+                ),
+            };
+            let (remaining, jitter) = (scope.remaining(), fastrand::f64());
+            let tried = Try { attempt, waits, method: Method::Get, outcome, remaining, now, jitter };
+            waits += u32::from(tried.asks_to_wait());
+            match next_try(tried) {
+                Next::Wait(wait) => scope.sleep(wait).await?,
+                _ => return Err(error.during(Method::Get, url)),
+            }
+        }
+    }
+}

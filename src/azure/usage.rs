@@ -1,0 +1,414 @@
+//! Who uses an image: machines, scale sets, disks, managed images and other versions, found through Azure Resource Graph.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value as Json;
+
+use super::resource_graph::{literal, query};
+use super::{Context, body};
+use crate::arm::{Error, ResourceId, Scope, Target};
+
+/// What kind of thing uses an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A virtual machine, including one that a flexible scale set made.
+    VirtualMachine,
+    /// The model of a scale set: what it makes its next instances from.
+    ScaleSet,
+    /// An instance of a uniform scale set.
+    ScaleSetInstance,
+    /// A disk that is not the system disk of a machine in the list.
+    Disk,
+    /// A managed image that was captured from a machine in the list.
+    ManagedImage,
+    /// An image version that was made from the image.
+    ImageVersion,
+}
+
+impl Kind {
+    /// The word for it in HCL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::VirtualMachine => "virtual_machine",
+            Kind::ScaleSet => "scale_set",
+            Kind::ScaleSetInstance => "scale_set_instance",
+            Kind::Disk => "disk",
+            Kind::ManagedImage => "managed_image",
+            Kind::ImageVersion => "image_version",
+        }
+    }
+
+    fn of_type(resource_type: &str) -> Option<Kind> {
+        Some(match resource_type.to_ascii_lowercase().as_str() {
+            "microsoft.compute/virtualmachines" => Kind::VirtualMachine,
+            "microsoft.compute/virtualmachinescalesets" => Kind::ScaleSet,
+            "microsoft.compute/virtualmachinescalesets/virtualmachines" => Kind::ScaleSetInstance,
+            "microsoft.compute/disks" => Kind::Disk,
+            "microsoft.compute/images" => Kind::ManagedImage,
+            "microsoft.compute/galleries/images/versions" => Kind::ImageVersion,
+            _ => return None,
+        })
+    }
+}
+
+/// Something that uses an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// Its resource ID.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Its region.
+    pub location: String,
+    /// Its subscription.
+    pub subscription_id: String,
+    /// The version it uses; `None` for a scale set that takes whichever version is the latest, and for managed images.
+    pub version: Option<String>,
+    /// When it was created, where that is known.
+    pub since: Option<String>,
+}
+
+/// The users of an image, and how far they are known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Sorted by ID.
+    pub users: Vec<User>,
+    /// Why users of the tenant may be missing; empty when all are known.
+    pub gaps: Vec<String>,
+    /// Why there may be users in other tenants, where nobody can look.
+    pub outside: Option<String>,
+}
+
+impl Usage {
+    /// How many users each version has.
+    pub fn by_version(&self) -> BTreeMap<String, i64> {
+        let mut counts = BTreeMap::new();
+        for version in self.users.iter().filter_map(|user| user.version.as_ref()) {
+            *counts.entry(version.clone()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// Finds the users of `image`: an image definition (with all its versions), an image version or a managed image. Looks in
+/// `subscriptions`, or in all that the caller may read when that is empty.
+pub async fn of_image(
+    context: &Context,
+    scope: &Scope,
+    image: &ResourceId,
+    subscriptions: &[String],
+) -> Result<Usage, Error> {
+    let mut usage = Usage::default();
+    let references = references(context, scope, image, &mut usage).await?;
+    let client = &context.client;
+    let readable = query(client, scope, READABLE, &[]).await?;
+    usage.gaps.extend(readable.gaps.iter().cloned());
+    let seen: BTreeSet<String> = readable
+        .rows
+        .iter()
+        .filter_map(|row| Some(body::text(row, "subscriptionId")?.to_lowercase()))
+        .collect();
+    usage.gaps.extend(unreadable(subscriptions, image.subscription_id(), &seen));
+    let found = query(client, scope, &users_query("resources", &references), subscriptions).await?;
+    let mut rows = found.rows;
+    usage.gaps.extend(found.gaps);
+    match query(client, scope, &users_query("computeresources", &references), subscriptions).await {
+        Ok(instances) => {
+            rows.extend(instances.rows);
+            usage.gaps.extend(instances.gaps);
+        }
+        // Some clouds do not have this table.
+        Err(error) if error.status == Some(400) => {
+            usage
+                .gaps
+                .push("this cloud's Azure Resource Graph does not list instances of scale sets".to_owned());
+        }
+        Err(error) => return Err(error),
+    }
+    usage.users = users(&rows);
+    if usage.users.iter().any(|user| user.kind == Kind::VirtualMachine) {
+        let images = query(client, scope, CAPTURED, subscriptions).await?;
+        usage.gaps.extend(images.gaps);
+        add_captured(&mut usage.users, &images.rows);
+    }
+    if let Some(version) = image.name_of("versions") {
+        usage.users.retain(|user| user.version.as_deref().is_none_or(|used| used == version));
+    }
+    usage.gaps.sort();
+    usage.gaps.dedup();
+    Ok(usage)
+}
+
+const READABLE: &str = "resourcecontainers | where type =~ 'microsoft.resources/subscriptions' | project id, subscriptionId | order by id asc";
+
+const CAPTURED: &str = "resources | where type =~ 'microsoft.compute/images' | extend ref = tolower(tostring(properties.sourceVirtualMachine.id)) | where isnotempty(ref) | project id, name, type, location, subscriptionId, ref | order by id asc";
+
+/// Unreadable subscriptions are missing without a sign, so they are looked for among the readable ones.
+fn unreadable(wanted: &[String], own: &str, seen: &BTreeSet<String>) -> Vec<String> {
+    let own = [own.to_owned()];
+    let wanted = if wanted.is_empty() { &own[..] } else { wanted };
+    wanted
+        .iter()
+        .filter(|id| !seen.contains(&id.to_lowercase()))
+        .map(|id| format!("subscription {id} cannot be read by this identity"))
+        .collect()
+}
+
+/// The references by which an image is used, in lower case: each of them, and everything below it.
+async fn references(
+    context: &Context,
+    scope: &Scope,
+    image: &ResourceId,
+    usage: &mut Usage,
+) -> Result<Vec<String>, Error> {
+    let (Some(gallery), Some(name)) = (image.name_of("galleries"), image.name_of("images")) else {
+        return Ok(vec![image.key()]);
+    };
+    let id = ResourceId::gallery(image.subscription_id(), image.resource_group(), gallery);
+    let definition = id.child("images", name);
+    let unique = format!("{}-{gallery}", image.subscription_id());
+    let shared = |kind: &str, gallery: &str| format!("/{kind}/{gallery}/images/{name}").to_lowercase();
+    let mut found = vec![definition.key(), shared("sharedGalleries", &unique)];
+    // Those who may only read images cannot read the gallery.
+    match context.client.get_opt(scope, &Target::at(id.to_string()).query("$select", "Permissions")).await {
+        Ok(Some(gallery)) => {
+            let profile = "properties.sharingProfile";
+            let public = body::texts(&gallery, &format!("{profile}.communityGalleryInfo.publicNames"));
+            found.extend(public.unwrap_or_default().iter().map(|name| shared("communityGalleries", name)));
+            usage.outside = outside(&gallery);
+        }
+        Ok(None) => {}
+        Err(error) if error.status == Some(403) => {
+            let gap = format!(
+                "gallery {gallery:?} cannot be read, so machines that use it as a community gallery are not found"
+            );
+            usage.gaps.push(gap);
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(found)
+}
+
+/// Whether the gallery is shared with people whose machines nobody here can see.
+fn outside(gallery: &Json) -> Option<String> {
+    let profile = "properties.sharingProfile";
+    match body::text(gallery, &format!("{profile}.permissions"))?.as_str() {
+        "Community" => Some("the gallery is shared with the community".to_owned()),
+        "Groups" => {
+            let tenants = body::items(gallery, &format!("{profile}.groups"))
+                .iter()
+                .filter(|group| body::text(group, "type").as_deref() == Some("AADTenants"))
+                .flat_map(|group| body::texts(group, "ids").unwrap_or_default())
+                .collect::<Vec<_>>();
+            (!tenants.is_empty()).then(|| format!("the gallery is shared with tenant {}", tenants.join(", ")))
+        }
+        _ => None,
+    }
+}
+
+/// The places in which the types have their reference. No type has two of them but disks, whose first one is the exact one.
+const PLACES: &[&str] = &[
+    "properties.storageProfile.imageReference.id",
+    "properties.storageProfile.imageReference.sharedGalleryImageId",
+    "properties.storageProfile.imageReference.communityGalleryImageId",
+    "properties.virtualMachineProfile.storageProfile.imageReference.id",
+    "properties.virtualMachineProfile.storageProfile.imageReference.sharedGalleryImageId",
+    "properties.virtualMachineProfile.storageProfile.imageReference.communityGalleryImageId",
+    "properties.creationData.galleryImageReference.id",
+    "properties.creationData.galleryImageReference.sharedGalleryImageId",
+    "properties.creationData.galleryImageReference.communityGalleryImageId",
+    "properties.creationData.imageReference.id",
+    "properties.storageProfile.source.id",
+    "properties.storageProfile.source.communityGalleryImageId",
+    "properties.publishingProfile.source.managedImage.id",
+];
+
+fn users_query(table: &str, references: &[String]) -> String {
+    let types: &[&str] = match table {
+        "computeresources" => &["microsoft.compute/virtualmachinescalesets/virtualmachines"],
+        _ => &[
+            "microsoft.compute/virtualmachines",
+            "microsoft.compute/virtualmachinescalesets",
+            "microsoft.compute/disks",
+            "microsoft.compute/galleries/images/versions",
+        ],
+    };
+    let types: Vec<String> = types.iter().map(|kind| literal(kind)).collect();
+    let places: Vec<String> = PLACES.iter().map(|place| format!("tostring({place})")).collect();
+    // With the slash: `web/` is not the beginning of `web2`.
+    let wanted: Vec<String> = references
+        .iter()
+        .map(|reference| {
+            format!("ref == {} or ref startswith {}", literal(reference), literal(&format!("{reference}/")))
+        })
+        .collect();
+    format!(
+        "{table} | where type in~ ({}) | extend ref = tolower(coalesce({})) | where {} | project id, name, type, location, subscriptionId, ref, exact = tostring(properties.storageProfile.imageReference.exactVersion), since = tostring(properties.timeCreated), managedBy | order by id asc",
+        types.join(", "),
+        places.join(", "),
+        wanted.join(" or ")
+    )
+}
+
+fn users(rows: &[Json]) -> Vec<User> {
+    let mut users: BTreeMap<String, User> = BTreeMap::new();
+    let mut holders: BTreeMap<String, String> = BTreeMap::new();
+    for row in rows {
+        let text = |path: &str| body::text(row, path).filter(|text| !text.is_empty());
+        let Some((id, kind)) = text("id").zip(text("type").and_then(|kind| Kind::of_type(&kind))) else {
+            continue;
+        };
+        let named = text("ref").and_then(|reference| {
+            let (_, version) = reference.split_once("/versions/")?;
+            Some(version.split('/').next().unwrap_or_default().to_owned())
+        });
+        if let Some(holder) = text("managedBy").filter(|_| kind == Kind::Disk) {
+            holders.insert(id.to_lowercase(), holder.to_lowercase());
+        }
+        let user = User {
+            name: text("name").unwrap_or_default(),
+            kind,
+            location: text("location").unwrap_or_default(),
+            subscription_id: text("subscriptionId").unwrap_or_default(),
+            version: text("exact").or(named).filter(|version| version != "latest"),
+            since: text("since"),
+            id,
+        };
+        users.insert(user.id.to_lowercase(), user);
+    }
+    // The system disk of a machine says nothing that the machine does not.
+    for (disk, holder) in holders {
+        let same = |holder: &User| {
+            users.get(&disk).is_some_and(|disk| disk.version == holder.version || disk.version.is_none())
+        };
+        if users.get(&holder).is_some_and(same) {
+            users.remove(&disk);
+        }
+    }
+    users.into_values().collect()
+}
+
+/// Adds the managed images that were captured from machines of the list.
+fn add_captured(users: &mut Vec<User>, images: &[Json]) {
+    let machines: BTreeMap<String, Option<String>> = users
+        .iter()
+        .filter(|user| user.kind == Kind::VirtualMachine)
+        .map(|user| (user.id.to_lowercase(), user.version.clone()))
+        .collect();
+    for image in images {
+        let text = |path: &str| body::text(image, path).unwrap_or_default();
+        if let Some(version) = machines.get(&text("ref")) {
+            users.push(User {
+                id: text("id"),
+                name: text("name"),
+                kind: Kind::ManagedImage,
+                location: text("location"),
+                subscription_id: text("subscriptionId"),
+                version: version.clone(),
+                since: None,
+            });
+        }
+    }
+    users.sort_by_key(|user| user.id.to_lowercase());
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const DEFINITION: &str =
+        "/subscriptions/s/resourcegroups/rg/providers/microsoft.compute/galleries/gal/images/web";
+
+    fn row(id: &str, kind: &str, reference: &str, exact: &str, managed_by: &str) -> Json {
+        json!({
+            "id": id, "name": id.trim_start_matches('/'), "type": format!("microsoft.compute/{kind}"), "location": "eastus",
+            "subscriptionId": "s", "ref": reference, "exact": exact, "since": "", "managedBy": managed_by,
+        })
+    }
+
+    #[test]
+    fn versions_come_from_the_exact_one_or_from_the_reference() {
+        let version = format!("{DEFINITION}/versions/1.0.0");
+        let rows = [
+            row("/VM", "virtualMachines", &version, "1.0.0", ""),
+            row("/latest", "virtualmachines", DEFINITION, "1.2.0", ""),
+            row("/model", "virtualmachinescalesets", DEFINITION, "", ""),
+            row("/pinned", "virtualmachinescalesets", &version, "", ""),
+            row("/instance", "virtualmachinescalesets/virtualmachines", DEFINITION, "1.1.0", ""),
+            row("/os", "disks", &version, "", "/vm"),
+            row("/data", "disks", &version, "", "/latest"),
+            row("/spare", "disks", &version, "", ""),
+            row("/copy", "galleries/images/versions", &version, "", ""),
+        ];
+        let usage = Usage { users: users(&rows), ..Usage::default() };
+        let shown: Vec<(&str, &str, Option<&str>)> = usage
+            .users
+            .iter()
+            .map(|user| (user.name.as_str(), user.kind.as_str(), user.version.as_deref()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("copy", "image_version", Some("1.0.0")),
+                ("data", "disk", Some("1.0.0")),
+                ("instance", "scale_set_instance", Some("1.1.0")),
+                ("latest", "virtual_machine", Some("1.2.0")),
+                ("model", "scale_set", None),
+                ("pinned", "scale_set", Some("1.0.0")),
+                ("spare", "disk", Some("1.0.0")),
+                ("VM", "virtual_machine", Some("1.0.0")),
+            ]
+        );
+        let counts: Vec<(String, i64)> = usage.by_version().into_iter().collect();
+        assert_eq!(counts, [("1.0.0".to_owned(), 5), ("1.1.0".to_owned(), 1), ("1.2.0".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn images_captured_from_machines_count() {
+        let mut found = users(&[row("/vm", "virtualmachines", DEFINITION, "1.0.0", "")]);
+        add_captured(
+            &mut found,
+            &[row("/i1", "images", "/vm", "", ""), row("/i2", "images", "/other", "", "")],
+        );
+        let captured: Vec<(&str, Option<&str>)> =
+            found.iter().map(|user| (user.id.as_str(), user.version.as_deref())).collect();
+        assert_eq!(captured, [("/i1", Some("1.0.0")), ("/vm", Some("1.0.0"))]);
+    }
+
+    #[test]
+    fn a_reference_ends_at_a_slash() {
+        let text = users_query("resources", &[DEFINITION.to_owned()]);
+        assert!(text.contains(&format!("ref == '{DEFINITION}' or ref startswith '{DEFINITION}/'")), "{text}");
+    }
+
+    #[test]
+    fn only_other_tenants_are_outside() {
+        let gallery = |profile: Json| json!({"properties": {"sharingProfile": profile}});
+        for (profile, expected) in [
+            (json!({"permissions": "Private"}), None),
+            (json!({"permissions": "Community"}), Some("community")),
+            (json!({"permissions": "Groups", "groups": [{"type": "Subscriptions", "ids": ["s"]}]}), None),
+            (json!({"permissions": "Groups", "groups": [{"type": "AADTenants", "ids": ["t1"]}]}), Some("t1")),
+            (Json::Null, None),
+        ] {
+            let found = outside(&gallery(profile.clone()));
+            assert_eq!(found.is_some(), expected.is_some(), "{profile}");
+            assert!(expected.is_none_or(|word| found.unwrap().contains(word)));
+        }
+    }
+
+    #[test]
+    fn readability_is_checked_for_each_subscription() {
+        let seen: BTreeSet<String> = ["a".to_owned(), "own".to_owned()].into();
+        assert!(unreadable(&[], "OWN", &seen).is_empty());
+        assert_eq!(unreadable(&[], "other", &seen).len(), 1);
+        assert_eq!(
+            unreadable(&["A".to_owned(), "b".to_owned()], "other", &seen),
+            ["subscription b cannot be read by this identity"]
+        );
+    }
+}
