@@ -33,13 +33,7 @@ impl Client {
                 },
                 Ok(response) => (
                     Error::from_response(Method::Get, url, response),
-                    Outcome::Answer {
-                        response,
-                        code: "",
-                        passes: false,
-                        is_foreign: false,
-                        renewed: true,
-                    },
+                    Outcome::Answer { response, code: "", passes: false, is_foreign: false, renewed: true },
                 ),
                 Err(error) => (
                     Error::new(Kind::Transport { sent: error.sent }, error.message.clone()),

@@ -8,6 +8,7 @@ use super::held;
 use super::json::Json;
 use super::providers::marketplace;
 use super::providers::replication;
+use super::providers::scripts;
 use super::regions;
 use super::resource::Resource;
 use super::settings::{self, Settings};
@@ -94,6 +95,15 @@ fn act(
             state.delete(faults::KEY);
             Ok(Json::object().with("faults", Vec::new()))
         }
+        (Some(Method::Get), ["scripts"]) => Ok(state
+            .get(scripts::KEY)
+            .map_or_else(|| Json::object().with("scripts", Vec::new()), |record| Json::clone(&record))),
+        (Some(Method::Post | Method::Put), ["scripts"]) => {
+            scripts::check(body.list("scripts")).map_err(|why| bad(&why))?;
+            let record = Json::object().with("scripts", body.list("scripts").to_vec());
+            state.put(scripts::KEY, record.clone());
+            Ok(record)
+        }
         (Some(Method::Get), ["held"]) => Ok(held::list(state)),
         (Some(Method::Post), ["held"]) => {
             let drop = match body.text("then") {
@@ -117,7 +127,7 @@ fn act(
         _ => Err(ArmError::new(
             404,
             "NotFound",
-            "There are: GET summary, GET/PUT settings, POST clock/advance, GET/POST/PUT/DELETE faults, GET/POST held, POST reset, POST marketplace/publish|deprecate|withdraw|restore.",
+            "There are: GET summary, GET/PUT settings, POST clock/advance, GET/POST/PUT/DELETE faults, GET/PUT scripts, GET/POST held, POST reset, POST marketplace/publish|deprecate|withdraw|restore.",
         )),
     }
 }

@@ -45,6 +45,7 @@ use clock::Ticks;
 use errors::ArmError;
 use faults::When;
 use json::Json;
+use providers::boot_diagnostics;
 use providers::identity::{self, Outside};
 use settings::{Options, Settings};
 use store::{Store, Transaction};
@@ -324,6 +325,10 @@ impl Emulator {
                     Json::object().with("error", error.code).with("error_description", error.message),
                 )
             });
+            return finish(answer, Vec::new(), request, wall, request_id);
+        }
+        if let ["blobs", _, name] = lower.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            let answer = boot_diagnostics::read(state, name, wall + settings.clock_offset);
             return finish(answer, Vec::new(), request, wall, request_id);
         }
         let caller = match authenticate(request, settings, &effects, wall) {

@@ -6,9 +6,9 @@ use super::json::Json;
 use super::operations;
 use super::providers::applications;
 use super::providers::{
-    access, activity_log, agreements, batch, definitions, deployments, disks, galleries, generic, groups,
-    images, lists, locks, machines, marketplace, moves, preflight, resource_graph, sharing, sizes,
-    soft_delete, storage, subscriptions, versions,
+    access, activity_log, agreements, batch, build_outputs, definitions, deployments, disks, galleries,
+    generic, groups, image_builder, images, lists, locks, machines, marketplace, moves, preflight,
+    resource_graph, run_commands, sharing, sizes, soft_delete, storage, subscriptions, versions,
 };
 use super::{shapes, versions_known};
 
@@ -123,6 +123,10 @@ pub const ROUTES: &[Route] = &[
     line("Reapply", "{compute}/virtualMachines/{vm}/reapply", DO),
     line("Generalize", "{compute}/virtualMachines/{vm}/generalize", DO),
     line("Capture (unmanaged disks)", "{compute}/virtualMachines/{vm}/capture", DO),
+    line("Retrieve boot diagnostics", "{compute}/virtualMachines/{vm}/retrieveBootDiagnosticsData", DO),
+    line("Run command (action)", "{compute}/virtualMachines/{vm}/runCommand", DO),
+    line("Run commands of a machine", "{compute}/virtualMachines/{vm}/runCommands", READ),
+    line("Run command", "{compute}/virtualMachines/{vm}/runCommands/{c}", WHOLE),
     line("Disks", "{compute}/disks", READ),
     line("Disk", "{compute}/disks/{d}", WHOLE),
     line("Grant access to a disk", "{compute}/disks/{d}/beginGetAccess", DO),
@@ -194,6 +198,19 @@ pub const ROUTES: &[Route] = &[
         &["GET", "PUT", "DELETE"],
     ),
     line(
+        "Image templates of a subscription",
+        "/subscriptions/{s}/providers/Microsoft.VirtualMachineImages/imageTemplates",
+        READ,
+    ),
+    line("Image templates of a group", "{builder}/imageTemplates", READ),
+    line("Image template", "{builder}/imageTemplates/{t}", WHOLE),
+    line("Run a template", "{builder}/imageTemplates/{t}/run", DO),
+    line("Cancel the run of a template", "{builder}/imageTemplates/{t}/cancel", DO),
+    line("Outputs of a run", "{builder}/imageTemplates/{t}/runOutputs", READ),
+    line("Output of a run", "{builder}/imageTemplates/{t}/runOutputs/{o}", READ),
+    line("Triggers of a template", "{builder}/imageTemplates/{t}/triggers", READ),
+    line("Trigger of a template", "{builder}/imageTemplates/{t}/triggers/{k}", &["GET", "PUT", "DELETE"]),
+    line(
         "Activity log of machines and scale sets",
         "/subscriptions/{s}/providers/Microsoft.Insights/eventtypes/management/values",
         READ,
@@ -214,8 +231,49 @@ pub fn coverage_table() -> String {
     table
 }
 
-/// Answers one ARM request.
+/// Answers one ARM request, after the runs of Image Builder that have ended by now have made their images.
 pub fn route(call: &mut Call<'_, '_>) -> Outcome {
+    for due in build_outputs::due(call) {
+        for (artifact, request) in due.artifacts {
+            let refused = match request {
+                Some((url, body)) => make(call, &url, body).err(),
+                None => None,
+            };
+            match refused {
+                Some(error) => image_builder::fail_run(call, &due.template, &error.message),
+                None => image_builder::keep_output(call, &due.template, &artifact),
+            }
+        }
+    }
+    route_one(call)
+}
+
+/// Sends a PUT on the emulator's own behalf, as work that takes no time.
+fn make(call: &mut Call<'_, '_>, url: &str, body: Json) -> Outcome {
+    let (path, api) = url.split_once("?api-version=").unwrap_or((url, ""));
+    let mut settings = call.settings.clone();
+    settings.by_hand = true;
+    settings.time_scale = Some(0.0);
+    let mut inner = Call {
+        method: Method::Put,
+        segments: path.split('/').filter(|segment| !segment.is_empty()).map(str::to_owned).collect(),
+        query: vec![("api-version".to_owned(), api.to_owned())],
+        api: api.to_owned(),
+        body,
+        now: call.now,
+        base: call.base.clone(),
+        subscription: String::new(),
+        tenant: call.tenant.clone(),
+        object: call.object.clone(),
+        settings: &settings,
+        effects: super::faults::Effects::default(),
+        state: &mut *call.state,
+        meter: None,
+    };
+    route_one(&mut inner)
+}
+
+fn route_one(call: &mut Call<'_, '_>) -> Outcome {
     let lower: Vec<String> = call.segments.iter().map(|segment| segment.to_ascii_lowercase()).collect();
     let words: Vec<&str> = lower.iter().map(String::as_str).collect();
     check_api(call)?;
@@ -315,6 +373,15 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         {
             storage::keys(call, &format!("/{}", call.segments[..8].join("/")))
         }
+        ["resourcegroups", _, "providers", "microsoft.virtualmachineimages", rest @ ..]
+            if !rest.contains(&"providers") =>
+        {
+            let group = call.segments[3].clone();
+            groups::require(call, &group)?;
+            locks::check(call, &format!("/{}", call.segments.join("/")))?;
+            let words = call.segments[6..].to_vec();
+            image_builder::route(call, &group, &words)
+        }
         ["resourcegroups", _, "providers", _, _, ..] => {
             let group = call.segments[3].clone();
             groups::require(call, &group)?;
@@ -335,6 +402,11 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         ["providers", "microsoft.marketplaceordering", ..] => {
             let rest = call.segments[4..].to_vec();
             agreements::route(call, &rest)
+        }
+        ["providers", "microsoft.virtualmachineimages", "imagetemplates"] => image_builder::list(call),
+        ["providers", "microsoft.virtualmachineimages", "locations", _, "operations", name] => {
+            let name = (*name).to_owned();
+            image_builder::poll(call, &name)
         }
         ["providers", "microsoft.insights", "eventtypes", "management", "values"] => activity_log::list(call),
         ["providers", _, ..] => generic::route(call),
@@ -433,6 +505,16 @@ fn in_group(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         ["virtualmachines"] => machines::list(call, Some(&group)),
         ["virtualmachines", _, "vmsizes"] if call.method == Method::Get => sizes::list("eastus"),
         ["virtualmachines", _] => machines::one(call, &group, &first),
+        ["virtualmachines", _, action @ ("runcommand" | "runcommands"), rest @ ..] => {
+            let id = format!("/{}", call.segments[..8].join("/"));
+            let machine = machines::find(call, &id)
+                .ok_or_else(|| ArmError::no_resource(&format!("{}/{first}", machines::KIND), &group))?;
+            if *action == "runcommand" {
+                return run_commands::act(call, &machine);
+            }
+            let command = rest.first().map(|_| name(call, 3));
+            run_commands::route(call, &group, &machine, command.as_deref())
+        }
         ["virtualmachines", _, action] => {
             let action = (*action).to_owned();
             machines::act(call, &group, &first, &action)
@@ -466,6 +548,7 @@ mod tests {
         let emulator = Emulator::in_memory();
         let values = [
             ("{compute}", format!("{S}/resourceGroups/my-rg/providers/Microsoft.Compute")),
+            ("{builder}", format!("{S}/resourceGroups/my-rg/providers/Microsoft.VirtualMachineImages")),
             ("{location}", format!("{S}/providers/Microsoft.Compute/locations/eastus")),
             ("/subscriptions/{s}", S.to_owned()),
             ("{deployments}", format!("{S}/resourceGroups/my-rg/providers/Microsoft.Resources/deployments")),

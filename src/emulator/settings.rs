@@ -125,6 +125,16 @@ impl Settings {
         })
     }
 
+    /// What a script or another time of the caller's own choice takes: as long as it says, unless the emulator's time is
+    /// scaled.
+    pub fn scaled(&self, seconds: f64) -> Ticks {
+        clock::seconds(match self.time_scale {
+            None => seconds,
+            Some(scale) if scale > 0.0 => seconds / scale,
+            Some(_) => 0.0,
+        })
+    }
+
     /// The value of a Retry-After header in seconds; `recorded` is what the service sends there.
     pub fn retry_after(&self, recorded: Option<u32>) -> Option<u32> {
         if self.recorded_polling {
@@ -173,6 +183,17 @@ pub enum Work {
     PrincipalLag,
     /// How long the activity log does not show an event, with eventual consistency.
     LogLag,
+    /// Run Command, beside what the script itself takes.
+    RunCommand,
+    TemplatePut,
+    TemplatePatch,
+    TemplateDelete,
+    TemplateRun,
+    TemplateCancel,
+    /// How long the agent of a new machine is not ready.
+    AgentStart,
+    /// How long the log of a started machine is not there.
+    BootLog,
 }
 
 impl Work {
@@ -203,6 +224,14 @@ impl Work {
             Work::GraphLag => (30.0, 0.5),
             Work::PrincipalLag => (37.0, 0.5),
             Work::LogLag => (20.0, 0.5),
+            Work::RunCommand => (10.0, 0.3),
+            Work::TemplatePut => (20.0, 0.3),
+            Work::TemplatePatch => (3.0, 0.2),
+            Work::TemplateDelete => (140.0, 0.4),
+            Work::TemplateRun => (950.0, 3.0),
+            Work::TemplateCancel => (60.0, 0.5),
+            Work::AgentStart => (20.0, 0.3),
+            Work::BootLog => (30.0, 0.3),
         }
     }
 }

@@ -59,6 +59,8 @@ const WINDOWS: &[(&str, i64, i64)] = &[
     ("HighCostGet", 1_000, 5_000),
     ("CreateUpdateHighCostDiskEncryptionSet", 100, 300),
     ("GetOperation", 50_000, 400_000),
+    // Of run commands, as recorded in 2023.
+    ("UpdateVM", 240, 1_200),
 ];
 
 fn buckets(class: &str) -> Vec<(String, Bucket)> {

@@ -10,8 +10,8 @@ use super::super::settings::Work;
 use super::galleries::first_state;
 use super::machine_disks::New;
 use super::{
-    groups, head, machine_disks, machine_images, put_location, save_deleting, take_tags, too_fresh,
-    upper_group,
+    boot_diagnostics, groups, head, machine_disks, machine_images, machine_network, put_location,
+    save_deleting, take_tags, too_fresh, upper_group,
 };
 
 /// The type's name.
@@ -180,6 +180,8 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     let operation =
         work(call, &machine, if created { "create" } else { "update" }, Work::MachinePut, Some(10));
     if created {
+        let ready = operation.end.unwrap_or(clock::LONGEST);
+        machine.hide("agentFrom", ready.saturating_add(call.duration(Work::AgentStart)));
         machine.hide("power", power("creating", "running", &operation));
     }
     machine.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
@@ -271,6 +273,9 @@ fn fill(
                 continue;
             }
             let mut value = value.clone();
+            if key == "networkProfile" {
+                machine_network::complete(call, &mut value, id, location);
+            }
             if key == "osProfile" {
                 value.remove("adminPassword");
                 value.remove("customData");
@@ -348,6 +353,10 @@ pub fn act(call: &mut Call<'_, '_>, group: &str, name: &str, action: &str) -> Ou
             return Ok(Answer::empty(200));
         }
         "capture" => return capture(call, &machine, generalized),
+        "retrievebootdiagnosticsdata" => {
+            call.meter = Some("LowCostGetResource");
+            return boot_diagnostics::retrieve(call, &machine);
+        }
         "deallocate" => ("deallocate", "deallocating", "deallocated", Work::Deallocate),
         "poweroff" => ("powerOff", "stopping", "stopped", Work::PowerOff),
         "start" if generalized => return Err(refused("start", "generalized")),
@@ -513,7 +522,7 @@ fn instance_view(call: &Call<'_, '_>, machine: &Resource) -> Json {
     let mut view = Json::object();
     if power == "running" {
         let linux = machine.property_text("storageProfile.osDisk.osType") != Some("Windows");
-        if machine.hidden("deprovisioned") != Some(&Json::Bool(true)) {
+        if agent_is_ready(call, machine) {
             let named = machine.property_text("osProfile.computerName");
             view = view
                 .with("computerName", named.unwrap_or(machine.name()))
@@ -522,14 +531,22 @@ fn instance_view(call: &Call<'_, '_>, machine: &Resource) -> Json {
         }
         view = view.with("vmAgent", agent(call, machine));
     }
+    let boot = boot_diagnostics::enabled(machine).then(Json::object);
     view.with("disks", disks)
+        .maybe("bootDiagnostics", boot)
         .maybe("hyperVGeneration", machine.hidden("generation"))
         .with("statuses", statuses)
 }
 
+/// The agent of a new machine starts some time after the machine; that of a deprovisioned one does not start any more.
+fn agent_is_ready(call: &Call<'_, '_>, machine: &Resource) -> bool {
+    let started = machine.doc.int("_.agentFrom").is_none_or(|from| from <= call.now);
+    started && machine.hidden("deprovisioned") != Some(&Json::Bool(true))
+}
+
 /// What the agent in a running machine says; that of a deprovisioned machine says no more.
 fn agent(call: &Call<'_, '_>, machine: &Resource) -> Json {
-    let gone = machine.hidden("deprovisioned") == Some(&Json::Bool(true));
+    let gone = !agent_is_ready(call, machine);
     let (version, code, level, display, message) = if gone {
         (
             "Unknown",

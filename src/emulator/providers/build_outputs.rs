@@ -1,0 +1,281 @@
+//! What a run of Image Builder makes: the requests that create its images once it ends, and where its log is.
+
+use super::super::call::Call;
+use super::super::clock::Ticks;
+use super::super::json::Json;
+use super::super::operations::stable;
+use super::super::resource::Resource;
+use super::marketplace;
+
+/// Something that a run made.
+pub struct Artifact {
+    /// The name of the run output.
+    pub output: String,
+    /// Its resource ID, or its address.
+    pub location: String,
+    /// Whether it is an address.
+    pub is_uri: bool,
+}
+
+/// A run whose images are to be made now.
+pub struct Due {
+    /// The template's ID.
+    pub template: String,
+    /// What it makes, each with the request that makes it: path and body; `None` where there is nothing to ask for.
+    pub artifacts: Vec<(Artifact, Option<(String, Json)>)>,
+}
+
+fn key(template: &str) -> String {
+    format!("ib|{}", template.to_ascii_lowercase())
+}
+
+/// Notes that the run of `template` ends at `end`.
+pub fn schedule(call: &mut Call<'_, '_>, template: &Resource, run: &str, end: Ticks) {
+    let record = Json::object().with("template", template.id()).with("run", run).with("end", end);
+    call.state.put(&key(template.id()), record);
+}
+
+/// A run was cancelled: it makes nothing.
+pub fn forget(call: &mut Call<'_, '_>, template: &str) {
+    call.state.delete(&key(template));
+}
+
+/// The runs that have ended by now and whose images are still to be made. They are handed out once.
+pub fn due(call: &mut Call<'_, '_>) -> Vec<Due> {
+    let mut ended = Vec::new();
+    call.state.scan("ib|", None, |_, record| {
+        if record.int("end").is_some_and(|end| end <= call.now) {
+            ended.push((
+                record.text("template").unwrap_or_default().to_owned(),
+                record.text("run").unwrap_or_default().to_owned(),
+            ));
+        }
+        true
+    });
+    let mut due = Vec::new();
+    for (id, run) in ended {
+        forget(call, &id);
+        if let Some(template) = call.find(&id) {
+            let targets = template.property("distribute").cloned().unwrap_or_default();
+            let Json::Array(targets) = targets else { continue };
+            let artifacts =
+                targets.iter().filter_map(|target| artifact(call, &template, &run, target)).collect();
+            due.push(Due { template: id, artifacts });
+        }
+    }
+    due
+}
+
+type Made = (Artifact, Option<(String, Json)>);
+
+fn artifact(call: &Call<'_, '_>, template: &Resource, run: &str, target: &Json) -> Option<Made> {
+    let output = target.text("runOutputName")?.to_owned();
+    let tags = tags(template, target);
+    let staging = template.hidden("staging").and_then(Json::as_str).unwrap_or_default().to_owned();
+    let account = account(&staging);
+    let vhd = format!("https://{account}.blob.core.windows.net/vhds/{run}.vhd");
+    match target.text("type")? {
+        "VHD" => {
+            let location = target.text("uri").filter(|uri| !uri.is_empty()).unwrap_or(&vhd).to_owned();
+            Some((Artifact { output, location, is_uri: true }, None))
+        }
+        "ManagedImage" => {
+            let id = target.text("imageId")?.to_owned();
+            let disk = Json::object()
+                .with("osType", os_type(template))
+                .with("osState", "Generalized")
+                .with("blobUri", vhd)
+                .with("caching", "ReadWrite");
+            let properties = Json::object()
+                .with("storageProfile", Json::object().with("osDisk", disk))
+                .with("hyperVGeneration", generation(call, template));
+            let body = Json::object()
+                .with("location", target.text("location").unwrap_or(template.location()))
+                .with("tags", tags)
+                .with("properties", properties);
+            let url = format!("{id}?api-version=2022-03-01");
+            Some((Artifact { output, location: id, is_uri: false }, Some((url, body))))
+        }
+        _ => {
+            let id = target.text("galleryImageId")?;
+            let (definition, given) = match id.split_once("/versions/") {
+                Some((definition, version)) => (definition, Some(version.to_owned())),
+                None => (id, None),
+            };
+            let location = call
+                .find(definition)
+                .map_or_else(|| template.location().to_owned(), |it| it.location().to_owned());
+            let number = given.unwrap_or_else(|| next_number(call, template, definition, target));
+            let mut profile = Json::object()
+                .with("targetRegions", target_regions(target, &location))
+                .with("excludeFromLatest", target.flag("excludeFromLatest").unwrap_or(false));
+            if let Some(mode) = target.get("replicationMode") {
+                profile.set("replicationMode", mode);
+            }
+            let source = Json::object()
+                .with("uri", vhd)
+                .with("id", format!("{staging}/providers/Microsoft.Storage/storageAccounts/{account}"));
+            let disk = Json::object().with("hostCaching", "ReadWrite").with("source", source);
+            let properties = Json::object()
+                .with("publishingProfile", profile)
+                .with("storageProfile", Json::object().with("osDiskImage", disk))
+                .with("safetyProfile", Json::object().with("allowDeletionOfReplicatedLocations", true));
+            let body =
+                Json::object().with("location", location).with("tags", tags).with("properties", properties);
+            let location = format!("{definition}/versions/{number}");
+            let url = format!("{location}?api-version=2022-03-03");
+            Some((Artifact { output, location, is_uri: false }, Some((url, body))))
+        }
+    }
+}
+
+/// The tags that a run gives its images: the template's, and two of the service's own.
+fn tags(template: &Resource, target: &Json) -> Json {
+    let source = template.property("source").cloned().unwrap_or_default();
+    let text = |name: &str| source.text(name).unwrap_or_default();
+    let from = match text("type") {
+        "PlatformImage" => {
+            format!(
+                "PlatformImage {}::{}::{}::{}",
+                text("publisher"),
+                text("offer"),
+                text("sku"),
+                text("version")
+            )
+        }
+        "ManagedImage" => format!("ManagedImage {}", text("imageId")),
+        kind => format!("{kind} {}", text("imageVersionId")),
+    };
+    let tags = target.get("artifactTags").cloned().unwrap_or_else(Json::object);
+    let run = template.hidden("run.guid").and_then(Json::as_str).unwrap_or_default();
+    tags.with("VMImageBuilderSource", from.chars().take(256).collect::<String>()).with("correlationId", run)
+}
+
+fn target_regions(target: &Json, home: &str) -> Vec<Json> {
+    use super::super::regions::normalize;
+    let mut regions: Vec<Json> = target
+        .list("targetRegions")
+        .iter()
+        .map(|region| {
+            Json::object()
+                .maybe("name", region.get("name"))
+                .with("regionalReplicaCount", region.int("replicaCount").unwrap_or(1))
+                .with("storageAccountType", region.text("storageAccountType").unwrap_or("Standard_LRS"))
+        })
+        .chain(target.list("replicationRegions").iter().map(|name| {
+            Json::object()
+                .with("name", name)
+                .with("regionalReplicaCount", 1_i64)
+                .with("storageAccountType", target.text("storageAccountType").unwrap_or("Standard_LRS"))
+        }))
+        .collect();
+    if !regions.iter().any(|region| normalize(region.text("name").unwrap_or_default()) == home) {
+        regions.insert(0, Json::object().with("name", home).with("regionalReplicaCount", 1_i64));
+    }
+    regions
+}
+
+/// The highest number that exists plus one patch, within `major` where that is given; the first is 1.0.0.
+fn next_number(call: &Call<'_, '_>, template: &Resource, definition: &str, target: &Json) -> String {
+    let major = target.int("versioning.major").filter(|major| *major >= 0);
+    if target.text("versioning.scheme") == Some("Source")
+        && let Some(version) =
+            template.property_text("source.exactVersion").or(template.property_text("source.version"))
+        && version != "latest"
+    {
+        return version.to_owned();
+    }
+    let numbers = call.children(&format!("{definition}/versions")).into_iter().filter_map(|version| {
+        let parts: Vec<i64> = version.name().split('.').filter_map(|part| part.parse().ok()).collect();
+        let [first, second, third] = parts[..] else { return None };
+        major.is_none_or(|major| major == first).then_some((first, second, third))
+    });
+    match numbers.max() {
+        Some((first, second, third)) => format!("{first}.{second}.{}", third + 1),
+        None => format!("{}.0.0", major.unwrap_or(1)),
+    }
+}
+
+/// The commands that stand in a template itself, one customizer after the other.
+pub fn inline_commands(template: &Resource) -> String {
+    let steps = template.doc.get("properties").map(|properties| properties.list("customize").to_vec());
+    let checks = template.property("validate").map(|validate| validate.list("inVMValidations").to_vec());
+    steps
+        .unwrap_or_default()
+        .iter()
+        .chain(checks.unwrap_or_default().iter())
+        .flat_map(|step| {
+            step.list("inline").iter().filter_map(|line| line.as_str().map(str::to_owned)).collect::<Vec<_>>()
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Where the customization log of a run is, in the form of 2024.
+pub fn log_location(staging: &str, run: &str) -> String {
+    format!(
+        "{staging}/providers/Microsoft.Storage/storageAccounts/{}/blobServices/default/containers/packerlogs/{run}/customization.log",
+        account(staging)
+    )
+}
+
+fn account(staging: &str) -> String {
+    format!("ib{:016x}", stable(&staging.to_lowercase()))
+}
+
+/// The error of a template whose source does not exist.
+pub fn missing_source(call: &Call<'_, '_>, sent: &Json) -> Option<(String, String)> {
+    let source = sent.get("source")?;
+    let id = source.text("imageVersionId").or(source.text("imageId"))?;
+    let id = id.strip_suffix("/versions/latest").unwrap_or(id);
+    call.find(id)
+        .is_none()
+        .then(|| ("ResourceNotFound".to_owned(), format!("The source image '{id}' was not found.")))
+}
+
+/// What `latest` of a Marketplace source means now.
+pub fn latest(call: &Call<'_, '_>, source: &Json) -> Option<String> {
+    marketplace::latest(call, source.text("publisher")?, source.text("offer")?, source.text("sku")?)
+}
+
+fn os_type(template: &Resource) -> &'static str {
+    let steps = template.doc.get("properties").map(|properties| properties.list("customize").to_vec());
+    let windows = steps.unwrap_or_default().iter().any(|step| {
+        step.text("type").is_some_and(|kind| kind.starts_with("Windows") || kind == "PowerShell")
+    });
+    let publisher = template.property_text("source.publisher").unwrap_or_default();
+    if windows || publisher.starts_with("MicrosoftWindows") { "Windows" } else { "Linux" }
+}
+
+fn generation(call: &Call<'_, '_>, template: &Resource) -> String {
+    let text = |name: &str| template.property_text(&format!("source.{name}")).unwrap_or_default();
+    match text("type") {
+        "PlatformImage" => marketplace::machine_kind(text("publisher"), text("offer"), text("sku")).0,
+        _ => {
+            let id =
+                template.property_text("source.imageVersionId").or(template.property_text("source.imageId"));
+            let id = id.unwrap_or_default();
+            let definition = id.split("/versions/").next().unwrap_or(id);
+            let found = call.find(definition);
+            found
+                .and_then(|image| image.property_text("hyperVGeneration").map(str::to_owned))
+                .unwrap_or_else(|| "V1".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_home_region_is_always_a_target() {
+        let target = Json::parse(br#"{"targetRegions":[{"name":"West Europe","replicaCount":2}],"replicationRegions":["uksouth"]}"#).unwrap();
+        let names: Vec<String> = target_regions(&target, "eastus")
+            .iter()
+            .map(|region| region.text("name").unwrap_or_default().to_owned())
+            .collect();
+        assert_eq!(names, ["eastus", "West Europe", "uksouth"]);
+        assert_eq!(target_regions(&target, "westeurope").len(), 2);
+    }
+}
