@@ -49,6 +49,42 @@ const ACCEPTED: &[Accepted] = &[
     },
     Accepted { file: "test_resource_graph", at: "totalRecords", why: "as above" },
     Accepted {
+        file: "test_resource_graph_paged_query",
+        at: "$skipToken",
+        why: "the name of the answering cluster stands in it",
+    },
+    Accepted {
+        file: "test_run_command_v2",
+        at: "header x-ms-ratelimit-remaining-resource",
+        why: "the classes of operations of machines had other names in 2023",
+    },
+    Accepted {
+        file: "test_vm_run_command_with_parameters",
+        at: "header x-ms-ratelimit-remaining-resource",
+        why: "as above",
+    },
+    Accepted {
+        file: "test_vm_boot_diagnostics",
+        at: "header x-ms-ratelimit-remaining-resource",
+        why: "as above",
+    },
+    Accepted {
+        file: "test_vm_boot_diagnostics",
+        at: "consoleScreenshotBlobUri",
+        why: "the blobs are on the emulator's own host",
+    },
+    Accepted { file: "test_vm_boot_diagnostics", at: "serialConsoleLogBlobUri", why: "as above" },
+    Accepted {
+        file: "test_create_disk_from_diff_gallery_image_version",
+        at: "properties.osType",
+        why: "what made the image was not kept",
+    },
+    Accepted {
+        file: "test_create_disk_from_diff_gallery_image_version",
+        at: "properties.supportedCapabilities",
+        why: "as above",
+    },
+    Accepted {
         file: "test_resource_graph_query_error",
         at: "error.message",
         why: "a time and an identifier stand in the text",
@@ -77,8 +113,21 @@ const ACCEPTED: &[Accepted] = &[
 
 /// Requests that are not replayed: file, numbers (none is all), a part of their URL, and why.
 const SKIPPED: &[(&str, &[i64], &str, &str)] = &[
-    ("*", &[], "/imageTemplates", "Image Builder is not emulated"),
-    ("*", &[], "Microsoft.VirtualMachineImages", "Image Builder is not emulated"),
+    ("*", &[], "/imageTemplates", "templates are not compared yet"),
+    ("*", &[], "Microsoft.VirtualMachineImages", "as above"),
+    ("test_image_build_shared_image", &[58], "", "what made the gallery was not kept"),
+    ("test_vm_trusted_launch", &[], "", "what created the machine was not kept"),
+    ("test_vm_with_shared_gallery_image_usage", &[], "", "as above"),
+    ("test_vm_with_community_gallery_image_usage", &[], "", "as above"),
+    ("test_vm_create_custom_data_activity_log_2019", &[8, 9, 10], "", "as above"),
+    ("test_vmss_reimage_instances", &[], "", "instances of scale sets are not emulated"),
+    (
+        "test_run_command_v2",
+        &[11],
+        "",
+        "an hour has passed here since the machine was created, and its agent is ready",
+    ),
+    ("test_vm_boot_diagnostics", &[15, 16, 20, 22], "", "what created the machine was not kept"),
     (
         "manual_2026_excerpts",
         &[11, 12, 13, 14, 15, 16, 17, 18, 19, 21],
@@ -156,6 +205,30 @@ type Prepared = (&'static str, &'static str, &'static str);
 /// What a recording's own requests do not create, since they were cut down to the interesting ones: file, and requests below
 /// the subscription (method, path, body).
 const PREPARED: &[(&str, &[Prepared])] = &[
+    (
+        "test_run_command_v2",
+        &[(
+            "PUT",
+            "cli_test_vm_run_command_v2000001/providers/Microsoft.Compute/virtualMachines/vm-000002?api-version=2022-11-01",
+            r#"{"location":"westus","properties":{"storageProfile":{"osDisk":{"osType":"Linux"}},"diagnosticsProfile":{"bootDiagnostics":{"enabled":true}}}}"#,
+        )],
+    ),
+    (
+        "test_vm_run_command_with_parameters",
+        &[(
+            "PUT",
+            "cli_test_vm_run_command_w_params000001/providers/Microsoft.Compute/virtualMachines/test-run-command-vm2?api-version=2022-11-01",
+            r#"{"location":"westus","properties":{"storageProfile":{"osDisk":{"osType":"Linux"}},"diagnosticsProfile":{"bootDiagnostics":{"enabled":true}}}}"#,
+        )],
+    ),
+    (
+        "test_vm_boot_diagnostics",
+        &[(
+            "PUT",
+            "cli_test_vm_diagnostics000001/providers/Microsoft.Compute/virtualMachines/myvm?api-version=2022-11-01",
+            r#"{"location":"westus","properties":{"storageProfile":{"osDisk":{"osType":"Linux"}},"diagnosticsProfile":{"bootDiagnostics":{"enabled":true}}}}"#,
+        )],
+    ),
     ("test_resource_graph_query", RESOURCES_TO_LIST),
     ("test_resource_graph_paged_query", RESOURCES_TO_LIST),
     ("test_resource_graph_skip_token_query", RESOURCES_TO_LIST),
@@ -419,7 +492,11 @@ impl Replay {
             "x-ms-ratelimit-remaining-resource",
         ] {
             let theirs = headers(name).map(|value| shape(name, &value));
-            let ours = header(&response, name).map(|value| shape(name, value));
+            let mut ours = header(&response, name).map(|value| shape(name, value));
+            // Until 2024 poll URLs were not signed.
+            if theirs.as_ref().is_some_and(|theirs| !theirs.ends_with(",t,c,s,h")) {
+                ours = ours.map(|ours| ours.trim_end_matches(",t,c,s,h").to_owned());
+            }
             let unknown = (excerpt && theirs.is_none()) || (scrubbed && name == "retry-after");
             if differences.is_empty() && theirs != ours && !unknown {
                 differences.push((format!("header {name}"), format!("{theirs:?}"), format!("{ours:?}")));

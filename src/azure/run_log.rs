@@ -15,6 +15,8 @@ use crate::sync::lock;
 /// Something that this run does to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
+    /// It was read because this configuration manages it.
+    Read,
     /// It is planned to be created.
     Planned,
     /// It is deleted to make place for another object with its ID.

@@ -16,7 +16,7 @@ use crate::azure::attributes::{id_of, instant};
 use crate::azure::context::scope;
 use crate::azure::usage::Kind;
 use crate::azure::{Context, body, fault, resource_graph, usage};
-use crate::framework::timeouts::{ReadTimeouts, parse_duration};
+use crate::framework::timeouts::{ReadTimeouts, parse_period};
 use crate::framework::{DataSource, Op};
 use crate::image::sort_newest_first;
 use crate::model;
@@ -98,7 +98,7 @@ impl DataSource<Context> for ImageDeployments {
             .collect();
         let subscriptions: Vec<String> = subscriptions.into_iter().collect();
         let existing = existing(context, &scope, &subscriptions).await.map_err(failed)?;
-        let since = config.since.as_deref().and_then(duration).unwrap_or(DEFAULT_SINCE);
+        let since = config.since.as_deref().and_then(parse_period).unwrap_or(DEFAULT_SINCE);
         // A minute less than the longest, so that the start is not too old by the time it arrives.
         let since = since.min(LONGEST_SINCE - Duration::from_secs(60));
         let now = OffsetDateTime::now_utc();
@@ -249,16 +249,8 @@ fn percentile(deployments: &[&Deployment], percent: usize) -> Option<i64> {
     seconds.get(rank.checked_sub(1)?).copied()
 }
 
-/// A duration in Go's spelling, or in days.
-fn duration(text: &str) -> Option<Duration> {
-    match text.strip_suffix('d') {
-        Some(days) => Some(Duration::from_secs(days.parse::<u64>().ok()?.checked_mul(86_400)?)),
-        None => parse_duration(text),
-    }
-}
-
 fn check_since(text: &str) -> Result<(), String> {
-    match duration(text) {
+    match parse_period(text) {
         Some(since) if since <= LONGEST_SINCE && !since.is_zero() => Ok(()),
         Some(_) => {
             Err("must be more than nothing and at most 90d, which is how long the Activity Log is kept"

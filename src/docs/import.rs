@@ -91,10 +91,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("azurerm", "azurerm_shared_image_version"),
     ("azurerm", "azurerm_image"),
     ("azurerm", "azurerm_marketplace_agreement"),
+    ("azurerm", "azurerm_role_assignment"),
     ("azapi", "Microsoft.Compute/galleries"),
     ("azapi", "Microsoft.Compute/galleries/images"),
     ("azapi", "Microsoft.Compute/galleries/images/versions"),
     ("azapi", "Microsoft.Compute/images"),
+    ("azapi", "Microsoft.Authorization/roleAssignments"),
     ("azapi", "Microsoft.MarketplaceOrdering/agreements/offers/plans"),
     ("azapi", "Microsoft.MarketplaceOrdering/offerTypes/publishers/offers/plans/agreements"),
 ];

@@ -7,6 +7,8 @@ pub mod image_version;
 pub mod managed_image;
 pub mod marketplace_agreement;
 pub mod marketplace_pin;
+pub mod role_assignment;
+pub mod version_retention;
 
 use crate::azure::Context;
 use crate::framework::resource::AnyResource;
@@ -21,5 +23,7 @@ pub fn all() -> Vec<Box<dyn AnyResource<Context>>> {
         Box::new(managed_image::ManagedImage),
         Box::new(marketplace_agreement::MarketplaceAgreement),
         Box::new(marketplace_pin::MarketplacePin),
+        Box::new(role_assignment::RoleAssignment),
+        Box::new(version_retention::VersionRetention),
     ]
 }

@@ -12,7 +12,9 @@ mod of_state;
 use crate::core::{Core, Json, SUBSCRIPTION, json};
 pub use of_galleries::{gallery, image_definition};
 pub use of_images::{captured_image, image_of_disks, image_version, version_of_disks};
-pub use of_state::{URN, agreement, image_replication, pin, with_version};
+pub use of_state::{
+    URN, agreement, image_replication, pin, role_assignment, version_retention, with_version,
+};
 
 /// What the lifecycle needs to know of a resource type, or of one way of using it.
 pub struct Case {
@@ -132,6 +134,8 @@ pub fn all() -> Vec<Case> {
         image_replication(),
         pin(),
         agreement(),
+        role_assignment(),
+        version_retention(),
     ]
 }
 

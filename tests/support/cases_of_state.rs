@@ -1,6 +1,6 @@
 //! What lives in the state only, or almost.
 
-use super::{Case, GUID_A, bare, put, rg, with_sources};
+use super::{Case, GUID_A, GUID_B, bare, put, rg, with_gallery, with_sources};
 use crate::core::{Core, SUBSCRIPTION, json};
 
 pub fn with_version(core: &Core) {
@@ -95,5 +95,102 @@ pub fn agreement() -> Case {
         not_imported: &["cancel_on_destroy", "timeouts"],
         id: None,
         azurerm: Some("azurerm_marketplace_agreement"),
+    }
+}
+
+const READER: &str = "acdd72a7-3385-48ef-bd42-f606fba81ae7";
+
+fn role(guid: &str) -> String {
+    format!("/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/{guid}")
+}
+
+pub fn role_assignment() -> Case {
+    Case {
+        name: "role assignment",
+        type_name: "azimage_role_assignment",
+        prepare: with_gallery,
+        small: json!({"scope_id": rg("galleries/gal"), "role_name": "Reader", "principal_id": GUID_A}),
+        full: json!({
+            "principal_type": "ServicePrincipal",
+            "description": "consumers",
+            "condition": "@Resource[Microsoft.Storage/storageAccounts/blobServices/containers:Name] stringEquals 'foo'",
+            "condition_version": "2.0",
+            "timeouts": {"read": "1m"},
+        }),
+        updates: vec![
+            (json!({"description": "other"}), &["description"]),
+            (json!({"description": null}), &["description"]),
+            (json!({"condition": null, "condition_version": null}), &["condition", "condition_version"]),
+            (json!({"timeouts": null}), &["timeouts"]),
+        ],
+        forces: vec![
+            (json!({"scope_id": rg("galleries/gal2")}), &["scope_id"]),
+            (json!({"principal_id": GUID_B}), &["principal_id"]),
+            (json!({"principal_type": "User"}), &["principal_type"]),
+            (json!({"role_name": "Contributor"}), &["role_definition_id", "role_name"]),
+        ],
+        same: vec![
+            json!({"role_name": "reader"}),
+            json!({"scope_id": rg("galleries/GAL")}),
+            json!({"role_name": null, "role_definition_id": role(READER)}),
+        ],
+        drifts: Vec::new(),
+        not_in_azure: &["skip_principal_check", "timeouts"],
+        not_imported: &["skip_principal_check", "timeouts"],
+        id: None,
+        azurerm: Some("azurerm_role_assignment"),
+    }
+}
+
+pub fn version_retention() -> Case {
+    Case {
+        name: "version retention",
+        type_name: "azimage_version_retention",
+        prepare: with_version,
+        small: json!({"image_definition_id": rg("galleries/gal/images/def"), "keep_latest": 1}),
+        full: json!({
+            "keep_newer_than": "90d",
+            "keep_versions": ["~> 1.0.0"],
+            "keep_tagged": {"keep": "yes"},
+            "ignore_users_outside_tenant": true,
+            "timeouts": {"read": "1m"},
+        }),
+        updates: vec![
+            (json!({"keep_latest": 2}), &["keep_latest", "kept"]),
+            (json!({"keep_newer_than": null}), &["keep_newer_than", "kept"]),
+            (json!({"keep_tagged": null}), &["keep_tagged"]),
+            (json!({"keep_in_use": false}), &["keep_in_use"]),
+            (json!({"timeouts": null}), &["timeouts"]),
+        ],
+        forces: vec![(
+            json!({"image_definition_id": rg("galleries/gal/images/def2")}),
+            &["image_definition_id"],
+        )],
+        same: vec![json!({"image_definition_id": rg("galleries/GAL/images/def")})],
+        drifts: Vec::new(),
+        not_in_azure: &[
+            "keep_latest",
+            "keep_newer_than",
+            "keep_versions",
+            "keep_tagged",
+            "keep_in_use",
+            "ignore_users_outside_tenant",
+            "delete_versions",
+            "usage_subscription_ids",
+            "timeouts",
+        ],
+        not_imported: &[
+            "keep_latest",
+            "keep_newer_than",
+            "keep_versions",
+            "keep_tagged",
+            "keep_in_use",
+            "ignore_users_outside_tenant",
+            "delete_versions",
+            "usage_subscription_ids",
+            "timeouts",
+        ],
+        id: None,
+        azurerm: None,
     }
 }

@@ -145,6 +145,7 @@ pub async fn read<R: Managed>(
     private: &mut Private,
 ) -> Result<Option<R::Model>, Diagnostics> {
     let task = task(resource, context, op, "reading", resource.id(context, &state)?);
+    context.run.record(&task.id.to_string(), Event::Read);
     let (client, target) = (&context.client, resource.target(&task.id));
     let failed = |error: Error| Diagnostics::from(task.failed(&error));
     if resource.plain_read_suffices(&state, None) {

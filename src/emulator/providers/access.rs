@@ -20,7 +20,10 @@ pub fn route(call: &mut Call<'_, '_>, at: usize) -> Outcome {
     match call.segments.get(at + 3).cloned() {
         None if call.method == Method::Get => list(call, &scope),
         None => Err(ArmError::no_method(call.method.name(), KIND)),
-        Some(name) => one(call, &scope, &name),
+        // Recorded: these errors do not come from ARM's front door.
+        Some(name) => {
+            one(call, &scope, &name).or_else(|error| Ok(Answer::compact(error.status, error.body())))
+        }
     }
 }
 

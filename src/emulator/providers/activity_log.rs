@@ -4,6 +4,8 @@
 //! The form of the events was recorded in 2019. No event names an image, and calls that are no operation (such as role
 //! assignments) leave none here.
 
+use std::sync::Arc;
+
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock::{self, Ticks};
 use super::super::errors::ArmError;
@@ -30,20 +32,23 @@ pub fn list(call: &mut Call<'_, '_>) -> Outcome {
         return Ok(refusal("The start time cannot be more than 90 days in the past."));
     }
     let skip: usize = call.query("$skiptoken").and_then(|token| token.parse().ok()).unwrap_or(0);
-    let mut events = Vec::new();
     let lag = if call.settings.eventual_consistency { call.duration(Work::LogLag) } else { 0 };
+    let mut moments: Vec<(Ticks, Stage, Arc<Json>)> = Vec::new();
     call.state.scan("o|", None, |_, record| {
         let own = record.text("subscription").is_some_and(|id| id.eq_ignore_ascii_case(&call.subscription));
-        if own && filter.admits_operation(record) {
-            events.extend(of_operation(call, record).into_iter().filter(|event| {
-                event.at >= filter.from && event.at <= filter.to && event.at + lag <= call.now
-            }));
+        if own && is_logged(record) && filter.admits_operation(record) {
+            for (at, stage) in stages(record, call.now) {
+                if at >= filter.from && at <= filter.to && at + lag <= call.now {
+                    moments.push((at, stage, Arc::clone(record)));
+                }
+            }
         }
         true
     });
-    events.sort_by_key(|event| std::cmp::Reverse(event.at));
-    let more = events.len() > skip + PAGE;
-    let values: Vec<Json> = events.into_iter().skip(skip).take(PAGE).map(|event| event.json).collect();
+    moments.sort_by_key(|(at, ..)| std::cmp::Reverse(*at));
+    let more = moments.len() > skip + PAGE;
+    let page = moments.iter().skip(skip).take(PAGE);
+    let values: Vec<Json> = page.map(|(at, stage, record)| event(call, record, *stage, *at)).collect();
     let next = more.then(|| call.next_link(&(skip + PAGE).to_string()));
     Ok(Answer::compact(200, Json::object().with("value", values).maybe("nextLink", next)))
 }
@@ -53,105 +58,107 @@ fn refusal(message: &str) -> Answer {
     Answer::compact(400, Json::object().with("code", "BadRequest").with("message", message))
 }
 
-struct Event {
-    at: Ticks,
-    json: Json,
+/// The events of an operation.
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Started,
+    Accepted,
+    Ended,
 }
 
-fn of_operation(call: &Call<'_, '_>, record: &Json) -> Vec<Event> {
+/// Operations of machines and scale sets themselves, not of what is on them.
+fn is_logged(record: &Json) -> bool {
     let resource = record.text("resource").unwrap_or_default();
-    let Some((_, tail)) = resource.split_once("/providers/") else { return Vec::new() };
+    let Some((_, tail)) = resource.split_once("/providers/") else { return false };
     let words: Vec<&str> = tail.split('/').collect();
-    if words.len() != 3
-        || !["virtualmachines", "virtualmachinescalesets"].contains(&words[1].to_lowercase().as_str())
-    {
-        return Vec::new();
-    }
-    let kind = format!("{}/{}", words[0], words[1]);
+    words.len() == 3
+        && ["virtualMachines", "virtualMachineScaleSets"]
+            .iter()
+            .any(|kind| kind.eq_ignore_ascii_case(words[1]))
+}
+
+fn stages(record: &Json, now: Ticks) -> Vec<(Ticks, Stage)> {
+    let start = record.int("start").unwrap_or_default();
+    let end = record.int("end").filter(|end| *end <= now);
+    let accepted = end.unwrap_or(Ticks::MAX).min(start + clock::SECOND);
+    let mut stages = vec![(start, Stage::Started), (accepted, Stage::Accepted)];
+    stages.extend(end.map(|end| (end, Stage::Ended)));
+    stages
+}
+
+fn event(call: &Call<'_, '_>, record: &Json, stage: Stage, at: Ticks) -> Json {
+    let resource = record.text("resource").unwrap_or_default();
+    let tail = resource.split_once("/providers/").map_or("", |(_, tail)| tail);
+    let mut words = tail.split('/');
+    let namespace = words.next().unwrap_or_default();
+    let kind = format!("{namespace}/{}", words.next().unwrap_or_default());
     let action = record.text("action").unwrap_or_default();
     let name = match action {
         "create" | "update" => format!("{kind}/write"),
         "delete" => format!("{kind}/delete"),
         other => format!("{kind}/{other}/action"),
     };
-    let start = record.int("start").unwrap_or_default();
-    let end = record.int("end").filter(|end| *end <= call.now);
     let accepted = match action {
         "create" => ("Created", "Created (HTTP Status Code: 201)"),
         "update" => ("OK", "OK (HTTP Status Code: 200)"),
         _ => ("Accepted", "Accepted (HTTP Status Code: 202)"),
     };
     let operation = record.text("guid").unwrap_or_default();
-    let event =
-        |number: u64, at: Ticks, event: &str, status: &str, sub: (&str, &str), properties: Option<Json>| {
-            let localized =
-                |value: &str, text: &str| Json::object().with("value", value).with("localizedValue", text);
-            let id = guid(stable(operation), number, 11);
-            let scope = resource.replace("/resourceGroups/", "/resourcegroups/");
-            let json = Json::object()
-                .with(
-                    "authorization",
-                    Json::object().with("action", name.as_str()).with("scope", scope.as_str()),
-                )
-                .with("caller", record.text("caller").unwrap_or(&call.object))
-                .with("channels", "Operation")
-                .with("correlationId", guid(stable(operation), 1, 12))
-                .with("description", "")
-                .with("eventDataId", id.as_str())
-                .with(
-                    "eventName",
-                    match event {
-                        "BeginRequest" => localized(event, "Begin request"),
-                        _ => localized(event, "End request"),
-                    },
-                )
-                .with("category", localized("Administrative", "Administrative"))
-                .with("id", format!("{scope}/events/{id}/ticks/{}", at + clock::DOTNET_EPOCH))
-                .with("level", if status == "Failed" { "Error" } else { "Informational" })
-                .with("resourceGroupName", resource.split('/').nth(4).unwrap_or_default())
-                .with("resourceProviderName", localized(words[0], words[0]))
-                .with("resourceId", scope.as_str())
-                .with("resourceType", localized(&kind, &kind))
-                // Recorded: the end of an operation has an identifier of its own.
-                .with("operationId", guid(stable(operation), number.max(2), 13))
-                .with(
-                    "operationName",
-                    match name.ends_with("/virtualMachines/write") {
-                        true => localized(&name, "Create or Update Virtual Machine"),
-                        false => localized(&name, &name),
-                    },
-                )
-                .maybe("properties", properties)
-                .with("status", localized(status, status))
-                .with("subStatus", localized(sub.0, sub.1))
-                .with("eventTimestamp", clock::format_z(at))
-                .with("submissionTimestamp", clock::format_z(at + 20 * clock::SECOND))
-                .with("subscriptionId", call.subscription.as_str())
-                .with("tenantId", call.tenant.as_str());
-            Event { at, json }
-        };
-    let request = guid(stable(operation), 2, 12);
-    let mut events = vec![
-        event(1, start, "BeginRequest", "Started", ("", ""), None),
-        event(
-            2,
-            start + clock::SECOND,
-            "EndRequest",
-            "Accepted",
-            accepted,
-            Some(Json::object().with("statusCode", accepted.0).with("serviceRequestId", request)),
-        ),
-    ];
-    if let Some(end) = end {
-        let failed = record.get("error").map(|error| {
-            Json::object()
-                .with("statusCode", "Conflict")
-                .with("statusMessage", Json::object().with("error", error).with("status", "Failed").compact())
-        });
-        let status = if failed.is_some() { "Failed" } else { "Succeeded" };
-        events.push(event(3, end.max(start + clock::SECOND), "EndRequest", status, ("", ""), failed));
-    }
-    events
+    let unique = |number: u64, of: u64| guid(stable(operation), number, of);
+    let (status, sub, properties) = match (stage, record.get("error")) {
+        (Stage::Started, _) => ("Started", ("", ""), None),
+        (Stage::Accepted, _) => {
+            let request = unique(2, 12);
+            let properties = Json::object().with("statusCode", accepted.0).with("serviceRequestId", request);
+            ("Accepted", accepted, Some(properties))
+        }
+        (Stage::Ended, None) => ("Succeeded", ("", ""), None),
+        (Stage::Ended, Some(error)) => {
+            let message = Json::object().with("error", error).with("status", "Failed").compact();
+            let properties = Json::object().with("statusCode", "Conflict").with("statusMessage", message);
+            ("Failed", ("", ""), Some(properties))
+        }
+    };
+    let localized =
+        |value: &str, text: &str| Json::object().with("value", value).with("localizedValue", text);
+    let id = unique(stage as u64 + 1, 11);
+    let scope = resource.replace("/resourceGroups/", "/resourcegroups/");
+    // Recorded: the end of an operation has an identifier of its own.
+    let operation_id = unique(if stage == Stage::Ended { 3 } else { 2 }, 13);
+    let machine_write = name.ends_with("/virtualMachines/write");
+    Json::object()
+        .with("authorization", Json::object().with("action", name.as_str()).with("scope", scope.as_str()))
+        .with("caller", call.object.as_str())
+        .with("channels", "Operation")
+        .with("correlationId", unique(1, 12))
+        .with("description", "")
+        .with("eventDataId", id.as_str())
+        .with(
+            "eventName",
+            match stage {
+                Stage::Started => localized("BeginRequest", "Begin request"),
+                _ => localized("EndRequest", "End request"),
+            },
+        )
+        .with("category", localized("Administrative", "Administrative"))
+        .with("id", format!("{scope}/events/{id}/ticks/{}", at + clock::DOTNET_EPOCH))
+        .with("level", if status == "Failed" { "Error" } else { "Informational" })
+        .with("resourceGroupName", resource.split('/').nth(4).unwrap_or_default())
+        .with("resourceProviderName", localized(namespace, namespace))
+        .with("resourceId", scope.as_str())
+        .with("resourceType", localized(&kind, &kind))
+        .with("operationId", operation_id)
+        .with(
+            "operationName",
+            localized(&name, if machine_write { "Create or Update Virtual Machine" } else { &name }),
+        )
+        .maybe("properties", properties)
+        .with("status", localized(status, status))
+        .with("subStatus", localized(sub.0, sub.1))
+        .with("eventTimestamp", clock::format_z(at))
+        .with("submissionTimestamp", clock::format_z(at + 20 * clock::SECOND))
+        .with("subscriptionId", call.subscription.as_str())
+        .with("tenantId", call.tenant.as_str())
 }
 
 /// `eventTimestamp ge … and eventTimestamp le …`, and at most one condition more.
