@@ -67,6 +67,7 @@ fn is_valid(server: &Server<Provider>, entry: &Known, config: &Value) -> bool {
 
 /// A plan of a provider that nobody configured: nothing but the schema, the resource's own say, and the configuration.
 fn plan(server: &Server<Provider>, entry: &Known, config: &Value, prior: &Value) -> Planned {
+    server.run_ids().clear();
     let change = Change { prior: prior.clone(), config: config.clone(), private: Private::default() };
     futures_util::FutureExt::now_or_never(server.plan(entry, change)).expect("nobody is asked")
 }

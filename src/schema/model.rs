@@ -186,7 +186,7 @@ impl Spec {
                 attribute.ty = T::ty();
                 attribute.doc = doc;
                 if attribute.empty_default {
-                    attribute.default = Some(attribute.ty.empty());
+                    attribute.default = Some(Value::empty(&attribute.ty));
                 }
                 attribute.checks.insert(0, std::sync::Arc::new(T::check));
                 body.attributes.push(*attribute);

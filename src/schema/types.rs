@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use super::Value;
-
 /// A type of a value. JSON: `"string"`, `["list","string"]`, `["object",{"a":"bool"}]`, `["tuple",[…]]`, `"dynamic"`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Type {
@@ -48,17 +46,6 @@ impl Type {
     /// `object({…})`.
     pub fn object<K: Into<String>>(attributes: impl IntoIterator<Item = (K, Type)>) -> Type {
         Type::Object(attributes.into_iter().map(|(name, ty)| (name.into(), ty)).collect())
-    }
-
-    /// The empty value of a text or a collection; null of anything else.
-    pub fn empty(&self) -> Value {
-        match self {
-            Type::String => Value::string(""),
-            Type::List(_) => Value::List(Vec::new()),
-            Type::Set(_) => Value::Set(Vec::new()),
-            Type::Map(_) => Value::Map(BTreeMap::new()),
-            _ => Value::Null,
-        }
     }
 
     /// The JSON form of protocol 5.

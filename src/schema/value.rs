@@ -37,6 +37,17 @@ impl Value {
         Value::String(text.into())
     }
 
+    /// The empty value of a text or a collection; null for any other type.
+    pub fn empty(ty: &Type) -> Value {
+        match ty {
+            Type::String => Value::string(""),
+            Type::List(_) => Value::List(Vec::new()),
+            Type::Set(_) => Value::Set(Vec::new()),
+            Type::Map(_) => Value::Map(BTreeMap::new()),
+            _ => Value::Null,
+        }
+    }
+
     /// An integer.
     pub fn int(int: i64) -> Value {
         Value::Number(Number::Int(int))
