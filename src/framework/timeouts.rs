@@ -113,14 +113,6 @@ pub fn parse_period(text: &str) -> Option<Duration> {
     }
 }
 
-/// Reads a period: a duration in Go's spelling, or whole days such as `90d`.
-pub fn parse_period(text: &str) -> Option<Duration> {
-    match text.strip_suffix('d') {
-        Some(days) => Some(Duration::from_secs(days.parse::<u64>().ok()?.checked_mul(86_400)?)),
-        None => parse_duration(text),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

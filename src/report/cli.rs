@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::collect::{Request, collect};
 use super::model::Report;
 use super::{html, markdown};
-use crate::framework::timeouts::parse_duration;
+use crate::framework::timeouts::parse_period;
 use crate::framework::{Op, Provider as _};
 use crate::image::Constraint;
 use crate::image::retention::Rules;
@@ -165,7 +165,7 @@ fn parse(args: Vec<OsString>) -> Result<Command, String> {
             }
             Long("keep-newer-than") => {
                 let age = text(&mut parser).map_err(wrong)?;
-                let parsed = parse_age(&age).ok_or_else(|| {
+                let parsed = parse_period(&age).ok_or_else(|| {
                     format!("--keep-newer-than {age:?} is not an age; use 90d, 36h or 1h30m.")
                 })?;
                 rules.newer_than = Some(parsed);
@@ -195,14 +195,6 @@ fn parse(args: Vec<OsString>) -> Result<Command, String> {
     command.request.currency = cost.then_some(currency);
     command.request.rules = has_rules.then_some(rules);
     Ok(command)
-}
-
-/// A duration, or a number of days such as `90d`.
-fn parse_age(text: &str) -> Option<Duration> {
-    match text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
-        Some(days) => Some(Duration::from_secs(u64::from(days) * 86_400)),
-        None => parse_duration(text),
-    }
 }
 
 fn pair(option: &str, text: String) -> Result<(String, String), String> {
