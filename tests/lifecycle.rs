@@ -28,7 +28,6 @@ mod together;
 mod versions;
 
 use crate::core::{Action, Core, Held, Json, changed, differences, json, patched};
-use azimage::arm::ResourceId;
 use azimage::schema::spec::{Body, Nesting};
 use azimage::schema::{Path, Value, json as state_json};
 use cases::Case;
@@ -335,7 +334,7 @@ async fn what_another_provider_managed_moves_here_and_plans_to_nothing() {
         let (core, _) = prepared(case).await;
         let held = core.create(case.type_name, &case.small).await;
         let id = held.text("id").to_owned();
-        let kind = ResourceId::parse(&id).unwrap().resource_type();
+        let kind = azimage::arm::id::type_of_path(&id);
         let sources = [
             (
                 "registry.terraform.io/hashicorp/azurerm",
