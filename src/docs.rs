@@ -313,7 +313,8 @@ mod tests {
             ("azimage_community_image_version", "Compute Gallery"),
             ("azimage_managed_images", "Managed images"),
             ("azimage_marketplace_pin", "Marketplace"),
-            ("azimage_role_assignment", ""),
+            ("azimage_role_assignment", "Compute Gallery"),
+            ("azimage_unknown", ""),
         ];
         for (name, expected) in rows {
             assert_eq!(subcategory(name), expected, "{name}");

@@ -107,7 +107,7 @@ fn part(document: &str, id: &str) -> String {
 }
 
 #[tokio::main(flavor = "multi_thread")]
-async fn what_there_is_can_be_seen() {
+async fn shows_galleries_operations_and_requests() {
     let browser = browser();
     let emulator = Arc::new(Emulator::in_memory().with_options(Options::served()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -120,7 +120,7 @@ async fn what_there_is_can_be_seen() {
 
     let (empty, complaints) = document(&browser, &url).await;
     assert_eq!(complaints, "");
-    assert_eq!(part(&empty, "versions"), "No galleries yet. Other resources", "{empty}");
+    assert!(part(&empty, "versions").contains("No galleries yet."), "{empty}");
     assert!(part(&empty, "speed").starts_with("quick time"));
 
     send(&emulator, "PUT", "/_emulator/settings", r#"{"time_scale":0}"#);
@@ -147,7 +147,8 @@ async fn what_there_is_can_be_seen() {
     let (lively, complaints) = document(&browser, &url).await;
     assert_eq!(complaints, "");
     let versions = part(&lively, "versions");
-    assert!(versions.contains("golden my-rg, eastus Succeeded web state East US West Europe"), "{versions}");
+    assert!(versions.contains("golden my-rg eastus Succeeded web 3 versions"), "{versions}");
+    assert!(versions.contains("version state East US West Europe published size"), "{versions}");
     let lines: Vec<&str> = ["1.11.0", "1.10.0", "1.9.0"]
         .iter()
         .map(|name| {
@@ -160,7 +161,7 @@ async fn what_there_is_can_be_seen() {
         lines[0].starts_with("11.0 Creating ") && lines[0].contains(" % ×2 ") && lines[0].contains(" % ×1"),
         "{lines:?}"
     );
-    assert_eq!(lines[1], "10.0 Failed completed ×2 failed ×1", "{versions}");
+    assert!(lines[1].starts_with("10.0 Failed completed ×2 failed ×1"), "{versions}");
     assert!(lines[2].starts_with("9.0 Succeeded completed ×2 completed ×1"), "{lines:?}");
     assert!(lively.contains(r#"class="cell Replicating""#) && lively.contains(r#"class="cell Failed""#));
     assert_eq!(part(&lively, "version-count"), "3");
@@ -175,12 +176,12 @@ async fn what_there_is_can_be_seen() {
     assert_eq!(part(&lively, "link"), "Running operations");
 
     send(&emulator, "POST", "/_emulator/clock/advance", r#"{"seconds":86400}"#);
-    let (settled, _) = document(&browser, &url).await;
-    assert!(part(&settled, "versions").contains("1.11.0 Succeeded completed ×2 completed ×1"));
-    assert!(part(&settled, "operations").starts_with("None."));
+    let (finished, _) = document(&browser, &url).await;
+    assert!(part(&finished, "versions").contains("1.11.0 Succeeded completed ×2 completed ×1"));
+    assert!(part(&finished, "operations").starts_with("None."));
 
     stop.send(()).unwrap();
     serving.await.unwrap();
 }
 
-tests!(what_there_is_can_be_seen,);
+tests!(shows_galleries_operations_and_requests,);

@@ -257,7 +257,7 @@ fn summary(emulator: &Emulator, state: &Transaction<'_>, moment: Moment) -> Json
             return true;
         }
         if version {
-            versions.push(shown.with("regions", regions_of(&resource, now)));
+            versions.push(with_facts(shown, &resource).with("regions", regions_of(&resource, now)));
         } else {
             resources.push(shown);
         }
@@ -293,6 +293,18 @@ fn summary(emulator: &Emulator, state: &Transaction<'_>, moment: Moment) -> Json
         .with("operations", operations)
         .with("requests", emulator.requests.newest())
         .with("throttledCount", lock(&emulator.meter).refused)
+}
+
+/// The columns of the page, with the names that they have in a report.
+fn with_facts(shown: Json, version: &Resource) -> Json {
+    let publishing = |name: &str| version.property(&format!("publishingProfile.{name}"));
+    let size = version.property("storageProfile.osDiskImage.sizeInGB");
+    shown
+        .maybe("published_date", publishing("publishedDate"))
+        .maybe("end_of_life_date", publishing("endOfLifeDate"))
+        .maybe("exclude_from_latest", publishing("excludeFromLatest"))
+        .maybe("size_gb", size)
+        .maybe("tags", version.doc.get("tags"))
 }
 
 fn regions_of(version: &Resource, now: Ticks) -> Vec<Json> {

@@ -375,7 +375,7 @@ mod tests {
             ("1.*", 3, "without a comma"),
             (">>> 1", 1, "the operators are = != > >= < <= ~>"),
             ("1.0 || 2.0", 4, "without a comma"),
-            (">= latest", 4, "stands alone"),
+            (">= latest", 4, "use it alone"),
             (">= -1", 4, "sign"),
             ("é", 1, "not a digit"),
             ("!= 1.0, é", 9, "not a digit"),

@@ -306,7 +306,7 @@ mod tests {
         }
         let error = Urn::parse_exact("a:b:c:latest").expect_err("it moves");
         assert_eq!(error.part, Some(Version));
-        assert!(error.reason.contains("latest, which moves"), "{error}");
+        assert!(error.reason.contains("latest, which changes over time"), "{error}");
         let error = Urn::new("a", "b:c", "d", "1.0").expect_err("a colon inside");
         assert_eq!(error.part, Some(Offer), "{error}");
     }

@@ -1,15 +1,17 @@
-//! The page at `/`, and its drawing, which other documents about a state can share.
+//! The page at `/`: galleries and versions, running operations, other resources and the last requests.
 
 use super::{Fault, Response};
+use crate::page::{SCRIPT, STYLE};
 
-/// One HTML file that loads nothing else: styles, markup, the functions that draw a summary, and a script that calls them.
-pub fn document(script: &str) -> String {
-    include_str!("page.html").replacen("/* SCRIPT */\n", &(include_str!("draw.js").to_owned() + script), 1)
+/// One HTML file that loads nothing else.
+fn document() -> String {
+    let script = SCRIPT.to_owned() + include_str!("live.js");
+    include_str!("page.html").replacen("/* STYLE */\n", STYLE, 1).replacen("/* SCRIPT */\n", &script, 1)
 }
 
-/// The page, which keeps itself up to date.
+/// The page, which refreshes itself.
 pub fn response() -> Response {
-    let body = document(include_str!("live.js")).into_bytes();
+    let body = document().into_bytes();
     Response {
         status: 200,
         headers: vec![
@@ -28,9 +30,9 @@ mod tests {
     use super::super::json::Json;
     use super::super::{Emulator, Request};
 
-    /// The page asks nobody else for anything, and every field it reads is one that a summary has.
+    /// The page loads nothing from elsewhere, and reads only fields that a summary has.
     #[test]
-    fn the_page_stands_alone_and_reads_what_is_there() {
+    fn is_self_contained_and_reads_existing_fields() {
         let emulator = Emulator::in_memory();
         let ask = |method: &str, url: &str, body: &str| {
             let request = Request {
