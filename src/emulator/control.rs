@@ -193,13 +193,16 @@ fn change_marketplace(state: &mut Transaction<'_>, change: &str, body: &Json) ->
         state.delete(&key);
         return Ok(Json::object());
     }
-    let named = marketplace::versions(state, publisher, offer, sku);
-    let exists = if version.is_empty() {
-        !named.is_empty()
-    } else {
-        named.iter().any(|known| known.name.eq_ignore_ascii_case(version))
+    // asked only where it matters: publishing thousands of versions must not list them each time
+    let exists = || {
+        let named = marketplace::versions(state, publisher, offer, sku);
+        if version.is_empty() {
+            !named.is_empty()
+        } else {
+            named.iter().any(|known| known.name.eq_ignore_ascii_case(version))
+        }
     };
-    if change != "publish" && !exists {
+    if change != "publish" && !exists() {
         return Err(bad(&format!("there is no version {publisher}:{offer}:{sku}:{version} to {change}")));
     }
     let at = body.text("time");

@@ -1,5 +1,7 @@
 //! The Marketplace's virtual machine images: publishers, offers, skus, versions, and what each version is.
 
+use std::collections::HashMap;
+
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock;
 use super::super::errors::ArmError;
@@ -80,47 +82,39 @@ pub fn facts(state: &Transaction<'_>, publisher: &str, offer: &str, sku: &str) -
 
 /// The versions of a SKU, in the lexicographic order of the service.
 pub fn versions(state: &Transaction<'_>, publisher: &str, offer: &str, sku: &str) -> Vec<Version> {
-    let mut found: Vec<Version> = Vec::new();
+    let new = |name: &str| Version {
+        name: name.to_owned(),
+        state: "Active".to_owned(),
+        time: None,
+        alternative: None,
+    };
+    // by name in lower case: thousands of versions may have been published
+    let mut found: HashMap<String, Version> = HashMap::new();
     if let Some(image) = image(publisher, offer, sku) {
         let (state, time, alternative) = image.fate.show();
-        found = image
-            .versions()
-            .into_iter()
-            .map(|name| Version {
-                name,
+        for name in image.versions() {
+            let version = Version {
                 state: state.to_owned(),
                 time: time.clone(),
                 alternative: alternative.clone(),
-            })
-            .collect();
+                ..new(&name)
+            };
+            found.insert(name.to_ascii_lowercase(), version);
+        }
     }
     state.scan(&change_key(publisher, offer, sku, ""), None, |_, change| {
         let name = change.text("version").unwrap_or_default();
+        let key = name.to_ascii_lowercase();
         if name.is_empty() {
-            for version in &mut found {
-                apply(version, change);
-            }
-            return true;
-        }
-        found.retain(|version| {
-            change.text("state") != Some("Withdrawn") || !version.name.eq_ignore_ascii_case(name)
-        });
-        match found.iter_mut().find(|version| version.name.eq_ignore_ascii_case(name)) {
-            Some(version) => apply(version, change),
-            None if change.text("state") == Some("Withdrawn") => {}
-            None => {
-                let mut version = Version {
-                    name: name.to_owned(),
-                    state: "Active".to_owned(),
-                    time: None,
-                    alternative: None,
-                };
-                apply(&mut version, change);
-                found.push(version);
-            }
+            found.values_mut().for_each(|version| apply(version, change));
+        } else if change.text("state") == Some("Withdrawn") {
+            found.remove(&key);
+        } else {
+            apply(found.entry(key).or_insert_with(|| new(name)), change);
         }
         true
     });
+    let mut found: Vec<Version> = found.into_values().collect();
     found.sort_by(|left, right| left.name.cmp(&right.name));
     found
 }
