@@ -356,8 +356,7 @@ pub async fn update<R: Managed>(
     let task = task(resource, context, op, "updating", resource.id(context, &prior)?);
     let _guard = context.lock(&task.id.to_string()).await;
     let target = write_target(resource, &task.id, &plan);
-    let mut write =
-        Write::new(&task, target, resource.read_target(&task.id), private).requiring(R::MEMBERS);
+    let mut write = Write::new(&task, target, resource.read_target(&task.id), private).requiring(R::MEMBERS);
     let Some(mut current) = write.look().await.map_err(|error| task.failed(&error))? else {
         return Err(identity::vanished(R::NOUN, &task.id).into());
     };

@@ -7,7 +7,7 @@ use super::capture::{self, Capture};
 use super::{ManagedImage, Model};
 use crate::arm::{Error, ResourceId, Target};
 use crate::azure::objects::managed_image::{self as object, DataDisk};
-use crate::azure::pipeline::{Change, Managed, Step, Task};
+use crate::azure::pipeline::{Change, Managed, Start, Step, Task};
 use crate::azure::provisioning::is_failed;
 use crate::azure::{Context, body, fault, tags};
 use crate::schema::{Diagnostic, Diagnostics, Set};
@@ -33,12 +33,12 @@ impl Managed for ManagedImage {
     }
 
     // the machine is prepared only when nothing of that name exists: a generalized machine cannot be started again
-    async fn before_create(&self, task: &Task<'_>, plan: &mut Model) -> Result<(), Diagnostics> {
+    async fn before_create(&self, task: &Task<'_>, plan: &mut Model) -> Result<Start, Diagnostics> {
         if let Some(capture) = plan.capture.clone() {
             let generation = capture::prepare_machine(task, plan, &capture).await?;
             plan.hyper_v_generation = plan.hyper_v_generation.take().or(generation);
         }
-        Ok(())
+        Ok(Start::New)
     }
 
     async fn expand_new(&self, task: &Task<'_>, plan: &Model) -> Result<Json, Diagnostics> {
