@@ -7,7 +7,7 @@ use crate::arm::{Error, Scope, Target};
 use crate::azure::attributes::id_of;
 use crate::azure::context::scope;
 use crate::azure::machine::MachineState;
-use crate::azure::{COMPUTE_API, Context, fault, writing};
+use crate::azure::{COMPUTE_API, Context, fault, pipeline};
 use crate::framework::Op;
 use crate::framework::action::{Action, Progress};
 use crate::model;
@@ -106,7 +106,7 @@ async fn read(context: &Context, scope: &Scope, id: &str) -> Result<Option<Machi
 
 async fn act(context: &Context, scope: &Scope, id: &str, action: &str) -> Result<(), Error> {
     let target = Target::new(format!("{id}/{action}"), COMPUTE_API);
-    writing::act(&context.client, scope, &target, None).await
+    pipeline::act(&context.client, scope, &target, None).await
 }
 
 #[cfg(test)]

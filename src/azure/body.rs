@@ -81,7 +81,10 @@ pub fn covers(have: &Json, want: &Json) -> bool {
     match (have, want) {
         (Json::Object(have), Json::Object(want)) => want.iter().all(|(name, want)| {
             let have = have.get(name).unwrap_or(&Json::Null);
-            covers(have, want) || means_same(name, have, want)
+            match name.as_str() {
+                "userAssignedIdentities" => same_identities(have, want),
+                _ => covers(have, want) || means_same(name, have, want),
+            }
         }),
         (Json::Array(have), Json::Array(want)) => {
             have.len() == want.len() && want.iter().all(|want| have.iter().any(|have| covers(have, want)))
@@ -91,6 +94,12 @@ pub fn covers(have: &Json, want: &Json) -> bool {
         (Json::Null, Json::String(want)) => want.is_empty(),
         (have, want) => have == want,
     }
+}
+
+// Whether each identity is there, or is not where null removes it. Its value says nothing.
+fn same_identities(have: &Json, want: &Json) -> bool {
+    let has = |id: &str| have.as_object().is_some_and(|have| have.keys().any(|have| id::same_id(have, id)));
+    want.as_object().is_none_or(|want| want.iter().all(|(id, value)| has(id) != value.is_null()))
 }
 
 // Whether two texts under this name mean the same.
@@ -149,10 +158,15 @@ mod tests {
     #[test]
     fn covering_ignores_what_is_not_wanted() {
         let have = json!({"a": {"b": 1, "c": 2}, "l": [1], "r": [{"name": "East US"}, {"name": "West US", "n": 1}],
-            "endOfLifeDate": "2031-01-01T00:00:00Z", "d": {"diskId": "/subscriptions/s/X"}, "description": "text"});
+            "endOfLifeDate": "2031-01-01T00:00:00Z", "d": {"diskId": "/subscriptions/s/X"}, "description": "text",
+            "userAssignedIdentities": {"/ids/A": {"clientId": "c"}}});
         let rows = [
             (json!({"a": {"b": 1}}), true),
             (json!({"a": {"b": 2}}), false),
+            (json!({"userAssignedIdentities": {"/ids/a": {}}}), true),
+            (json!({"userAssignedIdentities": {"/ids/a": null}}), false),
+            (json!({"userAssignedIdentities": {"/ids/A": {}, "/ids/B": {}}}), false),
+            (json!({"userAssignedIdentities": {"/ids/B": null}}), true),
             (json!({"n": {"m": {}, "e": ""}, "z": []}), true),
             (json!({"n": {"m": false}}), false),
             (json!({"l": [1, 2]}), false),

@@ -26,7 +26,6 @@ pub mod tags;
 #[cfg(test)]
 pub mod testing;
 pub mod usage;
-pub mod writing;
 
 pub use context::Context;
 

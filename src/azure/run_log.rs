@@ -31,6 +31,10 @@ pub enum Event {
     KeptOnDestroy,
     /// A refresh found it, and the state did not have it.
     AddedByOthers,
+    /// It is a gallery of which destroying a definition purges the recycle bin.
+    PurgeOnDestroy,
+    /// It is a gallery of which destroying a definition keeps the recycle bin.
+    KeepOnDestroy,
 }
 
 /// What this run has done, by resource ID in lower case.

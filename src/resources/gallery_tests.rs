@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value as Json, json};
+
 use super::*;
 use crate::arm::Method;
 use crate::azure::testing::{FakeArm, SUBSCRIPTION, op};
@@ -78,27 +80,4 @@ async fn what_happens_after_the_list_is_told_by_gets() {
         assert_eq!(told.as_deref(), permission, "{what}");
         assert_eq!(arm.calls()[0], format!("GET {}", path("")), "{what}: it was listed");
     }
-}
-
-#[test]
-fn an_identity_that_is_not_there_is_to_be_sent() {
-    let plan = |ids: &[&str]| Model {
-        identity: Some(Identity {
-            r#type: "UserAssigned".to_owned(),
-            identity_ids: Some(ids.iter().map(|id| id.to_string()).collect()),
-            ..Identity::default()
-        }),
-        ..Model::default()
-    };
-    let current = json!({"identity": {"type": "UserAssigned", "userAssignedIdentities": {"/ids/A": {"clientId": "c"}}}});
-    let rows: [(&Json, &[&str], bool); 4] = [
-        (&current, &["/ids/a"], true),
-        (&current, &["/ids/A", "/ids/B"], false),
-        (&current, &[], true),
-        (&json!({}), &["/ids/A"], false),
-    ];
-    for (current, ids, there) in rows {
-        assert_eq!(has_identities(current, &plan(ids)), there, "{ids:?} in {current}");
-    }
-    assert!(has_identities(&json!({}), &Model::default()));
 }

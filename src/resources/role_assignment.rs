@@ -654,6 +654,29 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn what_somebody_else_changed_is_read_and_put_back() {
+        let arm = FakeArm::new();
+        let stored = |description: &str| {
+            json!({"id": id(), "properties": {
+                "roleDefinitionId": built_in("Reader"), "principalId": PRINCIPAL, "principalType": "Group",
+                "description": description, "condition": null, "conditionVersion": null,
+            }})
+        };
+        arm.get(&id(), stored("theirs"));
+        let state = Model { id: Some(id()), description: Some("ours".to_owned()), ..plan() };
+        let read = RoleAssignment.read(&arm.context(), &op(), state.clone(), &mut Private::default()).await;
+        let read = read.unwrap().unwrap();
+        assert_eq!(read.description.as_deref(), Some("theirs"));
+        assert_eq!(read.role_definition_id, state.role_definition_id);
+        // The kind of principal that Azure found out is sent again, since an update cannot change it.
+        arm.on(Method::Put, &id(), 201, stored("ours"));
+        RoleAssignment.update(&arm.context(), &op(), read, state, &mut Private::default()).await.unwrap();
+        let sent = arm.seen().into_iter().find(|seen| seen.call.starts_with("PUT")).unwrap().body;
+        assert_eq!(sent["properties"]["description"], "ours");
+        assert_eq!(sent["properties"]["principalType"], "Group");
+    }
+
     #[test]
     fn only_what_is_set_is_sent() {
         let sent = expand(&plan());

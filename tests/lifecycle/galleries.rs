@@ -82,28 +82,56 @@ async fn sharing_that_is_taken_out_of_the_configuration_is_taken_back() {
     assert_eq!(shared_with(&core)["permissions"], "Private");
 }
 
-// The service gives a permission at creation only: that is told, nothing is replaced and nothing lost.
-#[tokio::test(start_paused = true)]
-async fn a_permission_that_the_service_refuses_is_told_and_changes_nothing() {
-    let core = Core::new().await;
-    let held = core.create(GALLERY, &gallery(json!({"description": "old"}))).await;
-    let community = json!({"sharing": {"permission": "Community", "community": {
+fn community() -> Json {
+    gallery(json!({"sharing": {"permission": "Community", "community": {
         "publisher_uri": "https://img.example", "publisher_email": "img@example.com", "eula": "https://img.example/eula",
         "public_name_prefix": "goldimg",
-    }}});
-    for wanted in [
-        groups(&[GUID_A], &[GUID_C]),
-        gallery(community),
-        gallery(json!({"sharing": {"permission": "Groups"}})),
-    ] {
-        let plan = core.plan(GALLERY, Some(&held), &wanted).await;
-        assert_eq!(plan.action, Action::Update, "never a replacement");
-        let applied = core.apply(&plan).await;
-        applied.told.assert_error(&["during creation", &rg("galleries/gal")]);
-        assert_eq!(applied.told.error_paths(), ["sharing"]);
-        let kept = core.refresh(&applied.held.unwrap()).await.unwrap().unwrap();
-        assert_eq!(kept.get("sharing").get("permission").as_str(), Some("Private"));
+    }}}))
+}
+
+// Azure sets Groups at creation only.
+#[tokio::test(start_paused = true)]
+async fn a_change_to_groups_fails_the_plan_and_says_what_to_do() {
+    for (before, permission) in
+        [(gallery(json!({"description": "old"})), "Private"), (community(), "Community")]
+    {
+        let core = Core::new().await;
+        let held = core.create(GALLERY, &before).await;
+        for wanted in [groups(&[GUID_A], &[GUID_C]), gallery(json!({"sharing": {"permission": "Groups"}}))] {
+            let refused = core.plan_refused(GALLERY, Some(&held), &wanted).await;
+            refused.assert_error(&[&format!("from {permission} to Groups"), "-replace"]);
+            assert_eq!(refused.error_paths(), ["sharing.permission"]);
+        }
+        // a gallery that is replaced anyway can get any permission
+        let replaced = patched(&groups(&[GUID_A], &[GUID_C]), &json!({"location": "eastus"}));
+        assert_eq!(core.plan(GALLERY, Some(&held), &replaced).await.action, Action::Replace);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_private_gallery_becomes_a_community_gallery_in_place() {
+    let core = Core::new().await;
+    let held = core.create(GALLERY, &gallery(json!({"description": "old"}))).await;
+    let held = core.change(&held, &community(), Action::Update).await;
+    assert!(
+        held.get("sharing").get("community").get("public_name").as_str().unwrap().starts_with("goldimg-")
+    );
+    assert_eq!(shared_with(&core)["communityGalleryInfo"]["communityGalleryEnabled"], true);
+}
+
+// Whether Azure makes this change is not known; the emulator refuses it.
+#[tokio::test(start_paused = true)]
+async fn a_refused_conversion_leaves_the_old_sharing() {
+    let core = Core::new().await;
+    let held = core.create(GALLERY, &groups(&[GUID_A], &[GUID_C])).await;
+    let plan = core.plan(GALLERY, Some(&held), &community()).await;
+    assert_eq!(plan.action, Action::Update);
+    plan.told.assert_warning(&["may refuse"]);
+    let applied = core.apply(&plan).await;
+    applied.told.assert_error(&["Permissions can only be changed"]);
+    let kept = core.refresh(&applied.held.unwrap()).await.unwrap().unwrap();
+    assert_eq!(kept.get("sharing").get("permission").as_str(), Some("Groups"));
+    assert_eq!(shared_with(&core)["groups"].as_array().map(Vec::len), Some(2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +185,7 @@ async fn a_parent_with_children_of_others_stays_and_names_them() {
     let core = with_sources(json!({})).await;
     let definition = core.import(DEFINITION, &rg("galleries/gal/images/def2"), None).await.unwrap();
     let applied = core.destroy(&definition).await;
-    applied.told.assert_error(&["1 image versions", &rg("galleries/gal/images/def2/versions/0.0.1")]);
+    applied.told.assert_error(&["1 image version", &rg("galleries/gal/images/def2/versions/0.0.1")]);
 }
 
 // Right after the last child went, the service still believes in it for a while.
@@ -171,6 +199,45 @@ async fn a_parent_goes_soon_after_its_last_child() {
     core.fault(patched(&nested, &json!({"method": "DELETE", "path": "/images/def$", "count": 5})));
     let gone = core.destroy(&definition).await;
     assert!(gone.held.is_none(), "{:?}", gone.told);
+}
+
+// Azure does not delete a definition with versions in the recycle bin of its gallery.
+#[tokio::test(start_paused = true)]
+async fn a_definition_with_soft_deleted_versions_is_deleted_only_after_a_purge() {
+    let core = with_sources(json!({})).await;
+    let id = rg("galleries/gal/images/def");
+    let shared = core.import(GALLERY, &rg("galleries/gal"), None).await.unwrap();
+    let soft_delete = |purge: bool| {
+        gallery(json!({
+            "location": shared.text("location"),
+            "soft_delete": {"enabled": true, "retention_days": 30, "grace_period_days": 7, "purge_on_destroy": purge},
+        }))
+    };
+    let shared = core.change(&shared, &soft_delete(false), Action::Update).await;
+    let made = core.create(VERSION, &version(json!({}))).await;
+    assert!(core.destroy(&made).await.held.is_none());
+    let listed =
+        core.data("azimage_soft_deleted_versions", &json!({"image_definition_id": id})).await.unwrap();
+    let deleted = &listed.get("versions").elements()[0];
+    assert_eq!(deleted.get("version").as_str(), Some(made.text("version")));
+    assert!(deleted.get("gone_at").as_str() > deleted.get("restorable_until").as_str());
+
+    let definition = core.import(DEFINITION, &id, None).await.unwrap();
+    let applied = core.destroy(&definition).await;
+    applied.told.assert_error(&[
+        "has soft-deleted versions",
+        made.text("version"),
+        "purge_on_destroy = true",
+    ]);
+    assert!(core.exists(&id));
+
+    let shared = core.change(&shared, &soft_delete(true), Action::Update).await;
+    // the next run refreshes the gallery before its definitions
+    let next = core.again(json!({})).await;
+    next.refresh(&shared).await.unwrap();
+    let definition = next.refresh(&applied.held.unwrap()).await.unwrap().unwrap();
+    assert!(next.destroy(&definition).await.held.is_none());
+    assert!(!next.exists(&id));
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ pub fn gallery() -> Case {
         full: json!({
             "description": "golden images",
             "tags": {"team": "platform", "Cost": "1"},
-            "soft_delete": {"enabled": true, "retention_days": 14},
+            "soft_delete": {"enabled": true, "retention_days": 14, "grace_period_days": 3},
             "identity": {"type": "SystemAssigned"},
             "sharing": {"permission": "Private"},
             "timeouts": {"create": "10m", "read": "1m"},
@@ -151,6 +151,7 @@ pub fn image_definition() -> Case {
             json!({"os_state": "Generalized", "architecture": "x64"}),
             json!({"hibernation_enabled": null}),
             json!({"name": "DEF"}),
+            json!({"hibernation_enabled": null}),
         ],
         drifts: vec![
             (json!({"tags": {"os": "unix"}}), &["tags", "tags_all"]),

@@ -238,8 +238,8 @@ pub fn image_of_disks() -> Case {
         forces: vec![
             (json!({"name": "image2"}), &["name"]),
             (
-                json!({"location": "westeurope", "os_disk": {"managed_disk_id": rg("disks/west")}}),
-                &["location", "os_disk.managed_disk_id"],
+                json!({"location": "westeurope", "os_disk": {"managed_disk_id": rg("disks/west")}, "data_disk": []}),
+                &["data_disk", "location", "os_disk.managed_disk_id"],
             ),
             (json!({"hyper_v_generation": "V1"}), &["hyper_v_generation"]),
             (os(json!({"os_type": "Windows"})), &["os_disk.os_type"]),

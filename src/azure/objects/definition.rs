@@ -86,9 +86,9 @@ model! {
         /// The name of the plan.
         pub name: String = required().check_text(check_filled),
         /// The publisher of the plan.
-        pub publisher: Option<String> = optional(),
+        pub publisher: Option<String> = optional().or_empty(),
         /// The product of the plan.
-        pub product: Option<String> = optional(),
+        pub product: Option<String> = optional().or_empty(),
     }
 }
 

@@ -56,7 +56,7 @@ model! {
         /// The identity type: `SystemAssigned`, `UserAssigned` or `SystemAssigned, UserAssigned`.
         pub r#type: String = required().one_of(IDENTITY_TYPES).equivalent_if(same_identity_type),
         /// The IDs of the user-assigned identities.
-        pub identity_ids: Option<Set<String>> = optional().equivalent_if(id::same_id),
+        pub identity_ids: Option<Set<String>> = optional().or_empty().equivalent_if(id::same_id),
         /// The principal ID of the system-assigned identity.
         pub principal_id: Option<String> = computed(),
         /// The tenant ID of the system-assigned identity.
@@ -68,11 +68,11 @@ model! {
     /// Whom the gallery is shared with.
     pub struct Sharing {
         /// `Private` (access control only), `Groups` (the subscriptions and tenants named here) or `Community` (everybody).
-        pub permission: String = required().one_of(PERMISSIONS),
+        pub permission: String = optional().default("Private").one_of(PERMISSIONS),
         /// The subscriptions that may use the images, for `Groups`. At most 30.
-        pub subscription_ids: Option<Set<String>> = optional().equivalent_if(eq_ignore_case).check_text(check_guid),
+        pub subscription_ids: Option<Set<String>> = optional().or_empty().equivalent_if(eq_ignore_case).check_text(check_guid),
         /// The tenants that may use the images, for `Groups`. At most 5.
-        pub tenant_ids: Option<Set<String>> = optional().equivalent_if(eq_ignore_case).check_text(check_guid),
+        pub tenant_ids: Option<Set<String>> = optional().or_empty().equivalent_if(eq_ignore_case).check_text(check_guid),
         /// How the gallery presents itself to everybody, for `Community`.
         pub community: Option<Community> = block(),
     }

@@ -110,7 +110,7 @@ fn size_gb() -> Attribute {
 }
 
 /// The key of a data disk within its set: its logical unit number.
-pub fn key(disk: &Value) -> Option<String> {
+pub fn disk_key(disk: &Value) -> Option<String> {
     disk.get("lun").as_i64().map(|lun| lun.to_string())
 }
 

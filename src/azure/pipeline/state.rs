@@ -3,7 +3,7 @@
 use super::write::Task;
 use crate::arm::{Error, Kind};
 use crate::azure::fault;
-use crate::framework::spelling::{NullAndEmpty, keep_prior_spelling};
+use crate::framework::spelling::{NullAndEmpty, keep_prior_spelling, partner};
 use crate::schema::spec::{Body, Nesting};
 use crate::schema::{Diagnostic, Model, Value};
 
@@ -24,13 +24,26 @@ fn complete(body: &Body, state: &mut Value, read: &Value) {
             state.set(attribute.name, read.get(attribute.name).clone());
         }
     }
-    for block in body.blocks.iter().filter(|block| matches!(block.nesting, Nesting::Single | Nesting::Group))
-    {
+    for block in &body.blocks {
         let mut inner = state.get(block.name).clone();
-        if inner.is_known() && read.get(block.name).is_known() {
-            complete(&block.body, &mut inner, read.get(block.name));
-            state.set(block.name, inner);
+        match (&mut inner, read.get(block.name)) {
+            (Value::Set(elements), Value::Set(read)) => {
+                for element in elements {
+                    if let Some(read) = partner(block.key, element, read) {
+                        complete(&block.body, element, read);
+                    }
+                }
+            }
+            (inner, read)
+                if matches!(block.nesting, Nesting::Single | Nesting::Group)
+                    && inner.is_known()
+                    && read.is_known() =>
+            {
+                complete(&block.body, inner, read);
+            }
+            _ => continue,
         }
+        state.set(block.name, inner);
     }
 }
 
@@ -40,7 +53,6 @@ pub fn is_as_planned<M: Model>(plan: &M, read: &M) -> bool {
     let read = keep_prior_spelling(M::schema(), read, &plan, NullAndEmpty::Equal);
     let mut planned = plan;
     complete(M::schema(), &mut planned, &read);
-    // numbered elements may leave computed members open; a set that differs in those only is the same
     planned == read
 }
 

@@ -15,7 +15,7 @@ use crate::azure::run_log::Event;
 use crate::azure::{Context, body, fault, identity};
 use crate::framework::spelling::is_unchanged;
 use crate::framework::{Failed, Op, Private};
-use crate::schema::{Diagnostic, Diagnostics, Model, Slot, Value};
+use crate::schema::{Diagnostic, Diagnostics, Model, Path, Slot, Value};
 
 /// One step of an update: the request, made from the object as it is just before.
 pub type Step<'s> = Box<dyn Fn(&Json) -> Change + Send + Sync + 's>;
@@ -27,6 +27,9 @@ pub enum Start {
     /// By this body, which restores a deleted object. The steps of an update follow.
     Restore(Json),
 }
+
+/// The oldest API version that has an attribute, and the attribute.
+pub type Need = (&'static str, &'static str);
 
 /// What the pipeline needs to know about a resource type that lives in Resource Manager.
 #[async_trait]
@@ -55,6 +58,11 @@ pub trait Managed: Send + Sync {
     /// Where the object is read, when that takes query options.
     fn read_target(&self, id: &ResourceId) -> Target {
         self.target(id)
+    }
+
+    /// The API versions that the attributes of `plan` need.
+    fn needs(&self, _plan: &Self::Model) -> Vec<Need> {
+        Vec::new()
     }
 
     /// The object in messages: `image version "1.0.0" of "web"`.
@@ -148,6 +156,35 @@ fn task<'a, R: Managed>(
     Task::new(context, op, what, id, R::diagnose)
 }
 
+// Where the object of `plan` is written, with an API version that has everything in the plan.
+fn write_target<R: Managed>(resource: &R, id: &ResourceId, plan: &R::Model) -> Target {
+    let needs = resource.needs(plan);
+    needs.into_iter().fold(resource.target(id), |target, (since, attribute)| target.needs(since, attribute))
+}
+
+/// Adds an error for each attribute of `plan` that the API version in use lacks, once that version is known.
+pub fn check_api_version<R: Managed>(
+    resource: &R,
+    context: &Context,
+    plan: &R::Model,
+    found: &mut Diagnostics,
+) {
+    let Ok(id) = resource.id(context, plan) else { return };
+    let using = context.client.api_version_of(&resource.target(&id));
+    let missing =
+        resource.needs(plan).into_iter().filter(|(since, _)| using.is_confirmed && !using.has(since));
+    for (since, attribute) in missing {
+        found.error(
+            Path::attribute(attribute),
+            format!("{attribute} is not available in this cloud"),
+            format!(
+                "It needs API version {since} or newer, and this cloud has {} at most. Remove it.",
+                using.version
+            ),
+        );
+    }
+}
+
 /// Reads the object of `state`, from a list of its siblings where that only confirms the state. `None` when it is gone.
 pub async fn read<R: Managed>(
     resource: &R,
@@ -225,7 +262,7 @@ pub async fn create<R: Managed>(
 ) -> Result<R::Model, Failed<R::Model>> {
     let task = task(resource, context, op, "creating", resource.id(context, &plan)?);
     let id = task.id.to_string();
-    let target = resource.target(&task.id);
+    let target = write_target(resource, &task.id, &plan);
     let _guard = context.lock(&id).await;
     let found = find(&task, &target).await?;
     let mut write = Write::new(&task, target, resource.read_target(&task.id), private).requiring(R::MEMBERS);
@@ -318,8 +355,8 @@ pub async fn update<R: Managed>(
 ) -> Result<R::Model, Failed<R::Model>> {
     let task = task(resource, context, op, "updating", resource.id(context, &prior)?);
     let _guard = context.lock(&task.id.to_string()).await;
-    let mut write = Write::new(&task, resource.target(&task.id), resource.read_target(&task.id), private)
-        .requiring(R::MEMBERS);
+    let target = write_target(resource, &task.id, &plan);
+    let mut write = Write::new(&task, target, resource.read_target(&task.id), private).requiring(R::MEMBERS);
     let Some(mut current) = write.look().await.map_err(|error| task.failed(&error))? else {
         return Err(identity::vanished(R::NOUN, &task.id).into());
     };

@@ -83,13 +83,15 @@ pub enum Change {
     Put(Json),
     /// Changes the members that the body names.
     Patch(Json),
+    /// Replaces the object with the first body. When the service refuses that, changes the members of the second.
+    PutOrPatch(Json, Json),
 }
 
 impl Change {
     /// The body to send.
     pub fn body(&self) -> &Json {
         match self {
-            Change::Put(body) | Change::Patch(body) => body,
+            Change::Put(body) | Change::Patch(body) | Change::PutOrPatch(body, _) => body,
         }
     }
 }
@@ -176,6 +178,13 @@ impl<'t, 'a> Write<'t, 'a> {
         let sent = match change {
             Change::Put(body) => client.put(scope, &target, body).await,
             Change::Patch(body) => client.patch(scope, &target, body).await,
+            Change::PutOrPatch(body, part) => match client.put(scope, &target, body).await {
+                Err(refused) if matches!(refused.status, Some(400 | 404 | 409)) => {
+                    tracing::debug!(%refused, "the whole object is refused; sending the change alone");
+                    client.patch(scope, &target, part).await.map_err(|_| refused)
+                }
+                other => other,
+            },
         };
         self.task.context.run.forget(self.target.path());
         let error = match sent {

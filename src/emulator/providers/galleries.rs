@@ -159,7 +159,8 @@ fn take_sharing(
     };
     if existing.is_some() {
         let current = old.as_ref().and_then(|old| old.text("permissions")).unwrap_or("Private");
-        if current != wanted {
+        // A private gallery can become a community gallery: <https://github.com/Azure/azure-cli/pull/23592>.
+        if current != wanted && !(current == "Private" && wanted == "Community") {
             return Err(ArmError::parameter(
                 TARGET,
                 // The quote that is missing is missing in the service's text too.

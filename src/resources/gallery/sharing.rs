@@ -1,75 +1,91 @@
-//! Whom a gallery is shared with: moved from any permission to any other in place, through the share action.
+//! Sharing of a gallery: which changes Azure makes, and the requests that make them.
+//!
+//! Azure sets the permission `Groups` only when a gallery is created, converts between `Private` and `Community`, and
+//! resets any gallery to `Private`. Whether it converts `Groups` to `Community` is not documented. That conversion is
+//! tried without ending the old sharing first, so a refusal changes nothing.
+//! <https://github.com/Azure/azure-cli/issues/22223>
 
 use serde_json::{Value as Json, json};
 
-use crate::arm::{Error, Scope, Target};
-use crate::azure::attributes::{check_filled, check_guid, eq_ignore_case};
-use crate::azure::{Context, GALLERY_API, body, writing};
-use crate::framework::Draft;
-use crate::model;
-use crate::schema::spec::{block, computed, optional, required};
+use super::{Gallery, Model};
+use crate::arm::{Error, Kind, ResourceId, Target};
+use crate::azure::attributes::eq_ignore_case;
+use crate::azure::objects::gallery::{Gallery as Object, Sharing};
+use crate::azure::pipeline::{self, Managed, Task};
+use crate::azure::provisioning::pauses;
+use crate::azure::{body, fault};
+use crate::framework::{Draft, Failed};
 use crate::schema::{Diagnostics, Path, Set, Value};
 
-model! {
-    /// Whom the gallery is shared with.
-    pub struct Sharing {
-        /// `Private` (nobody beyond access control), `Groups` (the subscriptions and tenants named here) or
-        /// `Community` (everybody).
-        pub permission: String = optional().default("Private").one_of(&["Private", "Groups", "Community"]),
-        /// Subscriptions that may use the images, for `Groups`. At most 30.
-        pub subscription_ids: Option<Set<String>> = optional().or_empty().equivalent_if(eq_ignore_case).check_text(check_guid),
-        /// Tenants that may use the images, for `Groups`. At most 5.
-        pub tenant_ids: Option<Set<String>> = optional().or_empty().equivalent_if(eq_ignore_case).check_text(check_guid),
-        /// How the gallery presents itself to everybody, for `Community`.
-        pub community: Option<Community> = block(),
+/// How the permission of an existing gallery changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transition {
+    /// Not at all.
+    Keep,
+    /// By a share action.
+    Reset,
+    /// By writing the gallery.
+    Convert,
+    /// Azure refuses it.
+    Refused,
+}
+
+fn transition(have: &str, wanted: &str) -> Transition {
+    match (have, wanted) {
+        (have, wanted) if have == wanted => Transition::Keep,
+        (_, "Private") => Transition::Reset,
+        (_, "Groups") => Transition::Refused,
+        _ => Transition::Convert,
     }
 }
 
-model! {
-    /// How the gallery presents itself to everybody.
-    pub struct Community {
-        /// Where the publisher can be found on the web.
-        pub publisher_uri: String = required().check_text(check_filled),
-        /// Where the publisher can be written to.
-        pub publisher_email: String = required().check_text(check_filled),
-        /// The end-user licence agreement, or where it stands.
-        pub eula: String = required().check_text(check_filled),
-        /// What the public name begins with: 5 to 16 letters and digits.
-        pub public_name_prefix: String = required().check_text(check_prefix),
-        /// The public name by which everybody finds the gallery.
-        pub public_name: Option<String> = computed(),
-    }
-}
-
-/// Tells when sharing ends on the way; and a new community identity means a new public name.
+/// Plans a new public name for a new prefix.
 pub fn prepare(draft: &mut Draft<'_>) {
-    let path = |sharing: &Value| sharing.get("community").get("public_name_prefix").clone();
-    let (planned, prior) = (draft.planned.get("sharing").clone(), draft.prior.get("sharing").clone());
-    if let (Some(new), Some(old)) = (planned.get("permission").as_str(), prior.get("permission").as_str())
-        && new != old
-        && new != "Private"
-        && old != "Private"
-    {
-        draft.diagnostics.warning(
-            Path::attribute("sharing"),
-            "The gallery is shared with nobody for a moment",
-            format!(
-                "The service goes from {old} to {new} by way of Private: what {old} shared ends first. A service that \
-                 shares with {new} only what was made so refuses the second step; the gallery is Private then, and \
-                 the next plan shows it."
-            ),
-        );
-    }
-    let community = planned.get("community").clone();
-    if community.is_known() && path(&planned) != path(&prior) && prior.is_known() {
-        let (mut planned, mut community) = (planned, community);
+    let prefix = |sharing: &Value| sharing.get("community").get("public_name_prefix").clone();
+    let (mut planned, prior) = (draft.planned.get("sharing").clone(), draft.prior.get("sharing").clone());
+    let mut community = planned.get("community").clone();
+    if community.is_known() && prefix(&planned) != prefix(&prior) && prior.is_known() {
         community.set("public_name", Value::Unknown);
         planned.set("community", community);
         draft.planned.set("sharing", planned);
     }
 }
 
-/// Checks what goes with which permission.
+/// Refuses a planned change of the permission that Azure is known to refuse.
+pub fn check_transition(draft: &Draft<'_>, found: &mut Diagnostics) {
+    if draft.is_create() || !draft.replace.is_empty() {
+        return;
+    }
+    let permission = |gallery: &Value| match gallery.get("sharing") {
+        sharing if sharing.is_null() => Some("Private".to_owned()),
+        sharing => sharing.get("permission").as_str().map(str::to_owned),
+    };
+    let (Some(have), Some(wanted)) = (permission(draft.prior), permission(&draft.planned)) else { return };
+    let path = Path::attribute("sharing").then("permission");
+    match transition(&have, &wanted) {
+        Transition::Refused => found.error(
+            path,
+            format!("The gallery cannot change from {have} to {wanted}"),
+            format!(
+                "Azure sets the permission {wanted} only when a gallery is created, and this gallery exists with the permission \
+                 {have}. Nothing was changed. To share it with {wanted}, replace the gallery with terraform apply -replace and \
+                 the address of this resource. That deletes the gallery with its image definitions and versions, and \
+                 creates them again. Otherwise set permission = {have:?}."
+            ),
+        ),
+        Transition::Convert if have != "Private" => found.warning(
+            path,
+            format!("Azure may refuse to change from {have} to {wanted}"),
+            format!(
+                "It is not documented whether Azure makes this change. If it does not, the apply fails and the gallery stays \
+                 shared as before."
+            ),
+        ),
+        _ => {}
+    }
+}
+
+/// Checks which arguments go with which permission.
 pub fn check_sharing(sharing: &Value, path: &Path, found: &mut Diagnostics) {
     let permission = match sharing.get("permission") {
         Value::Unknown => return,
@@ -86,9 +102,9 @@ pub fn check_sharing(sharing: &Value, path: &Path, found: &mut Diagnostics) {
     if permission != "Community" && community.is_known() {
         found.error(
             path.then("community"),
-            "The community block does not go with the permission",
+            "Unexpected community block",
             format!(
-                "permission = {permission:?} takes no community {{}} block: remove it, or set \"Community\"."
+                "permission = {permission:?} allows no community {{}} block. Remove it, or set \"Community\"."
             ),
         );
     }
@@ -97,250 +113,239 @@ pub fn check_sharing(sharing: &Value, path: &Path, found: &mut Diagnostics) {
         if permission != "Groups" && ids.is_known() && !ids.is_empty() {
             found.error(
                 path.then(name),
-                format!("{name} does not go with the permission"),
-                format!("permission = {permission:?} takes no {name}: remove them, or set \"Groups\"."),
+                format!("Unexpected {name}"),
+                format!("permission = {permission:?} allows no {name}. Remove them, or set \"Groups\"."),
             );
         }
         if ids.elements().len() > most {
             found.error(
                 path.then(name),
                 format!("Too many {name}"),
-                format!(
-                    "A gallery can be shared with {most} of them at most; {} are given.",
-                    ids.elements().len()
-                ),
+                format!("Azure allows {most} at most; {} are set.", ids.elements().len()),
             );
         }
     }
 }
 
-/// Puts the sharing profile into the body of a gallery: all of it for a new one; for one that exists only what the
-/// service takes in a PUT, since the permission itself moves by the share action.
+/// Puts the sharing profile into the body of a gallery: the members that Azure takes in a PUT.
 pub fn expand(gallery: &mut Json, wanted: Option<&Sharing>, current: Option<&Json>) {
-    let have = current.map(|current| permission(current).to_owned());
-    let Some(wanted) = wanted else {
-        return;
-    };
-    let becomes = have.as_deref().is_none_or(|have| have == wanted.permission);
-    if becomes && (wanted.permission != "Private" || have.is_some()) {
-        body::set(gallery, "properties.sharingProfile.permissions", json!(wanted.permission));
-    }
-    if let (Some(community), true) = (&wanted.community, becomes) {
-        for (name, text) in [
-            ("publisherUri", &community.publisher_uri),
-            ("publisherContact", &community.publisher_email),
-            ("eula", &community.eula),
-            ("publicNamePrefix", &community.public_name_prefix),
-        ] {
-            body::set(
-                gallery,
-                &format!("properties.sharingProfile.communityGalleryInfo.{name}"),
-                json!(text),
-            );
+    let have = current.map(|current| Sharing::read(current).permission);
+    let wanted = wanted.filter(|wanted| match have.as_deref() {
+        None => !wanted.is_private(),
+        Some(have) => matches!(transition(have, &wanted.permission), Transition::Keep | Transition::Convert),
+    });
+    let (permission, community) = match (wanted, &have) {
+        (Some(wanted), _) => (wanted.permission.clone(), wanted.community.clone()),
+        // unchanged by this request
+        (None, Some(have)) if have != "Private" => {
+            (have.clone(), current.and_then(|current| Sharing::read(current).community))
         }
+        (None, _) => return body::set(gallery, "properties.sharingProfile", Json::Null),
+    };
+    let mut profile = json!({"permissions": permission});
+    if let Some(community) = community.filter(|_| permission == "Community") {
+        profile["communityGalleryInfo"] = body::without_nulls(json!({
+            "publisherUri": community.publisher_uri,
+            "publisherContact": community.publisher_email,
+            "eula": community.eula,
+            "publicNamePrefix": community.public_name_prefix,
+        }));
     }
+    body::set(gallery, "properties.sharingProfile", profile);
 }
 
-/// Moves the gallery at `target` from what it has to what is `wanted`; says whether anything had to be done.
-pub async fn change(
-    context: &Context,
-    scope: &Scope,
-    target: &Target,
-    wanted: Option<&Sharing>,
-) -> Result<bool, Error> {
-    let current =
-        context.client.get(scope, &target.clone().query("$expand", "SharingProfile/Groups")).await?;
-    let has_permission = permission(&current).to_owned();
-    let wanted_permission = wanted.map_or("Private", |wanted| wanted.permission.as_str());
-    let mut changed = false;
-    if has_permission != "Private" && has_permission != wanted_permission {
-        reset(context, scope, target).await?;
-        changed = true;
+/// The sharing of the gallery in state. Groups are requested only where there can be some.
+pub async fn read(
+    task: &Task<'_>,
+    id: &ResourceId,
+    gallery: &Object,
+    known: Option<&Sharing>,
+) -> Result<Option<Sharing>, Error> {
+    let mut sharing = gallery.sharing.clone();
+    if sharing.is_private() && known.is_none() {
+        return Ok(None);
     }
-    let Some(wanted) = wanted else {
-        return Ok(changed);
+    if sharing.permission == "Groups" {
+        // groups are added after the creation, by this run or the next
+        let groups = match (gallery.provisioning_state.as_deref(), known) {
+            (Some("Creating"), Some(known)) => known.clone(),
+            _ => {
+                let target = Target::at(id.to_string()).query("$select", "Permissions");
+                Sharing::read(&task.client().get(&task.scope, &target).await?)
+            }
+        };
+        (sharing.subscription_ids, sharing.tenant_ids) = (groups.subscription_ids, groups.tenant_ids);
+    }
+    if let (Some(community), Some(known)) =
+        (&mut sharing.community, known.and_then(|known| known.community.clone()))
+    {
+        // older API versions do not return all of it
+        community.publisher_uri = community.publisher_uri.take().or(known.publisher_uri);
+        community.publisher_email = community.publisher_email.take().or(known.publisher_email);
+        community.eula = community.eula.take().or(known.eula);
+        community.public_name_prefix = community.public_name_prefix.take().or(known.public_name_prefix);
+    }
+    Ok(Some(sharing))
+}
+
+/// Makes the changes of sharing that follow a write of the gallery, which left it in `state`.
+pub async fn after_write(
+    gallery: &Gallery,
+    task: &Task<'_>,
+    plan: &Model,
+    prior: Option<&Model>,
+    state: Model,
+) -> Result<Model, Failed<Model>> {
+    let is_private = |sharing: Option<&Sharing>| sharing.is_none_or(Sharing::is_private);
+    if is_private(plan.sharing.as_ref()) && is_private(state.sharing.as_ref()) {
+        return Ok(state);
+    }
+    let id = task.id.to_string();
+    let error = match change(task, state.sharing.as_ref(), plan.sharing.as_ref()).await {
+        Ok(false) => return Ok(state),
+        Ok(true) => {
+            let reread = async {
+                let body = task.client().get(&task.scope, &Target::at(id.as_str())).await?;
+                gallery.flatten(task, &body, &task.id, plan).await
+            };
+            match reread.await {
+                Ok(state) => return Ok(state),
+                Err(error) => error,
+            }
+        }
+        Err(error) => error,
     };
-    match wanted.permission.as_str() {
+    // an error would have Terraform replace a new gallery; the next plan shows what is not shared yet
+    if prior.is_none() && (error.is_stopped() || error.is_timed_out()) {
+        task.op.warn(pipeline::unfinished("sharing the gallery", &id, &error, ""));
+        return Ok(Model { sharing: plan.sharing.clone(), ..state });
+    }
+    Err(Failed::with(state, fault::at(&error, "sharing the gallery", &id, Some("sharing"))))
+}
+
+// Sends the share actions that lead from `have` to `wanted`. Returns whether there were any.
+async fn change(task: &Task<'_>, have: Option<&Sharing>, wanted: Option<&Sharing>) -> Result<bool, Error> {
+    let mut changed = false;
+    match wanted.map_or("Private", |wanted| wanted.permission.as_str()) {
         "Groups" => {
-            let mut refused = None;
-            if has_permission != "Groups" {
-                refused = enter(context, scope, target, wanted).await?;
-                changed = true;
-            }
-            let (have_subscriptions, have_tenants) =
-                if has_permission == "Groups" { groups(&current) } else { Default::default() };
+            let none = Sharing::default();
+            let (have, wanted) = (have.unwrap_or(&none), wanted.unwrap_or(&none));
             let sets = [
-                ("Subscriptions", &have_subscriptions, wanted.subscription_ids.as_ref()),
-                ("AADTenants", &have_tenants, wanted.tenant_ids.as_ref()),
+                ("Subscriptions", &have.subscription_ids, &wanted.subscription_ids),
+                ("AADTenants", &have.tenant_ids, &wanted.tenant_ids),
             ];
-            let (mut add, mut remove) = (Vec::new(), Vec::new());
-            for (kind, have, want) in sets {
-                let want: Vec<&String> = want.iter().flat_map(|ids| ids.iter()).collect();
-                let missing: Vec<&&String> =
-                    want.iter().filter(|id| !have.iter().any(|have| eq_ignore_case(have, id))).collect();
-                let surplus: Vec<&String> =
-                    have.iter().filter(|id| !want.iter().any(|want| eq_ignore_case(want, id))).collect();
-                if !missing.is_empty() {
-                    add.push(json!({"type": kind, "ids": missing}));
-                }
-                if !surplus.is_empty() {
-                    remove.push(json!({"type": kind, "ids": surplus}));
-                }
-            }
-            if let (Some(refused), true) = (&refused, add.is_empty()) {
-                return Err(refused.clone());
-            }
-            for (operation, groups) in [("Add", add), ("Remove", remove)] {
+            let added = sets.map(|(kind, have, want)| group(kind, want, have));
+            let removed = sets.map(|(kind, have, want)| group(kind, have, want));
+            for (operation, groups) in [("Add", added), ("Remove", removed)] {
+                let groups: Vec<Json> = groups.into_iter().flatten().collect();
                 if !groups.is_empty() {
-                    let update = json!({"operationType": operation, "groups": groups});
-                    // why the permission was refused tells more than that it is missing now
-                    share(context, scope, target, &update)
-                        .await
-                        .map_err(|error| refused.clone().unwrap_or(error))?;
+                    share(task, &json!({"operationType": operation, "groups": groups})).await?;
                     changed = true;
                 }
             }
         }
         "Community" => {
-            let mut refused = None;
-            if has_permission != "Community" {
-                refused = enter(context, scope, target, wanted).await?;
-                changed = true;
-            }
+            let gallery = task.client().get(&task.scope, &Target::at(task.id.to_string())).await?;
             let enabled = "properties.sharingProfile.communityGalleryInfo.communityGalleryEnabled";
-            if has_permission != "Community" || body::bool(&current, enabled) != Some(true) {
-                let update = json!({"operationType": "EnableCommunity"});
-                share(context, scope, target, &update).await.map_err(|error| refused.unwrap_or(error))?;
+            if body::bool(&gallery, enabled) != Some(true) {
+                share(task, &json!({"operationType": "EnableCommunity"})).await?;
                 changed = true;
             }
         }
-        _ => {}
+        _ => {
+            reset(task).await?;
+            changed = true;
+        }
     }
     if changed {
-        propagated(context, scope, target).await?;
+        wait_until_propagated(task).await?;
     }
     Ok(changed)
 }
 
-/// Takes back all sharing.
-pub async fn reset(context: &Context, scope: &Scope, target: &Target) -> Result<(), Error> {
-    share(context, scope, target, &json!({"operationType": "Reset"})).await
+// The group of those IDs in `ids` that are not in `others`.
+fn group(kind: &str, ids: &Option<Set<String>>, others: &Option<Set<String>>) -> Option<Json> {
+    let is_new =
+        |id: &&String| !others.iter().flat_map(|ids| ids.iter()).any(|other| eq_ignore_case(other, id));
+    let ids: Vec<&String> = ids.iter().flat_map(|ids| ids.iter()).filter(is_new).collect();
+    (!ids.is_empty()).then(|| json!({"type": kind, "ids": ids}))
 }
 
-/// What the service says about sharing, in the words of the schema. Groups are asked for only where there are some.
-pub async fn flatten(
-    context: &Context,
-    scope: &Scope,
-    target: &Target,
-    gallery: &Json,
-    known: Option<&Sharing>,
-) -> Result<Option<Sharing>, Error> {
-    let permission = permission(gallery).to_owned();
-    // a private gallery says so, or says nothing
-    if permission == "Private" && known.is_none() {
-        return Ok(None);
-    }
-    let mut sharing = Sharing { permission, ..Sharing::default() };
-    match sharing.permission.as_str() {
-        "Groups" => {
-            let answer = context.client.get(scope, &target.clone().query("$select", "Permissions")).await?;
-            let (subscriptions, tenants) = groups(&answer);
-            let ids = |ids: Vec<String>| (!ids.is_empty()).then_some(Set(ids));
-            (sharing.subscription_ids, sharing.tenant_ids) = (ids(subscriptions), ids(tenants));
+/// Ends all sharing.
+pub async fn reset(task: &Task<'_>) -> Result<(), Error> {
+    share(task, &json!({"operationType": "Reset"})).await
+}
+
+async fn share(task: &Task<'_>, update: &Json) -> Result<(), Error> {
+    let action = Target::at(format!("{}/share", task.id));
+    pipeline::act(task.client(), &task.scope, &action, Some(update)).await
+}
+
+async fn wait_until_propagated(task: &Task<'_>) -> Result<(), Error> {
+    let target = Target::at(task.id.to_string()).query("$expand", "SharingProfile/Groups");
+    for pause in pauses() {
+        let gallery = task.client().get(&task.scope, &target).await?;
+        let state = body::text(&gallery, "properties.sharingStatus.aggregatedState").unwrap_or_default();
+        if state.eq_ignore_ascii_case("Failed") {
+            let regions = body::at(&gallery, "properties.sharingStatus.summary").cloned().unwrap_or_default();
+            return Err(Error::new(Kind::Operation, format!("sharing failed in some regions: {regions}")));
         }
-        "Community" => {
-            let info = body::at(gallery, "properties.sharingProfile.communityGalleryInfo");
-            let old = known.and_then(|known| known.community.clone()).unwrap_or_default();
-            let text = |name: &str, old: String| info.and_then(|info| body::text(info, name)).unwrap_or(old);
-            sharing.community = Some(Community {
-                publisher_uri: text("publisherUri", old.publisher_uri),
-                publisher_email: text("publisherContact", old.publisher_email),
-                eula: text("eula", old.eula),
-                public_name_prefix: text("publicNamePrefix", old.public_name_prefix),
-                public_name: info
-                    .and_then(|info| body::texts(info, "publicNames"))
-                    .and_then(|names| names.into_iter().next()),
-            });
+        if !state.eq_ignore_ascii_case("InProgress") {
+            break;
         }
-        _ => {}
-    }
-    Ok(Some(sharing))
-}
-
-// Gives a private gallery the wanted permission. New ones get it at creation; for one that exists the service may
-// want it by PUT or only by the share action, so a refused PUT, which is returned, leaves the decision to the action
-// that follows.
-async fn enter(
-    context: &Context,
-    scope: &Scope,
-    target: &Target,
-    wanted: &Sharing,
-) -> Result<Option<Error>, Error> {
-    let current = context.client.get(scope, target).await?;
-    let mut gallery = current.clone();
-    body::keep_only(&mut gallery, &["location", "tags", "identity", "properties"]);
-    body::set(&mut gallery, "properties.provisioningState", Json::Null);
-    body::set(&mut gallery, "properties.identifier", Json::Null);
-    body::set(&mut gallery, "properties.sharingStatus", Json::Null);
-    body::set(&mut gallery, "properties.sharingProfile", json!({"permissions": wanted.permission}));
-    expand(&mut gallery, Some(wanted), None);
-    let accepted = match context.client.put(scope, target, &gallery).await {
-        Ok(accepted) => accepted,
-        Err(error) if error.status == Some(400) || error.is_conflict() => return Ok(Some(error)),
-        Err(error) => return Err(error),
-    };
-    match accepted.operation {
-        Some(operation) => context.client.wait(scope, &operation).await.map(|_| None),
-        None => Ok(None),
-    }
-}
-
-async fn share(context: &Context, scope: &Scope, target: &Target, update: &Json) -> Result<(), Error> {
-    let action = Target::new(format!("{}/share", target.path()), GALLERY_API);
-    writing::act(&context.client, scope, &action, Some(update)).await
-}
-
-// Waits until the change has reached every region.
-async fn propagated(context: &Context, scope: &Scope, target: &Target) -> Result<(), Error> {
-    for wait in writing::waits() {
-        let gallery =
-            context.client.get(scope, &target.clone().query("$expand", "SharingProfile/Groups")).await?;
-        match body::text(&gallery, "properties.sharingStatus.aggregatedState").as_deref() {
-            Some("InProgress") => scope.sleep(wait).await?,
-            Some("Failed") => {
-                let regions =
-                    body::at(&gallery, "properties.sharingStatus.summary").cloned().unwrap_or_default();
-                return Err(Error::new(
-                    crate::arm::Kind::Operation,
-                    format!("sharing did not reach every region: {regions}"),
-                ));
-            }
-            _ => return Ok(()),
-        }
+        task.scope.sleep(pause).await?;
     }
     Ok(())
 }
 
-fn permission(gallery: &Json) -> &str {
-    body::at(gallery, "properties.sharingProfile.permissions").and_then(Json::as_str).unwrap_or("Private")
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-// Subscriptions and tenants that the gallery is shared with.
-fn groups(gallery: &Json) -> (Vec<String>, Vec<String>) {
-    let ids = |kind: &str| {
-        body::items(gallery, "properties.sharingProfile.groups")
-            .iter()
-            .filter(|group| body::text(group, "type").is_some_and(|have| eq_ignore_case(&have, kind)))
-            .flat_map(|group| body::texts(group, "ids").unwrap_or_default())
-            .collect()
-    };
-    (ids("Subscriptions"), ids("AADTenants"))
-}
+    #[test]
+    fn azure_decides_each_transition() {
+        let rows = [
+            ("Private", "Private", Transition::Keep),
+            ("Private", "Groups", Transition::Refused),
+            ("Private", "Community", Transition::Convert),
+            ("Groups", "Private", Transition::Reset),
+            ("Groups", "Groups", Transition::Keep),
+            ("Groups", "Community", Transition::Convert),
+            ("Community", "Private", Transition::Reset),
+            ("Community", "Groups", Transition::Refused),
+        ];
+        for (have, wanted, expected) in rows {
+            assert_eq!(transition(have, wanted), expected, "{have} to {wanted}");
+        }
+    }
 
-fn check_prefix(text: &str) -> Result<(), String> {
-    if (5..=16).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric()) {
-        Ok(())
-    } else {
-        Err("must have 5 to 16 letters and digits, and nothing else".to_owned())
+    #[test]
+    fn the_body_has_only_what_azure_takes() {
+        let shared = |permission: &str| {
+            json!({"properties": {"sharingProfile": {
+                "permissions": permission, "groups": [{"type": "Subscriptions", "ids": ["s"]}],
+                "communityGalleryInfo": {"publisherUri": "u", "communityGalleryEnabled": true, "publicNames": ["n"]},
+            }}})
+        };
+        let wanted = |permission: &str| Sharing { permission: permission.to_owned(), ..Sharing::default() };
+        let community = json!({"permissions": "Community", "communityGalleryInfo": {"publisherUri": "u"}});
+        let rows = [
+            (None, None, Json::Null),
+            (None, Some("Private"), Json::Null),
+            (None, Some("Groups"), json!({"permissions": "Groups"})),
+            (Some("Private"), Some("Community"), json!({"permissions": "Community"})),
+            (Some("Community"), Some("Private"), community.clone()),
+            (Some("Community"), None, community),
+            (Some("Groups"), Some("Private"), json!({"permissions": "Groups"})),
+            (Some("Groups"), Some("Groups"), json!({"permissions": "Groups"})),
+            (Some("Groups"), Some("Community"), json!({"permissions": "Community"})),
+        ];
+        for (have, want, profile) in rows {
+            let current = have.map(shared);
+            let mut body = current.clone().unwrap_or_else(|| json!({"properties": {}}));
+            expand(&mut body, want.map(wanted).as_ref(), current.as_ref());
+            let sent = body["properties"].get("sharingProfile").cloned().unwrap_or_default();
+            assert_eq!(sent, profile, "{have:?} to {want:?}");
+        }
     }
 }

@@ -1,46 +1,26 @@
-//! Features of an image definition: a list of name and value in the service, attributes of their own in HCL.
+//! Features of an image definition: a list of names and values in Azure, attributes in HCL.
 
 use serde_json::{Value as Json, json};
 
 use super::Model;
 use crate::azure::body;
+use crate::azure::objects::definition::{
+    ACCELERATED, CONTROLLERS, Features, HIBERNATE, OWN_FEATURES, SECURITY, feature,
+};
 use crate::azure::tags::Tags;
 use crate::schema::{Diagnostics, Path, Set, Value};
 
-/// Security types in the spelling of HCL.
-pub const SECURITY_TYPES: &[&str] = &[
-    "Standard",
-    "TrustedLaunchSupported",
-    "TrustedLaunch",
-    "ConfidentialVMSupported",
-    "ConfidentialVM",
-    "TrustedLaunchAndConfidentialVMSupported",
-];
-
-const SECURITY: &str = "SecurityType";
-const ACCELERATED: &str = "IsAcceleratedNetworkSupported";
-const HIBERNATE: &str = "IsHibernateSupported";
-const CONTROLLERS: &str = "DiskControllerTypes";
-
-/// Features that have an attribute of their own.
-const OWN: &[(&str, &str)] = &[
-    (SECURITY, "security_type"),
-    (ACCELERATED, "accelerated_networking_enabled"),
-    (HIBERNATE, "hibernation_enabled"),
-    (CONTROLLERS, "disk_controller_types"),
-];
-
-/// The free features may not repeat what has an attribute of its own.
+/// Checks that `features` has no feature with an attribute of its own.
 pub fn check_names(features: &Value) -> Result<(), String> {
     for (name, _) in features.entries() {
-        if let Some((_, attribute)) = OWN.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)) {
-            return Err(format!("must not hold {name:?}: use the attribute {attribute}"));
+        if let Some((_, attribute)) = OWN_FEATURES.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)) {
+            return Err(format!("must not contain {name:?}: use the attribute {attribute}"));
         }
     }
     Ok(())
 }
 
-/// Checks what goes with which generation.
+/// Checks which features the generation of virtual machines allows.
 pub fn check_features(config: &Value, found: &mut Diagnostics) {
     if config.get("hyper_v_generation").as_str() != Some("V1") {
         return;
@@ -49,7 +29,7 @@ pub fn check_features(config: &Value, found: &mut Diagnostics) {
         found.error(
             Path::attribute(attribute),
             format!("{what} needs generation 2"),
-            format!("{what} is only there for hyper_v_generation = \"V2\", and this definition is \"V1\"."),
+            format!("{what} requires hyper_v_generation = \"V2\", and this definition has \"V1\"."),
         );
     };
     if config.get("architecture").as_str() == Some("Arm64") {
@@ -65,13 +45,13 @@ pub fn check_features(config: &Value, found: &mut Diagnostics) {
     }
 }
 
-/// Writes the features of `plan` into `properties`; those of an existing definition need the service's leave to change.
+/// Writes the features of `plan` into `properties`. A change in an existing definition needs `allowUpdateImage`.
 pub fn expand(properties: &mut Json, plan: &Model, current: Option<&Json>) {
     let old = current.map_or(&[][..], |current| body::items(current, "properties.features"));
     let mut wanted: Vec<(String, String)> = Vec::new();
     if let Some(security) = &plan.security_type {
-        // Standard is what generation 1 is anyway, and absence of the feature says it for older definitions
-        let said = find(old, SECURITY).is_some();
+        // Standard is the only type of generation 1, and older definitions say it by having no such feature
+        let said = feature(old, SECURITY).is_some();
         if security != "Standard" || said || (current.is_none() && plan.hyper_v_generation == "V2") {
             wanted.push((SECURITY.to_owned(), service_spelling(security).to_owned()));
         }
@@ -79,20 +59,21 @@ pub fn expand(properties: &mut Json, plan: &Model, current: Option<&Json>) {
     for (name, value) in
         [(ACCELERATED, plan.accelerated_networking_enabled), (HIBERNATE, plan.hibernation_enabled)]
     {
-        // absent and "False" mean the same
-        if let Some(value) = value.filter(|value| *value || find(old, name).is_some()) {
-            wanted.push((name.to_owned(), if value { "True" } else { "False" }.to_owned()));
+        // off is the default, and is said only where the definition says something
+        if value == Some(true) || feature(old, name).is_some() {
+            let value = if value == Some(true) { "True" } else { "False" };
+            wanted.push((name.to_owned(), value.to_owned()));
         }
     }
     if let Some(types) = plan.disk_controller_types.as_ref().filter(|types| !types.is_empty()) {
-        // the service knows two orders only, and compares them as text
+        // the service accepts these two texts only
         let text = if types.iter().any(|kind| kind == "NVMe") { "SCSI, NVMe" } else { "SCSI" };
         wanted.push((CONTROLLERS.to_owned(), text.to_owned()));
     }
     wanted.extend(plan.features.iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
     let same = wanted.len() == old.len()
         && wanted.iter().all(|(name, value)| {
-            find(old, name).is_some_and(|old| {
+            feature(old, name).is_some_and(|old| {
                 body::text(old, "value").is_some_and(|have| same_value(name, &have, value))
             })
         });
@@ -101,7 +82,7 @@ pub fn expand(properties: &mut Json, plan: &Model, current: Option<&Json>) {
     }
     let list: Vec<Json> = wanted
         .iter()
-        .map(|(name, value)| match find(old, name) {
+        .map(|(name, value)| match feature(old, name) {
             Some(old) if body::text(old, "value").is_some_and(|have| same_value(name, &have, value)) => {
                 old.clone()
             }
@@ -114,44 +95,13 @@ pub fn expand(properties: &mut Json, plan: &Model, current: Option<&Json>) {
     }
 }
 
-/// Reads the features in `properties` into `model`, in the words of what is `known`.
-pub fn flatten(model: &mut Model, properties: &Json, known: &Model) {
-    let features = body::items(properties, "features");
-    let value = |name: &str| find(features, name).and_then(|feature| body::text(feature, "value"));
-    let switch = |name: &str, known: Option<bool>| match value(name) {
-        Some(value) => match value.eq_ignore_ascii_case("true") {
-            true => Some(true),
-            // "False" and absent are the same
-            false => known.map(|_| false),
-        },
-        None => known.filter(|known| !known),
-    };
-    model.security_type = Some(value(SECURITY).map_or("Standard".to_owned(), |value| {
-        SECURITY_TYPES
-            .iter()
-            .find(|known| known.eq_ignore_ascii_case(&value))
-            .map_or(value, |known| known.to_string())
-    }));
-    model.accelerated_networking_enabled = switch(ACCELERATED, known.accelerated_networking_enabled);
-    model.hibernation_enabled = switch(HIBERNATE, known.hibernation_enabled);
-    model.disk_controller_types = value(CONTROLLERS).map(|value| {
-        let types: Set<String> = value
-            .split(',')
-            .map(|kind| kind.trim())
-            .map(|kind| if kind.eq_ignore_ascii_case("nvme") { "NVMe" } else { "SCSI" }.to_owned())
-            .collect();
-        // NVMe comes with SCSI in the service; who wrote NVMe alone meant that
-        match &known.disk_controller_types {
-            Some(known) if known.0 == ["NVMe"] && types.contains(&"NVMe".to_owned()) => known.clone(),
-            _ => types,
-        }
-    });
-    let free: Tags = features
-        .iter()
-        .filter_map(|feature| Some((body::text(feature, "name")?, body::text(feature, "value")?)))
-        .filter(|(name, _)| !OWN.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)))
+/// The features in the attributes of a model, in the spelling that is `known`.
+pub fn flatten(features: Features, known: &Model) -> Model {
+    let types: Set<String> = features.disk_controller_types.into_iter().collect();
+    let others: Tags = features
+        .others
+        .into_iter()
         .map(|(name, value)| {
-            // the user's spelling stays where only the case differs
             let written =
                 known.features.iter().flatten().find(|(known, _)| known.eq_ignore_ascii_case(&name));
             match written {
@@ -163,13 +113,18 @@ pub fn flatten(model: &mut Model, properties: &Json, known: &Model) {
             }
         })
         .collect();
-    model.features = (!free.is_empty() || known.features.is_some()).then_some(free);
-}
-
-fn find<'j>(features: &'j [Json], name: &str) -> Option<&'j Json> {
-    features
-        .iter()
-        .find(|feature| body::text(feature, "name").is_some_and(|have| have.eq_ignore_ascii_case(name)))
+    Model {
+        security_type: features.security_type.or_else(|| Some("Standard".to_owned())),
+        accelerated_networking_enabled: features.accelerated_networking_enabled.or(Some(false)),
+        hibernation_enabled: features.hibernation_enabled.or(Some(false)),
+        disk_controller_types: match &known.disk_controller_types {
+            // the service adds SCSI to NVMe
+            Some(known) if known.0 == ["NVMe"] && types.contains(&"NVMe".to_owned()) => Some(known.clone()),
+            _ => Some(types).filter(|types| !types.is_empty()),
+        },
+        features: (!others.is_empty() || known.features.is_some()).then_some(others),
+        ..Model::default()
+    }
 }
 
 fn same_value(name: &str, a: &str, b: &str) -> bool {
@@ -196,36 +151,46 @@ fn service_spelling(security: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn read(features: Json, known: &Model) -> Model {
-        let mut model = Model::default();
-        flatten(&mut model, &json!({"features": features}), known);
-        model
-    }
-
     #[test]
-    fn the_services_spelling_is_read_in_ours() {
-        let known =
-            Model { features: Some([("IsX".to_owned(), "true".to_owned())].into()), ..Model::default() };
-        let model = read(
-            json!([
-                {"name": "SecurityType", "value": "TrustedLaunchAndConfidentialVmSupported"},
-                {"name": "DiskControllerTypes", "value": "SCSI, NVMe"},
-                {"name": "IsHibernateSupported", "value": "True"},
-                {"name": "IsAcceleratedNetworkSupported", "value": "False"},
-                {"name": "isx", "value": "True"},
-            ]),
-            &known,
+    fn keeps_the_known_spelling_of_features() {
+        let known = Model {
+            features: Some([("IsX".to_owned(), "true".to_owned())].into()),
+            disk_controller_types: Some(Set(vec!["NVMe".to_owned()])),
+            ..Model::default()
+        };
+        let features = Features {
+            disk_controller_types: vec!["SCSI".to_owned(), "NVMe".to_owned()],
+            others: [("isx".to_owned(), "True".to_owned())].into(),
+            ..Features::default()
+        };
+        let model = flatten(features, &known);
+        assert_eq!(
+            (model.features, model.disk_controller_types),
+            (known.features, known.disk_controller_types)
         );
-        assert_eq!(model.security_type.as_deref(), Some("TrustedLaunchAndConfidentialVMSupported"));
-        assert_eq!(model.disk_controller_types, Some(Set(vec!["SCSI".to_owned(), "NVMe".to_owned()])));
-        assert_eq!(model.hibernation_enabled, Some(true));
-        assert_eq!(model.accelerated_networking_enabled, None);
-        assert_eq!(model.features, known.features);
-        assert_eq!(read(json!([]), &Model::default()).security_type.as_deref(), Some("Standard"));
+        assert_eq!(model.security_type.as_deref(), Some("Standard"));
+        assert_eq!(
+            (model.accelerated_networking_enabled, model.hibernation_enabled),
+            (Some(false), Some(false))
+        );
     }
 
     #[test]
-    fn only_a_real_change_asks_for_leave_to_change() {
+    fn false_and_omitted_switches_send_the_same() {
+        let on = json!({"properties": {"features": [{"name": "IsHibernateSupported", "value": "True"}]}});
+        for current in [None, Some(&on)] {
+            let sent = [None, Some(false)].map(|hibernation_enabled| {
+                let mut properties = json!({});
+                expand(&mut properties, &Model { hibernation_enabled, ..Model::default() }, current);
+                properties
+            });
+            assert_eq!(sent[0], sent[1], "{current:?}");
+            assert_eq!(sent[0].get("features").is_some(), current.is_some());
+        }
+    }
+
+    #[test]
+    fn only_a_real_change_sets_allow_update_image() {
         let current = json!({"properties": {"features": [
             {"startsAtVersion": "2.0.0", "name": "SecurityType", "value": "TrustedLaunch"},
             {"name": "DiskControllerTypes", "value": "NVMe, SCSI"},

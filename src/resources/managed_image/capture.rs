@@ -1,4 +1,4 @@
-//! Capturing a virtual machine: what can be seen of it, which step comes next, and the steps up to the image itself.
+//! Capturing a virtual machine: its state, the next step, and the steps that lead to the image.
 
 use serde_json::Value as Json;
 
@@ -8,32 +8,33 @@ use crate::arm::{Error, ResourceId, Scope, Target, region};
 use crate::azure::attributes::id_of;
 use crate::azure::context::scope;
 use crate::azure::machine::MachineState;
-use crate::azure::{COMPUTE_API, Context, DISK_API, body, fault, writing};
+use crate::azure::pipeline::{Task, act};
+use crate::azure::{Context, body, fault};
 use crate::framework::{Draft, Op};
 use crate::model;
 use crate::schema::spec::{optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Slot};
 
 model! {
-    /// Makes the image from a virtual machine: deallocates it, generalizes it, then takes the image, each step skipped
-    /// when it is done already. A generalized machine can never be started again. What the machine becomes later, also
-    /// when it is deleted, does not concern the image.
+    /// Captures the image from a virtual machine: deallocates the machine, generalizes it, and takes the image. A step that is
+    /// already done is skipped. A generalized machine can never be started again. Later changes of the machine, including its
+    /// deletion, do not affect the image.
     pub struct Capture {
-        /// The id of the virtual machine, which must be in the image's region.
+        /// The ID of the virtual machine, which must be in the image's region.
         pub virtual_machine_id: String = id_of(required(), VIRTUAL_MACHINE).force_new(),
-        /// Whether a machine that is running is stopped and deallocated.
+        /// Whether a running machine is stopped and deallocated.
         pub deallocate: bool = optional().default(true),
-        /// Whether a machine that is not generalized is marked as generalized. That only tells the service so: what
-        /// belongs to one machine must have been removed inside it before, by `waagent -deprovision+user` or Sysprep.
+        /// Whether a machine that is not generalized is marked as generalized. This does not change the machine itself: run
+        /// `waagent -deprovision+user` or Sysprep in it before.
         pub generalize: bool = optional().default(true),
-        /// Whether to fail, instead of warning, when the machine's agent still reports that it is ready, which means
-        /// that the machine was not deprovisioned and shut down.
+        /// Whether to fail instead of warn when the machine's agent still reports that it is ready, which means that the
+        /// machine was not deprovisioned and shut down.
         pub require_deprovisioned: bool = optional().default(false),
     }
 }
 
 impl Capture {
-    /// The capture that an existing image tells of.
+    /// The capture of an imported image.
     pub fn imported(virtual_machine_id: String) -> Capture {
         Capture { virtual_machine_id, deallocate: true, generalize: true, require_deprovisioned: false }
     }
@@ -42,33 +43,33 @@ impl Capture {
 /// The attribute that names the machine.
 const SOURCE: &str = "virtual_machine_id";
 
-/// What matters of a virtual machine.
+/// The facts about a virtual machine that matter for a capture.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Machine {
     name: String,
     location: String,
-    /// `running`, `stopped`, `deallocated` …; empty when it is not told.
+    /// `running`, `stopped`, `deallocated` and others; empty when it is not reported.
     power: String,
     generalized: bool,
-    /// What the agent says of itself; `None` when it says nothing.
+    /// The status of the agent; `None` when it reports none.
     agent: Option<String>,
     security_type: Option<String>,
     generation: Option<String>,
     os_disk_id: Option<String>,
 }
 
-/// What to do next with the machine.
+/// The next step of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Stop it and give its hardware back.
+    /// Stop the machine and release its hardware.
     Deallocate,
-    /// Mark it as generalized.
+    /// Mark the machine as generalized.
     Generalize,
-    /// It is ready for its image.
+    /// The machine is ready for its image.
     Image,
 }
 
-/// Whether the machine looks as if what belongs to it alone had been removed.
+/// Whether the machine was deprovisioned, as far as Azure reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deprovisioned {
     /// It is generalized.
@@ -122,7 +123,7 @@ impl Machine {
         }
     }
 
-    /// What stands against capturing the machine as it is now, and no step of the capture removes.
+    /// Adds the errors that no step of the capture can remove.
     fn refusals(&self, capture: &Capture, found: &mut Diagnostics) {
         let path = Path::attribute("capture");
         if let Some(kind) = self.security_type.as_deref()
@@ -150,6 +151,24 @@ impl Machine {
                 "The service generalizes only machines that are stopped. Leave deallocate at true, or stop the machine first.",
             );
         }
+    }
+
+    fn violation(&self, context: &Context) -> Diagnostic {
+        context.guardrails.violation(
+            "require_generalized_source",
+            Path::attribute("capture").then("generalize"),
+            &format!("virtual machine {:?} is not generalized", self.name),
+            "Set generalize = true, or generalize the machine before it is captured.",
+        )
+    }
+
+    fn not_generalized(&self) -> Diagnostic {
+        Diagnostic::error(
+            format!("Virtual machine {:?} is not generalized", self.name),
+            "Azure makes managed images of generalized machines only. Set generalize = true, or generalize the machine first. \
+             Nothing was done to it.",
+        )
+        .at(Path::attribute("capture").then("generalize"))
     }
 
     // The warning, or with require_deprovisioned the error, that the machine may not have been deprovisioned.
@@ -196,8 +215,7 @@ impl Machine {
     }
 }
 
-/// Objects, when an image is planned, to a capture that cannot succeed, where the machine can be read. A machine that is not there may come
-/// to be in the same run.
+/// Adds errors for a planned capture that cannot succeed, as far as the machine is known and can be read.
 pub async fn check(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
     let planned = draft.planned.get("capture");
     let Some(id) = planned.get(SOURCE).as_str() else {
@@ -206,26 +224,29 @@ pub async fn check(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Di
     let scope = scope(op, format!("looking at virtual machine {id}"));
     let machine = match read(context, &scope, id).await {
         Ok(Some(machine)) => machine,
-        Ok(None) => return,
+        Ok(None) => {
+            return found.error(
+                Path::attribute("capture").then(SOURCE),
+                "The virtual machine to capture does not exist",
+                format!("Create it first, or correct virtual_machine_id. Nothing was destroyed.\n\n{id}"),
+            );
+        }
         Err(error) => return tracing::debug!(%error, "the machine to capture cannot be read while planning"),
     };
-    // an unknown choice is not judged
+    // unknown arguments are not checked
     if ["deallocate", "generalize"].iter().all(|name| planned.get(name).is_known()) {
         let capture = Capture::decode(planned);
         machine.refusals(&capture, found);
         if planned.get("require_deprovisioned").is_known() {
             found.extend(machine.deprovisioning(&capture, true));
         }
-        if context.guardrails.require_generalized_source == Some(true)
-            && !capture.generalize
-            && !machine.generalized
-        {
-            found.push(context.guardrails.violation(
-                "require_generalized_source",
-                Path::attribute("capture").then("generalize"),
-                &format!("virtual machine {:?} is not generalized", machine.name),
-                "Set generalize = true, or generalize the machine before it is captured.",
-            ));
+        if !capture.generalize && !machine.generalized {
+            let rule = context.guardrails.require_generalized_source == Some(true);
+            let violation = rule.then(|| machine.violation(context));
+            if !violation.as_ref().is_some_and(Diagnostic::is_error) {
+                found.push(machine.not_generalized());
+            }
+            found.extend(violation);
         }
     }
     if let Some(location) = draft.planned.get("location").as_str()
@@ -252,15 +273,14 @@ pub async fn check(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Di
     }
 }
 
-/// Brings the machine of `plan` to the point where its image can be taken. Returns the image's generation, when it is
-/// known. Whatever was done already, in this run or in an earlier one, is not done again.
-pub async fn ready(
-    context: &Context,
-    op: &Op,
-    outer: &Scope,
+/// Deallocates and generalizes the machine of `plan`. Returns the generation of the image, if it is known. Steps that are
+/// already done are skipped.
+pub async fn prepare_machine(
+    task: &Task<'_>,
     plan: &Model,
     capture: &Capture,
 ) -> Result<Option<String>, Diagnostics> {
+    let (context, op, outer) = (task.context, task.op, &task.scope);
     let id = capture.virtual_machine_id.as_str();
     let failed =
         |error: &Error, doing: &str| fault::diagnostic(error, doing, id).at(Path::attribute("capture"));
@@ -269,12 +289,7 @@ pub async fn ready(
     let mut refusals = Diagnostics::new();
     machine.refusals(capture, &mut refusals);
     if !machine.generalized && !capture.generalize {
-        refusals.error(
-            Path::attribute("capture").then("generalize"),
-            format!("Virtual machine {:?} is not generalized", machine.name),
-            "The service makes managed images of generalized machines only. Set generalize = true, or generalize the machine \
-             first. Nothing was done to it.",
-        );
+        refusals.push(machine.not_generalized());
     }
     if let Some(told) = machine.deprovisioning(capture, false) {
         if told.is_error() { refusals.push(told) } else { op.warn(told) }
@@ -282,7 +297,7 @@ pub async fn ready(
     if refusals.has_errors() {
         return Err(refusals);
     }
-    // each step is taken once at most: where the service does not show its effect at once, the next one tells
+    // each step runs once at most; Azure may show its effect late
     for step in [Step::Deallocate, Step::Generalize] {
         if machine.next(capture) != step {
             continue;
@@ -295,8 +310,8 @@ pub async fn ready(
         };
         tracing::info!(id, "{doing}");
         let action = if step == Step::Deallocate { "deallocate" } else { "generalize" };
-        let target = Target::new(format!("{}/{action}", id.trim_end_matches('/')), COMPUTE_API);
-        if let Err(error) = writing::act(&context.client, outer, &target, None).await {
+        let target = Target::at(format!("{}/{action}", id.trim_end_matches('/')));
+        if let Err(error) = act(&context.client, outer, &target, None).await {
             return Err(explained(failed(&error, &doing), &error, step).into());
         }
         machine = found(context, outer, id).await?;
@@ -309,15 +324,15 @@ pub async fn ready(
     if machine.generation.is_none()
         && let Some(disk) = &machine.os_disk_id
     {
-        // who may not read the disk leaves the generation to the service
-        let disk = context.client.get(outer, &Target::new(disk.clone(), DISK_API)).await;
+        // without access to the disk, the service chooses the generation
+        let disk = context.client.get(outer, &Target::at(disk.clone())).await;
         machine.generation = disk.ok().and_then(|disk| body::text(&disk, "properties.hyperVGeneration"));
     }
     Ok(machine.generation)
 }
 
-/// Adds what helps when the service refuses to take the image of a machine.
-pub fn refused(told: Diagnostic, error: &Error) -> Diagnostic {
+/// Adds advice to the error of a refused image.
+pub fn advise(told: Diagnostic, error: &Error) -> Diagnostic {
     let message = error.message.to_lowercase();
     if message.contains("security type") || message.contains("trustedlaunch") {
         return hint(
@@ -359,7 +374,7 @@ async fn found(context: &Context, scope: &Scope, id: &str) -> Result<Machine, Di
 }
 
 async fn read(context: &Context, scope: &Scope, id: &str) -> Result<Option<Machine>, Error> {
-    let target = Target::new(id.trim_end_matches('/'), COMPUTE_API).query("$expand", "instanceView");
+    let target = Target::at(id.trim_end_matches('/')).query("$expand", "instanceView");
     let body = context.client.get_opt(scope, &target).await?;
     Ok(body.map(|body| {
         let mut machine = Machine::parse(&body);

@@ -5,6 +5,8 @@ mod world;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use serde_json::{Value as Json, json};
+
 use super::*;
 use crate::arm::{Client, Cloud, CloudSource, Options, Secret, StaticTokens};
 use crate::azure::guardrails::Guardrails;
@@ -86,6 +88,8 @@ impl Bench {
             sent: Vec::new(),
             refuse: Vec::new(),
             comes_out: "Succeeded",
+            missing: Vec::new(),
+            elsewhere: Vec::new(),
         }));
         let server = Server::new(Only(world.clone(), guardrails));
         assert!(!server.configure(&Value::object::<&str>([]), "1.15.5").has_errors());
@@ -165,8 +169,7 @@ fn agrees(planned: &Value, actual: &Value, path: &str) {
         (Value::Set(planned), Value::Set(actual)) => {
             assert_eq!(planned.len(), actual.len(), "{path}");
             for planned in planned {
-                let actual =
-                    actual.iter().find(|actual| disks::key(actual) == disks::key(planned)).expect(path);
+                let actual = actual.iter().find(|actual| disk_key(actual) == disk_key(planned)).expect(path);
                 agrees(planned, actual, path);
             }
         }
@@ -194,8 +197,8 @@ fn captured() -> Model {
 fn of_disks() -> Model {
     Model {
         os_disk: Some(OsDisk {
-            os_type: "Linux".into(),
-            os_state: "Generalized".into(),
+            os_type: Some("Linux".into()),
+            os_state: Some("Generalized".into()),
             managed_disk_id: Some(format!("{GROUP}/disks/os")),
             ..OsDisk::default()
         }),
@@ -313,7 +316,6 @@ async fn joins_what_a_killed_run_left() {
     bench.apply(&Value::Null, &captured()).await.unwrap();
     bench.world(|world| {
         world.writes.clear();
-        world.machine = None;
         world.images.get_mut(&image()).unwrap()["properties"]["provisioningState"] = json!("Creating");
     });
     let world = bench.world.clone();
@@ -367,18 +369,48 @@ async fn the_plan_objects_to_what_cannot_succeed() {
         }
         assert!(bench.world(|world| world.writes.is_empty()));
     }
-    // who cannot read the machine plans all the same, and hears of it when applying
-    for refuse in [Some(("GET vm", 403, "AuthorizationFailed", "you may not")), None] {
+    // without access to the machine, the apply reports the error
+    for (refuse, expected) in [
+        (Some(("GET vm", 403, "AuthorizationFailed", "you may not")), ["apply: ", "you may not"]),
+        (None, ["plan: ", "does not exist (at capture.virtual_machine_id)"]),
+    ] {
         let bench = Bench::new();
         bench.world(|world| match refuse {
             Some(refuse) => world.refuse.extend([refuse, refuse]),
             None => world.machine = None,
         });
-        let told = bench.apply(&Value::Null, &captured()).await.unwrap_err();
-        assert!(told.starts_with("apply: "), "{told}");
-        assert!(told.contains(if refuse.is_some() { "you may not" } else { "does not exist" }), "{told}");
+        let error = bench.apply(&Value::Null, &captured()).await.unwrap_err();
+        assert!(expected.iter().all(|part| error.contains(part)), "{error}");
         assert!(bench.world(|world| world.writes.is_empty()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn missing_sources_fail_the_plan_of_a_creation_and_of_a_replacement() {
+    let bench = Bench::new();
+    let state = bench.apply(&Value::Null, &of_disks()).await.unwrap();
+    let bench = Bench::new();
+    bench.world(|world| {
+        world.missing = vec!["d0", "os"];
+        world.elsewhere = vec!["set"];
+    });
+    let mut config = of_disks();
+    config.os_disk.as_mut().unwrap().disk_encryption_set_id = Some(format!("{GROUP}/diskEncryptionSets/set"));
+    for prior in [&Value::Null, &state] {
+        let planned = bench.plan(prior, &config).await;
+        assert_eq!(planned.replace.is_empty(), prior.is_null());
+        let found = text(&planned.diagnostics);
+        for error in [
+            "error: The disk \"os\" does not exist (at os_disk.managed_disk_id)",
+            "error: The snapshot \"d0\" does not exist (at data_disk[*].snapshot_id)",
+            "error: The disk encryption set \"set\" is in eastus (at os_disk.disk_encryption_set_id)",
+        ] {
+            assert!(found.contains(error), "{found}");
+        }
+    }
+    // an image that stays needs no sources any more
+    let planned = bench.plan(&state, &tagged(of_disks(), &[("a", "1")])).await;
+    assert_eq!(text(&planned.diagnostics), "");
 }
 
 #[tokio::test(start_paused = true)]
@@ -486,7 +518,7 @@ async fn images_of_disks_live_their_life() {
         (|m| m.zone_resilient = Some(true), "zone_resilient"),
         (|m| m.hyper_v_generation = Some("V2".into()), "hyper_v_generation"),
         (|m| m.os_disk.as_mut().unwrap().size_gb = Some(100), "os_disk.size_gb"),
-        (|m| m.os_disk.as_mut().unwrap().os_state = "Specialized".into(), "os_disk.os_state"),
+        (|m| m.os_disk.as_mut().unwrap().os_state = Some("Specialized".into()), "os_disk.os_state"),
         (|m| m.data_disk[0].caching = Some("ReadOnly".into()), "data_disk"),
         (|m| m.data_disk[0].lun = 7, "data_disk"),
         (|m| drop(m.data_disk.pop()), "data_disk"),
@@ -599,16 +631,13 @@ async fn an_interrupted_run_loses_nothing() {
         bench.settled(&done, &config).await;
         bench.world(|world| world.images.clear());
     }
-    // an answer that was lost says nothing of disks
+    // an answer that says nothing changes nothing
     let context = bench.server.context().unwrap();
     let id = ResourceId::managed_image(SUBSCRIPTION, "rg", "img");
     let plan = tagged(of_disks(), &[("a", "1")]);
-    let op = Op::new(std::time::Duration::from_secs(1), Default::default());
-    let lost = Error::new(crate::arm::Kind::Stopped, "stopped");
-    let written = Written { body: Json::Null, outcome: Outcome::Unfinished(lost) };
-    let state = conclude(&context, &op, &scope(&op, "creating"), &id, &plan, written).unwrap();
+    let state = managed::flatten(&context, &Json::Null, &id, &plan);
     assert_eq!((state.os_disk, state.data_disk.len()), (plan.os_disk, 2));
-    assert_eq!((state.tags, state.location), (plan.tags, plan.location));
+    assert_eq!(state.location, plan.location);
 }
 
 #[tokio::test(start_paused = true)]
@@ -637,11 +666,7 @@ fn validation() {
         (base(), |config| config.set("os_disk", Value::Unknown), ""),
         (captured(), |config| config.set("os_disk", Value::Unknown), ""),
         (Model { os_disk: of_disks().os_disk, ..captured() }, |_| {}, "The image has two sources"),
-        (
-            Model { data_disk: of_disks().data_disk, ..captured() },
-            |_| {},
-            "data_disk does not go with capture",
-        ),
+        (Model { data_disk: of_disks().data_disk, ..captured() }, |_| {}, "Unexpected data_disk"),
         (Model { name: "-img".into(), ..captured() }, |_| {}, "Invalid value for name"),
         (Model { hyper_v_generation: Some("v2".into()), ..captured() }, |_| {}, "Did you mean \"V2\"?"),
         (
@@ -652,8 +677,8 @@ fn validation() {
         (
             Model {
                 os_disk: Some(OsDisk {
-                    os_type: "Linux".into(),
-                    os_state: "Generalized".into(),
+                    os_type: Some("Linux".into()),
+                    os_state: Some("Generalized".into()),
                     ..OsDisk::default()
                 }),
                 ..base()

@@ -23,6 +23,10 @@ pub struct World {
     pub refuse: Vec<(&'static str, u16, &'static str, &'static str)>,
     /// What a new image's provisioning state is.
     pub comes_out: &'static str,
+    /// Disks, snapshots and disk encryption sets that do not exist.
+    pub missing: Vec<&'static str>,
+    /// Those in another region.
+    pub elsewhere: Vec<&'static str>,
 }
 
 /// Its one machine.
@@ -92,9 +96,13 @@ impl World {
                 _ => absent,
             };
         }
-        if path.contains("/disks/") {
+        if ["/disks/", "/snapshots/", "/diskEncryptionSets/"].iter().any(|kind| path.contains(kind)) {
             let generation = if name == "vm_os" { "V2" } else { "V1" };
-            return (200, json!({"location": "westeurope", "properties": {"hyperVGeneration": generation}}));
+            let location = if self.elsewhere.contains(&name.as_str()) { "eastus" } else { "westeurope" };
+            return match self.missing.contains(&name.as_str()) {
+                true => absent,
+                false => (200, json!({"location": location, "properties": {"hyperVGeneration": generation}})),
+            };
         }
         match (request.method, self.images.get(&path).cloned()) {
             (Method::Get, Some(image)) => (200, image),
