@@ -95,6 +95,6 @@ async fn a_fleet_is_read_and_decided_on() {
         .data("azimage_image_deployments", &json!({"image_definition_id": definition(), "since": "1d"}))
         .await
         .unwrap();
-    assert_eq!(deployments.get("count").as_i64(), Some(i64::try_from(machines).unwrap()));
+    assert_eq!(deployments.get("deployment_count").as_i64(), Some(i64::try_from(machines).unwrap()));
     assert_eq!(deployments.get("failures").as_i64(), Some(0));
 }

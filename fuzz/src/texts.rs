@@ -173,7 +173,9 @@ pub fn duration(data: &[u8]) {
     let again = parse_duration(&written).unwrap_or_else(|| panic!("{written} is no duration"));
     assert!(close(again, duration), "{text} is {duration:?}, and {written} is {again:?}");
     if let Some(twice) = parse_duration(&format!("{text}{text}")) {
-        assert!(close(twice, duration * 2), "{text} twice is {twice:?}");
+        // parsing stops at a century
+        let expected = (duration * 2).min(Duration::from_secs(3_200_000_000));
+        assert!(close(twice, expected), "{text} twice is {twice:?}");
     }
 }
 

@@ -35,7 +35,7 @@ model! {
         /// How far to look back, at most `90d`. Defaults to `30d`.
         pub since: Option<String> = optional().check_text(check_since),
         /// The number of machines whose deployment began in that time.
-        pub count: i64 = computed(),
+        pub deployment_count: i64 = computed(),
         /// How many of these deployments failed.
         pub failures: i64 = computed(),
         /// The median duration of those that succeeded, in seconds. Null when there are none.
@@ -221,7 +221,7 @@ fn summarize(
     };
     let newest_first = sort_newest_first(by_version.keys().copied());
     Model {
-        count: all.len() as i64,
+        deployment_count: all.len() as i64,
         failures: failures(&all),
         p50_seconds: percentile(&all, 50),
         p90_seconds: percentile(&all, 90),
@@ -325,7 +325,7 @@ mod tests {
             .into();
         let existing: BTreeSet<String> = machines.keys().cloned().chain(["/vm/other".to_owned()]).collect();
         let found = summarize(Model::default(), &creations(&events), &machines, &existing);
-        assert_eq!((found.count, found.failures, found.unknown_image_count), (5, 1, 1));
+        assert_eq!((found.deployment_count, found.failures, found.unknown_image_count), (5, 1, 1));
         assert_eq!((found.p50_seconds, found.p90_seconds), (Some(40), Some(200)));
         let versions: Vec<(&str, i64, Option<i64>)> =
             found.by_version.iter().map(|of| (of.version.as_str(), of.failures, of.p50_seconds)).collect();

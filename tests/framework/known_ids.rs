@@ -124,7 +124,7 @@ async fn two_addresses_cannot_claim_one_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_planned_flows_from_parent_to_child() {
+async fn planned_values_flow_from_parent_to_child() {
     let core = Core::new().await;
     let plan = |name: &'static str, config| {
         let config = core.config(name, &config);
@@ -133,18 +133,19 @@ async fn what_is_planned_flows_from_parent_to_child() {
     };
     core.begin_walk();
     let text = |plan: &crate::core::Plan, name: &str| plan.state.get(name).as_str().unwrap().to_owned();
-    let gallery = json!({"name": "new", "resource_group_name": "rg", "location": "West Europe"});
+    let gallery = json!({"name": "new", "resource_group_name": "rg", "location": "East US"});
     let gallery = plan("azimage_gallery", gallery).await;
     assert_eq!(text(&gallery, "unique_name"), "00000000-0000-0000-0000-000000000000-NEW");
     let definition = plan(
         "azimage_image_definition",
         json!({
-            "name": "def", "gallery_id": text(&gallery, "id"), "os_type": "Linux", "hyper_v_generation": "V2",
+            "name": "def", "gallery_id": text(&gallery, "id"), "os_type": "Linux", "os_state": "Specialized",
+            "hyper_v_generation": "V1",
             "identifier": {"publisher": "p", "offer": "o", "sku": "s"},
         }),
     )
     .await;
-    assert_eq!(text(&definition, "location"), "westeurope");
+    assert_eq!(text(&definition, "location"), "eastus");
     let version = plan(
         "azimage_image_version",
         json!({
@@ -153,6 +154,6 @@ async fn what_is_planned_flows_from_parent_to_child() {
         }),
     )
     .await;
-    assert_eq!(text(&version, "location"), "westeurope");
+    assert_eq!(text(&version, "location"), "eastus");
     assert!(text(&version, "id").ends_with("/galleries/new/images/def/versions/1.0.0"));
 }
