@@ -228,6 +228,7 @@ async fn market() -> Core {
         change(&core, "publish", DEEP, version, json!({}));
     }
     for version in ["1.0.0", "1.1.0"] {
+        change(&core, "publish", GONE, version, json!({}));
         change(&core, "deprecate", GONE, version, json!({}));
     }
     core

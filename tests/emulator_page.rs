@@ -129,7 +129,7 @@ async fn shows_galleries_operations_and_requests() {
     put(
         &emulator,
         "/galleries/golden/images/web",
-        r#"{"location":"eastus","properties":{"osType":"Linux","osState":"Specialized","hyperVGeneration":"V1","identifier":{"publisher":"p","offer":"o","sku":"s"}}}"#,
+        r#"{"location":"eastus","properties":{"osType":"Linux","osState":"Specialized","hyperVGeneration":"V2","features":[{"name":"SecurityType","value":"Standard"}],"identifier":{"publisher":"p","offer":"o","sku":"s"}}}"#,
     );
     version(&emulator, "1.9.0");
     send(

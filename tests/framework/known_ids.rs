@@ -140,7 +140,7 @@ async fn planned_values_flow_from_parent_to_child() {
         "azimage_image_definition",
         json!({
             "name": "def", "gallery_id": text(&gallery, "id"), "os_type": "Linux", "os_state": "Specialized",
-            "hyper_v_generation": "V1",
+            "hyper_v_generation": "V2", "security_type": "Standard",
             "identifier": {"publisher": "p", "offer": "o", "sku": "s"},
         }),
     )
