@@ -153,7 +153,7 @@ fn set(state: &mut Transaction<'_>, body: &Json) -> Result<(), ArmError> {
     ];
     for (key, value) in body.pairs() {
         if !KNOWN.contains(&key.as_str()) {
-            return Err(bad(&format!("'{key}' is no setting; there are {}", KNOWN.join(", "))));
+            return Err(bad(&format!("'{key}' is not a setting; use one of {}", KNOWN.join(", "))));
         }
         let fits = match key.as_str() {
             "time_scale" | "page_size" => matches!(value, Json::Number(_)),
