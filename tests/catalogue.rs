@@ -1,5 +1,5 @@
-//! Data sources and pins over large catalogues: galleries of several pages, Marketplace images with thousands of versions, traps of
-//! order, and what is excluded, failed, deprecated or withdrawn.
+//! Data sources and pins over large catalogues: galleries of several pages, Marketplace images with thousands of versions,
+//! misleading sort orders, and versions that are excluded, failed, deprecated or withdrawn.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "support/asked.rs"]
@@ -41,11 +41,11 @@ fn profile(patch: Json) -> Json {
     json!({"properties": {"publishingProfile": patch}})
 }
 
-// 1.0.0 to 1.0.129, and newer ones each of which has something against it.
+// 1.0.0 to 1.0.129, and newer versions that are all unusable for some reason.
 async fn gallery() -> Core {
     const YEARS: i64 = 4 * 365 * 24 * 3600;
     let core = Core::new().await;
-    // all of it was published years ago, when the end of life that is over now was still to come
+    // all versions were published years ago, when the end-of-life date that has now passed was still in the future
     core.control("POST", "clock/advance", json!({"seconds": -YEARS}));
     cases::with_sources(&core);
     core.control("PUT", "settings", json!({"page_size": 50}));
@@ -86,9 +86,9 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_newest_that_will_do_is_found_among_many_pages() {
+async fn finds_the_newest_usable_version_across_pages() {
     let core = gallery().await;
-    // what is wanted, what is found, and why others were not
+    // the query, the expected version, and the reasons for skipping others
     let rows = [
         (
             json!({}),
@@ -150,7 +150,7 @@ async fn the_newest_that_will_do_is_found_among_many_pages() {
             assert!(skipped[version].contains(why), "{asked}: {version}: {}", skipped[version]);
         }
     }
-    // who names one exactly gets it, whatever there is against it
+    // an exact version number is returned even if rules would skip it
     for exact in ["1.0.9", "2.0.0", "1.10.0", "3.0.0"] {
         let found = one(&core, json!({"version": exact})).await;
         assert_eq!((found.get("exact_version").as_str(), skipped(&found).len()), (Some(exact), 0));
@@ -168,7 +168,7 @@ async fn the_newest_that_will_do_is_found_among_many_pages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_follow_every_page_and_order_by_number() {
+async fn lists_read_every_page_and_sort_by_number() {
     let core = gallery().await;
     let list = async |patch: Json| {
         let config = patched(&json!({"image_definition_id": definition()}), &patch);
@@ -185,10 +185,10 @@ async fn lists_follow_every_page_and_order_by_number() {
     assert_eq!(list(json!({"tags": {"Stage": "preview"}})).await, ["1.11.0"]);
     assert!(list(json!({"constraint": "> 3"})).await.is_empty());
     assert!(list(json!({"tags": {"stage": "GA"}})).await.is_empty());
-    // a smaller page is no other answer
+    // the page size does not change the result
     core.control("PUT", "settings", json!({"page_size": 7}));
     assert_eq!(list(json!({})).await, all);
-    // no versions is an empty list, and an error for who needs one; no definition is an error for both
+    // no versions: an empty list, but an error in the singular data source; no definition: an error in both
     put(&core, &rg("galleries/gal/images/empty"), cases::definition("empty"));
     let empty = json!({"image_definition_id": rg("galleries/gal/images/empty")});
     assert!(core.data(MANY, &empty).await.unwrap().get("versions").elements().is_empty());
@@ -211,7 +211,7 @@ const LINUX: (&str, &str) = ("contoso-linux", "9-gen2");
 const DEEP: (&str, &str) = ("contoso-linux", "deep");
 const GONE: (&str, &str) = ("contoso-windows", "2019");
 
-// Two thousand versions of one image, some of them no longer to be used; another with two to five segments.
+// Two thousand versions of one image, some of them unusable; another image whose versions have two to five segments.
 async fn market() -> Core {
     let core = Core::new().await;
     for minor in 0..20 {
@@ -238,10 +238,10 @@ fn image((offer, sku): (&str, &str), version: &str) -> Json {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_marketplace_of_thousands_is_ordered_by_number() {
+async fn sorts_thousands_of_marketplace_versions_by_number() {
     let core = market().await;
     for (of, asked, exact, newest) in [
-        // scheduled for deprecation may still be used
+        // a version scheduled for deprecation is still usable
         (LINUX, "latest", "9.19.97", "9.19.97"),
         (LINUX, "~> 9.2.9", "9.2.99", "9.19.97"),
         (LINUX, "< 9.10", "9.9.99", "9.19.97"),
@@ -261,7 +261,7 @@ async fn a_marketplace_of_thousands_is_ordered_by_number() {
         let urn = format!("contoso:{}:{}:{exact}", of.0, of.1);
         assert_eq!(found.get("exact_urn").as_str(), Some(urn.as_str()), "{asked}");
         assert_eq!(found.get("newest_version").as_str(), Some(newest), "{asked}");
-        // what is deprecated may be greater than the newest
+        // a deprecated version may have the highest number
         let is_newest = exact == newest || exact == "9.19.98";
         assert_eq!(found.get("is_newest"), &Value::Bool(is_newest), "{asked}");
         let by_urn = json!({"location": "eastus", "urn": urn.replace(exact, asked)});
@@ -270,7 +270,7 @@ async fn a_marketplace_of_thousands_is_ordered_by_number() {
     let (found, told) = core.ask(LOOKUP, &image(LINUX, "9.19.98")).await;
     assert!(
         told.0.is_empty(),
-        "who names it exactly, and has no rule against it, is told by attributes: {told:?}"
+        "an exact version without a matching rule reports its state in attributes: {told:?}"
     );
     let found = found.unwrap();
     assert_eq!(found.get("deprecation_state").as_str(), Some("Deprecated"));
@@ -290,7 +290,7 @@ async fn a_marketplace_of_thousands_is_ordered_by_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_exist_names_what_does() {
+async fn not_found_errors_list_existing_names() {
     let core = market().await;
     for (patch, path, says) in [
         (
@@ -316,7 +316,7 @@ async fn what_does_not_exist_names_what_does() {
         let told = core.data(LOOKUP, &config).await.unwrap_err();
         told.assert_error(&says);
         assert_eq!(told.error_paths(), [path], "{patch}");
-        // a pin says the same
+        // a pin fails with the same error
         let text = |name: &str| config[name].as_str().unwrap().to_owned();
         if !text("version").starts_with('>') {
             let urn = format!("{}:{}:{}:{}", text("publisher"), text("offer"), text("sku"), text("version"));
@@ -328,7 +328,7 @@ async fn what_does_not_exist_names_what_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn catalogues_list_every_level_and_empty_is_empty() {
+async fn catalogues_list_every_level_and_allow_empty_results() {
     let core = market().await;
     let list = async |of, patch: Json| {
         let mut config = patched(&image(of, "x"), &json!({"version": null}));
@@ -338,7 +338,7 @@ async fn catalogues_list_every_level_and_empty_is_empty() {
     };
     let found = list(LINUX, json!({})).await;
     let all = texts(found.get("versions"));
-    assert_eq!(all.len(), 1999, "all but the one that is withdrawn");
+    assert_eq!(all.len(), 1999, "all but the withdrawn one");
     assert_eq!(all[..2], ["9.19.98", "9.19.97"]);
     assert_eq!(found.get("newest_version").as_str(), Some("9.19.97"));
     let found = list(LINUX, json!({"constraint": "~> 9.10.0", "limit": 3})).await;
@@ -370,9 +370,9 @@ async fn catalogues_list_every_level_and_empty_is_empty() {
     }
 }
 
-// The story that pins are for: what was planned is applied, and stays, whatever is published meanwhile.
+// The purpose of pins: the planned version is applied and kept, even while newer ones are published.
 #[tokio::test(start_paused = true)]
-async fn a_pin_stays_through_weeks_of_new_versions() {
+async fn pin_stays_while_new_versions_are_published() {
     let core = market().await;
     let urn = async |core: &Core| {
         let found = core.data(LOOKUP, &image(LINUX, "~> 9.10")).await.unwrap();
@@ -390,14 +390,14 @@ async fn a_pin_stays_through_weeks_of_new_versions() {
     let held = applied.held.unwrap();
     assert_eq!(held.text("urn"), first);
     assert_eq!(held.text("version"), "9.19.97");
-    // a week later: planning without a refresh, and with one
+    // a week later, with and without a refresh
     for build in 101..=120 {
         change(&core, "publish", LINUX, &format!("9.19.{build}"), json!({}));
     }
     let next = core.again(json!({})).await;
     let newer = urn(&next).await;
     assert_eq!(newer, "contoso:contoso-linux:9-gen2:9.19.120");
-    // a plan that changes nothing is compared byte by byte
+    // core compares a plan without changes byte by byte
     assert_eq!(next.plan(PIN, Some(&held), &pin(&newer, "1")).await.action, Action::NoOp);
     let (read, told) = next.read(&held).await.unwrap();
     let read = read.unwrap();
@@ -407,7 +407,7 @@ async fn a_pin_stays_through_weeks_of_new_versions() {
     assert_eq!(read.text("newest_version"), "9.19.120");
     assert_eq!((read.text("urn"), read.get("withdrawn")), (first.as_str(), &Value::Bool(false)));
     assert_eq!(next.plan(PIN, Some(&read), &pin(&newer, "1")).await.action, Action::NoOp);
-    // deprecated, then withdrawn: told each time, and nothing to do
+    // deprecated, then withdrawn: a warning each time, and no change
     for (what, warning) in [("deprecate", "is deprecated"), ("withdraw", "is withdrawn")] {
         change(&core, what, LINUX, "9.19.97", json!({}));
         let next = core.again(json!({})).await;
@@ -418,7 +418,7 @@ async fn a_pin_stays_through_weeks_of_new_versions() {
         assert_eq!(read.get("withdrawn"), &Value::Bool(what == "withdraw"));
         assert_eq!(next.plan(PIN, Some(&read), &pin(&newer, "1")).await.action, Action::NoOp);
     }
-    // the keeper moves it, and the plan shows both ends
+    // a changed keeper moves the pin, and the plan shows the old and the new version
     let next = core.again(json!({})).await;
     let read = next.refresh(&held).await.unwrap().unwrap();
     let plan = next.plan(PIN, Some(&read), &pin(&newer, "2")).await;

@@ -29,7 +29,6 @@ use prost::Message;
 use tonic::{Code, Request};
 use unknowns::unknown_everywhere;
 
-// Item 25.
 #[tokio::test]
 async fn core_loads_every_schema() {
     let core = Core::new().await;
@@ -89,7 +88,7 @@ async fn core_loads_every_schema() {
 fn assert_documented(path: &str, block: &Block) {
     assert!(!block.description.is_empty(), "{path} is not described");
     for attribute in &block.attributes {
-        // item 47 is for those who have one
+        // only objects with an identity have one to upgrade
         assert!(
             !attribute.write_only,
             "{path}.{} is write-only: test that it never comes back",
@@ -103,7 +102,7 @@ fn assert_documented(path: &str, block: &Block) {
     }
 }
 
-// Item 26: by any process, in any state, in any order.
+// Any process can answer, in any state and any order.
 #[tokio::test]
 async fn the_schema_is_the_same_every_time() {
     let core = Core::new().await;
@@ -124,7 +123,6 @@ async fn the_schema_is_the_same_every_time() {
     assert_eq!(names.server_capabilities, again.server_capabilities);
 }
 
-// Item 27.
 #[tokio::test]
 async fn core_is_told_what_it_may_rely_on() {
     let core = Core::new().await;
@@ -137,7 +135,7 @@ async fn core_is_told_what_it_may_rely_on() {
     assert_eq!(core.schema.server_capabilities, Some(expected));
 }
 
-// Item 26: a process that is never asked for its schema answers everything else.
+// A process that is never asked for its schema answers all other calls.
 #[tokio::test(start_paused = true)]
 async fn nobody_has_to_ask_for_the_schema_first() {
     let core = Core::new().await;
@@ -153,7 +151,6 @@ async fn nobody_has_to_ask_for_the_schema_first() {
     assert!(answer.diagnostics.is_empty());
 }
 
-// Item 28.
 #[tokio::test]
 async fn what_is_not_offered_is_unimplemented() {
     let (_, rpc) = serve();
@@ -205,7 +202,6 @@ async fn types_that_do_not_exist_are_named() {
     }
 }
 
-// Items 57, 58.
 #[tokio::test(start_paused = true)]
 async fn a_provider_whose_configuration_is_unknown_still_plans() {
     for case in cases::all() {
@@ -266,7 +262,7 @@ async fn without_a_configuration_work_is_refused_and_nothing_is_lost() {
     assert_eq!(answer.private, b"{\"a\":1}");
 }
 
-// Item 16: a debugged provider serves many runs.
+// A provider in debug mode serves many runs.
 #[tokio::test(start_paused = true)]
 async fn the_last_configuration_counts() {
     let core = Core::with(json!({"default_tags": {"run": "1"}})).await;
@@ -282,7 +278,7 @@ async fn the_last_configuration_counts() {
     told.assert_error(&["metadata_host"]);
 }
 
-// Item 56: every generated configuration is one that the provider takes itself; and no state is an error or null.
+// The provider accepts every configuration that it generates; a state is never an error or null.
 #[tokio::test(start_paused = true)]
 async fn a_configuration_can_be_generated_from_any_state() {
     for case in cases::all() {
@@ -309,7 +305,7 @@ async fn a_configuration_can_be_generated_from_any_state() {
     }
 }
 
-// Item 59, 17: many at once, stopped in the middle, and again.
+// Many calls at once, stopped in the middle, and then repeated.
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_all_that_is_under_way_and_nothing_that_comes_later() {
     let core = Core::new().await;
@@ -365,7 +361,7 @@ async fn a_write_ends_and_no_other_begins_when_the_caller_is_gone() {
     }
 }
 
-// Items 18, 19, 23 through the surface: a configuration in JSON is a configuration, any extension is unknown, no bytes are null.
+// Through the wire: a configuration may be JSON, unknown values may use any msgpack extension, and empty bytes are null.
 #[tokio::test]
 async fn values_come_in_every_form_that_core_has() {
     let core = Core::new().await;

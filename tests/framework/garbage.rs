@@ -62,7 +62,6 @@ pub fn assert_refused(rpc: &str, diagnostics: &[pb::Diagnostic]) {
     }
 }
 
-// Item 22, and the "never a panic".
 #[tokio::test]
 async fn garbage_in_every_value_of_every_call_is_an_error() {
     let core = Core::new().await;
@@ -214,7 +213,6 @@ async fn garbage_in_every_stored_json_is_an_error() {
     }
 }
 
-// Items 43, 44, 46.
 #[tokio::test]
 async fn stored_state_is_read_leniently_and_never_guessed() {
     let core = Core::new().await;
@@ -271,7 +269,7 @@ async fn stored_state_is_read_leniently_and_never_guessed() {
     }
 }
 
-// Item 44: an identity that is stored as JSON comes back the same.
+// An identity that is stored as JSON is returned unchanged.
 #[tokio::test(start_paused = true)]
 async fn identities_survive_an_upgrade_and_fill_in_where_they_are_missing() {
     for case in cases::all() {
@@ -311,7 +309,7 @@ async fn identities_survive_an_upgrade_and_fill_in_where_they_are_missing() {
     }
 }
 
-// Item 42: bytes that the provider did not write, and those that it did, come back or are dropped, and hurt nobody.
+// Private data of this or another provider is returned or dropped, and causes no error.
 #[tokio::test(start_paused = true)]
 async fn foreign_private_bytes_hurt_nobody() {
     for case in cases::all() {

@@ -8,7 +8,7 @@ use pb::provider_server::Provider as Wire;
 use pb::schema::Block;
 use tonic::Request;
 
-// Item 29: unknown is no error, in any place, alone or together.
+// An unknown value is never an error, in any attribute, alone or combined.
 #[tokio::test]
 async fn validation_lets_unknowns_pass() {
     let core = Core::new().await;
@@ -44,7 +44,7 @@ async fn validation_lets_unknowns_pass() {
     }
 }
 
-// Items 30, 37, 29: plans with every part unknown in turn, of a new object and of one that exists.
+// Plans with every attribute unknown in turn, for a new object and for an existing one.
 #[tokio::test(start_paused = true)]
 async fn plans_with_any_unknown_are_what_core_takes() {
     for case in cases::all() {
@@ -66,7 +66,6 @@ async fn plans_with_any_unknown_are_what_core_takes() {
     }
 }
 
-// Item 50, and bad values that can be known before anything is done.
 #[tokio::test]
 async fn bad_values_are_refused_where_they_stand() {
     let core = Core::new().await;
@@ -266,7 +265,7 @@ fn holes(value: &Value, out: &mut dyn FnMut(Value)) {
     }
 }
 
-// Item 49: elements of a set that are unknown may turn out to be one.
+// Unknown elements of a set may become equal to others.
 #[tokio::test(start_paused = true)]
 async fn a_set_may_shrink_when_its_elements_become_known() {
     let case = cases::image_definition();

@@ -1,5 +1,5 @@
-//! Every resource type against everything that a service can do wrong, for a while and for ever: what is told is true, nothing
-//! is lost or made twice, and the next run gets to the end.
+//! Every resource type against every kind of service failure, temporary and permanent: diagnostics are true, nothing is lost or
+//! created twice, and the next run completes.
 
 use super::failures::{always, assert_told, each, finish, prepared};
 use crate::cases::Case;
@@ -9,7 +9,7 @@ use std::time::Duration;
 const FUTURE: &str = "Mon, 02 Nov 2026 10:00:10 GMT";
 const PRESENT: &str = "Mon, 02 Nov 2026 10:00:00 GMT";
 
-/// What comes instead of an answer, whether the service has then done what was asked, and whether a repetition is of use.
+/// The faulty response, whether the service has executed the request, and whether retrying helps.
 fn rows() -> Vec<(&'static str, Json, bool, bool)> {
     let refusal = |status: u16, headers: Json| json!({"status": status, "code": "Busy", "message": "Later.", "headers": headers});
     vec![
@@ -44,7 +44,7 @@ fn rows() -> Vec<(&'static str, Json, bool, bool)> {
     ]
 }
 
-// Twice and no more: nobody needs to hear of what a repetition mends.
+// Twice only: failures that a retry fixes are not reported.
 fn twice(method: &str, id: &str, fault: &Json) -> Json {
     patched(&always(method, id, fault), &json!({"count": 2}))
 }
@@ -118,7 +118,7 @@ async fn for_ever_is_told_and_loses_nothing() {
             core.fault(always("GET", id, &fault));
             match core.refresh(&held).await {
                 Err(told) => told.assert_error(&[id]),
-                // what is only called by another name is read all the same
+                // an object in another spelling is still read
                 Ok(read) => assert!(what == "another type" && read.is_some(), "{} {what}", case.name),
             }
             core.heal();
@@ -147,12 +147,12 @@ async fn for_ever_is_told_and_loses_nothing() {
 }
 
 fn assert_told_or_gone(core: &Core, case: &Case, what: &str, id: &str, done: bool, told: &crate::core::Told) {
-    assert!(told.has_errors(), "{} {what}: nobody was told", case.name);
+    assert!(told.has_errors(), "{} {what}: no error is reported", case.name);
     assert!(done || core.exists(id), "{} {what}", case.name);
 }
 
-/// What becomes of the operation that a creation begins, and of what it makes; whether that is an error, and whether the
-/// object is there in the end.
+/// The faults of the creation's operation and of the created object, whether they cause an error, and whether the object exists
+/// in the end.
 fn operations() -> Vec<(&'static str, Vec<Json>, bool, bool)> {
     let polls = |fault: Json| patched(&fault, &json!({"method": "GET", "path": "perations/"}));
     vec![
@@ -181,7 +181,7 @@ fn operations() -> Vec<(&'static str, Vec<Json>, bool, bool)> {
     ]
 }
 
-// Lets a second pass in the emulator for each that passes here.
+// Advances the emulator's clock by one second for each second of real time.
 async fn tick(core: &Core, until: impl Future<Output = crate::core::Applied>) -> crate::core::Applied {
     let clock = async {
         loop {
@@ -214,7 +214,7 @@ async fn operations_that_go_astray() {
                 applied.held.clone().unwrap_or_else(|| panic!("{} {what}: {:?}", case.name, applied.told));
             assert_eq!(held.text("id"), id, "{} {what}", case.name);
             if !there {
-                // it was accepted, so it stays in the state; that it does not appear fails the run
+                // the object was accepted, so it stays in the state; its absence fails the run
                 applied.told.assert_error(&["does not appear", id]);
             } else if fails && !version {
                 assert_told(&applied, case, what, id);
@@ -246,7 +246,7 @@ async fn operations_that_go_astray() {
     .await;
 }
 
-/// The same of changes and deletions, where polls go astray and the work itself does not.
+/// The same for updates and deletions, where polling fails but the work itself succeeds.
 #[tokio::test(start_paused = true)]
 async fn operations_that_go_astray_later() {
     each(async |case, id| {
@@ -277,12 +277,12 @@ async fn operations_that_go_astray_later() {
     .await;
 }
 
-/// What was just made is not seen yet, and what was just deleted is still seen.
+/// New objects are not found yet, and deleted ones are still found.
 #[tokio::test(start_paused = true)]
 async fn a_service_that_sees_its_own_work_late() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
-        // what it stands on is old enough to be seen
+        // its dependencies are old enough to be found
         core.control("POST", "clock/advance", json!({"seconds": 60}));
         core.control("PUT", "settings", json!({"time_scale": 1, "eventual_consistency": true}));
         let applied =
@@ -290,7 +290,7 @@ async fn a_service_that_sees_its_own_work_late() {
         assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
         let held = applied.held.unwrap();
         assert_eq!(held.text("provisioning_state"), "Succeeded", "{}", case.name);
-        // gone, and made anew at once by the same run, as a replacement is
+        // deleted and recreated at once by the same run, as in a replacement
         let applied = tick(&core, core.destroy(&held)).await;
         assert!(applied.held.is_none(), "{}: {:?}", case.name, applied.told);
         let plan = core.plan(case.type_name, None, &full).await;

@@ -1,4 +1,4 @@
-//! Image versions: regions that come and go, waiting, retention, and what is refused before half an hour is spent.
+//! Image versions: changing regions, waiting, retention, and errors before a long creation starts.
 
 use super::galleries::DEFINITION;
 use crate::cases::{self, rg};
@@ -22,25 +22,25 @@ fn regions(names: &[&str]) -> Json {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_region_is_dropped_only_with_leave_and_by_name() {
+async fn region_is_removed_only_with_permission() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     let one = json!({"target_region": regions(&["East US"])});
     let told = core.plan_refused(VERSION, Some(&held), &version(one.clone())).await;
     told.assert_error(&["removes the region westeurope", "allow_deletion_of_replicated_locations"]);
     assert_eq!(told.error_paths(), ["target_region"]);
-    // leave and drop in one apply, in the right order
+    // permission and removal in one apply, in the right order
     let both = patched(&version(one.clone()), &json!({"allow_deletion_of_replicated_locations": true}));
     let held = core.change(&held, &both, Action::Update).await;
     assert_eq!(held.get("target_region").elements().len(), 1);
     let held = core.change(&held, &version(one), Action::Update).await;
-    // and all of it back again
+    // and back again
     core.change(&held, &version(json!({})), Action::Update).await;
 }
 
-// Item 49: no block at all leaves the version in its own region.
+// Without target regions the version stays in its own region only.
 #[tokio::test(start_paused = true)]
-async fn without_target_regions_only_the_own_region_is_left() {
+async fn version_without_target_regions_keeps_its_own_region() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     let none = json!({"target_region": []});
@@ -50,7 +50,7 @@ async fn without_target_regions_only_the_own_region_is_left() {
     let held = core.change(&held, &allowed, Action::Update).await;
     let azure = core.look(held.text("id"));
     assert_eq!(azure["properties"]["publishingProfile"]["targetRegions"].as_array().unwrap().len(), 1);
-    // naming the own region means the same
+    // naming the version's own region is equivalent
     let named = patched(&allowed, &json!({"target_region": regions(&["eastus"])}));
     let held = core.change(&held, &named, Action::NoOp).await;
     core.change(
@@ -62,7 +62,7 @@ async fn without_target_regions_only_the_own_region_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_service_refuses_on_a_region_that_stays_replaces_and_says_which() {
+async fn immutable_region_settings_force_replacement_and_name_the_region() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     let stored = version(json!({"target_region": [
@@ -99,9 +99,9 @@ async fn what_the_service_refuses_on_a_region_that_stays_replaces_and_says_which
     assert_eq!(plan.action, Action::Replace);
 }
 
-// The service has no ETag: what somebody else added must not go with the next update.
+// The service has no ETags: an update must not remove regions that others added.
 #[tokio::test(start_paused = true)]
-async fn an_update_keeps_what_the_service_has_beyond_the_schema() {
+async fn update_keeps_properties_outside_the_schema() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     core.tamper(held.text("id"), json!({"tags": {"by": "hand"}}));
@@ -112,28 +112,28 @@ async fn an_update_keeps_what_the_service_has_beyond_the_schema() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retained_version_outlives_its_resource() {
+async fn retained_version_outlives_its_resource() {
     let core = with_sources(json!({})).await;
     let retain = version(json!({"deletion_policy": "retain"}));
     let held = core.create(VERSION, &retain).await;
     let id = held.text("id").to_owned();
-    // replaced by another number: the old one stays to roll back to
+    // replaced under another number: the old version is kept for a rollback
     let next = core.change(&held, &patched(&retain, &json!({"version": "1.1.0"})), Action::Replace).await;
     assert!(core.exists(&id) && core.exists(next.text("id")));
     assert!(core.destroy(&next).await.held.is_none());
     assert!(core.exists(next.text("id")));
     let definition = core.import(DEFINITION, &rg("galleries/gal/images/def"), None).await.unwrap();
     core.destroy(&definition).await.told.assert_error(&["2 image versions", "retain", &id, next.text("id")]);
-    // and comes back by import, to be deleted after all
+    // an import brings it back so that it can be deleted
     let held = core.import(VERSION, &id, None).await.unwrap();
     assert_eq!(held.text("deletion_policy"), "delete");
     assert!(core.destroy(&held).await.held.is_none());
     assert!(!core.exists(&id));
 }
 
-// What destroys the old version knows only the policy that was applied before.
+// Destroying the old version uses the policy that was last applied.
 #[tokio::test(start_paused = true)]
-async fn a_policy_comes_before_the_replacement_that_it_is_meant_for() {
+async fn deletion_policy_must_be_applied_before_the_replacement() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     let id = held.text("id").to_owned();
@@ -143,7 +143,7 @@ async fn a_policy_comes_before_the_replacement_that_it_is_meant_for() {
     told.assert_error(&["would be deleted, not retained", "because of version", "alone first"]);
     assert_eq!(told.error_paths(), ["deletion_policy"]);
     let held = core.change(&held, &retain, Action::Update).await;
-    // the number of what is retained stays taken
+    // the number of a retained version stays taken
     let again =
         patched(&retain, &json!({"replication_mode": "Shallow", "target_region": [{"name": "eastus"}]}));
     let told = core.plan_refused(VERSION, Some(&held), &again).await;
@@ -153,9 +153,9 @@ async fn a_policy_comes_before_the_replacement_that_it_is_meant_for() {
     assert!(core.exists(&id));
 }
 
-// A location that is unknown yet is not the definition's.
+// The definition's location does not apply while the version's location is unknown.
 #[tokio::test(start_paused = true)]
-async fn a_location_that_is_unknown_is_judged_when_it_is_known() {
+async fn unknown_location_is_checked_at_apply() {
     let core = with_sources(json!({})).await;
     let base = version(
         json!({"target_region": regions(&["westus"]), "source": {"managed_image_id": rg("images/img")}}),
@@ -169,7 +169,7 @@ async fn a_location_that_is_unknown_is_judged_when_it_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_protected_version_is_told_apart_from_one_that_cannot_be_deleted() {
+async fn deleting_a_protected_version_names_the_protection() {
     let core = with_sources(json!({})).await;
     let protected = version(
         json!({"block_deletion_before_end_of_life": true, "end_of_life_date": "2031-01-01T00:00:00Z"}),
@@ -181,9 +181,9 @@ async fn a_protected_version_is_told_apart_from_one_that_cannot_be_deleted() {
     assert!(core.destroy(&held).await.held.is_none());
 }
 
-// How long apply waits, and what later plans say of it.
+// How long apply waits, and what later plans report.
 #[tokio::test(start_paused = true)]
-async fn a_version_that_is_not_waited_for_shows_how_far_it_is() {
+async fn version_without_waiting_shows_its_progress() {
     let core = with_sources(json!({})).await;
     core.control("PUT", "settings", json!({"time_scale": 0.0001}));
     let none = version(json!({"wait_for_replication": "none"}));
@@ -192,10 +192,10 @@ async fn a_version_that_is_not_waited_for_shows_how_far_it_is() {
     assert!(!applied.told.has_errors(), "{:?}", applied.told);
     let held = applied.held.unwrap();
     assert!(!held.tainted);
-    // who waits for nothing has nothing to do
+    // without waiting there is nothing to do
     let read = core.refresh(&held).await.unwrap().unwrap();
     assert_eq!(core.plan(VERSION, Some(&read), &none).await.action, Action::NoOp);
-    // who waits for all has: the next plan says where it stands, and the next apply waits
+    // when waiting for all regions, the next plan shows the progress and the next apply waits
     let all = version(json!({}));
     let plan = core.plan(VERSION, Some(&read), &all).await;
     assert_eq!(plan.action, Action::Update);
@@ -214,14 +214,14 @@ async fn a_version_that_is_not_waited_for_shows_how_far_it_is() {
             .count(),
         2
     );
-    // a replication that is waited for by itself sees the same
+    // azimage_image_replication sees the same result
     let waiting = json!({"image_version_id": held.text("id"), "regions": ["West Europe"]});
     core.create("azimage_image_replication", &waiting).await;
 }
 
-// A failed region is told, the version stays, and the next apply takes the region out and puts it in again.
+// A failed region causes a warning, the version stays, and the next apply removes and re-adds the region.
 #[tokio::test(start_paused = true)]
-async fn a_failed_region_is_repaired_by_the_next_apply() {
+async fn next_apply_repairs_a_failed_region() {
     let core = with_sources(json!({})).await;
     core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_region": "westeurope"}));
     let config = version(json!({}));
@@ -239,7 +239,7 @@ async fn a_failed_region_is_repaired_by_the_next_apply() {
     let held = core.settled(&applied.held.unwrap(), &config).await;
     assert_eq!(held.get("replication_state").entries().count(), 2);
     assert!(held.get("replication_state").entries().all(|(_, state)| state.as_str() == Some("Completed")));
-    // while updating it is an error, with the version kept
+    // during an update it is an error, with the version kept
     core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_region": "northeurope"}));
     let three = version(
         json!({"target_region": [{"name": "East US"}, {"name": "westeurope", "regional_replica_count": 2}, {"name": "northeurope"}]}),
@@ -252,9 +252,9 @@ async fn a_failed_region_is_repaired_by_the_next_apply() {
     core.change(&read, &three, Action::Update).await;
 }
 
-// The service keeps no date that is taken out by hand, and a removed one is really gone.
+// The service drops an end-of-life date that is removed explicitly.
 #[tokio::test(start_paused = true)]
-async fn an_end_of_life_date_that_was_removed_is_gone_in_azure() {
+async fn removing_the_end_of_life_date_removes_it_in_azure() {
     let core = with_sources(json!({})).await;
     let date = json!({"end_of_life_date": "2031-01-01T00:00:00Z"});
     let held = core.create(VERSION, &version(date.clone())).await;
@@ -268,7 +268,7 @@ async fn an_end_of_life_date_that_was_removed_is_gone_in_azure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn guardrails_stop_a_plan_and_name_rule_attribute_and_fix() {
+async fn guardrail_errors_name_rule_attribute_and_fix() {
     let rows: Vec<(Json, Json, &[&str], &str)> = vec![
         (
             json!({"minimum_replicas": 2}),
@@ -301,12 +301,12 @@ async fn guardrails_stop_a_plan_and_name_rule_attribute_and_fix() {
         let told = core.plan_refused(VERSION, None, &version(patch.clone())).await;
         told.assert_error(says);
         assert_eq!(told.error_paths(), [path]);
-        // the same as a warning lets it pass
+        // as a warning the same rule does not block
         let core = core.again(json!({"guardrails": patched(&rule, &json!({"mode": "warn"}))})).await;
         let plan = core.plan(VERSION, None, &version(patch)).await;
         plan.told.assert_warning(says);
     }
-    // and what keeps to the rules is let through, twice, since core plans again at apply
+    // a compliant version is accepted, twice, because core plans again at apply
     let rules = json!({"guardrails": {
         "minimum_replicas": 2, "required_regions": ["East US"], "required_tags": ["team"], "versions_must_increase": true,
         "maximum_versions_per_definition": 2,
@@ -322,7 +322,7 @@ async fn guardrails_stop_a_plan_and_name_rule_attribute_and_fix() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_does_not_fit_is_refused_before_anything_is_made() {
+async fn incompatible_source_is_rejected_at_plan() {
     let core = with_sources(json!({})).await;
     let windows = patched(&cases::definition("win"), &json!({"properties": {"osType": "Windows"}}));
     cases::put(&core, &rg("galleries/gal/images/win"), windows);
@@ -349,7 +349,7 @@ async fn a_source_that_does_not_fit_is_refused_before_anything_is_made() {
         told.assert_error(says);
         assert!(told.error_paths().contains(&path.to_owned()), "{:?}", told.error_paths());
     }
-    // and so is one that does not exist, when the version is replaced as well: nothing is destroyed for it
+    // a missing source is also rejected when the version is replaced: nothing is destroyed for it
     let later = json!({"source": {"managed_image_id": rg("images/later")}});
     let held = core.create(VERSION, &version(json!({}))).await;
     for held in [None, Some(&held)] {
@@ -378,7 +378,7 @@ fn recycle_bin(core: &Core) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_number_in_the_recycle_bin_needs_a_choice() {
+async fn soft_deleted_version_number_requires_a_decision() {
     let core = with_sources(json!({})).await;
     keep_deleted_versions(&core);
     let held = core.create(VERSION, &version(json!({}))).await;
@@ -392,13 +392,13 @@ async fn a_number_in_the_recycle_bin_needs_a_choice() {
     assert_eq!(applied.told.error_paths(), ["version"]);
     assert!(applied.held.is_none());
     next.create(VERSION, &version(json!({"version": "1.0.1"}))).await;
-    // brought back, with the tags that are configured now
+    // restored, with the currently configured tags
     let restored = next
         .create(VERSION, &version(json!({"restore_soft_deleted": true, "tags": {"restored": "yes"}})))
         .await;
     assert_eq!((restored.text("id"), recycle_bin(&core)), (id.as_str(), 0));
     assert_eq!(core.look(&id)["tags"], json!({"restored": "yes"}));
-    // and gone for good
+    // and purged
     let purge = version(
         json!({"deletion_policy": "purge", "tags": {"restored": "yes"}, "restore_soft_deleted": true}),
     );
@@ -408,7 +408,7 @@ async fn a_number_in_the_recycle_bin_needs_a_choice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replacement_under_one_number_gets_the_new_content_despite_soft_delete() {
+async fn replacement_with_the_same_number_gets_new_content_despite_soft_delete() {
     let core = with_sources(json!({})).await;
     keep_deleted_versions(&core);
     let held = core.create(VERSION, &version(json!({}))).await;
@@ -416,12 +416,12 @@ async fn a_replacement_under_one_number_gets_the_new_content_despite_soft_delete
     let held = core.change(&held, &other, Action::Replace).await;
     let azure = core.look(held.text("id"));
     assert_eq!(azure["properties"]["storageProfile"]["source"]["id"], rg("images/img2"));
-    assert_eq!(recycle_bin(&core), 0, "what was replaced is purged");
+    assert_eq!(recycle_bin(&core), 0, "the replaced version is purged");
 }
 
-// Soft delete protects failed versions from deletion.
+// Soft delete also retains failed versions.
 #[tokio::test(start_paused = true)]
-async fn a_failed_version_without_content_is_purged() {
+async fn failed_version_without_content_is_purged() {
     let core = with_sources(json!({})).await;
     keep_deleted_versions(&core);
     let config = version(json!({"target_region": [{"name": "East US"}]}));
@@ -434,7 +434,7 @@ async fn a_failed_version_without_content_is_purged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_that_never_succeeded_is_not_retained() {
+async fn version_that_never_succeeded_is_not_retained() {
     let core = with_sources(json!({})).await;
     let config = version(json!({"deletion_policy": "retain", "target_region": [{"name": "East US"}]}));
     core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_region": "eastus"}));
@@ -446,9 +446,9 @@ async fn a_version_that_never_succeeded_is_not_retained() {
     assert_eq!(held.text("provisioning_state"), "Succeeded");
 }
 
-// -replace, taint and replace_triggered_by name no attribute that forces the replacement.
+// -replace, taint and replace_triggered_by force a replacement without naming an attribute.
 #[tokio::test(start_paused = true)]
-async fn a_retained_version_that_is_replaced_as_it_is_is_adopted_again() {
+async fn replacing_an_unchanged_retained_version_adopts_it_again() {
     let core = with_sources(json!({})).await;
     let config = version(json!({"deletion_policy": "retain"}));
     let mut held = core.create(VERSION, &config).await;
@@ -460,9 +460,9 @@ async fn a_retained_version_that_is_replaced_as_it_is_is_adopted_again() {
     assert_eq!(core.look(held.text("id"))["tags"], json!({"a": "b"}));
 }
 
-// A finished version is finished whatever the URL of its operation answers by then.
+// A finished version is final, whatever its operation URL returns later.
 #[tokio::test(start_paused = true)]
-async fn a_dead_operation_url_blocks_no_update() {
+async fn update_ignores_a_dead_operation_url() {
     let dead = [
         json!({"status": 410, "code": "Gone", "message": "?"}),
         json!({"status": 400, "code": "InvalidParameter", "message": "?"}),
@@ -493,7 +493,7 @@ async fn a_dead_operation_url_blocks_no_update() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_update_waits_as_long_as_wait_for_replication_says() {
+async fn update_honours_wait_for_replication() {
     let core = with_sources(json!({})).await;
     let none = json!({"wait_for_replication": "none"});
     let held = core.create(VERSION, &version(none.clone())).await;
@@ -508,9 +508,9 @@ async fn an_update_waits_as_long_as_wait_for_replication_says() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
-// A creation of another run is joined only where both say the same, and never silently.
+// A creation by another run is joined only if both configurations are equal, and always with a warning.
 #[tokio::test(start_paused = true)]
-async fn a_creation_under_way_is_joined_only_where_everything_is_the_same() {
+async fn running_creation_is_joined_only_if_identical() {
     let core = with_sources(json!({})).await;
     core.control("PUT", "settings", json!({"time_scale": 0.0001}));
     let none = version(json!({"wait_for_replication": "none", "tags": {"run": "a"}}));
@@ -535,22 +535,22 @@ async fn a_creation_under_way_is_joined_only_where_everything_is_the_same() {
     applied.told.assert_warning(&["was already being created"]);
 }
 
-// The service may tell regions in another order and another spelling each time.
+// The service may return regions in another order and spelling each time.
 #[tokio::test(start_paused = true)]
-async fn the_services_order_of_regions_is_no_drift() {
+async fn order_of_regions_is_not_drift() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     let mut regions = core.look(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
     regions.as_array_mut().unwrap().reverse();
     core.tamper(held.text("id"), json!({"properties": {"publishingProfile": {"targetRegions": regions}}}));
-    let told = core.look(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
-    assert_eq!(told, regions, "the order did change");
+    let returned = core.look(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
+    assert_eq!(returned, regions, "the order did change");
     core.settled(&held, &version(json!({}))).await;
 }
 
-// Another update waits for the one that an earlier run began, and builds on what it left.
+// An update waits for an earlier run's update and builds on its result.
 #[tokio::test(start_paused = true)]
-async fn an_update_waits_for_the_one_before_and_builds_on_it() {
+async fn update_waits_for_and_builds_on_a_running_update() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     let three = json!({"target_region": [
@@ -563,7 +563,7 @@ async fn an_update_waits_for_the_one_before_and_builds_on_it() {
     assert!(!applied.told.has_errors(), "{:?}", applied.told);
     applied.told.assert_warning(&["not finished yet"]);
     let held = applied.held.unwrap();
-    // the next run wants more: while the first goes on, it is an error in time, and the state is what was
+    // the next run changes more: while the first update is running, it times out with an error and keeps the prior state
     let more = patched(&short, &json!({"tags": {"a": "b"}}));
     let read = core.refresh(&held).await.unwrap().unwrap();
     let plan = core.plan(VERSION, Some(&read), &more).await;
@@ -575,9 +575,10 @@ async fn an_update_waits_for_the_one_before_and_builds_on_it() {
     core.change(&applied.held.unwrap(), &more, Action::Update).await;
 }
 
-/// The provider refuses a source of the other generation where it can see it; the service accepts it, and the operation fails.
+/// The provider rejects a source of the other generation where it can detect it; otherwise the service accepts it and the
+/// operation fails.
 #[tokio::test(start_paused = true)]
-async fn a_generation_mismatch_fails_the_operation_and_taints_the_version() {
+async fn generation_mismatch_fails_the_operation_and_taints_the_version() {
     let core = with_sources(json!({})).await;
     let message = "The resource with id 'x' has a different Hypervisor generation ['V2'] than the parent gallery image Hypervisor generation ['V1'].";
     let failure = json!({"code": "Conflict", "message": message});

@@ -1,4 +1,4 @@
-//! Data sources as a test asks them: what was found together with what was told.
+//! Reads data sources and returns their result together with their diagnostics.
 
 use super::core::oracle::implied_type;
 use super::core::{Core, Json, Told, checked, decode, dynamic, pb, value};
@@ -7,7 +7,7 @@ use pb::provider_server::Provider as _;
 use tonic::Request;
 
 impl Core {
-    /// ReadDataSource; with its warnings, which [`Core::data`] leaves out. `None` where there were errors.
+    /// ReadDataSource, including the warnings that [`Core::data`] drops. `None` if there were errors.
     pub async fn ask(&self, type_name: &str, config: &Json) -> (Option<Value>, Told) {
         let block = self.schema.data_source_schemas[type_name].block.as_ref().unwrap();
         let ty = implied_type(block);

@@ -1,5 +1,5 @@
-//! A pretend Terraform core: drives the provider in this process by the messages of the protocol, holds every answer against
-//! the [`oracle`], and changes the emulator behind the provider's back.
+//! A simulated Terraform core: drives the provider in process through protocol messages, checks every response with the
+//! [`oracle`], and changes the emulator behind the provider's back.
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -30,13 +30,13 @@ use tonic::Request;
 use values::{at, no_null_blocks};
 pub use values::{changed, decode, differences, dynamic, merge, patched, typed, value};
 
-/// The subscription of everything that names none.
+/// The default subscription.
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
-/// In a configuration written as JSON: known after apply.
+/// In a JSON configuration: known after apply.
 pub const UNKNOWN: &str = "(known after apply)";
 
-/// Terraform core with one provider process, and the emulator that the process talks to.
+/// Terraform core with one provider process, and the emulator that the provider talks to.
 pub struct Core {
     pub service: Service<Provider>,
     pub server: Arc<Server<Provider>>,
@@ -46,7 +46,7 @@ pub struct Core {
     dir: Arc<tempfile::TempDir>,
 }
 
-/// A resource as the state file holds it.
+/// A resource as stored in the state file.
 #[derive(Clone, Debug)]
 pub struct Held {
     pub type_name: String,
@@ -62,11 +62,11 @@ impl Held {
     }
 
     pub fn text(&self, name: &str) -> &str {
-        self.state.get(name).as_str().unwrap_or_else(|| panic!("{name} is no text in {:?}", self.state))
+        self.state.get(name).as_str().unwrap_or_else(|| panic!("{name} is not a string in {:?}", self.state))
     }
 }
 
-/// What a plan comes to.
+/// The action of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     NoOp,
@@ -86,31 +86,31 @@ pub struct Plan {
     pub state: Value,
     pub private: Vec<u8>,
     pub identity: Option<Value>,
-    /// Paths that force the replacement, in HCL's spelling.
+    /// Paths that force the replacement, in HCL notation.
     pub replace: Vec<String>,
     pub told: Told,
 }
 
-/// What an apply left.
+/// The result of an apply.
 #[derive(Clone, Debug)]
 pub struct Applied {
     pub held: Option<Held>,
     pub told: Told,
 }
 
-/// A server of the provider, configured by nobody yet.
+/// A provider server that is not configured.
 pub fn serve() -> (Arc<Server<Provider>>, Service<Provider>) {
     let server = Arc::new(Server::new(Provider));
     (server.clone(), Service::new(server))
 }
 
 impl Core {
-    /// A run with a fresh emulator in which nothing takes time.
+    /// A run with a new emulator in which all work is instantaneous.
     pub async fn new() -> Core {
         Core::with(json!({})).await
     }
 
-    /// The same with more in the provider block.
+    /// The same with additional arguments in the provider block.
     pub async fn with(provider: Json) -> Core {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let core = Core::start(dir, provider).await;
@@ -118,7 +118,7 @@ impl Core {
         core
     }
 
-    /// Another run of Terraform against what this one left.
+    /// Another run of Terraform against the same emulator.
     pub async fn again(&self, provider: Json) -> Core {
         Core::start(self.dir.clone(), provider).await
     }
@@ -181,7 +181,7 @@ impl Core {
         }))
     }
 
-    /// A configuration from JSON: what is left out is null, blocks that are left out are absent, [`UNKNOWN`] is unknown.
+    /// A configuration from JSON: omitted attributes are null, omitted blocks are absent, [`UNKNOWN`] is unknown.
     pub fn config(&self, type_name: &str, json: &Json) -> Value {
         value(self.block(type_name), json)
     }
@@ -198,7 +198,7 @@ impl Core {
         checked(self.block(type_name), answer.diagnostics)
     }
 
-    /// One PlanResourceChange, held against the oracle. The answer is returned with errors in it, if there are any.
+    /// One PlanResourceChange, checked by the oracle. A response with errors is returned too.
     pub async fn plan_once(
         &self,
         type_name: &str,
@@ -237,7 +237,7 @@ impl Core {
         (answer, told)
     }
 
-    /// Another walk of the graph begins, with a process of its own: it has met no object yet.
+    /// Starts another graph walk, in a process that has seen no object yet.
     pub fn begin_walk(&self) {
         self.server.run_ids().clear();
     }
@@ -248,7 +248,7 @@ impl Core {
         self.try_plan_in_walk(type_name, held, config).await
     }
 
-    /// Upgrades the state, validates and plans as core does: twice where something forces a replacement.
+    /// Upgrades the state, validates and plans like core: twice if an attribute forces a replacement.
     pub async fn try_plan_in_walk(
         &self,
         type_name: &str,
@@ -279,7 +279,7 @@ impl Core {
             && let Some(planned) = self.planned_identity(type_name, &answer)
             && answer.requires_replace.is_empty()
         {
-            assert!(planned.is_wholly_known(), "an update plans an identity that is unknown: {planned:?}");
+            assert!(planned.is_wholly_known(), "an update plans an unknown identity: {planned:?}");
             assert_eq!(Some(&planned), identity.as_ref(), "an update plans another identity");
         }
         let mut replace: Vec<String> = Vec::new();
@@ -349,11 +349,11 @@ impl Core {
         }
     }
 
-    /// A plan that must be refused.
+    /// A plan that must fail.
     pub async fn plan_refused(&self, type_name: &str, held: Option<&Held>, config: &Json) -> Told {
         let config = self.config(type_name, config);
         match self.try_plan(type_name, held, &config).await {
-            Ok(plan) => panic!("nobody objects to this plan: {plan:#?}"),
+            Ok(plan) => panic!("this plan should fail: {plan:#?}"),
             Err(told) => told,
         }
     }
@@ -397,12 +397,12 @@ impl Core {
         }
     }
 
-    /// Applies a plan with the configuration that it was made for.
+    /// Applies a plan with its own configuration.
     pub async fn apply(&self, plan: &Plan) -> Applied {
         self.apply_as(plan, &plan.config).await
     }
 
-    /// Applies a plan in whose configuration unknown values have become known meanwhile.
+    /// Applies a plan after unknown values in its configuration have become known.
     pub async fn apply_as(&self, plan: &Plan, config: &Value) -> Applied {
         self.begin_walk();
         match plan.action {
@@ -469,7 +469,7 @@ impl Core {
         let identity = identity.unwrap_or_else(|| panic!("{name} has no identity after apply"));
         assert!(identity.is_wholly_known(), "{identity:?}");
         if let Some(held) = prior {
-            assert_eq!(held.identity.as_ref(), Some(&identity), "the identity of {name} moved");
+            assert_eq!(held.identity.as_ref(), Some(&identity), "the identity of {name} changed");
         }
         let tainted = told.has_errors() && prior.is_none();
         let held = Held {
@@ -497,14 +497,14 @@ impl Core {
         let told = checked(self.block(&prior.type_name), answer.diagnostics.clone());
         let state = decode(&answer.new_state, &ty);
         if told.has_errors() {
-            assert_eq!(state, prior.state, "a failed delete keeps what was");
+            assert_eq!(state, prior.state, "a failed delete keeps the state");
             return Applied { held: Some(prior.clone()), told };
         }
-        assert!(state.is_null(), "something is left after a delete");
+        assert!(state.is_null(), "a deletion returns a state");
         Applied { held: None, told }
     }
 
-    /// Plans a destroy and carries it out.
+    /// Plans a destroy and applies it.
     pub async fn destroy(&self, held: &Held) -> Applied {
         self.begin_walk();
         let identity = held.identity.as_ref();
@@ -516,7 +516,7 @@ impl Core {
         self.apply_delete(held, &answer.planned_private).await
     }
 
-    /// What core does with a stored object before it looks at anything else: UpgradeResourceState, then ReadResource.
+    /// Upgrades and reads a stored object, as core does first: UpgradeResourceState, then ReadResource.
     pub async fn refresh(&self, held: &Held) -> Result<Option<Held>, Told> {
         let upgraded = self.upgrade(held).await;
         assert_eq!(
@@ -529,7 +529,7 @@ impl Core {
         self.read(held).await.map(|(held, _)| held)
     }
 
-    /// UpgradeResourceState of what the state file holds.
+    /// UpgradeResourceState of a stored object.
     pub async fn upgrade(&self, held: &Held) -> Value {
         let raw = serde_json::to_vec(&state_json::encode(&held.state)).unwrap();
         let request = pb::upgrade_resource_state::Request {
@@ -543,7 +543,7 @@ impl Core {
         decode(&answer.upgraded_state, &self.ty(&held.type_name))
     }
 
-    /// UpgradeResourceIdentity of what the state file holds, by a process that is not configured.
+    /// UpgradeResourceIdentity of a stored object, by an unconfigured process.
     pub async fn upgrade_identity(&self, type_name: &str, identity: &Json) -> Value {
         let request = pb::upgrade_resource_identity::Request {
             type_name: type_name.into(),
@@ -586,11 +586,11 @@ impl Core {
         assert!(answer.deferred.is_none());
         let told = checked(block, answer.diagnostics);
         if told.has_errors() {
-            assert!(!decode(&answer.new_state, &ty).is_null(), "a failed read says that the object is gone");
+            assert!(!decode(&answer.new_state, &ty).is_null(), "a failed read reports a deleted object");
             return Err(told);
         }
         let state = decode(&answer.new_state, &ty);
-        assert!(state.is_wholly_known(), "a read told of unknowns: {state:#?}");
+        assert!(state.is_wholly_known(), "a read returned unknown values: {state:#?}");
         if state.is_null() {
             return Ok((None, told));
         }
@@ -609,7 +609,7 @@ impl Core {
         Ok((Some(held), told))
     }
 
-    /// ImportResourceState, then ReadResource of what it told.
+    /// ImportResourceState, then ReadResource of its result.
     pub async fn import(&self, type_name: &str, id: &str, identity: Option<&Value>) -> Result<Held, Told> {
         let request = pb::import_resource_state::Request {
             type_name: type_name.into(),
@@ -629,11 +629,11 @@ impl Core {
         let state = decode(&brought.state, &self.ty(type_name));
         assert!(state.is_known() && state.is_wholly_known());
         let identity = self.identity_value(type_name, brought.identity.as_ref());
-        assert!(identity.is_some(), "an import tells the identity");
+        assert!(identity.is_some(), "an import returns the identity");
         self.brought(type_name, state, brought.private.clone(), identity).await
     }
 
-    /// MoveResourceState by a process that nobody configured, then ReadResource of what it told.
+    /// MoveResourceState by an unconfigured process, then ReadResource of its result.
     pub async fn move_from(
         &self,
         type_name: &str,
@@ -741,7 +741,7 @@ impl Core {
         Ok(state)
     }
 
-    /// Stop, which must answer at once whatever else is under way.
+    /// Stop, which must return immediately even while other calls are running.
     pub async fn stop(&self) {
         let begun = std::time::Instant::now();
         let answer = self.service.stop(Request::new(Default::default())).await.unwrap().into_inner();
@@ -767,5 +767,5 @@ fn capable() -> pb::ClientCapabilities {
 #[track_caller]
 fn none(what: &str, complaints: &[Complaint]) {
     let all: String = complaints.iter().map(|complaint| format!("\n  {complaint}")).collect();
-    assert!(complaints.is_empty(), "core would refuse the {what}:{all}");
+    assert!(complaints.is_empty(), "core would reject the {what}:{all}");
 }

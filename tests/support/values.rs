@@ -1,4 +1,4 @@
-//! Values of Terraform from JSON and from messages, merged, compared and looked into.
+//! Converts Terraform values from JSON and messages, and merges, compares and reads them.
 
 use super::oracle::{no_block, nothing, type_of};
 use super::{Json, UNKNOWN, pb};
@@ -64,7 +64,7 @@ pub fn typed(json: &Json, ty: &Type) -> Value {
     }
 }
 
-/// A merge patch: null takes away, arrays replace.
+/// Applies a merge patch: null removes, arrays replace.
 pub fn merge(target: &mut Json, patch: &Json) {
     match (target, patch) {
         (Json::Object(target), Json::Object(patch)) => {
@@ -87,7 +87,7 @@ pub fn patched(base: &Json, patch: &Json) -> Json {
     json
 }
 
-/// What differs at the root of two objects.
+/// The differences at the root of two objects.
 pub fn differences(a: &Value, b: &Value) -> String {
     let (Value::Object(left), Value::Object(right)) = (a, b) else {
         return format!("{a:?} and {b:?}");
@@ -122,7 +122,7 @@ pub fn decode(value: &Option<pb::DynamicValue>, ty: &Type) -> Value {
     }
 }
 
-/// The value at a path; none where the path leads nowhere.
+/// The value at a path; `None` if the path does not exist.
 pub fn at<'v>(value: &'v Value, path: &pb::AttributePath) -> Option<&'v Value> {
     use pb::attribute_path::step::Selector;
     path.steps.iter().try_fold(value, |value, step| match step.selector.as_ref()? {
