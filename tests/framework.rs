@@ -88,7 +88,6 @@ async fn core_loads_every_schema() {
 fn assert_documented(path: &str, block: &Block) {
     assert!(!block.description.is_empty(), "{path} is not described");
     for attribute in &block.attributes {
-        // only objects with an identity have one to upgrade
         assert!(
             !attribute.write_only,
             "{path}.{} is write-only: test that it never comes back",
