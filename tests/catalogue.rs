@@ -65,7 +65,7 @@ async fn gallery() -> Core {
         "target_region": [{"name": "eastus"}, {"name": "westeurope"}],
     });
     let plan = core.plan(ONE, None, &failing).await;
-    core.apply(&plan).await.told.assert_warning(&["AllocationFailed"]);
+    core.apply(&plan).await.diagnostics.assert_warning(&["AllocationFailed"]);
     core.heal();
     assert_eq!(core.look(&version_id("3.0.0"))["properties"]["provisioningState"], "Failed");
     core
@@ -73,7 +73,7 @@ async fn gallery() -> Core {
 
 async fn one(core: &Core, patch: Json) -> Value {
     let config = patched(&json!({"image_definition_id": definition()}), &patch);
-    core.data(ONE, &config).await.unwrap_or_else(|told| panic!("{config}: {told:?}"))
+    core.data(ONE, &config).await.unwrap_or_else(|diagnostics| panic!("{config}: {diagnostics:?}"))
 }
 
 fn skipped(found: &Value) -> BTreeMap<String, String> {
@@ -161,9 +161,9 @@ async fn finds_the_newest_usable_version_across_pages() {
         (">= 3", vec!["3.0.0: its provisioning state is Failed"]),
     ] {
         let config = json!({"image_definition_id": definition(), "version": version});
-        let told = core.data(ONE, &config).await.unwrap_err();
-        told.assert_error(&says);
-        assert_eq!(told.error_paths(), ["version"]);
+        let diagnostics = core.data(ONE, &config).await.unwrap_err();
+        diagnostics.assert_error(&says);
+        assert_eq!(diagnostics.error_paths(), ["version"]);
     }
 }
 
@@ -195,9 +195,9 @@ async fn lists_read_every_page_and_sort_by_number() {
     core.data(ONE, &empty).await.unwrap_err().assert_error(&["\"empty\" has no versions"]);
     let none = json!({"image_definition_id": rg("galleries/gal/images/deff")});
     for type_name in [ONE, MANY] {
-        let told = core.data(type_name, &none).await.unwrap_err();
-        told.assert_error(&["There is no image definition \"deff\"", "Did you mean", "\"def\""]);
-        assert_eq!(told.error_paths(), ["image_definition_id"]);
+        let diagnostics = core.data(type_name, &none).await.unwrap_err();
+        diagnostics.assert_error(&["There is no image definition \"deff\"", "Did you mean", "\"def\""]);
+        assert_eq!(diagnostics.error_paths(), ["image_definition_id"]);
     }
 }
 
@@ -257,7 +257,10 @@ async fn sorts_thousands_of_marketplace_versions_by_number() {
         (DEEP, "< 1.0.100", "1.0.12", "10.1"),
     ] {
         let config = image(of, asked);
-        let found = core.data(LOOKUP, &config).await.unwrap_or_else(|told| panic!("{config}: {told:?}"));
+        let found = core
+            .data(LOOKUP, &config)
+            .await
+            .unwrap_or_else(|diagnostics| panic!("{config}: {diagnostics:?}"));
         let urn = format!("contoso:{}:{}:{exact}", of.0, of.1);
         assert_eq!(found.get("exact_urn").as_str(), Some(urn.as_str()), "{asked}");
         assert_eq!(found.get("newest_version").as_str(), Some(newest), "{asked}");
@@ -267,10 +270,10 @@ async fn sorts_thousands_of_marketplace_versions_by_number() {
         let by_urn = json!({"location": "eastus", "urn": urn.replace(exact, asked)});
         assert_eq!(core.data(LOOKUP, &by_urn).await.unwrap().get("urn").as_str(), Some(urn.as_str()));
     }
-    let (found, told) = core.ask(LOOKUP, &image(LINUX, "9.19.98")).await;
+    let (found, diagnostics) = core.ask(LOOKUP, &image(LINUX, "9.19.98")).await;
     assert!(
-        told.0.is_empty(),
-        "an exact version without a matching rule reports its state in attributes: {told:?}"
+        diagnostics.0.is_empty(),
+        "an exact version without a matching rule reports its state in attributes: {diagnostics:?}"
     );
     let found = found.unwrap();
     assert_eq!(found.get("deprecation_state").as_str(), Some("Deprecated"));
@@ -281,8 +284,8 @@ async fn sorts_thousands_of_marketplace_versions_by_number() {
     let deprecated = patched(&image(LINUX, "latest"), &json!({"include_deprecated": true}));
     let found = core.data(LOOKUP, &deprecated).await.unwrap();
     assert_eq!(found.get("exact_version").as_str(), Some("9.19.98"));
-    let told = core.data(LOOKUP, &image(GONE, "latest")).await.unwrap_err();
-    told.assert_error(&[
+    let diagnostics = core.data(LOOKUP, &image(GONE, "latest")).await.unwrap_err();
+    diagnostics.assert_error(&[
         "Every version of contoso:contoso-windows:2019 is deprecated",
         "1.1.0",
         "include_deprecated",
@@ -313,16 +316,16 @@ async fn not_found_errors_list_existing_names() {
         (json!({"version": "> 9.20"}), "version", vec!["satisfies \"> 9.20\"", "Did you mean", "9.19.9"]),
     ] {
         let config = patched(&image(LINUX, "9.1.1"), &patch);
-        let told = core.data(LOOKUP, &config).await.unwrap_err();
-        told.assert_error(&says);
-        assert_eq!(told.error_paths(), [path], "{patch}");
+        let diagnostics = core.data(LOOKUP, &config).await.unwrap_err();
+        diagnostics.assert_error(&says);
+        assert_eq!(diagnostics.error_paths(), [path], "{patch}");
         // a pin fails with the same error
         let text = |name: &str| config[name].as_str().unwrap().to_owned();
         if !text("version").starts_with('>') {
             let urn = format!("{}:{}:{}:{}", text("publisher"), text("offer"), text("sku"), text("version"));
-            let told = core.plan_refused(PIN, None, &json!({"location": "eastus", "urn": urn})).await;
-            told.assert_error(&says);
-            assert_eq!(told.error_paths(), ["urn"], "{patch}");
+            let diagnostics = core.plan_refused(PIN, None, &json!({"location": "eastus", "urn": urn})).await;
+            diagnostics.assert_error(&says);
+            assert_eq!(diagnostics.error_paths(), ["urn"], "{patch}");
         }
     }
 }
@@ -386,7 +389,7 @@ async fn pin_stays_while_new_versions_are_published() {
     // published between plan and apply
     change(&core, "publish", LINUX, "9.19.100", json!({}));
     let applied = core.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     let held = applied.held.unwrap();
     assert_eq!(held.text("urn"), first);
     assert_eq!(held.text("version"), "9.19.97");
@@ -399,10 +402,10 @@ async fn pin_stays_while_new_versions_are_published() {
     assert_eq!(newer, "contoso:contoso-linux:9-gen2:9.19.120");
     // core compares a plan without changes byte by byte
     assert_eq!(next.plan(PIN, Some(&held), &pin(&newer, "1")).await.action, Action::NoOp);
-    let (read, told) = next.read(&held).await.unwrap();
+    let (read, diagnostics) = next.read(&held).await.unwrap();
     let read = read.unwrap();
-    told.assert_warning(&["has a newer version", "9.19.120 is there"]);
-    told.assert_warning(&["will be deprecated", "2039-01-01"]);
+    diagnostics.assert_warning(&["has a newer version", "9.19.120 is there"]);
+    diagnostics.assert_warning(&["will be deprecated", "2039-01-01"]);
     assert_eq!(read.get("upgrade_available"), &Value::Bool(true));
     assert_eq!(read.text("newest_version"), "9.19.120");
     assert_eq!((read.text("urn"), read.get("withdrawn")), (first.as_str(), &Value::Bool(false)));
@@ -411,10 +414,10 @@ async fn pin_stays_while_new_versions_are_published() {
     for (what, warning) in [("deprecate", "is deprecated"), ("withdraw", "is withdrawn")] {
         change(&core, what, LINUX, "9.19.97", json!({}));
         let next = core.again(json!({})).await;
-        let (read, told) = next.read(&held).await.unwrap();
+        let (read, diagnostics) = next.read(&held).await.unwrap();
         let read = read.unwrap();
-        told.assert_warning(&[warning, &first, "keepers"]);
-        assert!(!told.has_errors());
+        diagnostics.assert_warning(&[warning, &first, "keepers"]);
+        assert!(!diagnostics.has_errors());
         assert_eq!(read.get("withdrawn"), &Value::Bool(what == "withdraw"));
         assert_eq!(next.plan(PIN, Some(&read), &pin(&newer, "1")).await.action, Action::NoOp);
     }

@@ -63,23 +63,23 @@ impl Az {
             .env("no_proxy", "127.0.0.1,localhost")
             .output()
             .unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.success(), serde_json::from_slice(&output.stdout).unwrap_or_default(), told)
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), serde_json::from_slice(&output.stdout).unwrap_or_default(), stderr)
     }
 
     #[track_caller]
     fn ok(&self, line: &str) -> Value {
-        let (good, answer, told) = self.run(line);
-        assert!(good, "az {line}\n{told}{answer:#}");
+        let (good, answer, stderr) = self.run(line);
+        assert!(good, "az {line}\n{stderr}{answer:#}");
         answer
     }
 
     #[track_caller]
     fn refused(&self, line: &str, says: &str) {
-        let (good, answer, told) = self.run(line);
+        let (good, answer, stderr) = self.run(line);
         assert!(
-            !good && told.to_lowercase().contains(&says.to_lowercase()),
-            "az {line}\nnothing like {says:?} in: {told}{answer:#}"
+            !good && stderr.to_lowercase().contains(&says.to_lowercase()),
+            "az {line}\nnothing like {says:?} in: {stderr}{answer:#}"
         );
     }
 }

@@ -72,13 +72,13 @@ async fn what_is_made_has_nothing_to_do_and_what_is_destroyed_is_gone() {
         let held = core.change(&held, &full, Action::Update).await;
         let held = core.change(&held, &case.small, Action::Update).await;
         let gone = core.destroy(&held).await;
-        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.told);
+        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.diagnostics);
         if let Some(id) = &case.id {
             assert!(!core.exists(id), "{} is still there", case.name);
         }
         // deleting an object that no longer exists succeeds
         let gone = core.destroy(&held).await;
-        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.told);
+        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.diagnostics);
         if case.id.is_some() {
             assert!(core.refresh(&held).await.unwrap().is_none(), "{}", case.name);
         }
@@ -265,7 +265,7 @@ async fn imports_by_id_and_by_identity_plan_to_nothing() {
             let shout = if id.starts_with('/') { id.to_uppercase() } else { id.clone() };
             for by in [&id, &shout] {
                 let brought = core.import(case.type_name, by, None).await;
-                let brought = brought.unwrap_or_else(|told| panic!("importing {by}: {told:?}"));
+                let brought = brought.unwrap_or_else(|diagnostics| panic!("importing {by}: {diagnostics:?}"));
                 assert_imported(&core, case, &held, &brought, config, by == &id || case.id.is_some()).await;
             }
             let brought = core.import(case.type_name, "", held.identity.as_ref()).await.unwrap();
@@ -298,8 +298,9 @@ async fn assert_imported(core: &Core, case: &Case, held: &Held, brought: &Held, 
     // the generated configuration plans no changes at all
     let generated = core.generate(brought).await;
     let plan = core.try_plan(case.type_name, Some(brought), &generated).await;
-    let plan =
-        plan.unwrap_or_else(|told| panic!("{}: the generated configuration is refused: {told:?}", case.name));
+    let plan = plan.unwrap_or_else(|diagnostics| {
+        panic!("{}: the generated configuration is refused: {diagnostics:?}", case.name)
+    });
     assert_eq!(plan.action, Action::NoOp, "{}: {}", case.name, differences(&brought.state, &plan.state));
 }
 
@@ -311,11 +312,11 @@ async fn import_of_a_wrong_id_shows_the_expected_format() {
             return;
         }
         for wrong in ["gal", "/subscriptions/x", "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm", "…", "//"] {
-            let told = core.import(case.type_name, wrong, None).await.unwrap_err();
-            told.assert_error(&["Importing", case.type_name, wrong]);
+            let diagnostics = core.import(case.type_name, wrong, None).await.unwrap_err();
+            diagnostics.assert_error(&["Importing", case.type_name, wrong]);
         }
-        let told = core.import(case.type_name, case.id.as_ref().unwrap(), None).await.unwrap_err();
-        told.assert_error(&["does not exist"]);
+        let diagnostics = core.import(case.type_name, case.id.as_ref().unwrap(), None).await.unwrap_err();
+        diagnostics.assert_error(&["does not exist"]);
     })
     .await;
 }
@@ -350,7 +351,7 @@ async fn what_another_provider_managed_moves_here_and_plans_to_nothing() {
         ];
         for (provider, source, state) in sources {
             let brought = core.move_from(case.type_name, provider, source, &state).await;
-            let brought = brought.unwrap_or_else(|told| panic!("{source}: {told:?}"));
+            let brought = brought.unwrap_or_else(|diagnostics| panic!("{source}: {diagnostics:?}"));
             let plan = core.plan(case.type_name, Some(&brought), &case.small).await;
             let mut differ = changed(&brought.state, &plan.state);
             // the configuration has no timeouts here
@@ -384,14 +385,14 @@ async fn what_another_provider_managed_moves_here_and_plans_to_nothing() {
                 json!({"id": id, "type": "Microsoft.Compute/disks@2023-01-01"}),
             ),
         ] {
-            let told = core.move_from(case.type_name, provider, source, &state).await.unwrap_err();
-            told.assert_error(&[source, case.type_name, provider]);
+            let diagnostics = core.move_from(case.type_name, provider, source, &state).await.unwrap_err();
+            diagnostics.assert_error(&[source, case.type_name, provider]);
         }
-        let told = core
+        let diagnostics = core
             .move_from(case.type_name, "registry.terraform.io/hashicorp/azurerm", azurerm, &json!({"id": 3}))
             .await
             .unwrap_err();
-        told.assert_error(&[azurerm]);
+        diagnostics.assert_error(&[azurerm]);
     })
     .await;
 }
@@ -406,7 +407,7 @@ async fn tainted_resources_are_recreated() {
         let plan = core.plan(case.type_name, Some(&read), &full).await;
         assert_eq!(plan.action, Action::Replace, "{}", case.name);
         let applied = core.apply(&plan).await;
-        assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
         let made = applied.held.unwrap();
         assert!(!made.tainted);
         core.settled(&made, &full).await;
@@ -432,9 +433,9 @@ async fn replaces_in_either_order() {
         assert_eq!(plan.action, Action::Replace);
         let create = core.plan(case.type_name, None, &full).await;
         let made = core.apply(&create).await;
-        assert!(!made.told.has_errors(), "{}: {:?}", case.name, made.told);
+        assert!(!made.diagnostics.has_errors(), "{}: {:?}", case.name, made.diagnostics);
         let gone = core.destroy(&replaced).await;
-        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.told);
+        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.diagnostics);
         let made = core.settled(&made.held.unwrap(), &full).await;
         assert!(core.exists(made.text("id")), "{}", case.name);
         assert!(!core.exists(replaced.text("id")), "{}", case.name);
@@ -461,10 +462,17 @@ async fn unknown_values_become_known_without_breaking_the_plan() {
             let mut config = known.clone();
             config.set(name, Value::Unknown);
             let plan = core.try_plan(case.type_name, None, &config).await;
-            let plan = plan.unwrap_or_else(|told| panic!("{} with an unknown {name}: {told:?}", case.name));
+            let plan = plan.unwrap_or_else(|diagnostics| {
+                panic!("{} with an unknown {name}: {diagnostics:?}", case.name)
+            });
             assert!(plan.state.get(name).is_unknown(), "{} {name}", case.name);
             let applied = core.apply_as(&plan, &known).await;
-            assert!(!applied.told.has_errors(), "{} with an unknown {name}: {:?}", case.name, applied.told);
+            assert!(
+                !applied.diagnostics.has_errors(),
+                "{} with an unknown {name}: {:?}",
+                case.name,
+                applied.diagnostics
+            );
             let held = core.settled(&applied.held.unwrap(), &full).await;
             // and again as an update: it may turn out to be a no-op, or the announced replacement
             let plan = core.try_plan(case.type_name, Some(&held), &config).await.unwrap();
@@ -473,7 +481,7 @@ async fn unknown_values_become_known_without_breaking_the_plan() {
             assert!(matches!(plan.action, Action::Update | Action::Replace) || stays, "{} {name}", case.name);
             if plan.action == Action::Update {
                 let applied = core.apply_as(&plan, &known).await;
-                assert!(!applied.told.has_errors(), "{} {name}: {:?}", case.name, applied.told);
+                assert!(!applied.diagnostics.has_errors(), "{} {name}: {:?}", case.name, applied.diagnostics);
                 core.settled(&applied.held.unwrap(), &full).await;
             }
             assert!(core.destroy(&held).await.held.is_none());

@@ -58,7 +58,7 @@ async fn latest_version_has_the_highest_number_on_any_page() {
     let found = core
         .data(VERSION, &json!({"image_definition_id": rg("galleries/gal/images/def")}))
         .await
-        .unwrap_or_else(|told| panic!("{told:?}"));
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics:?}"));
     assert_eq!(found.get("exact_version").as_str(), Some("1.0.12"));
     assert!(!found.get("published_date").is_null(), "hashicorp/terraform-provider-azurerm#19684");
 }
@@ -73,7 +73,7 @@ async fn latest_skips_versions_that_are_not_replicated_to_the_region() {
     let plan = core.plan(VERSION, None, &config).await;
     assert!(core.apply(&plan).await.held.is_some());
     let there = json!({"image_definition_id": rg("galleries/gal/images/def"), "location": "West Europe"});
-    let found = core.data(VERSION, &there).await.unwrap_or_else(|told| panic!("{told:?}"));
+    let found = core.data(VERSION, &there).await.unwrap_or_else(|diagnostics| panic!("{diagnostics:?}"));
     assert_eq!(found.get("exact_version").as_str(), Some("1.0.0"));
     assert!(encode(found.get("skipped"))["1.1.0"].is_string(), "and the reason is reported: {found:?}");
 }
@@ -103,8 +103,8 @@ async fn duplicate_regions_and_invalid_counts_fail_at_plan() {
         (json!([{"name": "East US", "regional_replica_count": 0}]), "regional_replica_count"),
         (json!([{"name": "East US", "regional_replica_count": 101}]), "regional_replica_count"),
     ] {
-        let told = core.plan_refused(VERSION, None, &version(json!({"target_region": regions}))).await;
-        told.assert_error(&[says]);
+        let diagnostics = core.plan_refused(VERSION, None, &version(json!({"target_region": regions}))).await;
+        diagnostics.assert_error(&[says]);
     }
     // a region added outside Terraform is shown, and not removed without permission
     let held = core.create(VERSION, &version(json!({}))).await;
@@ -139,7 +139,7 @@ async fn version_from_a_machine_shows_its_source() {
     let found = core
         .data(VERSION, &json!({"image_definition_id": rg("galleries/gal/images/def")}))
         .await
-        .unwrap_or_else(|told| panic!("{told:?}"));
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics:?}"));
     assert!(found.get("source").get("managed_image_id").is_null());
 }
 
@@ -281,7 +281,7 @@ async fn confidential_version_has_a_key_per_region() {
         patched(&config, &json!({"target_region": [keyed("East US", "des2"), keyed("westeurope", "des2")]}));
     let plan = core.plan(VERSION, Some(&held), &other).await;
     assert_eq!(plan.action, Action::Replace);
-    plan.told.assert_warning(&["encryption of East US"]);
+    plan.diagnostics.assert_warning(&["encryption of East US"]);
 }
 
 // hashicorp/terraform-provider-azurerm#18326: an import includes the subscriptions and tenants that a gallery is shared with.
@@ -408,7 +408,7 @@ async fn children_of_a_gallery_use_its_subscription() {
     let found = core
         .data(VERSION, &json!({"image_definition_id": rg("galleries/gal/images/def")}))
         .await
-        .unwrap_or_else(|told| panic!("{told:?}"));
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics:?}"));
     assert_eq!(found.get("id").as_str(), Some(held.text("id")));
 }
 
@@ -436,7 +436,7 @@ async fn definition_keeps_its_purchase_plan() {
     let found = core
         .data(DEFINITION, &json!({"gallery_id": rg("galleries/gal"), "name": "def"}))
         .await
-        .unwrap_or_else(|told| panic!("{told:?}"));
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics:?}"));
     assert_eq!(encode(found.get("purchase_plan")), plan);
 }
 
@@ -457,7 +457,7 @@ async fn concurrent_writes_to_one_object_are_serialized() {
     };
     let (one, two, ()) = tokio::join!(core.apply(&one), core.apply(&two), advance);
     for applied in [&one, &two] {
-        assert!(!applied.told.has_errors(), "{:?}", applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     }
     let last = core.look(held.text("id"));
     assert!(["one", "two"].contains(&last["tags"]["writer"].as_str().unwrap()), "{last}");
@@ -488,8 +488,8 @@ async fn source_with_another_generation_or_os_state_is_rejected_at_plan() {
     ];
     for source in sources {
         let config = patched(&made_of(source.clone()), &json!({"image_definition_id": first}));
-        let told = core.plan_refused(VERSION, None, &config).await;
-        told.assert_error(&["generation", "V1", "V2"]);
+        let diagnostics = core.plan_refused(VERSION, None, &config).await;
+        diagnostics.assert_error(&["generation", "V1", "V2"]);
         // a bare disk does not show its OS state, and a machine's is not read
         if source.get("os_disk").is_none() && source.get("virtual_machine_id").is_none() {
             let config = patched(&made_of(source), &json!({"image_definition_id": special}));
@@ -519,7 +519,7 @@ async fn values_that_force_replacement_can_be_set_at_creation() {
                 let config = patched(&patched(&case.small, &case.full), patch);
                 let held = lives(&core, case.type_name, &config, case.not_imported).await;
                 let gone = core.destroy(&held).await;
-                assert!(gone.held.is_none(), "{:?}", gone.told);
+                assert!(gone.held.is_none(), "{:?}", gone.diagnostics);
             };
             if AssertUnwindSafe(run).catch_unwind().await.is_err() {
                 failed.push(format!("{}: {patch}", case.name));

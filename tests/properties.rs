@@ -200,7 +200,7 @@ fn what_was_planned_is_what_is_applied() {
             }
             if let Some(held) = held {
                 let gone = runtime.block_on(core.destroy(&held));
-                prop_assert!(gone.held.is_none(), "{:?}", gone.told);
+                prop_assert!(gone.held.is_none(), "{:?}", gone.diagnostics);
             }
             Ok(true)
         });
@@ -211,7 +211,7 @@ fn what_was_planned_is_what_is_applied() {
 async fn lived(core: &Core, case: &Case, config: &Value, held: Option<Held>) -> Option<Held> {
     let Ok(planned) = core.try_plan(case.type_name, held.as_ref(), config).await else { return held };
     let applied = core.apply(&planned).await;
-    if applied.told.has_errors() {
+    if applied.diagnostics.has_errors() {
         return applied.held;
     }
     let held = applied.held?;

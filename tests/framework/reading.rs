@@ -35,8 +35,8 @@ async fn a_data_source_says_what_it_was_asked_in_the_same_words() {
         (json!({"version": "one"}), "one"),
         (json!({"urn": "a:b:c:1.0.0"}), "urn"),
     ] {
-        let told = core.data(NAME, &patched(&parts, &patch)).await.unwrap_err();
-        told.assert_error(&[says]);
+        let diagnostics = core.data(NAME, &patched(&parts, &patch)).await.unwrap_err();
+        diagnostics.assert_error(&[says]);
     }
     core.fault(json!({"path": "publishers", "count": 0, "status": 403, "code": "AuthorizationFailed", "message": "No."}));
     let fresh = core.again(json!({})).await;

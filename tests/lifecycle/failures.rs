@@ -49,18 +49,25 @@ pub fn always(method: &str, id: &str, fault: &Json) -> Json {
 // The next run completes, whatever exists and whatever steps it takes.
 pub async fn finish(core: &Core, case: &Case, held: Option<Held>, config: &Json) -> Held {
     let held = match held {
-        Some(held) => core.refresh(&held).await.unwrap_or_else(|told| panic!("{}: {told:?}", case.name)),
+        Some(held) => {
+            core.refresh(&held).await.unwrap_or_else(|diagnostics| panic!("{}: {diagnostics:?}", case.name))
+        }
         None => None,
     };
     let plan = core.plan(case.type_name, held.as_ref(), config).await;
     let applied = core.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{}: the next run fails: {:?}", case.name, applied.told);
+    assert!(
+        !applied.diagnostics.has_errors(),
+        "{}: the next run fails: {:?}",
+        case.name,
+        applied.diagnostics
+    );
     core.settled(&applied.held.unwrap(), config).await
 }
 
-pub fn assert_told(applied: &Applied, case: &Case, what: &str, id: &str) {
-    let errors = applied.told.errors();
-    assert!(applied.told.has_errors(), "{} {what}: no error is reported", case.name);
+pub fn assert_reported(applied: &Applied, case: &Case, what: &str, id: &str) {
+    let errors = applied.diagnostics.errors();
+    assert!(applied.diagnostics.has_errors(), "{} {what}: no error is reported", case.name);
     assert!(errors.contains(id), "{} {what}: the error does not name the object: {errors}", case.name);
 }
 
@@ -74,9 +81,9 @@ async fn a_creation_that_fails_is_told_and_can_be_done_again() {
             let applied = core.apply(&plan).await;
             if done {
                 // the response was lost, but the object exists
-                assert!(applied.held.is_some(), "{} {what}: {:?}", case.name, applied.told);
+                assert!(applied.held.is_some(), "{} {what}: {:?}", case.name, applied.diagnostics);
             } else {
-                assert_told(&applied, case, what, id);
+                assert_reported(&applied, case, what, id);
                 assert!(
                     applied.held.is_none(),
                     "{} {what}: nothing was made, but something is in the state",
@@ -104,15 +111,15 @@ async fn an_operation_that_fails_while_creating_leaves_a_tainted_object() {
         let read = core.refresh(&held).await.unwrap().unwrap();
         if case.type_name == "azimage_image_version" {
             // its data exists in its own region and must not be destroyed, so this is a warning rather than an error
-            applied.told.assert_warning(&["AllocationFailed", "No room.", id]);
+            applied.diagnostics.assert_warning(&["AllocationFailed", "No room.", id]);
             assert!(!held.tainted);
             let plan = core.plan(case.type_name, Some(&read), &full).await;
             assert_eq!(plan.action, Action::Update, "{}", case.name);
             finish(&core, case, Some(read), &full).await;
             return;
         }
-        assert_told(&applied, case, "failed operation", id);
-        applied.told.assert_error(&["AllocationFailed", "No room."]);
+        assert_reported(&applied, case, "failed operation", id);
+        applied.diagnostics.assert_error(&["AllocationFailed", "No room."]);
         assert!(held.tainted);
         let plan = core.plan(case.type_name, Some(&read), &full).await;
         assert_eq!(plan.action, Action::Replace, "{}", case.name);
@@ -134,7 +141,7 @@ async fn an_update_that_fails_keeps_what_was_true() {
             core.fault(always("PATCH", id, &fault));
             let applied = core.apply(&plan).await;
             if !done {
-                assert_told(&applied, case, what, id);
+                assert_reported(&applied, case, what, id);
             }
             let kept = applied.held.expect("an update that fails loses nothing");
             assert!(!kept.tainted);
@@ -164,7 +171,7 @@ async fn an_operation_that_fails_while_updating_leaves_an_object_that_the_next_r
         let plan = core.plan(case.type_name, Some(&held), &config).await;
         core.fault(json!({"method": "PUT", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "AllocationFailed", "message": "No room."}}));
         let applied = core.apply(&plan).await;
-        assert_told(&applied, case, "failed operation", id);
+        assert_reported(&applied, case, "failed operation", id);
         let kept = applied.held.expect("an update that fails loses nothing");
         assert!(!kept.tainted);
         core.heal();
@@ -183,7 +190,7 @@ async fn a_deletion_that_fails_keeps_the_object_in_the_state() {
             core.fault(always("DELETE", id, &fault));
             let applied = core.destroy(&held).await;
             if !done {
-                assert_told(&applied, case, what, id);
+                assert_reported(&applied, case, what, id);
                 assert!(core.exists(id));
             }
             core.heal();
@@ -196,8 +203,8 @@ async fn a_deletion_that_fails_keeps_the_object_in_the_state() {
         let held = core.create(case.type_name, &full).await;
         core.fault(json!({"method": "DELETE", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "Busy", "message": "Not now."}}));
         let applied = core.destroy(&held).await;
-        assert_told(&applied, case, "failed operation", id);
-        applied.told.assert_error(&["Busy", "Not now."]);
+        assert_reported(&applied, case, "failed operation", id);
+        applied.diagnostics.assert_error(&["Busy", "Not now."]);
         assert!(core.destroy(&applied.held.unwrap()).await.held.is_none());
     })
     .await;
@@ -212,7 +219,7 @@ async fn only_what_is_gone_for_certain_leaves_the_state() {
             core.fault(always("GET", id, &fault));
             match core.refresh(&held).await {
                 Ok(read) => panic!("{} {what}: read {read:?}", case.name),
-                Err(told) => told.assert_error(&[id]),
+                Err(diagnostics) => diagnostics.assert_error(&[id]),
             }
             core.heal();
         }
@@ -246,16 +253,16 @@ async fn a_creation_that_takes_too_long_is_kept_and_finished_by_the_next_run() {
         core.control("PUT", "settings", json!({"time_scale": 0.0001}));
         let applied = core.apply(&plan).await;
         assert!(
-            !applied.told.has_errors() || case.name == "captured image",
+            !applied.diagnostics.has_errors() || case.name == "captured image",
             "{}: {:?}",
             case.name,
-            applied.told
+            applied.diagnostics
         );
         core.control("POST", "clock/advance", json!({"seconds": 1e8}));
         core.control("PUT", "settings", json!({"time_scale": 0}));
         match &applied.held {
             Some(held) => {
-                applied.told.assert_warning(&["not finished yet", id]);
+                applied.diagnostics.assert_warning(&["not finished yet", id]);
                 assert!(!held.tainted, "{}", case.name);
             }
             // the machine is prepared first, and is not in any state
@@ -282,8 +289,8 @@ async fn an_interrupted_run_ends_at_once_and_loses_nothing() {
         };
         let (applied, ()) = tokio::join!(core.apply(&plan), interrupt);
         assert!(begun.elapsed() < Duration::from_secs(3), "{}: {:?}", case.name, begun.elapsed());
-        assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
-        applied.told.assert_warning(&["not finished yet", "interrupted", id]);
+        assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
+        applied.diagnostics.assert_warning(&["not finished yet", "interrupted", id]);
         let held = applied.held.unwrap();
         assert!(!held.tainted);
         assert_eq!(held.text("id"), id);
@@ -301,7 +308,7 @@ async fn an_interrupted_run_ends_at_once_and_loses_nothing() {
             core.stop().await;
         };
         let (applied, ()) = tokio::join!(core.apply(&plan), interrupt);
-        assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
         core.control("POST", "clock/advance", json!({"seconds": 1e8}));
         core.control("PUT", "settings", json!({"time_scale": 0}));
         let held = finish(&core, case, applied.held, &config).await;
@@ -312,7 +319,7 @@ async fn an_interrupted_run_ends_at_once_and_loses_nothing() {
             core.stop().await;
         };
         let (applied, ()) = tokio::join!(core.destroy(&held), interrupt);
-        assert_told(&applied, case, "interrupted", id);
+        assert_reported(&applied, case, "interrupted", id);
         core.control("POST", "clock/advance", json!({"seconds": 1e8}));
         core.control("PUT", "settings", json!({"time_scale": 0}));
         assert!(core.destroy(&applied.held.unwrap()).await.held.is_none(), "{}", case.name);
@@ -343,7 +350,7 @@ async fn what_a_killed_run_left_under_way_is_joined() {
             core.control("PUT", "settings", json!({"time_scale": 0}));
         };
         let (applied, ()) = tokio::join!(next.apply(&plan), advance);
-        assert!(!applied.told.has_errors(), "{} {id}: {:?}", case.name, applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{} {id}: {:?}", case.name, applied.diagnostics);
         next.settled(&applied.held.unwrap(), &full).await;
     })
     .await;
@@ -359,7 +366,7 @@ async fn what_exists_already_is_not_taken_over_silently() {
         let plan = core.plan(case.type_name, None, &full).await;
         let applied = core.apply(&plan).await;
         assert!(applied.held.is_none());
-        applied.told.assert_error(&[
+        applied.diagnostics.assert_error(&[
             "already exists",
             "import {",
             &format!("to = {}", case.type_name),
@@ -382,8 +389,8 @@ async fn what_vanished_between_plan_and_apply_is_told() {
         let plan = core.plan(case.type_name, Some(&held), &config).await;
         core.azure("DELETE", id, Json::Null);
         let applied = core.apply(&plan).await;
-        assert_told(&applied, case, "vanished", id);
-        applied.told.assert_error(&["is gone"]);
+        assert_reported(&applied, case, "vanished", id);
+        applied.diagnostics.assert_error(&["is gone"]);
         finish(&core, case, applied.held, &config).await;
     })
     .await;
@@ -397,7 +404,7 @@ async fn missing_parent_is_reported() {
     let plan = core.plan(definition.type_name, None, &definition.small).await;
     let applied = core.apply(&plan).await;
     assert!(applied.held.is_none());
-    applied.told.assert_error(&["gallery", &rg("galleries/gal")]);
+    applied.diagnostics.assert_error(&["gallery", &rg("galleries/gal")]);
     let version = cases::image_version();
     (version.prepare)(&core);
     let nowhere = rg("galleries/gal/images/nowhere");
@@ -405,7 +412,7 @@ async fn missing_parent_is_reported() {
     let plan = core.plan(version.type_name, None, &small).await;
     let applied = core.apply(&plan).await;
     assert!(applied.held.is_none());
-    applied.told.assert_error(&[&nowhere]);
+    applied.diagnostics.assert_error(&[&nowhere]);
 }
 
 // Read errors are also errors for resources that exist in the state only.
@@ -486,8 +493,8 @@ async fn what_the_service_adds_is_told_and_taints_nothing() {
         json!({"name": "gal", "resource_group_name": "rg", "location": "eastus", "tags": {"a": "b"}});
     let plan = core.plan(type_name, None, &config).await;
     let applied = core.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
-    applied.told.assert_warning(&["tags_all", "is not what was planned", "the next plan shows"]);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
+    applied.diagnostics.assert_warning(&["tags_all", "is not what was planned", "the next plan shows"]);
     let held = applied.held.unwrap();
     assert!(!held.tainted);
     // and the next plan shows it
@@ -504,10 +511,10 @@ async fn what_was_brought_here_and_not_read_is_not_compared() {
         let mut private = azimage::framework::Private::default();
         private.set("unwritten", &true);
         let config = core.config(case.type_name, &full);
-        let (_, told) = core
+        let (_, diagnostics) = core
             .plan_once(case.type_name, &held.state, &config, &private.to_bytes(), held.identity.as_ref())
             .await;
-        told.assert_error(&[case.type_name, "has not been read yet", "-refresh=false"]);
+        diagnostics.assert_error(&[case.type_name, "has not been read yet", "-refresh=false"]);
     })
     .await;
 }

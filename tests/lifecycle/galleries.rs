@@ -126,9 +126,9 @@ async fn rejected_conversion_keeps_the_old_sharing() {
     let held = core.create(GALLERY, &groups(&[GUID_A], &[GUID_C])).await;
     let plan = core.plan(GALLERY, Some(&held), &community()).await;
     assert_eq!(plan.action, Action::Update);
-    plan.told.assert_warning(&["may refuse"]);
+    plan.diagnostics.assert_warning(&["may refuse"]);
     let applied = core.apply(&plan).await;
-    applied.told.assert_error(&["Permissions can only be changed"]);
+    applied.diagnostics.assert_error(&["Permissions can only be changed"]);
     let kept = core.refresh(&applied.held.unwrap()).await.unwrap().unwrap();
     assert_eq!(kept.get("sharing").get("permission").as_str(), Some("Groups"));
     assert_eq!(shared_with(&core)["groups"].as_array().map(Vec::len), Some(2));
@@ -171,7 +171,7 @@ async fn deleting_a_parent_with_foreign_children_fails_and_names_them() {
     // across all pages of the list
     core.control("PUT", "settings", json!({"page_size": 1}));
     let applied = core.destroy(&shared).await;
-    applied.told.assert_error(&[
+    applied.diagnostics.assert_error(&[
         "2 image definitions",
         &rg("galleries/gal/images/one"),
         &rg("galleries/gal/images/two"),
@@ -185,7 +185,7 @@ async fn deleting_a_parent_with_foreign_children_fails_and_names_them() {
     let core = with_sources(json!({})).await;
     let definition = core.import(DEFINITION, &rg("galleries/gal/images/def2"), None).await.unwrap();
     let applied = core.destroy(&definition).await;
-    applied.told.assert_error(&["1 image version", &rg("galleries/gal/images/def2/versions/0.0.1")]);
+    applied.diagnostics.assert_error(&["1 image version", &rg("galleries/gal/images/def2/versions/0.0.1")]);
 }
 
 // The service still counts the last child for a while after its deletion.
@@ -198,7 +198,7 @@ async fn parent_is_deleted_soon_after_its_last_child() {
     let nested = json!({"status": 409, "code": "CannotDeleteResource", "message": "Can not delete resource before nested resources are deleted."});
     core.fault(patched(&nested, &json!({"method": "DELETE", "path": "/images/def$", "count": 5})));
     let gone = core.destroy(&definition).await;
-    assert!(gone.held.is_none(), "{:?}", gone.told);
+    assert!(gone.held.is_none(), "{:?}", gone.diagnostics);
 }
 
 // Azure does not delete a definition with versions in the recycle bin of its gallery.
@@ -224,7 +224,7 @@ async fn definition_with_soft_deleted_versions_is_deleted_only_after_a_purge() {
 
     let definition = core.import(DEFINITION, &id, None).await.unwrap();
     let applied = core.destroy(&definition).await;
-    applied.told.assert_error(&[
+    applied.diagnostics.assert_error(&[
         "has soft-deleted versions",
         made.text("version"),
         "purge_on_destroy = true",

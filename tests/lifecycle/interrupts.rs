@@ -35,10 +35,10 @@ async fn while_creating() {
         for at in 0..MANY {
             let plan = core.plan(case.type_name, None, &full).await;
             let (applied, reached) = interrupted(&core, at, core.apply(&plan)).await;
-            let what = format!("{} at request {at}: {:?}", case.name, applied.told);
+            let what = format!("{} at request {at}: {:?}", case.name, applied.diagnostics);
             assert_eq!(applied.held.is_some(), core.exists(id), "{what}");
             if let Some(held) = &applied.held {
-                assert!(!held.tainted && !applied.told.has_errors(), "{what}");
+                assert!(!held.tainted && !applied.diagnostics.has_errors(), "{what}");
             }
             let held = finish(&core, case, applied.held, &full).await;
             assert!(core.destroy(&held).await.held.is_none(), "{what}");
@@ -65,7 +65,7 @@ async fn while_changing() {
             for at in 0..MANY {
                 let plan = core.plan(case.type_name, Some(&held), &config).await;
                 let (applied, reached) = interrupted(&core, at, core.apply(&plan)).await;
-                let what = format!("{} {names:?} at request {at}: {:?}", case.name, applied.told);
+                let what = format!("{} {names:?} at request {at}: {:?}", case.name, applied.diagnostics);
                 let kept = applied.held.unwrap_or_else(|| panic!("{what}"));
                 assert!(!kept.tainted && core.exists(id), "{what}");
                 let kept = finish(&core, case, Some(kept), &config).await;
@@ -87,10 +87,10 @@ async fn while_deleting() {
             let (core, full) = prepared(case).await;
             let held = core.create(case.type_name, &full).await;
             let (applied, reached) = interrupted(&core, at, core.destroy(&held)).await;
-            let what = format!("{} at request {at}: {:?}", case.name, applied.told);
+            let what = format!("{} at request {at}: {:?}", case.name, applied.diagnostics);
             assert!(applied.held.is_some() || !core.exists(id), "{what}");
             if let Some(held) = applied.held {
-                assert!(!held.tainted && applied.told.has_errors(), "{what}");
+                assert!(!held.tainted && applied.diagnostics.has_errors(), "{what}");
                 assert!(core.destroy(&held).await.held.is_none(), "{what}");
             }
             assert!(!core.exists(id), "{what}");

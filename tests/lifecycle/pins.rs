@@ -24,8 +24,8 @@ async fn pin_moves_only_when_keepers_change() {
     let withdraw = json!({"publisher": "kinvolk", "offer": "flatcar-container-linux-free", "sku": "stable-gen2", "version": "4081.2.1"});
     core.control("POST", "marketplace/withdraw", withdraw);
     let next = core.again(json!({})).await;
-    let (read, told) = next.read(&moved).await.unwrap();
-    told.assert_warning(&["withdrawn", "4081.2.1"]);
+    let (read, diagnostics) = next.read(&moved).await.unwrap();
+    diagnostics.assert_warning(&["withdrawn", "4081.2.1"]);
     let read = read.unwrap();
     assert_eq!(read.get("withdrawn"), &Value::Bool(true));
     assert_eq!(next.plan(PIN, Some(&read), &at(&newer, "2")).await.action, Action::NoOp);

@@ -40,10 +40,15 @@ async fn gallery_with_two_versions_needs_few_requests() {
     let planned = counted(&core);
     for plan in &plans[..2] {
         let applied = core.apply(plan).await;
-        assert!(!applied.told.has_errors(), "{:?}", applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     }
     let (a, b) = tokio::join!(core.apply(&plans[2]), core.apply(&plans[3]));
-    assert!(!a.told.has_errors() && !b.told.has_errors(), "{:?} {:?}", a.told, b.told);
+    assert!(
+        !a.diagnostics.has_errors() && !b.diagnostics.has_errors(),
+        "{:?} {:?}",
+        a.diagnostics,
+        b.diagnostics
+    );
     assert!(counted(&core) <= 20, "{planned} to plan, {} in all", counted(&core));
 }
 
@@ -59,6 +64,6 @@ async fn versions_read_their_definition_and_gallery_once() {
         plans.push(core.plan(VERSION, None, config).await);
     }
     let applied = futures_util::future::join_all(plans.iter().map(|plan| core.apply(plan))).await;
-    assert!(applied.iter().all(|applied| !applied.told.has_errors()));
+    assert!(applied.iter().all(|applied| !applied.diagnostics.has_errors()));
     assert!(counted(&core) <= 2, "{}", counted(&core));
 }

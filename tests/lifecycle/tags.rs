@@ -42,7 +42,7 @@ async fn resource_tags_override_default_tags() {
         let plan = next.plan(case.type_name, Some(&read), &case.small).await;
         assert_eq!(plan.action, Action::Update);
         let applied = next.apply(&plan).await;
-        assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
         let held = next.settled(&applied.held.unwrap(), &case.small).await;
         assert_eq!(next.look(&id)["tags"], json!({"team": "other"}), "{}", case.name);
         assert_eq!(all(&held), json!({"team": "other"}));
@@ -86,7 +86,7 @@ async fn unknown_tag_may_become_null() {
     let mut none = tags(json!("x"));
     none["tags"]["owner"] = Json::Null;
     let applied = core.apply_as(&plan, &core.config(GALLERY, &none)).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     let all = azimage::schema::json::encode(applied.held.unwrap().get("tags_all"));
     assert_eq!(all, json!({"os": "linux"}));
 }
@@ -95,13 +95,13 @@ async fn unknown_tag_may_become_null() {
 #[tokio::test(start_paused = true)]
 async fn null_in_a_set_is_rejected() {
     let core = Core::new().await;
-    let told = core
+    let diagnostics = core
         .plan_refused(
             GALLERY,
             None,
             &gallery(json!({"sharing": {"permission": "Groups", "tenant_ids": [null]}})),
         )
         .await;
-    told.assert_error(&["holds a null"]);
-    assert_eq!(told.error_paths(), ["sharing.tenant_ids"]);
+    diagnostics.assert_error(&["holds a null"]);
+    assert_eq!(diagnostics.error_paths(), ["sharing.tenant_ids"]);
 }

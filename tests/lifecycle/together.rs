@@ -37,7 +37,7 @@ async fn change(core: &Core, held: &Held, config: &Json, names: &[&str]) -> crat
 }
 
 fn fine(applied: &Applied) -> &Held {
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     applied.held.as_ref().unwrap()
 }
 
@@ -53,7 +53,7 @@ async fn changes_of_one_version_at_once_keep_each_others_regions() {
         fine(applied);
     }
     assert_eq!(there(&core), ["East US", "North Europe", "UK South"]);
-    let warnings = [&a, &b, &c].map(|applied| format!("{:?}", applied.warnings));
+    let warnings = [&a, &b, &c].map(|applied| format!("{:?}", applied.diagnostics));
     let warnings =
         warnings.iter().filter(|warnings| warnings.contains("regions that the plan did not know")).count();
     assert_eq!(warnings, 2, "the second and third apply find the regions that were added before");
@@ -74,7 +74,7 @@ async fn another_process_loses_nothing_but_what_comes_between_its_look_and_its_w
     let second = change(&other, &held, &config, &["eastus", "uksouth"]).await;
     fine(&core.apply(&first).await);
     let applied = other.apply(&second).await;
-    applied.told.assert_warning(&["regions that the plan did not know", "North Europe"]);
+    applied.diagnostics.assert_warning(&["regions that the plan did not know", "North Europe"]);
     let kept = fine(&applied);
     assert_eq!(there(&core), ["East US", "North Europe", "UK South"]);
     assert_eq!(kept.get("target_region").elements().len(), 2, "the state holds what was planned");

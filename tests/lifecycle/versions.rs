@@ -26,9 +26,9 @@ async fn region_is_removed_only_with_permission() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     let one = json!({"target_region": regions(&["East US"])});
-    let told = core.plan_refused(VERSION, Some(&held), &version(one.clone())).await;
-    told.assert_error(&["removes the region westeurope", "allow_deletion_of_replicated_locations"]);
-    assert_eq!(told.error_paths(), ["target_region"]);
+    let diagnostics = core.plan_refused(VERSION, Some(&held), &version(one.clone())).await;
+    diagnostics.assert_error(&["removes the region westeurope", "allow_deletion_of_replicated_locations"]);
+    assert_eq!(diagnostics.error_paths(), ["target_region"]);
     // permission and removal in one apply, in the right order
     let both = patched(&version(one.clone()), &json!({"allow_deletion_of_replicated_locations": true}));
     let held = core.change(&held, &both, Action::Update).await;
@@ -44,8 +44,8 @@ async fn version_without_target_regions_keeps_its_own_region() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     let none = json!({"target_region": []});
-    let told = core.plan_refused(VERSION, Some(&held), &version(none.clone())).await;
-    told.assert_error(&["removes the region westeurope\n"]);
+    let diagnostics = core.plan_refused(VERSION, Some(&held), &version(none.clone())).await;
+    diagnostics.assert_error(&["removes the region westeurope\n"]);
     let allowed = patched(&version(none.clone()), &json!({"allow_deletion_of_replicated_locations": true}));
     let held = core.change(&held, &allowed, Action::Update).await;
     let azure = core.look(held.text("id"));
@@ -70,7 +70,7 @@ async fn immutable_region_settings_force_replacement_and_name_the_region() {
     ]}));
     let plan = core.plan(VERSION, Some(&held), &stored).await;
     assert_eq!((plan.action, plan.replace.clone()), (Action::Replace, vec!["target_region".to_owned()]));
-    plan.told.assert_warning(&["replaced", "storage_account_type of westeurope"]);
+    plan.diagnostics.assert_warning(&["replaced", "storage_account_type of westeurope"]);
     let held = core.change(&held, &stored, Action::Replace).await;
     let keyed = |name: &str| {
         let encryption = json!({"os_disk_encryption_set_id": rg(&format!("diskEncryptionSets/{name}"))});
@@ -87,7 +87,7 @@ async fn immutable_region_settings_force_replacement_and_name_the_region() {
         )
         .await;
     assert_eq!(plan.action, Action::Replace);
-    plan.told.assert_warning(&["encryption of East US"]);
+    plan.diagnostics.assert_warning(&["encryption of East US"]);
     let held = core.create(VERSION, &keyed("des")).await;
     let other_case = rg("diskEncryptionSets/DES");
     let same = patched(
@@ -123,7 +123,12 @@ async fn retained_version_outlives_its_resource() {
     assert!(core.destroy(&next).await.held.is_none());
     assert!(core.exists(next.text("id")));
     let definition = core.import(DEFINITION, &rg("galleries/gal/images/def"), None).await.unwrap();
-    core.destroy(&definition).await.told.assert_error(&["2 image versions", "retain", &id, next.text("id")]);
+    core.destroy(&definition).await.diagnostics.assert_error(&[
+        "2 image versions",
+        "retain",
+        &id,
+        next.text("id"),
+    ]);
     // an import brings it back so that it can be deleted
     let held = core.import(VERSION, &id, None).await.unwrap();
     assert_eq!(held.text("deletion_policy"), "delete");
@@ -139,16 +144,16 @@ async fn deletion_policy_must_be_applied_before_the_replacement() {
     let id = held.text("id").to_owned();
     let retain = version(json!({"deletion_policy": "retain"}));
     let next = patched(&retain, &json!({"version": "1.1.0"}));
-    let told = core.plan_refused(VERSION, Some(&held), &next).await;
-    told.assert_error(&["would be deleted, not retained", "because of version", "alone first"]);
-    assert_eq!(told.error_paths(), ["deletion_policy"]);
+    let diagnostics = core.plan_refused(VERSION, Some(&held), &next).await;
+    diagnostics.assert_error(&["would be deleted, not retained", "because of version", "alone first"]);
+    assert_eq!(diagnostics.error_paths(), ["deletion_policy"]);
     let held = core.change(&held, &retain, Action::Update).await;
     // the number of a retained version stays taken
     let again =
         patched(&retain, &json!({"replication_mode": "Shallow", "target_region": [{"name": "eastus"}]}));
-    let told = core.plan_refused(VERSION, Some(&held), &again).await;
-    told.assert_error(&["is retained, so its number stays taken", "replication_mode"]);
-    assert_eq!(told.error_paths(), ["version"]);
+    let diagnostics = core.plan_refused(VERSION, Some(&held), &again).await;
+    diagnostics.assert_error(&["is retained, so its number stays taken", "replication_mode"]);
+    assert_eq!(diagnostics.error_paths(), ["version"]);
     core.change(&held, &next, Action::Replace).await;
     assert!(core.exists(&id));
 }
@@ -163,9 +168,9 @@ async fn unknown_location_is_checked_at_apply() {
     let open = core.config(VERSION, &patched(&base, &json!({"location": UNKNOWN})));
     let plan = core.try_plan(VERSION, None, &open).await.unwrap();
     let known = core.config(VERSION, &patched(&base, &json!({"location": "eastus"})));
-    core.apply_as(&plan, &known).await.told.assert_error(&["own region \"eastus\" is missing"]);
+    core.apply_as(&plan, &known).await.diagnostics.assert_error(&["own region \"eastus\" is missing"]);
     let known = core.config(VERSION, &patched(&base, &json!({"location": "westus"})));
-    core.apply_as(&plan, &known).await.told.assert_error(&["not in the version's region"]);
+    core.apply_as(&plan, &known).await.diagnostics.assert_error(&["not in the version's region"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +181,7 @@ async fn deleting_a_protected_version_names_the_protection() {
     );
     let held = core.create(VERSION, &protected).await;
     let applied = core.destroy(&held).await;
-    applied.told.assert_error(&["block_deletion_before_end_of_life = false", held.text("id")]);
+    applied.diagnostics.assert_error(&["block_deletion_before_end_of_life = false", held.text("id")]);
     let held = core.change(&held, &version(json!({})), Action::Update).await;
     assert!(core.destroy(&held).await.held.is_none());
 }
@@ -189,7 +194,7 @@ async fn version_without_waiting_shows_its_progress() {
     let none = version(json!({"wait_for_replication": "none"}));
     let plan = core.plan(VERSION, None, &none).await;
     let applied = core.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     let held = applied.held.unwrap();
     assert!(!held.tainted);
     // without waiting there is nothing to do
@@ -199,13 +204,13 @@ async fn version_without_waiting_shows_its_progress() {
     let all = version(json!({}));
     let plan = core.plan(VERSION, Some(&read), &all).await;
     assert_eq!(plan.action, Action::Update);
-    plan.told.assert_warning(&["not replicated everywhere yet", "westeurope Replicating"]);
+    plan.diagnostics.assert_warning(&["not replicated everywhere yet", "westeurope Replicating"]);
     let advance = async {
         tokio::time::sleep(Duration::from_secs(60)).await;
         core.control("POST", "clock/advance", json!({"seconds": 1e8}));
     };
     let (applied, ()) = tokio::join!(core.apply(&plan), advance);
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     let held = core.settled(&applied.held.unwrap(), &all).await;
     assert_eq!(
         held.get("replication_state")
@@ -227,15 +232,15 @@ async fn next_apply_repairs_a_failed_region() {
     let config = version(json!({}));
     let plan = core.plan(VERSION, None, &config).await;
     let applied = core.apply(&plan).await;
-    applied.told.assert_warning(&["westeurope"]);
+    applied.diagnostics.assert_warning(&["westeurope"]);
     let held = applied.held.unwrap();
     assert!(!held.tainted);
     let read = core.refresh(&held).await.unwrap().unwrap();
     let plan = core.plan(VERSION, Some(&read), &config).await;
     assert_eq!(plan.action, Action::Update);
-    plan.told.assert_warning(&["failed in a region", "westeurope Failed"]);
+    plan.diagnostics.assert_warning(&["failed in a region", "westeurope Failed"]);
     let applied = core.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     let held = core.settled(&applied.held.unwrap(), &config).await;
     assert_eq!(held.get("replication_state").entries().count(), 2);
     assert!(held.get("replication_state").entries().all(|(_, state)| state.as_str() == Some("Completed")));
@@ -246,7 +251,7 @@ async fn next_apply_repairs_a_failed_region() {
     );
     let plan = core.plan(VERSION, Some(&held), &three).await;
     let applied = core.apply(&plan).await;
-    applied.told.assert_error(&["northeurope"]);
+    applied.diagnostics.assert_error(&["northeurope"]);
     let read = core.refresh(&applied.held.unwrap()).await.unwrap().unwrap();
     assert!(!read.tainted);
     core.change(&read, &three, Action::Update).await;
@@ -298,13 +303,13 @@ async fn guardrail_errors_name_rule_attribute_and_fix() {
     ];
     for (rule, patch, says, path) in rows {
         let core = with_sources(json!({"guardrails": rule})).await;
-        let told = core.plan_refused(VERSION, None, &version(patch.clone())).await;
-        told.assert_error(says);
-        assert_eq!(told.error_paths(), [path]);
+        let diagnostics = core.plan_refused(VERSION, None, &version(patch.clone())).await;
+        diagnostics.assert_error(says);
+        assert_eq!(diagnostics.error_paths(), [path]);
         // as a warning the same rule does not block
         let core = core.again(json!({"guardrails": patched(&rule, &json!({"mode": "warn"}))})).await;
         let plan = core.plan(VERSION, None, &version(patch)).await;
-        plan.told.assert_warning(says);
+        plan.diagnostics.assert_warning(says);
     }
     // a compliant version is accepted, twice, because core plans again at apply
     let rules = json!({"guardrails": {
@@ -345,22 +350,22 @@ async fn incompatible_source_is_rejected_at_plan() {
         ),
     ];
     for (patch, says, path) in rows {
-        let told = core.plan_refused(VERSION, None, &version(patch)).await;
-        told.assert_error(says);
-        assert!(told.error_paths().contains(&path.to_owned()), "{:?}", told.error_paths());
+        let diagnostics = core.plan_refused(VERSION, None, &version(patch)).await;
+        diagnostics.assert_error(says);
+        assert!(diagnostics.error_paths().contains(&path.to_owned()), "{:?}", diagnostics.error_paths());
     }
     // a missing source is also rejected when the version is replaced: nothing is destroyed for it
     let later = json!({"source": {"managed_image_id": rg("images/later")}});
     let held = core.create(VERSION, &version(json!({}))).await;
     for held in [None, Some(&held)] {
-        let told = core.plan_refused(VERSION, held, &version(later.clone())).await;
-        told.assert_error(&["\"later\" does not exist", "ignore_changes"]);
-        assert_eq!(told.error_paths(), ["source.managed_image_id"]);
+        let diagnostics = core.plan_refused(VERSION, held, &version(later.clone())).await;
+        diagnostics.assert_error(&["\"later\" does not exist", "ignore_changes"]);
+        assert_eq!(diagnostics.error_paths(), ["source.managed_image_id"]);
     }
     let latest = rg("galleries/gal/images/def2/versions/latest");
-    let told =
+    let diagnostics =
         core.plan_refused(VERSION, None, &version(json!({"source": {"image_version_id": latest}}))).await;
-    told.assert_error(&["\"latest\" is not a version number", "data \"azimage_image_version\""]);
+    diagnostics.assert_error(&["\"latest\" is not a version number", "data \"azimage_image_version\""]);
 }
 
 fn keep_deleted_versions(core: &Core) {
@@ -388,8 +393,13 @@ async fn soft_deleted_version_number_requires_a_decision() {
     let next = core.again(json!({})).await;
     let plan = next.plan(VERSION, None, &version(json!({}))).await;
     let applied = next.apply(&plan).await;
-    applied.told.assert_error(&["recycle bin", &id, "restore_soft_deleted = true", "bypassSoftDelete"]);
-    assert_eq!(applied.told.error_paths(), ["version"]);
+    applied.diagnostics.assert_error(&[
+        "recycle bin",
+        &id,
+        "restore_soft_deleted = true",
+        "bypassSoftDelete",
+    ]);
+    assert_eq!(applied.diagnostics.error_paths(), ["version"]);
     assert!(applied.held.is_none());
     next.create(VERSION, &version(json!({"version": "1.0.1"}))).await;
     // restored, with the currently configured tags
@@ -441,7 +451,7 @@ async fn version_that_never_succeeded_is_not_retained() {
     let plan = core.plan(VERSION, None, &config).await;
     let applied = core.apply(&plan).await;
     let held = applied.held.unwrap();
-    assert!(held.tainted, "{:?}", applied.told);
+    assert!(held.tainted, "{:?}", applied.diagnostics);
     let held = core.change(&held, &config, Action::Replace).await;
     assert_eq!(held.text("provisioning_state"), "Succeeded");
 }
@@ -486,7 +496,7 @@ async fn update_ignores_a_dead_operation_url() {
             let tagged = patched(&config, &json!({"tags": {"a": "b"}}));
             let plan = next.plan(VERSION, applied.held.as_ref(), &tagged).await;
             let applied = next.apply(&plan).await;
-            assert!(!applied.told.has_errors(), "{wait} {answer}: {:?}", applied.told);
+            assert!(!applied.diagnostics.has_errors(), "{wait} {answer}: {:?}", applied.diagnostics);
             assert_eq!(core.look(applied.held.unwrap().text("id"))["tags"], json!({"a": "b"}));
         }
     }
@@ -504,7 +514,7 @@ async fn update_honours_wait_for_replication() {
     let plan = core.plan(VERSION, Some(&held), &patched(&version(none), &more)).await;
     let begun = tokio::time::Instant::now();
     let applied = core.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
@@ -515,7 +525,7 @@ async fn running_creation_is_joined_only_if_identical() {
     core.control("PUT", "settings", json!({"time_scale": 0.0001}));
     let none = version(json!({"wait_for_replication": "none", "tags": {"run": "a"}}));
     let plan = core.plan(VERSION, None, &none).await;
-    assert!(!core.apply(&plan).await.told.has_errors());
+    assert!(!core.apply(&plan).await.diagnostics.has_errors());
     let other = core.again(json!({})).await;
     for patch in [
         json!({"tags": {"run": "b"}}),
@@ -526,13 +536,13 @@ async fn running_creation_is_joined_only_if_identical() {
     ] {
         let plan = other.plan(VERSION, None, &patched(&none, &patch)).await;
         let applied = other.apply(&plan).await;
-        assert!(applied.held.is_none(), "{patch}: {:?}", applied.told);
-        applied.told.assert_error(&["already exists"]);
+        assert!(applied.held.is_none(), "{patch}: {:?}", applied.diagnostics);
+        applied.diagnostics.assert_error(&["already exists"]);
     }
     let plan = other.plan(VERSION, None, &none).await;
     let applied = other.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
-    applied.told.assert_warning(&["was already being created"]);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
+    applied.diagnostics.assert_warning(&["was already being created"]);
 }
 
 // The service may return regions in another order and spelling each time.
@@ -560,15 +570,15 @@ async fn update_waits_for_and_builds_on_a_running_update() {
     core.control("PUT", "settings", json!({"time_scale": 0.0001}));
     let plan = core.plan(VERSION, Some(&held), &short).await;
     let applied = core.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
-    applied.told.assert_warning(&["not finished yet"]);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
+    applied.diagnostics.assert_warning(&["not finished yet"]);
     let held = applied.held.unwrap();
     // the next run changes more: while the first update is running, it times out with an error and keeps the prior state
     let more = patched(&short, &json!({"tags": {"a": "b"}}));
     let read = core.refresh(&held).await.unwrap().unwrap();
     let plan = core.plan(VERSION, Some(&read), &more).await;
     let applied = core.apply(&plan).await;
-    applied.told.assert_error(&[held.text("id")]);
+    applied.diagnostics.assert_error(&[held.text("id")]);
     assert!(applied.held.as_ref().unwrap().get("tags").is_empty());
     core.control("POST", "clock/advance", json!({"seconds": 1e8}));
     core.control("PUT", "settings", json!({"time_scale": 0}));
@@ -585,7 +595,7 @@ async fn generation_mismatch_fails_the_operation_and_taints_the_version() {
     core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_operation": failure}));
     let plan = core.plan(VERSION, None, &version(json!({}))).await;
     let applied = core.apply(&plan).await;
-    applied.told.assert_error(&["Conflict", message]);
+    applied.diagnostics.assert_error(&["Conflict", message]);
     let held = applied.held.unwrap();
     assert!(held.tainted);
     assert_eq!(core.look(held.text("id"))["properties"]["provisioningState"], "Failed");

@@ -3,12 +3,12 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "diagnostics.rs"]
+mod diagnostics;
 #[path = "oracle.rs"]
 pub mod oracle;
 #[path = "runs.rs"]
 mod runs;
-#[path = "told.rs"]
-mod told;
 #[path = "values.rs"]
 mod values;
 
@@ -18,6 +18,7 @@ use azimage::provider::Provider;
 use azimage::rpc::Service;
 pub use azimage::rpc::proto::tfplugin5 as pb;
 use azimage::schema::{Type, Value, json as state_json, msgpack};
+pub use diagnostics::{Diagnostics, checked, path_text, resolve};
 use oracle::{Complaint, implied_type};
 use pb::provider_server::Provider as Wire;
 use pb::schema::Block;
@@ -25,7 +26,6 @@ pub use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-pub use told::{Told, checked, path_text, resolve};
 use tonic::Request;
 use values::{at, no_null_blocks};
 pub use values::{changed, decode, differences, dynamic, merge, patched, typed, value};
@@ -88,14 +88,14 @@ pub struct Plan {
     pub identity: Option<Value>,
     /// Paths that force the replacement, in HCL notation.
     pub replace: Vec<String>,
-    pub told: Told,
+    pub diagnostics: Diagnostics,
 }
 
 /// The result of an apply.
 #[derive(Clone, Debug)]
 pub struct Applied {
     pub held: Option<Held>,
-    pub told: Told,
+    pub diagnostics: Diagnostics,
 }
 
 /// A provider server that is not configured.
@@ -135,18 +135,18 @@ impl Core {
         let mut config =
             json!({"environment": "emulator", "emulator": {"state_path": path.to_str().unwrap()}});
         merge(&mut config, &provider);
-        let told = core.configure(&config).await;
-        assert!(!told.has_errors(), "{told:?}");
+        let diagnostics = core.configure(&config).await;
+        assert!(!diagnostics.has_errors(), "{diagnostics:?}");
         core
     }
 
     /// PrepareProviderConfig and Configure.
-    pub async fn configure(&self, config: &Json) -> Told {
+    pub async fn configure(&self, config: &Json) -> Diagnostics {
         let block = self.schema.provider.as_ref().unwrap().block.as_ref().unwrap();
         let config = value(block, config);
         let ty = implied_type(block);
         let request = pb::prepare_provider_config::Request { config: dynamic(&config, &ty) };
-        let mut told = self
+        let mut diagnostics = self
             .service
             .prepare_provider_config(Request::new(request))
             .await
@@ -158,8 +158,9 @@ impl Core {
             config: dynamic(&config, &ty),
             client_capabilities: Some(Default::default()),
         };
-        told.extend(self.service.configure(Request::new(request)).await.unwrap().into_inner().diagnostics);
-        checked(block, told)
+        diagnostics
+            .extend(self.service.configure(Request::new(request)).await.unwrap().into_inner().diagnostics);
+        checked(block, diagnostics)
     }
 
     // The schema of a resource type.
@@ -187,7 +188,7 @@ impl Core {
     }
 
     /// ValidateResourceTypeConfig.
-    pub async fn validate(&self, type_name: &str, config: &Value) -> Told {
+    pub async fn validate(&self, type_name: &str, config: &Value) -> Diagnostics {
         let request = pb::validate_resource_type_config::Request {
             type_name: type_name.into(),
             config: dynamic(config, &self.ty(type_name)),
@@ -206,7 +207,7 @@ impl Core {
         config: &Value,
         private: &[u8],
         identity: Option<&Value>,
-    ) -> (pb::plan_resource_change::Response, Told) {
+    ) -> (pb::plan_resource_change::Response, Diagnostics) {
         let (block, ty) = (self.block(type_name), self.ty(type_name));
         let proposed =
             if config.is_null() { Value::Null } else { oracle::proposed_new(block, prior, config) };
@@ -222,8 +223,8 @@ impl Core {
         };
         let answer = self.service.plan_resource_change(Request::new(request)).await.unwrap().into_inner();
         assert!(!answer.legacy_type_system && answer.deferred.is_none());
-        let told = checked(block, answer.diagnostics.clone());
-        if !told.has_errors() {
+        let diagnostics = checked(block, answer.diagnostics.clone());
+        if !diagnostics.has_errors() {
             let planned = decode(&answer.planned_state, &ty);
             none(&format!("plan of {type_name}"), &oracle::plan_complaints(block, prior, config, &planned));
             no_null_blocks(block, &planned);
@@ -234,7 +235,7 @@ impl Core {
                 decode(&identity.identity_data, &self.identity_type(type_name));
             }
         }
-        (answer, told)
+        (answer, diagnostics)
     }
 
     /// Starts another graph walk, in a process that has seen no object yet.
@@ -243,7 +244,12 @@ impl Core {
     }
 
     /// Plans a resource that is alone in its configuration.
-    pub async fn try_plan(&self, type_name: &str, held: Option<&Held>, config: &Value) -> Result<Plan, Told> {
+    pub async fn try_plan(
+        &self,
+        type_name: &str,
+        held: Option<&Held>,
+        config: &Value,
+    ) -> Result<Plan, Diagnostics> {
         self.begin_walk();
         self.try_plan_in_walk(type_name, held, config).await
     }
@@ -254,14 +260,14 @@ impl Core {
         type_name: &str,
         held: Option<&Held>,
         config: &Value,
-    ) -> Result<Plan, Told> {
+    ) -> Result<Plan, Diagnostics> {
         if let Some(held) = held {
             self.upgrade(held).await;
         }
         let ty = self.ty(type_name);
-        let told = self.validate(type_name, config).await;
-        if told.has_errors() {
-            return Err(told);
+        let diagnostics = self.validate(type_name, config).await;
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
         }
         let tainted = held.is_some_and(|held| held.tainted);
         let prior = held.filter(|held| !held.tainted);
@@ -269,10 +275,10 @@ impl Core {
             Some(held) => (held.state.clone(), held.private.clone(), held.identity.clone()),
             None => (Value::Null, Vec::new(), None),
         };
-        let (answer, mut told) =
+        let (answer, mut diagnostics) =
             self.plan_once(type_name, &prior_state, config, &private, identity.as_ref()).await;
-        if told.has_errors() {
-            return Err(told);
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
         }
         let planned = decode(&answer.planned_state, &ty);
         if prior.is_some()
@@ -298,7 +304,7 @@ impl Core {
             state: planned,
             private: answer.planned_private,
             replace,
-            told: Told::default(),
+            diagnostics: Diagnostics::default(),
         };
         if prior.is_none() {
             plan.action = if tainted { Action::Replace } else { Action::Create };
@@ -319,7 +325,7 @@ impl Core {
             if more.has_errors() {
                 return Err(more);
             }
-            told.0.extend(more.0);
+            diagnostics.0.extend(more.0);
             plan.action = Action::Replace;
             plan.identity = self.planned_identity(type_name, &again);
             plan.state = decode(&again.planned_state, &ty);
@@ -329,7 +335,7 @@ impl Core {
             self.assert_id_is_planned(&plan);
             self.assert_create_is_open(type_name, config, &plan.state);
         }
-        plan.told = told;
+        plan.diagnostics = diagnostics;
         Ok(plan)
     }
 
@@ -344,17 +350,17 @@ impl Core {
         async move {
             match self.try_plan(type_name, held, &config).await {
                 Ok(plan) => plan,
-                Err(told) => panic!("planning {type_name}: {told:?}"),
+                Err(diagnostics) => panic!("planning {type_name}: {diagnostics:?}"),
             }
         }
     }
 
     /// A plan that must fail.
-    pub async fn plan_refused(&self, type_name: &str, held: Option<&Held>, config: &Json) -> Told {
+    pub async fn plan_refused(&self, type_name: &str, held: Option<&Held>, config: &Json) -> Diagnostics {
         let config = self.config(type_name, config);
         match self.try_plan(type_name, held, &config).await {
             Ok(plan) => panic!("this plan should fail: {plan:#?}"),
-            Err(told) => told,
+            Err(diagnostics) => diagnostics,
         }
     }
 
@@ -406,7 +412,7 @@ impl Core {
     pub async fn apply_as(&self, plan: &Plan, config: &Value) -> Applied {
         self.begin_walk();
         match plan.action {
-            Action::NoOp => Applied { held: plan.prior.clone(), told: Told::default() },
+            Action::NoOp => Applied { held: plan.prior.clone(), diagnostics: Diagnostics::default() },
             Action::Delete => self.apply_delete(plan.prior.as_ref().unwrap(), &plan.private).await,
             Action::Create => self.apply_change(plan, None, config).await,
             Action::Update => self.apply_change(plan, plan.prior.as_ref(), config).await,
@@ -414,7 +420,7 @@ impl Core {
                 let prior = plan.prior.as_ref().unwrap();
                 // the delete half gets the private bytes of the replacement, and no identity
                 let gone = self.apply_delete(prior, &plan.private).await;
-                if gone.told.has_errors() {
+                if gone.diagnostics.has_errors() {
                     return gone;
                 }
                 assert!(gone.held.is_none());
@@ -429,9 +435,10 @@ impl Core {
         let prior_state = prior.map_or(Value::Null, |held| held.state.clone());
         let private = prior.map_or(Vec::new(), |held| held.private.clone());
         let identity = prior.and_then(|held| held.identity.clone());
-        let (answer, told) = self.plan_once(name, &prior_state, config, &private, identity.as_ref()).await;
-        if told.has_errors() {
-            return Applied { held: prior.cloned(), told };
+        let (answer, diagnostics) =
+            self.plan_once(name, &prior_state, config, &private, identity.as_ref()).await;
+        if diagnostics.has_errors() {
+            return Applied { held: prior.cloned(), diagnostics };
         }
         let planned = decode(&answer.planned_state, &ty);
         none(&format!("final plan of {name}"), &oracle::object_complaints(block, &plan.state, &planned));
@@ -440,7 +447,7 @@ impl Core {
                 answer.requires_replace.iter().any(|path| at(&prior_state, path) != at(&planned, path));
             assert!(!moved, "the final plan replaces what the first one updated");
             if planned == prior_state {
-                return Applied { held: prior.cloned(), told: Told::default() };
+                return Applied { held: prior.cloned(), diagnostics: Diagnostics::default() };
             }
         }
         let request = pb::apply_resource_change::Request {
@@ -454,16 +461,16 @@ impl Core {
         };
         let answer = self.service.apply_resource_change(Request::new(request)).await.unwrap().into_inner();
         assert!(!answer.legacy_type_system);
-        let told = checked(block, answer.diagnostics.clone());
+        let diagnostics = checked(block, answer.diagnostics.clone());
         let state = decode(&answer.new_state, &ty);
         assert!(state.is_wholly_known(), "{name} still holds unknowns after apply: {state:#?}");
         let identity = self.identity_value(name, answer.new_identity.as_ref());
-        if !told.has_errors() {
+        if !diagnostics.has_errors() {
             assert!(!state.is_null(), "{name} is null after apply");
             none(&format!("apply of {name}"), &oracle::object_complaints(block, &planned, &state));
         }
         if state.is_null() {
-            return Applied { held: prior.cloned(), told };
+            return Applied { held: prior.cloned(), diagnostics };
         }
         no_null_blocks(block, &state);
         let identity = identity.unwrap_or_else(|| panic!("{name} has no identity after apply"));
@@ -471,7 +478,7 @@ impl Core {
         if let Some(held) = prior {
             assert_eq!(held.identity.as_ref(), Some(&identity), "the identity of {name} changed");
         }
-        let tainted = told.has_errors() && prior.is_none();
+        let tainted = diagnostics.has_errors() && prior.is_none();
         let held = Held {
             type_name: name.into(),
             state,
@@ -479,7 +486,7 @@ impl Core {
             identity: Some(identity),
             tainted,
         };
-        Applied { held: Some(held), told }
+        Applied { held: Some(held), diagnostics }
     }
 
     async fn apply_delete(&self, prior: &Held, private: &[u8]) -> Applied {
@@ -494,30 +501,30 @@ impl Core {
             planned_identity: None,
         };
         let answer = self.service.apply_resource_change(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(self.block(&prior.type_name), answer.diagnostics.clone());
+        let diagnostics = checked(self.block(&prior.type_name), answer.diagnostics.clone());
         let state = decode(&answer.new_state, &ty);
-        if told.has_errors() {
+        if diagnostics.has_errors() {
             assert_eq!(state, prior.state, "a failed delete keeps the state");
-            return Applied { held: Some(prior.clone()), told };
+            return Applied { held: Some(prior.clone()), diagnostics };
         }
         assert!(state.is_null(), "a deletion returns a state");
-        Applied { held: None, told }
+        Applied { held: None, diagnostics }
     }
 
     /// Plans a destroy and applies it.
     pub async fn destroy(&self, held: &Held) -> Applied {
         self.begin_walk();
         let identity = held.identity.as_ref();
-        let (answer, told) =
+        let (answer, diagnostics) =
             self.plan_once(&held.type_name, &held.state, &Value::Null, &held.private, identity).await;
-        assert!(!told.has_errors(), "planning a destroy: {told:?}");
+        assert!(!diagnostics.has_errors(), "planning a destroy: {diagnostics:?}");
         assert!(decode(&answer.planned_state, &self.ty(&held.type_name)).is_null());
         assert!(answer.requires_replace.is_empty());
         self.apply_delete(held, &answer.planned_private).await
     }
 
     /// Upgrades and reads a stored object, as core does first: UpgradeResourceState, then ReadResource.
-    pub async fn refresh(&self, held: &Held) -> Result<Option<Held>, Told> {
+    pub async fn refresh(&self, held: &Held) -> Result<Option<Held>, Diagnostics> {
         let upgraded = self.upgrade(held).await;
         assert_eq!(
             msgpack::encode(&upgraded, &self.ty(&held.type_name)),
@@ -538,8 +545,8 @@ impl Core {
             raw_state: Some(pb::RawState { json: raw, flatmap: Default::default() }),
         };
         let answer = self.service.upgrade_resource_state(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(self.block(&held.type_name), answer.diagnostics);
-        assert!(!told.has_errors(), "{told:?}");
+        let diagnostics = checked(self.block(&held.type_name), answer.diagnostics);
+        assert!(!diagnostics.has_errors(), "{diagnostics:?}");
         decode(&answer.upgraded_state, &self.ty(&held.type_name))
     }
 
@@ -554,13 +561,13 @@ impl Core {
             }),
         };
         let answer = serve().1.upgrade_resource_identity(Request::new(request)).await.unwrap().into_inner();
-        assert!(answer.diagnostics.is_empty(), "{:?}", Told(answer.diagnostics));
+        assert!(answer.diagnostics.is_empty(), "{:?}", Diagnostics(answer.diagnostics));
         self.identity_value(type_name, answer.upgraded_identity.as_ref()).unwrap()
     }
 
     /// ReadResource.
-    pub async fn read(&self, held: &Held) -> Result<(Option<Held>, Told), Told> {
-        let (read, told) = self.read_any(held).await?;
+    pub async fn read(&self, held: &Held) -> Result<(Option<Held>, Diagnostics), Diagnostics> {
+        let (read, diagnostics) = self.read_any(held).await?;
         if let Some(read) = &read {
             assert_eq!(
                 held.identity.as_ref().or(read.identity.as_ref()),
@@ -568,10 +575,10 @@ impl Core {
                 "a read moved the identity"
             );
         }
-        Ok((read, told))
+        Ok((read, diagnostics))
     }
 
-    async fn read_any(&self, held: &Held) -> Result<(Option<Held>, Told), Told> {
+    async fn read_any(&self, held: &Held) -> Result<(Option<Held>, Diagnostics), Diagnostics> {
         let name = held.type_name.as_str();
         let (block, ty) = (self.block(name), self.ty(name));
         let request = pb::read_resource::Request {
@@ -584,15 +591,15 @@ impl Core {
         };
         let answer = self.service.read_resource(Request::new(request)).await.unwrap().into_inner();
         assert!(answer.deferred.is_none());
-        let told = checked(block, answer.diagnostics);
-        if told.has_errors() {
+        let diagnostics = checked(block, answer.diagnostics);
+        if diagnostics.has_errors() {
             assert!(!decode(&answer.new_state, &ty).is_null(), "a failed read reports a deleted object");
-            return Err(told);
+            return Err(diagnostics);
         }
         let state = decode(&answer.new_state, &ty);
         assert!(state.is_wholly_known(), "a read returned unknown values: {state:#?}");
         if state.is_null() {
-            return Ok((None, told));
+            return Ok((None, diagnostics));
         }
         no_null_blocks(block, &state);
         let identity =
@@ -606,11 +613,16 @@ impl Core {
             identity: Some(identity),
             tainted,
         };
-        Ok((Some(held), told))
+        Ok((Some(held), diagnostics))
     }
 
     /// ImportResourceState, then ReadResource of its result.
-    pub async fn import(&self, type_name: &str, id: &str, identity: Option<&Value>) -> Result<Held, Told> {
+    pub async fn import(
+        &self,
+        type_name: &str,
+        id: &str,
+        identity: Option<&Value>,
+    ) -> Result<Held, Diagnostics> {
         let request = pb::import_resource_state::Request {
             type_name: type_name.into(),
             id: id.into(),
@@ -618,10 +630,10 @@ impl Core {
             identity: self.identity_data(type_name, identity),
         };
         let answer = self.service.import_resource_state(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(self.block(type_name), answer.diagnostics);
-        if told.has_errors() {
+        let diagnostics = checked(self.block(type_name), answer.diagnostics);
+        if diagnostics.has_errors() {
             assert!(answer.imported_resources.is_empty());
-            return Err(told);
+            return Err(diagnostics);
         }
         assert_eq!(answer.imported_resources.len(), 1);
         let brought = &answer.imported_resources[0];
@@ -640,7 +652,7 @@ impl Core {
         provider: &str,
         source_type: &str,
         source: &Json,
-    ) -> Result<Held, Told> {
+    ) -> Result<Held, Diagnostics> {
         let request = pb::move_resource_state::Request {
             source_provider_address: provider.into(),
             source_type_name: source_type.into(),
@@ -655,9 +667,9 @@ impl Core {
             source_identity_schema_version: 0,
         };
         let answer = serve().1.move_resource_state(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(self.block(type_name), answer.diagnostics);
-        if told.has_errors() {
-            return Err(told);
+        let diagnostics = checked(self.block(type_name), answer.diagnostics);
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
         }
         assert_ne!(answer.target_private, b"bytes of somebody else");
         let state = decode(&answer.target_state, &self.ty(type_name));
@@ -671,12 +683,16 @@ impl Core {
         state: Value,
         private: Vec<u8>,
         identity: Option<Value>,
-    ) -> Result<Held, Told> {
+    ) -> Result<Held, Diagnostics> {
         let stub = Held { type_name: type_name.into(), state, private, identity, tainted: false };
         no_null_blocks(self.block(type_name), &stub.state);
         let (held, _) = self.read_any(&stub).await?;
         let held = held.ok_or_else(|| {
-            Told(vec![pb::Diagnostic { severity: 1, summary: "does not exist".into(), ..Default::default() }])
+            Diagnostics(vec![pb::Diagnostic {
+                severity: 1,
+                summary: "does not exist".into(),
+                ..Default::default()
+            }])
         })?;
         // who imports may spell it in any case, and the service knows the right one
         let plain = |identity: &Option<Value>| format!("{identity:?}").to_lowercase();
@@ -695,12 +711,12 @@ impl Core {
             state: dynamic(&held.state, &ty),
         };
         let answer = self.service.generate_resource_config(Request::new(request)).await.unwrap().into_inner();
-        assert!(answer.diagnostics.is_empty(), "{:?}", Told(answer.diagnostics));
+        assert!(answer.diagnostics.is_empty(), "{:?}", Diagnostics(answer.diagnostics));
         decode(&answer.config, &ty)
     }
 
     /// Reads a data source.
-    pub async fn data(&self, type_name: &str, config: &Json) -> Result<Value, Told> {
+    pub async fn data(&self, type_name: &str, config: &Json) -> Result<Value, Diagnostics> {
         let block = self.schema.data_source_schemas[type_name].block.as_ref().unwrap();
         let (config, ty) = (value(block, config), implied_type(block));
         let request = pb::validate_data_source_config::Request {
@@ -709,9 +725,9 @@ impl Core {
         };
         let answer =
             self.service.validate_data_source_config(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(block, answer.diagnostics);
-        if told.has_errors() {
-            return Err(told);
+        let diagnostics = checked(block, answer.diagnostics);
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
         }
         if !config.is_wholly_known() {
             return Ok(Value::Unknown);
@@ -723,9 +739,9 @@ impl Core {
             client_capabilities: Some(capable()),
         };
         let answer = self.service.read_data_source(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(block, answer.diagnostics);
-        if told.has_errors() {
-            return Err(told);
+        let diagnostics = checked(block, answer.diagnostics);
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
         }
         let state = decode(&answer.state, &ty);
         assert!(state.is_known() && state.is_wholly_known());

@@ -10,8 +10,8 @@ pub struct Release {
 
 impl Release {
     /// Parses the first line of `terraform version` or `tofu version`, such as "Terraform v1.15.5".
-    pub fn of(told: &str) -> Release {
-        let (name, numbers) = told.lines().next().unwrap_or_default().split_once(" v").unwrap_or_default();
+    pub fn of(output: &str) -> Release {
+        let (name, numbers) = output.lines().next().unwrap_or_default().split_once(" v").unwrap_or_default();
         let mut numbers = numbers.split('.').map(|part| part.parse().unwrap_or_default());
         let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
         Release { opentofu: name == "OpenTofu", version }

@@ -13,7 +13,11 @@ impl Core {
             let plan = self.plan(type_name, None, config).await;
             assert_eq!(plan.action, Action::Create);
             let applied = self.apply(&plan).await;
-            assert!(!applied.told.has_errors(), "creating {type_name} ({at}): {:?}", applied.told);
+            assert!(
+                !applied.diagnostics.has_errors(),
+                "creating {type_name} ({at}): {:?}",
+                applied.diagnostics
+            );
             let held = applied.held.unwrap();
             self.settled(&held, config).await
         }
@@ -23,8 +27,10 @@ impl Core {
     pub async fn settled(&self, held: &Held, config: &Json) -> Held {
         let plan = self.plan(&held.type_name, Some(held), config).await;
         assert_eq!(plan.action, Action::NoOp, "not idempotent: {}", differences(&held.state, &plan.state));
-        let read =
-            self.refresh(held).await.unwrap_or_else(|told| panic!("reading {}: {told:?}", held.type_name));
+        let read = self
+            .refresh(held)
+            .await
+            .unwrap_or_else(|diagnostics| panic!("reading {}: {diagnostics:?}", held.type_name));
         let read = read.unwrap_or_else(|| panic!("{} is gone", held.type_name));
         assert_eq!(
             read.state,
@@ -45,13 +51,16 @@ impl Core {
     /// Refreshes, plans the given action, applies it, and checks that the next plan is empty.
     pub async fn change(&self, held: &Held, config: &Json, action: Action) -> Held {
         let name = held.type_name.as_str();
-        let read =
-            self.refresh(held).await.unwrap_or_else(|told| panic!("reading {name}: {told:?}")).unwrap();
+        let read = self
+            .refresh(held)
+            .await
+            .unwrap_or_else(|diagnostics| panic!("reading {name}: {diagnostics:?}"))
+            .unwrap();
         let plan = self.plan(name, Some(&read), config).await;
         let differ = differences(&read.state, &plan.state);
         assert_eq!(plan.action, action, "because of {:?}: {differ}", plan.replace);
         let applied = self.apply(&plan).await;
-        assert!(!applied.told.has_errors(), "{action:?} of {name}: {:?}", applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{action:?} of {name}: {:?}", applied.diagnostics);
         self.settled(&applied.held.unwrap(), config).await
     }
 

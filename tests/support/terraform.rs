@@ -98,9 +98,9 @@ impl Terraform {
             .env("TF_IN_AUTOMATION", "1");
         match command.output() {
             Ok(output) => {
-                let told =
+                let text =
                     [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-                (output.status.success(), told.concat())
+                (output.status.success(), text.concat())
             }
             Err(error) => (false, format!("{} does not start: {error}", self.program.display())),
         }

@@ -6,28 +6,28 @@ use pb::schema::nested_block::NestingMode;
 
 /// Diagnostics.
 #[derive(Clone, Default)]
-pub struct Told(pub Vec<pb::Diagnostic>);
+pub struct Diagnostics(pub Vec<pb::Diagnostic>);
 
-impl std::fmt::Debug for Told {
+impl std::fmt::Debug for Diagnostics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for told in &self.0 {
-            let word = if told.severity == 1 { "error" } else { "warning" };
-            let path = path_text(told.attribute.as_ref());
-            writeln!(f, "\n  {word} at [{path}] {}: {}", told.summary, told.detail)?;
+        for diagnostic in &self.0 {
+            let word = if diagnostic.severity == 1 { "error" } else { "warning" };
+            let path = path_text(diagnostic.attribute.as_ref());
+            writeln!(f, "\n  {word} at [{path}] {}: {}", diagnostic.summary, diagnostic.detail)?;
         }
         Ok(())
     }
 }
 
-impl Told {
+impl Diagnostics {
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|told| told.severity == 1)
+        self.0.iter().any(|diagnostic| diagnostic.severity == 1)
     }
 
     /// All texts of one severity (1 error, 2 warning).
     fn text(&self, severity: i32) -> String {
-        let these = self.0.iter().filter(|told| told.severity == severity);
-        these.map(|told| format!("{}\n{}\n", told.summary, told.detail)).collect()
+        let these = self.0.iter().filter(|diagnostic| diagnostic.severity == severity);
+        these.map(|diagnostic| format!("{}\n{}\n", diagnostic.summary, diagnostic.detail)).collect()
     }
 
     pub fn errors(&self) -> String {
@@ -42,8 +42,8 @@ impl Told {
     pub fn error_paths(&self) -> Vec<String> {
         self.0
             .iter()
-            .filter(|told| told.severity == 1)
-            .map(|told| path_text(told.attribute.as_ref()))
+            .filter(|diagnostic| diagnostic.severity == 1)
+            .map(|diagnostic| path_text(diagnostic.attribute.as_ref()))
             .collect()
     }
 
@@ -83,16 +83,21 @@ pub fn path_text(path: Option<&pb::AttributePath>) -> String {
 /// Checks that core can show the diagnostics: each has a severity, a summary and an existing path; and none reports an internal
 /// error.
 #[track_caller]
-pub fn checked(block: &Block, diagnostics: Vec<pb::Diagnostic>) -> Told {
-    for told in &diagnostics {
-        assert!(matches!(told.severity, 1 | 2), "{told:?}");
-        assert!(!told.summary.is_empty(), "{told:?}");
-        assert!(!told.summary.contains("bug of its own"), "{}: {}", told.summary, told.detail);
-        if let Some(path) = &told.attribute {
+pub fn checked(block: &Block, diagnostics: Vec<pb::Diagnostic>) -> Diagnostics {
+    for diagnostic in &diagnostics {
+        assert!(matches!(diagnostic.severity, 1 | 2), "{diagnostic:?}");
+        assert!(!diagnostic.summary.is_empty(), "{diagnostic:?}");
+        assert!(
+            !diagnostic.summary.contains("bug of its own"),
+            "{}: {}",
+            diagnostic.summary,
+            diagnostic.detail
+        );
+        if let Some(path) = &diagnostic.attribute {
             resolve(block, path);
         }
     }
-    Told(diagnostics)
+    Diagnostics(diagnostics)
 }
 
 /// Checks that the path exists in the schema and does not lead into an element of a set.
