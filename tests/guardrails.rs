@@ -254,7 +254,7 @@ fn name(rule: &str) -> String {
 #[track_caller]
 fn assert_violates(diagnostics: &Diagnostics, row: &Row, severity: i32) {
     let all: Vec<_> =
-        diagnostics.0.iter().filter(|diagnostics| diagnostics.summary.starts_with("Guardrail ")).collect();
+        diagnostics.0.iter().filter(|diagnostic| diagnostic.summary.starts_with("Guardrail ")).collect();
     assert_eq!(all.len(), 1, "{} for {}: {diagnostics:?}", row.rule, row.type_name);
     let one = all[0];
     assert!(one.summary.starts_with(&name(row.rule)), "{diagnostics:?}");
@@ -269,7 +269,7 @@ fn assert_violates(diagnostics: &Diagnostics, row: &Row, severity: i32) {
 #[track_caller]
 fn assert_silent(diagnostics: &Diagnostics) {
     assert!(
-        !diagnostics.0.iter().any(|diagnostics| diagnostics.summary.starts_with("Guardrail ")),
+        !diagnostics.0.iter().any(|diagnostic| diagnostic.summary.starts_with("Guardrail ")),
         "{diagnostics:?}"
     );
 }
