@@ -290,7 +290,7 @@ impl Core {
         }
         let mut replace: Vec<String> = Vec::new();
         for path in &answer.requires_replace {
-            // core keeps a path only where something differs
+            // core keeps only the paths that differ
             if at(&prior_state, path) != at(&planned, path) {
                 replace.push(path_text(Some(path)));
             }
@@ -373,8 +373,8 @@ impl Core {
         Some(decode(&data.identity_data, &self.identity_type(type_name)))
     }
 
-    // The ID of a new object is known at plan wherever the configuration is, and unknown where it is that of the object that
-    // is being replaced, so that what refers to it is replaced too.
+    // The ID of a new object is planned if its configuration is known. It is unknown if it equals the replaced object's ID, so
+    // that dependent objects are replaced too.
     fn assert_id_is_planned(&self, plan: &Plan) {
         let Ok(entry) = self.server.resource(&plan.type_name) else {
             panic!("there is no {}", plan.type_name)
@@ -388,7 +388,7 @@ impl Core {
         assert_eq!(*plan.state.get("id"), expected, "the planned id of {}", plan.type_name);
     }
 
-    // What the provider gives at creation is unknown or known, but not null: null would be a promise.
+    // A computed value is unknown or known at creation, but never null, because core would keep a planned null.
     fn assert_create_is_open(&self, type_name: &str, config: &Value, planned: &Value) {
         for attribute in &self.block(type_name).attributes {
             if attribute.computed && config.get(&attribute.name).is_null() {
@@ -418,7 +418,7 @@ impl Core {
             Action::Update => self.apply_change(plan, plan.prior.as_ref(), config).await,
             Action::Replace => {
                 let prior = plan.prior.as_ref().unwrap();
-                // the delete half gets the private bytes of the replacement, and no identity
+                // the deletion gets the private data of the replacement, and no identity
                 let gone = self.apply_delete(prior, &plan.private).await;
                 if gone.diagnostics.has_errors() {
                     return gone;
@@ -531,7 +531,7 @@ impl Core {
             msgpack::encode(&held.state, &self.ty(&held.type_name)),
             "an upgrade from the same version lost something"
         );
-        // a refresh of one thing is a walk of its own: what follows closely may be answered from a list
+        // each refresh is a separate graph walk, and later reads may be served from a list
         tokio::time::sleep(Duration::from_secs(1)).await;
         self.read(held).await.map(|(held, _)| held)
     }
@@ -694,7 +694,7 @@ impl Core {
                 ..Default::default()
             }])
         })?;
-        // who imports may spell it in any case, and the service knows the right one
+        // an import accepts any case, and the service returns the canonical one
         let plain = |identity: &Option<Value>| format!("{identity:?}").to_lowercase();
         assert!(
             stub.identity.is_none() || plain(&stub.identity) == plain(&held.identity),
@@ -745,7 +745,7 @@ impl Core {
         }
         let state = decode(&answer.state, &ty);
         assert!(state.is_known() && state.is_wholly_known());
-        // what the user wrote stays as written, but for what is documented to come back resolved
+        // configured values are kept, except those that are documented as resolved
         let Ok(entry) = self.server.data_source(type_name) else { panic!("there is no {type_name}") };
         let resolved = |complaint: &Complaint| {
             let name = complaint.path.to_string();
@@ -755,24 +755,6 @@ impl Core {
         complaints.retain(|complaint| !resolved(complaint));
         none(type_name, &complaints);
         Ok(state)
-    }
-
-    /// Stop, which must return immediately even while other calls are running.
-    pub async fn stop(&self) {
-        let begun = std::time::Instant::now();
-        let answer = self.service.stop(Request::new(Default::default())).await.unwrap().into_inner();
-        assert!(answer.error.is_empty());
-        assert!(begun.elapsed() < std::time::Duration::from_secs(1));
-    }
-
-    fn identity_data(&self, type_name: &str, identity: Option<&Value>) -> Option<pb::ResourceIdentityData> {
-        let identity = identity?;
-        let ty = self.identity_type(type_name);
-        Some(pb::ResourceIdentityData { identity_data: dynamic(identity, &ty) })
-    }
-
-    fn identity_value(&self, type_name: &str, data: Option<&pb::ResourceIdentityData>) -> Option<Value> {
-        Some(decode(&data?.identity_data, &self.identity_type(type_name)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Complete runs of the simulated core, and changes made to the emulator in the meantime.
 
-use super::{Action, Core, Held, Json, differences, json};
+use super::{Action, Core, Held, Json, Request, Wire, differences, json};
 use azimage::emulator;
 use time::OffsetDateTime;
 
@@ -133,5 +133,13 @@ impl Core {
             self.emulator.handle(&request, now)
         };
         (response.status, serde_json::from_slice(&response.body).unwrap_or(Json::Null))
+    }
+
+    /// Stop, which must return immediately even while other calls are running.
+    pub async fn stop(&self) {
+        let begun = std::time::Instant::now();
+        let answer = self.service.stop(Request::new(Default::default())).await.unwrap().into_inner();
+        assert!(answer.error.is_empty());
+        assert!(begun.elapsed() < std::time::Duration::from_secs(1));
     }
 }

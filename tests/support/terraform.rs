@@ -41,7 +41,7 @@ impl Terraform {
         };
         let settings = tempfile::tempdir().expect("a folder");
         let built = Path::new(env!("CARGO_BIN_EXE_terraform-provider-azimage"));
-        // a folder of its own: terraform looks for any file whose name begins so
+        // a separate folder, because terraform considers every file with this name prefix
         let plugins = settings.path().join("plugins");
         std::fs::create_dir(&plugins).expect("a folder");
         let name = built.file_name().expect("a name");
@@ -85,7 +85,7 @@ impl Terraform {
     pub fn run(&self, folder: &Path, arguments: &[&str]) -> (bool, String) {
         let mut command = Command::new(&self.program);
         command.current_dir(folder).args(arguments).env_clear();
-        // whatever else the environment says of terraform and of Azure must not matter
+        // the environment's other settings for terraform and Azure must not interfere
         for name in ["PATH", "HOME", "TMPDIR", "SystemRoot", "LD_LIBRARY_PATH"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);

@@ -1,7 +1,7 @@
 //! Converts Terraform values from JSON and messages, and merges, compares and reads them.
 
 use super::oracle::{no_block, nothing, type_of};
-use super::{Json, UNKNOWN, pb};
+use super::{Core, Json, UNKNOWN, pb};
 use azimage::schema::{Type, Value, json as state_json, msgpack};
 use pb::schema::nested_block::NestingMode;
 use pb::schema::{Block, NestedBlock};
@@ -153,5 +153,25 @@ pub fn no_null_blocks(block: &Block, value: &Value) {
         for element in inner.elements() {
             no_null_blocks(body, element);
         }
+    }
+}
+
+impl Core {
+    pub(super) fn identity_data(
+        &self,
+        type_name: &str,
+        identity: Option<&Value>,
+    ) -> Option<pb::ResourceIdentityData> {
+        let identity = identity?;
+        let ty = self.identity_type(type_name);
+        Some(pb::ResourceIdentityData { identity_data: dynamic(identity, &ty) })
+    }
+
+    pub(super) fn identity_value(
+        &self,
+        type_name: &str,
+        data: Option<&pb::ResourceIdentityData>,
+    ) -> Option<Value> {
+        Some(decode(&data?.identity_data, &self.identity_type(type_name)))
     }
 }
