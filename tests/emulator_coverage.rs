@@ -27,7 +27,7 @@ fn guide_contains_the_generated_tables() {
         } else {
             assert!(
                 shown == table.trim(),
-                "the table of {name} in {} is out of date; write it anew with UPDATE=1 cargo test --test emulator_coverage",
+                "the table of {name} in {} is out of date; rewrite it with UPDATE=1 cargo test --test emulator_coverage",
                 path.display()
             );
         }

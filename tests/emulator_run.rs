@@ -71,7 +71,7 @@ fn alive(id: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-fn gone(what: impl Fn() -> bool) -> bool {
+fn becomes_false(what: impl Fn() -> bool) -> bool {
     let end = Instant::now() + Duration::from_secs(5);
     while Instant::now() < end {
         if !what() {
@@ -102,7 +102,7 @@ fn signalled(script: &str, signals: &[&str]) -> i32 {
         std::thread::sleep(Duration::from_millis(300));
     }
     let code = child.wait().unwrap().code().unwrap();
-    assert!(gone(|| alive(id)), "the command is still running");
+    assert!(becomes_false(|| alive(id)), "the command is still running");
     assert!(
         std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_err(),
         "the emulator was left behind"

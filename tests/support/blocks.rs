@@ -47,7 +47,12 @@ impl Fence {
                 });
             }
         }
-        assert!(text.trim().is_empty(), "{}.md, line {}: {text:?} is no declaration", self.guide, self.line);
+        assert!(
+            text.trim().is_empty(),
+            "{}.md, line {}: {text:?} is not a declaration",
+            self.guide,
+            self.line
+        );
         found
     }
 }

@@ -66,7 +66,7 @@ pub fn with_gallery(core: &Core) {
 pub fn definition(name: &str) -> Json {
     json!({"location": "eastus", "properties": {
         "osType": "Linux", "osState": "Generalized", "hyperVGeneration": "V2",
-        // Machines and disks are no sources of the default, TrustedLaunchSupported.
+        // The default, TrustedLaunchSupported, rejects machines and disks as sources.
         "features": [{"name": "SecurityType", "value": "Standard"}],
         "identifier": {"publisher": "contoso", "offer": "linux", "sku": name},
     }})

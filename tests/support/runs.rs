@@ -31,7 +31,7 @@ impl Core {
             .refresh(held)
             .await
             .unwrap_or_else(|diagnostics| panic!("reading {}: {diagnostics:?}", held.type_name));
-        let read = read.unwrap_or_else(|| panic!("{} is gone", held.type_name));
+        let read = read.unwrap_or_else(|| panic!("{} was deleted", held.type_name));
         assert_eq!(
             read.state,
             held.state,

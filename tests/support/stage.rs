@@ -218,7 +218,7 @@ impl Running {
     pub fn signal(&self, signal: &str, processes: &[u32]) {
         let mut command = Command::new("kill");
         command.arg(format!("-{signal}")).args(processes.iter().map(u32::to_string));
-        // one that is gone already is no failure
+        // a process that has already exited is not a failure
         let _ = command.stderr(Stdio::null()).status();
     }
 

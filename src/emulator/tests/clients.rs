@@ -46,7 +46,7 @@ fn deleting_a_machine_deletes_resources_with_delete_option() {
 
     let deleting = world.ask("DELETE", &vm, "");
     assert_eq!(deleting.status, 202);
-    assert_eq!(world.disk_state("os").0, 200, "until the machine is gone");
+    assert_eq!(world.disk_state("os").0, 200, "until the machine is deleted");
     world.wait(5.0);
     assert_eq!(world.disk_state("os").0, 404);
     assert_eq!(world.ask("GET", &network, "").status, 404);
