@@ -1,5 +1,5 @@
-//! Data sources and pins over large catalogues: galleries of several pages, Marketplace images with thousands of versions, traps of
-//! order, and what is excluded, failed, deprecated or withdrawn.
+//! Data sources and pins over large catalogues: galleries of several pages, Marketplace images with thousands of versions,
+//! misleading sort orders, and versions that are excluded, failed, deprecated or withdrawn.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "support/asked.rs"]
@@ -41,11 +41,11 @@ fn profile(patch: Json) -> Json {
     json!({"properties": {"publishingProfile": patch}})
 }
 
-// 1.0.0 to 1.0.129, and newer ones each of which has something against it.
+// 1.0.0 to 1.0.129, and newer versions that are all unusable for some reason.
 async fn gallery() -> Core {
     const YEARS: i64 = 4 * 365 * 24 * 3600;
     let core = Core::new().await;
-    // all of it was published years ago, when the end of life that is over now was still to come
+    // all versions were published years ago, when the end-of-life date that has now passed was still in the future
     core.control("POST", "clock/advance", json!({"seconds": -YEARS}));
     cases::with_sources(&core);
     core.control("PUT", "settings", json!({"page_size": 50}));
@@ -65,7 +65,7 @@ async fn gallery() -> Core {
         "target_region": [{"name": "eastus"}, {"name": "westeurope"}],
     });
     let plan = core.plan(ONE, None, &failing).await;
-    core.apply(&plan).await.told.assert_warning(&["AllocationFailed"]);
+    core.apply(&plan).await.diagnostics.assert_warning(&["AllocationFailed"]);
     core.heal();
     assert_eq!(core.look(&version_id("3.0.0"))["properties"]["provisioningState"], "Failed");
     core
@@ -73,7 +73,7 @@ async fn gallery() -> Core {
 
 async fn one(core: &Core, patch: Json) -> Value {
     let config = patched(&json!({"image_definition_id": definition()}), &patch);
-    core.data(ONE, &config).await.unwrap_or_else(|told| panic!("{config}: {told:?}"))
+    core.data(ONE, &config).await.unwrap_or_else(|diagnostics| panic!("{config}: {diagnostics:?}"))
 }
 
 fn skipped(found: &Value) -> BTreeMap<String, String> {
@@ -86,9 +86,9 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_newest_that_will_do_is_found_among_many_pages() {
+async fn finds_the_newest_usable_version_across_pages() {
     let core = gallery().await;
-    // what is wanted, what is found, and why others were not
+    // the query, the expected version, and the reasons for skipping others
     let rows = [
         (
             json!({}),
@@ -150,7 +150,7 @@ async fn the_newest_that_will_do_is_found_among_many_pages() {
             assert!(skipped[version].contains(why), "{asked}: {version}: {}", skipped[version]);
         }
     }
-    // who names one exactly gets it, whatever there is against it
+    // an exact version number is returned even if rules would skip it
     for exact in ["1.0.9", "2.0.0", "1.10.0", "3.0.0"] {
         let found = one(&core, json!({"version": exact})).await;
         assert_eq!((found.get("exact_version").as_str(), skipped(&found).len()), (Some(exact), 0));
@@ -161,14 +161,14 @@ async fn the_newest_that_will_do_is_found_among_many_pages() {
         (">= 3", vec!["3.0.0: its provisioning state is Failed"]),
     ] {
         let config = json!({"image_definition_id": definition(), "version": version});
-        let told = core.data(ONE, &config).await.unwrap_err();
-        told.assert_error(&says);
-        assert_eq!(told.error_paths(), ["version"]);
+        let diagnostics = core.data(ONE, &config).await.unwrap_err();
+        diagnostics.assert_error(&says);
+        assert_eq!(diagnostics.error_paths(), ["version"]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_follow_every_page_and_order_by_number() {
+async fn lists_read_every_page_and_sort_by_number() {
     let core = gallery().await;
     let list = async |patch: Json| {
         let config = patched(&json!({"image_definition_id": definition()}), &patch);
@@ -185,19 +185,19 @@ async fn lists_follow_every_page_and_order_by_number() {
     assert_eq!(list(json!({"tags": {"Stage": "preview"}})).await, ["1.11.0"]);
     assert!(list(json!({"constraint": "> 3"})).await.is_empty());
     assert!(list(json!({"tags": {"stage": "GA"}})).await.is_empty());
-    // a smaller page is no other answer
+    // the page size does not change the result
     core.control("PUT", "settings", json!({"page_size": 7}));
     assert_eq!(list(json!({})).await, all);
-    // no versions is an empty list, and an error for who needs one; no definition is an error for both
+    // no versions: an empty list, but an error in the singular data source; no definition: an error in both
     put(&core, &rg("galleries/gal/images/empty"), cases::definition("empty"));
     let empty = json!({"image_definition_id": rg("galleries/gal/images/empty")});
     assert!(core.data(MANY, &empty).await.unwrap().get("versions").elements().is_empty());
     core.data(ONE, &empty).await.unwrap_err().assert_error(&["\"empty\" has no versions"]);
     let none = json!({"image_definition_id": rg("galleries/gal/images/deff")});
     for type_name in [ONE, MANY] {
-        let told = core.data(type_name, &none).await.unwrap_err();
-        told.assert_error(&["There is no image definition \"deff\"", "Did you mean", "\"def\""]);
-        assert_eq!(told.error_paths(), ["image_definition_id"]);
+        let diagnostics = core.data(type_name, &none).await.unwrap_err();
+        diagnostics.assert_error(&["There is no image definition \"deff\"", "Did you mean", "\"def\""]);
+        assert_eq!(diagnostics.error_paths(), ["image_definition_id"]);
     }
 }
 
@@ -211,7 +211,7 @@ const LINUX: (&str, &str) = ("contoso-linux", "9-gen2");
 const DEEP: (&str, &str) = ("contoso-linux", "deep");
 const GONE: (&str, &str) = ("contoso-windows", "2019");
 
-// Two thousand versions of one image, some of them no longer to be used; another with two to five segments.
+// Two thousand versions of one image, some of them unusable; another image whose versions have two to five segments.
 async fn market() -> Core {
     let core = Core::new().await;
     for minor in 0..20 {
@@ -239,10 +239,10 @@ fn image((offer, sku): (&str, &str), version: &str) -> Json {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_marketplace_of_thousands_is_ordered_by_number() {
+async fn sorts_thousands_of_marketplace_versions_by_number() {
     let core = market().await;
     for (of, asked, exact, newest) in [
-        // scheduled for deprecation may still be used
+        // a version scheduled for deprecation is still usable
         (LINUX, "latest", "9.19.97", "9.19.97"),
         (LINUX, "~> 9.2.9", "9.2.99", "9.19.97"),
         (LINUX, "< 9.10", "9.9.99", "9.19.97"),
@@ -258,20 +258,23 @@ async fn a_marketplace_of_thousands_is_ordered_by_number() {
         (DEEP, "< 1.0.100", "1.0.12", "10.1"),
     ] {
         let config = image(of, asked);
-        let found = core.data(LOOKUP, &config).await.unwrap_or_else(|told| panic!("{config}: {told:?}"));
+        let found = core
+            .data(LOOKUP, &config)
+            .await
+            .unwrap_or_else(|diagnostics| panic!("{config}: {diagnostics:?}"));
         let urn = format!("contoso:{}:{}:{exact}", of.0, of.1);
         assert_eq!(found.get("exact_urn").as_str(), Some(urn.as_str()), "{asked}");
         assert_eq!(found.get("newest_version").as_str(), Some(newest), "{asked}");
-        // what is deprecated may be greater than the newest
+        // a deprecated version may have the highest number
         let is_newest = exact == newest || exact == "9.19.98";
         assert_eq!(found.get("is_newest"), &Value::Bool(is_newest), "{asked}");
         let by_urn = json!({"location": "eastus", "urn": urn.replace(exact, asked)});
         assert_eq!(core.data(LOOKUP, &by_urn).await.unwrap().get("urn").as_str(), Some(urn.as_str()));
     }
-    let (found, told) = core.ask(LOOKUP, &image(LINUX, "9.19.98")).await;
+    let (found, diagnostics) = core.ask(LOOKUP, &image(LINUX, "9.19.98")).await;
     assert!(
-        told.0.is_empty(),
-        "who names it exactly, and has no rule against it, is told by attributes: {told:?}"
+        diagnostics.0.is_empty(),
+        "an exact version without a matching rule reports its state in attributes: {diagnostics:?}"
     );
     let found = found.unwrap();
     assert_eq!(found.get("deprecation_state").as_str(), Some("Deprecated"));
@@ -282,8 +285,8 @@ async fn a_marketplace_of_thousands_is_ordered_by_number() {
     let deprecated = patched(&image(LINUX, "latest"), &json!({"include_deprecated": true}));
     let found = core.data(LOOKUP, &deprecated).await.unwrap();
     assert_eq!(found.get("exact_version").as_str(), Some("9.19.98"));
-    let told = core.data(LOOKUP, &image(GONE, "latest")).await.unwrap_err();
-    told.assert_error(&[
+    let diagnostics = core.data(LOOKUP, &image(GONE, "latest")).await.unwrap_err();
+    diagnostics.assert_error(&[
         "Every version of contoso:contoso-windows:2019 is deprecated",
         "1.1.0",
         "include_deprecated",
@@ -291,7 +294,7 @@ async fn a_marketplace_of_thousands_is_ordered_by_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_exist_names_what_does() {
+async fn not_found_errors_list_existing_names() {
     let core = market().await;
     for (patch, path, says) in [
         (
@@ -314,22 +317,22 @@ async fn what_does_not_exist_names_what_does() {
         (json!({"version": "> 9.20"}), "version", vec!["satisfies \"> 9.20\"", "Did you mean", "9.19.9"]),
     ] {
         let config = patched(&image(LINUX, "9.1.1"), &patch);
-        let told = core.data(LOOKUP, &config).await.unwrap_err();
-        told.assert_error(&says);
-        assert_eq!(told.error_paths(), [path], "{patch}");
-        // a pin says the same
+        let diagnostics = core.data(LOOKUP, &config).await.unwrap_err();
+        diagnostics.assert_error(&says);
+        assert_eq!(diagnostics.error_paths(), [path], "{patch}");
+        // a pin fails with the same error
         let text = |name: &str| config[name].as_str().unwrap().to_owned();
         if !text("version").starts_with('>') {
             let urn = format!("{}:{}:{}:{}", text("publisher"), text("offer"), text("sku"), text("version"));
-            let told = core.plan_refused(PIN, None, &json!({"location": "eastus", "urn": urn})).await;
-            told.assert_error(&says);
-            assert_eq!(told.error_paths(), ["urn"], "{patch}");
+            let diagnostics = core.plan_refused(PIN, None, &json!({"location": "eastus", "urn": urn})).await;
+            diagnostics.assert_error(&says);
+            assert_eq!(diagnostics.error_paths(), ["urn"], "{patch}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn catalogues_list_every_level_and_empty_is_empty() {
+async fn catalogues_list_every_level_and_allow_empty_results() {
     let core = market().await;
     let list = async |of, patch: Json| {
         let mut config = patched(&image(of, "x"), &json!({"version": null}));
@@ -339,7 +342,7 @@ async fn catalogues_list_every_level_and_empty_is_empty() {
     };
     let found = list(LINUX, json!({})).await;
     let all = texts(found.get("versions"));
-    assert_eq!(all.len(), 1999, "all but the one that is withdrawn");
+    assert_eq!(all.len(), 1999, "all but the withdrawn one");
     assert_eq!(all[..2], ["9.19.98", "9.19.97"]);
     assert_eq!(found.get("newest_version").as_str(), Some("9.19.97"));
     let found = list(LINUX, json!({"constraint": "~> 9.10.0", "limit": 3})).await;
@@ -371,9 +374,9 @@ async fn catalogues_list_every_level_and_empty_is_empty() {
     }
 }
 
-// The story that pins are for: what was planned is applied, and stays, whatever is published meanwhile.
+// The purpose of pins: the planned version is applied and kept, even while newer ones are published.
 #[tokio::test(start_paused = true)]
-async fn a_pin_stays_through_weeks_of_new_versions() {
+async fn pin_stays_while_new_versions_are_published() {
     let core = market().await;
     let urn = async |core: &Core| {
         let found = core.data(LOOKUP, &image(LINUX, "~> 9.10")).await.unwrap();
@@ -387,39 +390,39 @@ async fn a_pin_stays_through_weeks_of_new_versions() {
     // published between plan and apply
     change(&core, "publish", LINUX, "9.19.100", json!({}));
     let applied = core.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     let held = applied.held.unwrap();
     assert_eq!(held.text("urn"), first);
     assert_eq!(held.text("version"), "9.19.97");
-    // a week later: planning without a refresh, and with one
+    // a week later, with and without a refresh
     for build in 101..=120 {
         change(&core, "publish", LINUX, &format!("9.19.{build}"), json!({}));
     }
     let next = core.again(json!({})).await;
     let newer = urn(&next).await;
     assert_eq!(newer, "contoso:contoso-linux:9-gen2:9.19.120");
-    // a plan that changes nothing is compared byte by byte
+    // core compares a plan without changes byte by byte
     assert_eq!(next.plan(PIN, Some(&held), &pin(&newer, "1")).await.action, Action::NoOp);
-    let (read, told) = next.read(&held).await.unwrap();
+    let (read, diagnostics) = next.read(&held).await.unwrap();
     let read = read.unwrap();
-    told.assert_warning(&["has a newer version", "9.19.120 is there"]);
-    told.assert_warning(&["will be deprecated", "2039-01-01"]);
+    diagnostics.assert_warning(&["has a newer version", "9.19.120 is there"]);
+    diagnostics.assert_warning(&["will be deprecated", "2039-01-01"]);
     assert_eq!(read.get("upgrade_available"), &Value::Bool(true));
     assert_eq!(read.text("newest_version"), "9.19.120");
     assert_eq!((read.text("urn"), read.get("withdrawn")), (first.as_str(), &Value::Bool(false)));
     assert_eq!(next.plan(PIN, Some(&read), &pin(&newer, "1")).await.action, Action::NoOp);
-    // deprecated, then withdrawn: told each time, and nothing to do
+    // deprecated, then withdrawn: a warning each time, and no change
     for (what, warning) in [("deprecate", "is deprecated"), ("withdraw", "is withdrawn")] {
         change(&core, what, LINUX, "9.19.97", json!({}));
         let next = core.again(json!({})).await;
-        let (read, told) = next.read(&held).await.unwrap();
+        let (read, diagnostics) = next.read(&held).await.unwrap();
         let read = read.unwrap();
-        told.assert_warning(&[warning, &first, "keepers"]);
-        assert!(!told.has_errors());
+        diagnostics.assert_warning(&[warning, &first, "keepers"]);
+        assert!(!diagnostics.has_errors());
         assert_eq!(read.get("withdrawn"), &Value::Bool(what == "withdraw"));
         assert_eq!(next.plan(PIN, Some(&read), &pin(&newer, "1")).await.action, Action::NoOp);
     }
-    // the keeper moves it, and the plan shows both ends
+    // a changed keeper moves the pin, and the plan shows the old and the new version
     let next = core.again(json!({})).await;
     let read = next.refresh(&held).await.unwrap().unwrap();
     let plan = next.plan(PIN, Some(&read), &pin(&newer, "2")).await;

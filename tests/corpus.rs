@@ -1,6 +1,6 @@
-//! The corpora of the fuzzers in `fuzz/`, run through the same functions: what was once mended stays so, on any Rust.
+//! Runs the corpora of the fuzzers in `fuzz/` through the same functions as regression tests, with any Rust toolchain.
 //!
-//! `UPDATE=1` writes the seeds anew, from the cases, fixtures and answers that the other tests work with.
+//! `UPDATE=1` regenerates the seeds from the cases, fixtures and responses of the other tests.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "support/cases.rs"]
@@ -28,7 +28,7 @@ fn corpus(name: &str) -> BTreeMap<String, Vec<u8>> {
     entries.map(|entry| read(entry.unwrap())).collect()
 }
 
-// A fuzzer's own finds may be of use to everybody: each that is added to a corpus is run here as well.
+// Every input that is added to a corpus, including those found by fuzzing, runs here as well.
 #[test]
 fn every_seed_is_fine() {
     for (name, _) in fuzz::TARGETS {
@@ -42,7 +42,7 @@ fn every_seed_is_fine() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn seeds_come_from_what_is_right() {
+async fn seeds_match_the_generated_ones() {
     let update = std::env::var_os("UPDATE").is_some();
     for (target, name, data) in seeds::all().await {
         assert!(data.len() < 16 * 1024, "{target}/{name} is large");
@@ -53,14 +53,14 @@ async fn seeds_come_from_what_is_right() {
         } else {
             assert!(path.exists(), "{target}/{name} is missing: UPDATE=1 cargo test --test corpus");
         }
-        // dates and random names differ, and what they are seeds of does not
+        // dates and random names differ between runs and do not matter
         tokio::task::spawn_blocking(move || fuzz::run(target, &data)).await.unwrap();
     }
 }
 
-// Each fuzzer is built by its own name, and every week.
+// Every fuzzer is built under its own name and runs every week.
 #[test]
-fn every_fuzzer_can_be_run() {
+fn every_fuzzer_is_built_and_scheduled() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let manifest = std::fs::read_to_string(root.join("fuzz/Cargo.toml")).unwrap();
     let workflow = std::fs::read_to_string(root.join(".github/workflows/test.yml")).unwrap();
@@ -75,6 +75,6 @@ fn every_fuzzer_can_be_run() {
         assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "{name}");
         let body = std::fs::read_to_string(root.join(format!("fuzz/fuzz_targets/{name}.rs"))).unwrap();
         assert!(body.contains(&format!("azimage_fuzz::run(\"{name}\", data)")), "{body}");
-        assert!(workflow.contains(&format!("          - {name}\n")), "nobody runs {name}");
+        assert!(workflow.contains(&format!("          - {name}\n")), "no workflow runs {name}");
     }
 }

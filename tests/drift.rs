@@ -1,4 +1,4 @@
-//! What a list of siblings tells is exactly what a GET tells: on every attribute that somebody else can change.
+//! A list of siblings and a GET return the same state, for every attribute that can drift.
 
 #[path = "support/cases.rs"]
 mod cases;
@@ -37,7 +37,7 @@ fn without_gets(core: &Core, id: &str) {
 
 /// The watched resource, two siblings, and the emulator that they are in.
 async fn world(case: &Case, id: &str) -> (Core, Held, Vec<Held>) {
-    // whom a gallery is shared with is told by a further GET, whoever asks
+    // the sharing of a gallery always needs an additional GET
     let mut config = patched(&case.small, &case.full);
     config.as_object_mut().expect("a configuration is an object").remove("sharing");
     let core = Core::new().await;
@@ -72,9 +72,11 @@ async fn unchanged_and_gone(case: &Case, id: &str) {
     // unchanged: the list alone is enough
     without_gets(&core, id);
     let run = after_siblings(&core, &siblings).await;
-    let (listed, _) =
-        run.read(&held).await.unwrap_or_else(|told| panic!("{}: a GET was needed: {told:?}", case.name));
-    let listed = listed.expect("it is there");
+    let (listed, _) = run
+        .read(&held)
+        .await
+        .unwrap_or_else(|diagnostics| panic!("{}: a GET was needed: {diagnostics:?}", case.name));
+    let listed = listed.expect("the object exists");
     assert!(listed.state == held.state, "{}: {}", case.name, differences(&held.state, &listed.state));
     core.heal();
     // gone, and for certain
@@ -94,22 +96,29 @@ async fn unchanged_and_gone(case: &Case, id: &str) {
 async fn changed(case: &Case, id: &str, patch: &Json) {
     let (core, held, siblings) = world(case, id).await;
     core.tamper(id, patch.clone());
-    let told = core.again(json!({})).await.read(&held).await.expect("a GET tells").0.expect("it is there");
+    let refreshed = core
+        .again(json!({}))
+        .await
+        .read(&held)
+        .await
+        .expect("the GET succeeds")
+        .0
+        .expect("the object exists");
     let run = after_siblings(&core, &siblings).await;
-    let listed = run.read(&held).await.expect("a list and a GET tell").0.expect("it is there");
-    assert!(told.state != held.state, "{}: {patch} changes nothing", case.name);
-    let difference = differences(&told.state, &listed.state);
-    assert!(listed.state == told.state, "{}: after {patch}: {difference}", case.name);
-    // what the GET told is what the list tells: the list confirms it by itself, and sees that the old state is no more
+    let listed = run.read(&held).await.expect("the list and the GET succeed").0.expect("the object exists");
+    assert!(refreshed.state != held.state, "{}: {patch} changes nothing", case.name);
+    let difference = differences(&refreshed.state, &listed.state);
+    assert!(listed.state == refreshed.state, "{}: after {patch}: {difference}", case.name);
+    // the list alone confirms the state that the GET returned, and detects that the prior state is outdated
     without_gets(&core, id);
     let run = after_siblings(&core, &siblings).await;
-    let confirmed = match run.read(&told).await {
-        Ok((confirmed, _)) => confirmed.expect("it is there"),
-        Err(why) => panic!("{}: after {patch} the list says something else: {why:?}", case.name),
+    let confirmed = match run.read(&refreshed).await {
+        Ok((confirmed, _)) => confirmed.expect("the object exists"),
+        Err(why) => panic!("{}: after {patch} the list differs: {why:?}", case.name),
     };
-    assert!(confirmed.state == told.state);
+    assert!(confirmed.state == refreshed.state);
     let run = after_siblings(&core, &siblings).await;
-    run.read(&held).await.expect_err("the list noticed no change");
+    run.read(&held).await.expect_err("the list detects no change");
 }
 
 macro_rules! cases {

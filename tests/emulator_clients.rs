@@ -1,7 +1,7 @@
-//! Other people's clients against the served emulator: a golden image's tutorial in the Azure CLI, and the same in Python.
+//! The served emulator with the Azure CLI and the Azure SDK for Python, following the tutorial of a golden image.
 //!
-//! They run where the clients are: `AZIMAGE_AZ` names an `az` (else the one on `PATH`), `AZIMAGE_PYTHON` a Python that has
-//! `azure-mgmt-compute` and `azure-identity`. Where there are none the tests say so and pass.
+//! `AZIMAGE_AZ` names the `az` to use (default: the one on `PATH`), `AZIMAGE_PYTHON` a Python with `azure-mgmt-compute` and
+//! `azure-identity`. Where they are absent the tests are reported as ignored.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -17,11 +17,10 @@ use std::process::Command;
 use serde_json::Value;
 use support::{HEAD, Served, Workspace, terraform, versions};
 
-/// The subscription that a client sees who never named another.
+/// The default subscription of a client.
 const FIRST: &str = "00000000-0000-0000-0000-000000000000";
 
-/// A program named by a variable, else of that name on `PATH`.
-/// An Azure CLI with a configuration of its own, logged in to an emulator.
+/// An Azure CLI with a private configuration, logged in to an emulator.
 struct Az {
     program: PathBuf,
     home: tempfile::TempDir,
@@ -44,7 +43,8 @@ impl Az {
         az
     }
 
-    /// Whether it went well, its standard output as JSON where it is, and its standard error. Words are parted by blanks.
+    /// Returns whether the command succeeded, its standard output as JSON if it is JSON, and its standard error. `line` is
+    /// split at spaces.
     fn run(&self, line: &str) -> (bool, Value, String) {
         let mut command = Command::new(&self.program);
         command.args(line.split_whitespace()).args(["--only-show-errors"]);
@@ -63,28 +63,28 @@ impl Az {
             .env("no_proxy", "127.0.0.1,localhost")
             .output()
             .unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.success(), serde_json::from_slice(&output.stdout).unwrap_or_default(), told)
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), serde_json::from_slice(&output.stdout).unwrap_or_default(), stderr)
     }
 
     #[track_caller]
     fn ok(&self, line: &str) -> Value {
-        let (good, answer, told) = self.run(line);
-        assert!(good, "az {line}\n{told}{answer:#}");
+        let (good, answer, stderr) = self.run(line);
+        assert!(good, "az {line}\n{stderr}{answer:#}");
         answer
     }
 
     #[track_caller]
     fn refused(&self, line: &str, says: &str) {
-        let (good, answer, told) = self.run(line);
+        let (good, answer, stderr) = self.run(line);
         assert!(
-            !good && told.to_lowercase().contains(&says.to_lowercase()),
-            "az {line}\nnothing like {says:?} in: {told}{answer:#}"
+            !good && stderr.to_lowercase().contains(&says.to_lowercase()),
+            "az {line}\nnothing like {says:?} in: {stderr}{answer:#}"
         );
     }
 }
 
-/// What a list shows of each entry.
+/// The given field of each list entry.
 fn each(list: &Value, field: &str) -> Vec<String> {
     let entries = list.as_array().map(Vec::as_slice).unwrap_or_default();
     entries
@@ -93,7 +93,7 @@ fn each(list: &Value, field: &str) -> Vec<String> {
         .collect()
 }
 
-/// The configuration of what the tutorial makes, as its author would write it afterwards.
+/// The configuration of the tutorial's resources, as its author would write it afterwards.
 const TUTORIAL: &str = r#"
 provider "azimage" {}
 
@@ -284,7 +284,7 @@ resource "azimage_marketplace_agreement" "fortigate" {
 }
 "#;
 
-fn the_command_lines_tutorial_and_then_our_import() {
+fn azure_cli_runs_the_tutorial_and_terraform_imports_it() {
     let program = external::program("az", "AZIMAGE_AZ", &["az"]);
     let served = Served::start();
     let az = Az::log_in(program, &served);
@@ -462,7 +462,7 @@ fn taking_down(az: &Az) {
     for version in ["1.0.0", "1.1.0", "1.2.0", "1.3.0"] {
         az.ok(&format!("sig image-version delete -g my-rg -r golden -i web -e {version}"));
     }
-    // what was just in the way stays so for a moment
+    // deleted children block their parent for a moment
     std::thread::sleep(std::time::Duration::from_secs(1));
     az.ok("sig image-definition delete -g my-rg -r golden -i web");
     std::thread::sleep(std::time::Duration::from_secs(1));
@@ -474,14 +474,14 @@ fn taking_down(az: &Az) {
     assert_eq!(az.ok("group exists -n images-rg"), false);
 }
 
-fn the_python_sdk_lives_a_gallerys_life() {
+fn python_sdk_creates_updates_and_deletes_a_gallery() {
     let Some(python) = std::env::var_os("AZIMAGE_PYTHON") else {
         external::skip(
             "python-sdk",
             "AZIMAGE_PYTHON does not name a python with azure-mgmt-compute and azure-identity",
         )
     };
-    // by the variables that `run` sets, which are those of azure-identity as well
+    // azure-identity reads the variables that `run` sets
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/lifecycle.py");
     let mut command = Command::new(support::BINARY);
     command.args(["emulator", "run", "--"]).arg(python).arg(script);
@@ -490,4 +490,7 @@ fn the_python_sdk_lives_a_gallerys_life() {
     ran.says("all is well");
 }
 
-tests!(the_command_lines_tutorial_and_then_our_import, the_python_sdk_lives_a_gallerys_life,);
+tests!(
+    azure_cli_runs_the_tutorial_and_terraform_imports_it,
+    python_sdk_creates_updates_and_deletes_a_gallery,
+);

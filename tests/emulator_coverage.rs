@@ -1,4 +1,4 @@
-//! The guide's coverage table lists the emulator's routes; UPDATE=1 writes it anew.
+//! The guide's coverage table lists the emulator's routes; UPDATE=1 rewrites it.
 
 #![cfg(feature = "emulator")]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
@@ -16,7 +16,7 @@ fn marked<'a>(guide: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn the_guide_has_the_tables_of_routes_commands_and_options() {
+fn guide_contains_the_generated_tables() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides/testing-with-the-emulator.md");
     let mut guide = std::fs::read_to_string(&path).unwrap();
     for (name, table) in [("coverage", coverage_table()), ("commands", tables())] {
@@ -27,7 +27,7 @@ fn the_guide_has_the_tables_of_routes_commands_and_options() {
         } else {
             assert!(
                 shown == table.trim(),
-                "the table of {name} in {} is out of date; write it anew with UPDATE=1 cargo test --test emulator_coverage",
+                "the table of {name} in {} is out of date; rewrite it with UPDATE=1 cargo test --test emulator_coverage",
                 path.display()
             );
         }
@@ -35,12 +35,12 @@ fn the_guide_has_the_tables_of_routes_commands_and_options() {
 }
 
 #[test]
-fn the_table_has_a_line_for_every_route() {
+fn table_lists_every_route_once() {
     let table = coverage_table();
     assert_eq!(table.lines().count(), ROUTES.len() + 2);
-    assert!(table.lines().all(|line| line.matches('|').count() == 4), "a cell has a bar in it");
+    assert!(table.lines().all(|line| line.matches('|').count() == 4), "a cell contains a bar");
     let paths: std::collections::HashSet<_> = ROUTES.iter().map(|route| route.path).collect();
-    assert_eq!(paths.len(), ROUTES.len(), "a path stands twice");
+    assert_eq!(paths.len(), ROUTES.len(), "a path is listed twice");
     assert_eq!(marked("a <!-- x: why -->\n\n| x |\n<!-- end of x --> b", "x"), Some("| x |"));
     assert_eq!(marked("nothing", "x"), None);
 }

@@ -1,7 +1,7 @@
-//! The emulator's page in a real browser: headless Chromium loads it, and what its script made of the state is compared.
+//! The emulator's page in headless Chromium: loads it and checks what its script renders from the state.
 //!
-//! `AZIMAGE_CHROMIUM` names the browser, else `chromium`, `chromium-browser` or `google-chrome` on `PATH`; where there is none
-//! the test says so and passes.
+//! `AZIMAGE_CHROMIUM` names the browser (default: `chromium`, `chromium-browser` or `google-chrome` on `PATH`). Where there is
+//! none the test is reported as ignored.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -49,7 +49,7 @@ fn version(emulator: &Emulator, name: &str) {
     put(emulator, &format!("/galleries/golden/images/web/versions/{name}"), &body);
 }
 
-/// What the document has become once the page's script has run, and what the browser complained of.
+/// The document after the page's script has run, and the browser's error output.
 async fn document(browser: &Path, url: &str) -> (String, String) {
     let profile = tempfile::tempdir().unwrap();
     let work = tokio::process::Command::new(browser)
@@ -71,8 +71,10 @@ async fn document(browser: &Path, url: &str) -> (String, String) {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output =
-        tokio::time::timeout(Duration::from_secs(60), work).await.expect("a browser that ends").unwrap();
+    let output = tokio::time::timeout(Duration::from_secs(60), work)
+        .await
+        .expect("the browser exits in time")
+        .unwrap();
     assert!(output.status.success());
     (
         String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -80,7 +82,7 @@ async fn document(browser: &Path, url: &str) -> (String, String) {
     )
 }
 
-/// The text of a part of the document: tags become blanks.
+/// The text of an HTML fragment: tags become spaces.
 fn text(html: &str) -> String {
     let mut text = String::new();
     let mut inside = false;
@@ -98,7 +100,7 @@ fn text(html: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The text of the element with that id, up to the next element that has one.
+/// The text from the element with this ID up to the next element with an ID.
 fn part(document: &str, id: &str) -> String {
     let start = document.find(&format!("id=\"{id}\"")).unwrap_or_else(|| panic!("no {id}"));
     let rest = &document[start..];

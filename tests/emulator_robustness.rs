@@ -1,4 +1,4 @@
-//! The served emulator under bad treatment: hostile bytes, slow clients, several writers, kill -9, and a disk that is full.
+//! Robustness of the served emulator: hostile bytes, slow clients, several writers, kill -9 and a full disk.
 
 #![cfg(all(feature = "emulator", unix))]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
@@ -17,7 +17,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_terraform-provider-azimage");
 const GROUP: &str =
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/my-rg/providers/Microsoft.Compute";
 
-/// A served emulator, killed at the end.
+/// A served emulator, killed on drop.
 struct Served {
     child: Child,
     port: u16,
@@ -37,7 +37,7 @@ impl Served {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().rsplit_once(':').expect("a line that says where").1.parse().unwrap();
+        let port = line.trim().rsplit_once(':').expect("the server prints its address").1.parse().unwrap();
         Served { child, port }
     }
 
@@ -47,10 +47,10 @@ impl Served {
         stream
     }
 
-    /// Sends bytes as they are, and reads what comes until the connection ends.
+    /// Sends raw bytes and reads until the connection ends.
     fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect();
-        // It may have hung up before all was sent, and still have said why.
+        // The server may close the connection before it has received everything, but after sending its response.
         let _ = stream.write_all(bytes);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
@@ -71,7 +71,7 @@ impl Drop for Served {
     }
 }
 
-/// A connection that is kept.
+/// A persistent connection.
 struct Client(BufReader<TcpStream>);
 
 impl Client {
@@ -117,7 +117,7 @@ fn tagged(number: u64) -> String {
 }
 
 #[test]
-fn hostile_bytes_are_refused_and_nobody_else_notices() {
+fn rejects_hostile_bytes_without_affecting_other_clients() {
     let served = Served::start(None);
     let ask = |target: &str, more: &str| {
         served.raw(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\nConnection: close\r\n{more}\r\n").as_bytes())
@@ -157,7 +157,7 @@ fn hostile_bytes_are_refused_and_nobody_else_notices() {
     let deep = format!("{}1{}", "[".repeat(200_000), "]".repeat(200_000));
     assert!(put(deep.len(), &deep).starts_with("HTTP/1.1 400"));
 
-    // clients that begin and never go on
+    // clients that open a connection and send nothing more
     let slow: Vec<TcpStream> = (0..300)
         .map(|number| {
             let mut stream = served.connect();
@@ -179,7 +179,7 @@ fn hostile_bytes_are_refused_and_nobody_else_notices() {
 }
 
 #[test]
-fn ten_thousand_requests_leave_the_memory_as_it_was() {
+fn memory_stays_constant_over_ten_thousand_requests() {
     let served = Served::start(None);
     let mut client = Client::new(&served);
     let mut round = |count: u64| {
@@ -198,23 +198,23 @@ fn ten_thousand_requests_leave_the_memory_as_it_was() {
     let before = served.memory_kb();
     round(10_000);
     let after = served.memory_kb();
-    // What grows is the 500 operations, which can be asked for a week long.
+    // The 500 operations may grow the memory, because they can be polled for a week.
     assert!(after < before + 6_000, "{before} kB, then {after} kB");
 }
 
-/// Reads a gallery's number.
+/// Reads the number in a gallery's tags.
 fn number(body: &[u8]) -> u64 {
     let body: Value = serde_json::from_slice(body).unwrap();
     body["tags"]["n"].as_str().unwrap_or("0").parse().unwrap()
 }
 
 #[test]
-fn four_writers_of_four_kinds_lose_nothing_though_servers_are_killed() {
+fn four_kinds_of_writers_lose_nothing_when_servers_are_killed() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state.json");
     let over = AtomicBool::new(false);
     drop(Emulator::open(&state).unwrap());
-    // Writes galleries through servers that are killed at any moment; gives the last number acknowledged for each name.
+    // Writes galleries through servers that are killed at random; returns the last acknowledged number of each name.
     let through_servers = |who: &str| {
         let mut last = vec![0_u64; 10];
         let mut next = 1;
@@ -304,7 +304,7 @@ fn four_writers_of_four_kinds_lose_nothing_though_servers_are_killed() {
         for (index, acknowledged) in last.iter().enumerate().filter(|(_, number)| **number > 0) {
             let (status, body) = client.send("GET", &gallery(&format!("{who}{index}")), "").unwrap();
             assert_eq!(status, 200, "{who}{index}");
-            // A write whose answer was lost with its server may be there.
+            // A write whose response was lost with its server may have been stored.
             assert!(number(&body) >= *acknowledged, "{who}{index}: {acknowledged} was lost");
         }
     }
@@ -315,11 +315,11 @@ fn size(path: &Path) -> u64 {
 }
 
 #[test]
-fn a_full_disk_is_an_error_and_no_damage() {
+fn full_disk_causes_an_error_and_no_damage() {
     let folder = tempfile::tempdir().unwrap();
     let state: PathBuf = folder.path().join("state.json");
     drop(Emulator::open(&state).unwrap());
-    // A limit on the size of files is as good as a full disk: writing fails, reading does not.
+    // A file size limit simulates a full disk: writes fail, reads succeed.
     let mut command = Command::new("sh");
     command
         .args([
@@ -367,7 +367,7 @@ fn a_full_disk_is_an_error_and_no_damage() {
 }
 
 #[test]
-fn a_state_that_cannot_be_used_is_told_and_left_alone() {
+fn unusable_state_file_is_reported_and_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.json");
     let list = || Command::new(BINARY).args(["emulator", "--state"]).arg(&path).arg("list").output().unwrap();
@@ -379,12 +379,15 @@ fn a_state_that_cannot_be_used_is_told_and_left_alone() {
     ] {
         std::fs::write(&path, text).unwrap();
         let output = list();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains(why) && told.contains("state.json") && told.contains("start afresh"), "{told}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.contains(why) && stderr.contains("state.json") && stderr.contains("start afresh"),
+            "{stderr}"
+        );
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }
-    // an older line, with fields that are no longer known, is read; one that was never finished is not
+    // a line with fields of an older version is read; an incomplete last line is not
     let text = "{\"azimage_emulator_state\":1,\"generation\":\"x\",\"seed\":1,\"sequence\":0,\"was\":true}\n{\"put\":{\"r|/subscriptions|x\":{\"id\":\"/subscriptions/x\",\"old\":1}},\"note\":\"of old\"}\n{\"put\":{\"r|";
     std::fs::write(&path, text).unwrap();
     assert!(list().status.success());
@@ -398,7 +401,7 @@ fn a_state_that_cannot_be_used_is_told_and_left_alone() {
 }
 
 #[test]
-fn a_state_must_be_a_regular_file_and_a_link_to_it_is_kept() {
+fn state_file_must_be_regular_and_links_to_it_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
@@ -414,7 +417,7 @@ fn a_state_must_be_a_regular_file_and_a_link_to_it_is_kept() {
         assert_eq!(output.status.code(), Some(1), "{name}: {message}");
         assert!(message.contains("is not a regular file") && message.contains(name), "{message}");
     }
-    // The state behind a link is rewritten under its own name, and what lies under the lock's is not touched.
+    // Rewriting the state behind a link keeps the link, and the file behind the lock's name is not modified.
     std::fs::create_dir(at("real")).unwrap();
     std::os::unix::fs::symlink("real/state.json", at("state.json")).unwrap();
     drop(Emulator::open(at("state.json")).unwrap());
@@ -440,7 +443,7 @@ fn a_state_must_be_a_regular_file_and_a_link_to_it_is_kept() {
 }
 
 #[test]
-fn web_pages_cannot_read_or_change_it() {
+fn web_pages_cannot_read_or_change_the_state() {
     let served = Served::start(None);
     let send = |line: &str, headers: &str, body: &str| {
         let answer = served.raw(
@@ -471,7 +474,7 @@ fn web_pages_cannot_read_or_change_it() {
 }
 
 #[test]
-fn bodies_in_memory_are_bounded() {
+fn memory_for_request_bodies_is_bounded() {
     let served = Served::start(None);
     let before = served.memory_kb();
     let length = 4 << 20;
@@ -497,7 +500,7 @@ fn bodies_in_memory_are_bounded() {
 }
 
 #[test]
-fn other_machines_are_let_in_only_when_asked_for() {
+fn accepts_other_machines_only_if_requested() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let output = Command::new(BINARY).args(["emulator", "--listen", address]).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{address}");

@@ -1,4 +1,4 @@
-//! `emulator run -- COMMAND`: what the command finds, what becomes of its exit code and of signals, and that nothing is left.
+//! `emulator run -- COMMAND`: the command's environment, exit codes, signals, and cleanup.
 
 #![cfg(all(feature = "emulator", unix))]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
@@ -26,7 +26,7 @@ fn emulator(command: &[&str]) -> Command {
     emulator
 }
 
-fn the_exit_code_is_the_commands() {
+fn returns_the_commands_exit_code() {
     assert_eq!(run(&["true"]).code, 0);
     assert_eq!(run(&["sh", "-c", "exit 7"]).code, 7);
     assert_eq!(run(&["sh", "-c", "kill -9 $$"]).code, 128 + 9);
@@ -37,7 +37,7 @@ fn the_exit_code_is_the_commands() {
     assert_eq!(run(&[]).says("run needs COMMAND").code, 2);
 }
 
-fn the_command_finds_the_emulator_and_still_trusts_the_world() {
+fn command_finds_the_emulator_and_trusts_the_system_certificates() {
     let script = r#"
         set -e
         test "$ARM_RESOURCE_MANAGER_ENDPOINT" = "$AZIMAGE_EMULATOR"
@@ -51,15 +51,15 @@ fn the_command_finds_the_emulator_and_still_trusts_the_world() {
         grep -c BEGIN "$SSL_CERT_FILE"
         grep -c BEGIN "$NODE_EXTRA_CA_CERTS"
     "#;
-    let told = ran(&emulator(&["sh", "-c", script])
+    let output = ran(&emulator(&["sh", "-c", script])
         .env("ARM_USE_OIDC", "true")
         .env("ARM_ENVIRONMENT", "china")
         .env("ARM_CLIENT_CERTIFICATE_PATH", "/c.pfx")
         .env("NO_PROXY", "example.com")
         .output()
         .unwrap());
-    assert_eq!(told.code, 0, "{}", told.text);
-    let counts: Vec<usize> = told.text.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(output.code, 0, "{}", output.text);
+    let counts: Vec<usize> = output.text.lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(counts[1], 1);
     if Path::new("/etc/ssl/certs/ca-certificates.crt").exists() {
         assert!(counts[0] > 1, "the system's certificates are not in the bundle");
@@ -67,11 +67,11 @@ fn the_command_finds_the_emulator_and_still_trusts_the_world() {
 }
 
 fn alive(id: &str) -> bool {
-    // A process that ended but was not waited for is no longer alive.
+    // A zombie process does not count as alive.
     std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-fn gone(what: impl Fn() -> bool) -> bool {
+fn becomes_false(what: impl Fn() -> bool) -> bool {
     let end = Instant::now() + Duration::from_secs(5);
     while Instant::now() < end {
         if !what() {
@@ -82,7 +82,7 @@ fn gone(what: impl Fn() -> bool) -> bool {
     false
 }
 
-/// Starts a command that prints its id and its emulator's address, sends `signals`, and gives the exit code.
+/// Starts a command that prints its process ID and its emulator's address, sends `signals`, and returns the exit code.
 fn signalled(script: &str, signals: &[&str]) -> i32 {
     let mut child = emulator(&["sh", "-c", script])
         .stdin(Stdio::null())
@@ -90,9 +90,9 @@ fn signalled(script: &str, signals: &[&str]) -> i32 {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut told = BufReader::new(child.stdout.take().unwrap());
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
-    told.read_line(&mut line).unwrap();
+    stdout.read_line(&mut line).unwrap();
     let (id, address) = line.trim().split_once(' ').unwrap();
     let port = address.rsplit_once(':').unwrap().1;
     assert!(alive(id), "{line}");
@@ -102,7 +102,7 @@ fn signalled(script: &str, signals: &[&str]) -> i32 {
         std::thread::sleep(Duration::from_millis(300));
     }
     let code = child.wait().unwrap().code().unwrap();
-    assert!(gone(|| alive(id)), "the command was left behind");
+    assert!(becomes_false(|| alive(id)), "the command is still running");
     assert!(
         std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_err(),
         "the emulator was left behind"
@@ -110,14 +110,14 @@ fn signalled(script: &str, signals: &[&str]) -> i32 {
     code
 }
 
-fn signals_end_the_command_first_and_then_the_emulator() {
+fn signals_end_the_command_before_the_emulator() {
     const PLAIN: &str = "echo $$ $AZIMAGE_EMULATOR; exec sleep 60";
     assert_eq!(signalled(PLAIN, &["TERM"]), 128 + 15);
     assert_eq!(signalled(PLAIN, &["INT"]), 128 + 2);
-    // one that tidies up and says so by its exit code
+    // a command that cleans up and exits with its own code
     const TIDY: &str = "trap 'exit 5' TERM; echo $$ $AZIMAGE_EMULATOR; while :; do sleep 0.05; done";
     assert_eq!(signalled(TIDY, &["TERM"]), 5);
-    // one that does not listen is killed the second time
+    // a command that ignores the first signal is killed by the second
     const DEAF: &str = "trap '' TERM; echo $$ $AZIMAGE_EMULATOR; while :; do sleep 0.05; done";
     assert_eq!(signalled(DEAF, &["TERM", "TERM"]), 128 + 9);
 }
@@ -146,7 +146,7 @@ fn terraform_applies_and_tests_under_it() {
         &["test", "-no-color"],
         &["apply", "-auto-approve", "-no-color"],
     ] {
-        // The same environment as without the emulator in front, but run by it, with one state for all of them.
+        // The same environment as without the emulator, but run through it, with one state for all commands.
         let plain = workspace.command(arguments);
         let mut command = Command::new(BINARY);
         command.args(["emulator", "run", "--state"]).arg(workspace.path().join("azure.json")).arg("--");
@@ -157,18 +157,18 @@ fn terraform_applies_and_tests_under_it() {
                 None => command.env_remove(name),
             };
         }
-        let told = ran(&command.output().unwrap());
-        assert_eq!(told.code, 0, "{arguments:?}:\n{}", told.text);
+        let output = ran(&command.output().unwrap());
+        assert_eq!(output.code, 0, "{arguments:?}:\n{}", output.text);
         if arguments[0] == "test" {
-            told.says("0 failed");
+            output.says("0 failed");
         }
     }
     assert!(std::fs::read_to_string(workspace.path().join("azure.json")).unwrap().contains("galleries/ran"));
 }
 
 tests!(
-    the_exit_code_is_the_commands,
-    the_command_finds_the_emulator_and_still_trusts_the_world,
-    signals_end_the_command_first_and_then_the_emulator,
+    returns_the_commands_exit_code,
+    command_finds_the_emulator_and_trusts_the_system_certificates,
+    signals_end_the_command_before_the_emulator,
     terraform_applies_and_tests_under_it,
 );

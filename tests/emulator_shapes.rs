@@ -1,7 +1,7 @@
-//! The emulator's table of request shapes is the one that the published descriptions give.
+//! The emulator's table of request shapes matches the published API descriptions.
 //!
-//! `UPDATE=1 cargo test --test emulator_shapes` writes the table anew. The descriptions lie beside the repository
-//! (`AZIMAGE_SHARED` names the folder); where they are absent the test says so and passes.
+//! `UPDATE=1 cargo test --test emulator_shapes` rewrites the table. The descriptions are stored beside the repository
+//! (`AZIMAGE_SHARED` names the folder); where they are absent the test is reported as ignored.
 
 #![cfg(feature = "emulator")]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
@@ -27,7 +27,8 @@ const HEADER: &str = "\
 # enum Name value|value…
 ";
 
-/// The descriptions to read, each with the prefix of its names in the table. Of two versions the newer one is read.
+/// The descriptions to read, each with the prefix of its names in the table. If a description has two versions, the newer one
+/// is read.
 const APIS: &[(&str, char)] = &[
     ("gallery@2026-03-03", 'g'),
     ("compute@2026-04-01", 'c'),
@@ -39,7 +40,7 @@ const APIS: &[(&str, char)] = &[
     ("imagebuilder", 'i'),
 ];
 
-/// How the service names the root of a body in the `target` of its errors. Types that are not listed have none.
+/// The service's name for the root of a body in the `target` of its errors. Types that are not listed have none.
 const TARGETS: &[(&str, &str)] = &[
     ("microsoft.compute/galleries", "gallery"),
     ("microsoft.compute/galleries/images", "galleryImage"),
@@ -67,7 +68,7 @@ const TARGETS: &[(&str, &str)] = &[
     ("microsoft.virtualmachineimages/imagetemplates/triggers", "trigger"),
 ];
 
-/// The names of `field-history.json` for the roots.
+/// The names of the roots in `field-history.json`.
 const HISTORY: &[(&str, &str)] = &[
     ("gallery", "gallery"),
     ("definition", "galleryImage"),
@@ -75,23 +76,23 @@ const HISTORY: &[(&str, &str)] = &[
     ("share", "sharingUpdate"),
 ];
 
-/// Values that were recorded earlier than the history has them: target, path, value, api-version.
+/// Values that recordings show earlier than the history: target, path, value, api-version.
 const RECORDED: &[(&str, &str, &str, &str)] =
     &[("gallery", "properties.sharingProfile.permissions", "Community", "2021-10-01")];
 
-/// Members that were recorded earlier or later than the history has them: target, path, api-version.
+/// Members that recordings show earlier or later than the history: target, path, api-version.
 const RECORDED_MEMBERS: &[(&str, &str, &str)] = &[
     ("galleryImageVersion", "properties.safetyProfile.reportedForPolicyViolation", "2022-01-03"),
     ("gallery", "properties.sharingStatus", "2022-01-03"),
 ];
 
-/// Members that older api-versions only show, and refuse in a body: target, path, the first api-version that takes them.
+/// Members that are read-only in older api-versions: target, path, first api-version that accepts them in a body.
 const WRITTEN: &[(&str, &str, &str)] = &[("galleryImageVersion", "properties.storageProfile", "2019-07-01")];
 
-/// Members whose values are not a closed list: sizes of machines are added every month.
+/// Members whose values are not a closed list, such as machine sizes, which are added every month.
 const OPEN_ENUMS: &[&str] = &["VirtualMachineSizeTypes"];
 
-/// 2024-03-03 is not among the versions of the history. Of what came next only this was new in 2025-03-03.
+/// The history lacks 2024-03-03. Of the later members only this one was new in 2025-03-03.
 fn since(path: &str, first: &str) -> String {
     let later = path.contains("storageAccountStrategy");
     if first == "2025-03-03" && !later { "2024-03-03".to_owned() } else { first.to_owned() }
@@ -107,7 +108,7 @@ impl Description<'_> {
         format!("{}.{model}", self.prefix)
     }
 
-    /// A member's type in the words of the table.
+    /// A member's type in the notation of the table.
     fn kind(&self, kind: &str, used: &mut BTreeSet<String>) -> String {
         let inner = |kind: &str| kind[1..kind.len() - 1].to_owned();
         if kind.starts_with('[') {
@@ -126,14 +127,14 @@ impl Description<'_> {
                 used.insert(kind.to_owned());
                 format!("#{}", self.name(name))
             }
-            // The literal of a discriminator: the line of its base has it.
+            // The literal of a discriminator, which the line of its base type already contains.
             Some(("lit", _)) => "str".to_owned(),
             _ => match kind {
                 "str" | "int" | "bool" | "any" => kind.to_owned(),
                 "datetime" => "date".to_owned(),
                 "float" => "num".to_owned(),
                 "duration" => "str".to_owned(),
-                other => panic!("the type {other:?} is not known"),
+                other => panic!("unknown type {other:?}"),
             },
         }
     }
@@ -176,7 +177,7 @@ impl Description<'_> {
     }
 }
 
-/// The type of a described path; `None` for paths that have no fixed type.
+/// The type of a described path; `None` for paths without a fixed type.
 fn described_type(path: &str) -> Option<String> {
     Some(type_of(path)).filter(|kind| !kind.is_empty() && !kind.contains('{'))
 }
@@ -229,7 +230,7 @@ fn table(shared: &Path) -> String {
     format!("{HEADER}{}\n", lines.join("\n"))
 }
 
-/// The `from` and `value` lines. A member without a line has the api-versions of what it is in.
+/// The `from` and `value` lines. A member without a line has the api-versions of its parent.
 fn gates(history: &Value, values: &BTreeSet<String>) -> BTreeSet<String> {
     const OLDEST: &str = "2018-06-01";
     const NEWEST: &str = "2026-03-03";
@@ -284,7 +285,7 @@ fn gates(history: &Value, values: &BTreeSet<String>) -> BTreeSet<String> {
     lines
 }
 
-/// The folder with the descriptions and recordings; says so where it is absent.
+/// The folder with the descriptions and recordings.
 fn shared() -> Option<PathBuf> {
     let shared = std::env::var_os("AZIMAGE_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
@@ -317,7 +318,7 @@ struct Sent {
     kind: String,
     api: String,
     body: Value,
-    /// The resource existed already.
+    /// Whether the resource existed before the request.
     update: bool,
 }
 
@@ -360,7 +361,7 @@ impl Sent {
     }
 }
 
-/// Bodies that each have one fault: a value of another type, a value that no enum has, a required member taken out.
+/// Bodies with one fault each: a value of another type, an invalid enum value, or a missing required member.
 fn wrong_bodies(description: &Description<'_>, model: &str, body: &Value) -> Vec<Value> {
     let mut wrong = Vec::new();
     let mut members = description.members(model);
@@ -424,7 +425,7 @@ fn wrong_bodies(description: &Description<'_>, model: &str, body: &Value) -> Vec
 }
 
 #[test]
-fn recorded_bodies_pass_and_bodies_with_a_fault_are_refused() {
+fn accepts_recorded_bodies_and_rejects_faulty_ones() {
     let Some(shared) = shared() else { return };
     let arm: Value =
         serde_json::from_slice(&std::fs::read(shared.join("descriptions/arm.json")).unwrap()).unwrap();

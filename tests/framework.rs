@@ -20,7 +20,7 @@ mod reading;
 mod unknowns;
 
 use crate::core::oracle::{self, schema_complaints};
-use crate::core::{Action, Core, Told, UNKNOWN, checked, decode, dynamic, json, patched, pb, serve};
+use crate::core::{Action, Core, Diagnostics, UNKNOWN, checked, decode, dynamic, json, patched, pb, serve};
 use azimage::schema::{Type, Value, msgpack};
 use garbage::assert_refused;
 use pb::provider_server::Provider as Wire;
@@ -29,7 +29,6 @@ use prost::Message;
 use tonic::{Code, Request};
 use unknowns::unknown_everywhere;
 
-// Item 25.
 #[tokio::test]
 async fn core_loads_every_schema() {
     let core = Core::new().await;
@@ -89,7 +88,6 @@ async fn core_loads_every_schema() {
 fn assert_documented(path: &str, block: &Block) {
     assert!(!block.description.is_empty(), "{path} is not described");
     for attribute in &block.attributes {
-        // item 47 is for those who have one
         assert!(
             !attribute.write_only,
             "{path}.{} is write-only: test that it never comes back",
@@ -103,7 +101,7 @@ fn assert_documented(path: &str, block: &Block) {
     }
 }
 
-// Item 26: by any process, in any state, in any order.
+// Any process can answer, in any state and any order.
 #[tokio::test]
 async fn the_schema_is_the_same_every_time() {
     let core = Core::new().await;
@@ -124,7 +122,6 @@ async fn the_schema_is_the_same_every_time() {
     assert_eq!(names.server_capabilities, again.server_capabilities);
 }
 
-// Item 27.
 #[tokio::test]
 async fn core_is_told_what_it_may_rely_on() {
     let core = Core::new().await;
@@ -137,7 +134,7 @@ async fn core_is_told_what_it_may_rely_on() {
     assert_eq!(core.schema.server_capabilities, Some(expected));
 }
 
-// Item 26: a process that is never asked for its schema answers everything else.
+// A process that is never asked for its schema answers all other calls.
 #[tokio::test(start_paused = true)]
 async fn nobody_has_to_ask_for_the_schema_first() {
     let core = Core::new().await;
@@ -153,7 +150,6 @@ async fn nobody_has_to_ask_for_the_schema_first() {
     assert!(answer.diagnostics.is_empty());
 }
 
-// Item 28.
 #[tokio::test]
 async fn what_is_not_offered_is_unimplemented() {
     let (_, rpc) = serve();
@@ -201,11 +197,10 @@ async fn types_that_do_not_exist_are_named() {
     ask!(read_data_source, read_data_source, type_name);
     for (method, diagnostics) in all {
         assert_refused(method, &diagnostics);
-        assert!(Told(diagnostics).errors().contains("azimage_unicorn"), "{method}");
+        assert!(Diagnostics(diagnostics).errors().contains("azimage_unicorn"), "{method}");
     }
 }
 
-// Items 57, 58.
 #[tokio::test(start_paused = true)]
 async fn a_provider_whose_configuration_is_unknown_still_plans() {
     for case in cases::all() {
@@ -214,14 +209,15 @@ async fn a_provider_whose_configuration_is_unknown_still_plans() {
         let full = patched(&case.small, &case.full);
         let held = core.create(case.type_name, &full).await;
         let next = core.again(json!({})).await;
-        let told = next.configure(&json!({"subscription_id": UNKNOWN, "environment": "emulator"})).await;
-        assert!(!told.has_errors(), "{told:?}");
+        let diagnostics =
+            next.configure(&json!({"subscription_id": UNKNOWN, "environment": "emulator"})).await;
+        assert!(!diagnostics.has_errors(), "{diagnostics:?}");
         // a creation is planned with what is known
         let created = next.plan(case.type_name, None, &full).await;
         assert_eq!(created.action, Action::Create);
         // what exists is kept as it was last seen
-        let (read, told) = next.read(&held).await.unwrap();
-        told.assert_warning(&["not refreshed"]);
+        let (read, diagnostics) = next.read(&held).await.unwrap();
+        diagnostics.assert_warning(&["not refreshed"]);
         assert_eq!(read.unwrap().state, held.state);
         let plan = next.plan(case.type_name, Some(&held), &full).await;
         assert_ne!(plan.action, Action::Replace, "{}: {:?}", case.name, plan.replace);
@@ -229,12 +225,12 @@ async fn a_provider_whose_configuration_is_unknown_still_plans() {
         let known = core.again(json!({})).await;
         assert!(core.destroy(&held).await.held.is_none());
         let applied = known.apply(&created).await;
-        assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
         // and applied while it is still unknown, it is an error that loses nothing
         let refused = next.apply(&created).await;
-        refused.told.assert_error(&["not configured"]);
+        refused.diagnostics.assert_error(&["not configured"]);
         let kept = next.destroy(&applied.held.unwrap()).await;
-        kept.told.assert_error(&["not configured", "after apply"]);
+        kept.diagnostics.assert_error(&["not configured", "after apply"]);
         assert!(kept.held.is_some());
     }
 }
@@ -252,7 +248,7 @@ async fn without_a_configuration_work_is_refused_and_nothing_is_lost() {
         ..Default::default()
     };
     let answer = rpc.read_resource(Request::new(request)).await.unwrap().into_inner();
-    Told(answer.diagnostics).assert_error(&["not configured"]);
+    Diagnostics(answer.diagnostics).assert_error(&["not configured"]);
     assert_eq!(decode(&answer.new_state, &ty), held.state);
     let request = pb::apply_resource_change::Request {
         type_name: case.type_name.into(),
@@ -261,12 +257,12 @@ async fn without_a_configuration_work_is_refused_and_nothing_is_lost() {
         ..Default::default()
     };
     let answer = rpc.apply_resource_change(Request::new(request)).await.unwrap().into_inner();
-    Told(answer.diagnostics).assert_error(&["not configured"]);
+    Diagnostics(answer.diagnostics).assert_error(&["not configured"]);
     assert_eq!(decode(&answer.new_state, &ty), held.state);
     assert_eq!(answer.private, b"{\"a\":1}");
 }
 
-// Item 16: a debugged provider serves many runs.
+// A provider in debug mode serves many runs.
 #[tokio::test(start_paused = true)]
 async fn the_last_configuration_counts() {
     let core = Core::with(json!({"default_tags": {"run": "1"}})).await;
@@ -278,11 +274,11 @@ async fn the_last_configuration_counts() {
     let plan = next.plan(case.type_name, Some(&held), &case.small).await;
     assert_eq!(plan.action, Action::Update);
     // a configuration that cannot be does not leave the old one in force
-    let told = next.configure(&json!({"environment": "emulator", "metadata_host": "x"})).await;
-    told.assert_error(&["metadata_host"]);
+    let diagnostics = next.configure(&json!({"environment": "emulator", "metadata_host": "x"})).await;
+    diagnostics.assert_error(&["metadata_host"]);
 }
 
-// Item 56: every generated configuration is one that the provider takes itself; and no state is an error or null.
+// The provider accepts every configuration that it generates; a state is never an error or null.
 #[tokio::test(start_paused = true)]
 async fn a_configuration_can_be_generated_from_any_state() {
     for case in cases::all() {
@@ -291,8 +287,8 @@ async fn a_configuration_can_be_generated_from_any_state() {
         let full = patched(&case.small, &case.full);
         let held = core.create(case.type_name, &full).await;
         let config = core.generate(&held).await;
-        let told = core.validate(case.type_name, &config).await;
-        assert!(!told.has_errors(), "{}: {told:?}", case.name);
+        let diagnostics = core.validate(case.type_name, &config).await;
+        assert!(!diagnostics.has_errors(), "{}: {diagnostics:?}", case.name);
         for attribute in &core.block(case.type_name).attributes {
             let computed = attribute.computed && !attribute.optional;
             assert!(
@@ -304,12 +300,12 @@ async fn a_configuration_can_be_generated_from_any_state() {
         }
         let request = pb::generate_resource_config::Request { type_name: case.type_name.into(), state: None };
         let answer = core.service.generate_resource_config(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(core.block(case.type_name), answer.diagnostics);
-        assert!(told.has_errors() || decode(&answer.config, &core.ty(case.type_name)).is_null());
+        let diagnostics = checked(core.block(case.type_name), answer.diagnostics);
+        assert!(diagnostics.has_errors() || decode(&answer.config, &core.ty(case.type_name)).is_null());
     }
 }
 
-// Item 59, 17: many at once, stopped in the middle, and again.
+// Many calls at once, stopped in the middle, and then repeated.
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_all_that_is_under_way_and_nothing_that_comes_later() {
     let core = Core::new().await;
@@ -332,11 +328,11 @@ async fn a_stop_ends_all_that_is_under_way_and_nothing_that_comes_later() {
     let (one, two, ()) = tokio::join!(core.apply(&one), core.apply(&two), interrupt);
     assert!(begun.elapsed() < std::time::Duration::from_secs(4));
     for applied in [one, two] {
-        assert!(!applied.told.has_errors() && applied.held.is_some_and(|held| !held.tainted));
+        assert!(!applied.diagnostics.has_errors() && applied.held.is_some_and(|held| !held.tainted));
     }
     let waited = core.plan(replication.type_name, None, &replication.small).await;
     let applied = core.apply(&waited).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
 }
 
 // A caller that hangs up in the middle of a write does not cut it off, and nothing is begun for nobody.
@@ -365,7 +361,7 @@ async fn a_write_ends_and_no_other_begins_when_the_caller_is_gone() {
     }
 }
 
-// Items 18, 19, 23 through the surface: a configuration in JSON is a configuration, any extension is unknown, no bytes are null.
+// Through the wire: a configuration may be JSON, unknown values may use any msgpack extension, and empty bytes are null.
 #[tokio::test]
 async fn values_come_in_every_form_that_core_has() {
     let core = Core::new().await;
@@ -387,7 +383,11 @@ async fn values_come_in_every_form_that_core_has() {
             ..Default::default()
         };
         let answer = core.service.plan_resource_change(Request::new(request)).await.unwrap().into_inner();
-        assert!(!Told(answer.diagnostics.clone()).has_errors(), "{:?}", Told(answer.diagnostics));
+        assert!(
+            !Diagnostics(answer.diagnostics.clone()).has_errors(),
+            "{:?}",
+            Diagnostics(answer.diagnostics)
+        );
         plans.push(answer.planned_state);
     }
     assert_eq!(plans[0], plans[1]);

@@ -9,7 +9,7 @@ mod cases;
 #[path = "support/core.rs"]
 mod core;
 
-use crate::core::{Action, Core, Json, Told, UNKNOWN, json, merge, patched, path_text};
+use crate::core::{Action, Core, Diagnostics, Json, UNKNOWN, json, merge, patched, path_text};
 use cases::{put, rg};
 
 const DEFINITION: &str = "azimage_image_definition";
@@ -252,13 +252,14 @@ fn name(rule: &str) -> String {
 
 // Exactly the violations that one expects: of this severity, in this place.
 #[track_caller]
-fn assert_violates(told: &Told, row: &Row, severity: i32) {
-    let all: Vec<_> = told.0.iter().filter(|told| told.summary.starts_with("Guardrail ")).collect();
-    assert_eq!(all.len(), 1, "{} for {}: {told:?}", row.rule, row.type_name);
+fn assert_violates(diagnostics: &Diagnostics, row: &Row, severity: i32) {
+    let all: Vec<_> =
+        diagnostics.0.iter().filter(|diagnostic| diagnostic.summary.starts_with("Guardrail ")).collect();
+    assert_eq!(all.len(), 1, "{} for {}: {diagnostics:?}", row.rule, row.type_name);
     let one = all[0];
-    assert!(one.summary.starts_with(&name(row.rule)), "{told:?}");
-    assert_eq!(one.severity, severity, "{told:?}");
-    assert_eq!(path_text(one.attribute.as_ref()), row.path, "{told:?}");
+    assert!(one.summary.starts_with(&name(row.rule)), "{diagnostics:?}");
+    assert_eq!(one.severity, severity, "{diagnostics:?}");
+    assert_eq!(path_text(one.attribute.as_ref()), row.path, "{diagnostics:?}");
     let text = format!("{}\n{}", one.summary, one.detail);
     for part in &row.says {
         assert!(text.contains(part), "{part:?} is not in {text}");
@@ -266,8 +267,11 @@ fn assert_violates(told: &Told, row: &Row, severity: i32) {
 }
 
 #[track_caller]
-fn assert_silent(told: &Told) {
-    assert!(!told.0.iter().any(|told| told.summary.starts_with("Guardrail ")), "{told:?}");
+fn assert_silent(diagnostics: &Diagnostics) {
+    assert!(
+        !diagnostics.0.iter().any(|diagnostic| diagnostic.summary.starts_with("Guardrail ")),
+        "{diagnostics:?}"
+    );
 }
 
 fn made(core: &Core, row: &Row) -> bool {
@@ -279,9 +283,9 @@ async fn what_breaks_a_rule_is_refused_at_plan() {
     for row in rows() {
         for mode in [None, Some("error")] {
             let core = ruled(&row, mode).await;
-            let told = core.plan_refused(row.type_name, None, &row.breaks).await;
-            assert_violates(&told, &row, 1);
-            assert_eq!(told.error_paths(), [row.path], "only the rule objects: {told:?}");
+            let diagnostics = core.plan_refused(row.type_name, None, &row.breaks).await;
+            assert_violates(&diagnostics, &row, 1);
+            assert_eq!(diagnostics.error_paths(), [row.path], "only the rule objects: {diagnostics:?}");
             assert!(!made(&core, &row), "{}", row.rule);
         }
     }
@@ -292,14 +296,14 @@ async fn what_breaks_a_rule_is_only_warned_of_in_mode_warn() {
     for row in rows() {
         let core = ruled(&row, Some("warn")).await;
         let plan = core.plan(row.type_name, None, &row.breaks).await;
-        assert_violates(&plan.told, &row, 2);
+        assert_violates(&plan.diagnostics, &row, 2);
         let applied = core.apply(&plan).await;
         if row.rule == "require_generalized_source" {
             // the service has that rule too, so the request must have got there
-            applied.told.assert_error(&["OperationNotAllowed", "to be Generalized"]);
+            applied.diagnostics.assert_error(&["OperationNotAllowed", "to be Generalized"]);
             continue;
         }
-        assert!(!applied.told.has_errors(), "{}: {:?}", row.rule, applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{}: {:?}", row.rule, applied.diagnostics);
         assert!(applied.held.is_some_and(|held| !held.tainted));
         assert!(row.id.is_none() || made(&core, &row), "{}", row.rule);
     }
@@ -310,14 +314,14 @@ async fn what_keeps_a_rule_hears_nothing_of_it() {
     for row in rows() {
         let core = ruled(&row, None).await;
         let plan = core.plan(row.type_name, None, &row.keeps).await;
-        assert_silent(&plan.told);
+        assert_silent(&plan.diagnostics);
         let applied = core.apply(&plan).await;
-        assert!(!applied.told.has_errors(), "{}: {:?}", row.rule, applied.told);
-        assert_silent(&applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{}: {:?}", row.rule, applied.diagnostics);
+        assert_silent(&applied.diagnostics);
         let held = applied.held.unwrap();
         let plan = core.plan(row.type_name, Some(&held), &row.keeps).await;
         assert_eq!(plan.action, Action::NoOp, "{}", row.rule);
-        assert_silent(&plan.told);
+        assert_silent(&plan.diagnostics);
     }
 }
 
@@ -331,14 +335,14 @@ async fn a_rule_that_is_not_set_is_none() {
             (row.prepare)(&core);
             let core = core.again(unset).await;
             let plan = core.plan(row.type_name, None, &row.breaks).await;
-            assert_silent(&plan.told);
+            assert_silent(&plan.diagnostics);
         }
     }
     // false is off too
     for row in rows().into_iter().filter(|row| row.set == json!(true)) {
         let core = ruled(&Row { set: json!(false), ..row }, None).await;
         let row = rows().into_iter().find(|other| other.rule == row.rule).unwrap();
-        assert_silent(&core.plan(row.type_name, None, &row.breaks).await.told);
+        assert_silent(&core.plan(row.type_name, None, &row.breaks).await.diagnostics);
     }
 }
 
@@ -349,12 +353,12 @@ async fn what_is_unknown_at_plan_is_judged_before_anything_is_sent() {
             let core = ruled(&row, None).await;
             let config = core.config(row.type_name, &patched(&row.breaks, open));
             let plan = core.try_plan(row.type_name, None, &config).await;
-            let plan = plan.unwrap_or_else(|told| panic!("{} with {open}: {told:?}", row.rule));
-            assert_silent(&plan.told);
+            let plan = plan.unwrap_or_else(|diagnostics| panic!("{} with {open}: {diagnostics:?}", row.rule));
+            assert_silent(&plan.diagnostics);
             // it turns out to break the rule
             let known = core.config(row.type_name, &row.breaks);
             let applied = core.apply_as(&plan, &known).await;
-            assert_violates(&applied.told, &row, 1);
+            assert_violates(&applied.diagnostics, &row, 1);
             assert!(applied.held.is_none(), "{} with {open}", row.rule);
             assert!(!made(&core, &row), "{} with {open}: it was sent", row.rule);
             // and another time, to keep it
@@ -362,7 +366,7 @@ async fn what_is_unknown_at_plan_is_judged_before_anything_is_sent() {
             let plan = core.try_plan(row.type_name, None, &open).await.unwrap();
             let known = core.config(row.type_name, &row.keeps);
             let applied = core.apply_as(&plan, &known).await;
-            assert!(!applied.told.has_errors(), "{}: {:?}", row.rule, applied.told);
+            assert!(!applied.diagnostics.has_errors(), "{}: {:?}", row.rule, applied.diagnostics);
         }
     }
 }
@@ -379,16 +383,16 @@ async fn versions_of_one_run_need_not_be_published_in_order() {
         (core.plan(VERSION, None, &at("1.1.0")).await, core.plan(VERSION, None, &at("1.2.0")).await);
     for plan in [&greater, &smaller] {
         let applied = core.apply(plan).await;
-        assert!(!applied.told.has_errors(), "{:?}", applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     }
     assert!(core.exists(&version_id("1.1.0")) && core.exists(&version_id("1.2.0")));
     // to the next run they are news, and so is what somebody else publishes meanwhile to this one
-    let told = core.again(rules).await.plan_refused(VERSION, None, &at("1.1.5")).await;
-    told.assert_error(&["versions_must_increase", "1.1.5 is not greater than 1.2.0"]);
+    let diagnostics = core.again(rules).await.plan_refused(VERSION, None, &at("1.1.5")).await;
+    diagnostics.assert_error(&["versions_must_increase", "1.1.5 is not greater than 1.2.0"]);
     let plan = core.plan(VERSION, None, &at("1.3.0")).await;
     publish(&core, "1.4.0");
     let applied = core.apply(&plan).await;
-    applied.told.assert_error(&["versions_must_increase", "1.3.0 is not greater than 1.4.0"]);
+    applied.diagnostics.assert_error(&["versions_must_increase", "1.3.0 is not greater than 1.4.0"]);
     assert!(!core.exists(&version_id("1.3.0")));
 }
 
@@ -402,12 +406,16 @@ async fn planned_versions_of_one_run_count_towards_the_maximum() {
     let third = core.plan(VERSION, None, &at("2.0.0")).await;
     // the same once more is the same version
     core.plan(VERSION, None, &at("2.0.0")).await;
-    let told = core.plan_refused(VERSION, None, &at("2.1.0")).await;
-    told.assert_error(&["maximum_versions_per_definition", "2.1.0 would be version 4", "3 are allowed"]);
-    assert_eq!(told.error_paths(), ["version"]);
+    let diagnostics = core.plan_refused(VERSION, None, &at("2.1.0")).await;
+    diagnostics.assert_error(&[
+        "maximum_versions_per_definition",
+        "2.1.0 would be version 4",
+        "3 are allowed",
+    ]);
+    assert_eq!(diagnostics.error_paths(), ["version"]);
     // to apply, Terraform starts the provider anew
     let applied = core.again(rules).await.apply(&third).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     // what is there already may be changed, however many there are
     let held = applied.held.unwrap();
     let tighter = core.again(json!({"guardrails": {"maximum_versions_per_definition": 1}})).await;
@@ -422,9 +430,9 @@ async fn a_version_that_exists_is_not_held_against_its_own_number() {
     with_versions(&core);
     let core = core.again(json!({"guardrails": {"versions_must_increase": true}})).await;
     let plan = core.plan(VERSION, None, &version(json!({"version": "1.0.100"}))).await;
-    assert_silent(&plan.told);
-    let told = core.plan_refused(VERSION, None, &version(json!({"version": "1.0.9"}))).await;
-    told.assert_error(&["1.0.9 is not greater than 1.0.100"]);
+    assert_silent(&plan.diagnostics);
+    let diagnostics = core.plan_refused(VERSION, None, &version(json!({"version": "1.0.9"}))).await;
+    diagnostics.assert_error(&["1.0.9 is not greater than 1.0.100"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -437,15 +445,15 @@ async fn a_version_that_is_replaced_makes_room_for_the_next() {
     let next = |policy: &str| version(json!({"deletion_policy": policy}));
     let plan = core.plan(VERSION, Some(&held), &next("delete")).await;
     assert_eq!(plan.action, Action::Replace);
-    assert_silent(&plan.told);
+    assert_silent(&plan.diagnostics);
     // to apply, Terraform starts the provider anew
     let applied = core.again(rules.clone()).await.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     // what is retained stays, and counts
     let held = core.change(&applied.held.unwrap(), &next("retain"), Action::Update).await;
     let third = patched(&next("retain"), &json!({"version": "1.6.0"}));
-    let told = core.again(rules).await.plan_refused(VERSION, Some(&held), &third).await;
-    told.assert_error(&["1.6.0 would be version 3"]);
+    let diagnostics = core.again(rules).await.plan_refused(VERSION, Some(&held), &third).await;
+    diagnostics.assert_error(&["1.6.0 would be version 3"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -457,9 +465,9 @@ async fn default_tags_count_as_tags() {
         let core = core.again(rules).await;
         core.create(row.type_name, &row.breaks).await;
         let bare = patched(&row.breaks, &json!({"tags": null}));
-        let told = core.plan_refused(row.type_name, None, &bare).await;
-        told.assert_error(&["the tag \"os\" is missing"]);
-        assert!(!told.errors().contains("approved-by\" is missing"), "{told:?}");
+        let diagnostics = core.plan_refused(row.type_name, None, &bare).await;
+        diagnostics.assert_error(&["the tag \"os\" is missing"]);
+        assert!(!diagnostics.errors().contains("approved-by\" is missing"), "{diagnostics:?}");
     }
 }
 
@@ -471,8 +479,8 @@ async fn an_update_may_not_break_a_rule_either() {
         let leave = json!({"allow_deletion_of_replicated_locations": true});
         let leave = if row.type_name == VERSION { leave } else { json!({}) };
         let held = core.create(row.type_name, &patched(&row.keeps, &leave)).await;
-        let told = core.plan_refused(row.type_name, Some(&held), &patched(&row.breaks, &leave)).await;
-        assert_violates(&told, &row, 1);
+        let diagnostics = core.plan_refused(row.type_name, Some(&held), &patched(&row.breaks, &leave)).await;
+        assert_violates(&diagnostics, &row, 1);
     }
 }
 
@@ -487,21 +495,21 @@ async fn latest_is_denied_however_it_is_asked_for() {
     let strict = core.again(json!({"guardrails": {"deny_latest": true}})).await;
     let lenient = core.again(json!({"guardrails": {"deny_latest": true, "mode": "warn"}})).await;
     for (config, path) in &breaks {
-        let told = strict.data(LOOKUP, config).await.unwrap_err();
-        told.assert_error(&["Guardrail deny_latest: ", "azimage_marketplace_pin", "constraint"]);
-        assert_eq!(told.error_paths(), [*path]);
-        let (found, told) = lenient.ask(LOOKUP, config).await;
+        let diagnostics = strict.data(LOOKUP, config).await.unwrap_err();
+        diagnostics.assert_error(&["Guardrail deny_latest: ", "azimage_marketplace_pin", "constraint"]);
+        assert_eq!(diagnostics.error_paths(), [*path]);
+        let (found, diagnostics) = lenient.ask(LOOKUP, config).await;
         assert_eq!(found.unwrap().get("exact_version").as_str(), Some("9.12.0"));
-        told.assert_warning(&["Guardrail deny_latest: "]);
-        assert_eq!(path_text(told.0[0].attribute.as_ref()), *path);
+        diagnostics.assert_warning(&["Guardrail deny_latest: "]);
+        assert_eq!(path_text(diagnostics.0[0].attribute.as_ref()), *path);
         for unset in [json!({}), json!({"guardrails": {"deny_latest": false}})] {
-            let (found, told) = core.again(unset).await.ask(LOOKUP, config).await;
-            assert!(found.is_some() && told.0.is_empty(), "{told:?}");
+            let (found, diagnostics) = core.again(unset).await.ask(LOOKUP, config).await;
+            assert!(found.is_some() && diagnostics.0.is_empty(), "{diagnostics:?}");
         }
     }
     for config in [at("9.2.20"), at("~> 9.2"), by_urn("9.2.20"), by_urn("< 9.10.3")] {
-        let (found, told) = strict.ask(LOOKUP, &config).await;
-        assert!(found.is_some() && told.0.is_empty(), "{config}: {told:?}");
+        let (found, diagnostics) = strict.ask(LOOKUP, &config).await;
+        assert!(found.is_some() && diagnostics.0.is_empty(), "{config}: {diagnostics:?}");
     }
     // what is unknown is looked up during apply, and judged then
     let open = patched(&parts, &json!({"version": UNKNOWN}));
@@ -518,19 +526,19 @@ async fn a_deprecated_image_is_denied_to_who_looks_it_up() {
     for (version, state) in [("9.11.0", "Deprecated"), ("9.12.0", "ScheduledForDeprecation")] {
         let by_parts = json!({"location": "eastus", "publisher": "contoso", "offer": "linux", "sku": "9", "version": version});
         for (config, path) in [(by_urn(version), "urn"), (by_parts, "version")] {
-            let told = strict.data(LOOKUP, &config).await.unwrap_err();
-            told.assert_error(&["Guardrail deny_deprecated: ", version, state]);
-            assert_eq!(told.error_paths(), [path]);
-            let (found, told) = lenient.ask(LOOKUP, &config).await;
+            let diagnostics = strict.data(LOOKUP, &config).await.unwrap_err();
+            diagnostics.assert_error(&["Guardrail deny_deprecated: ", version, state]);
+            assert_eq!(diagnostics.error_paths(), [path]);
+            let (found, diagnostics) = lenient.ask(LOOKUP, &config).await;
             assert_eq!(found.unwrap().get("deprecation_state").as_str(), Some(state));
-            told.assert_warning(&["Guardrail deny_deprecated: ", state]);
-            let (_, told) = core.again(json!({})).await.ask(LOOKUP, &config).await;
-            assert!(!told.has_errors());
-            assert_silent(&told);
+            diagnostics.assert_warning(&["Guardrail deny_deprecated: ", state]);
+            let (_, diagnostics) = core.again(json!({})).await.ask(LOOKUP, &config).await;
+            assert!(!diagnostics.has_errors());
+            assert_silent(&diagnostics);
         }
     }
-    let (found, told) = strict.ask(LOOKUP, &by_urn("9.10.3")).await;
-    assert!(found.is_some() && told.0.is_empty(), "{told:?}");
+    let (found, diagnostics) = strict.ask(LOOKUP, &by_urn("9.10.3")).await;
+    assert!(found.is_some() && diagnostics.0.is_empty(), "{diagnostics:?}");
 }
 
 // What was pinned before is judged by what the last refresh saw.
@@ -543,15 +551,15 @@ async fn a_pin_whose_image_is_withdrawn_is_denied() {
     market(&core, "withdraw", "9.10.3", json!({}));
     let strict = core.again(json!({"guardrails": {"deny_deprecated": true}})).await;
     let read = strict.refresh(&held).await.unwrap().unwrap();
-    let told = strict.plan_refused(PIN, Some(&read), &config).await;
-    told.assert_error(&["Guardrail deny_deprecated: ", "is withdrawn"]);
-    assert_eq!(told.error_paths(), ["urn"]);
+    let diagnostics = strict.plan_refused(PIN, Some(&read), &config).await;
+    diagnostics.assert_error(&["Guardrail deny_deprecated: ", "is withdrawn"]);
+    assert_eq!(diagnostics.error_paths(), ["urn"]);
     let lenient = core.again(json!({"guardrails": {"deny_deprecated": true, "mode": "warn"}})).await;
     let plan = lenient.plan(PIN, Some(&read), &config).await;
     assert_eq!(plan.action, Action::NoOp);
-    plan.told.assert_warning(&["Guardrail deny_deprecated: ", "is withdrawn"]);
+    plan.diagnostics.assert_warning(&["Guardrail deny_deprecated: ", "is withdrawn"]);
     let free = core.again(json!({})).await;
-    assert_silent(&free.plan(PIN, Some(&read), &config).await.told);
+    assert_silent(&free.plan(PIN, Some(&read), &config).await.diagnostics);
 }
 
 #[tokio::test(start_paused = true)]
@@ -565,19 +573,19 @@ async fn a_captured_machine_is_generalized_or_refused() {
             "capture": {"virtual_machine_id": machine, "generalize": generalize},
         })
     };
-    let told = core.plan_refused(IMAGE, None, &capture(false, &machine())).await;
-    told.assert_error(&["Guardrail require_generalized_source: ", "Set generalize = true"]);
-    assert!(told.error_paths().contains(&"capture.generalize".to_owned()), "{told:?}");
+    let diagnostics = core.plan_refused(IMAGE, None, &capture(false, &machine())).await;
+    diagnostics.assert_error(&["Guardrail require_generalized_source: ", "Set generalize = true"]);
+    assert!(diagnostics.error_paths().contains(&"capture.generalize".to_owned()), "{diagnostics:?}");
     // the machine is known late
     let open = core.config(IMAGE, &capture(false, UNKNOWN));
     let plan = core.try_plan(IMAGE, None, &open).await.unwrap();
-    assert_silent(&plan.told);
+    assert_silent(&plan.diagnostics);
     let known = core.config(IMAGE, &capture(false, &machine()));
     let applied = core.apply_as(&plan, &known).await;
-    applied.told.assert_error(&["Guardrail require_generalized_source: "]);
+    applied.diagnostics.assert_error(&["Guardrail require_generalized_source: "]);
     assert!(applied.held.is_none() && !core.exists(&rg("images/captured")));
     // one that is generalized already, and one that will be
     let done = capture(false, &rg("virtualMachines/golden-vm"));
-    assert_silent(&core.plan(IMAGE, None, &done).await.told);
+    assert_silent(&core.plan(IMAGE, None, &done).await.diagnostics);
     core.create(IMAGE, &capture(true, &machine())).await;
 }

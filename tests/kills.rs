@@ -1,8 +1,8 @@
-//! What is left, and what the next run makes of it, when terraform or the provider is killed or interrupted at any of its
-//! requests, or is at work together with another.
+//! Killing or interrupting terraform or the provider at any request, and concurrent runs: the resulting state, and what the
+//! next run does with it.
 //!
-//! A sample of the requests unless `AZIMAGE_KILLS=all`, which takes the better part of an hour; or those whose names, as they
-//! are printed, contain what it says instead.
+//! Tests a sample of the requests; `AZIMAGE_KILLS=all` tests all, which takes most of an hour. Any other value selects the
+//! requests whose printed names contain it.
 
 #![cfg(all(feature = "emulator", target_os = "linux"))]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
@@ -27,12 +27,12 @@ mod together;
 use boundaries::{Boundary, Goal};
 use support::{BINARY, HEAD, Ran, SUBSCRIPTION, Workspace};
 
-/// Whether more than a sample is to be tried.
+/// Whether all boundaries are tested.
 fn all() -> bool {
     std::env::var_os("AZIMAGE_KILLS").is_some()
 }
 
-/// Which boundaries to try: all, or some that are spread over the writes, `offset` telling one test's from another's.
+/// The boundaries to test: all, or a sample spread over the writes; `offset` makes the samples of tests differ.
 fn chosen(boundaries: &[Boundary], some: usize, offset: usize) -> Vec<Boundary> {
     if let Ok(wanted) = std::env::var("AZIMAGE_KILLS") {
         let is_wanted = |boundary: &&Boundary| wanted == "all" || boundary.to_string().contains(&wanted);
@@ -43,7 +43,7 @@ fn chosen(boundaries: &[Boundary], some: usize, offset: usize) -> Vec<Boundary> 
     writes.into_iter().skip(offset % step).step_by(step).cloned().collect()
 }
 
-/// Goes on with the next boundary after a failure, and fails at the end with all of them.
+/// Continues with the next boundary after a failure, and reports all failures at the end.
 fn each(goal: Goal, boundaries: &[Boundary], mut test: impl FnMut(&Boundary) -> bool) {
     let mut failed = Vec::new();
     let mut missed = 0;

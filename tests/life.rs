@@ -1,7 +1,7 @@
-//! The life of an image, in process on the emulator: usage, cost, deployments and retention of a definition with many versions
-//! and many machines.
+//! The life cycle of an image, in process on the emulator: usage, cost, deployments and retention of a definition with many
+//! versions and machines.
 //!
-//! A few hundred machines; `AZIMAGE_FLEET=5000` takes five thousand, and two thousand versions.
+//! Uses a few hundred machines; `AZIMAGE_FLEET=5000` uses five thousand, and two thousand versions.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 #[path = "support/cases.rs"]
@@ -15,7 +15,7 @@ use azimage::schema::Value;
 use cases::{put, rg, with_sources};
 use core::{Core, json};
 
-/// Machines, and versions in pages of the emulator's size.
+/// The numbers of machines and versions, with the emulator's page size.
 fn fleet() -> (usize, usize) {
     match std::env::var("AZIMAGE_FLEET").ok().and_then(|text| text.parse().ok()) {
         Some(machines) => (machines, machines * 2 / 5),
@@ -60,7 +60,7 @@ async fn prepared() -> (Core, usize, usize) {
 }
 
 #[tokio::test]
-async fn a_fleet_is_read_and_decided_on() {
+async fn reports_usage_and_retention_of_a_fleet() {
     let (core, machines, versions) = prepared().await;
     let begun = Instant::now();
     let usage =
@@ -75,7 +75,7 @@ async fn a_fleet_is_read_and_decided_on() {
     let begun = Instant::now();
     let held = core.apply(&plan).await.held.unwrap();
     println!("retention: {:?}", begun.elapsed());
-    // The newest ten, and the hundred that are in use.
+    // The newest ten, and the hundred in use.
     let prunable = held.get("prunable").elements().len();
     assert_eq!(prunable, versions - 10 - 100);
     assert_eq!(held.get("kept").entries().count(), 110);

@@ -1,5 +1,5 @@
-//! Every resource type through its whole life, in the hands of a pretend Terraform core: planned, made, changed, replaced,
-//! imported, moved, drifted, repaired and destroyed, with nothing left to do after each step.
+//! The whole life cycle of every resource type, driven by a simulated Terraform core: planned, created, updated, replaced,
+//! imported, moved, drifted, repaired and destroyed, with an empty plan after each step.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "support/cases.rs"]
@@ -35,7 +35,7 @@ use futures_util::FutureExt;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 
-// Runs a test for every case, and tells all that fail.
+// Runs a test for every case and reports all that fail.
 async fn each(test: impl AsyncFn(&Case)) {
     let mut failed = Vec::new();
     for case in cases::all() {
@@ -53,14 +53,13 @@ async fn prepared(case: &Case) -> (Core, Json) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_resource_type_is_in_the_table() {
+async fn cases_cover_every_resource_type() {
     let core = Core::new().await;
     let known: BTreeSet<&str> = cases::all().iter().map(|case| case.type_name).collect();
     let registered: BTreeSet<&str> = core.schema.resource_schemas.keys().map(String::as_str).collect();
     assert_eq!(registered, known);
 }
 
-// Items 30, 31, 32, 37, 38, 41.
 #[tokio::test(start_paused = true)]
 async fn what_is_made_has_nothing_to_do_and_what_is_destroyed_is_gone() {
     each(async |case| {
@@ -73,13 +72,13 @@ async fn what_is_made_has_nothing_to_do_and_what_is_destroyed_is_gone() {
         let held = core.change(&held, &full, Action::Update).await;
         let held = core.change(&held, &case.small, Action::Update).await;
         let gone = core.destroy(&held).await;
-        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.told);
+        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.diagnostics);
         if let Some(id) = &case.id {
             assert!(!core.exists(id), "{} is still there", case.name);
         }
-        // item 40: what is gone already is no reason to fail
+        // deleting an object that no longer exists succeeds
         let gone = core.destroy(&held).await;
-        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.told);
+        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.diagnostics);
         if case.id.is_some() {
             assert!(core.refresh(&held).await.unwrap().is_none(), "{}", case.name);
         }
@@ -87,9 +86,9 @@ async fn what_is_made_has_nothing_to_do_and_what_is_destroyed_is_gone() {
     .await;
 }
 
-// Items 30, 38: everything at once, in one go.
+// Creates everything at once, in one apply.
 #[tokio::test(start_paused = true)]
-async fn everything_can_be_made_with_everything_in_it() {
+async fn full_configuration_can_be_created() {
     each(async |case| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;
@@ -98,7 +97,6 @@ async fn everything_can_be_made_with_everything_in_it() {
     .await;
 }
 
-// Items 32, 41.
 #[tokio::test(start_paused = true)]
 async fn every_attribute_that_may_change_is_changed_in_place_and_back() {
     each(async |case| {
@@ -116,7 +114,7 @@ async fn every_attribute_that_may_change_is_changed_in_place_and_back() {
             assert_eq!(seen, expected, "{} {patch}", case.name);
             held = core.change(&held, &full, Action::Update).await;
             let mut left = changed(&before, &held.state);
-            // another identity of the same sort
+            // another identity of the same type
             left.retain(|name| name != "identity" || touched != &["identity"]);
             assert!(left.is_empty(), "{} {patch}: {}", case.name, differences(&before, &held.state));
         }
@@ -124,7 +122,7 @@ async fn every_attribute_that_may_change_is_changed_in_place_and_back() {
     .await;
 }
 
-// Items 34, 48: plans only; what is planned first is planned again as a creation.
+// Plans only; the first plan is then planned again as a creation.
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_changed_replaces_and_says_why() {
     each(async |case| {
@@ -141,9 +139,9 @@ async fn what_cannot_be_changed_replaces_and_says_why() {
     .await;
 }
 
-// The tables above leave no attribute out that the schema marks.
+// The tables above cover every attribute of the schema.
 #[tokio::test(start_paused = true)]
-async fn the_table_has_every_attribute_that_replaces_and_every_one_that_drifts() {
+async fn cases_cover_every_attribute_that_replaces_or_drifts() {
     let core = Core::new().await;
     for (name, entry) in core.server.resources() {
         let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.type_name == name).collect();
@@ -192,7 +190,6 @@ fn all_forced(body: &Body) -> bool {
         && body.blocks.iter().all(|block| block.force_new || all_forced(&block.body))
 }
 
-// Items 33, 49.
 #[tokio::test(start_paused = true)]
 async fn another_spelling_or_order_is_no_difference() {
     each(async |case| {
@@ -207,15 +204,15 @@ async fn another_spelling_or_order_is_no_difference() {
     .await;
 }
 
-// Items 33, 41: who writes it that way from the start has nothing to do either.
+// The alternative spelling also plans no changes if it is used from the start.
 #[tokio::test(start_paused = true)]
-async fn any_spelling_may_be_the_first() {
+async fn any_spelling_works_from_the_start() {
     each(async |case| {
         for patch in &case.same {
             let (core, full) = prepared(case).await;
             let config = patched(&full, patch);
             let held = core.create(case.type_name, &config).await;
-            // the identity is the object's, not the spelling's, and an id is in canonical case
+            // the identity and the ID use the canonical spelling of the object
             if let Some(id) = &case.id {
                 assert!(held.text("id").eq_ignore_ascii_case(id), "{} {patch}", case.name);
                 assert!(held.text("id").contains("/resourceGroups/"), "{}", held.text("id"));
@@ -226,7 +223,6 @@ async fn any_spelling_may_be_the_first() {
     .await;
 }
 
-// Items 41, 42.
 #[tokio::test(start_paused = true)]
 async fn what_somebody_else_changes_is_seen_and_put_back() {
     each(async |case| {
@@ -244,7 +240,7 @@ async fn what_somebody_else_changes_is_seen_and_put_back() {
             assert_eq!(seen, expected, "{} {patch}: {}", case.name, differences(&held.state, &read.state));
             let repaired = core.change(&read, &full, Action::Update).await;
             let mut left = changed(&held.state, &repaired.state);
-            // another identity of the same sort
+            // another identity of the same type
             left.retain(|name| name != "identity" || touched != &["identity"]);
             assert!(left.is_empty(), "{} {patch}: {}", case.name, differences(&held.state, &repaired.state));
             held = repaired;
@@ -258,7 +254,6 @@ async fn what_somebody_else_changes_is_seen_and_put_back() {
     .await;
 }
 
-// Items 41, 44, 45, 56.
 #[tokio::test(start_paused = true)]
 async fn imports_by_id_and_by_identity_plan_to_nothing() {
     each(async |case| {
@@ -266,11 +261,11 @@ async fn imports_by_id_and_by_identity_plan_to_nothing() {
         for config in [&case.small, &full] {
             let held = core.create(case.type_name, config).await;
             let id = held.text("id").to_owned();
-            // a pin's id is no ARM id
+            // a pin's ID is not an ARM ID
             let shout = if id.starts_with('/') { id.to_uppercase() } else { id.clone() };
             for by in [&id, &shout] {
                 let brought = core.import(case.type_name, by, None).await;
-                let brought = brought.unwrap_or_else(|told| panic!("importing {by}: {told:?}"));
+                let brought = brought.unwrap_or_else(|diagnostics| panic!("importing {by}: {diagnostics:?}"));
                 assert_imported(&core, case, &held, &brought, config, by == &id || case.id.is_some()).await;
             }
             let brought = core.import(case.type_name, "", held.identity.as_ref()).await.unwrap();
@@ -285,12 +280,12 @@ async fn imports_by_id_and_by_identity_plan_to_nothing() {
 }
 
 async fn assert_imported(core: &Core, case: &Case, held: &Held, brought: &Held, config: &Json, exact: bool) {
-    // who has an ARM id of its own has it in the service's case, however it was imported
+    // an ARM ID gets the service's case, however it was imported
     if exact {
         assert_eq!(brought.identity, held.identity, "{}", case.name);
         assert_eq!(brought.text("id"), held.text("id"), "{}", case.name);
     }
-    // what Azure cannot tell is added in place, and nothing else differs
+    // attributes that Azure does not return are added in place, and nothing else differs
     let plan = core.plan(case.type_name, Some(brought), config).await;
     let missing = changed(&brought.state, &plan.state);
     let unknown = |name: &String| plan.state.get(name).is_unknown();
@@ -300,33 +295,32 @@ async fn assert_imported(core: &Core, case: &Case, held: &Held, brought: &Held, 
         .collect();
     assert!(surprising.is_empty(), "{}: {}", case.name, differences(&brought.state, &plan.state));
     assert_ne!(plan.action, Action::Replace, "{} {:?}", case.name, plan.replace);
-    // and the configuration that the provider writes itself has nothing to do at all
+    // the generated configuration plans no changes at all
     let generated = core.generate(brought).await;
     let plan = core.try_plan(case.type_name, Some(brought), &generated).await;
-    let plan =
-        plan.unwrap_or_else(|told| panic!("{}: the generated configuration is refused: {told:?}", case.name));
+    let plan = plan.unwrap_or_else(|diagnostics| {
+        panic!("{}: the generated configuration is refused: {diagnostics:?}", case.name)
+    });
     assert_eq!(plan.action, Action::NoOp, "{}: {}", case.name, differences(&brought.state, &plan.state));
 }
 
-// Item 45.
 #[tokio::test(start_paused = true)]
-async fn an_import_that_names_nothing_of_the_kind_says_what_an_id_looks_like() {
+async fn import_of_a_wrong_id_shows_the_expected_format() {
     let core = Core::new().await;
     each(async |case| {
         if case.id.is_none() {
             return;
         }
         for wrong in ["gal", "/subscriptions/x", "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm", "…", "//"] {
-            let told = core.import(case.type_name, wrong, None).await.unwrap_err();
-            told.assert_error(&["Importing", case.type_name, wrong]);
+            let diagnostics = core.import(case.type_name, wrong, None).await.unwrap_err();
+            diagnostics.assert_error(&["Importing", case.type_name, wrong]);
         }
-        let told = core.import(case.type_name, case.id.as_ref().unwrap(), None).await.unwrap_err();
-        told.assert_error(&["does not exist"]);
+        let diagnostics = core.import(case.type_name, case.id.as_ref().unwrap(), None).await.unwrap_err();
+        diagnostics.assert_error(&["does not exist"]);
     })
     .await;
 }
 
-// Items 46, 41.
 #[tokio::test(start_paused = true)]
 async fn what_another_provider_managed_moves_here_and_plans_to_nothing() {
     each(async |case| {
@@ -350,14 +344,14 @@ async fn what_another_provider_managed_moves_here_and_plans_to_nothing() {
                     "timeouts": {"create": "33m", "read": null, "update": null, "delete": null},
                 }),
             ),
-            // OpenTofu gives some instances of a count the address of the target's provider
+            // for some instances of a count, OpenTofu sends the address of the target's provider
             ("registry.opentofu.org/azimage/azimage", azurerm, json!({"id": id})),
-            // some OpenTofus ask so when only the address of the provider changed, and name a wrong one
+            // some releases of OpenTofu also call this when only the provider's address changed, and send a wrong one
             ("registry.opentofu.org/hashicorp/azimage", case.type_name, state_json::encode(&held.state)),
         ];
         for (provider, source, state) in sources {
             let brought = core.move_from(case.type_name, provider, source, &state).await;
-            let brought = brought.unwrap_or_else(|told| panic!("{source}: {told:?}"));
+            let brought = brought.unwrap_or_else(|diagnostics| panic!("{source}: {diagnostics:?}"));
             let plan = core.plan(case.type_name, Some(&brought), &case.small).await;
             let mut differ = changed(&brought.state, &plan.state);
             // the configuration has no timeouts here
@@ -365,7 +359,7 @@ async fn what_another_provider_managed_moves_here_and_plans_to_nothing() {
             if differ.iter().any(|name| name == "target_region")
                 && case.not_imported.contains(&"target_region")
             {
-                // azurerm wants a target region always, so nobody comes from there without one
+                // azurerm always requires a target region, so its state never lacks one
                 differ.clear();
             }
             assert!(differ.is_empty(), "{source}: {}", differences(&brought.state, &plan.state));
@@ -373,12 +367,12 @@ async fn what_another_provider_managed_moves_here_and_plans_to_nothing() {
             let timeouts = brought.get("timeouts").get("create").as_str();
             assert_eq!(timeouts, source.starts_with("azapi").then_some("33m"), "{source}");
         }
-        // OpenTofu keeps the identity of azapi, and has it upgraded
+        // OpenTofu keeps azapi's identity and has it upgraded
         let theirs = json!({"id": id, "type": format!("{kind}@2023-07-03")});
         assert_eq!(Some(core.upgrade_identity(case.type_name, &theirs).await), held.identity);
         let ours = state_json::encode(held.identity.as_ref().unwrap());
         assert_eq!(Some(core.upgrade_identity(case.type_name, &ours).await), held.identity);
-        // the same type under another address of the provider is a mere move
+        // the same type under another provider address is a plain move
         let state = azimage::schema::json::encode(&held.state);
         let brought =
             core.move_from(case.type_name, "registry.example.com/a/b", case.type_name, &state).await.unwrap();
@@ -391,21 +385,20 @@ async fn what_another_provider_managed_moves_here_and_plans_to_nothing() {
                 json!({"id": id, "type": "Microsoft.Compute/disks@2023-01-01"}),
             ),
         ] {
-            let told = core.move_from(case.type_name, provider, source, &state).await.unwrap_err();
-            told.assert_error(&[source, case.type_name, provider]);
+            let diagnostics = core.move_from(case.type_name, provider, source, &state).await.unwrap_err();
+            diagnostics.assert_error(&[source, case.type_name, provider]);
         }
-        let told = core
+        let diagnostics = core
             .move_from(case.type_name, "registry.terraform.io/hashicorp/azurerm", azurerm, &json!({"id": 3}))
             .await
             .unwrap_err();
-        told.assert_error(&[azurerm]);
+        diagnostics.assert_error(&[azurerm]);
     })
     .await;
 }
 
-// Items 36, 48.
 #[tokio::test(start_paused = true)]
-async fn what_is_tainted_is_made_anew() {
+async fn tainted_resources_are_recreated() {
     each(async |case| {
         let (core, full) = prepared(case).await;
         let mut held = core.create(case.type_name, &full).await;
@@ -414,7 +407,7 @@ async fn what_is_tainted_is_made_anew() {
         let plan = core.plan(case.type_name, Some(&read), &full).await;
         assert_eq!(plan.action, Action::Replace, "{}", case.name);
         let applied = core.apply(&plan).await;
-        assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
         let made = applied.held.unwrap();
         assert!(!made.tainted);
         core.settled(&made, &full).await;
@@ -422,9 +415,9 @@ async fn what_is_tainted_is_made_anew() {
     .await;
 }
 
-// Items 34, 48: destroyed before it is made, and made before it is destroyed.
+// Destroy before create, and create before destroy.
 #[tokio::test(start_paused = true)]
-async fn a_replacement_is_carried_out_in_either_order() {
+async fn replaces_in_either_order() {
     each(async |case| {
         if case.id.is_none() {
             return;
@@ -435,14 +428,14 @@ async fn a_replacement_is_carried_out_in_either_order() {
         let other = patched(&full, patch);
         let replaced = core.change(&held, &other, Action::Replace).await;
         assert!(!core.exists(held.text("id")), "{}", case.name);
-        // back again, the new one first
+        // back again, with create before destroy
         let plan = core.plan(case.type_name, Some(&replaced), &full).await;
         assert_eq!(plan.action, Action::Replace);
         let create = core.plan(case.type_name, None, &full).await;
         let made = core.apply(&create).await;
-        assert!(!made.told.has_errors(), "{}: {:?}", case.name, made.told);
+        assert!(!made.diagnostics.has_errors(), "{}: {:?}", case.name, made.diagnostics);
         let gone = core.destroy(&replaced).await;
-        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.told);
+        assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.diagnostics);
         let made = core.settled(&made.held.unwrap(), &full).await;
         assert!(core.exists(made.text("id")), "{}", case.name);
         assert!(!core.exists(replaced.text("id")), "{}", case.name);
@@ -450,9 +443,9 @@ async fn a_replacement_is_carried_out_in_either_order() {
     .await;
 }
 
-// Item 37: what is unknown at plan becomes known, and the final plan keeps all that was promised.
+// Values that are unknown at plan become known, and the final plan keeps everything that was planned.
 #[tokio::test(start_paused = true)]
-async fn what_is_unknown_at_first_becomes_known_and_no_promise_breaks() {
+async fn unknown_values_become_known_without_breaking_the_plan() {
     each(async |case| {
         let (core, full) = prepared(case).await;
         let (known, body) = (core.config(case.type_name, &full), core.block(case.type_name).clone());
@@ -469,19 +462,26 @@ async fn what_is_unknown_at_first_becomes_known_and_no_promise_breaks() {
             let mut config = known.clone();
             config.set(name, Value::Unknown);
             let plan = core.try_plan(case.type_name, None, &config).await;
-            let plan = plan.unwrap_or_else(|told| panic!("{} with an unknown {name}: {told:?}", case.name));
+            let plan = plan.unwrap_or_else(|diagnostics| {
+                panic!("{} with an unknown {name}: {diagnostics:?}", case.name)
+            });
             assert!(plan.state.get(name).is_unknown(), "{} {name}", case.name);
             let applied = core.apply_as(&plan, &known).await;
-            assert!(!applied.told.has_errors(), "{} with an unknown {name}: {:?}", case.name, applied.told);
+            assert!(
+                !applied.diagnostics.has_errors(),
+                "{} with an unknown {name}: {:?}",
+                case.name,
+                applied.diagnostics
+            );
             let held = core.settled(&applied.held.unwrap(), &full).await;
-            // and again as a change of what exists: it may turn out to be none, or a replacement that was announced
+            // and again as an update: it may turn out to be a no-op, or the announced replacement
             let plan = core.try_plan(case.type_name, Some(&held), &config).await.unwrap();
-            // a pin stays, whatever its URN turns out to be
+            // a pin stays, whatever value its URN gets
             let stays = name == "urn" && plan.action == Action::NoOp;
             assert!(matches!(plan.action, Action::Update | Action::Replace) || stays, "{} {name}", case.name);
             if plan.action == Action::Update {
                 let applied = core.apply_as(&plan, &known).await;
-                assert!(!applied.told.has_errors(), "{} {name}: {:?}", case.name, applied.told);
+                assert!(!applied.diagnostics.has_errors(), "{} {name}: {:?}", case.name, applied.diagnostics);
                 core.settled(&applied.held.unwrap(), &full).await;
             }
             assert!(core.destroy(&held).await.held.is_none());

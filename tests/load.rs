@@ -1,6 +1,6 @@
-//! Many calls at once on a service that fails in every way, for a while: nothing hangs, nothing leaks, nothing is lost.
+//! Many concurrent calls on a service that fails in every way for a while: nothing hangs, leaks or is lost.
 //!
-//! A few seconds with a few hundred objects; `AZIMAGE_LOAD=600` goes on for ten minutes with ten thousand.
+//! Runs a few seconds with a few hundred objects; `AZIMAGE_LOAD=600` runs ten minutes with ten thousand.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -27,19 +27,19 @@ use host::{Host, Outcome};
 use serde_json::json;
 use service::Service;
 
-/// How many calls are in flight at once.
+/// The number of calls in flight.
 const AT_ONCE: usize = 200;
-/// No call may take longer, whatever goes wrong: the `timeouts` of all objects are shorter.
+/// The maximum duration of a call: the `timeouts` of all objects are shorter.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// One object of the state: its configuration, and what Terraform holds of it.
+/// One object: its configuration, and its state in Terraform.
 #[derive(Clone, Default)]
 struct Slot {
     note: u64,
     held: Option<host::Held>,
 }
 
-/// What the calls came to, all together.
+/// Totals over all calls.
 #[derive(Default)]
 struct Tally {
     calls: AtomicU64,
@@ -68,13 +68,13 @@ async fn nothing_is_lost_under_load() {
     let mut slots: Vec<Slot> = vec![Slot::default(); objects];
     let tally = Arc::new(Tally::default());
 
-    // everything is made once, on a service that is well
+    // every object is created once, on a healthy service
     slots = each(slots, &host, &tally, Duration::MAX, |_| Some(1)).await;
-    assert!(slots.iter().all(|slot| slot.held.is_some()), "something could not be made");
+    assert!(slots.iter().all(|slot| slot.held.is_some()), "an object could not be created");
     assert_eq!(tally.failed.load(Ordering::Relaxed), 0);
     println!("{objects} objects made in {:?}", begun.elapsed());
 
-    // then it fails, and all are read, changed, deleted and made anew, over and over
+    // then the service fails, and all objects are read, updated, deleted and recreated repeatedly
     let (calls_before, storm) = (tally.calls.load(Ordering::Relaxed), Instant::now());
     service.trouble(true);
     let memory = host.watch();
@@ -99,37 +99,37 @@ async fn nothing_is_lost_under_load() {
         service.met().0,
         service.met().1,
     );
-    assert!(service.met().1 > 10, "the service was well all the time");
+    assert!(service.met().1 > 10, "the service did not fail");
     println!("memory in MiB: {memory:?}");
     flat(&memory);
 
-    // and in the end everything converges: what is wanted is there, and nothing else
+    // finally everything converges: exactly the desired objects exist
     let last: Vec<u64> = slots.iter().map(|slot| slot.note).collect();
     slots = each(slots, &host, &tally, Duration::MAX, |_| Some(0)).await;
     let there = service.objects(host::galleries(objects));
     let mut known = BTreeMap::new();
     for (number, slot) in slots.iter().enumerate() {
-        assert_eq!(slot.note, last[number], "object {number} is wanted otherwise");
+        assert_eq!(slot.note, last[number], "object {number} has another desired state");
         if let Some(held) = &slot.held {
             assert_eq!(held.state.get("tags"), &Value::map([(&"note".to_owned(), &slot.note.to_string())]));
             known.insert(host::name(number), slot.note.to_string());
         }
     }
-    assert_eq!(known, there, "what Terraform knows of, and what there is");
+    assert_eq!(known, there, "the state differs from the objects in Azure");
     host.end().await;
 }
 
-// Not a leak: the last quarter of the time is as the second was, give or take what an allocator keeps.
+// Detects leaks: memory in the last quarter must equal that in the second, within the tolerance of an allocator.
 fn flat(memory: &[f64]) {
-    assert!(memory.len() >= 4, "nobody looked");
+    assert!(memory.len() >= 4, "too few samples");
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     let quarter = memory.len() / 4;
     let (second, last) = (mean(&memory[quarter..2 * quarter]), mean(&memory[3 * quarter..]));
     assert!(last < second * 1.25 + 16.0, "from {second:.1} MiB to {last:.1} MiB: {memory:?}");
 }
 
-/// Visits every slot once, [`AT_ONCE`] at a time, until the time has passed. `want` says what becomes of an object: none is to
-/// be there, one with that note, or with 0 the one that is wanted already.
+/// Processes every slot once, [`AT_ONCE`] at a time, until the time has passed. `want` gives the desired state of an object:
+/// `None` is absent, a number is its note, and 0 keeps the current one.
 async fn each(
     slots: Vec<Slot>,
     host: &Arc<Host>,
@@ -157,13 +157,13 @@ async fn each(
     for worker in workers.collect::<Vec<_>>() {
         worker.await.unwrap();
     }
-    let Ok(slots) = Arc::try_unwrap(slots) else { panic!("a worker goes on") };
+    let Ok(slots) = Arc::try_unwrap(slots) else { panic!("a worker is still running") };
     slots.into_iter().map(tokio::sync::Mutex::into_inner).collect()
 }
 
-/// A run of Terraform over one object: refreshed, planned, applied.
+/// A Terraform run over one object: refresh, plan, apply.
 async fn visit(host: &Host, tally: &Tally, number: usize, slot: &mut Slot, want: Option<u64>) {
-    // an object that is not wanted has the note 0
+    // an object that should be absent has the note 0
     slot.note = match want {
         None => 0,
         Some(0) => slot.note,
@@ -172,7 +172,7 @@ async fn visit(host: &Host, tally: &Tally, number: usize, slot: &mut Slot, want:
     let mut outcome = Outcome::default();
     if let Some(held) = slot.held.take() {
         tally.reads.fetch_add(1, Ordering::Relaxed);
-        // only what is gone for certain may leave the state, and nobody else takes anything away here
+        // nothing else deletes objects here, so none may leave the state
         let read = host.refresh(held, &mut outcome).await;
         slot.held = Some(read.unwrap_or_else(|| panic!("object {number} left the state")));
     }

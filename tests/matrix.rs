@@ -25,8 +25,8 @@ fn stories_run_to_the_end(terraform: &str, _: Release) {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ARM_")) {
             command.env_remove(name);
         }
-        let told = ran(&command.output().unwrap());
-        assert_eq!(told.code, 0, "{} with {terraform}:\n{}", story.display(), told.text);
+        let output = ran(&command.output().unwrap());
+        assert_eq!(output.code, 0, "{} with {terraform}:\n{}", story.display(), output.text);
     }
 }
 

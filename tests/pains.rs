@@ -1,5 +1,4 @@
-//! What users of other tools ask for in vain, each in plain words with the public issue that asks for it: the pains that no
-//! other test names.
+//! Problems that users of other tools reported and that no other test covers, each with the public issue that describes it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "support/cases.rs"]
@@ -35,7 +34,7 @@ fn define(patch: Json) -> Json {
     patched(&cases::image_definition().small, &patch)
 }
 
-// Created, imported, planned to nothing, destroyed.
+// Creates, imports, plans no changes and destroys.
 async fn lives(core: &Core, type_name: &str, config: &Json, not_imported: &[&str]) -> Held {
     let held = core.create(type_name, config).await;
     let brought = core.import(type_name, held.text("id"), None).await.unwrap();
@@ -50,7 +49,7 @@ async fn lives(core: &Core, type_name: &str, config: &Json, not_imported: &[&str
 
 // hashicorp/terraform-provider-azurerm#20749 and #27665 (1.0.9 for 1.0.10), #10581 (only the first page was looked at).
 #[tokio::test(start_paused = true)]
-async fn the_latest_version_is_the_greatest_number_on_whatever_page() {
+async fn latest_version_has_the_highest_number_on_any_page() {
     let core = with_sources().await;
     core.control("PUT", "settings", json!({"page_size": 1}));
     for number in ["1.0.9", "1.0.12", "1.0.10", "0.9.99"] {
@@ -59,14 +58,14 @@ async fn the_latest_version_is_the_greatest_number_on_whatever_page() {
     let found = core
         .data(VERSION, &json!({"image_definition_id": rg("galleries/gal/images/def")}))
         .await
-        .unwrap_or_else(|told| panic!("{told:?}"));
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics:?}"));
     assert_eq!(found.get("exact_version").as_str(), Some("1.0.12"));
     assert!(!found.get("published_date").is_null(), "hashicorp/terraform-provider-azurerm#19684");
 }
 
 // Azure/AgentBaker#8374: the operation succeeded, and the region had no image.
 #[tokio::test(start_paused = true)]
-async fn a_version_is_not_offered_in_a_region_that_it_did_not_reach() {
+async fn latest_skips_versions_that_are_not_replicated_to_the_region() {
     let core = with_sources().await;
     core.create(VERSION, &version(json!({}))).await;
     core.fault(json!({"method": "PUT", "path": "/versions/1\\.1\\.0$", "fail_region": "westeurope"}));
@@ -74,14 +73,14 @@ async fn a_version_is_not_offered_in_a_region_that_it_did_not_reach() {
     let plan = core.plan(VERSION, None, &config).await;
     assert!(core.apply(&plan).await.held.is_some());
     let there = json!({"image_definition_id": rg("galleries/gal/images/def"), "location": "West Europe"});
-    let found = core.data(VERSION, &there).await.unwrap_or_else(|told| panic!("{told:?}"));
+    let found = core.data(VERSION, &there).await.unwrap_or_else(|diagnostics| panic!("{diagnostics:?}"));
     assert_eq!(found.get("exact_version").as_str(), Some("1.0.0"));
-    assert!(encode(found.get("skipped"))["1.1.0"].is_string(), "and why is told: {found:?}");
+    assert!(encode(found.get("skipped"))["1.1.0"].is_string(), "and the reason is reported: {found:?}");
 }
 
-// hashicorp/terraform-provider-azurerm#5569, for regions that are encrypted with keys of one's own.
+// hashicorp/terraform-provider-azurerm#5569, for regions encrypted with customer-managed keys.
 #[tokio::test(start_paused = true)]
-async fn an_encrypted_region_comes_and_goes_without_a_new_version() {
+async fn encrypted_regions_change_in_place() {
     let core = with_sources().await;
     let keyed = |name: &str| json!({"name": name, "encryption": {"os_disk_encryption_set_id": rg("diskEncryptionSets/des")}});
     let in_regions = |regions: Vec<Json>| {
@@ -94,19 +93,20 @@ async fn an_encrypted_region_comes_and_goes_without_a_new_version() {
     assert_eq!(held.get("target_region").elements().len(), 2);
 }
 
-// hashicorp/terraform-provider-azurerm#12332 and #7751: what cannot be is told at plan, and no order is remembered.
+// hashicorp/terraform-provider-azurerm#12332 and #7751: impossible regions are rejected at plan, and their order does not
+// matter.
 #[tokio::test(start_paused = true)]
-async fn doubled_regions_and_impossible_counts_are_told_at_plan() {
+async fn duplicate_regions_and_invalid_counts_fail_at_plan() {
     let core = with_sources().await;
     for (regions, says) in [
         (json!([{"name": "East US"}, {"name": "eastus"}]), "given twice"),
         (json!([{"name": "East US", "regional_replica_count": 0}]), "regional_replica_count"),
         (json!([{"name": "East US", "regional_replica_count": 101}]), "regional_replica_count"),
     ] {
-        let told = core.plan_refused(VERSION, None, &version(json!({"target_region": regions}))).await;
-        told.assert_error(&[says]);
+        let diagnostics = core.plan_refused(VERSION, None, &version(json!({"target_region": regions}))).await;
+        diagnostics.assert_error(&[says]);
     }
-    // a region that somebody added is shown, and not dropped without leave
+    // a region added outside Terraform is shown, and not removed without permission
     let held = core.create(VERSION, &version(json!({}))).await;
     let more =
         json!([{"name": "eastus"}, {"name": "westeurope", "regionalReplicaCount": 2}, {"name": "westus"}]);
@@ -120,7 +120,7 @@ async fn doubled_regions_and_impossible_counts_are_told_at_plan() {
 
 // hashicorp/terraform-provider-azurerm#28962.
 #[tokio::test(start_paused = true)]
-async fn a_version_is_made_from_another_version() {
+async fn version_can_be_created_from_another_version() {
     let core = with_sources().await;
     let from = rg("galleries/gal/images/def2/versions/0.0.1");
     let held = lives(&core, VERSION, &made_of(json!({"image_version_id": from})), &[]).await;
@@ -128,9 +128,9 @@ async fn a_version_is_made_from_another_version() {
     assert_eq!(held.get("source").get("image_version_id").as_str(), Some(from.as_str()));
 }
 
-// hashicorp/terraform-provider-azurerm#10433: a machine is a machine, and not a "managed image id".
+// hashicorp/terraform-provider-azurerm#10433: a machine source has its own attribute instead of "managed image id".
 #[tokio::test(start_paused = true)]
-async fn a_version_is_made_from_a_machine_and_says_so() {
+async fn version_from_a_machine_shows_its_source() {
     let core = with_sources().await;
     let machine = rg("virtualMachines/golden-vm");
     let held = lives(&core, VERSION, &made_of(json!({"virtual_machine_id": machine})), &[]).await;
@@ -139,13 +139,13 @@ async fn a_version_is_made_from_a_machine_and_says_so() {
     let found = core
         .data(VERSION, &json!({"image_definition_id": rg("galleries/gal/images/def")}))
         .await
-        .unwrap_or_else(|told| panic!("{told:?}"));
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics:?}"));
     assert!(found.get("source").get("managed_image_id").is_null());
 }
 
 // hashicorp/terraform-provider-azurerm#21671 (data disks), #29256 (a VHD's account goes as storageAccountId).
 #[tokio::test(start_paused = true)]
-async fn a_version_has_data_disks_of_every_kind() {
+async fn version_supports_data_disks_of_every_kind() {
     let core = with_sources().await;
     let account = format!(
         "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/a"
@@ -168,7 +168,7 @@ async fn a_version_has_data_disks_of_every_kind() {
 
 // hashicorp/terraform-provider-azurerm#18663 and #21036: a community image as the source.
 #[tokio::test(start_paused = true)]
-async fn a_version_is_made_from_a_community_image() {
+async fn version_can_be_created_from_a_community_image() {
     let core = with_sources().await;
     let everybody = json!({"name": "everybody", "resource_group_name": "rg", "location": "eastus", "sharing": {
         "permission": "Community", "community": {
@@ -189,7 +189,7 @@ async fn a_version_is_made_from_a_community_image() {
 
 // hashicorp/terraform-provider-azurerm#224.
 #[tokio::test(start_paused = true)]
-async fn a_managed_image_has_disks_of_every_kind() {
+async fn managed_image_supports_disks_of_every_kind() {
     let core = with_sources().await;
     let vhd = |name: &str| format!("https://a.blob.core.windows.net/v/{name}.vhd");
     let config = json!({
@@ -211,22 +211,22 @@ async fn a_managed_image_has_disks_of_every_kind() {
     assert!(core.destroy(&held).await.held.is_none());
 }
 
-// Azure/bicep-types-az#2430 (another order was a change), Azure/azure-cli#33172 (changed without a new definition).
+// Azure/bicep-types-az#2430 (reordering was a change), Azure/azure-cli#33172 (changing needed a new definition).
 #[tokio::test(start_paused = true)]
-async fn disk_controllers_have_no_order() {
+async fn order_of_disk_controllers_does_not_matter() {
     let core = Core::new().await;
     cases::with_gallery(&core);
     let both = define(json!({"disk_controller_types": ["SCSI", "NVMe"]}));
     let held = core.create(DEFINITION, &both).await;
-    let mut told = core.look(held.text("id"));
-    for feature in told["properties"]["features"].as_array_mut().unwrap() {
+    let mut definition = core.look(held.text("id"));
+    for feature in definition["properties"]["features"].as_array_mut().unwrap() {
         if feature["name"] == "DiskControllerTypes" {
             feature["value"] = json!("NVMe, SCSI");
         }
     }
-    assert!(told.to_string().contains("NVMe, SCSI"), "the order did change: {told}");
+    assert!(definition.to_string().contains("NVMe, SCSI"), "the order did change: {definition}");
     core.fault(
-        json!({"method": "GET", "path": "/images/def$", "count": 0, "status": 200, "body": told.to_string()}),
+        json!({"method": "GET", "path": "/images/def$", "count": 0, "status": 200, "body": definition.to_string()}),
     );
     let held = core.settled(&held, &both).await;
     let brought = core.import(DEFINITION, held.text("id"), None).await.unwrap();
@@ -237,7 +237,7 @@ async fn disk_controllers_have_no_order() {
 
 // Azure/azure-cli#26632, and every other security type from the start.
 #[tokio::test(start_paused = true)]
-async fn a_definition_may_be_for_trusted_launch_and_confidential_machines() {
+async fn definition_supports_trusted_launch_and_confidential_machines() {
     for wanted in [
         "Standard",
         "TrustedLaunchSupported",
@@ -255,7 +255,7 @@ async fn a_definition_may_be_for_trusted_launch_and_confidential_machines() {
 
 // hashicorp/packer-plugin-azure#372.
 #[tokio::test(start_paused = true)]
-async fn a_confidential_version_is_encrypted_with_a_key_for_each_region() {
+async fn confidential_version_has_a_key_per_region() {
     let core = with_sources().await;
     let mut body = definition("cvm");
     body["properties"]["features"] = json!([{"name": "SecurityType", "value": "ConfidentialVMSupported"}]);
@@ -276,17 +276,17 @@ async fn a_confidential_version_is_encrypted_with_a_key_for_each_region() {
         assert_eq!(profile["confidentialVMEncryptionType"], "EncryptedWithCmk", "{region}");
         assert!(profile["secureVMDiskEncryptionSetId"].as_str().is_some(), "{region}");
     }
-    // another key is nothing that the service changes in place
+    // the service cannot change a key in place
     let other =
         patched(&config, &json!({"target_region": [keyed("East US", "des2"), keyed("westeurope", "des2")]}));
     let plan = core.plan(VERSION, Some(&held), &other).await;
     assert_eq!(plan.action, Action::Replace);
-    plan.told.assert_warning(&["encryption of East US"]);
+    plan.diagnostics.assert_warning(&["encryption of East US"]);
 }
 
-// hashicorp/terraform-provider-azurerm#18326: whom a gallery is shared with is imported with it.
+// hashicorp/terraform-provider-azurerm#18326: an import includes the subscriptions and tenants that a gallery is shared with.
 #[tokio::test(start_paused = true)]
-async fn a_shared_gallery_is_imported_with_whom_it_is_shared_with() {
+async fn import_of_a_shared_gallery_includes_its_sharing() {
     let community = json!({"permission": "Community", "community": {
         "publisher_uri": "https://img.example", "publisher_email": "img@example.com",
         "eula": "https://img.example/eula", "public_name_prefix": "goldimg",
@@ -300,9 +300,9 @@ async fn a_shared_gallery_is_imported_with_whom_it_is_shared_with() {
     }
 }
 
-// Azure/azure-cli#22223: how a gallery presents itself to everybody changes without another gallery, and by nobody unseen.
+// Azure/azure-cli#22223: the public profile of a community gallery changes in place, and drift is detected.
 #[tokio::test(start_paused = true)]
-async fn how_a_community_gallery_presents_itself_changes_in_place() {
+async fn community_gallery_profile_changes_in_place() {
     let core = Core::new().await;
     let config = patched(
         &cases::gallery().small,
@@ -335,9 +335,9 @@ async fn how_a_community_gallery_presents_itself_changes_in_place() {
     }
 }
 
-// Azure/azure-cli#30820, #33172 and #18633: what the service offers beyond the usual is read back by an import.
+// Azure/azure-cli#30820, #33172 and #18633: an import reads the less common settings too.
 #[tokio::test(start_paused = true)]
-async fn the_less_usual_settings_are_imported_too() {
+async fn import_includes_less_common_settings() {
     let core = with_sources().await;
     let capable = json!({
         "name": "capable", "identifier": {"sku": "capable"}, "hibernation_enabled": true,
@@ -367,7 +367,7 @@ async fn the_less_usual_settings_are_imported_too() {
             ["East US", "westeurope"].map(|at| patched(&region(at), &json!({name: to}))).into();
         patched(&config, &json!({"target_region": regions}))
     };
-    // what is chosen for a region that stays: the keys and the storage replace, the rest is changed in place
+    // settings of an existing region: keys and storage force a replacement, the rest changes in place
     for (name, to, action) in [
         (
             "encryption",
@@ -380,7 +380,7 @@ async fn the_less_usual_settings_are_imported_too() {
     ] {
         assert_eq!(core.plan(VERSION, Some(&held), &plan(name, to)).await.action, action, "{name}");
     }
-    // and what somebody else does to them is seen
+    // and drift in them is detected
     let mut regions = core.look(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
     for region in regions.as_array_mut().unwrap() {
         region["regionalReplicaCount"] = json!(5);
@@ -394,10 +394,10 @@ async fn the_less_usual_settings_are_imported_too() {
     core.change(&read, &config, Action::Update).await;
 }
 
-// theforeman/foreman_azure_rm#101 and hashicorp/packer-plugin-azure#321: a gallery of another subscription needs no provider of
-// its own.
+// theforeman/foreman_azure_rm#101 and hashicorp/packer-plugin-azure#321: a gallery in another subscription needs no additional
+// provider.
 #[tokio::test(start_paused = true)]
-async fn what_is_in_a_gallery_is_in_the_gallerys_subscription() {
+async fn children_of_a_gallery_use_its_subscription() {
     let core = Core::with(json!({"subscription_id": GUID_A})).await;
     cases::with_sources(&core);
     let held =
@@ -408,13 +408,13 @@ async fn what_is_in_a_gallery_is_in_the_gallerys_subscription() {
     let found = core
         .data(VERSION, &json!({"image_definition_id": rg("galleries/gal/images/def")}))
         .await
-        .unwrap_or_else(|told| panic!("{told:?}"));
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics:?}"));
     assert_eq!(found.get("id").as_str(), Some(held.text("id")));
 }
 
-// hashicorp/terraform-provider-azurerm#21020 and #23195: who may not register resource providers works all the same.
+// hashicorp/terraform-provider-azurerm#21020 and #23195: works without permission to register resource providers.
 #[tokio::test(start_paused = true)]
-async fn no_resource_provider_is_registered_or_listed() {
+async fn registers_and_lists_no_resource_providers() {
     let core = Core::new().await;
     for path in ["/register$", "/providers$", "/providers/Microsoft.Compute$"] {
         core.fault(
@@ -425,9 +425,9 @@ async fn no_resource_provider_is_registered_or_listed() {
     assert!(core.destroy(&held).await.held.is_none());
 }
 
-// hashicorp/terraform-provider-azurerm#28797: machines made of such an image need the plan, so the definition keeps it.
+// hashicorp/terraform-provider-azurerm#28797: machines created from such an image need the plan, so the definition stores it.
 #[tokio::test(start_paused = true)]
-async fn a_definition_keeps_its_purchase_plan() {
+async fn definition_keeps_its_purchase_plan() {
     let core = Core::new().await;
     cases::with_gallery(&core);
     let plan = json!({"name": "payg", "publisher": "acmefw", "product": "acme-firewall"});
@@ -436,13 +436,13 @@ async fn a_definition_keeps_its_purchase_plan() {
     let found = core
         .data(DEFINITION, &json!({"gallery_id": rg("galleries/gal"), "name": "def"}))
         .await
-        .unwrap_or_else(|told| panic!("{told:?}"));
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics:?}"));
     assert_eq!(encode(found.get("purchase_plan")), plan);
 }
 
-// hashicorp/terraform-provider-azurerm#23326: two writers of one object take turns, and neither fails.
+// hashicorp/terraform-provider-azurerm#23326: concurrent writes to one object are serialized, and neither fails.
 #[tokio::test(start_paused = true)]
-async fn two_writes_of_one_object_take_turns() {
+async fn concurrent_writes_to_one_object_are_serialized() {
     let core = with_sources().await;
     let held = core.create(VERSION, &version(json!({}))).await;
     core.control("PUT", "settings", json!({"time_scale": 0.0001}));
@@ -457,16 +457,17 @@ async fn two_writes_of_one_object_take_turns() {
     };
     let (one, two, ()) = tokio::join!(core.apply(&one), core.apply(&two), advance);
     for applied in [&one, &two] {
-        assert!(!applied.told.has_errors(), "{:?}", applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     }
     let last = core.look(held.text("id"));
     assert!(["one", "two"].contains(&last["tags"]["writer"].as_str().unwrap()), "{last}");
     assert_eq!(last["properties"]["publishingProfile"]["targetRegions"].as_array().unwrap().len(), 2);
 }
 
-// MicrosoftDocs/azure-docs#118774 and Azure/terraform-provider-azapi#405: a mismatch costs a plan and no half hour.
+// MicrosoftDocs/azure-docs#118774 and Azure/terraform-provider-azapi#405: a mismatch fails at plan instead of after half an
+// hour.
 #[tokio::test(start_paused = true)]
-async fn a_source_of_another_generation_or_state_is_refused_at_plan() {
+async fn source_with_another_generation_or_os_state_is_rejected_at_plan() {
     let core = with_sources().await;
     let change = |name: &str, properties: Json| {
         put(
@@ -487,9 +488,9 @@ async fn a_source_of_another_generation_or_state_is_refused_at_plan() {
     ];
     for source in sources {
         let config = patched(&made_of(source.clone()), &json!({"image_definition_id": first}));
-        let told = core.plan_refused(VERSION, None, &config).await;
-        told.assert_error(&["generation", "V1", "V2"]);
-        // a bare disk says nothing of its state, and a machine is not asked
+        let diagnostics = core.plan_refused(VERSION, None, &config).await;
+        diagnostics.assert_error(&["generation", "V1", "V2"]);
+        // a bare disk does not show its OS state, and a machine's is not read
         if source.get("os_disk").is_none() && source.get("virtual_machine_id").is_none() {
             let config = patched(&made_of(source), &json!({"image_definition_id": special}));
             core.plan_refused(VERSION, None, &config).await.assert_error(&["Generalized", "Specialized"]);
@@ -497,17 +498,17 @@ async fn a_source_of_another_generation_or_state_is_refused_at_plan() {
     }
 }
 
-// hashicorp/terraform-provider-azurerm#7707 and #224: every value that replaces can be had from the start, comes back as it
-// went, and is imported without a difference.
+// hashicorp/terraform-provider-azurerm#7707 and #224: every value that forces a replacement can be set at creation, is read
+// back unchanged, and is imported without a difference.
 #[tokio::test(start_paused = true)]
-async fn what_replaces_can_be_had_from_the_start() {
+async fn values_that_force_replacement_can_be_set_at_creation() {
     let mut failed = Vec::new();
     for case in cases::all() {
         if case.id.is_none() {
             continue;
         }
         for (patch, paths) in &case.forces {
-            // the first names a gallery that is nobody's, the second leaves the data disks in another region
+            // the first names a gallery that does not exist, the second leaves the data disks in another region
             let elsewhere = case.name == "image of disks" && paths.contains(&"location");
             if paths.contains(&"source.community_image_id") || elsewhere {
                 continue;
@@ -518,7 +519,7 @@ async fn what_replaces_can_be_had_from_the_start() {
                 let config = patched(&patched(&case.small, &case.full), patch);
                 let held = lives(&core, case.type_name, &config, case.not_imported).await;
                 let gone = core.destroy(&held).await;
-                assert!(gone.held.is_none(), "{:?}", gone.told);
+                assert!(gone.held.is_none(), "{:?}", gone.diagnostics);
             };
             if AssertUnwindSafe(run).catch_unwind().await.is_err() {
                 failed.push(format!("{}: {patch}", case.name));

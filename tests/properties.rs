@@ -1,5 +1,5 @@
-//! What must hold of plans and applies whatever the configuration: for every resource type, over configurations made from its
-//! schema. The same ones every time; `AZIMAGE_PROPERTIES=20` tries twenty times as many.
+//! Properties of plans and applies, checked for every resource type over configurations generated from its schema. The
+//! configurations are deterministic; `AZIMAGE_PROPERTIES=20` tries twenty times as many.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "support/cases.rs"]
@@ -27,7 +27,7 @@ fn times() -> u32 {
     std::env::var("AZIMAGE_PROPERTIES").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
-/// Tries `test` with `cases` values of `strategy`, and makes sure that it did not pass over most of them.
+/// Runs `test` with `cases` values of `strategy`, and fails if it skipped most of them.
 fn check(
     what: &str,
     cases: u32,
@@ -65,14 +65,15 @@ fn is_valid(server: &Server<Provider>, entry: &Known, config: &Value) -> bool {
     !server.validate_resource(entry, config).has_errors()
 }
 
-/// A plan of a provider that nobody configured: nothing but the schema, the resource's own say, and the configuration.
+/// A plan of an unconfigured provider, which depends only on the schema, the resource's plan logic and the configuration.
 fn plan(server: &Server<Provider>, entry: &Known, config: &Value, prior: &Value) -> Planned {
     server.run_ids().clear();
     let change = Change { prior: prior.clone(), config: config.clone(), private: Private::default() };
-    futures_util::FutureExt::now_or_never(server.plan(entry, change)).expect("nobody is asked")
+    futures_util::FutureExt::now_or_never(server.plan(entry, change))
+        .expect("planning without a provider does no IO")
 }
 
-/// The same with something in the place of all that is unknown.
+/// Replaces every unknown value by a known one.
 fn made_known(value: Value, ty: &Type) -> Value {
     match (value, ty) {
         (Value::Unknown, Type::String) => "made".into(),
@@ -88,7 +89,7 @@ fn made_known(value: Value, ty: &Type) -> Value {
             let complete = regions.map(|name| (azimage::arm::region::normalise(name), "Completed".into()));
             let complete = Value::Map(complete.collect());
             Value::object(fields.into_iter().map(|(name, field)| {
-                // whatever is not finished has something left to plan
+                // an unfinished object still has changes to plan
                 let field = match (field.is_unknown(), name.as_str()) {
                     (true, "provisioning_state") => "Succeeded".into(),
                     (true, "replication_state") => complete.clone(),
@@ -119,7 +120,7 @@ fn plans_are_pure_and_such_as_core_takes() {
             if !is_valid(&server, entry, &config) {
                 return Ok(false);
             }
-            // of nothing, and of what another configuration would have come to
+            // from no prior state, and from the planned state of another configuration
             let before = plan(&server, entry, &before.unknown_to_null(), &Value::Null);
             for prior in [Value::Null, made_known(before.state, ty)] {
                 let planned = plan(&server, entry, &config, &prior);
@@ -132,7 +133,7 @@ fn plans_are_pure_and_such_as_core_takes() {
                 }
                 let complaints = plan_complaints(block, &prior, &config, &planned.state);
                 prop_assert!(complaints.is_empty(), "{:?}", complaints);
-                // a plan over the wire is the same plan
+                // planning over the wire gives the same plan
                 let read = msgpack::decode(&msgpack::encode(&planned.state, ty), ty).unwrap();
                 prop_assert_eq!(read, planned.state);
             }
@@ -180,7 +181,7 @@ fn what_was_planned_has_nothing_left_to_plan() {
     }
 }
 
-// The pretend core holds every plan against the configuration and every result against the plan; that is most of the test.
+// The simulated core checks every plan against the configuration and every result against the plan, which is most of the test.
 #[test]
 fn what_was_planned_is_what_is_applied() {
     for case in cases::all() {
@@ -199,18 +200,18 @@ fn what_was_planned_is_what_is_applied() {
             }
             if let Some(held) = held {
                 let gone = runtime.block_on(core.destroy(&held));
-                prop_assert!(gone.held.is_none(), "{:?}", gone.told);
+                prop_assert!(gone.held.is_none(), "{:?}", gone.diagnostics);
             }
             Ok(true)
         });
     }
 }
 
-/// Plans and applies, and makes sure that nothing is left to do; what there is then, if the service took it.
+/// Plans, applies, and checks that the next plan is empty. Returns the object if the service accepted it.
 async fn lived(core: &Core, case: &Case, config: &Value, held: Option<Held>) -> Option<Held> {
     let Ok(planned) = core.try_plan(case.type_name, held.as_ref(), config).await else { return held };
     let applied = core.apply(&planned).await;
-    if applied.told.has_errors() {
+    if applied.diagnostics.has_errors() {
         return applied.held;
     }
     let held = applied.held?;
@@ -220,6 +221,6 @@ async fn lived(core: &Core, case: &Case, config: &Value, held: Option<Held>) -> 
     let again = core.try_plan(case.type_name, Some(&read), config).await.unwrap();
     assert_eq!(again.action, Action::NoOp, "{}: {}", case.name, differences(&read.state, &again.state));
     let complaints = oracle::object_complaints(core.block(case.type_name), &planned.state, &read.state);
-    assert!(complaints.is_empty(), "a refresh took back what was planned: {complaints:?}");
+    assert!(complaints.is_empty(), "a refresh reverted planned values: {complaints:?}");
     Some(read)
 }

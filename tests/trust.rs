@@ -130,12 +130,12 @@ fn only_certificates_that_prove_it_are_taken() {
             assert!(answer.contains(says), "{name}: {answer}");
             let refused = says != "200";
             assert_eq!(answer.contains("lasting: true"), refused, "{name}: {answer}");
-            assert_eq!(requests.swap(0, Ordering::SeqCst) == 0, refused, "{name} was told something");
+            assert_eq!(requests.swap(0, Ordering::SeqCst) == 0, refused, "{name} received a request");
         }
     }
 }
 
-// A server that knows nothing newer than `version`: what it is offered, and what it is told when it chooses that.
+// A server that supports only `version`. Returns the client hello, and the client's reaction to that version.
 fn old_server(version: [u8; 2]) -> (u16, std::thread::JoinHandle<(Vec<u8>, Vec<u8>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -175,11 +175,11 @@ fn no_tls_before_1_2_is_spoken() {
         let (port, served) = old_server(version);
         let answer = ask(&format!("https://127.0.0.1:{port}/"), &path, &SWITCHES);
         assert!(!answer.starts_with("200"), "{version:?}: {answer}");
-        let (hello, told) = served.join().unwrap();
+        let (hello, alert) = served.join().unwrap();
         // supported_versions: 1.3 and 1.2, and no other
         assert!(hello.windows(9).any(|part| part == [0, 43, 0, 5, 4, 3, 4, 3, 3]), "{hello:x?}");
         // a fatal alert, and nothing after it
-        assert!(matches!(told.as_slice(), [21, 3, _, 0, 2, 2, _]), "{version:?}: {told:x?}");
+        assert!(matches!(alert.as_slice(), [21, 3, _, 0, 2, 2, _]), "{version:?}: {alert:x?}");
     }
 }
 

@@ -144,7 +144,7 @@ async fn ask(channel: Channel, call: &str, message: Vec<u8>) -> Result<Vec<u8>, 
 
 #[tokio::test]
 async fn every_call_answers_garbage_and_the_process_lives() {
-    // whoever gets as far as to ask the service is refused by this very machine
+    // a request to the service would be refused by this machine
     let plugin =
         Launch::new(BINARY).env("ARM_METADATA_HOSTNAME", "127.0.0.1:9").env("TF_LOG", "error").start().await;
     let channel = plugin.channel().await;
@@ -163,11 +163,11 @@ async fn every_call_answers_garbage_and_the_process_lives() {
             let asked = ask(channel.clone(), &call, message.clone());
             let answer = tokio::time::timeout(Duration::from_secs(20), asked).await;
             let answer = answer.unwrap_or_else(|_| panic!("{call} hangs: {message:x?}"));
-            let told = match &answer {
+            let text = match &answer {
                 Ok(bytes) => String::from_utf8_lossy(bytes).into_owned(),
                 Err(status) => status.to_string(),
             };
-            assert!(!told.contains("bug of its own") && !told.contains("panic"), "{call}: {told}");
+            assert!(!text.contains("bug of its own") && !text.contains("panic"), "{call}: {text}");
             if let Err(status) = &answer {
                 let fine =
                     matches!(status.code(), Code::Unimplemented | Code::Internal | Code::InvalidArgument);

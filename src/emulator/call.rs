@@ -1,4 +1,4 @@
-//! One ARM request on its way: what was asked, the state it may change, and the answer it gets.
+//! One ARM request being processed: its parameters, the state it may change, and its response.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::resource::Resource;
 use super::settings::{Settings, Work};
 use super::store::{Transaction, resource_key};
 
-/// The verbs ARM knows.
+/// The HTTP methods of ARM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Method {
@@ -23,7 +23,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// Reads the verb, in any case.
+    /// Parses a method, in any case.
     pub fn parse(text: &str) -> Option<Method> {
         Some(match text.to_ascii_uppercase().as_str() {
             "GET" => Method::Get,
@@ -36,7 +36,7 @@ impl Method {
         })
     }
 
-    /// The verb as text.
+    /// The method as text.
     pub fn name(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -51,21 +51,21 @@ impl Method {
 
 /// One request.
 pub struct Call<'a, 'v> {
-    /// The verb.
+    /// The method.
     pub method: Method,
-    /// Decoded path segments, as the caller spelt them.
+    /// Decoded path segments, in the caller's spelling.
     pub segments: Vec<String>,
     /// Decoded query pairs.
     pub query: Vec<(String, String)>,
-    /// The api-version, lower case; empty when none was given.
+    /// The api-version in lower case; empty if absent.
     pub api: String,
-    /// The parsed body; `Null` when there was none.
+    /// The parsed body; `Null` if absent.
     pub body: Json,
     /// The emulator's clock.
     pub now: Ticks,
-    /// `https://host` as the caller sees the emulator, for links.
+    /// `https://host` as the caller addresses the emulator, for links.
     pub base: String,
-    /// The subscription of the path, as spelt.
+    /// The subscription in the path, in the caller's spelling.
     pub subscription: String,
     /// The caller's tenant, object and application id.
     pub tenant: String,
@@ -73,7 +73,7 @@ pub struct Call<'a, 'v> {
     pub object: String,
     /// The settings in force.
     pub settings: &'a Settings,
-    /// What scripted faults ask of this request.
+    /// The scripted faults of this request.
     pub effects: Effects,
     /// The state.
     pub state: &'a mut Transaction<'v>,
@@ -82,18 +82,18 @@ pub struct Call<'a, 'v> {
 }
 
 impl<'v> Call<'_, 'v> {
-    /// The value of a query parameter; names compare without case.
+    /// The value of a query parameter; names are case-insensitive.
     pub fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// True when `$expand` lists a word.
+    /// Whether `$expand` lists a word.
     pub fn expands(&self, word: &str) -> bool {
         self.query("$expand")
             .is_some_and(|list| list.split(',').any(|item| item.trim().eq_ignore_ascii_case(word)))
     }
 
-    /// True from this api-version on (`2022-03-03`).
+    /// Whether the request's api-version is this one or later (`2022-03-03`).
     pub fn since(&self, version: &str) -> bool {
         self.api.as_str().get(..10).unwrap_or("") >= version
     }
@@ -103,14 +103,14 @@ impl<'v> Call<'_, 'v> {
         self.settings.duration(work)
     }
 
-    /// A resource that exists now, by id in any case.
+    /// A resource that currently exists, by ID in any case.
     pub fn find(&self, id: &str) -> Option<Resource> {
         let record = self.state.get(&resource_key(id))?;
         let resource = Resource::from_record(&record);
         (resource.exists(self.now) || self.lingers(&resource)).then_some(resource)
     }
 
-    /// With eventual consistency on: a resource deleted a moment ago is still read.
+    /// With eventual consistency: also finds a recently deleted resource.
     fn lingers(&self, resource: &Resource) -> bool {
         self.settings.eventual_consistency
             && self.method == Method::Get
@@ -122,7 +122,7 @@ impl<'v> Call<'_, 'v> {
         self.state.put(&resource_key(resource.id()), Json::clone(&resource.doc));
     }
 
-    /// The children of a collection such as `…/galleries`, those that exist now.
+    /// The children of a collection such as `…/galleries` that currently exist.
     pub fn children(&self, collection: &str) -> Vec<Resource> {
         let prefix = format!("r|{}|", collection.trim_end_matches('/').to_ascii_lowercase());
         let mut found = Vec::new();
@@ -136,7 +136,7 @@ impl<'v> Call<'_, 'v> {
         found
     }
 
-    /// One page of a collection, and whether more follow. The token of the next page is the last name shown.
+    /// One page of a collection, and whether more follow. The continuation token is the last name shown.
     pub fn page(&self, collection: &str) -> (Vec<Resource>, bool) {
         let prefix = format!("r|{}|", collection.trim_end_matches('/').to_ascii_lowercase());
         let after = self.query("$skiptoken").map(|name| format!("{prefix}{}", name.to_ascii_lowercase()));
@@ -165,7 +165,7 @@ impl<'v> Call<'_, 'v> {
             .map_or(self.settings.page_size, |top| top.min(self.settings.page_size))
     }
 
-    /// The `{"value":[…],"nextLink":…}` of a list over one collection.
+    /// The `{"value":[…],"nextLink":…}` of a list of one collection.
     pub fn list_answer(&self, collection: &str, show: impl Fn(&Resource) -> Json) -> Answer {
         let (found, more) = self.page(collection);
         let token = found.last().map(|last| last.name().to_owned());
@@ -174,7 +174,7 @@ impl<'v> Call<'_, 'v> {
         Answer::pretty(200, Json::object().with("value", values).maybe("nextLink", next))
     }
 
-    /// All resources of one type in the subscription, as a list; paged by position.
+    /// All resources of one type in the subscription, as a list paged by position.
     pub fn subscription_answer(&self, kind: &str, show: impl Fn(&Resource) -> Json) -> Answer {
         let start: usize = self.query("$skiptoken").and_then(|token| token.parse().ok()).unwrap_or(0);
         let all: Vec<Resource> = self
@@ -207,7 +207,7 @@ impl<'v> Call<'_, 'v> {
         url.to_string()
     }
 
-    /// One page of values that were chosen by a filter, paged by position; `$top` bounds a page.
+    /// One page of filtered values, paged by position; `$top` limits the page.
     pub fn paged_answer(&self, values: Vec<Json>) -> Outcome {
         let start: usize = self.query("$skiptoken").and_then(|token| token.parse().ok()).unwrap_or(0);
         let size = match self.query("$top") {
@@ -231,7 +231,7 @@ impl<'v> Call<'_, 'v> {
         Ok(Answer::compact(200, Json::object().with("value", values).maybe("nextLink", next)))
     }
 
-    /// The outcome of another request, within this one: same caller, same time, same staged state.
+    /// The outcome of another request within this one: same caller, time and staged state.
     pub fn inner(&mut self, handler: Handler, method: Method, id: &str, api: &str, body: Json) -> Outcome {
         self.inner_with_query(handler, method, id, api, Vec::new(), body)
     }
@@ -261,48 +261,48 @@ impl<'v> Call<'_, 'v> {
         outcome
     }
 
-    /// The record under a key that is no resource.
+    /// The record under a key that is not a resource.
     pub fn record(&self, key: &str) -> Option<Arc<Json>> {
         self.state.get(key)
     }
 }
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
-    /// No bytes.
+    /// Empty.
     None,
-    /// JSON as the compute provider writes it.
+    /// JSON in the compute provider's format.
     Pretty(Json),
-    /// JSON as ARM itself writes it.
+    /// JSON in ARM's own format.
     Compact(Json),
-    /// Anything else, with its content type.
+    /// Any other content, with its content type.
     Bytes(&'static str, Vec<u8>),
 }
 
-/// An answer before the headers that all answers have.
+/// A response before the common headers are added.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// Headers of its own.
+    /// Its specific headers.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Body,
 }
 
 impl Answer {
-    /// No body.
+    /// Without a body.
     pub fn empty(status: u16) -> Answer {
         Answer { status, headers: Vec::new(), body: Body::None }
     }
 
-    /// A body with CRLF and indent.
+    /// With a body in the compute provider's format.
     pub fn pretty(status: u16, body: Json) -> Answer {
         Answer { body: Body::Pretty(body), ..Answer::empty(status) }
     }
 
-    /// A body on one line.
+    /// With a body on one line.
     pub fn compact(status: u16, body: Json) -> Answer {
         Answer { body: Body::Compact(body), ..Answer::empty(status) }
     }
@@ -314,8 +314,8 @@ impl Answer {
     }
 }
 
-/// What a route returns.
+/// The return type of a route.
 pub type Outcome = Result<Answer, ArmError>;
 
-/// Answers a request: the router, as those see it that send requests of their own while they answer one.
+/// Responds to a request. Routes that send nested requests receive the router as this type.
 pub type Handler = for<'a, 'v> fn(&mut Call<'a, 'v>) -> Outcome;

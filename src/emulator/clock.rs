@@ -11,28 +11,28 @@ pub const SECOND: Ticks = 10_000_000;
 /// Ticks in one day.
 pub const DAY: Ticks = 86_400 * SECOND;
 
-/// .NET ticks (0001-01-01) of the Unix epoch, as they stand in the `t` of poll URLs.
+/// .NET ticks (0001-01-01) of the Unix epoch, the unit of `t` in poll URLs.
 pub const DOTNET_EPOCH: i64 = 621_355_968_000_000_000;
 
-/// The instant in ticks.
+/// The current instant in ticks.
 pub fn ticks(instant: OffsetDateTime) -> Ticks {
     i64::try_from(instant.unix_timestamp_nanos() / 100).unwrap_or(i64::MAX)
 }
 
-/// No piece of work takes longer, and no clock is further off: three hundred years, of which many can be added up.
+/// Upper limit of durations and clock offsets: three hundred years, so that many can be added without overflow.
 pub const LONGEST: Ticks = 300 * 365 * DAY;
 
-/// Seconds, fractional, as ticks; up to [`LONGEST`], either way.
+/// Converts fractional seconds to ticks, clamped to [`LONGEST`] in either direction.
 pub fn seconds(value: f64) -> Ticks {
     ((value * SECOND as f64).round() as Ticks).clamp(-LONGEST, LONGEST)
 }
 
-/// `2025-01-07T05:52:23.9501544+00:00`: trailing zeros cut, no fraction when there is none.
+/// `2025-01-07T05:52:23.9501544+00:00`: trailing zeros are cut, and so is an empty fraction.
 pub fn format(at: Ticks) -> String {
     format!("{}+00:00", plain(at))
 }
 
-/// The same instant ending in `Z`, as Marketplace ordering writes it.
+/// The same instant with a `Z` suffix, as Marketplace ordering writes it.
 pub fn format_z(at: Ticks) -> String {
     format!("{}Z", plain(at))
 }
@@ -58,7 +58,7 @@ fn plain(at: Ticks) -> String {
     text
 }
 
-/// Reads an ISO 8601 instant or date as the service's parser does: no offset means UTC.
+/// Parses an ISO 8601 instant or date like the service: without an offset it is UTC.
 pub fn parse(text: &str) -> Option<Ticks> {
     let text = text.trim();
     if let Ok(instant) = OffsetDateTime::parse(text, &Rfc3339) {
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instants_round_trip_in_the_services_spelling() {
+    fn instants_round_trip_in_the_services_format() {
         for (sent, shown) in [
             ("2026-12-31T12:59:59Z", "2026-12-31T12:59:59+00:00"),
             ("2025-01-07T06:13:20.2737330+00:00", "2025-01-07T06:13:20.273733+00:00"),

@@ -1,4 +1,4 @@
-//! The control calls under `/_emulator/`: look at the state, set how it behaves, move its clock, script faults.
+//! The control calls under `/_emulator/`: read the state, change settings, move the clock, script faults.
 
 use super::call::{Answer, Method};
 use super::clock::{self, Ticks};
@@ -15,7 +15,7 @@ use super::settings::{self, Settings};
 use super::store::{self, Transaction};
 use super::{Emulator, Request, Response, Target, finish, lock, refusal};
 
-/// Answers a control call.
+/// Responds to a control call.
 pub fn handle(emulator: &Emulator, request: &Request, target: &Target, wall: Ticks) -> Response {
     let words: Vec<String> = target.segments[1..].iter().map(|word| word.to_ascii_lowercase()).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -64,7 +64,7 @@ fn act(
                 Some(Json::Number(number)) => number.as_f64().unwrap_or(0.0),
                 _ => return Err(bad("give {\"seconds\": N}")),
             };
-            // what happens while a request is held is for its holder to say
+            // the client that holds a request decides what happens to it
             if body.flag("unless_held") != Some(true) || held::list(state).list("held").is_empty() {
                 advance(state, seconds);
             }
@@ -136,7 +136,7 @@ fn read(emulator: &Emulator, state: &Transaction<'_>) -> Settings {
     Settings::read(state.get(settings::KEY).as_deref(), &emulator.options)
 }
 
-/// Merges settings; null takes one back to its default.
+/// Merges settings; null resets one to its default.
 fn set(state: &mut Transaction<'_>, body: &Json) -> Result<(), ArmError> {
     const KNOWN: &[&str] = &[
         "time_scale",
@@ -153,7 +153,7 @@ fn set(state: &mut Transaction<'_>, body: &Json) -> Result<(), ArmError> {
     ];
     for (key, value) in body.pairs() {
         if !KNOWN.contains(&key.as_str()) {
-            return Err(bad(&format!("'{key}' is no setting; there are {}", KNOWN.join(", "))));
+            return Err(bad(&format!("'{key}' is not a setting; use one of {}", KNOWN.join(", "))));
         }
         let fits = match key.as_str() {
             "time_scale" | "page_size" => matches!(value, Json::Number(_)),
@@ -185,7 +185,7 @@ fn change_marketplace(state: &mut Transaction<'_>, change: &str, body: &Json) ->
             .ok_or_else(|| bad(&format!("give {{publisher, offer, sku, version}}; '{key}' is missing")))
     };
     let (publisher, offer, sku) = (text("publisher")?, text("offer")?, text("sku")?);
-    // A whole sku can be deprecated; everything else concerns one version.
+    // A whole SKU can be deprecated; the other changes concern one version.
     let version =
         if change == "deprecate" { body.text("version").unwrap_or_default() } else { text("version")? };
     let key = marketplace::change_key(publisher, offer, sku, version);
@@ -224,17 +224,17 @@ fn change_marketplace(state: &mut Transaction<'_>, change: &str, body: &Json) ->
     Ok(record)
 }
 
-/// When a call came, and whether it wants everything.
+/// The instant of a call, and whether it asks for everything.
 #[derive(Clone, Copy)]
 struct Moment {
     wall: Ticks,
     all: bool,
 }
 
-/// How many resources, and how many versions, a summary shows unless all are asked for.
+/// The maximum numbers of resources and versions in a summary, unless all are requested.
 const SHOWN: usize = 200;
 
-/// What the page shows: galleries with versions and their regions, other resources, running operations, last requests.
+/// The data of the page: galleries with versions and their regions, other resources, running operations, recent requests.
 fn summary(emulator: &Emulator, state: &Transaction<'_>, moment: Moment) -> Json {
     let settings = read(emulator, state);
     let now = moment.wall + settings.clock_offset;

@@ -1,4 +1,4 @@
-//! From an answer to its arrival: everything that faults make go wrong on the way, for the socket and for the process itself.
+//! Delivery of a response: applies delay, hold and connection faults, both for the socket and in process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,19 +8,19 @@ use time::OffsetDateTime;
 use super::held::{self, Held};
 use super::{Emulator, Fault, Request, Response};
 
-/// How often to look whether a held request may go.
+/// How often to check whether a held request is released.
 const LOOK: Duration = Duration::from_millis(10);
-/// How long a request is held or left without an answer at most.
+/// The longest time for which a request is held or left without a response.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Why no answer arrives.
+/// Why no response arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone {
-    /// Whether the request may have been seen by the service.
+    /// Whether the service may have seen the request.
     pub sent: bool,
 }
 
-/// Has `request` handled, and returns its answer when it is due. What is left to do of faults is to cut a body short.
+/// Handles `request` and returns its response when it is due. Truncating the body is left to the caller.
 pub async fn deliver(emulator: &Arc<Emulator>, request: Request) -> Result<Response, Gone> {
     let lost = Gone { sent: true };
     let response = handled(emulator, request.clone(), Emulator::handle).await.ok_or(lost)?;
@@ -48,18 +48,18 @@ pub async fn deliver(emulator: &Arc<Emulator>, request: Request) -> Result<Respo
     }
 }
 
-/// `None` when the emulator broke down over it.
+/// `None` if the emulator panicked.
 async fn handled(
     emulator: &Arc<Emulator>,
     request: Request,
     how: fn(&Emulator, &Request, OffsetDateTime) -> Response,
 ) -> Option<Response> {
     let emulator = Arc::clone(emulator);
-    // The state file's lock can make it wait.
+    // Handling can block on the state file's lock.
     tokio::task::spawn_blocking(move || how(&emulator, &request, OffsetDateTime::now_utc())).await.ok()
 }
 
-/// Waits until the request of that number may go; false when its connection is to break.
+/// Waits until the request with this number is released; false if its connection must be closed.
 async fn released(emulator: &Arc<Emulator>, number: i64) -> bool {
     let begun = tokio::time::Instant::now();
     while begun.elapsed() < PATIENCE {
@@ -92,7 +92,7 @@ mod tests {
         String::from_utf8_lossy(&answer.body).into_owned()
     }
 
-    /// A PUT under a fault; whether it was answered, and whether the gallery is there.
+    /// Sends a PUT under a fault; returns whether it got a response, and whether the gallery exists.
     async fn put(fault: &str, then: Option<&str>) -> (Result<u16, Gone>, bool) {
         let emulator = Arc::new(Emulator::in_memory());
         control(&emulator, "PUT", "faults", fault);

@@ -1,8 +1,8 @@
-//! The service's errors as values: status, code, message, target, and who of the two (gateway or resource provider) made it.
+//! The service's errors as values: status, code, message, target, and whether the gateway or the resource provider raised it.
 
 use super::json::Json;
 
-/// An error answer.
+/// An error response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmError {
     /// HTTP status.
@@ -11,20 +11,20 @@ pub struct ArmError {
     pub code: String,
     /// `error.message`.
     pub message: String,
-    /// `error.target`, when the resource provider names one.
+    /// `error.target`, if the resource provider sets one.
     pub target: Option<String>,
-    /// True when ARM's front door made it: compact body and `x-ms-failure-cause: gateway`.
+    /// Whether ARM's front door raised it: compact body and `x-ms-failure-cause: gateway`.
     pub gateway: bool,
-    /// True for the body without an `error` wrapper (compute throttling).
+    /// Whether the body has no `error` wrapper (compute throttling).
     pub flat: bool,
-    /// `details[]`, as they stand.
+    /// `details[]`, verbatim.
     pub details: Option<Box<Json>>,
-    /// Extra headers such as Retry-After.
+    /// Additional headers such as Retry-After.
     pub headers: Vec<(String, String)>,
 }
 
 impl ArmError {
-    /// An error of a resource provider.
+    /// An error raised by a resource provider.
     pub fn new(status: u16, code: &str, message: impl Into<String>) -> ArmError {
         ArmError {
             status,
@@ -38,7 +38,7 @@ impl ArmError {
         }
     }
 
-    /// An error of ARM's front door.
+    /// An error raised by ARM's front door.
     pub fn gateway(status: u16, code: &str, message: impl Into<String>) -> ArmError {
         ArmError { gateway: true, ..ArmError::new(status, code, message) }
     }
@@ -48,12 +48,12 @@ impl ArmError {
         ArmError::new(400, "InvalidParameter", message).target(target)
     }
 
-    /// 400 for a required property that is absent.
+    /// 400 for a missing required property.
     pub fn missing(target: &str) -> ArmError {
         ArmError::parameter(target, format!("Required parameter '{target}' is missing (null)."))
     }
 
-    /// 409 for a property that is fixed at creation.
+    /// 409 for a property that cannot change after creation.
     pub fn unchangeable(target: &str) -> ArmError {
         ArmError::new(
             409,
@@ -68,7 +68,7 @@ impl ArmError {
         ArmError::new(404, "NotFound", "The entity was not found in this Azure location.").target(target)
     }
 
-    /// The gateway's 404 of a resource: `Microsoft.Compute/galleries/g` in group `rg`.
+    /// The gateway's 404 for a resource: `Microsoft.Compute/galleries/g` in group `rg`.
     pub fn no_resource(path: &str, group: &str) -> ArmError {
         ArmError::gateway(
             404,
@@ -79,7 +79,7 @@ impl ArmError {
         )
     }
 
-    /// The gateway's 404 of a resource group.
+    /// The gateway's 404 for a resource group.
     pub fn no_group(group: &str) -> ArmError {
         ArmError::gateway(
             404,
@@ -88,7 +88,7 @@ impl ArmError {
         )
     }
 
-    /// The gateway's 404 of a child whose parent does not exist.
+    /// The gateway's 404 for a child of a missing parent.
     pub fn no_parent(parent: &str) -> ArmError {
         ArmError::gateway(
             404,
@@ -99,7 +99,7 @@ impl ArmError {
         )
     }
 
-    /// 405, as ARM answers a verb that a type does not have.
+    /// 405 for a method that a type does not support.
     pub fn no_method(method: &str, what: &str) -> ArmError {
         ArmError::gateway(
             405,
@@ -134,7 +134,7 @@ impl ArmError {
     }
 }
 
-/// 400 of Resource Manager for a body that it cannot read.
+/// ARM's 400 for a body that it cannot parse.
 pub fn invalid_content(why: &str) -> ArmError {
     ArmError::gateway(
         400,
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_recorded_shape() {
+    fn encodes_errors_as_recorded() {
         assert_eq!(
             ArmError::no_resource("Microsoft.Compute/images/i", "rg").body().compact(),
             r#"{"error":{"code":"ResourceNotFound","message":"The Resource 'Microsoft.Compute/images/i' under resource group 'rg' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix"}}"#

@@ -1,15 +1,15 @@
-//! Scripted faults: which requests they meet, and what they do to them.
+//! Scripted faults: which requests they match and what they do to them.
 //!
-//! A fault is `{"method":"PUT","path":"regex","skip":0,"count":1, …what it does…}`. It meets the requests whose method and
-//! path (without query, in any case) match, after the first `skip` of them, `count` times (0 is always). What it does, any of:
-//! `status` with `code`, `message`, `headers`, `body`; `drop`: `"before"` or `"after"` the request is carried out, or
-//! `"connect"`: as `"before"`, and in the provider's own process as if no connection came about at all; `stall`: `"before"`
-//! or `"after"`: no answer ever comes; `hold`: `"before"` or `"after"`: it waits until a control call lets it go;
-//! `malformed`: true, or what the body is instead: `"html"`, `"json"` (broken), `"text"` (the right body under a wrong
-//! type), `"empty"`; `truncate`: bytes of the body that arrive; `delay_ms`; `fail_operation`: `{code, message, status}`;
-//! `stuck_operation`: true; `slow_operation`: seconds that it takes longer; `move_operation`: true, for a poll: from now on
-//! the operation is at another URL; `lose_resource`: true: the operation ends well, and then the resource is not there;
-//! `fail_region`: a region's name; `expired_token`: true.
+//! A fault is `{"method":"PUT","path":"regex","skip":0,"count":1, …effect…}`. It applies to requests whose method and path
+//! (without query, in any case) match, after the first `skip` of them, `count` times (0 is always). The effect is any of:
+//! `status` with `code`, `message`, `headers`, `body`; `drop`: close the connection `"before"` or `"after"` the request is
+//! executed, or `"connect"`: as `"before"`, and in the provider's own process as if no connection could be established;
+//! `stall`: `"before"` or `"after"`: never respond; `hold`: `"before"` or `"after"`: wait until a control call releases the
+//! request; `malformed`: true, or the replacement body: `"html"`, `"json"` (broken), `"text"` (the right body with a wrong
+//! type), `"empty"`; `truncate`: number of body bytes that arrive; `delay_ms`; `fail_operation`: `{code, message, status}`;
+//! `stuck_operation`: true; `slow_operation`: additional seconds; `move_operation`: true, for a poll: the operation moves to
+//! another URL; `lose_resource`: true: the operation succeeds and the resource is absent afterwards; `fail_region`: a region's
+//! name; `expired_token`: true.
 
 use std::time::Duration;
 
@@ -18,15 +18,15 @@ use super::regions;
 use super::store::Transaction;
 use super::{Request, Response};
 
-/// The record of the state that holds the script.
+/// The record that holds the script.
 pub const KEY: &str = "s|faults";
 
-/// When something happens to a request.
+/// When a fault takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// Before it is carried out, which it then is not.
+    /// Before the request is executed, which prevents its execution.
     Before,
-    /// After it was carried out.
+    /// After the request is executed.
     After,
 }
 
@@ -39,18 +39,18 @@ impl When {
     }
 }
 
-/// What becomes of an answer's body.
+/// How a response's body is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Garble {
-    /// A gateway's page, of the type that was promised.
+    /// A gateway's HTML page with the original content type.
     Page,
-    /// A gateway's page that calls itself one.
+    /// A gateway's HTML page with an HTML content type.
     Html,
-    /// Text that begins like JSON.
+    /// Truncated JSON.
     Json,
-    /// Nothing.
+    /// An empty body.
     Empty,
-    /// The right body, called text.
+    /// The right body with the content type text.
     Text,
 }
 
@@ -69,7 +69,7 @@ impl Garble {
         }
     }
 
-    /// Does it to an answer.
+    /// Applies the replacement to a response.
     pub fn spoil(self, response: &mut Response) {
         const PAGE: &[u8] =
             b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>";
@@ -90,47 +90,47 @@ impl Garble {
     }
 }
 
-/// What scripted faults ask of one request.
+/// The effects of scripted faults on one request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effects {
-    /// The operation that the request begins fails with this code and message.
+    /// The operation that the request starts fails with this code and message.
     pub failure: Option<(String, String)>,
-    /// … with this status, when it is not `Failed`.
+    /// The status of that operation, if not `Failed`.
     pub failure_status: Option<String>,
-    /// The operation that the request begins takes so many seconds longer.
+    /// The operation that the request starts takes this many seconds longer.
     pub slow: i64,
-    /// The operation that is polled moves to another URL.
+    /// The polled operation moves to another URL.
     pub moves: bool,
-    /// What the request makes is not there once its operation has ended.
+    /// The resource that the request creates is absent after its operation.
     pub loses: bool,
-    /// The request waits to be let go, before it is carried out or before it is answered.
+    /// The request waits to be released, before it is executed or before its response is sent.
     pub hold: Option<When>,
-    /// The request is never answered.
+    /// The request gets no response.
     pub stall: Option<When>,
-    /// No connection comes about.
+    /// The connection cannot be established.
     pub unreachable: bool,
-    /// The operation that the request begins never ends.
+    /// The operation that the request starts never ends.
     pub stuck: bool,
     /// This region fails to replicate.
     pub region: Option<String>,
-    /// The connection closes before the request is carried out.
+    /// The connection closes before the request is executed.
     pub drop_before: bool,
-    /// The request is carried out and the connection closes without an answer.
+    /// The request is executed and the connection closes without a response.
     pub drop_after: bool,
-    /// The answer, instead of carrying out the request: the fault itself.
+    /// The response that replaces the execution of the request: the fault itself.
     pub answer: Option<Json>,
-    /// What stands in the place of the body.
+    /// The replacement body.
     pub garbled: Option<Garble>,
-    /// Only so many bytes of the body arrive.
+    /// Only this many bytes of the body arrive.
     pub truncate: Option<usize>,
-    /// The answer comes this much later.
+    /// The response is delayed by this long.
     pub delay: Duration,
     /// The token is treated as expired.
     pub expired: bool,
 }
 
 impl Effects {
-    /// True when replication to a region is to fail.
+    /// Whether replication to a region fails.
     pub fn fails_region(&self, name: &str) -> bool {
         self.region.as_deref().is_some_and(|region| regions::normalize(region) == name)
     }
@@ -174,7 +174,7 @@ impl Effects {
     }
 }
 
-/// True when a rule's `method` and `path` meet a request.
+/// Whether a rule's `method` and `path` match a request.
 pub fn matches(rule: &Json, method: &str, path: &str) -> bool {
     let method_fits =
         rule.text("method").is_none_or(|wanted| wanted == "*" || wanted.eq_ignore_ascii_case(method));
@@ -187,7 +187,7 @@ pub fn matches(rule: &Json, method: &str, path: &str) -> bool {
         })
 }
 
-/// What some faults can be.
+/// The allowed values of some faults.
 const WORDS: &[(&str, &[&str])] = &[
     ("drop", &["connect", "before", "after"]),
     ("stall", &["before", "after"]),
@@ -195,7 +195,7 @@ const WORDS: &[(&str, &[&str])] = &[
     ("malformed", &["html", "json", "empty", "text"]),
 ];
 
-/// Checks a script before it is taken; the error names the entry.
+/// Validates a script; the error names the entry.
 pub fn check(script: &[Json]) -> Result<(), String> {
     for (index, fault) in script.iter().enumerate() {
         if let Some(pattern) = fault.text("path")
@@ -244,7 +244,7 @@ pub fn check(script: &[Json]) -> Result<(), String> {
     Ok(())
 }
 
-/// The effects on a request; counts it in the script.
+/// The effects on a request; counts the request in the script.
 pub fn meet(state: &mut Transaction<'_>, request: &Request, path: &str) -> Effects {
     let mut effects = Effects::default();
     let Some(record) = state.get(KEY) else {
@@ -267,7 +267,7 @@ pub fn meet(state: &mut Transaction<'_>, request: &Request, path: &str) -> Effec
             effects.add(fault);
         }
         if acts && count == 0 {
-            // Nothing to count, so nothing to write.
+            // Nothing is counted, so nothing is written.
             continue;
         }
         fault.set("seen", seen.saturating_add(1));
@@ -286,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_skips_acts_and_ends() {
+    fn fault_skips_then_applies_then_expires() {
         let store = Store::in_memory();
         let script = Json::parse(
             br#"{"faults":[{"method":"put","path":"/images/[^/]+$","skip":1,"count":2,"status":503}]}"#,
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_are_checked() {
+    fn rejects_invalid_scripts() {
         let check_text = |text: &str| check(std::slice::from_ref(&Json::parse(text.as_bytes()).unwrap()));
         assert!(check_text(r#"{"path":"(","status":500}"#).unwrap_err().contains("regular expression"));
         assert!(check_text(r#"{"path":"x"}"#).unwrap_err().contains("does nothing"));

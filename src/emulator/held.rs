@@ -1,4 +1,4 @@
-//! Requests that wait until a control call lets them go, so that a test can do something at exactly that moment.
+//! Requests that wait until a control call releases them, so that a test can act at a precise moment.
 
 use super::Request;
 use super::clock::{self, Ticks};
@@ -6,17 +6,17 @@ use super::faults::When;
 use super::json::Json;
 use super::store::Transaction;
 
-/// The record of the state that names the requests that are held.
+/// The record that names the held requests.
 pub const KEY: &str = "s|held";
 
-/// How things stand with a request that was held.
+/// The state of a held request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// It waits.
+    /// It is waiting.
     Still,
-    /// It goes on.
+    /// It may continue.
     Go,
-    /// Its connection is to break.
+    /// Its connection must be closed.
     Drop,
 }
 
@@ -38,7 +38,7 @@ pub fn hold(state: &mut Transaction<'_>, request: &Request, path: &str, when: Wh
     number
 }
 
-/// How things stand with the request of that number.
+/// The state of the request with this number.
 pub fn ask(state: &Transaction<'_>, number: i64) -> Held {
     let Some(record) = state.get(KEY) else { return Held::Go };
     if record.list("held").iter().any(|entry| entry.int("number") == Some(number)) {
@@ -50,13 +50,13 @@ pub fn ask(state: &Transaction<'_>, number: i64) -> Held {
     }
 }
 
-/// The requests that are held now.
+/// The requests currently held.
 pub fn list(state: &Transaction<'_>) -> Json {
     let entries = state.get(KEY).map(|record| record.list("held").to_vec()).unwrap_or_default();
     Json::object().with("held", entries)
 }
 
-/// Lets all go, or breaks their connections.
+/// Releases all held requests, or closes their connections.
 pub fn release(state: &mut Transaction<'_>, drop: bool) {
     let Some(record) = state.get(KEY) else { return };
     let mut record = Json::clone(&record);
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_wait_until_they_are_let_go() {
+    fn requests_wait_until_released() {
         let store = Store::in_memory();
         let hold = || {
             let request = Request { method: "PUT".into(), ..Request::default() };

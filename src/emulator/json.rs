@@ -1,4 +1,4 @@
-//! JSON whose objects keep the order of their keys, because the service's answers have a fixed order and real clients print them.
+//! JSON whose objects keep the order of their keys, because the service's responses have a fixed order that clients print.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::io;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// A JSON value; `Object` is a list of pairs in the order they were written.
+/// A JSON value. `Object` is a list of pairs in their original order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Json {
     /// `null`.
@@ -14,7 +14,7 @@ pub enum Json {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// Any number, kept as it was written.
+    /// A number, kept in its original notation.
     Number(serde_json::Number),
     /// A string.
     String(String),
@@ -30,12 +30,12 @@ impl Json {
         Json::Object(Vec::new())
     }
 
-    /// Reads a document; the error is serde's text with line and column.
+    /// Parses a document. Errors are serde's text with line and column.
     pub fn parse(text: &[u8]) -> Result<Json, String> {
         serde_json::from_slice(text).map_err(|error| error.to_string())
     }
 
-    /// The value under `key`, when this is an object that has it.
+    /// The value under `key`, if this is an object that contains it.
     pub fn get(&self, key: &str) -> Option<&Json> {
         match self {
             Json::Object(pairs) => pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value),
@@ -108,13 +108,13 @@ impl Json {
         matches!(self, Json::Null)
     }
 
-    /// Adds a pair at the end, or replaces the value where the key stands already.
+    /// Adds a pair at the end, or replaces the value if the key exists.
     pub fn with(mut self, key: &str, value: impl Into<Json>) -> Json {
         self.set(key, value);
         self
     }
 
-    /// [`Json::with`] when there is a value, nothing otherwise.
+    /// [`Json::with`] if there is a value; otherwise unchanged.
     pub fn maybe<T: Into<Json>>(self, key: &str, value: Option<T>) -> Json {
         match value {
             Some(value) => self.with(key, value),
@@ -122,7 +122,7 @@ impl Json {
         }
     }
 
-    /// Sets one key in place; anything but an object becomes one.
+    /// Sets one key in place. A value that is not an object becomes one.
     pub fn set(&mut self, key: &str, value: impl Into<Json>) {
         if !matches!(self, Json::Object(_)) {
             *self = Json::object();
@@ -135,7 +135,7 @@ impl Json {
         }
     }
 
-    /// Takes a key out.
+    /// Removes a key.
     pub fn remove(&mut self, key: &str) -> Option<Json> {
         match self {
             Json::Object(pairs) => {
@@ -146,7 +146,7 @@ impl Json {
         }
     }
 
-    /// The value under `key` for changing; created as an empty object when absent.
+    /// A mutable reference to the value under `key`, which is created as an empty object if absent.
     pub fn entry(&mut self, key: &str) -> &mut Json {
         if self.get(key).is_none() {
             self.set(key, Json::object());
@@ -181,12 +181,12 @@ impl Json {
         }
     }
 
-    /// On one line without spaces, as ARM's own answers are.
+    /// Serializes on one line without spaces, like ARM's own responses.
     pub fn compact(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Two spaces of indent and CRLF line ends, as the compute resource provider writes.
+    /// Serializes with two spaces of indent and CRLF line endings, like the compute resource provider.
     pub fn pretty(&self) -> String {
         let mut bytes = Vec::new();
         let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Crlf::default());
@@ -197,7 +197,7 @@ impl Json {
     }
 }
 
-/// Compares without regard to the order of object keys.
+/// Compares two values, ignoring the order of object keys.
 pub fn same(left: &Json, right: &Json) -> bool {
     match (left, right) {
         (Json::Object(a), Json::Object(b)) => {
@@ -339,7 +339,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 }
 
-/// serde_json's pretty printer with the service's line ends.
+/// serde_json's pretty printer with CRLF line endings.
 #[derive(Default)]
 struct Crlf {
     depth: usize,

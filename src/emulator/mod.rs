@@ -1,7 +1,8 @@
-//! A pretend Azure Resource Manager for virtual machine images: deterministic, durable, and hard to tell from the real one.
+//! An in-process Azure Resource Manager emulator for virtual machine images: deterministic, durable and compatible with ARM's
+//! clients.
 //!
-//! [`Emulator::handle`] turns a request and an instant into an answer; there are no sockets and no clocks in it. [`server`]
-//! serves it over HTTP, [`cli`] is its command line, [`control`] what tests and people use to drive it.
+//! [`Emulator::handle`] maps a request and an instant to a response, without sockets or clocks. [`server`] serves it over HTTP,
+//! [`cli`] is its command line, and [`control`] implements the calls that tests and people use to drive it.
 
 pub mod call;
 
@@ -54,13 +55,13 @@ use store::{Store, Transaction};
 /// A request as a client sent it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
-    /// The verb.
+    /// The HTTP method.
     pub method: String,
-    /// Absolute, or path and query.
+    /// Absolute URL, or path and query.
     pub url: String,
     /// Header names in any case.
     pub headers: Vec<(String, String)>,
-    /// The body, empty when there is none.
+    /// The body; empty if the request has none.
     pub body: Vec<u8>,
 }
 
@@ -70,65 +71,65 @@ impl Request {
     }
 }
 
-/// What is to go wrong with the delivery of an answer.
+/// The delivery fault to inject into a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// Send it this much later.
+    /// Delay the response by this long.
     Delay(Duration),
-    /// Close the connection without an answer.
+    /// Close the connection without a response.
     Drop,
-    /// As if there had been no connection.
+    /// Fail as if the connection could not be established.
     Refuse,
-    /// Never answer.
+    /// Never respond.
     Stall,
-    /// Wait until a control call lets go of the request of this number. Then answer, or, when it was held before it was
-    /// carried out, carry it out and answer.
+    /// Wait until a control call releases the request with this number. Then respond; if the request was held before execution,
+    /// execute it first.
     Hold {
         /// See [`held`].
         number: i64,
-        /// The request was not carried out yet.
+        /// The request has not been executed yet.
         before: bool,
     },
     /// Send the headers and this many bytes of the body, then close.
     Truncate(usize),
 }
 
-/// The answer to a request.
+/// The response to a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response {
     /// HTTP status.
     pub status: u16,
-    /// All headers but those of the connection.
+    /// All headers except connection headers.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// What is to go wrong on the way.
+    /// The delivery fault to inject.
     pub fault: Fault,
 }
 
-/// Why a state could not be used.
+/// Why a state file could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EmulatorError {
-    /// The file system refused.
+    /// A file system operation failed.
     #[error("{doing} the emulator's state file {path}: {source}")]
     Io {
-        /// What was being done.
+        /// The operation that failed.
         doing: &'static str,
         /// The state file.
         path: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The file is something else, or damaged.
+    /// The file has another format or is damaged.
     #[error(
         "{path} cannot be used as an emulator state: {why}; name another file, or delete this one to start afresh"
     )]
     Format {
-        /// The file.
+        /// The state file.
         path: String,
-        /// Why.
+        /// The cause.
         why: String,
     },
 }
@@ -143,7 +144,7 @@ impl EmulatorError {
     }
 }
 
-/// How a request comes to be handled.
+/// How a request is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pass {
     First,
@@ -151,7 +152,7 @@ enum Pass {
     ByHand,
 }
 
-/// A pretend Azure Resource Manager.
+/// The emulator.
 pub struct Emulator {
     store: Store,
     options: Options,
@@ -161,12 +162,13 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// An emulator whose state is a file, shared safely with other processes. Created, with its folders, when absent.
+    /// Opens an emulator whose state is a file that other processes can share. Creates the file and its folders if they are
+    /// absent.
     pub fn open(path: impl AsRef<Path>) -> Result<Emulator, EmulatorError> {
         Ok(Emulator::with_store(Store::open(path.as_ref())?))
     }
 
-    /// An emulator whose state ends with it; the same requests at the same times get the same answers.
+    /// Creates an emulator with in-memory state; the same requests at the same times get the same responses.
     pub fn in_memory() -> Emulator {
         Emulator::with_store(Store::in_memory())
     }
@@ -181,23 +183,23 @@ impl Emulator {
         }
     }
 
-    /// Sets what the program decides: [`Options::in_process`] (the default) or [`Options::served`].
+    /// Sets the program's options: [`Options::in_process`] (the default) or [`Options::served`].
     pub fn with_options(mut self, options: Options) -> Emulator {
         self.options = options;
         self
     }
 
-    /// Answers a request at an instant. Never blocks but for the state file's lock; never panics on bad input.
+    /// Responds to a request at an instant. Blocks only on the state file's lock; never panics on bad input.
     pub fn handle(&self, request: &Request, now: OffsetDateTime) -> Response {
         self.handle_as(request, now, Pass::First)
     }
 
-    /// Carries out and answers a request that was held before; it meets no faults.
+    /// Executes and responds to a request that was held; no faults apply to it.
     pub fn handle_released(&self, request: &Request, now: OffsetDateTime) -> Response {
         self.handle_as(request, now, Pass::Released)
     }
 
-    /// Answers a request as if another person's program had sent it and all work took no time: for changes made by hand.
+    /// Responds to a request as if another client had sent it and all work were instantaneous: used for changes made by hand.
     pub fn handle_by_hand(&self, request: &Request, now: OffsetDateTime) -> Response {
         self.handle_as(request, now, Pass::ByHand)
     }
@@ -372,14 +374,14 @@ impl Emulator {
                 outcome = Err(refused);
             }
         }
-        // Errors that ARM makes itself have no rate headers.
+        // Errors of ARM's front door carry no rate limit headers.
         else if !subscription.is_empty() && !gateway {
             let path = lower.join("/");
             let mut meter = lock(&self.meter);
             if settings.throttling
                 && let Some(refused) = meter.refuse(&subscription, method, class, &path, wall)
             {
-                // The work was only staged: dropping what was staged is as if it had never been asked for.
+                // The work was only staged, so dropping the staged changes undoes the request.
                 state.undo();
                 meter.refused += 1;
                 outcome = Err(refused);
@@ -396,7 +398,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A request's URL taken apart.
+/// The parts of a request's URL.
 pub struct Target {
     /// Decoded path segments.
     pub segments: Vec<String>,
@@ -420,7 +422,7 @@ impl Target {
             .path_segments()?
             .filter(|segment| !segment.is_empty())
             .map(|segment| {
-                // `form_urlencoded` would turn a plus into a blank.
+                // `form_urlencoded` would decode a plus as a space.
                 let plain = segment.replace('+', "%2B");
                 url::form_urlencoded::parse(plain.as_bytes())
                     .next()
@@ -437,7 +439,7 @@ impl Target {
         Some(Target { segments, query, base })
     }
 
-    /// Whether this is a control call, and not a request that ARM or its login service would get.
+    /// Whether this is a control call rather than a request to ARM or its login service.
     fn is_control(&self) -> bool {
         self.segments.first().is_some_and(|first| first == "_emulator")
             && self.segments.get(1).is_none_or(|second| second != "aliases.json")
@@ -465,7 +467,7 @@ fn parse_body(request: &Request, path: &[String]) -> Result<Json, ArmError> {
         ));
     }
     let parsed = Json::parse(text);
-    // The Azure CLI sends templates as they are written, with comments and unquoted keys.
+    // The Azure CLI sends templates verbatim, with comments and unquoted keys.
     if parsed.is_err()
         && path.windows(2).any(|pair| pair == ["microsoft.resources", "deployments"])
         && let Ok(text) = std::str::from_utf8(text)
@@ -577,7 +579,7 @@ fn scripted(script: &Json, request: &Request, wall: Ticks) -> Response {
     finish(answer, Vec::new(), request, wall, store::guid(wall as u64, 0, 9))
 }
 
-/// Adds what every answer has.
+/// Adds the headers that every response carries.
 fn finish(
     answer: Answer,
     rates: Vec<(String, String)>,

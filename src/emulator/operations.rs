@@ -1,4 +1,4 @@
-//! Long-running operations: begun by a request, over when the clock says so, and polled at signed URLs.
+//! Long-running operations: a request starts them, the clock ends them, and clients poll them at signed URLs.
 
 use super::call::{Answer, Call, Outcome};
 use super::clock::{self, Ticks};
@@ -8,32 +8,32 @@ pub use super::operation::{Family, Operation};
 use super::regions;
 use super::store::EXPIRES;
 
-/// How long after its end an operation can still be asked for.
+/// How long after its end an operation can still be polled.
 const REMEMBERED: Ticks = 7 * clock::DAY;
-/// The same of machines, whose operations the activity log is made of.
+/// The same for machines, because the activity log is built from their operations.
 const LOGGED: Ticks = 90 * clock::DAY;
 
-/// What is needed to begin an operation.
+/// The parameters of a new operation.
 pub struct Begin<'a> {
-    /// Who runs it.
+    /// The resource provider that runs it.
     pub family: Family,
-    /// Where.
+    /// The region.
     pub location: &'a str,
     /// The resource it works on.
     pub resource: &'a str,
-    /// What it does, for people: `create`, `deallocate`.
+    /// A human-readable name: `create`, `deallocate`.
     pub action: &'a str,
-    /// When it ends if nothing goes wrong.
+    /// When it ends unless a fault is injected.
     pub end: Ticks,
     /// A failure that is known from the start.
     pub error: Option<(String, String)>,
-    /// `properties.output` once it has succeeded.
+    /// `properties.output` after success.
     pub output: Option<Json>,
     /// The service's Retry-After, in seconds.
     pub retry_after: Option<u32>,
 }
 
-/// Begins an operation and stores it; scripted faults may make it fail or never end.
+/// Starts an operation and stores it. Scripted faults may make it fail or never end.
 pub fn begin(call: &mut Call<'_, '_>, plan: Begin<'_>) -> Operation {
     let operation = Operation {
         guid: call.state.guid(),
@@ -75,13 +75,13 @@ pub fn key(guid: &str) -> String {
 }
 
 impl Answer {
-    /// Adds the headers of an answer that began an operation; `location` for those that have a Location header as well.
+    /// Adds the headers of a response that starts an operation; `location` adds a Location header as well.
     pub fn asynchronous(self, call: &Call<'_, '_>, operation: &Operation, location: bool) -> Answer {
         let url = |monitor| poll_url(call, operation, monitor);
         let mut answer = self
             .header("Azure-AsyncOperation", url(false))
             .header("x-ms-request-id", operation.guid.as_str());
-        // Recorded on images and machines always, on galleries since 2026.
+        // Recordings show it on images and machines always, and on galleries since 2026.
         if operation.family != Family::Disk {
             answer = answer.header("azure-asyncnotification", "Enabled");
         }
@@ -91,7 +91,7 @@ impl Answer {
         answer.poll_hint(call, operation.retry_after)
     }
 
-    /// Adds Retry-After, and the same in milliseconds where the work is quick.
+    /// Adds Retry-After, and the same in milliseconds for quick work.
     pub fn poll_hint(self, call: &Call<'_, '_>, recorded: Option<u32>) -> Answer {
         let Some(seconds) = call.settings.retry_after(recorded) else {
             return self;
@@ -100,7 +100,7 @@ impl Answer {
         if call.settings.time_scale.is_none_or(|scale| scale >= 10.0 || scale == 0.0)
             && !call.settings.recorded_polling
         {
-            // go-azure-sdk, which azurerm and azapi use, then does not wait before its first poll.
+            // go-azure-sdk, which azurerm and azapi use, then skips the wait before its first poll.
             answer.header("x-ms-retry-after-ms", "200").header("X-Go-Azure-Sdk-Skip-Polling-Delay", "true")
         } else {
             answer
@@ -135,12 +135,12 @@ fn poll_url(call: &Call<'_, '_>, operation: &Operation, monitor: bool) -> String
     )
 }
 
-/// The partition guid in the URLs of machines, images and disks: the same for a whole subscription.
+/// The partition GUID in the URLs of machines, images and disks: constant for a subscription.
 fn partition(subscription: &str) -> String {
     super::store::guid(hash(subscription.to_ascii_lowercase().as_bytes()), 1, 1)
 }
 
-/// The four parameters that make real poll URLs some 3,000 characters long.
+/// The four parameters that make poll URLs of Azure about 3,000 characters long.
 struct Signature {
     t: String,
     c: String,
@@ -154,7 +154,7 @@ impl Signature {
         let seed = hash(format!("{guid}|{api}|{t}|{monitor}").as_bytes());
         Signature {
             t: t.to_string(),
-            // The certificate is the same for a long time; its length is what clients have to stand.
+            // The certificate rarely changes. What matters to clients is its length.
             c: noise(0xce57, 2_400),
             s: noise(seed, 342),
             h: noise(seed.rotate_left(17), 43),
@@ -168,7 +168,7 @@ fn hash(bytes: &[u8]) -> u64 {
     })
 }
 
-/// A stable number for a text, used where the service's own choice looks random.
+/// A stable number derived from a text, for values that look random in Azure.
 pub fn stable(text: &str) -> u64 {
     hash(text.as_bytes())
 }
@@ -220,7 +220,7 @@ pub fn poll(call: &mut Call<'_, '_>, segment: &str, guid: &str) -> Outcome {
     let end = record.int("end");
     let running = end.is_none_or(|end| call.now < end);
     let elsewhere = (running && call.effects.moves).then(|| moved(call, &record, monitor));
-    // Polls of machines carry no Retry-After after the first answer did.
+    // Polls of machines carry no Retry-After; only the first response does.
     let hint = record
         .int("retryAfter")
         .filter(|_| segment != "operations")
@@ -262,7 +262,7 @@ pub fn poll(call: &mut Call<'_, '_>, segment: &str, guid: &str) -> Outcome {
     Ok(if running { answer.poll_hint(call, hint) } else { answer })
 }
 
-/// Gives a running operation another name; the old one is not known any more. Returns its new URL.
+/// Renames a running operation, so that its old URL is no longer found. Returns the new URL.
 fn moved(call: &mut Call<'_, '_>, record: &Json, monitor: bool) -> String {
     let old = record.text("guid").unwrap_or_default().to_owned();
     let family = [Family::Caps, Family::Compute, Family::Disk]
@@ -296,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signatures_depend_on_everything_that_was_signed() {
+    fn signature_depends_on_every_signed_value() {
         let one = Signature::of("g", "2021-10-01", 5, false);
         assert_eq!(one.s, Signature::of("g", "2021-10-01", 5, false).s);
         for other in [

@@ -1,4 +1,4 @@
-//! The regions of the public cloud: name, display name, geography, whether it has zones, and its pair.
+//! The regions of the public cloud: name, display name, geography, availability zones and paired region.
 
 use super::json::Json;
 
@@ -6,10 +6,10 @@ use super::json::Json;
 pub struct Region {
     /// Lower-case name such as `westeurope`.
     pub name: &'static str,
-    /// What portals and target regions show, such as `West Europe`.
+    /// The display name in portals and target regions, such as `West Europe`.
     pub display: &'static str,
     group: &'static str,
-    /// Zone-redundant storage exists here.
+    /// Whether zone-redundant storage is available.
     pub zones: bool,
     pair: &'static str,
 }
@@ -98,18 +98,18 @@ pub fn normalize(location: &str) -> String {
     location.chars().filter(|character| !character.is_whitespace()).flat_map(char::to_lowercase).collect()
 }
 
-/// The region of any spelling.
+/// Finds a region by any spelling.
 pub fn find(location: &str) -> Option<&'static Region> {
     let name = normalize(location);
     REGIONS.iter().find(|region| region.name == name)
 }
 
-/// The display name, or the text itself for a region that is not known.
+/// The display name, or the text itself for an unknown region.
 pub fn display(location: &str) -> String {
     find(location).map_or_else(|| location.to_owned(), |region| region.display.to_owned())
 }
 
-/// The resource provider's own casing of a region in poll URLs (recorded: three regions differ from plain lower case).
+/// The resource provider's own spelling of a region in poll URLs (recorded: three regions differ from plain lower case).
 pub fn in_poll_url(location: &str) -> String {
     match normalize(location).as_str() {
         "centraluseuap" => "CentralUSEUAP".to_owned(),
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_meet() {
+    fn finds_regions_by_any_spelling() {
         for (given, name, shown) in [
             ("eastus2", "eastus2", "East US 2"),
             ("CentralUSEUAP", "centraluseuap", "Central US EUAP"),

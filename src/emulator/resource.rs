@@ -1,4 +1,4 @@
-//! A stored resource: its document, the operation that is changing it, and what state that puts it in at a given moment.
+//! A stored resource: its document, the operation that is changing it, and its provisioning state at a given moment.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use super::json::Json;
 use super::operation::Operation;
 use super::store::EXPIRES;
 
-/// The field of a stored document that clients never see.
+/// The field of a stored document that is never shown to clients.
 const HIDDEN: &str = "_";
 
-/// What an operation does to a resource.
+/// The effect of an operation on a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Verb {
@@ -20,7 +20,7 @@ pub enum Verb {
     Delete,
 }
 
-/// A document that is shared with the store until it is changed.
+/// A document that is shared with the store until it is modified (copy on write).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Doc(Arc<Json>);
 
@@ -44,7 +44,7 @@ impl From<Json> for Doc {
     }
 }
 
-/// A resource as stored: `id`, `name`, `type`, `location`, `tags`, `properties` and hidden fields.
+/// A stored resource: `id`, `name`, `type`, `location`, `tags`, `properties` and hidden fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
     /// The whole document.
@@ -52,7 +52,7 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// A new one.
+    /// Creates a resource.
     pub fn new(id: &str, kind: &str, location: &str) -> Resource {
         let name = id.rsplit('/').next().unwrap_or_default();
         Resource {
@@ -66,37 +66,37 @@ impl Resource {
         }
     }
 
-    /// A copy of a record.
+    /// Copies a stored record.
     pub fn from_record(record: &Arc<Json>) -> Resource {
         Resource { doc: Doc(Arc::clone(record)) }
     }
 
-    /// The ARM id, in the case it was created with.
+    /// The ARM ID, in the case it was created with.
     pub fn id(&self) -> &str {
         self.doc.text("id").unwrap_or_default()
     }
 
-    /// The last segment of the id.
+    /// The last segment of the ID.
     pub fn name(&self) -> &str {
         self.doc.text("name").unwrap_or_default()
     }
 
-    /// The region's name.
+    /// The name of the region.
     pub fn location(&self) -> &str {
         self.doc.text("location").unwrap_or_default()
     }
 
-    /// A property by dotted path.
+    /// A property, by dotted path.
     pub fn property(&self, path: &str) -> Option<&Json> {
         self.doc.get("properties").and_then(|properties| properties.at(path))
     }
 
-    /// A text property by dotted path.
+    /// A text property, by dotted path.
     pub fn property_text(&self, path: &str) -> Option<&str> {
         self.property(path).and_then(Json::as_str)
     }
 
-    /// The properties, for changing.
+    /// A mutable reference to the properties.
     pub fn properties(&mut self) -> &mut Json {
         self.doc.entry("properties")
     }
@@ -111,7 +111,7 @@ impl Resource {
         self.doc.entry(HIDDEN).set(key, value);
     }
 
-    /// Binds the resource to an operation that has just begun; `keep` is how long after a delete a trace of it stays.
+    /// Binds the resource to an operation that has just started. `keep` is how long its record outlives a deletion.
     pub fn bind(&mut self, operation: &Operation, verb: Verb, keep: Ticks) {
         let verb_name = match verb {
             Verb::Create => "create",
@@ -139,7 +139,7 @@ impl Resource {
         }
     }
 
-    /// Forgets the operation: the resource is simply there.
+    /// Unbinds the operation: the resource exists and nothing is running.
     pub fn settle(&mut self) {
         if let Json::Object(_) = &*self.doc {
             self.doc.entry(HIDDEN).remove("operation");
@@ -147,22 +147,22 @@ impl Resource {
         }
     }
 
-    /// When the running or last operation began.
+    /// When the running or last operation started.
     pub fn started(&self) -> Option<Ticks> {
         self.doc.int("_.operation.start")
     }
 
-    /// When the running or last operation ended or will end; `None` while it is stuck.
+    /// When the running or last operation ended or will end; `None` if it never ends.
     pub fn ended(&self) -> Option<Ticks> {
         self.doc.int("_.operation.end")
     }
 
-    /// True while an operation runs.
+    /// Whether an operation is running.
     pub fn busy(&self, now: Ticks) -> bool {
         self.hidden("operation").is_some() && self.ended().is_none_or(|end| now < end)
     }
 
-    /// True until its delete has ended, or an operation that loses it.
+    /// Whether the resource still exists: false once its deletion, or an operation that loses it, has ended.
     pub fn exists(&self, now: Ticks) -> bool {
         let deletes = self.hidden("operation.verb").and_then(Json::as_str) == Some("delete")
             || self.hidden("operation.lost").is_some();
@@ -172,12 +172,12 @@ impl Resource {
         !deleted
     }
 
-    /// True once an operation that created or changed it has succeeded at least for now.
+    /// Whether an operation that created or changed it has succeeded by now.
     pub fn ready(&self, now: Ticks) -> bool {
         self.state(now) == "Succeeded"
     }
 
-    /// `provisioningState` at a moment.
+    /// The `provisioningState` at a moment.
     pub fn state(&self, now: Ticks) -> &'static str {
         if self.hidden("operation").is_none() {
             return "Succeeded";
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_state_follows_the_clock() {
+    fn provisioning_state_follows_the_clock() {
         let mut resource = Resource::new("/subscriptions/s/x/y", "X", "eastus");
         assert_eq!(resource.state(0), "Succeeded");
         let mut operation = Operation::for_tests(10, Some(20));

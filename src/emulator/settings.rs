@@ -1,22 +1,22 @@
-//! What can be tuned: how fast time passes, which of the service's nuisances are on, and how long each piece of work takes.
+//! The settings: how fast time passes, which imperfections of the service are emulated, and how long each kind of work takes.
 
 use super::clock::{self, Ticks};
 use super::json::Json;
 
-/// The record of the state that holds the settings.
+/// The record that holds the settings.
 pub const KEY: &str = "s|settings";
 
-/// What the program that runs the emulator decides; the state's own settings may override it.
+/// Options of the program that runs the emulator. Settings stored in the state override them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Refuse ARM requests without a bearer token.
     pub require_token: bool,
-    /// Create a resource group on the first write beneath it, and find a `golden-vm` in it.
+    /// Create a resource group on the first write to it, with a `golden-vm` in it.
     pub auto_create_resource_groups: bool,
 }
 
 impl Options {
-    /// For use inside a provider's process: groups come into being by themselves, no token is asked for.
+    /// For use inside a provider's process: creates resource groups on demand and requires no token.
     pub fn in_process() -> Options {
         Options { require_token: false, auto_create_resource_groups: true }
     }
@@ -30,38 +30,39 @@ impl Options {
 /// The settings in force for one request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// `None`: quick durations made for people watching. Otherwise real durations divided by this; 0 makes all work instant.
+    /// `None`: short demo durations. Otherwise the service's durations divided by this; 0 makes all work instantaneous.
     pub time_scale: Option<f64>,
-    /// Added to the caller's clock.
+    /// Offset added to the caller's clock.
     pub clock_offset: Ticks,
-    /// Send Retry-After only where the service does; otherwise async answers carry a short one, since the work is short too.
+    /// Send Retry-After only where the service does. Otherwise all asynchronous responses carry a short one, since the work is
+    /// short too.
     pub recorded_polling: bool,
     /// See [`Options`].
     pub require_token: bool,
     /// See [`Options`].
     pub auto_create_resource_groups: bool,
-    /// Enforce the rate limits that are otherwise only counted.
+    /// Enforce the rate limits, which are otherwise only counted.
     pub throttling: bool,
-    /// After a create, reads answer 404 for a moment; after a delete, they still find it, and its parent cannot be deleted
-    /// for a moment; after an update, regions lag behind the operation. With [`Settings::time_scale`] the parent's part is so
-    /// in any case.
+    /// Emulate eventual consistency: a new resource is not found for a moment; a deleted one is still found, and its parent
+    /// cannot be deleted, for a moment; regions lag behind an update's operation. With [`Settings::time_scale`] the parent
+    /// always lags.
     pub eventual_consistency: bool,
-    /// Refuse poll URLs that are not exactly those handed out.
+    /// Reject poll URLs that differ from the issued ones.
     pub verify_poll_urls: bool,
-    /// Entries in one page of a list.
+    /// Entries per list page.
     pub page_size: usize,
-    /// The request is a change made by hand: it takes no time, and regions may go without leave.
+    /// The request is a change made by hand: it completes instantly, and regions can be removed without permission.
     pub by_hand: bool,
-    /// Callers need a role for what they do; requests without a token are those of an owner of everything.
+    /// Check the caller's role assignments. Requests without a token act as an owner of everything.
     pub enforce_roles: bool,
-    /// The object ids of further owners of everything.
+    /// Object IDs of additional owners of everything.
     pub owners: Vec<String>,
     /// Delays by method and path: `[{"method","path","milliseconds"}]`.
     pub latency: Vec<Json>,
 }
 
 impl Settings {
-    /// The stored settings over the program's options.
+    /// Merges the stored settings over the program's options.
     pub fn read(stored: Option<&Json>, options: &Options) -> Settings {
         let none = Json::Null;
         let stored = stored.unwrap_or(&none);
@@ -95,7 +96,7 @@ impl Settings {
         }
     }
 
-    /// What `GET /_emulator/` shows.
+    /// The settings as `GET /_emulator/` shows them.
     pub fn show(&self) -> Json {
         Json::object()
             .with("time_scale", self.time_scale.map_or(Json::Null, Json::from))
@@ -112,12 +113,12 @@ impl Settings {
             .with("latency", self.latency.clone())
     }
 
-    /// How long a piece of work takes.
+    /// How long a kind of work takes.
     pub fn duration(&self, work: Work) -> Ticks {
         let (real, quick) = work.seconds();
         clock::seconds(match self.time_scale {
-            // Work that takes a moment is polled at once, so that a client without patience would meet the lag each time:
-            // it is met by those who ask for it.
+            // Short work is polled at once, so every client without retries would hit the lag. Only eventual consistency
+            // enables it.
             None if work == Work::NestedLag && !self.eventual_consistency => 0.0,
             None => quick,
             Some(scale) if scale > 0.0 => real / scale,
@@ -125,7 +126,7 @@ impl Settings {
         })
     }
 
-    /// What a script or another time of the caller's own choice takes: as long as it says, unless the emulator's time is
+    /// How long scripted work, with a duration of the caller's choice, takes: exactly that long, unless the emulator's time is
     /// scaled.
     pub fn scaled(&self, seconds: f64) -> Ticks {
         clock::seconds(match self.time_scale {
@@ -135,7 +136,7 @@ impl Settings {
         })
     }
 
-    /// The value of a Retry-After header in seconds; `recorded` is what the service sends there.
+    /// The value of Retry-After in seconds; `recorded` is the service's value.
     pub fn retry_after(&self, recorded: Option<u32>) -> Option<u32> {
         if self.recorded_polling {
             return recorded;
@@ -173,31 +174,31 @@ pub enum Work {
     DiskPut,
     DiskDelete,
     GroupDelete,
-    /// How long a parent still sees a child that is gone.
+    /// How long a parent still sees a deleted child.
     NestedLag,
-    /// How long a new resource is not yet found, with eventual consistency.
+    /// How long a new resource is not found yet, with eventual consistency.
     ReadLag,
-    /// How long Resource Graph does not know of a change, with eventual consistency.
+    /// How long Resource Graph lags behind a change, with eventual consistency.
     GraphLag,
-    /// How long the directory does not know a new principal, with eventual consistency.
+    /// How long the directory does not find a new principal, with eventual consistency.
     PrincipalLag,
-    /// How long the activity log does not show an event, with eventual consistency.
+    /// How long the activity log lacks a new event, with eventual consistency.
     LogLag,
-    /// Run Command, beside what the script itself takes.
+    /// Run Command, excluding the script itself.
     RunCommand,
     TemplatePut,
     TemplatePatch,
     TemplateDelete,
     TemplateRun,
     TemplateCancel,
-    /// How long the agent of a new machine is not ready.
+    /// How long the agent of a new machine takes to become ready.
     AgentStart,
-    /// How long the log of a started machine is not there.
+    /// How long the log of a started machine takes to appear.
     BootLog,
 }
 
 impl Work {
-    /// Median seconds of the real service (measured as endTime minus startTime), and the quick ones.
+    /// Median seconds of Azure (endTime minus startTime), and the demo durations.
     fn seconds(self) -> (f64, f64) {
         match self {
             Work::GalleryPut => (0.3, 0.15),
@@ -241,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_can_be_real_quick_or_none() {
+    fn durations_follow_the_time_scale() {
         let with =
             |text: &str| Settings::read(Json::parse(text.as_bytes()).ok().as_ref(), &Options::served());
         assert_eq!(with("{}").duration(Work::VersionCreate), 24 * clock::SECOND / 10);

@@ -1,9 +1,10 @@
-//! The state: an append-only log of JSON lines that several processes share, with an index of it in memory.
+//! The state: an append-only log of JSON lines that several processes share, with an in-memory index.
 //!
-//! One line is one request's whole change, so a process killed at any moment leaves either all of it or nothing: a last line
-//! without its newline is ignored by readers and cut off by the next writer. Writers hold an exclusive lock on a file beside
-//! the log (`<state>.lock`); readers take none. Before each request a process reads what others appended since. When most of
-//! the log is out of date it is rewritten under a new generation and renamed into place; others notice the generation and start over.
+//! One line holds all changes of one request, so a process killed at any moment leaves either all of them or none: readers
+//! ignore a last line without a newline, and the next writer truncates it. Writers hold an exclusive lock on a file beside the
+//! log (`<state>.lock`); readers take none. Before each request a process reads what others appended. When most of the log is
+//! obsolete it is rewritten under a new generation and renamed into place; other processes notice the new generation and
+//! reload.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -17,16 +18,16 @@ use super::clock::Ticks;
 use super::files;
 use super::json::Json;
 
-/// The number in a state file's first line; a file of another format is refused.
+/// The format number in a state file's first line. Files of another format are rejected.
 const FORMAT: i64 = 1;
-/// Log lines beyond twice the live records after which the log is rewritten.
+/// The log is rewritten when it exceeds twice the live records plus this many lines.
 const SLACK: u64 = 5_000;
-/// What a new version of the log is called, beside the log, until it replaces it.
+/// The suffix of a new log until it replaces the old one.
 const FRESH: &str = ".new";
-/// The field of a record that says from when on it may be dropped.
+/// The field of a record that holds its expiry.
 pub const EXPIRES: &str = "_exp";
 
-/// The state of one emulator, in a file or in memory only.
+/// The state of one emulator, in a file or in memory.
 pub struct Store {
     path: Option<PathBuf>,
     view: Mutex<View>,
@@ -40,13 +41,13 @@ struct View {
     sequence: u64,
     puts: u64,
     records: BTreeMap<String, Arc<Json>>,
-    /// (subscription and type, key): what a subscription-wide list reads.
+    /// (subscription and type, key): the index for subscription-wide lists.
     types: BTreeSet<(String, String)>,
     expiry: BTreeSet<(Ticks, String)>,
 }
 
 impl Store {
-    /// Opens or creates the state file, its parent folders included.
+    /// Opens or creates the state file and its parent folders.
     pub fn open(path: &Path) -> Result<Store, EmulatorError> {
         let path = files::resolve(path).map_err(|error| EmulatorError::io("opening", path, error))?;
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -64,14 +65,14 @@ impl Store {
         Ok(store)
     }
 
-    /// A state that ends with the process; its random numbers are the same every time.
+    /// Creates an in-memory state; its random numbers are reproducible.
     pub fn in_memory() -> Store {
         let view = View { generation: "memory".to_owned(), seed: 0x5eed, ..View::default() };
         Store { path: None, view: Mutex::new(view) }
     }
 
-    /// Runs one request. `body` sees the newest state; what it stages is written as one line. A body that was called for
-    /// reading and staged something all the same is called a second time, under the lock.
+    /// Runs one request. `body` sees the newest state, and its staged changes are written as one line. If a body that was
+    /// called for reading stages a change, it is called again under the lock.
     pub fn run<R>(
         &self,
         write: bool,
@@ -104,7 +105,8 @@ impl Store {
         let staged = transaction.finish(now);
         view.append(path, staged)?;
         if view.puts > 2 * view.records.len() as u64 + SLACK {
-            // The change is written: a rewriting that fails, as on a full disk, only waits for a later one.
+            // The change is already written. If rewriting the log fails, for example on a full disk, a later request retries
+            // it.
             if view.compact(path).is_err() {
                 let _ = fs::remove_file(files::beside(path, FRESH));
                 view.puts = view.records.len() as u64;
@@ -119,15 +121,15 @@ impl Store {
     }
 
     fn view(&self) -> MutexGuard<'_, View> {
-        // A panic inside a request cannot leave the view half changed: changes are applied after the request has ended.
+        // A panic inside a request cannot leave the view half changed: changes are applied after the request.
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Changes by key: a record, or `None` for its removal.
+/// Changes by key: a record, or `None` to remove it.
 type Staged = BTreeMap<String, Option<Json>>;
 
-/// What one request sees and changes.
+/// One request's view of the state and its staged changes.
 pub struct Transaction<'a> {
     view: &'a View,
     staged: Staged,
@@ -147,12 +149,12 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Stages a record.
+    /// Stages a write.
     pub fn put(&mut self, key: &str, value: Json) {
         self.staged.insert(key.to_owned(), Some(value));
     }
 
-    /// Stages a removal; nothing when there is nothing to remove.
+    /// Stages a removal if the record exists.
     pub fn delete(&mut self, key: &str) {
         if self.view.records.contains_key(key) {
             self.staged.insert(key.to_owned(), None);
@@ -161,7 +163,8 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Calls `visit` for each record whose key starts with `prefix`, in key order, beginning after `after`, until it says false.
+    /// Calls `visit` for each record whose key starts with `prefix`, in key order, starting after `after`, until it returns
+    /// false.
     pub fn scan(&self, prefix: &str, after: Option<&str>, mut visit: impl FnMut(&str, &Arc<Json>) -> bool) {
         let start = match after {
             Some(key) => Bound::Excluded(key.to_owned()),
@@ -216,23 +219,23 @@ impl<'a> Transaction<'a> {
         keys.into_iter().filter_map(|key| self.get(key)).collect()
     }
 
-    /// A new identifier, reproducible from the state's seed and the number of requests that changed it.
+    /// A new GUID, reproducible from the state's seed and its number of changes.
     pub fn guid(&mut self) -> String {
         self.drawn += 1;
         guid(self.view.seed, self.view.sequence.wrapping_add(1), self.drawn)
     }
 
-    /// How many records there are, for summaries.
+    /// The number of records, for summaries.
     pub fn record_count(&self) -> usize {
         self.view.records.len()
     }
 
-    /// Forgets what was staged.
+    /// Discards the staged changes.
     pub fn undo(&mut self) {
         self.staged.clear();
     }
 
-    /// Forgets every record.
+    /// Removes every record.
     pub fn clear(&mut self) {
         self.staged.clear();
         for key in self.view.records.keys() {
@@ -240,7 +243,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// The staged changes, with a few expired records put to rest as well.
+    /// Takes the staged changes, and removes a few expired records with them.
     fn finish(mut self, now: Ticks) -> Staged {
         for (at, key) in self.view.expiry.iter().take(200) {
             if *at > now {
@@ -253,7 +256,7 @@ impl<'a> Transaction<'a> {
 }
 
 impl View {
-    /// Reads what was appended since the last look, or everything when the file is another one now.
+    /// Reads what other processes appended, or everything if the file was replaced.
     fn catch_up(&mut self, path: &Path) -> Result<u64, EmulatorError> {
         let reading = |error| EmulatorError::io("reading", path, error);
         let mut file = match files::open_regular(path, OpenOptions::new().read(true)) {
@@ -334,7 +337,7 @@ impl View {
         Ok(())
     }
 
-    /// Under the lock: creates the file when there is none, catches up, and cuts off a torn last line.
+    /// Under the lock: creates the file if absent, catches up, and truncates a torn last line.
     fn catch_up_for_writing(&mut self, path: &Path) -> Result<(), EmulatorError> {
         let length = self.catch_up(path)?;
         if self.generation.is_empty() {
@@ -354,7 +357,7 @@ impl View {
         let mut file = files::open_regular(path, OpenOptions::new().append(true))
             .map_err(|error| EmulatorError::io("opening", path, error))?;
         if let Err(error) = file.write_all(line.as_bytes()) {
-            // Best effort: the next writer cuts a torn line off in any case.
+            // Best effort: the next writer truncates a torn line anyway.
             let _ = file.set_len(self.offset);
             return Err(EmulatorError::io("writing", path, error));
         }
@@ -383,7 +386,7 @@ impl View {
         file.sync_all().map_err(writing)?;
         drop(file);
         fs::rename(files::beside(path, FRESH), path).map_err(writing)?;
-        // Reading back the numbers of the new file keeps what this process counts equal to what any other would.
+        // Reading back the new file keeps this process's counters equal to those of any other.
         self.generation = String::new();
         self.catch_up(path).map(|_| ())
     }
@@ -422,8 +425,8 @@ impl View {
     }
 }
 
-/// The key of a resource: `r|<collection>|<name>`, lower case, so that the children of one parent stand together
-/// and their own children do not stand between them.
+/// The key of a resource: `r|<collection>|<name>` in lower case. Siblings are adjacent in key order, and their children do not
+/// come between them.
 pub fn resource_key(id: &str) -> String {
     let id = id.trim_end_matches('/').to_ascii_lowercase();
     match id.rsplit_once('/') {
@@ -436,7 +439,7 @@ fn type_index(subscription: &str, kind: &str) -> String {
     format!("{}|{}", subscription.to_ascii_lowercase(), kind.to_ascii_lowercase())
 }
 
-/// Subscription and type of a resource's key.
+/// The subscription and type of a resource's key.
 fn type_of_key(key: &str) -> Option<String> {
     let collection = key.strip_prefix("r|")?.rsplit_once('|')?.0;
     let mut segments = collection.split('/').skip(1);
@@ -479,7 +482,7 @@ fn line(staged: &Staged) -> String {
     text
 }
 
-/// Held while writing; released when dropped or when the process dies.
+/// A lock held while writing; released on drop or when the process dies.
 fn lock(path: &Path) -> Result<File, EmulatorError> {
     let file = files::open_beside(path, ".lock", false)
         .map_err(|error| EmulatorError::io("locking", path, error))?;
@@ -487,7 +490,7 @@ fn lock(path: &Path) -> Result<File, EmulatorError> {
     Ok(file)
 }
 
-/// A version 4 GUID out of three numbers.
+/// Builds a version 4 GUID from three numbers.
 pub fn guid(seed: u64, sequence: u64, drawn: u64) -> String {
     let mut state = seed ^ sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ drawn.rotate_left(40);
     let mut next = || {
@@ -514,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn two_openers_see_each_others_changes_and_a_torn_tail_is_cut() {
+    fn two_openers_see_each_others_changes_and_truncate_a_torn_tail() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/er/state.json");
         let first = Store::open(&path).unwrap();
@@ -531,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn the_greatest_sequence_is_followed_by_one() {
+    fn sequence_wraps_to_one_after_its_maximum() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         fs::write(&path, "{\"azimage_emulator_state\":1,\"generation\":\"g\",\"sequence\":-1}\n").unwrap();
@@ -542,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rewritten_log_is_noticed_by_others() {
+    fn other_processes_reload_a_rewritten_log() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         let first = Store::open(&path).unwrap();
@@ -559,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn another_programs_file_is_refused_and_left_alone() {
+    fn rejects_files_of_other_programs_and_leaves_them_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("terraform.tfstate");
         fs::write(&path, "{\n \"version\": 4\n}\n").unwrap();
@@ -569,7 +572,7 @@ mod tests {
     }
 
     #[test]
-    fn many_threads_lose_nothing() {
+    fn concurrent_threads_lose_no_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         std::thread::scope(|scope| {
@@ -595,7 +598,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_group_children_and_types() {
+    fn keys_group_resources_by_parent_and_type() {
         let version = "/subscriptions/S/resourceGroups/rg/providers/Microsoft.Compute/galleries/g/images/i/versions/1.0.0";
         let key = resource_key(version);
         assert!(key.ends_with("/images/i/versions|1.0.0"));
@@ -607,7 +610,7 @@ mod tests {
         assert_eq!(type_of_key("o|guid"), None);
     }
 
-    /// Run in a process of its own by the test below: writes until it is killed, and says on standard output what it has written.
+    /// Run in a separate process by the test below: writes until it is killed, and prints what it has written.
     #[test]
     fn writer_process() {
         use std::io::Write;
@@ -632,7 +635,7 @@ mod tests {
     }
 
     #[test]
-    fn killed_writers_lose_and_tear_nothing() {
+    fn killed_writers_lose_no_acknowledged_write() {
         use std::io::{BufRead, BufReader};
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
@@ -685,7 +688,7 @@ mod tests {
     }
 
     #[test]
-    fn expired_records_go_with_the_next_change() {
+    fn next_change_removes_expired_records() {
         let store = Store::in_memory();
         store.run(true, 0, |t| t.put("old", Json::object().with(EXPIRES, 10_i64))).unwrap();
         store.run(true, 9, |t| t.put("x", Json::Null)).unwrap();

@@ -1,4 +1,4 @@
-//! The emulator from the outside: whole lives of resources, driven by requests and a clock in the test's hand.
+//! Complete life cycles of resources, driven by requests and a clock that the test controls.
 
 use super::*;
 
@@ -20,7 +20,7 @@ struct World {
     now: OffsetDateTime,
 }
 
-/// An answer with its body read.
+/// A response with its parsed body.
 struct Got {
     status: u16,
     headers: Vec<(String, String)>,
@@ -67,7 +67,7 @@ impl World {
         self.now += time::Duration::seconds_f64(seconds);
     }
 
-    /// Sends and lets the operation end.
+    /// Sends a request and waits for its operation to end.
     fn done(&mut self, method: &str, url: &str, body: &str) -> Got {
         let got = self.ask(method, url, body);
         assert!(got.status < 300, "{method} {url}: {} {}", got.status, got.raw);
@@ -123,7 +123,7 @@ fn version_body(regions: &str, extra: &str) -> String {
 }
 
 #[test]
-fn a_gallery_lives_as_recorded() {
+fn gallery_life_cycle_matches_the_recording() {
     let mut world = World::new();
     let got = world.ask("PUT", &gal("?api-version=2021-10-01"), r#"{"location": "eastus2"}"#);
     assert_eq!(got.status, 201);
@@ -166,7 +166,7 @@ fn a_gallery_lives_as_recorded() {
 }
 
 #[test]
-fn a_golden_image_from_the_machine_to_two_regions() {
+fn publishes_a_captured_machine_to_two_regions() {
     let mut world = World::new();
     let early = world.ask("POST", &rg("virtualMachines/golden-vm/generalize?api-version=2026-03-01"), "");
     assert_eq!((early.status, early.code()), (409, "OperationNotAllowed"));
@@ -208,7 +208,7 @@ fn a_golden_image_from_the_machine_to_two_regions() {
 }
 
 #[test]
-fn what_cannot_change_and_what_must_go_first() {
+fn rejects_immutable_changes_and_deletions_with_children() {
     let mut world = World::new();
     world.image();
     world.gallery();
@@ -287,7 +287,7 @@ fn what_cannot_change_and_what_must_go_first() {
 }
 
 #[test]
-fn the_gateway_speaks_first() {
+fn gateway_errors_come_first() {
     let world = World::new();
     for (method, url, status, code) in [
         ("GET", gal(""), 400, "MissingApiVersionParameter"),
@@ -313,7 +313,7 @@ fn the_gateway_speaks_first() {
 }
 
 #[test]
-fn the_same_requests_get_the_same_answers() {
+fn same_requests_get_the_same_responses() {
     let run = || {
         let mut world = World::new();
         world.image();
@@ -331,7 +331,7 @@ fn the_same_requests_get_the_same_answers() {
 }
 
 #[test]
-fn soft_deleted_versions_come_back() {
+fn soft_deleted_versions_can_be_restored() {
     let mut world = World::new();
     world.image();
     world.done(
@@ -370,7 +370,7 @@ fn soft_deleted_versions_come_back() {
 }
 
 #[test]
-fn groups_come_into_being_where_that_is_allowed() {
+fn first_write_creates_a_group_if_enabled() {
     let mut world = World::new();
     let group = format!("{S}/resourceGroups/fresh");
     let url = format!("{group}/providers/Microsoft.Compute/galleries/g?api-version=2026-03-03");
@@ -402,7 +402,7 @@ fn groups_come_into_being_where_that_is_allowed() {
 }
 
 #[test]
-fn machines_are_made_of_what_is_there() {
+fn machines_require_existing_images() {
     let mut world = World::new();
     world.image();
     world.gallery();
@@ -443,7 +443,7 @@ fn machines_are_made_of_what_is_there() {
 }
 
 #[test]
-fn each_api_version_shows_what_it_knows() {
+fn responses_depend_on_the_api_version() {
     let mut world = World::new();
     world.image();
     world.done(

@@ -1,4 +1,4 @@
-//! Rate limits: the buckets of ARM and of the compute provider, the headers that tell what is left, and the refusals.
+//! Rate limits: the buckets of ARM and of the compute provider, the headers that report what remains, and the 429 responses.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use super::clock::{SECOND, Ticks, format_z};
 use super::errors::ArmError;
 use super::json::Json;
 
-/// One bucket of the compute provider: how its header calls it, how many fit, and over how many seconds it refills.
+/// One bucket of the compute provider: its name in the header, its size, and the seconds in which it refills.
 struct Bucket {
     suffix: &'static str,
     size: i64,
@@ -18,7 +18,7 @@ const fn bucket(suffix: &'static str, size: i64, window: i64) -> Bucket {
     Bucket { suffix, size, window }
 }
 
-/// The two windows of a class: name, most in 3 minutes, most in 30.
+/// The two windows of a class: name, limit in 3 minutes, limit in 30 minutes.
 const WINDOWS: &[(&str, i64, i64)] = &[
     ("CreateUpdateGallery", 50, 300),
     ("GetGallery", 350, 2_500),
@@ -59,7 +59,7 @@ const WINDOWS: &[(&str, i64, i64)] = &[
     ("HighCostGet", 1_000, 5_000),
     ("CreateUpdateHighCostDiskEncryptionSet", 100, 300),
     ("GetOperation", 50_000, 400_000),
-    // Of run commands, as recorded in 2023.
+    // Run commands, as recorded in 2023.
     ("UpdateVM", 240, 1_200),
 ];
 
@@ -90,24 +90,24 @@ fn buckets(class: &str) -> Vec<(String, Bucket)> {
     }
 }
 
-/// The class of Resource Graph's queries, which are counted by caller and not by subscription.
+/// The class of Resource Graph queries, which are counted by caller rather than by subscription.
 pub const RESOURCE_GRAPH: &str = "ResourceGraph";
-/// How many queries a caller may send in a window of [`GRAPH_WINDOW`] seconds.
+/// The number of queries a caller may send in a window of [`GRAPH_WINDOW`] seconds.
 const GRAPH_QUERIES: i64 = 15;
 const GRAPH_WINDOW: i64 = 5;
 
-/// What each caller has used up; kept by the process, since the service forgets it too.
+/// What each caller has used. Not persisted, because the service forgets it too.
 #[derive(Default)]
 pub struct Meter {
     levels: HashMap<String, (f64, Ticks)>,
-    /// Begin of the window and queries in it, by caller.
+    /// Start of the window and number of queries in it, by caller.
     queries: HashMap<String, (Ticks, i64)>,
-    /// How many requests were refused so far.
+    /// The number of requests throttled so far.
     pub refused: i64,
 }
 
 impl Meter {
-    /// What is left in a bucket now.
+    /// The remaining tokens of a bucket.
     fn left(&self, key: &str, size: i64, per_second: f64, now: Ticks) -> f64 {
         let (level, at) = self.levels.get(key).copied().unwrap_or((size as f64, now));
         (level + (now - at).max(0) as f64 / SECOND as f64 * per_second).min(size as f64)
@@ -119,7 +119,7 @@ impl Meter {
         left as i64
     }
 
-    /// The refusal of ARM or of the compute provider, when a bucket is empty.
+    /// The 429 of ARM or the compute provider, if a bucket is empty.
     pub fn refuse(
         &self,
         subscription: &str,
@@ -155,7 +155,8 @@ impl Meter {
         None
     }
 
-    /// Counts a query of Resource Graph: the refusal, when the caller has none left and limits are enforced, and the headers.
+    /// Counts a Resource Graph query. Returns the 429, if limits are enforced and the caller has no quota left, and the
+    /// headers.
     pub fn query(
         &mut self,
         caller: &str,
@@ -195,7 +196,7 @@ impl Meter {
         (error, headers)
     }
 
-    /// Spends one of each and returns the headers that say what is left.
+    /// Takes a token from each bucket and returns the headers that report the remaining ones.
     pub fn headers(
         &mut self,
         subscription: &str,
@@ -237,7 +238,7 @@ fn arm_bucket(method: Method) -> (&'static str, i64, f64) {
 }
 
 fn key_of(subscription: &str, name: &str, bucket: &Bucket, resource: &str) -> String {
-    // Buckets named …Resource belong to one machine or operation.
+    // Buckets named …Resource apply to one machine or operation.
     let resource = if name.ends_with("Resource") { resource } else { "" };
     format!("{subscription}|{name}{}|{resource}", bucket.suffix)
 }
@@ -269,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_are_counted_by_caller_and_window() {
+    fn counts_queries_by_caller_and_window() {
         let mut meter = Meter::default();
         for left in (0..15).rev() {
             let (refused, headers) = meter.query("a", true, 0);

@@ -1,4 +1,4 @@
-//! A certificate authority of our own and a server certificate for this machine's loopback names, kept in a folder.
+//! A private certificate authority and a server certificate for this machine's loopback names, kept in a folder.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -17,13 +17,13 @@ use time::{Duration, OffsetDateTime};
 
 use super::files;
 
-/// How long certificates last; new ones are made in the last thirty days.
+/// How long certificates last. They are renewed in the last thirty days.
 const LIFETIME: Duration = Duration::days(730);
 const RENEWAL: Duration = Duration::days(30);
-/// The line before the certificate that says when it ends; PEM readers skip it.
+/// The line before the certificate that holds its expiry. PEM readers skip it.
 const UNTIL: &str = "valid-until: ";
 
-/// Why the certificates could not be had.
+/// Why the certificates could not be provided.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The folder cannot be used.
@@ -31,27 +31,27 @@ pub enum TlsError {
     Folder {
         /// The folder.
         folder: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// A certificate could not be made.
     #[error("making the emulator's certificates: {0}")]
     Making(#[from] rcgen::Error),
-    /// rustls does not take them.
+    /// rustls rejects the certificates.
     #[error("using the certificates in {folder}: {why}; delete the folder to have new ones made")]
     Using {
         /// The folder.
         folder: String,
-        /// Why.
+        /// The cause.
         why: String,
     },
 }
 
-/// Reads or makes `ca.pem`, `server.pem` and `server.key` in a folder; clients trust `ca.pem`.
+/// Reads or creates `ca.pem`, `server.pem` and `server.key` in a folder; clients trust `ca.pem`.
 pub fn config(folder: &Path, now: OffsetDateTime) -> Result<Arc<ServerConfig>, TlsError> {
     let io = |source| TlsError::Folder { folder: folder.display().to_string(), source };
     fs::create_dir_all(folder).map_err(io)?;
-    // Two servers that start at once must not each write half of a pair.
+    // The lock keeps two servers that start at once from mixing their certificate and key.
     let lock = files::open_beside(&folder.join(""), ".lock", false).map_err(io)?;
     lock.lock().map_err(io)?;
     if let Some(config) = reuse(folder, now) {
@@ -104,7 +104,7 @@ fn make(folder: &Path, now: OffsetDateTime) -> Result<(), TlsError> {
     server.distinguished_name.push(DnType::CommonName, "azimage emulator");
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    // Python's strict checks want it.
+    // Python's strict verification requires it.
     server.use_authority_key_identifier_extension = true;
     server.not_before = now - Duration::days(1);
     server.not_after = until;
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn certificates_are_kept_until_they_are_old() {
+    fn certificates_are_reused_until_close_to_expiry() {
         let folder = tempfile::tempdir().unwrap();
         let now = OffsetDateTime::from_unix_timestamp(1_790_000_000).unwrap();
         let read = || fs::read_to_string(folder.path().join("ca.pem")).unwrap();

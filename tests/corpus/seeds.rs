@@ -1,4 +1,4 @@
-//! Seeds for the fuzzers: what the project's own cases, fixtures and emulator give, so that mutation begins with what is right.
+//! Seeds for the fuzzers, taken from the project's own cases, fixtures and emulator, so that mutations start from valid inputs.
 
 use super::cases::{self, Case, rg};
 use super::core::{Core, Json, dynamic, json, patched, pb};
@@ -6,10 +6,10 @@ use super::fuzz::{values, wire};
 use azimage::schema::{Type, json as state_json, msgpack};
 use prost::Message;
 
-/// A seed: the fuzzer that it is for, its name, its bytes.
+/// A seed: the name of its fuzzer, its own name, its bytes.
 pub type Seed = (&'static str, String, Vec<u8>);
 
-/// All of them.
+/// All seeds.
 pub async fn all() -> Vec<Seed> {
     let mut all = texts();
     for case in cases::all() {
@@ -190,7 +190,7 @@ async fn of_case(core: &Core, case: &Case, all: &mut Vec<Seed>) {
         bytes.extend(msgpack::encode(value, &ty));
         all.push(("msgpack", format!("{name}-{kind}"), bytes));
     }
-    // what the service says of it, as an answer
+    // the service's response for the object
     if let Some(id) = &case.id {
         let body = core.look(id);
         let found = format!("200\nx-ms-request-id: 1\n\n{body}");
@@ -294,7 +294,7 @@ async fn calls(core: &Core, case: &Case, held: &super::core::Held, all: &mut Vec
     }
 }
 
-// A message after the byte that chooses its call.
+// A message, preceded by the byte that selects its call.
 fn coded(call: &str, message: &[u8]) -> Vec<u8> {
     let place = wire::CALLS.iter().position(|known| *known == call).unwrap();
     let mut bytes = vec![u8::try_from(place).unwrap()];

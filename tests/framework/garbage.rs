@@ -2,7 +2,7 @@
 
 use crate::cases;
 use crate::core::oracle;
-use crate::core::{Action, Core, Json, Told, decode, dynamic, json, merge, patched, pb};
+use crate::core::{Action, Core, Diagnostics, Json, decode, dynamic, json, merge, patched, pb};
 use azimage::schema::Value;
 use pb::provider_server::Provider as Wire;
 use tonic::Request;
@@ -52,17 +52,16 @@ pub fn garbage(seed: u64) -> Vec<Option<pb::DynamicValue>> {
 #[track_caller]
 pub fn assert_refused(rpc: &str, diagnostics: &[pb::Diagnostic]) {
     assert!(
-        diagnostics.iter().any(|told| told.severity == 1),
+        diagnostics.iter().any(|diagnostic| diagnostic.severity == 1),
         "{rpc} took garbage: {:?}",
-        Told(diagnostics.to_vec())
+        Diagnostics(diagnostics.to_vec())
     );
-    for told in diagnostics {
-        assert!(matches!(told.severity, 1 | 2) && !told.summary.is_empty());
-        assert!(!told.summary.contains("bug of its own"), "{rpc}: {}", told.detail);
+    for diagnostic in diagnostics {
+        assert!(matches!(diagnostic.severity, 1 | 2) && !diagnostic.summary.is_empty());
+        assert!(!diagnostic.summary.contains("bug of its own"), "{rpc}: {}", diagnostic.detail);
     }
 }
 
-// Item 22, and the "never a panic".
 #[tokio::test]
 async fn garbage_in_every_value_of_every_call_is_an_error() {
     let core = Core::new().await;
@@ -214,7 +213,6 @@ async fn garbage_in_every_stored_json_is_an_error() {
     }
 }
 
-// Items 43, 44, 46.
 #[tokio::test]
 async fn stored_state_is_read_leniently_and_never_guessed() {
     let core = Core::new().await;
@@ -235,7 +233,7 @@ async fn stored_state_is_read_leniently_and_never_guessed() {
         let mut old = case.small.clone();
         merge(&mut old, &json!({"gone_since": {"a": [1]}, "id": "x"}));
         let answer = upgrade(0, raw(&old)).await;
-        assert!(answer.diagnostics.is_empty(), "{:?}", Told(answer.diagnostics));
+        assert!(answer.diagnostics.is_empty(), "{:?}", Diagnostics(answer.diagnostics));
         let state = decode(&answer.upgraded_state, &core.ty(&name));
         assert!(state.is_wholly_known());
         let mut expected = core.config(&name, &case.small);
@@ -245,11 +243,11 @@ async fn stored_state_is_read_leniently_and_never_guessed() {
         for version in [1, 99, -1] {
             let answer = upgrade(version, raw(&old)).await;
             assert_refused("upgrade", &answer.diagnostics);
-            assert!(Told(answer.diagnostics).errors().contains(&version.to_string()));
+            assert!(Diagnostics(answer.diagnostics).errors().contains(&version.to_string()));
         }
         let flat = pb::RawState { json: Vec::new(), flatmap: [("id".to_owned(), "x".to_owned())].into() };
         let answer = upgrade(0, flat.clone()).await;
-        Told(answer.diagnostics).assert_error(&["0.11"]);
+        Diagnostics(answer.diagnostics).assert_error(&["0.11"]);
         let request = pb::move_resource_state::Request {
             target_type_name: name.clone(),
             source_type_name: "azurerm_image".into(),
@@ -271,7 +269,7 @@ async fn stored_state_is_read_leniently_and_never_guessed() {
     }
 }
 
-// Item 44: an identity that is stored as JSON comes back the same.
+// An identity that is stored as JSON is returned unchanged.
 #[tokio::test(start_paused = true)]
 async fn identities_survive_an_upgrade_and_fill_in_where_they_are_missing() {
     for case in cases::all() {
@@ -305,13 +303,13 @@ async fn identities_survive_an_upgrade_and_fill_in_where_they_are_missing() {
         for field in fields.iter().filter(|field| field.required_for_import) {
             let mut lacking = identity.clone();
             lacking.set(&field.name, Value::Null);
-            let told = core.import(case.type_name, "", Some(&lacking)).await.unwrap_err();
-            told.assert_error(&[&field.name]);
+            let diagnostics = core.import(case.type_name, "", Some(&lacking)).await.unwrap_err();
+            diagnostics.assert_error(&[&field.name]);
         }
     }
 }
 
-// Item 42: bytes that the provider did not write, and those that it did, come back or are dropped, and hurt nobody.
+// Private data of this or another provider is returned or dropped, and causes no error.
 #[tokio::test(start_paused = true)]
 async fn foreign_private_bytes_hurt_nobody() {
     for case in cases::all() {
@@ -330,7 +328,7 @@ async fn foreign_private_bytes_hurt_nobody() {
             let full = patched(&case.small, &case.full);
             let plan = core.plan(case.type_name, Some(&held), &full).await;
             let applied = core.apply(&plan).await;
-            assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
+            assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
             held = core.change(&applied.held.unwrap(), &case.small, Action::Update).await;
         }
         // private bytes that are ours travel on

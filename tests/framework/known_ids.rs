@@ -55,12 +55,12 @@ async fn replaced_with_the_same_id_it_is_unknown() {
         core.begin_walk();
         let config = core.config(case.type_name, &case.small);
         core.upgrade(&held).await;
-        let (first, told) =
+        let (first, diagnostics) =
             core.plan_once(case.type_name, &held.state, &config, &held.private, held.identity.as_ref()).await;
-        assert!(!told.has_errors(), "{}: {told:?}", case.name);
-        let (second, told) =
+        assert!(!diagnostics.has_errors(), "{}: {diagnostics:?}", case.name);
+        let (second, diagnostics) =
             core.plan_once(case.type_name, &Value::Null, &config, &first.planned_private, None).await;
-        assert!(!told.has_errors(), "{}: {told:?}", case.name);
+        assert!(!diagnostics.has_errors(), "{}: {diagnostics:?}", case.name);
         let planned = crate::core::decode(&second.planned_state, &core.ty(case.type_name));
         assert!(planned.get("id").is_unknown(), "{}", case.name);
         // tainted: planned as a create at once
@@ -116,9 +116,9 @@ async fn two_addresses_cannot_claim_one_id() {
         core.try_plan_in_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
         // a renamed address without a moved block: the old one is to be destroyed
         core.begin_walk();
-        let (_, told) =
+        let (_, diagnostics) =
             core.plan_once(name, &held.state, &Value::Null, &held.private, held.identity.as_ref()).await;
-        assert!(!told.has_errors());
+        assert!(!diagnostics.has_errors());
         core.try_plan_in_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
     }
 }

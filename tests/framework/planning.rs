@@ -14,9 +14,9 @@ async fn a_create_starts_with_empty_private_state() {
         let core = Core::new().await;
         (case.prepare)(&core);
         let config = core.config(case.type_name, &case.small);
-        let (answer, told) =
+        let (answer, diagnostics) =
             core.plan_once(case.type_name, &Value::Null, &config, &old.to_bytes(), None).await;
-        assert!(!told.has_errors(), "{}: {told:?}", case.name);
+        assert!(!diagnostics.has_errors(), "{}: {diagnostics:?}", case.name);
         assert_eq!(answer.planned_private, b"", "{}", case.name);
     }
 }

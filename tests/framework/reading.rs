@@ -7,7 +7,6 @@ use azimage::schema::Type;
 use pb::provider_server::Provider as Wire;
 use tonic::Request;
 
-// Item 51.
 #[tokio::test(start_paused = true)]
 async fn a_data_source_says_what_it_was_asked_in_the_same_words() {
     const NAME: &str = "azimage_marketplace_image";
@@ -36,15 +35,14 @@ async fn a_data_source_says_what_it_was_asked_in_the_same_words() {
         (json!({"version": "one"}), "one"),
         (json!({"urn": "a:b:c:1.0.0"}), "urn"),
     ] {
-        let told = core.data(NAME, &patched(&parts, &patch)).await.unwrap_err();
-        told.assert_error(&[says]);
+        let diagnostics = core.data(NAME, &patched(&parts, &patch)).await.unwrap_err();
+        diagnostics.assert_error(&[says]);
     }
     core.fault(json!({"path": "publishers", "count": 0, "status": 403, "code": "AuthorizationFailed", "message": "No."}));
     let fresh = core.again(json!({})).await;
     fresh.data(NAME, &parts).await.unwrap_err().assert_error(&["AuthorizationFailed"]);
 }
 
-// Item 52.
 #[tokio::test]
 async fn functions_answer_without_a_configuration_and_point_at_the_wrong_argument() {
     let (_, rpc) = serve();

@@ -8,7 +8,7 @@ use pb::provider_server::Provider as Wire;
 use pb::schema::Block;
 use tonic::Request;
 
-// Item 29: unknown is no error, in any place, alone or together.
+// An unknown value is never an error, in any attribute, alone or combined.
 #[tokio::test]
 async fn validation_lets_unknowns_pass() {
     let core = Core::new().await;
@@ -18,8 +18,8 @@ async fn validation_lets_unknowns_pass() {
         let mut configs = vec![Value::Unknown, Value::Null, unknown_everywhere(block)];
         holes(&full, &mut |hole| configs.push(hole));
         for config in configs {
-            let told = core.validate(case.type_name, &config).await;
-            assert!(!told.has_errors(), "{}: {told:?} for {config:#?}", case.name);
+            let diagnostics = core.validate(case.type_name, &config).await;
+            assert!(!diagnostics.has_errors(), "{}: {diagnostics:?} for {config:#?}", case.name);
         }
     }
     for (name, schema) in &core.schema.data_source_schemas {
@@ -31,20 +31,20 @@ async fn validation_lets_unknowns_pass() {
             };
             let answer =
                 core.service.validate_data_source_config(Request::new(request)).await.unwrap().into_inner();
-            let told = checked(block, answer.diagnostics);
-            assert!(!told.has_errors(), "{name}: {told:?}");
+            let diagnostics = checked(block, answer.diagnostics);
+            assert!(!diagnostics.has_errors(), "{name}: {diagnostics:?}");
         }
     }
     let block = core.schema.provider.as_ref().unwrap().block.as_ref().unwrap();
     for config in [Value::Unknown, Value::Null, unknown_everywhere(block)] {
         let request = pb::prepare_provider_config::Request { config: dynamic(&config, &implied_type(block)) };
         let answer = core.service.prepare_provider_config(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(block, answer.diagnostics);
-        assert!(!told.has_errors(), "{told:?}");
+        let diagnostics = checked(block, answer.diagnostics);
+        assert!(!diagnostics.has_errors(), "{diagnostics:?}");
     }
 }
 
-// Items 30, 37, 29: plans with every part unknown in turn, of a new object and of one that exists.
+// Plans with every attribute unknown in turn, for a new object and for an existing one.
 #[tokio::test(start_paused = true)]
 async fn plans_with_any_unknown_are_what_core_takes() {
     for case in cases::all() {
@@ -58,15 +58,14 @@ async fn plans_with_any_unknown_are_what_core_takes() {
         for config in configs {
             for prior in [None, Some(&held)] {
                 let plan = core.try_plan(case.type_name, prior, &config).await;
-                if let Err(told) = plan {
-                    panic!("{}: {told:?} for {config:#?}", case.name);
+                if let Err(diagnostics) = plan {
+                    panic!("{}: {diagnostics:?} for {config:#?}", case.name);
                 }
             }
         }
     }
 }
 
-// Item 50, and bad values that can be known before anything is done.
 #[tokio::test]
 async fn bad_values_are_refused_where_they_stand() {
     let core = Core::new().await;
@@ -207,9 +206,13 @@ async fn bad_values_are_refused_where_they_stand() {
             base["end_of_life_date"] = Json::Null;
         }
         let config = core.config(case.type_name, &patched(&base, &patch));
-        let told = core.validate(case.type_name, &config).await;
-        assert!(told.error_paths().contains(&path.to_owned()), "{} {patch}: {told:?}", case.name);
-        let text = told.errors();
+        let diagnostics = core.validate(case.type_name, &config).await;
+        assert!(
+            diagnostics.error_paths().contains(&path.to_owned()),
+            "{} {patch}: {diagnostics:?}",
+            case.name
+        );
+        let text = diagnostics.errors();
         assert!(text.contains(says), "{} {patch}: no {says:?} in {text}", case.name);
     }
 }
@@ -266,7 +269,7 @@ fn holes(value: &Value, out: &mut dyn FnMut(Value)) {
     }
 }
 
-// Item 49: elements of a set that are unknown may turn out to be one.
+// Unknown elements of a set may become equal to others.
 #[tokio::test(start_paused = true)]
 async fn a_set_may_shrink_when_its_elements_become_known() {
     let case = cases::image_definition();
@@ -277,6 +280,6 @@ async fn a_set_may_shrink_when_its_elements_become_known() {
     let one = types(json!(["Standard_LRS"]));
     let plan = core.try_plan(case.type_name, None, &open).await.unwrap();
     let applied = core.apply_as(&plan, &core.config(case.type_name, &one)).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     core.settled(&applied.held.unwrap(), &one).await;
 }

@@ -1,4 +1,4 @@
-//! Interrupted by the user, once, twice in a row, and while a version is being replicated.
+//! Runs interrupted by the user: once, twice in a row, and while a version is being replicated.
 
 use std::time::{Duration, Instant};
 
@@ -6,15 +6,15 @@ use super::boundaries::{Boundary, Goal, Left, Series, ids, restore, state, taint
 use super::stage::{Running, Stage};
 use super::{Workspace, chosen, each, support};
 
-/// How long an interrupted run may take to end, once the service has answered what is on its way.
+/// How long an interrupted run may take to end after the service has answered its open requests.
 const BOUNDED: Duration = Duration::from_secs(20);
 
-// Ctrl-C reaches everything that runs in the terminal.
+// Ctrl-C reaches every process in the terminal.
 fn interrupt(running: &Running) {
     running.signal_group("INT");
 }
 
-// What the service has accepted is in the state, and what is in the state is there.
+// Every object that the service accepted is in the state, and every object in the state exists.
 fn assert_truthful(goal: Goal, stage: &Stage, workspace: &Workspace) {
     stage.advance();
     let state = state(workspace);
@@ -35,12 +35,12 @@ fn assert_truthful(goal: Goal, stage: &Stage, workspace: &Workspace) {
     }
 }
 
-// Interrupts at a boundary, and sees to it that nothing is lost. Says whether the boundary was reached.
+// Interrupts at a boundary and checks that nothing is lost. Returns whether the boundary was reached.
 fn once(series: &Series, boundary: &Boundary) -> bool {
     by("INT", series, boundary)
 }
 
-// The same by what ends a job: terraform takes it for an interrupt.
+// The same with the signal that ends a job, which terraform treats as an interrupt.
 fn terminated(series: &Series, boundary: &Boundary) -> bool {
     by("TERM", series, boundary)
 }
@@ -48,7 +48,7 @@ fn terminated(series: &Series, boundary: &Boundary) -> bool {
 fn by(signal: &str, series: &Series, boundary: &Boundary) -> bool {
     let Some((stage, workspace, mut running)) = series.reach(boundary) else { return false };
     running.signal_group(signal);
-    // the interrupt is to be known before the answer comes
+    // the interrupt must arrive before the response
     std::thread::sleep(Duration::from_millis(300));
     stage.release("go");
     let ran = running.end(BOUNDED);
@@ -59,7 +59,7 @@ fn by(signal: &str, series: &Series, boundary: &Boundary) -> bool {
     true
 }
 
-// The second interrupt tells terraform to leave everything as it is, and to go.
+// The second interrupt makes terraform exit immediately.
 fn twice(series: &Series, boundary: &Boundary) -> bool {
     let Some((stage, workspace, mut running)) = series.reach(boundary) else { return false };
     interrupt(&running);
@@ -68,7 +68,7 @@ fn twice(series: &Series, boundary: &Boundary) -> bool {
     std::thread::sleep(Duration::from_millis(300));
     stage.release("go");
     let ran = running.end(BOUNDED);
-    // or it was at its end already
+    // or it had already finished
     let quick = ran.text.contains("Two interrupts received") || ran.text.contains("Interrupt received");
     assert!(quick, "{}", ran.text);
     running.assert_nothing_left(Duration::from_secs(10));
@@ -127,7 +127,7 @@ pub fn an_interrupt_while_replicating_keeps_the_version() {
     stage.release("go");
     let begun = Instant::now();
     while !stage.is_polled(&last) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for the version");
+        assert!(begun.elapsed() < Duration::from_secs(20), "the interrupted run waited for the version");
         std::thread::sleep(Duration::from_millis(50));
     }
     interrupt(&running);

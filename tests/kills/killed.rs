@@ -1,4 +1,4 @@
-//! Killed without a word: the provider alone, terraform alone, or both.
+//! SIGKILL of the provider alone, terraform alone, or both.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ impl Victim {
     }
 }
 
-// Kills at a boundary, and sees to it that the next runs get to the end. Says whether the boundary was reached.
+// Kills at a boundary and checks that the next runs complete. Returns the number of imports, or `None` if the boundary was not
+// reached.
 fn kill(series: &Series, victim: Victim, boundary: &Boundary) -> Option<usize> {
     let (stage, workspace, mut running) = series.reach(boundary)?;
     victim.kill(&mut running);
@@ -31,7 +32,7 @@ fn kill(series: &Series, victim: Victim, boundary: &Boundary) -> Option<usize> {
     assert_ne!(ran.code, 0, "{}", ran.text);
     stage.release("drop");
     if victim != Victim::Provider {
-        // an orphan sees that it is one within five seconds, and ends
+        // an orphaned provider detects that within five seconds and exits
         let begun = std::time::Instant::now();
         while !running.providers().is_empty() {
             assert!(begun.elapsed() < Duration::from_secs(15), "a provider outlives its terraform");
@@ -41,10 +42,10 @@ fn kill(series: &Series, victim: Victim, boundary: &Boundary) -> Option<usize> {
     let begins = series.goal == Goal::Create && boundary.begins();
     let imports = series.converge(&stage, &workspace, Some(boundary).filter(|_| begins));
     if begins {
-        assert_eq!(imports, 0, "what a killed apply left under way is joined, and not refused");
+        assert_eq!(imports, 0, "the next apply joins the running operation of a killed one");
     }
     if series.goal != Goal::Create {
-        assert_eq!(imports, 0, "what is in the state needs no import");
+        assert_eq!(imports, 0, "objects in the state need no import");
     }
     Some(imports)
 }
@@ -57,7 +58,7 @@ fn killing(victim: Victim, offset: usize) {
         let mut imports = 0;
         let mut tried = chosen(&series.boundaries, some, offset);
         if goal == Goal::Create && !all() {
-            // made and finished, but not in the state yet: to be imported
+            // created and finished, but not in the state yet: must be imported
             tried.extend(
                 series
                     .boundaries
@@ -74,7 +75,7 @@ fn killing(victim: Victim, offset: usize) {
         if std::env::var("AZIMAGE_KILLS").is_ok_and(|wanted| wanted != "all") {
             continue;
         }
-        assert!(goal != Goal::Create || imports > 0, "nothing was ever finished and not in the state");
+        assert!(goal != Goal::Create || imports > 0, "no boundary left a finished object outside the state");
         println!("{victim:?} killed during {goal:?}: {imports} imports pasted");
     }
 }
@@ -91,7 +92,7 @@ pub fn a_killed_terraform_whose_provider_lives_on_is_recovered_from() {
     if all() {
         return killing(Victim::Terraform, 0);
     }
-    // an orphan needs five seconds to see that it is one
+    // an orphaned provider needs five seconds to detect that
     let terraform = support::terraform("");
     let series = Series::new(&terraform, Goal::Create);
     let tried = series.boundaries.iter().find(|boundary| boundary.begins()).cloned();

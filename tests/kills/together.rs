@@ -1,4 +1,4 @@
-//! Two provider aliases, and two runs of terraform with states of their own, on one gallery.
+//! Two provider aliases, and two terraform runs with separate states, on one gallery.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn id(rest: &str) -> String {
     format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/my-rg/providers/Microsoft.Compute/{rest}")
 }
 
-/// A definition with a version in some regions, through a provider of that alias.
+/// A definition with a version in some regions, through a provider alias.
 fn image(name: &str, alias: &str, regions: &[&str]) -> String {
     let regions: String =
         regions.iter().map(|name| format!("  target_region {{\n    name = {name:?}\n  }}\n")).collect();
@@ -53,7 +53,7 @@ fn configuration(images: &[String]) -> String {
     format!("{HEAD}{providers}{}", images.concat())
 }
 
-/// A gallery and a managed image that are in nobody's state.
+/// A gallery and a managed image that are in no state.
 fn world(terraform: &str) -> (Stage, Workspace) {
     let stage = Stage::start(None);
     stage.settings(&json!({"auto_create_resource_groups": true, "time_scale": 0}));
@@ -125,8 +125,8 @@ pub fn two_aliases_and_two_runs_on_one_gallery() {
     assert!(!stage.objects().iter().any(|object| object.contains("/versions/")));
 }
 
-/// One version in two states. What one run adds after the other has planned, the other leaves in place, and looks once more
-/// before each write.
+/// One version in two states. A run keeps a region that the other run added after the plan, and reads the version again before
+/// each write.
 pub fn a_region_that_another_run_adds_after_the_plan_is_kept() {
     let terraform = support::terraform("");
     let (stage, _maker) = world(&terraform);
@@ -157,11 +157,11 @@ pub fn a_region_that_another_run_adds_after_the_plan_is_kept() {
     let writes: Vec<usize> = (1..requests.len()).filter(|at| requests[*at].0 == "PUT").collect();
     assert!(!writes.is_empty(), "{requests:?}");
     for at in writes {
-        assert_eq!(requests[at - 1].0, "GET", "a write without a look before it: {requests:?}");
+        assert_eq!(requests[at - 1].0, "GET", "a write without a read before it: {requests:?}");
     }
 }
 
-/// While one run waits in the middle of its write, the other goes on with everything else in the gallery.
+/// While one run is held in the middle of its write, the other run completes everything else in the gallery.
 pub fn a_run_that_hangs_holds_up_nobody_else() {
     let terraform = support::terraform("");
     let (stage, _maker) = world(&terraform);

@@ -1,5 +1,5 @@
-//! Every resource type while the service refuses, breaks down, talks nonsense, hangs up or takes too long: an error that names
-//! the object, a state that is true, and a next run that gets to the end.
+//! Every resource type while the service rejects requests, fails, returns nonsense, closes connections or takes too long: the
+//! error names the object, the state stays true, and the next run completes.
 
 use crate::cases::{self, Case, rg};
 use crate::core::{Action, Applied, Core, Held, Json, differences, json, patched};
@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-// Runs a test for every case that Azure knows of, and tells all that fail.
+// Runs a test for every case with an ARM object and reports all that fail.
 pub async fn each(test: impl AsyncFn(&Case, &str)) {
     let mut failed = Vec::new();
     for case in cases::all() {
@@ -25,7 +25,7 @@ pub async fn prepared(case: &Case) -> (Core, Json) {
     (core, patched(&case.small, &case.full))
 }
 
-// What may come instead of an answer, and whether the service has then done what was asked.
+// Possible failures of a request, and whether the service has executed it.
 fn mishaps() -> Vec<(&'static str, Json, bool)> {
     let refused = "The client 'x' does not have authorization to perform the action.";
     vec![
@@ -40,31 +40,37 @@ fn mishaps() -> Vec<(&'static str, Json, bool)> {
     ]
 }
 
-// A fault for all requests of a method to exactly this id.
+// A fault for all requests of a method to exactly this ID.
 pub fn always(method: &str, id: &str, fault: &Json) -> Json {
     let path = format!("{}$", id.replace('.', r"\."));
     patched(fault, &json!({"method": method, "path": path, "count": 0}))
 }
 
-// Whatever there is and whatever it takes, the next run comes to the end.
+// The next run completes, whatever exists and whatever steps it takes.
 pub async fn finish(core: &Core, case: &Case, held: Option<Held>, config: &Json) -> Held {
     let held = match held {
-        Some(held) => core.refresh(&held).await.unwrap_or_else(|told| panic!("{}: {told:?}", case.name)),
+        Some(held) => {
+            core.refresh(&held).await.unwrap_or_else(|diagnostics| panic!("{}: {diagnostics:?}", case.name))
+        }
         None => None,
     };
     let plan = core.plan(case.type_name, held.as_ref(), config).await;
     let applied = core.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{}: the next run fails: {:?}", case.name, applied.told);
+    assert!(
+        !applied.diagnostics.has_errors(),
+        "{}: the next run fails: {:?}",
+        case.name,
+        applied.diagnostics
+    );
     core.settled(&applied.held.unwrap(), config).await
 }
 
-pub fn assert_told(applied: &Applied, case: &Case, what: &str, id: &str) {
-    let errors = applied.told.errors();
-    assert!(applied.told.has_errors(), "{} {what}: nobody was told", case.name);
+pub fn assert_reported(applied: &Applied, case: &Case, what: &str, id: &str) {
+    let errors = applied.diagnostics.errors();
+    assert!(applied.diagnostics.has_errors(), "{} {what}: no error is reported", case.name);
     assert!(errors.contains(id), "{} {what}: the error does not name the object: {errors}", case.name);
 }
 
-// Item 39.
 #[tokio::test(start_paused = true)]
 async fn a_creation_that_fails_is_told_and_can_be_done_again() {
     each(async |case, id| {
@@ -74,10 +80,10 @@ async fn a_creation_that_fails_is_told_and_can_be_done_again() {
             core.fault(always("PUT", id, &fault));
             let applied = core.apply(&plan).await;
             if done {
-                // the answer got lost, and what it spoke of is there
-                assert!(applied.held.is_some(), "{} {what}: {:?}", case.name, applied.told);
+                // the response was lost, but the object exists
+                assert!(applied.held.is_some(), "{} {what}: {:?}", case.name, applied.diagnostics);
             } else {
-                assert_told(&applied, case, what, id);
+                assert_reported(&applied, case, what, id);
                 assert!(
                     applied.held.is_none(),
                     "{} {what}: nothing was made, but something is in the state",
@@ -92,7 +98,6 @@ async fn a_creation_that_fails_is_told_and_can_be_done_again() {
     .await;
 }
 
-// Items 39, 36.
 #[tokio::test(start_paused = true)]
 async fn an_operation_that_fails_while_creating_leaves_a_tainted_object() {
     each(async |case, id| {
@@ -105,16 +110,16 @@ async fn an_operation_that_fails_while_creating_leaves_a_tainted_object() {
         assert_eq!(held.text("provisioning_state"), "Failed", "{}", case.name);
         let read = core.refresh(&held).await.unwrap().unwrap();
         if case.type_name == "azimage_image_version" {
-            // its bits are in its own region: not to be thrown away, so told without an error
-            applied.told.assert_warning(&["AllocationFailed", "No room.", id]);
+            // its data exists in its own region and must not be destroyed, so this is a warning rather than an error
+            applied.diagnostics.assert_warning(&["AllocationFailed", "No room.", id]);
             assert!(!held.tainted);
             let plan = core.plan(case.type_name, Some(&read), &full).await;
             assert_eq!(plan.action, Action::Update, "{}", case.name);
             finish(&core, case, Some(read), &full).await;
             return;
         }
-        assert_told(&applied, case, "failed operation", id);
-        applied.told.assert_error(&["AllocationFailed", "No room."]);
+        assert_reported(&applied, case, "failed operation", id);
+        applied.diagnostics.assert_error(&["AllocationFailed", "No room."]);
         assert!(held.tainted);
         let plan = core.plan(case.type_name, Some(&read), &full).await;
         assert_eq!(plan.action, Action::Replace, "{}", case.name);
@@ -123,7 +128,6 @@ async fn an_operation_that_fails_while_creating_leaves_a_tainted_object() {
     .await;
 }
 
-// Item 40.
 #[tokio::test(start_paused = true)]
 async fn an_update_that_fails_keeps_what_was_true() {
     each(async |case, id| {
@@ -137,7 +141,7 @@ async fn an_update_that_fails_keeps_what_was_true() {
             core.fault(always("PATCH", id, &fault));
             let applied = core.apply(&plan).await;
             if !done {
-                assert_told(&applied, case, what, id);
+                assert_reported(&applied, case, what, id);
             }
             let kept = applied.held.expect("an update that fails loses nothing");
             assert!(!kept.tainted);
@@ -167,7 +171,7 @@ async fn an_operation_that_fails_while_updating_leaves_an_object_that_the_next_r
         let plan = core.plan(case.type_name, Some(&held), &config).await;
         core.fault(json!({"method": "PUT", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "AllocationFailed", "message": "No room."}}));
         let applied = core.apply(&plan).await;
-        assert_told(&applied, case, "failed operation", id);
+        assert_reported(&applied, case, "failed operation", id);
         let kept = applied.held.expect("an update that fails loses nothing");
         assert!(!kept.tainted);
         core.heal();
@@ -177,7 +181,6 @@ async fn an_operation_that_fails_while_updating_leaves_an_object_that_the_next_r
     .await;
 }
 
-// Item 40.
 #[tokio::test(start_paused = true)]
 async fn a_deletion_that_fails_keeps_the_object_in_the_state() {
     each(async |case, id| {
@@ -187,7 +190,7 @@ async fn a_deletion_that_fails_keeps_the_object_in_the_state() {
             core.fault(always("DELETE", id, &fault));
             let applied = core.destroy(&held).await;
             if !done {
-                assert_told(&applied, case, what, id);
+                assert_reported(&applied, case, what, id);
                 assert!(core.exists(id));
             }
             core.heal();
@@ -200,14 +203,13 @@ async fn a_deletion_that_fails_keeps_the_object_in_the_state() {
         let held = core.create(case.type_name, &full).await;
         core.fault(json!({"method": "DELETE", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "Busy", "message": "Not now."}}));
         let applied = core.destroy(&held).await;
-        assert_told(&applied, case, "failed operation", id);
-        applied.told.assert_error(&["Busy", "Not now."]);
+        assert_reported(&applied, case, "failed operation", id);
+        applied.diagnostics.assert_error(&["Busy", "Not now."]);
         assert!(core.destroy(&applied.held.unwrap()).await.held.is_none());
     })
     .await;
 }
 
-// Item 42.
 #[tokio::test(start_paused = true)]
 async fn only_what_is_gone_for_certain_leaves_the_state() {
     each(async |case, id| {
@@ -217,7 +219,7 @@ async fn only_what_is_gone_for_certain_leaves_the_state() {
             core.fault(always("GET", id, &fault));
             match core.refresh(&held).await {
                 Ok(read) => panic!("{} {what}: read {read:?}", case.name),
-                Err(told) => told.assert_error(&[id]),
+                Err(diagnostics) => diagnostics.assert_error(&[id]),
             }
             core.heal();
         }
@@ -226,7 +228,7 @@ async fn only_what_is_gone_for_certain_leaves_the_state() {
             assert!(core.refresh(&held).await.unwrap().is_none(), "{} {code}", case.name);
             core.heal();
         }
-        // the wrong subscription or tenant is no proof that anything is gone
+        // a wrong subscription or tenant does not prove that an object was deleted
         for code in ["SubscriptionNotFound", "InvalidSubscriptionId"] {
             core.fault(always(
                 "GET",
@@ -241,7 +243,7 @@ async fn only_what_is_gone_for_certain_leaves_the_state() {
     .await;
 }
 
-// Items 39, 59: what the service accepted is never thrown away.
+// An object that the service accepted is never discarded.
 #[tokio::test(start_paused = true)]
 async fn a_creation_that_takes_too_long_is_kept_and_finished_by_the_next_run() {
     each(async |case, id| {
@@ -251,19 +253,19 @@ async fn a_creation_that_takes_too_long_is_kept_and_finished_by_the_next_run() {
         core.control("PUT", "settings", json!({"time_scale": 0.0001}));
         let applied = core.apply(&plan).await;
         assert!(
-            !applied.told.has_errors() || case.name == "captured image",
+            !applied.diagnostics.has_errors() || case.name == "captured image",
             "{}: {:?}",
             case.name,
-            applied.told
+            applied.diagnostics
         );
         core.control("POST", "clock/advance", json!({"seconds": 1e8}));
         core.control("PUT", "settings", json!({"time_scale": 0}));
         match &applied.held {
             Some(held) => {
-                applied.told.assert_warning(&["not finished yet", id]);
+                applied.diagnostics.assert_warning(&["not finished yet", id]);
                 assert!(!held.tainted, "{}", case.name);
             }
-            // the machine comes first, and is not in any state
+            // the machine is prepared first, and is not in any state
             None => assert_eq!(case.name, "captured image"),
         }
         finish(&core, case, applied.held, &full).await;
@@ -271,7 +273,6 @@ async fn a_creation_that_takes_too_long_is_kept_and_finished_by_the_next_run() {
     .await;
 }
 
-// Item 59.
 #[tokio::test(start_paused = true)]
 async fn an_interrupted_run_ends_at_once_and_loses_nothing() {
     each(async |case, id| {
@@ -288,16 +289,16 @@ async fn an_interrupted_run_ends_at_once_and_loses_nothing() {
         };
         let (applied, ()) = tokio::join!(core.apply(&plan), interrupt);
         assert!(begun.elapsed() < Duration::from_secs(3), "{}: {:?}", case.name, begun.elapsed());
-        assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
-        applied.told.assert_warning(&["not finished yet", "interrupted", id]);
+        assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
+        applied.diagnostics.assert_warning(&["not finished yet", "interrupted", id]);
         let held = applied.held.unwrap();
         assert!(!held.tainted);
         assert_eq!(held.text("id"), id);
-        // the same process goes on as if nothing had been
+        // the same process continues as if nothing had happened
         core.control("POST", "clock/advance", json!({"seconds": 1e8}));
         core.control("PUT", "settings", json!({"time_scale": 0}));
         let held = finish(&core, case, Some(held), &full).await;
-        // an update that is interrupted
+        // an interrupted update
         let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
         let config = patched(&full, patch);
         let plan = core.plan(case.type_name, Some(&held), &config).await;
@@ -307,18 +308,18 @@ async fn an_interrupted_run_ends_at_once_and_loses_nothing() {
             core.stop().await;
         };
         let (applied, ()) = tokio::join!(core.apply(&plan), interrupt);
-        assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
         core.control("POST", "clock/advance", json!({"seconds": 1e8}));
         core.control("PUT", "settings", json!({"time_scale": 0}));
         let held = finish(&core, case, applied.held, &config).await;
-        // a deletion that is interrupted keeps the object, and the next one finds it gone
+        // an interrupted deletion keeps the object, and the next one finds it deleted
         core.control("PUT", "settings", json!({"time_scale": 0.0001}));
         let interrupt = async {
             tokio::time::sleep(Duration::from_secs(2)).await;
             core.stop().await;
         };
         let (applied, ()) = tokio::join!(core.destroy(&held), interrupt);
-        assert_told(&applied, case, "interrupted", id);
+        assert_reported(&applied, case, "interrupted", id);
         core.control("POST", "clock/advance", json!({"seconds": 1e8}));
         core.control("PUT", "settings", json!({"time_scale": 0}));
         assert!(core.destroy(&applied.held.unwrap()).await.held.is_none(), "{}", case.name);
@@ -326,7 +327,7 @@ async fn an_interrupted_run_ends_at_once_and_loses_nothing() {
     .await;
 }
 
-// A process that was killed leaves no private bytes and no state: the next creation joins what is under way.
+// A killed process leaves neither private data nor state, so the next creation joins the running operation.
 #[tokio::test(start_paused = true)]
 async fn what_a_killed_run_left_under_way_is_joined() {
     each(async |case, id| {
@@ -338,7 +339,7 @@ async fn what_a_killed_run_left_under_way_is_joined() {
         core.control("PUT", "settings", json!({"time_scale": 0.0001}));
         let killed = tokio::time::timeout(Duration::from_secs(5), core.apply(&plan)).await;
         assert!(killed.is_err());
-        // in a process of its own it would end there; in this one it is told to
+        // a separate process would end there; this one has to be stopped
         core.stop().await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let next = core.again(json!({})).await;
@@ -349,13 +350,13 @@ async fn what_a_killed_run_left_under_way_is_joined() {
             core.control("PUT", "settings", json!({"time_scale": 0}));
         };
         let (applied, ()) = tokio::join!(next.apply(&plan), advance);
-        assert!(!applied.told.has_errors(), "{} {id}: {:?}", case.name, applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{} {id}: {:?}", case.name, applied.diagnostics);
         next.settled(&applied.held.unwrap(), &full).await;
     })
     .await;
 }
 
-// Something that exists and is in no state is left alone, and the error has the import ready.
+// An existing object that is in no state is not modified, and the error contains the import block.
 #[tokio::test(start_paused = true)]
 async fn what_exists_already_is_not_taken_over_silently() {
     each(async |case, id| {
@@ -365,7 +366,7 @@ async fn what_exists_already_is_not_taken_over_silently() {
         let plan = core.plan(case.type_name, None, &full).await;
         let applied = core.apply(&plan).await;
         assert!(applied.held.is_none());
-        applied.told.assert_error(&[
+        applied.diagnostics.assert_error(&[
             "already exists",
             "import {",
             &format!("to = {}", case.type_name),
@@ -377,7 +378,7 @@ async fn what_exists_already_is_not_taken_over_silently() {
     .await;
 }
 
-// What is gone when an update comes is told, and the next run makes it anew.
+// If the object is deleted before its update, the apply fails, and the next run recreates it.
 #[tokio::test(start_paused = true)]
 async fn what_vanished_between_plan_and_apply_is_told() {
     each(async |case, id| {
@@ -388,22 +389,22 @@ async fn what_vanished_between_plan_and_apply_is_told() {
         let plan = core.plan(case.type_name, Some(&held), &config).await;
         core.azure("DELETE", id, Json::Null);
         let applied = core.apply(&plan).await;
-        assert_told(&applied, case, "vanished", id);
-        applied.told.assert_error(&["is gone"]);
+        assert_reported(&applied, case, "vanished", id);
+        applied.diagnostics.assert_error(&["is gone"]);
         finish(&core, case, applied.held, &config).await;
     })
     .await;
 }
 
-// The parent may be missing: an error, and no trace of what was to be made.
+// A missing parent is an error, and nothing is stored in the state.
 #[tokio::test(start_paused = true)]
-async fn a_missing_parent_is_told() {
+async fn missing_parent_is_reported() {
     let core = Core::new().await;
     let definition = cases::image_definition();
     let plan = core.plan(definition.type_name, None, &definition.small).await;
     let applied = core.apply(&plan).await;
     assert!(applied.held.is_none());
-    applied.told.assert_error(&["gallery", &rg("galleries/gal")]);
+    applied.diagnostics.assert_error(&["gallery", &rg("galleries/gal")]);
     let version = cases::image_version();
     (version.prepare)(&core);
     let nowhere = rg("galleries/gal/images/nowhere");
@@ -411,12 +412,12 @@ async fn a_missing_parent_is_told() {
     let plan = core.plan(version.type_name, None, &small).await;
     let applied = core.apply(&plan).await;
     assert!(applied.held.is_none());
-    applied.told.assert_error(&[&nowhere]);
+    applied.diagnostics.assert_error(&[&nowhere]);
 }
 
-// Read errors are errors also for what lives in the state only.
+// Read errors are also errors for resources that exist in the state only.
 #[tokio::test(start_paused = true)]
-async fn what_lives_in_the_state_only_is_not_lost_either() {
+async fn state_only_resources_survive_read_errors() {
     let case = cases::image_replication();
     let (core, full) = prepared(&case).await;
     let held = core.create(case.type_name, &full).await;
@@ -437,9 +438,9 @@ async fn what_lives_in_the_state_only_is_not_lost_either() {
     assert!(core.refresh(&held).await.unwrap().is_none(), "cancelled, since cancel_on_destroy is set");
 }
 
-// The service's own words on when to come back are kept to, and are no reason to fail.
+// Retry-After of the service is honoured and does not cause a failure.
 #[tokio::test(start_paused = true)]
-async fn a_service_that_asks_for_patience_gets_it() {
+async fn honours_retry_after() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let busy =
@@ -454,9 +455,9 @@ async fn a_service_that_asks_for_patience_gets_it() {
     .await;
 }
 
-// Item 59: a look is called off as well, and says nothing of what it did not see.
+// A read can be interrupted too, and reports nothing that it did not see.
 #[tokio::test(start_paused = true)]
-async fn a_stop_ends_a_read_at_once() {
+async fn stop_ends_a_read_at_once() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;
@@ -475,7 +476,7 @@ async fn a_stop_ends_a_read_at_once() {
     .await;
 }
 
-// A policy that adds a tag to whatever is written, say: the object is as it was planned, and no reason to make it anew.
+// For example, a policy adds a tag on every write: the stored object matches the plan and is not tainted.
 #[tokio::test(start_paused = true)]
 async fn what_the_service_adds_is_told_and_taints_nothing() {
     let core = Core::new().await;
@@ -492,8 +493,8 @@ async fn what_the_service_adds_is_told_and_taints_nothing() {
         json!({"name": "gal", "resource_group_name": "rg", "location": "eastus", "tags": {"a": "b"}});
     let plan = core.plan(type_name, None, &config).await;
     let applied = core.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
-    applied.told.assert_warning(&["tags_all", "is not what was planned", "the next plan shows"]);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
+    applied.diagnostics.assert_warning(&["tags_all", "is not what was planned", "the next plan shows"]);
     let held = applied.held.unwrap();
     assert!(!held.tainted);
     // and the next plan shows it
@@ -501,7 +502,7 @@ async fn what_the_service_adds_is_told_and_taints_nothing() {
     assert_eq!(core.plan(type_name, Some(&seen), &config).await.action, Action::Update);
 }
 
-// What an import or a moved block brought holds little but the id: without a look, a plan would invent replacements.
+// An imported or moved object has little more than its ID: without a read, a plan would invent replacements.
 #[tokio::test(start_paused = true)]
 async fn what_was_brought_here_and_not_read_is_not_compared() {
     each(async |case, _| {
@@ -510,10 +511,10 @@ async fn what_was_brought_here_and_not_read_is_not_compared() {
         let mut private = azimage::framework::Private::default();
         private.set("unwritten", &true);
         let config = core.config(case.type_name, &full);
-        let (_, told) = core
+        let (_, diagnostics) = core
             .plan_once(case.type_name, &held.state, &config, &private.to_bytes(), held.identity.as_ref())
             .await;
-        told.assert_error(&[case.type_name, "has not been read yet", "-refresh=false"]);
+        diagnostics.assert_error(&[case.type_name, "has not been read yet", "-refresh=false"]);
     })
     .await;
 }

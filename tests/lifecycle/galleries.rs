@@ -1,4 +1,4 @@
-//! Galleries and definitions: whom they are shared with, what they hold, what they are capable of.
+//! Galleries and image definitions: sharing, children and features.
 
 use super::versions::{VERSION, version, with_sources};
 use crate::cases::{self, GUID_A, GUID_B, GUID_C, rg};
@@ -24,10 +24,10 @@ fn shared_with(core: &Core) -> Json {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gallery_is_shared_with_more_and_fewer_in_place() {
+async fn sharing_changes_in_place() {
     let core = Core::new().await;
     let held = core.create(GALLERY, &groups(&[GUID_A, GUID_B], &[GUID_C])).await;
-    // order and case say nothing
+    // order and case do not matter
     for same in [groups(&[GUID_B, GUID_A], &[GUID_C]), groups(&[&GUID_A.to_uppercase(), GUID_B], &[GUID_C])] {
         assert_eq!(core.plan(GALLERY, Some(&held), &same).await.action, Action::NoOp);
     }
@@ -42,14 +42,14 @@ async fn a_gallery_is_shared_with_more_and_fewer_in_place() {
         .await;
     assert_eq!(shared_with(&core)["groups"], json!([{"type": "Subscriptions", "ids": [GUID_C]}]));
     let held = core.change(&held, &groups(&[GUID_A], none), Action::Update).await;
-    // somebody else shares it with one more
+    // another client adds a subscription
     let body = json!({"operationType": "Add", "groups": [{"type": "AADTenants", "ids": [GUID_B]}]});
     assert!(core.azure("POST", &format!("{}/share", rg("galleries/gal")), body).0 < 300);
     let read = core.refresh(&held).await.unwrap().unwrap();
     assert_eq!(changed(&held.state, &read.state), ["sharing"]);
     let held = core.change(&read, &groups(&[GUID_A], none), Action::Update).await;
     assert_eq!(shared_with(&core)["groups"], json!([{"type": "Subscriptions", "ids": [GUID_A]}]));
-    // nobody any more, by word or by silence
+    // shared with nobody: an explicit empty list, or no list
     let private = gallery(json!({"sharing": {"permission": "Private"}}));
     let held = core.change(&held, &private, Action::Update).await;
     assert_eq!(shared_with(&core)["permissions"], "Private");
@@ -57,7 +57,7 @@ async fn a_gallery_is_shared_with_more_and_fewer_in_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_identity_is_added_to_others_of_its_kind() {
+async fn user_assigned_identities_can_be_added() {
     let core = Core::new().await;
     let id = |name: &str| {
         rg(&format!("userAssignedIdentities/{name}"))
@@ -75,7 +75,7 @@ async fn an_identity_is_added_to_others_of_its_kind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sharing_that_is_taken_out_of_the_configuration_is_taken_back() {
+async fn removing_the_sharing_block_unshares_the_gallery() {
     let core = Core::new().await;
     let held = core.create(GALLERY, &groups(&[GUID_A], &[GUID_C])).await;
     core.change(&held, &gallery(json!({})), Action::Update).await;
@@ -89,9 +89,9 @@ fn community() -> Json {
     }}}))
 }
 
-// Azure sets Groups at creation only.
+// Azure accepts Groups at creation only.
 #[tokio::test(start_paused = true)]
-async fn a_change_to_groups_fails_the_plan_and_says_what_to_do() {
+async fn changing_the_permission_to_groups_fails_the_plan() {
     for (before, permission) in
         [(gallery(json!({"description": "old"})), "Private"), (community(), "Community")]
     {
@@ -109,7 +109,7 @@ async fn a_change_to_groups_fails_the_plan_and_says_what_to_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_private_gallery_becomes_a_community_gallery_in_place() {
+async fn private_gallery_becomes_a_community_gallery_in_place() {
     let core = Core::new().await;
     let held = core.create(GALLERY, &gallery(json!({"description": "old"}))).await;
     let held = core.change(&held, &community(), Action::Update).await;
@@ -119,23 +119,23 @@ async fn a_private_gallery_becomes_a_community_gallery_in_place() {
     assert_eq!(shared_with(&core)["communityGalleryInfo"]["communityGalleryEnabled"], true);
 }
 
-// Whether Azure makes this change is not known; the emulator refuses it.
+// Whether Azure accepts this change is unknown; the emulator rejects it.
 #[tokio::test(start_paused = true)]
-async fn a_refused_conversion_leaves_the_old_sharing() {
+async fn rejected_conversion_keeps_the_old_sharing() {
     let core = Core::new().await;
     let held = core.create(GALLERY, &groups(&[GUID_A], &[GUID_C])).await;
     let plan = core.plan(GALLERY, Some(&held), &community()).await;
     assert_eq!(plan.action, Action::Update);
-    plan.told.assert_warning(&["may refuse"]);
+    plan.diagnostics.assert_warning(&["may refuse"]);
     let applied = core.apply(&plan).await;
-    applied.told.assert_error(&["Permissions can only be changed"]);
+    applied.diagnostics.assert_error(&["Permissions can only be changed"]);
     let kept = core.refresh(&applied.held.unwrap()).await.unwrap().unwrap();
     assert_eq!(kept.get("sharing").get("permission").as_str(), Some("Groups"));
     assert_eq!(shared_with(&core)["groups"].as_array().map(Vec::len), Some(2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_community_gallery_has_a_public_name_and_becomes_private_again() {
+async fn community_gallery_gets_a_public_name_and_can_become_private() {
     let core = Core::new().await;
     let community = |uri: &str| {
         gallery(json!({"sharing": {"permission": "Community", "community": {
@@ -153,25 +153,25 @@ async fn a_community_gallery_has_a_public_name_and_becomes_private_again() {
     let held =
         core.change(&held, &gallery(json!({"sharing": {"permission": "Private"}})), Action::Update).await;
     assert!(core.destroy(&held).await.held.is_none());
-    // a shared one goes too, being unshared first
+    // deleting a shared gallery unshares it first
     let held = core.create(GALLERY, &community("https://img.example")).await;
     assert!(core.destroy(&held).await.held.is_none());
     let held = core.create(GALLERY, &groups(&[GUID_A], &[GUID_C])).await;
     assert!(core.destroy(&held).await.held.is_none());
 }
 
-// Issue text: children that are in no state are named, and a gallery that cannot go is not unshared either.
+// The error names children that are in no state, and a gallery that cannot be deleted is not unshared.
 #[tokio::test(start_paused = true)]
-async fn a_parent_with_children_of_others_stays_and_names_them() {
+async fn deleting_a_parent_with_foreign_children_fails_and_names_them() {
     let core = Core::new().await;
     let shared = core.create(GALLERY, &groups(&[GUID_A], &[GUID_C])).await;
     for name in ["one", "two"] {
         cases::put(&core, &rg(&format!("galleries/gal/images/{name}")), cases::definition(name));
     }
-    // however many pages they are listed on
+    // across all pages of the list
     core.control("PUT", "settings", json!({"page_size": 1}));
     let applied = core.destroy(&shared).await;
-    applied.told.assert_error(&[
+    applied.diagnostics.assert_error(&[
         "2 image definitions",
         &rg("galleries/gal/images/one"),
         &rg("galleries/gal/images/two"),
@@ -185,12 +185,12 @@ async fn a_parent_with_children_of_others_stays_and_names_them() {
     let core = with_sources(json!({})).await;
     let definition = core.import(DEFINITION, &rg("galleries/gal/images/def2"), None).await.unwrap();
     let applied = core.destroy(&definition).await;
-    applied.told.assert_error(&["1 image version", &rg("galleries/gal/images/def2/versions/0.0.1")]);
+    applied.diagnostics.assert_error(&["1 image version", &rg("galleries/gal/images/def2/versions/0.0.1")]);
 }
 
-// Right after the last child went, the service still believes in it for a while.
+// The service still counts the last child for a while after its deletion.
 #[tokio::test(start_paused = true)]
-async fn a_parent_goes_soon_after_its_last_child() {
+async fn parent_is_deleted_soon_after_its_last_child() {
     let core = with_sources(json!({})).await;
     let version = core.create(VERSION, &version(json!({}))).await;
     let definition = core.import(DEFINITION, &rg("galleries/gal/images/def"), None).await.unwrap();
@@ -198,12 +198,12 @@ async fn a_parent_goes_soon_after_its_last_child() {
     let nested = json!({"status": 409, "code": "CannotDeleteResource", "message": "Can not delete resource before nested resources are deleted."});
     core.fault(patched(&nested, &json!({"method": "DELETE", "path": "/images/def$", "count": 5})));
     let gone = core.destroy(&definition).await;
-    assert!(gone.held.is_none(), "{:?}", gone.told);
+    assert!(gone.held.is_none(), "{:?}", gone.diagnostics);
 }
 
 // Azure does not delete a definition with versions in the recycle bin of its gallery.
 #[tokio::test(start_paused = true)]
-async fn a_definition_with_soft_deleted_versions_is_deleted_only_after_a_purge() {
+async fn definition_with_soft_deleted_versions_is_deleted_only_after_a_purge() {
     let core = with_sources(json!({})).await;
     let id = rg("galleries/gal/images/def");
     let shared = core.import(GALLERY, &rg("galleries/gal"), None).await.unwrap();
@@ -224,7 +224,7 @@ async fn a_definition_with_soft_deleted_versions_is_deleted_only_after_a_purge()
 
     let definition = core.import(DEFINITION, &id, None).await.unwrap();
     let applied = core.destroy(&definition).await;
-    applied.told.assert_error(&[
+    applied.diagnostics.assert_error(&[
         "has soft-deleted versions",
         made.text("version"),
         "purge_on_destroy = true",
@@ -241,7 +241,7 @@ async fn a_definition_with_soft_deleted_versions_is_deleted_only_after_a_purge()
 }
 
 #[tokio::test(start_paused = true)]
-async fn features_change_in_place_and_keep_the_users_spelling() {
+async fn features_change_in_place_and_keep_their_spelling() {
     let core = Core::new().await;
     cases::with_gallery(&core);
     let base = cases::image_definition().small;
@@ -257,7 +257,7 @@ async fn features_change_in_place_and_keep_the_users_spelling() {
     let held = core.change(&held, &base, Action::Update).await;
     let features = core.look(held.text("id"))["properties"]["features"].clone();
     assert_eq!(features, json!([{"name": "SecurityType", "value": "TrustedLaunchSupported"}]));
-    // by hand
+    // a change made by hand
     let all =
         json!([{"name": "SecurityType", "value": "TrustedLaunchSupported"}, {"name": "Extra", "value": "x"}]);
     core.tamper(held.text("id"), json!({"properties": {"allowUpdateImage": true, "features": all}}));
@@ -267,7 +267,7 @@ async fn features_change_in_place_and_keep_the_users_spelling() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn subscriptions_beside_the_providers_own_are_kept_apart() {
+async fn supports_subscriptions_other_than_the_providers() {
     let core = Core::with(json!({"subscription_id": GUID_B})).await;
     let held = core.create(GALLERY, &gallery(json!({"subscription_id": GUID_A.to_uppercase()}))).await;
     assert!(
@@ -281,8 +281,8 @@ async fn subscriptions_beside_the_providers_own_are_kept_apart() {
     );
     let other = core.create(GALLERY, &gallery(json!({}))).await;
     assert_eq!(other.text("subscription_id"), GUID_B);
-    assert!(!core.exists(&rg("galleries/gal")), "{SUBSCRIPTION} is nobody's");
-    // another default does not move what exists
+    assert!(!core.exists(&rg("galleries/gal")), "nothing is created in {SUBSCRIPTION}");
+    // a changed default does not move existing objects
     let next = core.again(json!({"subscription_id": GUID_C})).await;
     let read = next.refresh(&other).await.unwrap().unwrap();
     assert_eq!(next.plan(GALLERY, Some(&read), &gallery(json!({}))).await.action, Action::NoOp);

@@ -1,11 +1,11 @@
-//! Every resource type interrupted at each of its requests in turn: what the service has accepted is in the state, nothing is
-//! tainted, and the next run gets to the end.
+//! Every resource type interrupted at each of its requests in turn: objects that the service accepted are in the state, nothing
+//! is tainted, and the next run completes.
 
 use super::failures::{each, finish, prepared};
 use crate::core::{Applied, Core, json, patched};
 use std::time::Duration;
 
-// Does `work`, and calls a halt while its request number `at` waits for its answer. Says whether there was such a request.
+// Runs `work` and interrupts it while its request number `at` waits for a response. Returns whether there was such a request.
 async fn interrupted(core: &Core, at: usize, work: impl Future<Output = Applied>) -> (Applied, bool) {
     core.fault(json!({"skip": at, "count": 1, "delay_ms": 30_000}));
     let met = || core.control("GET", "faults", json!({}))["faults"][0]["done"] == 1;
@@ -25,7 +25,7 @@ async fn interrupted(core: &Core, at: usize, work: impl Future<Output = Applied>
     (applied, reached)
 }
 
-// More requests than any of these has.
+// Exceeds the number of requests of any case.
 const MANY: usize = 60;
 
 #[tokio::test(start_paused = true)]
@@ -35,10 +35,10 @@ async fn while_creating() {
         for at in 0..MANY {
             let plan = core.plan(case.type_name, None, &full).await;
             let (applied, reached) = interrupted(&core, at, core.apply(&plan)).await;
-            let what = format!("{} at request {at}: {:?}", case.name, applied.told);
+            let what = format!("{} at request {at}: {:?}", case.name, applied.diagnostics);
             assert_eq!(applied.held.is_some(), core.exists(id), "{what}");
             if let Some(held) = &applied.held {
-                assert!(!held.tainted && !applied.told.has_errors(), "{what}");
+                assert!(!held.tainted && !applied.diagnostics.has_errors(), "{what}");
             }
             let held = finish(&core, case, applied.held, &full).await;
             assert!(core.destroy(&held).await.held.is_none(), "{what}");
@@ -46,7 +46,7 @@ async fn while_creating() {
                 return;
             }
         }
-        panic!("{}: there is no end of requests", case.name);
+        panic!("{}: the number of requests is unbounded", case.name);
     })
     .await;
 }
@@ -56,7 +56,7 @@ async fn while_changing() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let mut held = core.create(case.type_name, &full).await;
-        // those that take more than one request, and one that does not
+        // changes that need several requests, and one that needs a single one
         const NAMES: [&str; 3] = ["tags", "target_region", "sharing"];
         let changes =
             NAMES.iter().filter_map(|name| case.updates.iter().find(|(_, names)| names.contains(name)));
@@ -65,7 +65,7 @@ async fn while_changing() {
             for at in 0..MANY {
                 let plan = core.plan(case.type_name, Some(&held), &config).await;
                 let (applied, reached) = interrupted(&core, at, core.apply(&plan)).await;
-                let what = format!("{} {names:?} at request {at}: {:?}", case.name, applied.told);
+                let what = format!("{} {names:?} at request {at}: {:?}", case.name, applied.diagnostics);
                 let kept = applied.held.unwrap_or_else(|| panic!("{what}"));
                 assert!(!kept.tainted && core.exists(id), "{what}");
                 let kept = finish(&core, case, Some(kept), &config).await;
@@ -87,10 +87,10 @@ async fn while_deleting() {
             let (core, full) = prepared(case).await;
             let held = core.create(case.type_name, &full).await;
             let (applied, reached) = interrupted(&core, at, core.destroy(&held)).await;
-            let what = format!("{} at request {at}: {:?}", case.name, applied.told);
+            let what = format!("{} at request {at}: {:?}", case.name, applied.diagnostics);
             assert!(applied.held.is_some() || !core.exists(id), "{what}");
             if let Some(held) = applied.held {
-                assert!(!held.tainted && applied.told.has_errors(), "{what}");
+                assert!(!held.tainted && applied.diagnostics.has_errors(), "{what}");
                 assert!(core.destroy(&held).await.held.is_none(), "{what}");
             }
             assert!(!core.exists(id), "{what}");
@@ -98,7 +98,7 @@ async fn while_deleting() {
                 return;
             }
         }
-        panic!("{}: there is no end of requests", case.name);
+        panic!("{}: the number of requests is unbounded", case.name);
     })
     .await;
 }

@@ -1,7 +1,7 @@
-//! Every resource type against everything that a service can do wrong, for a while and for ever: what is told is true, nothing
-//! is lost or made twice, and the next run gets to the end.
+//! Every resource type against every kind of service failure, temporary and permanent: diagnostics are true, nothing is lost or
+//! created twice, and the next run completes.
 
-use super::failures::{always, assert_told, each, finish, prepared};
+use super::failures::{always, assert_reported, each, finish, prepared};
 use crate::cases::Case;
 use crate::core::{Action, Core, Json, json, patched};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 const FUTURE: &str = "Mon, 02 Nov 2026 10:00:10 GMT";
 const PRESENT: &str = "Mon, 02 Nov 2026 10:00:00 GMT";
 
-/// What comes instead of an answer, whether the service has then done what was asked, and whether a repetition is of use.
+/// The faulty response, whether the service has executed the request, and whether retrying helps.
 fn rows() -> Vec<(&'static str, Json, bool, bool)> {
     let refusal = |status: u16, headers: Json| json!({"status": status, "code": "Busy", "message": "Later.", "headers": headers});
     vec![
@@ -44,7 +44,7 @@ fn rows() -> Vec<(&'static str, Json, bool, bool)> {
     ]
 }
 
-// Twice and no more: nobody needs to hear of what a repetition mends.
+// Twice only: failures that a retry fixes are not reported.
 fn twice(method: &str, id: &str, fault: &Json) -> Json {
     patched(&always(method, id, fault), &json!({"count": 2}))
 }
@@ -63,12 +63,12 @@ async fn for_a_while_is_borne_by_all_verbs() {
             &json!({"timeouts": {"create": "20m", "update": "20m", "delete": "20m", "read": "10m"}}),
         );
         for (what, fault, ..) in rows().into_iter().filter(|row| row.3) {
-            let fine = |told: &crate::core::Told, verb: &str| {
-                assert!(!told.has_errors(), "{} {verb} {what}: {told:?}", case.name);
+            let fine = |diagnostics: &crate::core::Diagnostics, verb: &str| {
+                assert!(!diagnostics.has_errors(), "{} {verb} {what}: {diagnostics:?}", case.name);
             };
             core.fault(twice("PUT", id, &fault));
             let applied = core.apply(&core.plan(case.type_name, None, &full).await).await;
-            fine(&applied.told, "creating");
+            fine(&applied.diagnostics, "creating");
             let held = applied.held.unwrap();
             assert!(!held.tainted);
             core.heal();
@@ -76,19 +76,19 @@ async fn for_a_while_is_borne_by_all_verbs() {
             let read = core
                 .refresh(&held)
                 .await
-                .unwrap_or_else(|told| panic!("{} reading {what}: {told:?}", case.name));
+                .unwrap_or_else(|diagnostics| panic!("{} reading {what}: {diagnostics:?}", case.name));
             let held = read.unwrap_or_else(|| panic!("{} reading {what}: forgotten", case.name));
             core.heal();
             let config = tagged(case, &full);
             core.fault(twice("PUT", id, &fault));
             core.fault(twice("PATCH", id, &fault));
             let applied = core.apply(&core.plan(case.type_name, Some(&held), &config).await).await;
-            fine(&applied.told, "updating");
+            fine(&applied.diagnostics, "updating");
             core.heal();
             let held = finish(&core, case, applied.held, &config).await;
             core.fault(twice("DELETE", id, &fault));
             let applied = core.destroy(&held).await;
-            fine(&applied.told, "deleting");
+            fine(&applied.diagnostics, "deleting");
             assert!(applied.held.is_none() && !core.exists(id), "{} {what}", case.name);
             core.heal();
         }
@@ -106,9 +106,9 @@ async fn for_ever_is_told_and_loses_nothing() {
             core.fault(always("PUT", id, &fault));
             let applied = core.apply(&core.plan(case.type_name, None, &full).await).await;
             if done {
-                assert!(!applied.told.has_errors(), "{} {what}: {:?}", case.name, applied.told);
+                assert!(!applied.diagnostics.has_errors(), "{} {what}: {:?}", case.name, applied.diagnostics);
             } else {
-                assert_told(&applied, case, what, id);
+                assert_reported(&applied, case, what, id);
             }
             assert_eq!(applied.held.is_some(), done, "{} {what}", case.name);
             assert_eq!(core.exists(id), done, "{} {what}", case.name);
@@ -117,8 +117,8 @@ async fn for_ever_is_told_and_loses_nothing() {
 
             core.fault(always("GET", id, &fault));
             match core.refresh(&held).await {
-                Err(told) => told.assert_error(&[id]),
-                // what is only called by another name is read all the same
+                Err(diagnostics) => diagnostics.assert_error(&[id]),
+                // an object in another spelling is still read
                 Ok(read) => assert!(what == "another type" && read.is_some(), "{} {what}", case.name),
             }
             core.heal();
@@ -127,7 +127,13 @@ async fn for_ever_is_told_and_loses_nothing() {
             core.fault(always("PUT", id, &fault));
             core.fault(always("PATCH", id, &fault));
             let applied = core.apply(&core.plan(case.type_name, Some(&held), &config).await).await;
-            assert_eq!(applied.told.has_errors(), !done, "{} {what}: {:?}", case.name, applied.told);
+            assert_eq!(
+                applied.diagnostics.has_errors(),
+                !done,
+                "{} {what}: {:?}",
+                case.name,
+                applied.diagnostics
+            );
             let kept = applied.held.expect("an update that fails loses nothing");
             assert!(!kept.tainted, "{} {what}", case.name);
             core.heal();
@@ -137,7 +143,7 @@ async fn for_ever_is_told_and_loses_nothing() {
             let applied = core.destroy(&held).await;
             core.heal();
             if let Some(held) = applied.held {
-                assert_told_or_gone(&core, case, what, id, done, &applied.told);
+                assert_reported_or_gone(&core, case, what, id, done, &applied.diagnostics);
                 assert!(core.destroy(&held).await.held.is_none(), "{} {what}", case.name);
             }
             assert!(!core.exists(id), "{} {what}", case.name);
@@ -146,13 +152,20 @@ async fn for_ever_is_told_and_loses_nothing() {
     .await;
 }
 
-fn assert_told_or_gone(core: &Core, case: &Case, what: &str, id: &str, done: bool, told: &crate::core::Told) {
-    assert!(told.has_errors(), "{} {what}: nobody was told", case.name);
+fn assert_reported_or_gone(
+    core: &Core,
+    case: &Case,
+    what: &str,
+    id: &str,
+    done: bool,
+    diagnostics: &crate::core::Diagnostics,
+) {
+    assert!(diagnostics.has_errors(), "{} {what}: no error is reported", case.name);
     assert!(done || core.exists(id), "{} {what}", case.name);
 }
 
-/// What becomes of the operation that a creation begins, and of what it makes; whether that is an error, and whether the
-/// object is there in the end.
+/// The faults of the creation's operation and of the created object, whether they cause an error, and whether the object exists
+/// in the end.
 fn operations() -> Vec<(&'static str, Vec<Json>, bool, bool)> {
     let polls = |fault: Json| patched(&fault, &json!({"method": "GET", "path": "perations/"}));
     vec![
@@ -181,7 +194,7 @@ fn operations() -> Vec<(&'static str, Vec<Json>, bool, bool)> {
     ]
 }
 
-// Lets a second pass in the emulator for each that passes here.
+// Advances the emulator's clock by one second for each second of real time.
 async fn tick(core: &Core, until: impl Future<Output = crate::core::Applied>) -> crate::core::Applied {
     let clock = async {
         loop {
@@ -210,21 +223,23 @@ async fn operations_that_go_astray() {
             }
             let applied = tick(&core, core.apply(&plan)).await;
             let version = case.type_name == "azimage_image_version";
-            let held =
-                applied.held.clone().unwrap_or_else(|| panic!("{} {what}: {:?}", case.name, applied.told));
+            let held = applied
+                .held
+                .clone()
+                .unwrap_or_else(|| panic!("{} {what}: {:?}", case.name, applied.diagnostics));
             assert_eq!(held.text("id"), id, "{} {what}", case.name);
             if !there {
-                // it was accepted, so it stays in the state; that it does not appear fails the run
-                applied.told.assert_error(&["does not appear", id]);
+                // the object was accepted, so it stays in the state; its absence fails the run
+                applied.diagnostics.assert_error(&["does not appear", id]);
             } else if fails && !version {
-                assert_told(&applied, case, what, id);
-                applied.told.assert_error(&["Preempted"]);
+                assert_reported(&applied, case, what, id);
+                applied.diagnostics.assert_error(&["Preempted"]);
             } else {
                 assert!(
-                    !applied.told.has_errors() && !held.tainted,
+                    !applied.diagnostics.has_errors() && !held.tainted,
                     "{} {what}: {:?}",
                     case.name,
-                    applied.told
+                    applied.diagnostics
                 );
             }
             if there && !fails {
@@ -233,7 +248,7 @@ async fn operations_that_go_astray() {
                     "Succeeded",
                     "{} {what}: {:?}",
                     case.name,
-                    applied.told
+                    applied.diagnostics
                 );
             }
             assert_eq!(core.exists(id), there, "{} {what}", case.name);
@@ -246,7 +261,7 @@ async fn operations_that_go_astray() {
     .await;
 }
 
-/// The same of changes and deletions, where polls go astray and the work itself does not.
+/// The same for updates and deletions, where polling fails but the work itself succeeds.
 #[tokio::test(start_paused = true)]
 async fn operations_that_go_astray_later() {
     each(async |case, id| {
@@ -264,12 +279,17 @@ async fn operations_that_go_astray_later() {
             let plan = core.plan(case.type_name, Some(&held), &config).await;
             polls.iter().for_each(|fault| core.fault(fault.clone()));
             let applied = tick(&core, core.apply(&plan)).await;
-            assert!(!applied.told.has_errors(), "{} updating {what}: {:?}", case.name, applied.told);
+            assert!(
+                !applied.diagnostics.has_errors(),
+                "{} updating {what}: {:?}",
+                case.name,
+                applied.diagnostics
+            );
             core.heal();
             let held = finish(&core, case, applied.held, &config).await;
             polls.iter().for_each(|fault| core.fault(fault.clone()));
             let applied = tick(&core, core.destroy(&held)).await;
-            assert!(applied.held.is_none(), "{} deleting {what}: {:?}", case.name, applied.told);
+            assert!(applied.held.is_none(), "{} deleting {what}: {:?}", case.name, applied.diagnostics);
             assert!(!core.exists(id), "{} {what}", case.name);
             core.heal();
         }
@@ -277,26 +297,26 @@ async fn operations_that_go_astray_later() {
     .await;
 }
 
-/// What was just made is not seen yet, and what was just deleted is still seen.
+/// New objects are not found yet, and deleted ones are still found.
 #[tokio::test(start_paused = true)]
 async fn a_service_that_sees_its_own_work_late() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
-        // what it stands on is old enough to be seen
+        // its dependencies are old enough to be found
         core.control("POST", "clock/advance", json!({"seconds": 60}));
         core.control("PUT", "settings", json!({"time_scale": 1, "eventual_consistency": true}));
         let applied =
             tick(&core, async { core.apply(&core.plan(case.type_name, None, &full).await).await }).await;
-        assert!(!applied.told.has_errors(), "{}: {:?}", case.name, applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
         let held = applied.held.unwrap();
         assert_eq!(held.text("provisioning_state"), "Succeeded", "{}", case.name);
-        // gone, and made anew at once by the same run, as a replacement is
+        // deleted and recreated at once by the same run, as in a replacement
         let applied = tick(&core, core.destroy(&held)).await;
-        assert!(applied.held.is_none(), "{}: {:?}", case.name, applied.told);
+        assert!(applied.held.is_none(), "{}: {:?}", case.name, applied.diagnostics);
         let plan = core.plan(case.type_name, None, &full).await;
         assert_eq!(plan.action, Action::Create);
         let applied = tick(&core, core.apply(&plan)).await;
-        assert!(!applied.told.has_errors(), "{} {id}: {:?}", case.name, applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{} {id}: {:?}", case.name, applied.diagnostics);
         core.control("POST", "clock/advance", json!({"seconds": 1e6}));
         core.settled(&applied.held.unwrap(), &full).await;
     })

@@ -1,4 +1,4 @@
-//! How many requests a run sends: what it has just read or written of a parent is not read again.
+//! The number of requests of a run: a parent that was just read or written is not read again.
 
 use super::versions::{VERSION, version, with_sources};
 use crate::cases::rg;
@@ -7,7 +7,7 @@ use crate::core::{Core, Json, json, patched};
 const GALLERY: &str = "azimage_gallery";
 const DEFINITION: &str = "azimage_image_definition";
 
-// Counts the requests to paths that match.
+// Counts the requests whose path matches.
 fn count(core: &Core, path: &str) {
     core.fault(json!({"path": path, "count": 0, "delay_ms": 1}));
 }
@@ -18,7 +18,7 @@ fn counted(core: &Core) -> i64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gallery_with_two_versions_takes_few_requests() {
+async fn gallery_with_two_versions_needs_few_requests() {
     let core = with_sources(json!({})).await;
     let parent = |name: &str| json!({"name": name, "location": "eastus"});
     let gallery = patched(&parent("new"), &json!({"resource_group_name": "rg"}));
@@ -40,15 +40,20 @@ async fn a_gallery_with_two_versions_takes_few_requests() {
     let planned = counted(&core);
     for plan in &plans[..2] {
         let applied = core.apply(plan).await;
-        assert!(!applied.told.has_errors(), "{:?}", applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     }
     let (a, b) = tokio::join!(core.apply(&plans[2]), core.apply(&plans[3]));
-    assert!(!a.told.has_errors() && !b.told.has_errors(), "{:?} {:?}", a.told, b.told);
+    assert!(
+        !a.diagnostics.has_errors() && !b.diagnostics.has_errors(),
+        "{:?} {:?}",
+        a.diagnostics,
+        b.diagnostics
+    );
     assert!(counted(&core) <= 20, "{planned} to plan, {} in all", counted(&core));
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_versions_read_their_definition_and_gallery_once() {
+async fn versions_read_their_definition_and_gallery_once() {
     let core = with_sources(json!({})).await;
     count(&core, "/galleries/gal$");
     count(&core, "/images/def$");
@@ -59,6 +64,6 @@ async fn many_versions_read_their_definition_and_gallery_once() {
         plans.push(core.plan(VERSION, None, config).await);
     }
     let applied = futures_util::future::join_all(plans.iter().map(|plan| core.apply(plan))).await;
-    assert!(applied.iter().all(|applied| !applied.told.has_errors()));
+    assert!(applied.iter().all(|applied| !applied.diagnostics.has_errors()));
     assert!(counted(&core) <= 2, "{}", counted(&core));
 }

@@ -1,9 +1,10 @@
-//! What is the same is no change: absent, null, empty and the default, in every order of edits, after an import and after a move.
+//! Equivalent configurations plan no changes: absent, null, empty and default values, in every order of edits, after an import
+//! and a move.
 
 use crate::cases::{self, Case};
 use crate::core::{Action, Core, Held, Json, differences, json, patched};
 
-// Merge patches of the small configuration that mean the same as none.
+// Merge patches of the small configuration that do not change its meaning.
 fn patches(case: &Case) -> Vec<Json> {
     let tags = json!({"tags": {}});
     match case.type_name {
@@ -41,7 +42,7 @@ fn patches(case: &Case) -> Vec<Json> {
     }
 }
 
-// The smallest configuration. A version has target regions in its case, and none here.
+// The smallest configuration. The case of a version has target regions, which are removed here.
 fn small(case: &Case) -> Json {
     let target_region = (case.type_name == "azimage_image_version").then_some(json!([]));
     match target_region {
@@ -86,9 +87,9 @@ async fn absent_empty_and_default_are_the_same() {
     }
 }
 
-// A state that an older version of the provider wrote has nulls where there are defaults now.
+// A state of an older provider version has nulls where there are defaults now.
 #[tokio::test(start_paused = true)]
-async fn nulls_of_an_older_state_are_the_same() {
+async fn nulls_in_an_older_state_plan_no_changes() {
     for case in cases::all() {
         let core = Core::new().await;
         let small = small(&case);
@@ -108,24 +109,24 @@ async fn nulls_of_an_older_state_are_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_meaning_sends_the_same_request() {
+async fn equivalent_configurations_send_the_same_request() {
     for case in cases::all() {
         let mut sent: Vec<Json> = Vec::new();
         let small = small(&case);
         for patch in std::iter::once(json!({})).chain(patches(&case)) {
             if patch.get("target_region").is_some() {
-                // a region that is written down has a storage type of its own
+                // a configured region has its own storage type
                 continue;
             }
             let core = Core::new().await;
             (case.prepare)(&core);
             core.create(case.type_name, &patched(&small, &patch)).await;
-            // a captured disk has a name that the service makes up
+            // the service chooses the name of a captured disk
             let Some(id) = case.id.as_ref().filter(|_| case.type_name != "azimage_managed_image") else {
                 continue;
             };
             let mut made = core.look(id);
-            // the moment of creation differs
+            // the time of creation differs
             for path in ["/properties/publishingProfile/publishedDate", "/systemData", "/etag"] {
                 if let Some(value) = made.pointer_mut(path) {
                     *value = Json::Null;

@@ -1,4 +1,4 @@
-//! Several writers at once on one version: in one process, and in two.
+//! Concurrent writers of one version, in one process and in two.
 
 use super::failures::prepared;
 use crate::cases::{self, rg};
@@ -37,14 +37,14 @@ async fn change(core: &Core, held: &Held, config: &Json, names: &[&str]) -> crat
 }
 
 fn fine(applied: &Applied) -> &Held {
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     applied.held.as_ref().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
 async fn changes_of_one_version_at_once_keep_each_others_regions() {
     let (core, config, held) = world().await;
-    // two configurations that each want another region, planned before either is applied
+    // two configurations that each add a region, planned before either is applied
     let first = change(&core, &held, &config, &["eastus", "westus", "northeurope"]).await;
     let second = change(&core, &held, &config, &["eastus", "westus", "uksouth"]).await;
     let third = change(&core, &held, &config, &["eastus"]).await;
@@ -53,10 +53,11 @@ async fn changes_of_one_version_at_once_keep_each_others_regions() {
         fine(applied);
     }
     assert_eq!(there(&core), ["East US", "North Europe", "UK South"]);
-    let told = [&a, &b, &c].map(|applied| format!("{:?}", applied.told));
-    let told = told.iter().filter(|told| told.contains("regions that the plan did not know")).count();
-    assert_eq!(told, 2, "the second and the third find what the ones before them did");
-    // the next plan of each shows what the others did
+    let warnings = [&a, &b, &c].map(|applied| format!("{:?}", applied.diagnostics));
+    let warnings =
+        warnings.iter().filter(|warnings| warnings.contains("regions that the plan did not know")).count();
+    assert_eq!(warnings, 2, "the second and third apply find the regions that were added before");
+    // the next plan of each shows the changes of the others
     let read = core.refresh(fine(&a)).await.unwrap().unwrap();
     let plan = change(&core, &read, &config, &["eastus", "westus", "northeurope"]).await;
     assert_eq!(plan.action, crate::core::Action::Update);
@@ -73,7 +74,7 @@ async fn another_process_loses_nothing_but_what_comes_between_its_look_and_its_w
     let second = change(&other, &held, &config, &["eastus", "uksouth"]).await;
     fine(&core.apply(&first).await);
     let applied = other.apply(&second).await;
-    applied.told.assert_warning(&["regions that the plan did not know", "North Europe"]);
+    applied.diagnostics.assert_warning(&["regions that the plan did not know", "North Europe"]);
     let kept = fine(&applied);
     assert_eq!(there(&core), ["East US", "North Europe", "UK South"]);
     assert_eq!(kept.get("target_region").elements().len(), 2, "the state holds what was planned");

@@ -1,4 +1,4 @@
-//! Image versions: regions that come and go, waiting, retention, and what is refused before half an hour is spent.
+//! Image versions: changing regions, waiting, retention, and errors before a long creation starts.
 
 use super::galleries::DEFINITION;
 use crate::cases::{self, rg};
@@ -22,35 +22,35 @@ fn regions(names: &[&str]) -> Json {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_region_is_dropped_only_with_leave_and_by_name() {
+async fn region_is_removed_only_with_permission() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     let one = json!({"target_region": regions(&["East US"])});
-    let told = core.plan_refused(VERSION, Some(&held), &version(one.clone())).await;
-    told.assert_error(&["removes the region westeurope", "allow_deletion_of_replicated_locations"]);
-    assert_eq!(told.error_paths(), ["target_region"]);
-    // leave and drop in one apply, in the right order
+    let diagnostics = core.plan_refused(VERSION, Some(&held), &version(one.clone())).await;
+    diagnostics.assert_error(&["removes the region westeurope", "allow_deletion_of_replicated_locations"]);
+    assert_eq!(diagnostics.error_paths(), ["target_region"]);
+    // permission and removal in one apply, in the right order
     let both = patched(&version(one.clone()), &json!({"allow_deletion_of_replicated_locations": true}));
     let held = core.change(&held, &both, Action::Update).await;
     assert_eq!(held.get("target_region").elements().len(), 1);
     let held = core.change(&held, &version(one), Action::Update).await;
-    // and all of it back again
+    // and back again
     core.change(&held, &version(json!({})), Action::Update).await;
 }
 
-// Item 49: no block at all leaves the version in its own region.
+// Without target regions the version stays in its own region only.
 #[tokio::test(start_paused = true)]
-async fn without_target_regions_only_the_own_region_is_left() {
+async fn version_without_target_regions_keeps_its_own_region() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     let none = json!({"target_region": []});
-    let told = core.plan_refused(VERSION, Some(&held), &version(none.clone())).await;
-    told.assert_error(&["removes the region westeurope\n"]);
+    let diagnostics = core.plan_refused(VERSION, Some(&held), &version(none.clone())).await;
+    diagnostics.assert_error(&["removes the region westeurope\n"]);
     let allowed = patched(&version(none.clone()), &json!({"allow_deletion_of_replicated_locations": true}));
     let held = core.change(&held, &allowed, Action::Update).await;
     let azure = core.look(held.text("id"));
     assert_eq!(azure["properties"]["publishingProfile"]["targetRegions"].as_array().unwrap().len(), 1);
-    // naming the own region means the same
+    // naming the version's own region is equivalent
     let named = patched(&allowed, &json!({"target_region": regions(&["eastus"])}));
     let held = core.change(&held, &named, Action::NoOp).await;
     core.change(
@@ -62,7 +62,7 @@ async fn without_target_regions_only_the_own_region_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_service_refuses_on_a_region_that_stays_replaces_and_says_which() {
+async fn immutable_region_settings_force_replacement_and_name_the_region() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     let stored = version(json!({"target_region": [
@@ -70,7 +70,7 @@ async fn what_the_service_refuses_on_a_region_that_stays_replaces_and_says_which
     ]}));
     let plan = core.plan(VERSION, Some(&held), &stored).await;
     assert_eq!((plan.action, plan.replace.clone()), (Action::Replace, vec!["target_region".to_owned()]));
-    plan.told.assert_warning(&["replaced", "storage_account_type of westeurope"]);
+    plan.diagnostics.assert_warning(&["replaced", "storage_account_type of westeurope"]);
     let held = core.change(&held, &stored, Action::Replace).await;
     let keyed = |name: &str| {
         let encryption = json!({"os_disk_encryption_set_id": rg(&format!("diskEncryptionSets/{name}"))});
@@ -87,7 +87,7 @@ async fn what_the_service_refuses_on_a_region_that_stays_replaces_and_says_which
         )
         .await;
     assert_eq!(plan.action, Action::Replace);
-    plan.told.assert_warning(&["encryption of East US"]);
+    plan.diagnostics.assert_warning(&["encryption of East US"]);
     let held = core.create(VERSION, &keyed("des")).await;
     let other_case = rg("diskEncryptionSets/DES");
     let same = patched(
@@ -99,9 +99,9 @@ async fn what_the_service_refuses_on_a_region_that_stays_replaces_and_says_which
     assert_eq!(plan.action, Action::Replace);
 }
 
-// The service has no ETag: what somebody else added must not go with the next update.
+// The service has no ETags: an update must not remove regions that others added.
 #[tokio::test(start_paused = true)]
-async fn an_update_keeps_what_the_service_has_beyond_the_schema() {
+async fn update_keeps_properties_outside_the_schema() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     core.tamper(held.text("id"), json!({"tags": {"by": "hand"}}));
@@ -112,50 +112,55 @@ async fn an_update_keeps_what_the_service_has_beyond_the_schema() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retained_version_outlives_its_resource() {
+async fn retained_version_outlives_its_resource() {
     let core = with_sources(json!({})).await;
     let retain = version(json!({"deletion_policy": "retain"}));
     let held = core.create(VERSION, &retain).await;
     let id = held.text("id").to_owned();
-    // replaced by another number: the old one stays to roll back to
+    // replaced under another number: the old version is kept for a rollback
     let next = core.change(&held, &patched(&retain, &json!({"version": "1.1.0"})), Action::Replace).await;
     assert!(core.exists(&id) && core.exists(next.text("id")));
     assert!(core.destroy(&next).await.held.is_none());
     assert!(core.exists(next.text("id")));
     let definition = core.import(DEFINITION, &rg("galleries/gal/images/def"), None).await.unwrap();
-    core.destroy(&definition).await.told.assert_error(&["2 image versions", "retain", &id, next.text("id")]);
-    // and comes back by import, to be deleted after all
+    core.destroy(&definition).await.diagnostics.assert_error(&[
+        "2 image versions",
+        "retain",
+        &id,
+        next.text("id"),
+    ]);
+    // an import brings it back so that it can be deleted
     let held = core.import(VERSION, &id, None).await.unwrap();
     assert_eq!(held.text("deletion_policy"), "delete");
     assert!(core.destroy(&held).await.held.is_none());
     assert!(!core.exists(&id));
 }
 
-// What destroys the old version knows only the policy that was applied before.
+// Destroying the old version uses the policy that was last applied.
 #[tokio::test(start_paused = true)]
-async fn a_policy_comes_before_the_replacement_that_it_is_meant_for() {
+async fn deletion_policy_must_be_applied_before_the_replacement() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     let id = held.text("id").to_owned();
     let retain = version(json!({"deletion_policy": "retain"}));
     let next = patched(&retain, &json!({"version": "1.1.0"}));
-    let told = core.plan_refused(VERSION, Some(&held), &next).await;
-    told.assert_error(&["would be deleted, not retained", "because of version", "alone first"]);
-    assert_eq!(told.error_paths(), ["deletion_policy"]);
+    let diagnostics = core.plan_refused(VERSION, Some(&held), &next).await;
+    diagnostics.assert_error(&["would be deleted, not retained", "because of version", "alone first"]);
+    assert_eq!(diagnostics.error_paths(), ["deletion_policy"]);
     let held = core.change(&held, &retain, Action::Update).await;
-    // the number of what is retained stays taken
+    // the number of a retained version stays taken
     let again =
         patched(&retain, &json!({"replication_mode": "Shallow", "target_region": [{"name": "eastus"}]}));
-    let told = core.plan_refused(VERSION, Some(&held), &again).await;
-    told.assert_error(&["is retained, so its number stays taken", "replication_mode"]);
-    assert_eq!(told.error_paths(), ["version"]);
+    let diagnostics = core.plan_refused(VERSION, Some(&held), &again).await;
+    diagnostics.assert_error(&["is retained, so its number stays taken", "replication_mode"]);
+    assert_eq!(diagnostics.error_paths(), ["version"]);
     core.change(&held, &next, Action::Replace).await;
     assert!(core.exists(&id));
 }
 
-// A location that is unknown yet is not the definition's.
+// The definition's location does not apply while the version's location is unknown.
 #[tokio::test(start_paused = true)]
-async fn a_location_that_is_unknown_is_judged_when_it_is_known() {
+async fn unknown_location_is_checked_at_apply() {
     let core = with_sources(json!({})).await;
     let base = version(
         json!({"target_region": regions(&["westus"]), "source": {"managed_image_id": rg("images/img")}}),
@@ -163,49 +168,49 @@ async fn a_location_that_is_unknown_is_judged_when_it_is_known() {
     let open = core.config(VERSION, &patched(&base, &json!({"location": UNKNOWN})));
     let plan = core.try_plan(VERSION, None, &open).await.unwrap();
     let known = core.config(VERSION, &patched(&base, &json!({"location": "eastus"})));
-    core.apply_as(&plan, &known).await.told.assert_error(&["own region \"eastus\" is missing"]);
+    core.apply_as(&plan, &known).await.diagnostics.assert_error(&["own region \"eastus\" is missing"]);
     let known = core.config(VERSION, &patched(&base, &json!({"location": "westus"})));
-    core.apply_as(&plan, &known).await.told.assert_error(&["not in the version's region"]);
+    core.apply_as(&plan, &known).await.diagnostics.assert_error(&["not in the version's region"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_protected_version_is_told_apart_from_one_that_cannot_be_deleted() {
+async fn deleting_a_protected_version_names_the_protection() {
     let core = with_sources(json!({})).await;
     let protected = version(
         json!({"block_deletion_before_end_of_life": true, "end_of_life_date": "2031-01-01T00:00:00Z"}),
     );
     let held = core.create(VERSION, &protected).await;
     let applied = core.destroy(&held).await;
-    applied.told.assert_error(&["block_deletion_before_end_of_life = false", held.text("id")]);
+    applied.diagnostics.assert_error(&["block_deletion_before_end_of_life = false", held.text("id")]);
     let held = core.change(&held, &version(json!({})), Action::Update).await;
     assert!(core.destroy(&held).await.held.is_none());
 }
 
-// How long apply waits, and what later plans say of it.
+// How long apply waits, and what later plans report.
 #[tokio::test(start_paused = true)]
-async fn a_version_that_is_not_waited_for_shows_how_far_it_is() {
+async fn version_without_waiting_shows_its_progress() {
     let core = with_sources(json!({})).await;
     core.control("PUT", "settings", json!({"time_scale": 0.0001}));
     let none = version(json!({"wait_for_replication": "none"}));
     let plan = core.plan(VERSION, None, &none).await;
     let applied = core.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     let held = applied.held.unwrap();
     assert!(!held.tainted);
-    // who waits for nothing has nothing to do
+    // without waiting there is nothing to do
     let read = core.refresh(&held).await.unwrap().unwrap();
     assert_eq!(core.plan(VERSION, Some(&read), &none).await.action, Action::NoOp);
-    // who waits for all has: the next plan says where it stands, and the next apply waits
+    // when waiting for all regions, the next plan shows the progress and the next apply waits
     let all = version(json!({}));
     let plan = core.plan(VERSION, Some(&read), &all).await;
     assert_eq!(plan.action, Action::Update);
-    plan.told.assert_warning(&["not replicated everywhere yet", "westeurope Replicating"]);
+    plan.diagnostics.assert_warning(&["not replicated everywhere yet", "westeurope Replicating"]);
     let advance = async {
         tokio::time::sleep(Duration::from_secs(60)).await;
         core.control("POST", "clock/advance", json!({"seconds": 1e8}));
     };
     let (applied, ()) = tokio::join!(core.apply(&plan), advance);
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     let held = core.settled(&applied.held.unwrap(), &all).await;
     assert_eq!(
         held.get("replication_state")
@@ -214,47 +219,47 @@ async fn a_version_that_is_not_waited_for_shows_how_far_it_is() {
             .count(),
         2
     );
-    // a replication that is waited for by itself sees the same
+    // azimage_image_replication sees the same result
     let waiting = json!({"image_version_id": held.text("id"), "regions": ["West Europe"]});
     core.create("azimage_image_replication", &waiting).await;
 }
 
-// A failed region is told, the version stays, and the next apply takes the region out and puts it in again.
+// A failed region causes a warning, the version stays, and the next apply removes and re-adds the region.
 #[tokio::test(start_paused = true)]
-async fn a_failed_region_is_repaired_by_the_next_apply() {
+async fn next_apply_repairs_a_failed_region() {
     let core = with_sources(json!({})).await;
     core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_region": "westeurope"}));
     let config = version(json!({}));
     let plan = core.plan(VERSION, None, &config).await;
     let applied = core.apply(&plan).await;
-    applied.told.assert_warning(&["westeurope"]);
+    applied.diagnostics.assert_warning(&["westeurope"]);
     let held = applied.held.unwrap();
     assert!(!held.tainted);
     let read = core.refresh(&held).await.unwrap().unwrap();
     let plan = core.plan(VERSION, Some(&read), &config).await;
     assert_eq!(plan.action, Action::Update);
-    plan.told.assert_warning(&["failed in a region", "westeurope Failed"]);
+    plan.diagnostics.assert_warning(&["failed in a region", "westeurope Failed"]);
     let applied = core.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     let held = core.settled(&applied.held.unwrap(), &config).await;
     assert_eq!(held.get("replication_state").entries().count(), 2);
     assert!(held.get("replication_state").entries().all(|(_, state)| state.as_str() == Some("Completed")));
-    // while updating it is an error, with the version kept
+    // during an update it is an error, with the version kept
     core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_region": "northeurope"}));
     let three = version(
         json!({"target_region": [{"name": "East US"}, {"name": "westeurope", "regional_replica_count": 2}, {"name": "northeurope"}]}),
     );
     let plan = core.plan(VERSION, Some(&held), &three).await;
     let applied = core.apply(&plan).await;
-    applied.told.assert_error(&["northeurope"]);
+    applied.diagnostics.assert_error(&["northeurope"]);
     let read = core.refresh(&applied.held.unwrap()).await.unwrap().unwrap();
     assert!(!read.tainted);
     core.change(&read, &three, Action::Update).await;
 }
 
-// The service keeps no date that is taken out by hand, and a removed one is really gone.
+// The service drops an end-of-life date that is removed explicitly.
 #[tokio::test(start_paused = true)]
-async fn an_end_of_life_date_that_was_removed_is_gone_in_azure() {
+async fn removing_the_end_of_life_date_removes_it_in_azure() {
     let core = with_sources(json!({})).await;
     let date = json!({"end_of_life_date": "2031-01-01T00:00:00Z"});
     let held = core.create(VERSION, &version(date.clone())).await;
@@ -268,7 +273,7 @@ async fn an_end_of_life_date_that_was_removed_is_gone_in_azure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn guardrails_stop_a_plan_and_name_rule_attribute_and_fix() {
+async fn guardrail_errors_name_rule_attribute_and_fix() {
     let rows: Vec<(Json, Json, &[&str], &str)> = vec![
         (
             json!({"minimum_replicas": 2}),
@@ -298,15 +303,15 @@ async fn guardrails_stop_a_plan_and_name_rule_attribute_and_fix() {
     ];
     for (rule, patch, says, path) in rows {
         let core = with_sources(json!({"guardrails": rule})).await;
-        let told = core.plan_refused(VERSION, None, &version(patch.clone())).await;
-        told.assert_error(says);
-        assert_eq!(told.error_paths(), [path]);
-        // the same as a warning lets it pass
+        let diagnostics = core.plan_refused(VERSION, None, &version(patch.clone())).await;
+        diagnostics.assert_error(says);
+        assert_eq!(diagnostics.error_paths(), [path]);
+        // as a warning the same rule does not block
         let core = core.again(json!({"guardrails": patched(&rule, &json!({"mode": "warn"}))})).await;
         let plan = core.plan(VERSION, None, &version(patch)).await;
-        plan.told.assert_warning(says);
+        plan.diagnostics.assert_warning(says);
     }
-    // and what keeps to the rules is let through, twice, since core plans again at apply
+    // a compliant version is accepted, twice, because core plans again at apply
     let rules = json!({"guardrails": {
         "minimum_replicas": 2, "required_regions": ["East US"], "required_tags": ["team"], "versions_must_increase": true,
         "maximum_versions_per_definition": 2,
@@ -322,7 +327,7 @@ async fn guardrails_stop_a_plan_and_name_rule_attribute_and_fix() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_does_not_fit_is_refused_before_anything_is_made() {
+async fn incompatible_source_is_rejected_at_plan() {
     let core = with_sources(json!({})).await;
     let windows = patched(&cases::definition("win"), &json!({"properties": {"osType": "Windows"}}));
     cases::put(&core, &rg("galleries/gal/images/win"), windows);
@@ -345,22 +350,22 @@ async fn a_source_that_does_not_fit_is_refused_before_anything_is_made() {
         ),
     ];
     for (patch, says, path) in rows {
-        let told = core.plan_refused(VERSION, None, &version(patch)).await;
-        told.assert_error(says);
-        assert!(told.error_paths().contains(&path.to_owned()), "{:?}", told.error_paths());
+        let diagnostics = core.plan_refused(VERSION, None, &version(patch)).await;
+        diagnostics.assert_error(says);
+        assert!(diagnostics.error_paths().contains(&path.to_owned()), "{:?}", diagnostics.error_paths());
     }
-    // and so is one that does not exist, when the version is replaced as well: nothing is destroyed for it
+    // a missing source is also rejected when the version is replaced: nothing is destroyed for it
     let later = json!({"source": {"managed_image_id": rg("images/later")}});
     let held = core.create(VERSION, &version(json!({}))).await;
     for held in [None, Some(&held)] {
-        let told = core.plan_refused(VERSION, held, &version(later.clone())).await;
-        told.assert_error(&["\"later\" does not exist", "ignore_changes"]);
-        assert_eq!(told.error_paths(), ["source.managed_image_id"]);
+        let diagnostics = core.plan_refused(VERSION, held, &version(later.clone())).await;
+        diagnostics.assert_error(&["\"later\" does not exist", "ignore_changes"]);
+        assert_eq!(diagnostics.error_paths(), ["source.managed_image_id"]);
     }
     let latest = rg("galleries/gal/images/def2/versions/latest");
-    let told =
+    let diagnostics =
         core.plan_refused(VERSION, None, &version(json!({"source": {"image_version_id": latest}}))).await;
-    told.assert_error(&["\"latest\" is not a version number", "data \"azimage_image_version\""]);
+    diagnostics.assert_error(&["\"latest\" is not a version number", "data \"azimage_image_version\""]);
 }
 
 fn keep_deleted_versions(core: &Core) {
@@ -378,7 +383,7 @@ fn recycle_bin(core: &Core) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_number_in_the_recycle_bin_needs_a_choice() {
+async fn soft_deleted_version_number_requires_a_decision() {
     let core = with_sources(json!({})).await;
     keep_deleted_versions(&core);
     let held = core.create(VERSION, &version(json!({}))).await;
@@ -388,17 +393,22 @@ async fn a_number_in_the_recycle_bin_needs_a_choice() {
     let next = core.again(json!({})).await;
     let plan = next.plan(VERSION, None, &version(json!({}))).await;
     let applied = next.apply(&plan).await;
-    applied.told.assert_error(&["recycle bin", &id, "restore_soft_deleted = true", "bypassSoftDelete"]);
-    assert_eq!(applied.told.error_paths(), ["version"]);
+    applied.diagnostics.assert_error(&[
+        "recycle bin",
+        &id,
+        "restore_soft_deleted = true",
+        "bypassSoftDelete",
+    ]);
+    assert_eq!(applied.diagnostics.error_paths(), ["version"]);
     assert!(applied.held.is_none());
     next.create(VERSION, &version(json!({"version": "1.0.1"}))).await;
-    // brought back, with the tags that are configured now
+    // restored, with the currently configured tags
     let restored = next
         .create(VERSION, &version(json!({"restore_soft_deleted": true, "tags": {"restored": "yes"}})))
         .await;
     assert_eq!((restored.text("id"), recycle_bin(&core)), (id.as_str(), 0));
     assert_eq!(core.look(&id)["tags"], json!({"restored": "yes"}));
-    // and gone for good
+    // and purged
     let purge = version(
         json!({"deletion_policy": "purge", "tags": {"restored": "yes"}, "restore_soft_deleted": true}),
     );
@@ -408,7 +418,7 @@ async fn a_number_in_the_recycle_bin_needs_a_choice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replacement_under_one_number_gets_the_new_content_despite_soft_delete() {
+async fn replacement_with_the_same_number_gets_new_content_despite_soft_delete() {
     let core = with_sources(json!({})).await;
     keep_deleted_versions(&core);
     let held = core.create(VERSION, &version(json!({}))).await;
@@ -416,12 +426,12 @@ async fn a_replacement_under_one_number_gets_the_new_content_despite_soft_delete
     let held = core.change(&held, &other, Action::Replace).await;
     let azure = core.look(held.text("id"));
     assert_eq!(azure["properties"]["storageProfile"]["source"]["id"], rg("images/img2"));
-    assert_eq!(recycle_bin(&core), 0, "what was replaced is purged");
+    assert_eq!(recycle_bin(&core), 0, "the replaced version is purged");
 }
 
-// Soft delete protects failed versions from deletion.
+// Soft delete also retains failed versions.
 #[tokio::test(start_paused = true)]
-async fn a_failed_version_without_content_is_purged() {
+async fn failed_version_without_content_is_purged() {
     let core = with_sources(json!({})).await;
     keep_deleted_versions(&core);
     let config = version(json!({"target_region": [{"name": "East US"}]}));
@@ -434,21 +444,21 @@ async fn a_failed_version_without_content_is_purged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_that_never_succeeded_is_not_retained() {
+async fn version_that_never_succeeded_is_not_retained() {
     let core = with_sources(json!({})).await;
     let config = version(json!({"deletion_policy": "retain", "target_region": [{"name": "East US"}]}));
     core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_region": "eastus"}));
     let plan = core.plan(VERSION, None, &config).await;
     let applied = core.apply(&plan).await;
     let held = applied.held.unwrap();
-    assert!(held.tainted, "{:?}", applied.told);
+    assert!(held.tainted, "{:?}", applied.diagnostics);
     let held = core.change(&held, &config, Action::Replace).await;
     assert_eq!(held.text("provisioning_state"), "Succeeded");
 }
 
-// -replace, taint and replace_triggered_by name no attribute that forces the replacement.
+// -replace, taint and replace_triggered_by force a replacement without naming an attribute.
 #[tokio::test(start_paused = true)]
-async fn a_retained_version_that_is_replaced_as_it_is_is_adopted_again() {
+async fn replacing_an_unchanged_retained_version_adopts_it_again() {
     let core = with_sources(json!({})).await;
     let config = version(json!({"deletion_policy": "retain"}));
     let mut held = core.create(VERSION, &config).await;
@@ -460,9 +470,9 @@ async fn a_retained_version_that_is_replaced_as_it_is_is_adopted_again() {
     assert_eq!(core.look(held.text("id"))["tags"], json!({"a": "b"}));
 }
 
-// A finished version is finished whatever the URL of its operation answers by then.
+// A finished version is final, whatever its operation URL returns later.
 #[tokio::test(start_paused = true)]
-async fn a_dead_operation_url_blocks_no_update() {
+async fn update_ignores_a_dead_operation_url() {
     let dead = [
         json!({"status": 410, "code": "Gone", "message": "?"}),
         json!({"status": 400, "code": "InvalidParameter", "message": "?"}),
@@ -486,14 +496,14 @@ async fn a_dead_operation_url_blocks_no_update() {
             let tagged = patched(&config, &json!({"tags": {"a": "b"}}));
             let plan = next.plan(VERSION, applied.held.as_ref(), &tagged).await;
             let applied = next.apply(&plan).await;
-            assert!(!applied.told.has_errors(), "{wait} {answer}: {:?}", applied.told);
+            assert!(!applied.diagnostics.has_errors(), "{wait} {answer}: {:?}", applied.diagnostics);
             assert_eq!(core.look(applied.held.unwrap().text("id"))["tags"], json!({"a": "b"}));
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_update_waits_as_long_as_wait_for_replication_says() {
+async fn update_honours_wait_for_replication() {
     let core = with_sources(json!({})).await;
     let none = json!({"wait_for_replication": "none"});
     let held = core.create(VERSION, &version(none.clone())).await;
@@ -504,18 +514,18 @@ async fn an_update_waits_as_long_as_wait_for_replication_says() {
     let plan = core.plan(VERSION, Some(&held), &patched(&version(none), &more)).await;
     let begun = tokio::time::Instant::now();
     let applied = core.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
-// A creation of another run is joined only where both say the same, and never silently.
+// A creation by another run is joined only if both configurations are equal, and always with a warning.
 #[tokio::test(start_paused = true)]
-async fn a_creation_under_way_is_joined_only_where_everything_is_the_same() {
+async fn running_creation_is_joined_only_if_identical() {
     let core = with_sources(json!({})).await;
     core.control("PUT", "settings", json!({"time_scale": 0.0001}));
     let none = version(json!({"wait_for_replication": "none", "tags": {"run": "a"}}));
     let plan = core.plan(VERSION, None, &none).await;
-    assert!(!core.apply(&plan).await.told.has_errors());
+    assert!(!core.apply(&plan).await.diagnostics.has_errors());
     let other = core.again(json!({})).await;
     for patch in [
         json!({"tags": {"run": "b"}}),
@@ -526,31 +536,31 @@ async fn a_creation_under_way_is_joined_only_where_everything_is_the_same() {
     ] {
         let plan = other.plan(VERSION, None, &patched(&none, &patch)).await;
         let applied = other.apply(&plan).await;
-        assert!(applied.held.is_none(), "{patch}: {:?}", applied.told);
-        applied.told.assert_error(&["already exists"]);
+        assert!(applied.held.is_none(), "{patch}: {:?}", applied.diagnostics);
+        applied.diagnostics.assert_error(&["already exists"]);
     }
     let plan = other.plan(VERSION, None, &none).await;
     let applied = other.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
-    applied.told.assert_warning(&["was already being created"]);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
+    applied.diagnostics.assert_warning(&["was already being created"]);
 }
 
-// The service may tell regions in another order and another spelling each time.
+// The service may return regions in another order and spelling each time.
 #[tokio::test(start_paused = true)]
-async fn the_services_order_of_regions_is_no_drift() {
+async fn order_of_regions_is_not_drift() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     let mut regions = core.look(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
     regions.as_array_mut().unwrap().reverse();
     core.tamper(held.text("id"), json!({"properties": {"publishingProfile": {"targetRegions": regions}}}));
-    let told = core.look(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
-    assert_eq!(told, regions, "the order did change");
+    let returned = core.look(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
+    assert_eq!(returned, regions, "the order did change");
     core.settled(&held, &version(json!({}))).await;
 }
 
-// Another update waits for the one that an earlier run began, and builds on what it left.
+// An update waits for an earlier run's update and builds on its result.
 #[tokio::test(start_paused = true)]
-async fn an_update_waits_for_the_one_before_and_builds_on_it() {
+async fn update_waits_for_and_builds_on_a_running_update() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
     let three = json!({"target_region": [
@@ -560,31 +570,32 @@ async fn an_update_waits_for_the_one_before_and_builds_on_it() {
     core.control("PUT", "settings", json!({"time_scale": 0.0001}));
     let plan = core.plan(VERSION, Some(&held), &short).await;
     let applied = core.apply(&plan).await;
-    assert!(!applied.told.has_errors(), "{:?}", applied.told);
-    applied.told.assert_warning(&["not finished yet"]);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
+    applied.diagnostics.assert_warning(&["not finished yet"]);
     let held = applied.held.unwrap();
-    // the next run wants more: while the first goes on, it is an error in time, and the state is what was
+    // the next run changes more: while the first update is running, it times out with an error and keeps the prior state
     let more = patched(&short, &json!({"tags": {"a": "b"}}));
     let read = core.refresh(&held).await.unwrap().unwrap();
     let plan = core.plan(VERSION, Some(&read), &more).await;
     let applied = core.apply(&plan).await;
-    applied.told.assert_error(&[held.text("id")]);
+    applied.diagnostics.assert_error(&[held.text("id")]);
     assert!(applied.held.as_ref().unwrap().get("tags").is_empty());
     core.control("POST", "clock/advance", json!({"seconds": 1e8}));
     core.control("PUT", "settings", json!({"time_scale": 0}));
     core.change(&applied.held.unwrap(), &more, Action::Update).await;
 }
 
-/// The provider refuses a source of the other generation where it can see it; the service accepts it, and the operation fails.
+/// The provider rejects a source of the other generation where it can detect it; otherwise the service accepts it and the
+/// operation fails.
 #[tokio::test(start_paused = true)]
-async fn a_generation_mismatch_fails_the_operation_and_taints_the_version() {
+async fn generation_mismatch_fails_the_operation_and_taints_the_version() {
     let core = with_sources(json!({})).await;
     let message = "The resource with id 'x' has a different Hypervisor generation ['V2'] than the parent gallery image Hypervisor generation ['V1'].";
     let failure = json!({"code": "Conflict", "message": message});
     core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_operation": failure}));
     let plan = core.plan(VERSION, None, &version(json!({}))).await;
     let applied = core.apply(&plan).await;
-    applied.told.assert_error(&["Conflict", message]);
+    applied.diagnostics.assert_error(&["Conflict", message]);
     let held = applied.held.unwrap();
     assert!(held.tainted);
     assert_eq!(core.look(held.text("id"))["properties"]["provisioningState"], "Failed");

@@ -1,4 +1,4 @@
-//! Terraform's part: the calls that it makes for one object, and a look at how much memory the provider has.
+//! Terraform's part: the calls for one object, and samples of the provider's memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,20 +16,20 @@ use pb::provider_client::ProviderClient;
 use pb::schema::Block;
 
 const TYPE: &str = "azimage_image_definition";
-/// A gallery has so many definitions.
+/// The number of definitions per gallery.
 const IN_A_GALLERY: usize = 50;
 
-/// What the state file holds of an object.
+/// The state of an object.
 #[derive(Clone)]
 pub struct Held {
     pub state: Value,
     private: Vec<u8>,
     identity: Option<pb::ResourceIdentityData>,
-    /// Its deletion was tried and did not end well, so it may be gone.
+    /// A deletion failed, so the object may be absent.
     doomed: bool,
 }
 
-/// What the calls for one object came to.
+/// The outcome of the calls for one object.
 #[derive(Default)]
 pub struct Outcome {
     pub calls: u64,
@@ -37,7 +37,7 @@ pub struct Outcome {
     pub changed: bool,
 }
 
-/// The provider's process, and a host that speaks to it.
+/// The provider's process, and the client that talks to it.
 pub struct Host {
     plugin: Plugin,
     client: ProviderClient<Channel>,
@@ -50,19 +50,19 @@ pub fn name(number: usize) -> String {
     format!("d{number}")
 }
 
-/// The id of the gallery that an object is in.
+/// The ID of an object's gallery.
 fn gallery(number: usize) -> String {
     let compute = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute");
     format!("{compute}/galleries/gal{}", number / IN_A_GALLERY)
 }
 
-/// The galleries of so many objects.
+/// The galleries for this number of objects.
 pub fn galleries(objects: usize) -> impl Iterator<Item = String> {
     (0..objects).step_by(IN_A_GALLERY).map(gallery)
 }
 
 impl Host {
-    /// Starts the provider, pointed at `service`, and makes the galleries for so many objects.
+    /// Starts the provider, configured for `service`, and creates the galleries for this number of objects.
     pub async fn start(service: &Service, objects: usize) -> Host {
         let plugin = Launch::new(BINARY)
             .env("ARM_METADATA_HOSTNAME", &service.url)
@@ -78,8 +78,8 @@ impl Host {
         let provider = schema.provider.unwrap().block.unwrap();
         let config = dynamic(&value(&provider, &json!({})), &oracle::implied_type(&provider));
         let request = pb::configure::Request { config, ..Default::default() };
-        let told = client.configure(request).await.unwrap().into_inner().diagnostics;
-        assert!(told.is_empty(), "{told:?}");
+        let diagnostics = client.configure(request).await.unwrap().into_inner().diagnostics;
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         for gallery in galleries(objects) {
             service.put(&gallery, json!({"location": "eastus", "properties": {}}));
         }
@@ -89,7 +89,7 @@ impl Host {
     }
 
     pub async fn end(self: Arc<Self>) {
-        let Ok(host) = Arc::try_unwrap(self) else { panic!("somebody still works") };
+        let Ok(host) = Arc::try_unwrap(self) else { panic!("a worker is still running") };
         let ended = host.plugin.shut_down().await;
         assert!(ended.status.success(), "{ended:?}");
         assert!(!ended.stderr.contains("panic"), "{}", ended.stderr);
@@ -108,7 +108,7 @@ impl Host {
         value(&self.block, &config)
     }
 
-    /// UpgradeResourceState and ReadResource; `None` when the object is gone although nobody tried to take it away.
+    /// UpgradeResourceState and ReadResource; `None` if the object disappeared although no deletion was attempted.
     pub async fn refresh(&self, held: Held, outcome: &mut Outcome) -> Option<Held> {
         let json = state_json::encode(&held.state).to_string().into_bytes();
         let raw = Some(pb::RawState { json, flatmap: Default::default() });
@@ -131,13 +131,13 @@ impl Host {
             return Some(held);
         }
         if state.is_null() {
-            // what was to go is gone: the next plan makes it anew or forgets it
+            // the deletion had succeeded: the next plan recreates or forgets the object
             return held.doomed.then_some(Held { state, ..held });
         }
         Some(Held { state, private: read.private, identity: read.new_identity, doomed: held.doomed })
     }
 
-    /// Validates, plans and applies; what the state holds then. Without tags the object is not wanted.
+    /// Validates, plans and applies; returns the resulting state. Without tags the object should be absent.
     pub async fn converge(
         &self,
         number: usize,
@@ -158,8 +158,8 @@ impl Host {
             config: dynamic(&config, &self.ty),
             client_capabilities: None,
         };
-        let told = self.client.clone().validate_resource_type_config(request).await.unwrap().into_inner();
-        assert!(told.diagnostics.is_empty(), "{:?}", told.diagnostics);
+        let answer = self.client.clone().validate_resource_type_config(request).await.unwrap().into_inner();
+        assert!(answer.diagnostics.is_empty(), "{:?}", answer.diagnostics);
         outcome.calls += 1;
         let (prior, private, identity) = match &held {
             Some(held) => (held.state.clone(), held.private.clone(), held.identity.clone()),
@@ -170,13 +170,13 @@ impl Host {
             Some((state, private, identity)) if !state.is_null() => {
                 Some(Held { state, private, identity, doomed: false })
             }
-            // it may be there without anybody knowing: then the next attempt says so, and it is imported
+            // it may exist without being in the state: then the next attempt says so, and it is imported
             _ if held.is_none() => self.import(number, outcome).await,
             _ => held,
         }
     }
 
-    /// PlanResourceChange and ApplyResourceChange; none when the plan failed.
+    /// PlanResourceChange and ApplyResourceChange; `None` if the plan failed.
     async fn apply(
         &self,
         prior: &Value,
@@ -230,7 +230,7 @@ impl Host {
         Some((state, applied.private, applied.new_identity))
     }
 
-    /// ImportResourceState and ReadResource; none when it is not there, or cannot be asked for.
+    /// ImportResourceState and ReadResource; `None` if the object does not exist or cannot be read.
     async fn import(&self, number: usize, outcome: &mut Outcome) -> Option<Held> {
         let id = format!("{}/images/{}", gallery(number), name(number));
         let request = pb::import_resource_state::Request { type_name: TYPE.into(), id, ..Default::default() };
@@ -251,7 +251,7 @@ impl Host {
         there.then_some(Held { state, private: read.private, identity: read.new_identity, doomed: false })
     }
 
-    /// Looks at the provider's memory again and again.
+    /// Samples the provider's memory periodically.
     pub fn watch(&self) -> Watch {
         let (stop, path) =
             (Arc::new(AtomicBool::new(false)), format!("/proc/{}/status", self.plugin.running.pid()));
@@ -263,7 +263,7 @@ impl Host {
                 {
                     seen.push(mebibytes);
                 }
-                // at most a few hundred looks, however long it takes
+                // at most a few hundred samples, however long it takes
                 tokio::time::sleep(
                     (begun.elapsed() / 60).clamp(Duration::from_millis(200), Duration::from_secs(10)),
                 )
@@ -275,14 +275,14 @@ impl Host {
     }
 }
 
-/// A look at the memory that goes on.
+/// A running sampler of the memory.
 pub struct Watch {
     stop: Arc<AtomicBool>,
     seen: tokio::task::JoinHandle<Vec<f64>>,
 }
 
 impl Watch {
-    /// MiB, in the order of time.
+    /// Samples in MiB, in chronological order.
     pub async fn end(self) -> Vec<f64> {
         self.stop.store(true, Ordering::Relaxed);
         self.seen.await.unwrap()
@@ -295,10 +295,10 @@ fn resident(status: &str) -> Option<f64> {
 }
 
 fn failed(diagnostics: &[pb::Diagnostic], outcome: &mut Outcome) -> bool {
-    for told in diagnostics {
-        assert!(!told.summary.contains("bug of its own"), "{told:?}");
+    for diagnostic in diagnostics {
+        assert!(!diagnostic.summary.contains("bug of its own"), "{diagnostic:?}");
     }
-    let failed = diagnostics.iter().any(|told| told.severity == 1);
+    let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == 1);
     outcome.failed |= failed;
     failed
 }

@@ -1,5 +1,5 @@
-//! The emulator behind a socket: in trouble, well again, and asked what it has. It does not say how many calls are left, or the
-//! provider would keep to that, and there would be no load.
+//! The emulator behind a socket, with injected faults. It does not send the remaining rate limits, because the provider would
+//! slow down and there would be no load.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The emulator, by plain http on this machine.
+/// The emulator, over plain HTTP on this machine.
 pub struct Service {
     pub url: String,
     emulator: Emulator,
@@ -22,7 +22,7 @@ pub struct Service {
     random: Mutex<fastrand::Rng>,
 }
 
-/// What goes wrong with one call.
+/// The fault of one call.
 enum Fault {
     Answer(u16, &'static str, &'static str),
     DropBefore,
@@ -54,19 +54,19 @@ impl Service {
         service
     }
 
-    /// How many calls came, and how many of them went wrong on purpose.
+    /// The number of calls, and how many of them failed on purpose.
     pub fn met(&self) -> (u64, u64) {
         (self.calls.load(Ordering::Relaxed), self.met.load(Ordering::Relaxed))
     }
 
-    /// Fails every tenth call in some way, or no more.
+    /// Makes every tenth call fail, or stops that.
     pub fn trouble(&self, begins: bool) {
         self.in_trouble.store(begins, Ordering::Relaxed);
     }
 
     fn fault(&self, path: &str) -> Option<Fault> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        // without its endpoints and its tokens there would be nothing to see
+        // the provider cannot start without metadata and tokens
         if !self.in_trouble.load(Ordering::Relaxed) || !path.starts_with("/subscriptions/") {
             return None;
         }
@@ -136,7 +136,7 @@ impl Service {
         self.by_hand("PUT", &format!("{id}?api-version=2024-03-03"), body);
     }
 
-    /// The names of all definitions in `galleries`, and what their tag `note` says.
+    /// The names of all definitions in `galleries`, and their tag `note`.
     pub fn objects(&self, galleries: impl Iterator<Item = String>) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         for gallery in galleries {
@@ -176,7 +176,7 @@ fn head(answer: &Response) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The next request of a connection; none when it has ended.
+/// The next request of a connection; `None` at its end.
 async fn read(stream: &mut BufReader<TcpStream>, base: &str) -> Option<Request> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok().filter(|read| *read > 0)?;

@@ -1,14 +1,14 @@
-//! Data sources as a test asks them: what was found together with what was told.
+//! Reads data sources and returns their result together with their diagnostics.
 
 use super::core::oracle::implied_type;
-use super::core::{Core, Json, Told, checked, decode, dynamic, pb, value};
+use super::core::{Core, Diagnostics, Json, checked, decode, dynamic, pb, value};
 use azimage::schema::Value;
 use pb::provider_server::Provider as _;
 use tonic::Request;
 
 impl Core {
-    /// ReadDataSource; with its warnings, which [`Core::data`] leaves out. `None` where there were errors.
-    pub async fn ask(&self, type_name: &str, config: &Json) -> (Option<Value>, Told) {
+    /// ReadDataSource, including the warnings that [`Core::data`] drops. `None` if there were errors.
+    pub async fn ask(&self, type_name: &str, config: &Json) -> (Option<Value>, Diagnostics) {
         let block = self.schema.data_source_schemas[type_name].block.as_ref().unwrap();
         let ty = implied_type(block);
         let request = pb::read_data_source::Request {
@@ -18,8 +18,8 @@ impl Core {
             client_capabilities: Some(Default::default()),
         };
         let answer = self.service.read_data_source(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(block, answer.diagnostics);
-        let state = (!told.has_errors()).then(|| decode(&answer.state, &ty));
-        (state, told)
+        let diagnostics = checked(block, answer.diagnostics);
+        let state = (!diagnostics.has_errors()).then(|| decode(&answer.state, &ty));
+        (state, diagnostics)
     }
 }

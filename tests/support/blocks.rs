@@ -1,13 +1,13 @@
-//! The Terraform in Markdown: which blocks of a guide belong together, so that each can be validated where it stands.
+//! The Terraform code blocks in Markdown, grouped so that each can be validated in its context.
 
 use std::collections::BTreeSet;
 
 /// A ```terraform block.
 #[derive(Clone, Debug)]
 pub struct Fence {
-    /// The guide that it stands in.
+    /// The guide that contains it.
     pub guide: String,
-    /// The line of its first line, counted from one.
+    /// The number of its first line, starting at one.
     pub line: usize,
     pub text: String,
 }
@@ -19,17 +19,17 @@ impl Fence {
         format!("docs/guides/{}/{:04}.{extension}", self.guide, self.line)
     }
 
-    /// Whether it is for `terraform test`.
+    /// Whether it is a file of `terraform test`.
     fn is_test(&self) -> bool {
         self.text.lines().any(|line| line.starts_with("run \""))
     }
 
-    /// Whether it needs a provider that is not at hand.
+    /// Whether it needs a provider that is not available in tests.
     fn is_foreign(&self) -> bool {
         ["azurerm", "azapi"].iter().any(|name| self.text.contains(name))
     }
 
-    /// Its declarations, each by itself, with the comments before it.
+    /// Its declarations, with their preceding comments.
     fn declarations(&self) -> Vec<Declaration> {
         let mut found: Vec<Declaration> = Vec::new();
         let mut text = String::new();
@@ -47,12 +47,17 @@ impl Fence {
                 });
             }
         }
-        assert!(text.trim().is_empty(), "{}.md, line {}: {text:?} is no declaration", self.guide, self.line);
+        assert!(
+            text.trim().is_empty(),
+            "{}.md, line {}: {text:?} is not a declaration",
+            self.guide,
+            self.line
+        );
         found
     }
 }
 
-/// A top-level block of Terraform's.
+/// A top-level block of Terraform.
 #[derive(Clone, Debug)]
 struct Declaration {
     file: String,
@@ -60,7 +65,7 @@ struct Declaration {
     text: String,
 }
 
-/// What a top-level block declares: a later one of the same replaces it.
+/// The names that a top-level block declares: a later block with the same name replaces it.
 fn names(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut outer = "";
@@ -115,7 +120,7 @@ impl Case {
         Case { name: name.to_owned(), files: Vec::new() }
     }
 
-    /// Adds a file; the provider's source is added when no file tells it.
+    /// Adds a file; the provider's source is added if no file declares it.
     pub fn add(&mut self, file: &str, text: &str) {
         const SOURCE: &str = "terraform {\n  required_providers {\n    azimage = {\n      source = \"azimage/azimage\"\n    }\n  }\n}\n";
         const FILE: &str = "source.tf";
@@ -127,8 +132,8 @@ impl Case {
     }
 }
 
-/// A guide tells one story: each block is added to those before it, and what it declares anew replaces what was declared
-/// before. What is replaced has been a case of its own by then. Tests are cases of `terraform test`, and stand by themselves.
+/// A guide is cumulative: each block is added to the previous ones, and a repeated declaration replaces the earlier one, which
+/// is already part of an earlier case. Tests are separate cases of `terraform test`.
 pub fn cases(fences: Vec<Fence>) -> Vec<Case> {
     let mut cases = Vec::new();
     let mut together: Vec<Declaration> = Vec::new();
@@ -171,7 +176,7 @@ fn case(last: &Fence, together: &[Declaration]) -> Case {
 }
 
 #[test]
-fn what_is_declared_anew_replaces_only_that() {
+fn repeated_declaration_replaces_only_the_earlier_one() {
     let guide = "```terraform\nvariable \"a\" {\n}\n\n# b\nvariable \"b\" {}\n```\ntext\n```terraform\nresource \"x\" \"y\" {\n}\n```\n\
                  ```shell\nno\n```\n```terraform\nvariable \"a\" {\n  default = 1\n}\n```\n\
                  ```terraform\nresource \"azurerm_image\" \"y\" {\n}\n```\n";

@@ -1,4 +1,4 @@
-//! Series of runs that meet a disaster at each of their requests in turn, and what must be true afterwards.
+//! Runs that are disturbed at each of their requests in turn, and the conditions that must hold afterwards.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::BTreeSet;
@@ -10,13 +10,13 @@ use serde_json::{Value as Json, json};
 use super::stage::{Running, Stage};
 use super::{HEAD, Ran, SUBSCRIPTION, Workspace};
 
-/// A request of a run: which one, in words that hold for the next run too.
+/// A request of a run, identified in a way that also holds for the next run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Boundary {
     pub method: String,
     /// A regular expression.
     pub path: String,
-    /// How many like it came before.
+    /// The number of equal requests before it.
     pub nth: usize,
     pub side: &'static str,
 }
@@ -33,7 +33,7 @@ impl Boundary {
         self.method != "GET" && !self.path.contains("oauth2")
     }
 
-    /// Whether it makes something that is under way afterwards.
+    /// Whether it starts an operation.
     pub fn begins(&self) -> bool {
         self.method == "PUT" && self.side == "after" && !self.path.contains("agreements")
     }
@@ -53,7 +53,7 @@ impl Boundary {
     }
 }
 
-/// What a run is to bring about.
+/// The goal of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
     Create,
@@ -98,7 +98,7 @@ impl Goal {
     }
 }
 
-/// Gallery, definition, captured image, version and agreement; or the same, changed wherever they can be.
+/// Gallery, definition, captured image, version and agreement; or the same with every changeable attribute changed.
 pub fn configuration(changed: bool) -> String {
     let text = if changed { "second" } else { "first" };
     let (replicas, region) = if changed { (2, "North Europe") } else { (1, "West Europe") };
@@ -158,7 +158,7 @@ resource "azimage_image_version" "this_1_0_0" {{
     )
 }
 
-/// Where each run of a series begins: the emulator's state and terraform's.
+/// The starting point of each run of a series: the emulator's state and terraform's.
 pub struct Series {
     terraform: String,
     pub goal: Goal,
@@ -167,7 +167,7 @@ pub struct Series {
 }
 
 impl Series {
-    /// Prepares the beginning, and goes through one run step by step to see which requests there are.
+    /// Prepares the starting point, and steps through one run to list its requests.
     pub fn new(terraform: &str, goal: Goal) -> Series {
         let mut series = Series { terraform: terraform.to_owned(), goal, base: None, boundaries: Vec::new() };
         if goal != Goal::Create {
@@ -183,7 +183,7 @@ impl Series {
         series
     }
 
-    /// A stage and a workspace as they are before the run.
+    /// A stage and a workspace in the state before the run.
     pub fn begin(&self) -> (Stage, Workspace) {
         let state = self.base.as_ref().map(|(stage, _)| stage.state());
         let stage = Stage::start(state.as_deref());
@@ -233,7 +233,7 @@ impl Series {
         seen
     }
 
-    /// Brings a run to a boundary. `None` when the run ends before.
+    /// Runs until a boundary. `None` if the run ends before it.
     pub fn reach(&self, boundary: &Boundary) -> Option<(Stage, Workspace, Running)> {
         let (stage, workspace) = self.begin();
         stage.faults(&slow(Some(boundary.fault())));
@@ -255,23 +255,23 @@ impl Series {
         Some((stage, workspace, running))
     }
 
-    /// Runs terraform again until it has what it wants, pasting each import that it proposes, and makes sure that all is
-    /// there once, and nothing more. Returns how many imports it took.
+    /// Runs terraform again until it reaches the goal, pasting each proposed import block, and checks that every object exists
+    /// exactly once. Returns the number of imports.
     ///
-    /// What `pending` began comes first, while it is still under way.
+    /// If `pending` started an operation, the first run must join it while it is running.
     pub fn converge(&self, stage: &Stage, workspace: &Workspace, pending: Option<&Boundary>) -> usize {
         stage.faults(&slow(None));
         if let Some(pending) = pending {
             let target = format!("-target={}", pending.address());
             let ran = self.patiently(stage, workspace, &[self.goal.arguments(), &[&target]].concat());
-            assert_eq!(ran.code, 0, "what is under way is not joined:\n{}", ran.text);
+            assert_eq!(ran.code, 0, "the running operation is not joined:\n{}", ran.text);
         }
         let pasted = self.until_done(stage, workspace, self.goal);
         self.assert_there(stage, workspace);
         pasted
     }
 
-    /// Takes over what is there without a state, as the imports that are proposed say, until nothing is missing.
+    /// Imports the existing objects without a state, following the proposed import blocks, until nothing is missing.
     pub fn adopt(&self, stage: &Stage, workspace: &Workspace) {
         stage.faults(&slow(None));
         self.until_done(stage, workspace, Goal::Create);
@@ -285,20 +285,20 @@ impl Series {
             let ran = self.patiently(stage, workspace, goal.arguments());
             if goal != Goal::Delete {
                 let destroys = ran.text.contains(" destroyed.") && !ran.text.contains(" 0 destroyed.");
-                assert!(!destroys, "something that is wanted was destroyed:\n{}", ran.text);
+                assert!(!destroys, "a desired object was destroyed:\n{}", ran.text);
             }
             if ran.code == 0 {
                 return pasted.len();
             }
             let imports = imports(&ran.text);
             println!("imports are needed after:\n{}", ran.text.split("Plan: ").last().unwrap_or_default());
-            assert!(!imports.is_empty(), "fails, and proposes no import:\n{}", ran.text);
+            assert!(!imports.is_empty(), "the run fails without proposing an import:\n{}", ran.text);
             for import in imports {
-                assert!(pasted.insert(import.clone()), "proposed again after it was done:\n{}", ran.text);
+                assert!(pasted.insert(import.clone()), "an import is proposed again:\n{}", ran.text);
             }
             workspace.write("imports.tf", &pasted.iter().map(String::as_str).collect::<String>());
         }
-        panic!("does not come to an end");
+        panic!("the runs do not converge");
     }
 
     // A run during which work under way stays under way until somebody waits for it.
@@ -323,7 +323,11 @@ impl Series {
         stage.advance();
         let state = state(workspace);
         let known = addresses(&state);
-        assert_eq!(stage.objects(), self.goal.objects(), "not what is wanted; the state knows {known:?}");
+        assert_eq!(
+            stage.objects(),
+            self.goal.objects(),
+            "not the desired objects; the state contains {known:?}"
+        );
         if self.goal == Goal::Delete {
             assert!(addresses(&state).is_empty(), "still in the state: {:?}", addresses(&state));
             return;
@@ -334,7 +338,7 @@ impl Series {
     }
 }
 
-// Whatever is written takes five minutes of the emulator's, which nobody else lets pass; and one fault more.
+// Each write takes five minutes of the emulator's clock, which only the test advances. `more` adds a fault.
 fn slow(more: Option<Json>) -> Json {
     let slow = |method: &str| json!({"method": method, "count": 0, "slow_operation": 300});
     more.into_iter().chain([slow("PUT"), slow("DELETE")]).collect()
@@ -356,19 +360,19 @@ pub fn state_of(workspace: &Workspace) -> PathBuf {
     workspace.path().join("terraform.tfstate")
 }
 
-/// What terraform left of its state file. It null_and_empty the file before it writes it, and is gone in between when it is told to
-/// leave at once; and it makes a backup only when what it writes differs from what was there.
+/// The condition of terraform's state file after a forced exit. Terraform truncates the file before it writes it, so an exit in
+/// between leaves it empty; and it makes a backup only if the new state differs from the old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// All of it.
+    /// The complete state.
     Whole,
-    /// The backup of it, which is whole again where it belongs.
+    /// The backup, which has been restored.
     Backup,
-    /// Neither.
+    /// Neither state nor backup.
     Nothing,
 }
 
-/// Puts terraform's backup in place of a state file that was not written to its end.
+/// Restores terraform's backup if the state file is incomplete.
 pub fn restore(workspace: &Workspace) -> Left {
     let (path, backup) = (state_of(workspace), workspace.path().join("terraform.tfstate.backup"));
     let is_whole = |text: String| serde_json::from_str::<Json>(&text).is_ok();
@@ -378,10 +382,14 @@ pub fn restore(workspace: &Workspace) -> Left {
     if std::fs::copy(backup, path).is_ok() { Left::Backup } else { Left::Nothing }
 }
 
-/// Terraform's state; null when there is none.
+/// Terraform's state; null if there is none.
 pub fn state(workspace: &Workspace) -> Json {
     let text = std::fs::read_to_string(state_of(workspace)).unwrap_or_default();
-    if text.is_empty() { Json::Null } else { serde_json::from_str(&text).expect("a whole state") }
+    if text.is_empty() {
+        Json::Null
+    } else {
+        serde_json::from_str(&text).expect("the state is complete JSON")
+    }
 }
 
 fn instances(state: &Json) -> Vec<(String, &Json)> {
@@ -415,7 +423,7 @@ pub fn ids(state: &Json) -> BTreeSet<String> {
         .collect()
 }
 
-/// The import blocks that a text proposes, as they are to be pasted.
+/// The import blocks that a text proposes, ready to paste.
 pub fn imports(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! Configurations of every resource type: a small one and a full one, what changes in place, what replaces, what is only
-//! spelt differently, and what somebody else may change in Azure.
+//! Test configurations of every resource type: a small and a full one, changes in place, replacements, equivalent spellings,
+//! and drift.
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
 #[path = "cases_of_galleries.rs"]
@@ -16,41 +16,41 @@ pub use of_state::{
     URN, agreement, image_replication, pin, role_assignment, version_retention, with_version,
 };
 
-/// What the lifecycle needs to know of a resource type, or of one way of using it.
+/// The test data of a resource type, or of one way to use it.
 pub struct Case {
-    /// For messages.
+    /// The name in messages.
     pub name: &'static str,
     pub type_name: &'static str,
-    /// Puts into Azure what it stands on.
+    /// Creates the prerequisites in Azure.
     pub prepare: fn(&Core),
-    /// Only what is required.
+    /// The required attributes only.
     pub small: Json,
-    /// A merge patch to as much as goes together, all of it changeable in place.
+    /// A merge patch that sets as many attributes as can be combined, all of them changeable in place.
     pub full: Json,
-    /// Merge patches of the full configuration, and what each changes: applied in place, then taken back.
+    /// Merge patches of the full configuration, and the attributes that each changes: applied in place, then reverted.
     pub updates: Vec<(Json, &'static [&'static str])>,
-    /// Merge patches of the full configuration, and the paths that each must name, and no others.
+    /// Merge patches of the full configuration that force a replacement, and exactly the paths that they must report.
     pub forces: Vec<(Json, &'static [&'static str])>,
     /// Merge patches of the full configuration that change nothing.
     pub same: Vec<Json>,
-    /// What somebody else does to the ARM object, by merge patch, and the attributes that a plan then shows.
+    /// Drift: merge patches of the ARM object, and the attributes that the next plan shows.
     pub drifts: Vec<(Json, &'static [&'static str])>,
-    /// Attributes that Azure does not have, or that only Azure changes together with others.
+    /// Attributes that Azure does not store, or that only change in Azure together with others.
     pub not_in_azure: &'static [&'static str],
-    /// Attributes that an import cannot know.
+    /// Attributes that an import cannot read.
     pub not_imported: &'static [&'static str],
-    /// The ARM id; none for what lives in the state only.
+    /// The ARM ID; `None` for resources that exist in the state only.
     pub id: Option<String>,
-    /// The type of hashicorp/azurerm that can be moved here.
+    /// The type of hashicorp/azurerm that can be moved to this one.
     pub azurerm: Option<&'static str>,
 }
 
-/// A path in the group that everything here is in.
+/// A path in the resource group of all test objects.
 pub fn rg(rest: &str) -> String {
     format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute/{rest}")
 }
 
-/// Puts something by hand.
+/// Creates an object by hand.
 pub fn put(core: &Core, id: &str, body: Json) {
     let (status, answer) = core.azure("PUT", id, body);
     assert!(status < 300, "PUT {id}: {status} {answer}");
@@ -66,13 +66,13 @@ pub fn with_gallery(core: &Core) {
 pub fn definition(name: &str) -> Json {
     json!({"location": "eastus", "properties": {
         "osType": "Linux", "osState": "Generalized", "hyperVGeneration": "V2",
-        // Machines and disks are no sources of the default, TrustedLaunchSupported.
+        // The default, TrustedLaunchSupported, rejects machines and disks as sources.
         "features": [{"name": "SecurityType", "value": "Standard"}],
         "identifier": {"publisher": "contoso", "offer": "linux", "sku": name},
     }})
 }
 
-/// Two definitions, two managed images, disks and snapshots, a machine that is generalized.
+/// Two definitions, two managed images, disks, snapshots, and a generalized machine.
 pub fn with_sources(core: &Core) {
     with_gallery(core);
     for name in ["def", "def2"] {

@@ -158,7 +158,7 @@ pub fn version_of_disks() -> Case {
             json!({"source": {"os_disk": {"snapshot_id": rg("snapshots/OS")}}}),
         ],
         drifts: Vec::new(),
-        // whether the user or the service chose the version's own region cannot be told apart
+        // the version's own region looks the same whether the user or the service added it
         not_imported: &[
             "timeouts",
             "wait_for_replication",

@@ -1,4 +1,4 @@
-//! What lives in the state only, or almost.
+//! Resources that exist in the state only, or nearly so.
 
 use super::{Case, GUID_A, GUID_B, bare, put, rg, with_gallery, with_sources};
 use crate::core::{Core, SUBSCRIPTION, json};

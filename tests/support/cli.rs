@@ -1,4 +1,4 @@
-//! The real command line in a folder of its own, and a served emulator for it to speak to.
+//! The real command line in a temporary folder, and a served emulator for it.
 
 #![allow(dead_code)] // each test file uses its part
 
@@ -23,7 +23,7 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_terraform-provider-azimage");
 /// The subscription of tests against a served emulator.
 pub const SUBSCRIPTION: &str = "5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10";
 
-/// The head of every configuration.
+/// The first lines of every configuration.
 pub const HEAD: &str = r#"
 terraform {
   required_providers {
@@ -32,8 +32,8 @@ terraform {
 }
 "#;
 
-/// Terraforms to test with: those that `AZIMAGE_TERRAFORM_VERSIONS` lists; else the one that `AZIMAGE_TERRAFORM` names; else
-/// those of the matrix, and the `tofu` on the path.
+/// The Terraform releases to test: those listed in `AZIMAGE_TERRAFORM_VERSIONS`; else the one named by `AZIMAGE_TERRAFORM`;
+/// else those of the matrix, and the `tofu` on the path.
 pub fn versions() -> Vec<String> {
     if let Ok(list) = std::env::var("AZIMAGE_TERRAFORM_VERSIONS") {
         return list.split_whitespace().map(str::to_owned).collect();
@@ -46,7 +46,7 @@ pub fn versions() -> Vec<String> {
     matrix.split_whitespace().chain(["tofu"]).map(str::to_owned).collect()
 }
 
-/// One test for each of [`versions`]: `work` gets the path of the command, and its release.
+/// One test for each of [`versions`]: `work` gets the path of the command and its release.
 pub fn for_each_terraform(name: &str, work: fn(&str, Release)) -> Vec<Trial> {
     let test = |version: String| {
         let name = format!("{name} with {}", if version.is_empty() { "AZIMAGE_TERRAFORM" } else { &version });
@@ -59,7 +59,7 @@ pub fn for_each_terraform(name: &str, work: fn(&str, Release)) -> Vec<Trial> {
     versions().into_iter().map(test).collect()
 }
 
-/// The folders of the stories that run by themselves.
+/// The folders of the self-contained example stories.
 pub fn stories() -> Vec<PathBuf> {
     let folder = Path::new(ROOT).join("examples/stories");
     let mut stories: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -72,7 +72,7 @@ pub fn stories() -> Vec<PathBuf> {
     stories
 }
 
-/// The path of a terraform of that version (any when empty). The test is skipped where none can be had.
+/// The path of a terraform with that version (any if empty). The test is skipped if none is available.
 pub fn terraform(version: &str) -> String {
     if version == "tofu" {
         let found = Command::new("tofu").arg("version").output().is_ok_and(|output| output.status.success());
@@ -90,11 +90,11 @@ pub fn terraform(version: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// What a run of terraform came to.
+/// The result of a terraform run.
 #[derive(Debug)]
 pub struct Ran {
     pub code: i32,
-    /// Standard output and standard error together, with line breaks and frames of messages made plain.
+    /// Standard output and standard error together, without line wrapping and message frames.
     pub text: String,
 }
 
@@ -108,12 +108,12 @@ impl Ran {
     #[track_caller]
     pub fn says(self, what: &str) -> Ran {
         let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(flat(&self.text).contains(&flat(what)), "nothing like {what:?} in:\n{}", self.text);
+        assert!(flat(&self.text).contains(&flat(what)), "{what:?} is not in:\n{}", self.text);
         self
     }
 }
 
-/// A folder with a configuration and a terraform that knows the provider under test.
+/// A folder with a configuration and a terraform that uses the provider under test.
 pub struct Workspace {
     pub dir: TempDir,
     terraform: String,
@@ -175,14 +175,14 @@ impl Workspace {
         self.run(&["destroy", "-auto-approve"])
     }
 
-    /// Plans, and fails unless there is nothing to do.
+    /// Plans, and fails unless the plan is empty.
     #[track_caller]
     pub fn settled(&self) {
         let ran = self.run(&["plan", "-detailed-exitcode"]);
         assert_eq!(ran.code, 0, "{}", ran.text);
     }
 
-    /// Plans, and fails unless there is something to do.
+    /// Plans, and fails if the plan is empty.
     #[track_caller]
     pub fn changes(&self) -> Ran {
         let ran = self.run(&["plan", "-detailed-exitcode"]);
@@ -197,7 +197,7 @@ pub fn ran(output: &Output) -> Ran {
     Ran { code: output.status.code().unwrap_or(-1), text }
 }
 
-/// The emulator as a server of its own, as another implementation of Resource Manager would be.
+/// A served emulator in its own process, like any other implementation of Resource Manager.
 pub struct Served {
     child: Child,
     pub url: String,
@@ -217,7 +217,8 @@ impl Served {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("listening on ").expect("a line that says where").to_owned();
+        let url =
+            line.trim().strip_prefix("listening on ").expect("the server prints its address").to_owned();
         Served { child, url, dir }
     }
 
@@ -225,7 +226,7 @@ impl Served {
         self.dir.path().join("state.json")
     }
 
-    /// Points a workspace at it: discovery by metadata host, a service principal, a private CA.
+    /// Configures a workspace for it: metadata host, service principal, private CA.
     pub fn point(&self, workspace: &mut Workspace) {
         workspace.env("ARM_METADATA_HOSTNAME", self.url.trim_start_matches("https://"));
         workspace.env("SSL_CERT_FILE", self.dir.path().join("tls/ca.pem").display().to_string());
@@ -235,7 +236,7 @@ impl Served {
         workspace.env("ARM_CLIENT_SECRET", "hunter2-hunter2");
     }
 
-    /// A change by hand, as another person's program would make it.
+    /// A change by hand, as another client would make it.
     pub fn by_hand(&self, arguments: &[&str]) -> String {
         let output = Command::new(BINARY)
             .args(["emulator", "--state"])

@@ -1,14 +1,14 @@
-//! A pretend Terraform core: drives the provider in this process by the messages of the protocol, holds every answer against
-//! the [`oracle`], and changes the emulator behind the provider's back.
+//! A simulated Terraform core: drives the provider in process through protocol messages, checks every response with the
+//! [`oracle`], and changes the emulator behind the provider's back.
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "diagnostics.rs"]
+mod diagnostics;
 #[path = "oracle.rs"]
 pub mod oracle;
 #[path = "runs.rs"]
 mod runs;
-#[path = "told.rs"]
-mod told;
 #[path = "values.rs"]
 mod values;
 
@@ -18,6 +18,7 @@ use azimage::provider::Provider;
 use azimage::rpc::Service;
 pub use azimage::rpc::proto::tfplugin5 as pb;
 use azimage::schema::{Type, Value, json as state_json, msgpack};
+pub use diagnostics::{Diagnostics, checked, path_text, resolve};
 use oracle::{Complaint, implied_type};
 use pb::provider_server::Provider as Wire;
 use pb::schema::Block;
@@ -25,18 +26,17 @@ pub use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-pub use told::{Told, checked, path_text, resolve};
 use tonic::Request;
 use values::{at, no_null_blocks};
 pub use values::{changed, decode, differences, dynamic, merge, patched, typed, value};
 
-/// The subscription of everything that names none.
+/// The default subscription.
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
-/// In a configuration written as JSON: known after apply.
+/// In a JSON configuration: known after apply.
 pub const UNKNOWN: &str = "(known after apply)";
 
-/// Terraform core with one provider process, and the emulator that the process talks to.
+/// Terraform core with one provider process, and the emulator that the provider talks to.
 pub struct Core {
     pub service: Service<Provider>,
     pub server: Arc<Server<Provider>>,
@@ -46,7 +46,7 @@ pub struct Core {
     dir: Arc<tempfile::TempDir>,
 }
 
-/// A resource as the state file holds it.
+/// A resource as stored in the state file.
 #[derive(Clone, Debug)]
 pub struct Held {
     pub type_name: String,
@@ -62,11 +62,11 @@ impl Held {
     }
 
     pub fn text(&self, name: &str) -> &str {
-        self.state.get(name).as_str().unwrap_or_else(|| panic!("{name} is no text in {:?}", self.state))
+        self.state.get(name).as_str().unwrap_or_else(|| panic!("{name} is not a string in {:?}", self.state))
     }
 }
 
-/// What a plan comes to.
+/// The action of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     NoOp,
@@ -86,31 +86,31 @@ pub struct Plan {
     pub state: Value,
     pub private: Vec<u8>,
     pub identity: Option<Value>,
-    /// Paths that force the replacement, in HCL's spelling.
+    /// Paths that force the replacement, in HCL notation.
     pub replace: Vec<String>,
-    pub told: Told,
+    pub diagnostics: Diagnostics,
 }
 
-/// What an apply left.
+/// The result of an apply.
 #[derive(Clone, Debug)]
 pub struct Applied {
     pub held: Option<Held>,
-    pub told: Told,
+    pub diagnostics: Diagnostics,
 }
 
-/// A server of the provider, configured by nobody yet.
+/// A provider server that is not configured.
 pub fn serve() -> (Arc<Server<Provider>>, Service<Provider>) {
     let server = Arc::new(Server::new(Provider));
     (server.clone(), Service::new(server))
 }
 
 impl Core {
-    /// A run with a fresh emulator in which nothing takes time.
+    /// A run with a new emulator in which all work is instantaneous.
     pub async fn new() -> Core {
         Core::with(json!({})).await
     }
 
-    /// The same with more in the provider block.
+    /// The same with additional arguments in the provider block.
     pub async fn with(provider: Json) -> Core {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let core = Core::start(dir, provider).await;
@@ -118,7 +118,7 @@ impl Core {
         core
     }
 
-    /// Another run of Terraform against what this one left.
+    /// Another run of Terraform against the same emulator.
     pub async fn again(&self, provider: Json) -> Core {
         Core::start(self.dir.clone(), provider).await
     }
@@ -135,18 +135,18 @@ impl Core {
         let mut config =
             json!({"environment": "emulator", "emulator": {"state_path": path.to_str().unwrap()}});
         merge(&mut config, &provider);
-        let told = core.configure(&config).await;
-        assert!(!told.has_errors(), "{told:?}");
+        let diagnostics = core.configure(&config).await;
+        assert!(!diagnostics.has_errors(), "{diagnostics:?}");
         core
     }
 
     /// PrepareProviderConfig and Configure.
-    pub async fn configure(&self, config: &Json) -> Told {
+    pub async fn configure(&self, config: &Json) -> Diagnostics {
         let block = self.schema.provider.as_ref().unwrap().block.as_ref().unwrap();
         let config = value(block, config);
         let ty = implied_type(block);
         let request = pb::prepare_provider_config::Request { config: dynamic(&config, &ty) };
-        let mut told = self
+        let mut diagnostics = self
             .service
             .prepare_provider_config(Request::new(request))
             .await
@@ -158,8 +158,9 @@ impl Core {
             config: dynamic(&config, &ty),
             client_capabilities: Some(Default::default()),
         };
-        told.extend(self.service.configure(Request::new(request)).await.unwrap().into_inner().diagnostics);
-        checked(block, told)
+        diagnostics
+            .extend(self.service.configure(Request::new(request)).await.unwrap().into_inner().diagnostics);
+        checked(block, diagnostics)
     }
 
     // The schema of a resource type.
@@ -181,13 +182,13 @@ impl Core {
         }))
     }
 
-    /// A configuration from JSON: what is left out is null, blocks that are left out are absent, [`UNKNOWN`] is unknown.
+    /// A configuration from JSON: omitted attributes are null, omitted blocks are absent, [`UNKNOWN`] is unknown.
     pub fn config(&self, type_name: &str, json: &Json) -> Value {
         value(self.block(type_name), json)
     }
 
     /// ValidateResourceTypeConfig.
-    pub async fn validate(&self, type_name: &str, config: &Value) -> Told {
+    pub async fn validate(&self, type_name: &str, config: &Value) -> Diagnostics {
         let request = pb::validate_resource_type_config::Request {
             type_name: type_name.into(),
             config: dynamic(config, &self.ty(type_name)),
@@ -198,7 +199,7 @@ impl Core {
         checked(self.block(type_name), answer.diagnostics)
     }
 
-    /// One PlanResourceChange, held against the oracle. The answer is returned with errors in it, if there are any.
+    /// One PlanResourceChange, checked by the oracle. A response with errors is returned too.
     pub async fn plan_once(
         &self,
         type_name: &str,
@@ -206,7 +207,7 @@ impl Core {
         config: &Value,
         private: &[u8],
         identity: Option<&Value>,
-    ) -> (pb::plan_resource_change::Response, Told) {
+    ) -> (pb::plan_resource_change::Response, Diagnostics) {
         let (block, ty) = (self.block(type_name), self.ty(type_name));
         let proposed =
             if config.is_null() { Value::Null } else { oracle::proposed_new(block, prior, config) };
@@ -222,8 +223,8 @@ impl Core {
         };
         let answer = self.service.plan_resource_change(Request::new(request)).await.unwrap().into_inner();
         assert!(!answer.legacy_type_system && answer.deferred.is_none());
-        let told = checked(block, answer.diagnostics.clone());
-        if !told.has_errors() {
+        let diagnostics = checked(block, answer.diagnostics.clone());
+        if !diagnostics.has_errors() {
             let planned = decode(&answer.planned_state, &ty);
             none(&format!("plan of {type_name}"), &oracle::plan_complaints(block, prior, config, &planned));
             no_null_blocks(block, &planned);
@@ -234,34 +235,39 @@ impl Core {
                 decode(&identity.identity_data, &self.identity_type(type_name));
             }
         }
-        (answer, told)
+        (answer, diagnostics)
     }
 
-    /// Another walk of the graph begins, with a process of its own: it has met no object yet.
+    /// Starts another graph walk, in a process that has seen no object yet.
     pub fn begin_walk(&self) {
         self.server.run_ids().clear();
     }
 
     /// Plans a resource that is alone in its configuration.
-    pub async fn try_plan(&self, type_name: &str, held: Option<&Held>, config: &Value) -> Result<Plan, Told> {
+    pub async fn try_plan(
+        &self,
+        type_name: &str,
+        held: Option<&Held>,
+        config: &Value,
+    ) -> Result<Plan, Diagnostics> {
         self.begin_walk();
         self.try_plan_in_walk(type_name, held, config).await
     }
 
-    /// Upgrades the state, validates and plans as core does: twice where something forces a replacement.
+    /// Upgrades the state, validates and plans like core: twice if an attribute forces a replacement.
     pub async fn try_plan_in_walk(
         &self,
         type_name: &str,
         held: Option<&Held>,
         config: &Value,
-    ) -> Result<Plan, Told> {
+    ) -> Result<Plan, Diagnostics> {
         if let Some(held) = held {
             self.upgrade(held).await;
         }
         let ty = self.ty(type_name);
-        let told = self.validate(type_name, config).await;
-        if told.has_errors() {
-            return Err(told);
+        let diagnostics = self.validate(type_name, config).await;
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
         }
         let tainted = held.is_some_and(|held| held.tainted);
         let prior = held.filter(|held| !held.tainted);
@@ -269,22 +275,22 @@ impl Core {
             Some(held) => (held.state.clone(), held.private.clone(), held.identity.clone()),
             None => (Value::Null, Vec::new(), None),
         };
-        let (answer, mut told) =
+        let (answer, mut diagnostics) =
             self.plan_once(type_name, &prior_state, config, &private, identity.as_ref()).await;
-        if told.has_errors() {
-            return Err(told);
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
         }
         let planned = decode(&answer.planned_state, &ty);
         if prior.is_some()
             && let Some(planned) = self.planned_identity(type_name, &answer)
             && answer.requires_replace.is_empty()
         {
-            assert!(planned.is_wholly_known(), "an update plans an identity that is unknown: {planned:?}");
+            assert!(planned.is_wholly_known(), "an update plans an unknown identity: {planned:?}");
             assert_eq!(Some(&planned), identity.as_ref(), "an update plans another identity");
         }
         let mut replace: Vec<String> = Vec::new();
         for path in &answer.requires_replace {
-            // core keeps a path only where something differs
+            // core keeps only the paths that differ
             if at(&prior_state, path) != at(&planned, path) {
                 replace.push(path_text(Some(path)));
             }
@@ -298,7 +304,7 @@ impl Core {
             state: planned,
             private: answer.planned_private,
             replace,
-            told: Told::default(),
+            diagnostics: Diagnostics::default(),
         };
         if prior.is_none() {
             plan.action = if tainted { Action::Replace } else { Action::Create };
@@ -319,7 +325,7 @@ impl Core {
             if more.has_errors() {
                 return Err(more);
             }
-            told.0.extend(more.0);
+            diagnostics.0.extend(more.0);
             plan.action = Action::Replace;
             plan.identity = self.planned_identity(type_name, &again);
             plan.state = decode(&again.planned_state, &ty);
@@ -329,7 +335,7 @@ impl Core {
             self.assert_id_is_planned(&plan);
             self.assert_create_is_open(type_name, config, &plan.state);
         }
-        plan.told = told;
+        plan.diagnostics = diagnostics;
         Ok(plan)
     }
 
@@ -344,17 +350,17 @@ impl Core {
         async move {
             match self.try_plan(type_name, held, &config).await {
                 Ok(plan) => plan,
-                Err(told) => panic!("planning {type_name}: {told:?}"),
+                Err(diagnostics) => panic!("planning {type_name}: {diagnostics:?}"),
             }
         }
     }
 
-    /// A plan that must be refused.
-    pub async fn plan_refused(&self, type_name: &str, held: Option<&Held>, config: &Json) -> Told {
+    /// A plan that must fail.
+    pub async fn plan_refused(&self, type_name: &str, held: Option<&Held>, config: &Json) -> Diagnostics {
         let config = self.config(type_name, config);
         match self.try_plan(type_name, held, &config).await {
-            Ok(plan) => panic!("nobody objects to this plan: {plan:#?}"),
-            Err(told) => told,
+            Ok(plan) => panic!("this plan should fail: {plan:#?}"),
+            Err(diagnostics) => diagnostics,
         }
     }
 
@@ -367,8 +373,8 @@ impl Core {
         Some(decode(&data.identity_data, &self.identity_type(type_name)))
     }
 
-    // The ID of a new object is known at plan wherever the configuration is, and unknown where it is that of the object that
-    // is being replaced, so that what refers to it is replaced too.
+    // The ID of a new object is planned if its configuration is known. It is unknown if it equals the replaced object's ID, so
+    // that dependent objects are replaced too.
     fn assert_id_is_planned(&self, plan: &Plan) {
         let Ok(entry) = self.server.resource(&plan.type_name) else {
             panic!("there is no {}", plan.type_name)
@@ -382,7 +388,7 @@ impl Core {
         assert_eq!(*plan.state.get("id"), expected, "the planned id of {}", plan.type_name);
     }
 
-    // What the provider gives at creation is unknown or known, but not null: null would be a promise.
+    // A computed value is unknown or known at creation, but never null, because core would keep a planned null.
     fn assert_create_is_open(&self, type_name: &str, config: &Value, planned: &Value) {
         for attribute in &self.block(type_name).attributes {
             if attribute.computed && config.get(&attribute.name).is_null() {
@@ -397,24 +403,24 @@ impl Core {
         }
     }
 
-    /// Applies a plan with the configuration that it was made for.
+    /// Applies a plan with its own configuration.
     pub async fn apply(&self, plan: &Plan) -> Applied {
         self.apply_as(plan, &plan.config).await
     }
 
-    /// Applies a plan in whose configuration unknown values have become known meanwhile.
+    /// Applies a plan after unknown values in its configuration have become known.
     pub async fn apply_as(&self, plan: &Plan, config: &Value) -> Applied {
         self.begin_walk();
         match plan.action {
-            Action::NoOp => Applied { held: plan.prior.clone(), told: Told::default() },
+            Action::NoOp => Applied { held: plan.prior.clone(), diagnostics: Diagnostics::default() },
             Action::Delete => self.apply_delete(plan.prior.as_ref().unwrap(), &plan.private).await,
             Action::Create => self.apply_change(plan, None, config).await,
             Action::Update => self.apply_change(plan, plan.prior.as_ref(), config).await,
             Action::Replace => {
                 let prior = plan.prior.as_ref().unwrap();
-                // the delete half gets the private bytes of the replacement, and no identity
+                // the deletion gets the private data of the replacement, and no identity
                 let gone = self.apply_delete(prior, &plan.private).await;
-                if gone.told.has_errors() {
+                if gone.diagnostics.has_errors() {
                     return gone;
                 }
                 assert!(gone.held.is_none());
@@ -429,9 +435,10 @@ impl Core {
         let prior_state = prior.map_or(Value::Null, |held| held.state.clone());
         let private = prior.map_or(Vec::new(), |held| held.private.clone());
         let identity = prior.and_then(|held| held.identity.clone());
-        let (answer, told) = self.plan_once(name, &prior_state, config, &private, identity.as_ref()).await;
-        if told.has_errors() {
-            return Applied { held: prior.cloned(), told };
+        let (answer, diagnostics) =
+            self.plan_once(name, &prior_state, config, &private, identity.as_ref()).await;
+        if diagnostics.has_errors() {
+            return Applied { held: prior.cloned(), diagnostics };
         }
         let planned = decode(&answer.planned_state, &ty);
         none(&format!("final plan of {name}"), &oracle::object_complaints(block, &plan.state, &planned));
@@ -440,7 +447,7 @@ impl Core {
                 answer.requires_replace.iter().any(|path| at(&prior_state, path) != at(&planned, path));
             assert!(!moved, "the final plan replaces what the first one updated");
             if planned == prior_state {
-                return Applied { held: prior.cloned(), told: Told::default() };
+                return Applied { held: prior.cloned(), diagnostics: Diagnostics::default() };
             }
         }
         let request = pb::apply_resource_change::Request {
@@ -454,24 +461,24 @@ impl Core {
         };
         let answer = self.service.apply_resource_change(Request::new(request)).await.unwrap().into_inner();
         assert!(!answer.legacy_type_system);
-        let told = checked(block, answer.diagnostics.clone());
+        let diagnostics = checked(block, answer.diagnostics.clone());
         let state = decode(&answer.new_state, &ty);
         assert!(state.is_wholly_known(), "{name} still holds unknowns after apply: {state:#?}");
         let identity = self.identity_value(name, answer.new_identity.as_ref());
-        if !told.has_errors() {
+        if !diagnostics.has_errors() {
             assert!(!state.is_null(), "{name} is null after apply");
             none(&format!("apply of {name}"), &oracle::object_complaints(block, &planned, &state));
         }
         if state.is_null() {
-            return Applied { held: prior.cloned(), told };
+            return Applied { held: prior.cloned(), diagnostics };
         }
         no_null_blocks(block, &state);
         let identity = identity.unwrap_or_else(|| panic!("{name} has no identity after apply"));
         assert!(identity.is_wholly_known(), "{identity:?}");
         if let Some(held) = prior {
-            assert_eq!(held.identity.as_ref(), Some(&identity), "the identity of {name} moved");
+            assert_eq!(held.identity.as_ref(), Some(&identity), "the identity of {name} changed");
         }
-        let tainted = told.has_errors() && prior.is_none();
+        let tainted = diagnostics.has_errors() && prior.is_none();
         let held = Held {
             type_name: name.into(),
             state,
@@ -479,7 +486,7 @@ impl Core {
             identity: Some(identity),
             tainted,
         };
-        Applied { held: Some(held), told }
+        Applied { held: Some(held), diagnostics }
     }
 
     async fn apply_delete(&self, prior: &Held, private: &[u8]) -> Applied {
@@ -494,42 +501,42 @@ impl Core {
             planned_identity: None,
         };
         let answer = self.service.apply_resource_change(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(self.block(&prior.type_name), answer.diagnostics.clone());
+        let diagnostics = checked(self.block(&prior.type_name), answer.diagnostics.clone());
         let state = decode(&answer.new_state, &ty);
-        if told.has_errors() {
-            assert_eq!(state, prior.state, "a failed delete keeps what was");
-            return Applied { held: Some(prior.clone()), told };
+        if diagnostics.has_errors() {
+            assert_eq!(state, prior.state, "a failed delete keeps the state");
+            return Applied { held: Some(prior.clone()), diagnostics };
         }
-        assert!(state.is_null(), "something is left after a delete");
-        Applied { held: None, told }
+        assert!(state.is_null(), "a deletion returns a state");
+        Applied { held: None, diagnostics }
     }
 
-    /// Plans a destroy and carries it out.
+    /// Plans a destroy and applies it.
     pub async fn destroy(&self, held: &Held) -> Applied {
         self.begin_walk();
         let identity = held.identity.as_ref();
-        let (answer, told) =
+        let (answer, diagnostics) =
             self.plan_once(&held.type_name, &held.state, &Value::Null, &held.private, identity).await;
-        assert!(!told.has_errors(), "planning a destroy: {told:?}");
+        assert!(!diagnostics.has_errors(), "planning a destroy: {diagnostics:?}");
         assert!(decode(&answer.planned_state, &self.ty(&held.type_name)).is_null());
         assert!(answer.requires_replace.is_empty());
         self.apply_delete(held, &answer.planned_private).await
     }
 
-    /// What core does with a stored object before it looks at anything else: UpgradeResourceState, then ReadResource.
-    pub async fn refresh(&self, held: &Held) -> Result<Option<Held>, Told> {
+    /// Upgrades and reads a stored object, as core does first: UpgradeResourceState, then ReadResource.
+    pub async fn refresh(&self, held: &Held) -> Result<Option<Held>, Diagnostics> {
         let upgraded = self.upgrade(held).await;
         assert_eq!(
             msgpack::encode(&upgraded, &self.ty(&held.type_name)),
             msgpack::encode(&held.state, &self.ty(&held.type_name)),
             "an upgrade from the same version lost something"
         );
-        // a refresh of one thing is a walk of its own: what follows closely may be answered from a list
+        // each refresh is a separate graph walk, and later reads may be served from a list
         tokio::time::sleep(Duration::from_secs(1)).await;
         self.read(held).await.map(|(held, _)| held)
     }
 
-    /// UpgradeResourceState of what the state file holds.
+    /// UpgradeResourceState of a stored object.
     pub async fn upgrade(&self, held: &Held) -> Value {
         let raw = serde_json::to_vec(&state_json::encode(&held.state)).unwrap();
         let request = pb::upgrade_resource_state::Request {
@@ -538,12 +545,12 @@ impl Core {
             raw_state: Some(pb::RawState { json: raw, flatmap: Default::default() }),
         };
         let answer = self.service.upgrade_resource_state(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(self.block(&held.type_name), answer.diagnostics);
-        assert!(!told.has_errors(), "{told:?}");
+        let diagnostics = checked(self.block(&held.type_name), answer.diagnostics);
+        assert!(!diagnostics.has_errors(), "{diagnostics:?}");
         decode(&answer.upgraded_state, &self.ty(&held.type_name))
     }
 
-    /// UpgradeResourceIdentity of what the state file holds, by a process that is not configured.
+    /// UpgradeResourceIdentity of a stored object, by an unconfigured process.
     pub async fn upgrade_identity(&self, type_name: &str, identity: &Json) -> Value {
         let request = pb::upgrade_resource_identity::Request {
             type_name: type_name.into(),
@@ -554,13 +561,13 @@ impl Core {
             }),
         };
         let answer = serve().1.upgrade_resource_identity(Request::new(request)).await.unwrap().into_inner();
-        assert!(answer.diagnostics.is_empty(), "{:?}", Told(answer.diagnostics));
+        assert!(answer.diagnostics.is_empty(), "{:?}", Diagnostics(answer.diagnostics));
         self.identity_value(type_name, answer.upgraded_identity.as_ref()).unwrap()
     }
 
     /// ReadResource.
-    pub async fn read(&self, held: &Held) -> Result<(Option<Held>, Told), Told> {
-        let (read, told) = self.read_any(held).await?;
+    pub async fn read(&self, held: &Held) -> Result<(Option<Held>, Diagnostics), Diagnostics> {
+        let (read, diagnostics) = self.read_any(held).await?;
         if let Some(read) = &read {
             assert_eq!(
                 held.identity.as_ref().or(read.identity.as_ref()),
@@ -568,10 +575,10 @@ impl Core {
                 "a read moved the identity"
             );
         }
-        Ok((read, told))
+        Ok((read, diagnostics))
     }
 
-    async fn read_any(&self, held: &Held) -> Result<(Option<Held>, Told), Told> {
+    async fn read_any(&self, held: &Held) -> Result<(Option<Held>, Diagnostics), Diagnostics> {
         let name = held.type_name.as_str();
         let (block, ty) = (self.block(name), self.ty(name));
         let request = pb::read_resource::Request {
@@ -584,15 +591,15 @@ impl Core {
         };
         let answer = self.service.read_resource(Request::new(request)).await.unwrap().into_inner();
         assert!(answer.deferred.is_none());
-        let told = checked(block, answer.diagnostics);
-        if told.has_errors() {
-            assert!(!decode(&answer.new_state, &ty).is_null(), "a failed read says that the object is gone");
-            return Err(told);
+        let diagnostics = checked(block, answer.diagnostics);
+        if diagnostics.has_errors() {
+            assert!(!decode(&answer.new_state, &ty).is_null(), "a failed read reports a deleted object");
+            return Err(diagnostics);
         }
         let state = decode(&answer.new_state, &ty);
-        assert!(state.is_wholly_known(), "a read told of unknowns: {state:#?}");
+        assert!(state.is_wholly_known(), "a read returned unknown values: {state:#?}");
         if state.is_null() {
-            return Ok((None, told));
+            return Ok((None, diagnostics));
         }
         no_null_blocks(block, &state);
         let identity =
@@ -606,11 +613,16 @@ impl Core {
             identity: Some(identity),
             tainted,
         };
-        Ok((Some(held), told))
+        Ok((Some(held), diagnostics))
     }
 
-    /// ImportResourceState, then ReadResource of what it told.
-    pub async fn import(&self, type_name: &str, id: &str, identity: Option<&Value>) -> Result<Held, Told> {
+    /// ImportResourceState, then ReadResource of its result.
+    pub async fn import(
+        &self,
+        type_name: &str,
+        id: &str,
+        identity: Option<&Value>,
+    ) -> Result<Held, Diagnostics> {
         let request = pb::import_resource_state::Request {
             type_name: type_name.into(),
             id: id.into(),
@@ -618,10 +630,10 @@ impl Core {
             identity: self.identity_data(type_name, identity),
         };
         let answer = self.service.import_resource_state(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(self.block(type_name), answer.diagnostics);
-        if told.has_errors() {
+        let diagnostics = checked(self.block(type_name), answer.diagnostics);
+        if diagnostics.has_errors() {
             assert!(answer.imported_resources.is_empty());
-            return Err(told);
+            return Err(diagnostics);
         }
         assert_eq!(answer.imported_resources.len(), 1);
         let brought = &answer.imported_resources[0];
@@ -629,18 +641,18 @@ impl Core {
         let state = decode(&brought.state, &self.ty(type_name));
         assert!(state.is_known() && state.is_wholly_known());
         let identity = self.identity_value(type_name, brought.identity.as_ref());
-        assert!(identity.is_some(), "an import tells the identity");
+        assert!(identity.is_some(), "an import returns the identity");
         self.brought(type_name, state, brought.private.clone(), identity).await
     }
 
-    /// MoveResourceState by a process that nobody configured, then ReadResource of what it told.
+    /// MoveResourceState by an unconfigured process, then ReadResource of its result.
     pub async fn move_from(
         &self,
         type_name: &str,
         provider: &str,
         source_type: &str,
         source: &Json,
-    ) -> Result<Held, Told> {
+    ) -> Result<Held, Diagnostics> {
         let request = pb::move_resource_state::Request {
             source_provider_address: provider.into(),
             source_type_name: source_type.into(),
@@ -655,9 +667,9 @@ impl Core {
             source_identity_schema_version: 0,
         };
         let answer = serve().1.move_resource_state(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(self.block(type_name), answer.diagnostics);
-        if told.has_errors() {
-            return Err(told);
+        let diagnostics = checked(self.block(type_name), answer.diagnostics);
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
         }
         assert_ne!(answer.target_private, b"bytes of somebody else");
         let state = decode(&answer.target_state, &self.ty(type_name));
@@ -671,14 +683,18 @@ impl Core {
         state: Value,
         private: Vec<u8>,
         identity: Option<Value>,
-    ) -> Result<Held, Told> {
+    ) -> Result<Held, Diagnostics> {
         let stub = Held { type_name: type_name.into(), state, private, identity, tainted: false };
         no_null_blocks(self.block(type_name), &stub.state);
         let (held, _) = self.read_any(&stub).await?;
         let held = held.ok_or_else(|| {
-            Told(vec![pb::Diagnostic { severity: 1, summary: "does not exist".into(), ..Default::default() }])
+            Diagnostics(vec![pb::Diagnostic {
+                severity: 1,
+                summary: "does not exist".into(),
+                ..Default::default()
+            }])
         })?;
-        // who imports may spell it in any case, and the service knows the right one
+        // an import accepts any case, and the service returns the canonical one
         let plain = |identity: &Option<Value>| format!("{identity:?}").to_lowercase();
         assert!(
             stub.identity.is_none() || plain(&stub.identity) == plain(&held.identity),
@@ -695,12 +711,12 @@ impl Core {
             state: dynamic(&held.state, &ty),
         };
         let answer = self.service.generate_resource_config(Request::new(request)).await.unwrap().into_inner();
-        assert!(answer.diagnostics.is_empty(), "{:?}", Told(answer.diagnostics));
+        assert!(answer.diagnostics.is_empty(), "{:?}", Diagnostics(answer.diagnostics));
         decode(&answer.config, &ty)
     }
 
     /// Reads a data source.
-    pub async fn data(&self, type_name: &str, config: &Json) -> Result<Value, Told> {
+    pub async fn data(&self, type_name: &str, config: &Json) -> Result<Value, Diagnostics> {
         let block = self.schema.data_source_schemas[type_name].block.as_ref().unwrap();
         let (config, ty) = (value(block, config), implied_type(block));
         let request = pb::validate_data_source_config::Request {
@@ -709,9 +725,9 @@ impl Core {
         };
         let answer =
             self.service.validate_data_source_config(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(block, answer.diagnostics);
-        if told.has_errors() {
-            return Err(told);
+        let diagnostics = checked(block, answer.diagnostics);
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
         }
         if !config.is_wholly_known() {
             return Ok(Value::Unknown);
@@ -723,13 +739,13 @@ impl Core {
             client_capabilities: Some(capable()),
         };
         let answer = self.service.read_data_source(Request::new(request)).await.unwrap().into_inner();
-        let told = checked(block, answer.diagnostics);
-        if told.has_errors() {
-            return Err(told);
+        let diagnostics = checked(block, answer.diagnostics);
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
         }
         let state = decode(&answer.state, &ty);
         assert!(state.is_known() && state.is_wholly_known());
-        // what the user wrote stays as written, but for what is documented to come back resolved
+        // configured values are kept, except those that are documented as resolved
         let Ok(entry) = self.server.data_source(type_name) else { panic!("there is no {type_name}") };
         let resolved = |complaint: &Complaint| {
             let name = complaint.path.to_string();
@@ -740,24 +756,6 @@ impl Core {
         none(type_name, &complaints);
         Ok(state)
     }
-
-    /// Stop, which must answer at once whatever else is under way.
-    pub async fn stop(&self) {
-        let begun = std::time::Instant::now();
-        let answer = self.service.stop(Request::new(Default::default())).await.unwrap().into_inner();
-        assert!(answer.error.is_empty());
-        assert!(begun.elapsed() < std::time::Duration::from_secs(1));
-    }
-
-    fn identity_data(&self, type_name: &str, identity: Option<&Value>) -> Option<pb::ResourceIdentityData> {
-        let identity = identity?;
-        let ty = self.identity_type(type_name);
-        Some(pb::ResourceIdentityData { identity_data: dynamic(identity, &ty) })
-    }
-
-    fn identity_value(&self, type_name: &str, data: Option<&pb::ResourceIdentityData>) -> Option<Value> {
-        Some(decode(&data?.identity_data, &self.identity_type(type_name)))
-    }
 }
 
 fn capable() -> pb::ClientCapabilities {
@@ -767,5 +765,5 @@ fn capable() -> pb::ClientCapabilities {
 #[track_caller]
 fn none(what: &str, complaints: &[Complaint]) {
     let all: String = complaints.iter().map(|complaint| format!("\n  {complaint}")).collect();
-    assert!(complaints.is_empty(), "core would refuse the {what}:{all}");
+    assert!(complaints.is_empty(), "core would reject the {what}:{all}");
 }

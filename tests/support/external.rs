@@ -1,7 +1,7 @@
-//! Tests that need something from outside this repository: a program, recordings. They run, or are reported as ignored.
+//! Tests with external requirements, such as a program or recordings: they run, or are reported as ignored.
 //!
-//! Cargo's own harness can only say "ok" or "FAILED" once a test has started, so a test that found its program missing
-//! would say "ok". These files have `harness = false` in `Cargo.toml` and end with [`tests!`](crate::tests), which lists their tests.
+//! Cargo's own harness reports "ok" or "FAILED" for every test that has started, so a test without its program would report
+//! "ok". These files set `harness = false` in `Cargo.toml` and end with [`tests!`](crate::tests), which lists their tests.
 #![allow(dead_code, unused_macros, reason = "each test file uses its own part")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -10,23 +10,23 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 
-/// The variable that lists what must be there, separated by commas: a test that lacks one of them fails.
+/// The variable that lists the requirements that must be present, separated by commas: a test that lacks one of them fails.
 pub const REQUIRE: &str = "AZIMAGE_REQUIRE";
 
-/// What a test needs and does not have.
+/// A missing requirement of a test.
 struct Missing {
     what: &'static str,
     reason: String,
 }
 
-/// Ends the current test because `what` is missing: the test is reported as ignored with `reason`, or fails when
-/// [`REQUIRE`] lists `what`.
+/// Ends the current test because `what` is missing: the test is reported as ignored with `reason`, or fails if [`REQUIRE`]
+/// lists `what`.
 pub fn skip(what: &'static str, reason: impl Into<String>) -> ! {
     // unlike a panic, this prints nothing
     resume_unwind(Box::new(Missing { what, reason: reason.into() }))
 }
 
-/// The program that `variable` names, or the first of `names` on `PATH`. The test is skipped where there is none.
+/// The program that `variable` names, or the first of `names` on `PATH`. The test is skipped if there is none.
 pub fn program(what: &'static str, variable: &str, names: &[&str]) -> PathBuf {
     if let Some(named) = std::env::var_os(variable) {
         return PathBuf::from(named);
@@ -39,7 +39,7 @@ pub fn program(what: &'static str, variable: &str, names: &[&str]) -> PathBuf {
         .unwrap_or_else(|| skip(what, format!("{what} is not on PATH; {variable} can name it")))
 }
 
-/// The folder of material that is not part of this repository. The test is skipped where it is absent.
+/// The folder of material outside this repository. The test is skipped if it is absent.
 pub fn shared(folder: &'static str) -> PathBuf {
     let shared = std::env::var_os("AZIMAGE_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
@@ -57,7 +57,7 @@ fn is_required(what: &str) -> bool {
     std::env::var(REQUIRE).is_ok_and(|list| list.split(',').any(|name| name.trim() == what))
 }
 
-/// A test with the name that is printed.
+/// A test with the name to print.
 pub fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> Trial {
     Trial::ignorable_test(name, move || {
         let Err(payload) = catch_unwind(AssertUnwindSafe(test)) else {
@@ -73,7 +73,7 @@ pub fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> T
     })
 }
 
-/// Runs `tests` as cargo's own harness would.
+/// Runs `tests` like cargo's own harness.
 pub fn run(tests: Vec<Trial>) -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }

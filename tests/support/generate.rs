@@ -1,4 +1,5 @@
-//! Configurations made from schemas, for property tests: any value that an attribute's own checks take, in any combination.
+//! Generates configurations from schemas for property tests: any combination of values that the attributes' own validation
+//! accepts.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +11,14 @@ use proptest::sample::select;
 use crate::cases::{self, Case, rg};
 use crate::core::Json;
 
-/// What the cases give to attributes, by the attribute's name, wherever it stands; and texts of every kind.
+/// The attribute values used by the test cases, by attribute name regardless of the path, and sample strings.
 pub struct Pool {
     seen: BTreeMap<String, Vec<Json>>,
     texts: Vec<String>,
 }
 
 impl Pool {
-    /// Everything in `case`.
+    /// Collects all values in `case`.
     pub fn of(case: &Case) -> Pool {
         let mut seen = BTreeMap::new();
         for json in [&case.small, &case.full].into_iter().chain(case.updates.iter().map(|(json, _)| json)) {
@@ -134,7 +135,7 @@ fn of_type(ty: &Type, texts: &[String]) -> Vec<Value> {
     }
 }
 
-/// Configurations of `body`; with `open`, some of what they hold is not known yet.
+/// Configurations of `body`; with `open`, some values are unknown.
 pub fn configurations(body: &Body, pool: &Pool, open: bool) -> BoxedStrategy<Value> {
     let mut fields: Vec<BoxedStrategy<Value>> = Vec::new();
     let mut names = Vec::new();
@@ -164,7 +165,7 @@ fn values(attribute: &Attribute, pool: &Pool, open: bool) -> BoxedStrategy<Value
     if !attribute.is_configurable() || candidates.is_empty() && attribute.mode != Mode::Required {
         return Just(Value::Null).boxed();
     }
-    assert!(!candidates.is_empty(), "nothing is known that {} takes", attribute.name);
+    assert!(!candidates.is_empty(), "no valid value is known for {}", attribute.name);
     let known = select(candidates);
     match (attribute.mode == Mode::Required, open) {
         (true, false) => known.boxed(),
@@ -174,7 +175,7 @@ fn values(attribute: &Attribute, pool: &Pool, open: bool) -> BoxedStrategy<Value
     }
 }
 
-/// Configurations that are `bases` in most places and anything in some, so that most of them are valid.
+/// Configurations that mostly use values of `bases`, with arbitrary values in some places, so that most of them are valid.
 pub fn around(body: &Body, bases: Vec<Value>, pool: &Pool, open: bool) -> BoxedStrategy<Value> {
     let anything = configurations(body, pool, open);
     let count = body.attributes.len() + body.blocks.len();

@@ -3,7 +3,7 @@
 
 use crate::support::{HEAD, SUBSCRIPTION};
 
-/// A gallery with everything that a service principal's first configuration has.
+/// A gallery, with the provider block that a service principal would start with.
 pub fn golden() -> String {
     format!(
         r#"{HEAD}
@@ -60,7 +60,7 @@ resource "azimage_image_version" "v" {{
 /// The image version's path below the provider.
 pub const VERSION: &str = "/galleries/gal/images/def/versions/1.0.0";
 
-/// The id of what lies at that path below the provider.
+/// The ID of the object at that path below the provider.
 pub fn id(rest: &str) -> String {
     format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/my-rg/providers/Microsoft.Compute{rest}")
 }

@@ -1,4 +1,4 @@
-//! The certificate a host presents: P-521, a CA that signed itself, as Terraform makes it; or P-256.
+//! The certificate that a host presents: P-521 and self-signed, as Terraform creates it; or P-256.
 
 use p521::ecdsa::{Signature, SigningKey as P521Key, signature::Signer as _};
 use rustls::{
@@ -17,13 +17,13 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// What Terraform and OpenTofu make at each start of a plugin.
+    /// The certificate that Terraform and OpenTofu create at each start of a plugin.
     pub fn p521() -> Self {
         let key = P521Key::from_slice(&random_scalar()).unwrap();
         Self { certificate: p521_certificate(&key).into(), key: Arc::new(P521(Arc::new(key))) }
     }
 
-    /// What another host might make.
+    /// A certificate that another host might create.
     pub fn p256() -> Self {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         let certificate =
@@ -35,7 +35,7 @@ impl Identity {
         }
     }
 
-    /// As it stands in `PLUGIN_CLIENT_CERT`.
+    /// The encoding in `PLUGIN_CLIENT_CERT`.
     pub fn pem(&self) -> String {
         use base64::{Engine, engine::general_purpose::STANDARD};
         let text = STANDARD.encode(&self.certificate);
@@ -45,7 +45,7 @@ impl Identity {
     }
 }
 
-/// Presents the certificate whatever the server asks for, as long as it takes the kind of signature.
+/// Presents the certificate regardless of the server's CA hints, if the server accepts its signature scheme.
 impl ResolvesClientCert for Identity {
     fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.key.choose_scheme(schemes)?;
@@ -81,7 +81,7 @@ impl Signer for P521 {
     }
 }
 
-/// Below the order of the curve, whose first byte is one.
+/// A scalar below the order of the curve, whose first byte is one.
 fn random_scalar() -> [u8; 66] {
     let mut scalar = [0; 66];
     fastrand::fill(&mut scalar[1..]);
@@ -100,7 +100,7 @@ const OID_ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 17];
 const OID_CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 const OID_SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 
-/// X.509 by hand, since no library here signs with this curve.
+/// Builds X.509 by hand, because no library here signs with this curve.
 fn p521_certificate(key: &P521Key) -> Vec<u8> {
     let algorithm = sequence(&[oid(OID_ECDSA_SHA512)]);
     let attribute = |name, value: &str| tlv(0x31, &sequence(&[oid(name), tlv(0x13, value.as_bytes())]));

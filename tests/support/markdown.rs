@@ -1,8 +1,8 @@
-//! What tests read of Markdown and of sources: links, headings, differences, texts.
+//! Helpers that read Markdown and sources: links, headings, differences, string literals.
 
 use std::collections::BTreeSet;
 
-/// The lines that differ, with two around them.
+/// The differing lines, with two lines of context.
 pub fn difference(old: &str, new: &str) -> String {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     // the longest common rest from each pair of lines on
@@ -36,7 +36,7 @@ pub fn difference(old: &str, new: &str) -> String {
     shown.collect::<Vec<_>>().join("\n")
 }
 
-/// Where the links of a page lead, those in fences left out.
+/// The targets of a page's links, excluding code blocks.
 pub fn links(text: &str) -> Vec<String> {
     let mut fenced = false;
     let mut found = Vec::new();
@@ -54,7 +54,7 @@ pub fn links(text: &str) -> Vec<String> {
     found
 }
 
-/// What a link may name on a page: headings, as the Registry and GitHub spell them, and anchors.
+/// The link targets on a page: headings, as the Registry and GitHub derive them, and anchors.
 pub fn anchors(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for line in text.lines() {
@@ -82,7 +82,7 @@ pub fn joined(from: &str, link: &str) -> String {
     parts.join("/")
 }
 
-/// The texts of a Rust file as people see them: escaped quotes plain, lines that go on joined.
+/// The string literals of a Rust file as users see them: unescaped, with continued lines joined.
 pub fn unescaped(source: &str) -> String {
     let mut joined = String::new();
     let mut goes_on = false;
@@ -107,8 +107,8 @@ fn a_difference_shows_only_what_differs() {
 #[test]
 fn headings_and_links_are_found() {
     let text =
-        "# A `thing`: told\n[x](a.md#b) and [y](#c)\n```\n[no](no.md)\n```\n<a id=\"nestedblock--x\"></a>\n";
+        "# A `thing`: named\n[x](a.md#b) and [y](#c)\n```\n[no](no.md)\n```\n<a id=\"nestedblock--x\"></a>\n";
     assert_eq!(links(text), ["a.md#b", "#c"]);
-    assert_eq!(anchors(text), BTreeSet::from(["a-thing-told".to_owned(), "nestedblock--x".to_owned()]));
+    assert_eq!(anchors(text), BTreeSet::from(["a-thing-named".to_owned(), "nestedblock--x".to_owned()]));
     assert_eq!(joined("docs/guides/a.md", "../resources/b.md"), "docs/resources/b.md");
 }

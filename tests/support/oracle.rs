@@ -1,5 +1,5 @@
-//! What Terraform core holds against a provider, as pure functions over the schema of the wire: the proposal it makes, the
-//! plans and results it accepts, the schemas it loads.
+//! Terraform core's checks of a provider, as pure functions over the wire schema: the proposed new state, and the accepted
+//! plans, results and schemas.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use azimage::rpc::proto::tfplugin5::schema::nested_block::NestingMode;
@@ -7,7 +7,7 @@ use azimage::rpc::proto::tfplugin5::schema::{Attribute, Block, NestedBlock};
 use azimage::schema::{Path, Type, Value};
 use std::collections::BTreeMap;
 
-/// What is wrong and where.
+/// A complaint and its path.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Complaint {
     pub path: Path,
@@ -26,7 +26,7 @@ fn complain(out: &mut Complaints, path: &Path, problem: impl Into<String>) {
     out.push(Complaint { path: path.clone(), problem: problem.into() });
 }
 
-/// The type of an attribute, which the wire carries as JSON.
+/// The type of an attribute, which is JSON on the wire.
 pub fn type_of(attribute: &Attribute) -> Type {
     let json = serde_json::from_slice(&attribute.r#type).expect("the type of an attribute is JSON");
     Type::from_json(&json).expect("the type of an attribute is a type")
@@ -52,14 +52,14 @@ pub fn implied_type(block: &Block) -> Type {
     Type::object(attributes.chain(blocks))
 }
 
-/// An object of nulls and of no blocks.
+/// An object with null attributes and no blocks.
 pub fn nothing(block: &Block) -> Value {
     let attributes = block.attributes.iter().map(|attribute| (attribute.name.clone(), Value::Null));
     let blocks = block.block_types.iter().map(|nested| (nested.type_name.clone(), no_block(nested)));
     Value::object(attributes.chain(blocks))
 }
 
-/// How the absence of a block is written.
+/// The representation of an absent block.
 pub fn no_block(nested: &NestedBlock) -> Value {
     match nested.nesting() {
         NestingMode::List => Value::List(Vec::new()),
@@ -70,7 +70,7 @@ pub fn no_block(nested: &NestedBlock) -> Value {
     }
 }
 
-/// What core proposes as the new state: the configuration, with prior values where the provider may give them.
+/// Core's proposed new state: the configuration, with prior values for computed attributes.
 pub fn proposed_new(block: &Block, prior: &Value, config: &Value) -> Value {
     if !config.is_known() {
         return prior.clone();
@@ -164,7 +164,7 @@ fn could_come_from(block: &Block, prior: &Value, config: &Value) -> bool {
         })
 }
 
-/// What core objects to in a plan. `planned` is known not to be null where `config` is not.
+/// Core's complaints about a plan. `planned` must be non-null if `config` is.
 pub fn plan_complaints(block: &Block, prior: &Value, config: &Value, planned: &Value) -> Vec<Complaint> {
     let mut out = Vec::new();
     plan_valid(block, prior, config, planned, &Path::root(), &mut out);
@@ -337,7 +337,7 @@ fn block_planned(
     }
 }
 
-/// What core objects to in a result, or in a later plan, given what was planned.
+/// Core's complaints about a result, or about a later plan, compared with the plan.
 pub fn object_complaints(block: &Block, planned: &Value, actual: &Value) -> Vec<Complaint> {
     let mut out = Vec::new();
     object_compatible(block, planned, actual, &Path::root(), &mut out);
@@ -466,14 +466,14 @@ fn set_compatible(
     }
 }
 
-/// Names that core keeps for itself at the root of a resource or data source.
+/// Reserved names at the root of a resource or data source.
 pub const RESERVED: &[&str] =
     &["count", "for_each", "depends_on", "lifecycle", "provider", "provisioner", "connection", "locals", "_"];
-/// And at the root of the provider block.
+/// Reserved names at the root of the provider block.
 pub const RESERVED_PROVIDER: &[&str] =
     &["alias", "version", "count", "for_each", "depends_on", "source", "lifecycle", "locals"];
 
-/// What core objects to in a schema when it loads it.
+/// Core's complaints about a schema when it loads it.
 pub fn schema_complaints(block: &Block, reserved: &[&str]) -> Vec<Complaint> {
     let mut out = Vec::new();
     let names =

@@ -1,5 +1,5 @@
-//! The host's side of a plugin process: starts the binary as Terraform does, reads its handshake,
-//! connects with mutual TLS, and gathers what it writes and how it ends.
+//! The host's side of a plugin process: starts the binary like Terraform, parses its handshake, connects with mutual TLS, and
+//! collects its output and exit status.
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -35,10 +35,10 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 
 pub const COOKIE: &str = "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2";
-/// Far more than anything here takes, even on a busy machine.
+/// A timeout far above the duration of any step, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A plugin to be started.
+/// A plugin to start.
 pub struct Launch {
     command: Command,
     identity: Option<Identity>,
@@ -46,8 +46,8 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// As Terraform starts it: cookie, versions, ports, a P-521 certificate; and without whatever the
-    /// environment of the tests may say about logging and plugins.
+    /// Terraform's environment: cookie, versions, ports and a P-521 certificate, without the test environment's variables for
+    /// logging and plugins.
     pub fn new(binary: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(binary);
         let temporary = tempfile::tempdir().unwrap();
@@ -86,7 +86,7 @@ impl Launch {
         self
     }
 
-    /// The certificate to announce; without one the transport is plain text.
+    /// The certificate to announce; without one the transport is plaintext.
     pub fn identity(mut self, identity: Option<Identity>) -> Self {
         match &identity {
             Some(identity) => self.command.env("PLUGIN_CLIENT_CERT", identity.pem()),
@@ -125,13 +125,13 @@ pub struct Handshake {
     pub network: String,
     pub address: String,
     pub transport: String,
-    /// The server's certificate in DER; empty for plain text.
+    /// The server's certificate in DER; empty for plaintext.
     pub certificate: Vec<u8>,
     pub multiplexing: Option<String>,
 }
 
 impl Handshake {
-    /// Reads a line as the host does: six fields or seven, base64 without padding.
+    /// Parses a line like the host: six or seven fields, base64 without padding.
     pub fn parse(line: &str) -> Self {
         let fields: Vec<_> = line.split('|').map(str::to_owned).collect();
         let [core, protocol, network, address, transport, certificate, rest @ ..] = &fields[..] else {
@@ -164,13 +164,13 @@ pub struct Running {
     _temporary: TempDir,
 }
 
-/// How a process ended and what it wrote.
+/// The exit status and output of a process.
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
-    /// From the moment of asking.
+    /// The time since the request to end.
     pub took: Duration,
 }
 
@@ -189,7 +189,7 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for the end and the last of the output.
+    /// Waits for the process to exit and for the rest of its output.
     pub async fn ended(mut self) -> Ended {
         let began = Instant::now();
         let status = timeout(PATIENCE, self.child.wait()).await.expect("the plugin ends").unwrap();
@@ -197,7 +197,7 @@ impl Running {
         Ended { status, stdout: self.stdout.all().await, stderr: self.stderr.all().await, took }
     }
 
-    /// The first line of standard output that begins so, without its end.
+    /// The first line of standard output with this beginning, without its line ending.
     pub async fn first_line_with(&self, beginning: &str) -> String {
         self.stdout
             .until(|text| {
@@ -211,7 +211,7 @@ impl Running {
     }
 }
 
-/// What has been read from a pipe so far.
+/// The data read from a pipe so far.
 pub struct Output {
     text: Arc<Mutex<Vec<u8>>>,
     changed: Arc<tokio::sync::Notify>,
@@ -238,7 +238,7 @@ impl Output {
         String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
     }
 
-    /// Waits until `found` is content with the text; gives the text if it never is.
+    /// Waits until `found` returns a value for the text; returns the text if it never does.
     pub async fn until<T>(&self, found: impl Fn(&str) -> Option<T>) -> Result<T, String> {
         let wait = async {
             loop {
@@ -262,7 +262,7 @@ impl Output {
     }
 }
 
-/// A started process that has said where it is.
+/// A started process whose handshake is known.
 pub struct Plugin {
     pub handshake: Handshake,
     pub identity: Option<Identity>,
@@ -270,24 +270,23 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// Starts the binary as Terraform does.
+    /// Starts the binary like Terraform.
     pub async fn start(binary: impl AsRef<OsStr>) -> Self {
         Launch::new(binary).start().await
     }
 
-    /// A channel to it, as Terraform would make.
+    /// A channel to it, like Terraform's.
     pub async fn channel(&self) -> Channel {
         let tls = self.identity.clone().map(|identity| self.tls(Some(identity)));
         connect(&self.handshake.socket(), tls).await.expect("the plugin is there")
     }
 
-    /// A client's half of the encryption: trusts the handshake's certificate and no other, and
-    /// presents `identity`.
+    /// The client's TLS configuration: trusts only the handshake's certificate, and presents `identity`.
     pub fn tls(&self, identity: Option<Identity>) -> ClientTls {
         ClientTls { server: self.handshake.certificate.clone(), identity, versions: rustls::ALL_VERSIONS }
     }
 
-    /// Asks it to end, over a connection of its own, and waits for that.
+    /// Asks it to shut down, over a separate connection, and waits for that.
     pub async fn shut_down(self) -> Ended {
         use azimage::plugin::proto::plugin::{Empty, grpc_controller_client::GrpcControllerClient};
         let mut controller = GrpcControllerClient::new(self.channel().await);
@@ -298,7 +297,7 @@ impl Plugin {
     }
 }
 
-/// How a client encrypts.
+/// The TLS configuration of a client.
 #[derive(Clone)]
 pub struct ClientTls {
     pub server: Vec<u8>,
@@ -307,7 +306,7 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// Shakes hands, and insists on HTTP/2 as hosts since Terraform 1.12 do.
+    /// Performs the handshake and requires HTTP/2, as hosts since Terraform 1.12 do.
     pub async fn handshake(
         self,
         stream: UnixStream,

@@ -1,7 +1,7 @@
-//! Which release of Terraform or OpenTofu a command line is, and what it can do since which.
+//! Releases of Terraform and OpenTofu, and the features that each supports.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-/// A release, told by its first two numbers.
+/// A release: the product and the first two numbers of its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Release {
     opentofu: bool,
@@ -9,9 +9,9 @@ pub struct Release {
 }
 
 impl Release {
-    /// Reads what `terraform version` or `tofu version` says first, such as "Terraform v1.15.5".
-    pub fn of(told: &str) -> Release {
-        let (name, numbers) = told.lines().next().unwrap_or_default().split_once(" v").unwrap_or_default();
+    /// Parses the first line of `terraform version` or `tofu version`, such as "Terraform v1.15.5".
+    pub fn of(output: &str) -> Release {
+        let (name, numbers) = output.lines().next().unwrap_or_default().split_once(" v").unwrap_or_default();
         let mut numbers = numbers.split('.').map(|part| part.parse().unwrap_or_default());
         let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
         Release { opentofu: name == "OpenTofu", version }
@@ -46,7 +46,8 @@ impl Release {
         self.has_queries()
     }
 
-    /// Whether the provider is asked for the configuration of what is imported. Older ones, and OpenTofu, make it up themselves.
+    /// Whether it asks the provider for the configuration of imported objects. Older releases and OpenTofu generate it
+    /// themselves.
     pub fn asks_for_configuration(self) -> bool {
         !self.opentofu && self.version >= (1, 14)
     }

@@ -1,11 +1,11 @@
-//! Whole runs of the pretend core, and what somebody else does to the emulator meanwhile.
+//! Complete runs of the simulated core, and changes made to the emulator in the meantime.
 
-use super::{Action, Core, Held, Json, differences, json};
+use super::{Action, Core, Held, Json, Request, Wire, differences, json};
 use azimage::emulator;
 use time::OffsetDateTime;
 
 impl Core {
-    /// Creates something that nobody objects to, and makes sure that the next run has nothing to do.
+    /// Creates an object without errors, and checks that the next plan is empty.
     #[track_caller]
     pub fn create<'c>(&'c self, type_name: &'c str, config: &'c Json) -> impl Future<Output = Held> + 'c {
         let at = std::panic::Location::caller();
@@ -13,19 +13,25 @@ impl Core {
             let plan = self.plan(type_name, None, config).await;
             assert_eq!(plan.action, Action::Create);
             let applied = self.apply(&plan).await;
-            assert!(!applied.told.has_errors(), "creating {type_name} ({at}): {:?}", applied.told);
+            assert!(
+                !applied.diagnostics.has_errors(),
+                "creating {type_name} ({at}): {:?}",
+                applied.diagnostics
+            );
             let held = applied.held.unwrap();
             self.settled(&held, config).await
         }
     }
 
-    /// A refresh and a plan with nothing in them.
+    /// Refreshes and plans, and checks that nothing changes.
     pub async fn settled(&self, held: &Held, config: &Json) -> Held {
         let plan = self.plan(&held.type_name, Some(held), config).await;
         assert_eq!(plan.action, Action::NoOp, "not idempotent: {}", differences(&held.state, &plan.state));
-        let read =
-            self.refresh(held).await.unwrap_or_else(|told| panic!("reading {}: {told:?}", held.type_name));
-        let read = read.unwrap_or_else(|| panic!("{} is gone", held.type_name));
+        let read = self
+            .refresh(held)
+            .await
+            .unwrap_or_else(|diagnostics| panic!("reading {}: {diagnostics:?}", held.type_name));
+        let read = read.unwrap_or_else(|| panic!("{} was deleted", held.type_name));
         assert_eq!(
             read.state,
             held.state,
@@ -42,16 +48,19 @@ impl Core {
         read
     }
 
-    /// Refreshes, plans one action, applies it, and makes sure that nothing is left to do.
+    /// Refreshes, plans the given action, applies it, and checks that the next plan is empty.
     pub async fn change(&self, held: &Held, config: &Json, action: Action) -> Held {
         let name = held.type_name.as_str();
-        let read =
-            self.refresh(held).await.unwrap_or_else(|told| panic!("reading {name}: {told:?}")).unwrap();
+        let read = self
+            .refresh(held)
+            .await
+            .unwrap_or_else(|diagnostics| panic!("reading {name}: {diagnostics:?}"))
+            .unwrap();
         let plan = self.plan(name, Some(&read), config).await;
         let differ = differences(&read.state, &plan.state);
         assert_eq!(plan.action, action, "because of {:?}: {differ}", plan.replace);
         let applied = self.apply(&plan).await;
-        assert!(!applied.told.has_errors(), "{action:?} of {name}: {:?}", applied.told);
+        assert!(!applied.diagnostics.has_errors(), "{action:?} of {name}: {:?}", applied.diagnostics);
         self.settled(&applied.held.unwrap(), config).await
     }
 
@@ -67,12 +76,12 @@ impl Core {
         self.control("POST", "faults", fault);
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     pub fn heal(&self) {
         self.control("DELETE", "faults", json!({}));
     }
 
-    /// Somebody else's request, done at once. The version of the API is added where it is missing.
+    /// A request of another client, executed instantly. The api-version is added if it is missing.
     pub fn azure(&self, method: &str, path: &str, body: Json) -> (u16, Json) {
         let api = if path.to_lowercase().contains("/galleries") {
             "2026-03-03"
@@ -93,14 +102,14 @@ impl Core {
         self.send(method, &url, &body, true)
     }
 
-    /// What Azure has under an id.
+    /// The object with this ID in Azure.
     pub fn look(&self, id: &str) -> Json {
         let (status, body) = self.azure("GET", id, Json::Null);
         assert_eq!(status, 200, "GET {id}: {body}");
         body
     }
 
-    /// Somebody else's merge patch of what is under an id.
+    /// Merges a patch into the object with this ID, as another client.
     pub fn tamper(&self, id: &str, patch: Json) {
         let (status, body) = self.azure("PATCH", id, patch);
         assert!(status < 300, "PATCH {id}: {status} {body}");
@@ -124,5 +133,13 @@ impl Core {
             self.emulator.handle(&request, now)
         };
         (response.status, serde_json::from_slice(&response.body).unwrap_or(Json::Null))
+    }
+
+    /// Stop, which must return immediately even while other calls are running.
+    pub async fn stop(&self) {
+        let begun = std::time::Instant::now();
+        let answer = self.service.stop(Request::new(Default::default())).await.unwrap().into_inner();
+        assert!(answer.error.is_empty());
+        assert!(begun.elapsed() < std::time::Duration::from_secs(1));
     }
 }

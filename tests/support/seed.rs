@@ -1,4 +1,5 @@
-//! What is in the pretend Azure before an example runs: what its ids name, unless it makes that itself.
+//! The initial content of the emulator before an example runs: the objects that its IDs refer to, unless it creates them
+//! itself.
 
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use time::OffsetDateTime;
 
 const GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute";
 
-/// Things in the order in which they can be made: the type and name of the resource that makes them too, where one does.
+/// Objects in creation order, with the type and name of the resource that creates them, if any.
 const THINGS: &[(&str, &str, &str, &str)] = &[
     (
         "",
@@ -57,7 +58,7 @@ const THINGS: &[(&str, &str, &str, &str)] = &[
 const IMAGE: &str = r#"{"properties":{"hyperVGeneration":"V2","storageProfile":{"osDisk":{"osType":"Linux","osState":"Generalized","managedDisk":{"id":"GROUP/disks/os"}}}}}"#;
 const VERSION: &str = r#"{"tags":{"approved":"true"},"properties":{"publishingProfile":{"targetRegions":[{"name":"eastus"},{"name":"westeurope"}]},"storageProfile":{"source":{"id":"GROUP/images/golden-2026-11"}}}}"#;
 
-/// Fills the state in `folder` for a configuration, and lets everything there happen at once.
+/// Fills the state in `folder` for a configuration, and makes all work in it instantaneous.
 pub fn seed(folder: &Path, configuration: &str) {
     let emulator = Emulator::open(folder.join(".azimage/emulator.json")).expect("a new state");
     let ask = |method: &str, url: String, body: String| {

@@ -1,5 +1,5 @@
-//! A stage for disasters: a served emulator that is told over its socket what to hold, and runs of terraform in process
-//! groups of their own, which can be killed, interrupted and searched for what they left behind.
+//! Failure tests with real processes: a served emulator that holds requests on demand, and terraform runs in their own process
+//! groups, which can be killed, interrupted and checked for leftovers.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::{BINARY, Ran, SUBSCRIPTION, Workspace};
 
-/// The emulator as a server of its own, without TLS, on a state file that can be copied.
+/// A served emulator in its own process, without TLS, on a state file that can be copied.
 pub struct Stage {
     child: Child,
     port: u16,
@@ -25,7 +25,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Serves a copy of the state that another stage left, or a new one.
+    /// Serves a copy of another stage's state, or a new one.
     pub fn start(base: Option<&Path>) -> Stage {
         let dir = TempDir::new().unwrap();
         if let Some(base) = base {
@@ -39,7 +39,7 @@ impl Stage {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().rsplit_once(':').expect("a line that says where").1.parse().unwrap();
+        let port = line.trim().rsplit_once(':').expect("the server prints its address").1.parse().unwrap();
         Stage { child, port, dir }
     }
 
@@ -47,7 +47,7 @@ impl Stage {
         self.dir.path().join("state.json")
     }
 
-    /// Points a workspace at it.
+    /// Configures a workspace for it.
     pub fn point(&self, workspace: &mut Workspace) {
         let url = format!("http://127.0.0.1:{}", self.port);
         workspace.env("ARM_RESOURCE_MANAGER_ENDPOINT", &url);
@@ -85,30 +85,30 @@ impl Stage {
         self.control("PUT", "settings", settings);
     }
 
-    /// Lets work that takes time come to its end, unless a request is held.
+    /// Advances the clock until running operations have ended, unless a request is held.
     pub fn advance(&self) {
         self.control("POST", "clock/advance", &json!({"seconds": 600, "unless_held": true}));
     }
 
-    /// The request that is held now, if there is one.
+    /// The currently held request, if any.
     pub fn held(&self) -> Option<(String, String)> {
         let held = self.control("GET", "held", &Json::Null);
         let first = held["held"].get(0)?;
         Some((first["method"].as_str()?.to_owned(), first["path"].as_str()?.to_owned()))
     }
 
-    /// Lets go of what is held: `go` or `drop`.
+    /// Releases the held request: `go` or `drop`.
     pub fn release(&self, then: &str) {
         self.control("POST", "held", &json!({"then": then}));
     }
 
-    /// When the last request came.
+    /// The time of the last request.
     pub fn last_request(&self) -> String {
         let summary = self.control("GET", "", &Json::Null);
         summary["requests"][0]["at"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Whether somebody polls: the last three requests, all after that one, are the same read.
+    /// Whether a client is polling: the last three requests, all after that time, are the same read.
     pub fn is_polled(&self, after: &str) -> bool {
         let summary = self.control("GET", "", &Json::Null);
         let requests = summary["requests"].as_array().cloned().unwrap_or_default();
@@ -122,7 +122,7 @@ impl Stage {
         reads.len() == 3 && reads.iter().all(|path| *path == reads[0])
     }
 
-    /// Everything of a gallery, and images, that is there: ids, and of versions their regions with replicas.
+    /// All existing objects of a gallery, and images: IDs, and for versions their regions with replicas.
     pub fn objects(&self) -> BTreeSet<String> {
         let summary = self.control("GET", "?all=true", &Json::Null);
         let text = |json: &Json, key: &str| json[key].as_str().unwrap_or_default().to_owned();
@@ -153,7 +153,7 @@ impl Drop for Stage {
     }
 }
 
-/// A terraform that runs, in a process group of its own and with a folder of its own for sockets.
+/// A running terraform, with its own process group and its own folder for sockets.
 pub struct Running {
     child: Child,
     mark: String,
@@ -161,7 +161,7 @@ pub struct Running {
     sockets: PathBuf,
 }
 
-/// The variable by which the processes of one run are found again.
+/// The variable that marks the processes of one run.
 const MARK: &str = "AZIMAGE_TEST_RUN";
 
 impl Running {
@@ -190,7 +190,7 @@ impl Running {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Its processes that are providers.
+    /// The run's provider processes.
     pub fn providers(&self) -> Vec<u32> {
         self.processes()
             .into_iter()
@@ -199,7 +199,7 @@ impl Running {
             .collect()
     }
 
-    /// Whatever still runs of it, terraform itself included.
+    /// All running processes of the run, including terraform itself.
     pub fn processes(&self) -> Vec<(u32, String)> {
         let wanted = format!("{MARK}={}", self.mark);
         let mut found = Vec::new();
@@ -214,11 +214,11 @@ impl Running {
         found
     }
 
-    /// Sends a signal to each of these.
+    /// Sends a signal to each process.
     pub fn signal(&self, signal: &str, processes: &[u32]) {
         let mut command = Command::new("kill");
         command.arg(format!("-{signal}")).args(processes.iter().map(u32::to_string));
-        // one that is gone already is no failure
+        // a process that has already exited is not a failure
         let _ = command.stderr(Stdio::null()).status();
     }
 
@@ -227,14 +227,14 @@ impl Running {
         self.child.id()
     }
 
-    /// Sends a signal to the whole group, as a terminal does.
+    /// Sends a signal to the whole group, like a terminal.
     pub fn signal_group(&self, signal: &str) {
         let group = format!("-{}", self.child.id());
         let _ =
             Command::new("kill").args([&format!("-{signal}"), "--", &group]).stderr(Stdio::null()).status();
     }
 
-    /// Waits for the end, and fails when it does not come in time.
+    /// Waits for the run to end, and fails if it does not end in time.
     pub fn end(&mut self, within: Duration) -> Ran {
         let begun = Instant::now();
         loop {
@@ -252,7 +252,7 @@ impl Running {
         }
     }
 
-    /// Fails unless every process of the run ends in time, and no socket is left.
+    /// Fails unless every process of the run ends in time and no socket is left.
     pub fn assert_nothing_left(&self, within: Duration) {
         let begun = Instant::now();
         while !self.processes().is_empty() {

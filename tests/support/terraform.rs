@@ -1,4 +1,4 @@
-//! A real terraform at hand, told to use the binary that was just built.
+//! Finds a real terraform and configures it to use the binary under test.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::external;
 use crate::release::Release;
 
-/// A terraform with settings of its own.
+/// A terraform with a private CLI configuration.
 pub struct Terraform {
     program: PathBuf,
     version: String,
@@ -18,8 +18,8 @@ pub struct Terraform {
 }
 
 impl Terraform {
-    /// The newest of `.ci/terraform --matrix`, so that nothing is left out as too new for it; else, or when `AZIMAGE_TERRAFORM`
-    /// names one, whichever `.ci/terraform` finds. The test is skipped where it finds none.
+    /// Uses the newest release of `.ci/terraform --matrix`, which supports every feature; otherwise, or if `AZIMAGE_TERRAFORM`
+    /// names one, the one that `.ci/terraform` finds. The test is skipped if there is none.
     pub fn find() -> Terraform {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let ask = |arguments: &[&str]| Command::new(root.join(".ci/terraform")).args(arguments).output();
@@ -41,7 +41,7 @@ impl Terraform {
         };
         let settings = tempfile::tempdir().expect("a folder");
         let built = Path::new(env!("CARGO_BIN_EXE_terraform-provider-azimage"));
-        // a folder of its own: terraform looks for any file whose name begins so
+        // a separate folder, because terraform considers every file with this name prefix
         let plugins = settings.path().join("plugins");
         std::fs::create_dir(&plugins).expect("a folder");
         let name = built.file_name().expect("a name");
@@ -55,17 +55,17 @@ impl Terraform {
         );
         std::fs::write(settings.path().join("cli.tfrc"), text).expect("written");
         let mut terraform = Terraform { program: PathBuf::from(program), version: String::new(), settings };
-        let (_, told) = terraform.run(Path::new("."), &["version"]);
-        terraform.version = told.lines().next().unwrap_or_default().to_owned();
+        let (_, output) = terraform.run(Path::new("."), &["version"]);
+        terraform.version = output.lines().next().unwrap_or_default().to_owned();
         terraform
     }
 
-    /// Its name and version, as it says them.
+    /// Its name and version, as it prints them.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Why it cannot read `text`, if so: what it is too old for.
+    /// The reason why it is too old to read `text`, if it is.
     pub fn too_old_for(&self, text: &str) -> Option<&'static str> {
         let release = Release::of(&self.version);
         if text.contains("provider::azimage::") && !release.has_functions() {
@@ -81,11 +81,11 @@ impl Terraform {
         }
     }
 
-    /// Whether it went well, and what it said. Where the configuration names no cloud, it is the emulator's.
+    /// Returns whether the command succeeded, and its output. If the configuration names no cloud, the emulator's is used.
     pub fn run(&self, folder: &Path, arguments: &[&str]) -> (bool, String) {
         let mut command = Command::new(&self.program);
         command.current_dir(folder).args(arguments).env_clear();
-        // whatever else the environment says of terraform and of Azure must not matter
+        // the environment's other settings for terraform and Azure must not interfere
         for name in ["PATH", "HOME", "TMPDIR", "SystemRoot", "LD_LIBRARY_PATH"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -98,16 +98,16 @@ impl Terraform {
             .env("TF_IN_AUTOMATION", "1");
         match command.output() {
             Ok(output) => {
-                let told =
+                let text =
                     [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-                (output.status.success(), told.concat())
+                (output.status.success(), text.concat())
             }
             Err(error) => (false, format!("{} does not start: {error}", self.program.display())),
         }
     }
 }
 
-/// Does `work` for all, two at a time, and gathers what it found.
+/// Runs `work` for all items, two at a time, and collects the results.
 pub fn in_pairs<T: Send, F: Send>(all: Vec<T>, work: impl Fn(T) -> Option<F> + Sync) -> Vec<F> {
     let left = Mutex::new(all);
     let found = Mutex::new(Vec::new());

@@ -1,7 +1,7 @@
-//! Values of Terraform from JSON and from messages, merged, compared and looked into.
+//! Converts Terraform values from JSON and messages, and merges, compares and reads them.
 
 use super::oracle::{no_block, nothing, type_of};
-use super::{Json, UNKNOWN, pb};
+use super::{Core, Json, UNKNOWN, pb};
 use azimage::schema::{Type, Value, json as state_json, msgpack};
 use pb::schema::nested_block::NestingMode;
 use pb::schema::{Block, NestedBlock};
@@ -64,7 +64,7 @@ pub fn typed(json: &Json, ty: &Type) -> Value {
     }
 }
 
-/// A merge patch: null takes away, arrays replace.
+/// Applies a merge patch: null removes, arrays replace.
 pub fn merge(target: &mut Json, patch: &Json) {
     match (target, patch) {
         (Json::Object(target), Json::Object(patch)) => {
@@ -87,7 +87,7 @@ pub fn patched(base: &Json, patch: &Json) -> Json {
     json
 }
 
-/// What differs at the root of two objects.
+/// The differences at the root of two objects.
 pub fn differences(a: &Value, b: &Value) -> String {
     let (Value::Object(left), Value::Object(right)) = (a, b) else {
         return format!("{a:?} and {b:?}");
@@ -122,7 +122,7 @@ pub fn decode(value: &Option<pb::DynamicValue>, ty: &Type) -> Value {
     }
 }
 
-/// The value at a path; none where the path leads nowhere.
+/// The value at a path; `None` if the path does not exist.
 pub fn at<'v>(value: &'v Value, path: &pb::AttributePath) -> Option<&'v Value> {
     use pb::attribute_path::step::Selector;
     path.steps.iter().try_fold(value, |value, step| match step.selector.as_ref()? {
@@ -153,5 +153,25 @@ pub fn no_null_blocks(block: &Block, value: &Value) {
         for element in inner.elements() {
             no_null_blocks(body, element);
         }
+    }
+}
+
+impl Core {
+    pub(super) fn identity_data(
+        &self,
+        type_name: &str,
+        identity: Option<&Value>,
+    ) -> Option<pb::ResourceIdentityData> {
+        let identity = identity?;
+        let ty = self.identity_type(type_name);
+        Some(pb::ResourceIdentityData { identity_data: dynamic(identity, &ty) })
+    }
+
+    pub(super) fn identity_value(
+        &self,
+        type_name: &str,
+        data: Option<&pb::ResourceIdentityData>,
+    ) -> Option<Value> {
+        Some(decode(&data?.identity_data, &self.identity_type(type_name)))
     }
 }

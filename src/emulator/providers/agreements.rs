@@ -1,4 +1,4 @@
-//! `Microsoft.MarketplaceOrdering`: terms of plans, read, accepted, canceled.
+//! `Microsoft.MarketplaceOrdering`: reads, accepts and cancels the terms of plans.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock;
@@ -11,7 +11,7 @@ fn key(subscription: &str, publisher: &str, offer: &str, plan: &str) -> String {
     format!("t|{subscription}|{publisher}|{offer}|{plan}").to_ascii_lowercase()
 }
 
-/// Requests below `…/providers/Microsoft.MarketplaceOrdering`; `rest` are the segments after it.
+/// Routes requests below `…/providers/Microsoft.MarketplaceOrdering`; `rest` holds the following segments.
 pub fn route(call: &mut Call<'_, '_>, rest: &[String]) -> Outcome {
     let lower: Vec<String> = rest.iter().map(|segment| segment.to_ascii_lowercase()).collect();
     let words: Vec<&str> = lower.iter().map(String::as_str).collect();
@@ -38,13 +38,13 @@ pub fn route(call: &mut Call<'_, '_>, rest: &[String]) -> Outcome {
     }
 }
 
-/// True when the terms of a plan were accepted in the caller's subscription.
+/// Whether the terms of a plan are accepted in the caller's subscription.
 pub fn accepted(call: &Call<'_, '_>, publisher: &str, offer: &str, plan: &str) -> bool {
     call.record(&key(&call.subscription, publisher, offer, plan))
         .is_some_and(|terms| terms.flag("accepted") == Some(true))
 }
 
-/// The stored terms of a plan, or those of one that was never asked for.
+/// The stored terms of a plan, or the default terms.
 fn known(call: &Call<'_, '_>, publisher: &str, offer: &str, plan: &str) -> Result<Json, ArmError> {
     if let Some(terms) = call.record(&key(&call.subscription, publisher, offer, plan)) {
         return Ok(Json::clone(&terms));
@@ -75,7 +75,7 @@ fn current(call: &mut Call<'_, '_>, publisher: &str, offer: &str, plan: &str) ->
     let mut terms = known(call, publisher, offer, plan)?;
     match call.method {
         Method::Get => {
-            // Remembered so that a PUT can be checked; every GET gives a new one.
+            // The plan is stored so that a PUT can be validated; every GET returns a new signature.
             let signature = signature(call, plan);
             let shown = show(call, &terms, &signature, clock::format_z(call.now), false);
             Ok(Answer::pretty(200, shown))
@@ -104,13 +104,13 @@ fn current(call: &mut Call<'_, '_>, publisher: &str, offer: &str, plan: &str) ->
     }
 }
 
-/// 103 characters of base 32.
+/// 103 characters of base32.
 fn signature(call: &Call<'_, '_>, plan: &str) -> String {
     let head: String = (0..12).map(|part| base32(stable(&format!("{plan}{}{part}", call.now)))).collect();
     head.chars().chain("EMULATE".chars()).collect()
 }
 
-/// Only the form is checked: the emulator does not remember what it gave out, as any GET gives a new one.
+/// Checks only the form: the emulator does not store signatures, because every GET returns a new one.
 fn well_signed(signature: &str) -> bool {
     signature.len() == 103
         && signature.bytes().all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte))
@@ -130,7 +130,7 @@ fn base32(mut number: u64) -> String {
 fn show(call: &Call<'_, '_>, terms: &Json, signature: &str, retrieved: String, put: bool) -> Json {
     let text = |name: &str| terms.text(name).unwrap_or_default().to_owned();
     let (publisher, product, plan) = (text("publisher"), text("product"), text("plan"));
-    // The answer to a PUT has this odd middle part; recorded.
+    // The response to a PUT contains this odd middle part; recorded.
     let middle = if put { "Microsoft.MarketplaceOrdering/offertypes" } else { "VirtualMachine" };
     let document = |kind: &str| {
         format!(
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_made_up_signature_is_noticed() {
+    fn invented_signatures_are_rejected() {
         assert!(well_signed(&"AB7".repeat(35)[..103]));
         assert!(!well_signed(&"AB1".repeat(35)[..103]));
         assert!(!well_signed(""));

@@ -1,4 +1,4 @@
-//! `Microsoft.Compute/galleries/applications` and their versions: VM applications, as far as clients list and keep them.
+//! `Microsoft.Compute/galleries/applications` and their versions: VM applications, as far as clients list and store them.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock;
@@ -12,7 +12,7 @@ use super::{first_state, head, no_children, put_location, save_deleting, take_ta
 
 const KIND: &str = "Microsoft.Compute/galleries/applications";
 
-/// `rest` begins with `galleries`.
+/// `rest` starts with `galleries`.
 pub fn route(call: &mut Call<'_, '_>, group: &str, rest: &[String]) -> Outcome {
     let base = format!(
         "/subscriptions/{}/resourceGroups/{group}/providers/Microsoft.Compute/galleries/{}",
@@ -66,7 +66,7 @@ pub fn route(call: &mut Call<'_, '_>, group: &str, rest: &[String]) -> Outcome {
     }
 }
 
-/// Applications themselves are synchronous.
+/// Operations on applications are synchronous.
 fn application(call: &mut Call<'_, '_>, group: &str, id: &str) -> Outcome {
     let existing = call.find(id);
     let absent = || ArmError::no_resource(id.split_once("/providers/").map_or(id, |(_, path)| path), group);
@@ -107,7 +107,7 @@ fn application(call: &mut Call<'_, '_>, group: &str, id: &str) -> Outcome {
     }
 }
 
-/// The properties that a PUT sends, or those of the resource with the changes of a PATCH.
+/// The properties of a PUT, or those of the resource with the changes of a PATCH applied.
 fn merged_properties(call: &Call<'_, '_>, resource: &Resource) -> Json {
     let sent = call.body.get("properties").filter(|sent| !sent.is_null());
     let kept = (call.method == Method::Patch).then(|| resource.doc.get("properties").cloned()).flatten();
@@ -141,7 +141,7 @@ fn one_version(call: &mut Call<'_, '_>, group: &str, id: &str) -> Outcome {
                 return Err(absent());
             }
             let location = put_location(call, kind, existing.as_ref(), group)?;
-            // Clients whose model requires a link send an empty one for a source that stays.
+            // Clients whose model requires a link send an empty one for an unchanged source.
             if patch && call.body.text("properties.publishingProfile.source.mediaLink") == Some("") {
                 call.body.entry("properties").entry("publishingProfile").remove("source");
             }

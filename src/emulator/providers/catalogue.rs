@@ -1,32 +1,33 @@
-//! The Marketplace as data: which images exist, and by which rule their version names were given.
+//! The Marketplace as data: the available images, and the naming schemes of their versions.
 
 use super::super::json::Json;
 
-/// How the versions of an image are named.
+/// The naming scheme of an image's versions.
 #[allow(missing_docs)]
 pub enum Naming {
-    /// `22.04.202401010`: a prefix, a date, and one digit; from a year and month on, so many, so many days apart.
+    /// `22.04.202401010`: a prefix, a date and one digit; so many versions, so many days apart, from a year and month on.
     Dated { prefix: &'static str, suffix: &'static str, from: (u16, u8), count: u16, days: u16 },
-    /// Red Hat and its kin: minor releases, each with a few dated builds. Names sort badly as text once a minor has two digits.
+    /// Red Hat and similar: minor releases with a few dated builds each. Names sort wrongly as text once a minor release has
+    /// two digits.
     Minor { major: u8, minors: (u8, u8), builds: u8, year: u16 },
-    /// Windows: build, a rising revision, `yymmdd` of each month's second Tuesday.
+    /// Windows: build, an increasing revision, and `yymmdd` of each month's second Tuesday.
     Windows { build: u32, revision: u32, from: (u16, u8), count: u16 },
-    /// As they are.
+    /// A fixed list of names.
     List(&'static [&'static str]),
 }
 
-/// What becomes of an image.
+/// The deprecation status of an image.
 pub enum Fate {
-    /// Nothing.
+    /// Active.
     Active,
-    /// It will be deprecated, with a plan to move to.
+    /// Scheduled for deprecation, with an alternative plan.
     Scheduled(&'static str, &'static str),
-    /// It is deprecated.
+    /// Deprecated.
     Deprecated(&'static str, &'static str),
 }
 
 impl Fate {
-    /// State, time, alternative.
+    /// State, time and alternative.
     pub fn show(&self) -> (&'static str, Option<String>, Option<Json>) {
         let (state, time, plan) = match self {
             Fate::Active => return ("Active", None, None),
@@ -38,13 +39,13 @@ impl Fate {
     }
 }
 
-/// One sku.
+/// One SKU.
 pub struct Image {
     /// Publisher.
     pub publisher: &'static str,
-    /// Offer, which is the product of a plan.
+    /// Offer, which is also the product of the plan.
     pub offer: &'static str,
-    /// Sku, which is the name of a plan.
+    /// SKU, which is also the name of the plan.
     pub sku: &'static str,
     /// `Linux` or `Windows`.
     pub os: &'static str,
@@ -52,11 +53,11 @@ pub struct Image {
     pub generation: &'static str,
     /// `x64` or `Arm64`.
     pub architecture: &'static str,
-    /// True when terms must be accepted.
+    /// Whether its terms must be accepted.
     pub plan: bool,
-    /// OS disk size.
+    /// OS disk size in GB.
     pub size_gb: i64,
-    /// Features as the version GET shows them.
+    /// Features as the GET of a version shows them.
     pub features: &'static [(&'static str, &'static str)],
     /// Version names.
     pub naming: Naming,
@@ -101,7 +102,7 @@ impl Image {
     }
 }
 
-/// Year, month and day so many days after the first of a month.
+/// The year, month and day that lies this many days after the first of a month.
 fn later((year, month): (u16, u8), days: u32) -> (i32, u8, u8) {
     let first = time::Month::try_from(month)
         .ok()
@@ -187,7 +188,7 @@ const fn ubuntu(prefix: &'static str, from: (u16, u8), count: u16) -> Naming {
     Naming::Dated { prefix, suffix: "0", from, count, days: 23 }
 }
 
-/// Everything there is.
+/// The whole catalogue.
 pub const IMAGES: &[Image] = &[
     linux(
         ("Canonical", "0001-com-ubuntu-server-jammy", "22_04-lts-gen2"),

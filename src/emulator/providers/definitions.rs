@@ -13,11 +13,11 @@ use super::{
     take_tags, too_fresh, valid_entity_name,
 };
 
-/// The type's name.
+/// The resource type.
 pub const KIND: &str = "Microsoft.Compute/galleries/images";
 const BASE: &str = "galleryImage.properties";
 
-/// One definition by name.
+/// Handles one definition by name.
 pub fn one(call: &mut Call<'_, '_>, group: &str, gallery: &str, name: &str) -> Outcome {
     let parent = gallery_id(call, group, gallery);
     let id = format!("{parent}/images/{name}");
@@ -61,7 +61,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, gallery: &str, name: &str) -> O
     }
 }
 
-/// The definitions of a gallery.
+/// Lists the definitions of a gallery.
 pub fn list(call: &mut Call<'_, '_>, group: &str, gallery: &str) -> Outcome {
     let parent = gallery_id(call, group, gallery);
     call.meter = Some("ListGalleryImagesInGallery");
@@ -247,7 +247,7 @@ fn update(call: &Call<'_, '_>, definition: &Resource) -> Result<Json, ArmError> 
     changeable(call, &sent, Some(&old), fixed)
 }
 
-/// Adds what a PUT replaces: texts, dates, recommendations, disallowed disk types.
+/// Adds the properties that a PUT replaces: texts, dates, recommendations, disallowed disk types.
 fn changeable(
     call: &Call<'_, '_>,
     sent: &Json,
@@ -287,7 +287,7 @@ fn changeable(
     Ok(properties)
 }
 
-/// Reads an end-of-life date, which must lie ahead when it is new; returned in the service's spelling.
+/// Parses an end-of-life date, which must be in the future if it is new. Returns it in the service's format.
 pub fn end_of_life(
     call: &Call<'_, '_>,
     text: &str,
@@ -300,7 +300,7 @@ pub fn end_of_life(
     let shown = clock::format(at);
     if at <= call.now && before != Some(shown.as_str()) {
         return Err(ArmError::parameter(
-            // The service names this target for image versions too.
+            // The service uses this target for image versions too.
             "galleryImage.properties.endOfLifeDate",
             "EndOfLifeDate must be set to a future date.",
         ));
@@ -420,7 +420,7 @@ fn features(sent: &Json, generation: &str) -> Result<Vec<Json>, ArmError> {
     Ok(shown)
 }
 
-/// The service's own spelling of a feature's value; names that are not known pass as they are.
+/// The service's own spelling of a feature's value. Unknown names pass unchanged.
 fn canonical_feature(name: &str, value: &str) -> Result<String, ArmError> {
     let target = format!("galleryImage.properties.features.{name}");
     Ok(match name.to_ascii_lowercase().as_str() {
@@ -488,7 +488,7 @@ fn delete(call: &mut Call<'_, '_>, existing: Option<Resource>) -> Outcome {
     Ok(Answer::empty(202).asynchronous(call, &operation, true))
 }
 
-/// The definition as this request's api-version shows it.
+/// The definition in the format of this request's api-version.
 pub fn show(call: &Call<'_, '_>, definition: &Resource) -> Json {
     let stored = definition.doc.get("properties").cloned().unwrap_or_default();
     let features = stored.get("features").filter(|features| !features.is_empty());
@@ -518,7 +518,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn feature_values_take_the_services_spelling() {
+    fn feature_values_are_normalized_to_the_services_spelling() {
         for (name, sent, shown) in [
             ("IsAcceleratedNetworkSupported", "true", "True"),
             ("SecurityType", "ConfidentialVm", "ConfidentialVM"),
@@ -532,7 +532,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers() {
+    fn identifiers_are_validated() {
         assert!(identifier_part("Contoso.Base-1_x", "offer", 64).is_ok());
         for bad in ["a b", "x.", &"y".repeat(65)] {
             let error = identifier_part(bad, "offer", 64).unwrap_err();

@@ -1,4 +1,4 @@
-//! `disks`, `snapshots` and `diskEncryptionSets`: bare records, so that images can have them as sources.
+//! `disks`, `snapshots` and `diskEncryptionSets`: minimal resources that can serve as sources of images.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock;
@@ -13,7 +13,7 @@ use super::{
     upper_group,
 };
 
-/// The type's proper name for its lower-case path segment.
+/// The resource type for its lower-case path segment.
 pub fn kind(segment: &str) -> Option<&'static str> {
     Some(match segment {
         "disks" => "Microsoft.Compute/disks",
@@ -23,21 +23,21 @@ pub fn kind(segment: &str) -> Option<&'static str> {
     })
 }
 
-/// A disk that came with a machine.
+/// A disk that is created with a machine.
 pub struct Attached<'a> {
-    /// The machine's id.
+    /// The machine's ID.
     pub machine: &'a str,
     /// GB.
     pub size: i64,
-    /// `Premium_LRS` and the like.
+    /// The SKU, such as `Premium_LRS`.
     pub sku: &'a str,
-    /// Operating system and generation, of the disk that has one.
+    /// Operating system and generation of an OS disk.
     pub system: Option<(&'a str, &'a str)>,
-    /// The image that it was copied from.
+    /// The image that it is copied from.
     pub image: Option<&'a str>,
 }
 
-/// Stores a disk that came with a machine.
+/// Stores a disk that is created with a machine.
 pub fn attach(call: &mut Call<'_, '_>, id: &str, location: &str, with: &Attached<'_>) {
     let mut disk = Resource::new(id, "Microsoft.Compute/disks", location);
     disk.doc.set("sku", show_sku(with.sku));
@@ -68,7 +68,7 @@ pub fn attach(call: &mut Call<'_, '_>, id: &str, location: &str, with: &Attached
     call.save(&disk);
 }
 
-/// One disk, snapshot or encryption set by name.
+/// Handles one disk, snapshot or encryption set by name.
 pub fn one(call: &mut Call<'_, '_>, group: &str, segment: &str, name: &str) -> Outcome {
     let Some(kind) = kind(segment) else {
         return Err(ArmError::no_method(call.method.name(), segment));
@@ -130,7 +130,7 @@ fn plan<'a>(
     Begin { family: Family::Disk, location, resource, action, end, error: None, output, retry_after: Some(2) }
 }
 
-/// The disks, snapshots or encryption sets of a group or the subscription.
+/// Lists the disks, snapshots or encryption sets of a group or the subscription.
 pub fn list(call: &mut Call<'_, '_>, group: Option<&str>, segment: &str) -> Outcome {
     let Some(kind) = kind(segment) else {
         return Err(ArmError::no_method(call.method.name(), segment));
@@ -165,13 +165,13 @@ fn put(call: &mut Call<'_, '_>, group: &str, kind: &str, id: &str, existing: Opt
         "galleryImageReference.communityGalleryImageId",
         "galleryImageReference.sharedGalleryImageId",
     ] {
-        // An update does not look at the source again: it may be gone.
+        // An update does not check the source again, which may have been deleted.
         let Some(source) = sent.text(&format!("creationData.{key}")).filter(|_| created) else {
             continue;
         };
         let of = ids::type_of(source);
         if of.ends_with("/disks") || of.ends_with("/snapshots") {
-            // A copy that is started rather than made comes from anywhere.
+            // A `CopyStart` accepts a source from any region.
             let source = match sent.text("creationData.createOption") {
                 Some("CopyStart") => call.find(source).ok_or_else(|| ArmError::no_entity(source))?,
                 _ => sources::disk(call, source, &location)?,
@@ -217,12 +217,12 @@ fn put(call: &mut Call<'_, '_>, group: &str, kind: &str, id: &str, existing: Opt
         begin(call, plan(&location, id, if created { "create" } else { "update" }, end, Some(output)));
     disk.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
     call.save(&disk);
-    // The first answer has little more than what was sent.
+    // The first response contains little more than the request.
     let shown = head(&disk).maybe("sku", body.get("sku")).with("properties", first_properties(&sent));
     Ok(Answer::pretty(202, shown).asynchronous(call, &operation, true))
 }
 
-/// What was sent, in the service's order.
+/// The request's properties in the service's order.
 fn first_properties(sent: &Json) -> Json {
     const ORDER: &[&str] = &[
         "osType",
@@ -236,7 +236,7 @@ fn first_properties(sent: &Json) -> Json {
         "diskAccessId",
         "burstingEnabled",
     ];
-    // What follows from size and kind is not echoed.
+    // Properties derived from size and SKU are not echoed.
     const LEFT_OUT: &[&str] = &["diskIOPSReadWrite", "diskMBpsReadWrite", "tier"];
     let mut shown = ORDER.iter().fold(Json::object(), |shown, key| shown.maybe(key, sent.get(key)));
     for (key, value) in sent.pairs() {
@@ -270,7 +270,7 @@ fn put_set(call: &mut Call<'_, '_>, mut set: Resource, sent: &Json, created: boo
         begin(call, plan(&location, &id, if created { "create" } else { "update" }, end, Some(output)));
     set.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
     call.save(&set);
-    // Recorded: the first answer is what was sent, without a name.
+    // Recorded: the first response is the request without a name.
     let properties = Json::object()
         .maybe("activeKey", sent.get("activeKey"))
         .maybe("encryptionType", sent.get("encryptionType"))
@@ -286,14 +286,14 @@ fn show_sku(name: &str) -> Json {
     Json::object().with("name", name).with("tier", tier)
 }
 
-/// A disk's or snapshot's properties in the order and with the defaults of the service.
+/// The properties of a disk or snapshot, with the service's order and defaults.
 fn complete(call: &Call<'_, '_>, sent: &Json, made: &Made<'_>) -> Json {
     let inherited = |key: &str| {
         sent.get(key).cloned().or_else(|| made.from.as_ref().and_then(|from| from.get(key)).cloned())
     };
     let mut creation =
         sent.get("creationData").cloned().unwrap_or_else(|| Json::object().with("createOption", "Empty"));
-    // The service shows where a disk came from in the old way as well.
+    // The service also shows the source of a disk in its legacy format.
     if let Some(reference) = creation.get("galleryImageReference").cloned()
         && creation.get("imageReference").is_none()
     {
@@ -347,7 +347,7 @@ fn complete(call: &Call<'_, '_>, sent: &Json, made: &Made<'_>) -> Json {
         .maybe("burstingEnabledTime", bursting.then(|| clock::format(call.now)))
         .with("provisioningState", "Succeeded")
         .with("diskState", made.state)
-        // Recorded: disks made from an image are two megabytes larger than their size says.
+        // Recorded: disks created from an image are two megabytes larger than their nominal size.
         .with("diskSizeBytes", made.size * 1_073_741_824 + if system { 2_097_152 } else { 0 })
         .with("uniqueId", made.unique);
     if made.snapshot {
@@ -361,20 +361,20 @@ fn complete(call: &Call<'_, '_>, sent: &Json, made: &Made<'_>) -> Json {
     properties
 }
 
-/// What is known of a disk being made besides what was sent.
+/// Facts about a new disk besides the request's properties.
 struct Made<'a> {
     size: i64,
     sku: &'a str,
     unique: &'a str,
     state: &'a str,
     snapshot: bool,
-    /// The properties of what it is made from.
+    /// The properties of its source.
     from: Option<Json>,
-    /// The family of an incremental snapshot.
+    /// The family ID of an incremental snapshot.
     family: Option<String>,
 }
 
-/// Performance tier, operations and megabytes a second by kind and size.
+/// Performance tier, IOPS and megabytes per second by SKU and size.
 fn performance(sku: &str, size: i64) -> (&'static str, i64, i64) {
     const PREMIUM: &[(i64, &str, i64, i64)] = &[
         (4, "P1", 120, 25),
@@ -410,7 +410,7 @@ fn performance(sku: &str, size: i64) -> (&'static str, i64, i64) {
     (tier, 500, 60)
 }
 
-/// What a Marketplace image gives a disk that is made from it.
+/// The properties that a disk inherits from a Marketplace image.
 fn of_marketplace(id: &str) -> Option<(Json, i64)> {
     let segments: Vec<&str> = id.split('/').collect();
     let after = |word: &str| {
@@ -437,7 +437,7 @@ fn of_marketplace(id: &str) -> Option<(Json, i64)> {
     Some((properties, image.size_gb))
 }
 
-/// What a gallery's image version gives a disk that is made from it.
+/// The properties that a disk inherits from a gallery image version.
 fn of_gallery(call: &mut Call<'_, '_>, id: &str, key: &str, location: &str) -> (Json, i64) {
     let source = if key.ends_with("communityGalleryImageId") {
         sources::community(call, id, location).ok()
@@ -455,7 +455,7 @@ fn of_gallery(call: &mut Call<'_, '_>, id: &str, key: &str, location: &str) -> (
     (properties, source.os_disk.0)
 }
 
-/// `beginGetAccess` and `endGetAccess`: a link to the bits, which leads nowhere, and the state that goes with it.
+/// `beginGetAccess` and `endGetAccess`: set the matching disk state and return a SAS URL that resolves nowhere.
 pub fn access(call: &mut Call<'_, '_>, group: &str, segment: &str, name: &str, begins: bool) -> Outcome {
     let kind = kind(segment).unwrap_or("Microsoft.Compute/disks");
     if call.method != Method::Post {

@@ -1,4 +1,4 @@
-//! Any other resource: stored as it was sent, shown again, deleted. Enough for networks that stand beside images.
+//! Any other resource: stored, shown and deleted as sent. Sufficient for the networks that image workflows need.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
@@ -6,7 +6,8 @@ use super::super::json::Json;
 use super::super::resource::Resource;
 use super::{access, identities, lists, network, roles, take_tags};
 
-/// Answers by the shape of the path: an odd number of segments after the namespace is a collection, an even one a resource.
+/// Dispatches by the shape of the path: an odd number of segments after the namespace is a collection, an even number a
+/// resource.
 pub fn route(call: &mut Call<'_, '_>) -> Outcome {
     let at = call.segments.iter().rposition(|segment| segment.eq_ignore_ascii_case("providers")).unwrap_or(0);
     let tail = call.segments[at + 1..].to_vec();
@@ -62,7 +63,7 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
             };
             let key = super::super::store::resource_key(resource.id());
             call.state.delete(&key);
-            // Recorded of role assignments; locks are described without a body.
+            // Recorded for role assignments; locks are described without a body.
             Ok(match kind.eq_ignore_ascii_case("Microsoft.Authorization/locks") {
                 true => Answer::empty(200),
                 false => Answer::compact(200, show(&resource)),
@@ -111,7 +112,7 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
     }
 }
 
-/// The error for an action that the emulator does not have: an empty answer would be taken for its result.
+/// The error for an action that is not emulated: an empty response would look like its result.
 fn not_emulated(action: &str) -> ArmError {
     ArmError::gateway(400, "NotEmulated", format!("The emulator does not support the action '{action}'."))
 }

@@ -1,4 +1,4 @@
-//! Resource groups: made by hand, by the first write beneath them where that is allowed, or present from the start.
+//! Resource groups: created explicitly, by the first write to them where that is allowed, or present from the start.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock;
@@ -10,16 +10,16 @@ use super::super::settings::Work;
 use super::super::store::EXPIRES;
 use super::{put_location, take_tags};
 
-/// The type's name.
+/// The resource type.
 pub const KIND: &str = "Microsoft.Resources/resourceGroups";
-/// The region of groups that nobody gave one.
+/// The default region of a group.
 pub const DEFAULT_LOCATION: &str = "eastus";
 /// The ID of a group.
 pub fn id_of(subscription: &str, group: &str) -> String {
     format!("/subscriptions/{subscription}/resourceGroups/{group}")
 }
 
-/// Stores a group; `automatic` marks one that a write to something in it created.
+/// Stores a group; `automatic` marks a group that was created by a write to one of its resources.
 pub fn make(call: &mut Call<'_, '_>, subscription: &str, group: &str, location: &str, automatic: bool) {
     let mut made = Resource::new(&id_of(subscription, group), KIND, location);
     if automatic {
@@ -28,7 +28,7 @@ pub fn make(call: &mut Call<'_, '_>, subscription: &str, group: &str, location: 
     call.save(&made);
 }
 
-/// The group a request works in; made on the first write where that is allowed.
+/// The group that a request works in; created on the first write where that is allowed.
 pub fn require(call: &mut Call<'_, '_>, group: &str) -> Result<Resource, ArmError> {
     let id = id_of(&call.subscription, group);
     if let Some(found) = call.find(&id) {
@@ -62,7 +62,7 @@ fn valid_name(name: &str) -> bool {
         && !name.ends_with('.')
 }
 
-/// One group by name.
+/// Handles one group by name.
 pub fn one(call: &mut Call<'_, '_>, name: &str) -> Outcome {
     let id = id_of(&call.subscription, name);
     let existing = call.find(&id);
@@ -124,7 +124,7 @@ fn put(call: &mut Call<'_, '_>, name: &str, existing: Option<Resource>) -> Outco
     Ok(Answer::compact(if created { 201 } else { 200 }, show(call.now, &group)))
 }
 
-/// Everything in the group goes with it.
+/// Deletes everything in the group.
 fn delete(call: &mut Call<'_, '_>, mut group: Resource) -> Outcome {
     let end = call.now + call.duration(Work::GroupDelete);
     let guid = call.state.guid();
@@ -192,7 +192,7 @@ pub fn poll(call: &mut Call<'_, '_>, guid: &str) -> Outcome {
     }
 }
 
-/// The groups of the subscription.
+/// Lists the groups of the subscription.
 pub fn list(call: &mut Call<'_, '_>) -> Outcome {
     let now = call.now;
     super::lists::groups(call, |group| show(now, group))
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn group_names_are_validated() {
         for (name, valid) in [("my-rg", true), ("a(b)_c.d", true), ("x.", false), ("", false), ("a/b", false)]
         {
             assert_eq!(valid_name(name), valid, "{name}");

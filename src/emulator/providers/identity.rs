@@ -1,4 +1,4 @@
-//! What clients ask outside ARM: cloud metadata, OpenID configuration, tokens, a little of the directory, and prices.
+//! Requests outside ARM: cloud metadata, OpenID configuration, tokens, parts of the directory, and prices.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,14 +10,14 @@ use super::super::json::Json;
 use super::super::store::guid;
 use super::prices;
 
-/// The tenant of requests that do not say another.
+/// The default tenant of requests.
 pub const TENANT: &str = "11111111-1111-1111-1111-111111111111";
-/// The caller of requests without a token of ours.
+/// The caller of requests without a token issued by the emulator.
 pub const OBJECT: &str = "22222222-2222-2222-2222-222222222222";
-/// How long a token lasts, in seconds.
+/// The lifetime of a token, in seconds.
 const LIFETIME: i64 = 3_600;
 
-/// A request outside ARM: path segments in lower case and as spelt, query, body, base URL, the real clock.
+/// A request outside ARM: path segments in lower case and as sent, query, body, base URL, system time.
 pub struct Outside<'a> {
     /// Lower-case segments.
     pub segments: &'a [String],
@@ -27,11 +27,11 @@ pub struct Outside<'a> {
     pub body: &'a [u8],
     /// `https://host`.
     pub base: &'a str,
-    /// Now, without the emulator's offset: tokens are judged by the client's clock.
+    /// The system time without the emulator's offset: clients check expiry by their own clock.
     pub now: Ticks,
 }
 
-/// Answers what is no ARM request; `None` when it is one.
+/// Responds to a request outside ARM; `None` for an ARM request.
 pub fn outside(request: &Outside<'_>) -> Option<Outcome> {
     let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
     let base = request.base;
@@ -70,11 +70,11 @@ fn metadata(request: &Outside<'_>) -> Answer {
         );
     }
     let cloud = environment(base);
-    // One object since 2022-09-01, an array of clouds before.
+    // One object since 2022-09-01, an array of clouds before that.
     Answer::compact(200, if api >= "2022-01-01" { cloud } else { Json::Array(vec![cloud]) })
 }
 
-/// The cloud's endpoints, as its metadata and the template function `environment()` show them.
+/// The endpoints of the cloud, as its metadata and the template function `environment()` show them.
 pub fn environment(base: &str) -> Json {
     Json::object()
         .with("portal", format!("{base}/"))
@@ -242,7 +242,7 @@ fn token(request: &Outside<'_>, tenant: &str, second: bool) -> Outcome {
     Ok(Answer::compact(200, answer).header("Cache-Control", "no-store, no-cache"))
 }
 
-/// One service principal, for clients that look up who they are.
+/// One service principal, for clients that look up their own identity.
 fn directory() -> Answer {
     let principal = Json::object()
         .with("id", OBJECT)
@@ -251,7 +251,7 @@ fn directory() -> Answer {
     Answer::compact(200, Json::object().with("value", vec![principal]))
 }
 
-/// The document behind `az vm image list` without `--all`.
+/// The document that `az vm image list` reads without `--all`.
 fn aliases() -> Answer {
     let image = |publisher: &str, offer: &str, sku: &str| {
         Json::object()
@@ -284,17 +284,17 @@ fn aliases() -> Answer {
     Answer::compact(200, outputs)
 }
 
-/// Who a bearer token says the caller is, and until when (Unix seconds).
+/// The caller named by a bearer token, and the token's expiry in Unix seconds.
 pub struct Caller {
     /// Tenant.
     pub tenant: String,
-    /// Object id.
+    /// Object ID.
     pub object: String,
-    /// Expiry, when the token has one that can be read.
+    /// Expiry, if the token has a readable one.
     pub expires: Option<i64>,
 }
 
-/// Reads a token's claims; one that is not ours is a caller all the same.
+/// Reads a token's claims. Tokens that the emulator did not issue are accepted too; missing claims get defaults.
 pub fn caller(token: &str) -> Caller {
     let claims = token
         .split('.')
@@ -315,7 +315,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_says_who_asked() {
+    fn token_identifies_its_caller() {
         let segments = ["0b1f6471-1bf0-4dda-aec3-cb9272f09590", "oauth2", "v2.0", "token"].map(str::to_owned);
         let request = Outside {
             segments: &segments,
@@ -331,12 +331,12 @@ mod tests {
         let caller = caller(body.text("access_token").unwrap());
         assert_eq!(caller.tenant, "0b1f6471-1bf0-4dda-aec3-cb9272f09590");
         assert_eq!(caller.expires, Some(4_600));
-        let nobody = super::caller("rubbish");
-        assert_eq!((nobody.tenant.as_str(), nobody.expires), (TENANT, None));
+        let unknown = super::caller("rubbish");
+        assert_eq!((unknown.tenant.as_str(), unknown.expires), (TENANT, None));
     }
 
     #[test]
-    fn metadata_has_three_shapes() {
+    fn metadata_shape_depends_on_api_version() {
         let segments = ["metadata", "endpoints"].map(str::to_owned);
         let shape = |api: &str| {
             let query = [("api-version".to_owned(), api.to_owned())];

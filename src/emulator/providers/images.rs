@@ -1,4 +1,4 @@
-//! `Microsoft.Compute/images`: managed images, captured from machines or made of disks.
+//! `Microsoft.Compute/images`: managed images, captured from machines or created from disks.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
@@ -12,10 +12,10 @@ use super::{
     first_state, head, one_of, put_location, save_deleting, seeds, sources, take_tags, too_fresh, upper_group,
 };
 
-/// The type's name.
+/// The resource type.
 pub const KIND: &str = "Microsoft.Compute/images";
 
-/// One image by name.
+/// Handles one image by name.
 pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
     let id = format!("/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}", call.subscription);
     call.meter = Some(match call.method {
@@ -52,7 +52,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
     }
 }
 
-/// The images of a resource group, or of the subscription.
+/// Lists the images of a resource group or of the subscription.
 pub fn list(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
     match group {
         Some(group) => {
@@ -130,7 +130,7 @@ fn valid_name(name: &str) -> bool {
         && name.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Nothing of an image but its tags can change; saying it again is allowed.
+/// Only the tags of an image can change; a request that repeats its properties is accepted.
 fn unchanged(body: &Json, image: &Resource) -> Result<(), ArmError> {
     let sent = body.get("properties").cloned().unwrap_or_default();
     for path in [
@@ -144,7 +144,7 @@ fn unchanged(body: &Json, image: &Resource) -> Result<(), ArmError> {
         "storageProfile.osDisk.caching",
         "storageProfile.osDisk.storageAccountType",
     ] {
-        // The disks of a captured machine follow from the machine; only the machine is compared.
+        // The disks of a captured image derive from its machine, so only the machine is compared.
         if path.ends_with("managedDisk.id") && image.property("sourceVirtualMachine").is_some() {
             continue;
         }
@@ -243,7 +243,7 @@ fn from_machine(
             ),
         ));
     }
-    // Without a generation in the body the service says V1, whatever the machine has.
+    // Without a generation in the body the service returns V1, regardless of the machine's generation.
     let shown = generation.unwrap_or("V1").to_owned();
     let shown = if of_machine == "V2" { of_machine } else { shown };
     let os = machine.property("storageProfile.osDisk").cloned().unwrap_or_default();
@@ -259,7 +259,7 @@ fn from_machine(
             .with("caching", disk.text("caching").unwrap_or("None"))
             .with("storageAccountType", kind)
             .with("diskSizeGB", disk.int("diskSizeGB").unwrap_or(30))
-            // The size of a blob is known at once.
+            // The size of a blob is known immediately.
             .maybe("_sized", blob.map(|_| true))
     };
     let mut os_disk =
@@ -320,9 +320,9 @@ fn from_disks(call: &Call<'_, '_>, sent: &Json, location: &str) -> Result<Json, 
     Ok(Json::object().with("osDisk", shown).with("dataDisks", data))
 }
 
-/// `diskSizeGB` is kept last here and put where answers have it when the image is shown.
+/// `diskSizeGB` is stored last and moved to its place in responses when the image is shown.
 fn one_disk(call: &Call<'_, '_>, disk: &Json, location: &str, base: &str) -> Result<Json, ArmError> {
-    // Clients with models send empty text for what they were not given.
+    // Clients with typed models send empty strings for unset values.
     let given = |path: &str| disk.text(path).filter(|text| !text.is_empty());
     let (snapshot, managed, blob) = (given("snapshot.id"), given("managedDisk.id"), given("blobUri"));
     let source = match (snapshot, managed, blob) {
@@ -339,7 +339,7 @@ fn one_disk(call: &Call<'_, '_>, disk: &Json, location: &str, base: &str) -> Res
         Some(value) => one_of(value, &["None", "ReadOnly", "ReadWrite"], &format!("{base}.caching"))?,
         None => "None",
     };
-    // Recorded: whatever the disk or snapshot lies on, the image lies on the cheapest unless told otherwise.
+    // Recorded: by default an image uses the cheapest storage, regardless of the storage of its disk or snapshot.
     let kind = disk.text("storageAccountType").unwrap_or("Standard_LRS").to_owned();
     let known = source.as_ref().and_then(|disk| disk.doc.int("properties.diskSizeGB"));
     let sent = disk.int("diskSizeGB");
@@ -362,7 +362,7 @@ fn one_disk(call: &Call<'_, '_>, disk: &Json, location: &str, base: &str) -> Res
         .maybe("_sized", (sent.is_some() || blob.is_some()).then_some(true)))
 }
 
-/// The storage profile: sizes stand after `osState` or `lun`, and appear with the first success unless they were sent.
+/// The storage profile. Sizes follow `osState` or `lun`; unless they were sent, they appear after the first success.
 fn visible_storage(image: &Resource, done: bool) -> Json {
     let stored = image.property("storageProfile").cloned().unwrap_or_default();
     let disk = |disk: &Json| {
@@ -388,7 +388,7 @@ fn visible_storage(image: &Resource, done: bool) -> Json {
         .maybe("zoneResilient", stored.get("zoneResilient"))
 }
 
-/// The image as this request's api-version shows it.
+/// The image in the format of this request's api-version.
 pub fn show(call: &Call<'_, '_>, image: &Resource) -> Json {
     let state = image.state(call.now);
     let created = image.hidden("operation.verb").and_then(Json::as_str) != Some("create");
@@ -407,14 +407,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn image_names_are_validated() {
         for (name, valid) in [("img-1_", true), ("a", true), ("-a", false), ("a.", false), ("a b", false)] {
             assert_eq!(valid_name(name), valid, "{name}");
         }
     }
 
     #[test]
-    fn a_size_stands_after_the_state_and_hides_until_known() {
+    fn size_follows_state_and_is_hidden_until_known() {
         let mut image = Resource::new("/x/y", KIND, "eastus");
         image.doc.set(
             "properties",

@@ -1,9 +1,9 @@
-//! `Microsoft.Authorization/locks`: they refuse changes to what they lock.
+//! `Microsoft.Authorization/locks`: they reject changes to the locked resources.
 
 use super::super::call::{Call, Method};
 use super::super::errors::ArmError;
 
-/// Refuses a change to something that is locked, itself or anything above it.
+/// Rejects a change to a resource that has a lock on it or on one of its ancestors.
 pub fn check(call: &Call<'_, '_>, id: &str) -> Result<(), ArmError> {
     let (wanted, verb): (&[&str], &str) = match call.method {
         Method::Get | Method::Head => return Ok(()),

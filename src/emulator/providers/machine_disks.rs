@@ -1,4 +1,4 @@
-//! The disks of a machine: named and sized when it is made, held while it is there, and what becomes of them when it goes.
+//! The disks of a machine: created with it, attached while it exists, and deleted or detached with it.
 
 use super::super::call::Call;
 use super::super::errors::ArmError;
@@ -8,7 +8,7 @@ use super::super::resource::{Resource, Verb};
 use super::disks;
 use super::machine_power::holder;
 
-/// The disks of a machine's properties, that of the system first.
+/// The disks in a machine's properties, the OS disk first.
 fn all(properties: &Json) -> impl Iterator<Item = &Json> {
     let data = properties.get("storageProfile").map(|storage| storage.list("dataDisks")).unwrap_or_default();
     properties.at("storageProfile.osDisk").into_iter().chain(data)
@@ -18,7 +18,7 @@ fn ids(properties: &Json) -> impl Iterator<Item = &str> {
     all(properties).filter_map(|disk| disk.text("managedDisk.id"))
 }
 
-/// Refuses disks that another machine holds.
+/// Rejects disks that are attached to another machine.
 pub fn check(call: &Call<'_, '_>, body: &Json, machine: &str) -> Result<(), ArmError> {
     let none = Json::object();
     for id in ids(body.get("properties").unwrap_or(&none)) {
@@ -40,7 +40,7 @@ pub fn check(call: &Call<'_, '_>, body: &Json, machine: &str) -> Result<(), ArmE
     Ok(())
 }
 
-/// Marks the disks that a machine has now, and lets go of those that it had before.
+/// Attaches the machine's current disks and detaches its former ones.
 pub fn hold(call: &mut Call<'_, '_>, machine: &str, before: Option<&Json>, now: &Json) {
     for id in ids(now) {
         if let Some(mut disk) = call.find(id) {
@@ -59,7 +59,7 @@ pub fn hold(call: &mut Call<'_, '_>, machine: &str, before: Option<&Json>, now: 
     }
 }
 
-/// A machine is being deleted: with it go its disks and network interfaces whose `deleteOption` says so.
+/// Deletes, with a machine, its disks and network interfaces whose `deleteOption` requests it.
 pub fn release(call: &mut Call<'_, '_>, machine: &Resource, operation: &Operation) {
     if operation.error.is_some() {
         return;
@@ -86,25 +86,25 @@ pub fn release(call: &mut Call<'_, '_>, machine: &Resource, operation: &Operatio
     }
 }
 
-/// What a disk of a machine is when nothing else is said.
+/// The defaults of a machine's disk.
 pub struct New<'a> {
-    /// The machine's id.
+    /// The machine's ID.
     pub machine: &'a str,
-    /// What its name begins with.
+    /// The prefix of its name.
     pub stem: &'a str,
     /// The machine's region.
     pub location: &'a str,
-    /// GB.
+    /// Size in GB.
     pub size: i64,
-    /// `ReadWrite` and the like.
+    /// The caching mode, such as `ReadWrite`.
     pub caching: &'a str,
     /// `V1` or `V2`.
     pub generation: &'a str,
-    /// The image that the machine is made from.
+    /// The image that the machine is created from.
     pub image: Option<&'a str>,
 }
 
-/// Gives a disk of a machine its name, id and size, and makes the disk that is not there yet.
+/// Sets the name, ID and size of a machine's disk, and creates the disk if it does not exist.
 pub fn complete(call: &mut Call<'_, '_>, disk: &mut Json, group_base: &str, new: &New<'_>) {
     let given = disk.text("managedDisk.id").map(str::to_owned);
     let known = given.as_deref().and_then(|id| call.find(id));

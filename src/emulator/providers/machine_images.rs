@@ -1,4 +1,4 @@
-//! The images of machines: whether one may be used in the machine's region, and which version `latest` means there.
+//! The images of machines: checks whether an image is available in the machine's region, and resolves `latest` there.
 
 use super::super::call::Call;
 use super::super::errors::ArmError;
@@ -8,7 +8,7 @@ use super::super::regions;
 use super::super::resource::Resource;
 use super::{agreements, marketplace};
 
-/// What a machine is by the image or disk that it is made from.
+/// The properties that a machine derives from its image or disk.
 pub struct Kind {
     /// `Linux` or `Windows`.
     pub os: String,
@@ -18,7 +18,7 @@ pub struct Kind {
     pub architecture: String,
 }
 
-/// The kind of a machine: of its image, else of its disk, else by its profiles, else Linux of the first generation.
+/// Takes the properties from the image, else from the disk, else from the profiles; the default is Linux, generation 1.
 pub fn kind(call: &Call<'_, '_>, body: &Json) -> Kind {
     let by_profile = match body.at("properties.osProfile.windowsConfiguration") {
         Some(_) => "Windows",
@@ -70,7 +70,7 @@ fn of_disk(call: &Call<'_, '_>, body: &Json) -> Option<Kind> {
     })
 }
 
-/// Refuses images that do not exist, are not replicated to the machine's region, or whose terms were not accepted.
+/// Rejects images that do not exist, are not replicated to the machine's region, or whose terms are not accepted.
 pub fn check(call: &Call<'_, '_>, body: &Json, location: &str) -> Result<(), ArmError> {
     let Some(reference) = body.at("properties.storageProfile.imageReference") else {
         return Ok(());
@@ -155,7 +155,7 @@ pub fn check(call: &Call<'_, '_>, body: &Json, location: &str) -> Result<(), Arm
     Ok(())
 }
 
-/// The target region of a version, when it is replicated there.
+/// The target region of a version, if it is replicated there.
 fn in_region<'v>(version: &'v Resource, location: &str) -> Option<&'v Json> {
     version
         .property("publishingProfile")?
@@ -164,8 +164,8 @@ fn in_region<'v>(version: &'v Resource, location: &str) -> Option<&'v Json> {
         .find(|region| regions::normalize(region.text("name").unwrap_or_default()) == location)
 }
 
-/// What `latest` of a definition means in a region: the highest number among the versions that are there, ready, and not
-/// excluded; a region's own exclusion is asked before the version's.
+/// Resolves `latest` of a definition in a region: the highest version number that is replicated there, ready, and not excluded.
+/// A region's own exclusion setting takes precedence over the version's.
 fn latest(call: &Call<'_, '_>, definition: &str, location: &str) -> Option<String> {
     call.children(&format!("{definition}/versions"))
         .iter()
@@ -181,7 +181,7 @@ fn latest(call: &Call<'_, '_>, definition: &str, location: &str) -> Option<Strin
         .map(|version| version.name().to_owned())
 }
 
-/// The image that the system disk of a machine names: the version, where the machine named a definition.
+/// The image that a machine's OS disk refers to: the version, even if the machine refers to a definition.
 pub fn exact_id(call: &Call<'_, '_>, storage: &Json, location: &str) -> Option<String> {
     let reference = storage.get("imageReference")?;
     let version = reference.text("exactVersion");

@@ -1,4 +1,4 @@
-//! `Microsoft.Compute/virtualMachines`: just enough of machines to capture images from them.
+//! `Microsoft.Compute/virtualMachines`: the subset needed to capture images from machines.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock;
@@ -14,9 +14,9 @@ use super::{
     put_location, save_deleting, take_tags, too_fresh, upper_group,
 };
 
-/// The type's name.
+/// The resource type.
 pub const KIND: &str = "Microsoft.Compute/virtualMachines";
-/// One machine by name.
+/// Handles one machine by name.
 pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
     let id = id_of(call, group, name);
     call.meter = Some(match call.method {
@@ -60,7 +60,7 @@ fn id_of(call: &Call<'_, '_>, group: &str, name: &str) -> String {
     format!("/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}", call.subscription)
 }
 
-/// The machines of a resource group, or of the subscription.
+/// Lists the machines of a resource group or of the subscription.
 pub fn list(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
     call.meter = Some("HighCostGetVMSubscriptionMaximum");
     Ok(match group {
@@ -73,7 +73,7 @@ pub fn list(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
     })
 }
 
-/// The machines of the subscription in a region.
+/// Lists the machines of the subscription in a region.
 pub fn list_in(call: &mut Call<'_, '_>, region: &str) -> Outcome {
     call.meter = Some("HighCostGetVMSubscriptionMaximum");
     let found: Vec<Json> = call
@@ -135,7 +135,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, false))
 }
 
-/// Completes a machine's properties: vmId, exact version, disks with names, ids and sizes.
+/// Completes a machine's properties: vmId, exact image version, and names, IDs and sizes of disks.
 pub fn fill(
     call: &mut Call<'_, '_>,
     id: &str,
@@ -151,7 +151,7 @@ pub fn fill(
     let name = id.rsplit('/').next().unwrap_or_default().to_owned();
     let mut storage =
         sent.get("storageProfile").or_else(|| before.get("storageProfile")).cloned().unwrap_or_default();
-    // What `latest` meant when the machine was made stays.
+    // `latest` is resolved once, when the machine is created.
     let known = before.text("storageProfile.imageReference.exactVersion").map(str::to_owned);
     if let Some(version) = known.or_else(|| machine_images::exact_version(call, &storage, location)) {
         storage.entry("imageReference").set("exactVersion", version);
@@ -159,7 +159,7 @@ pub fn fill(
     let image = machine_images::exact_id(call, &storage, location);
     let image = image.as_deref();
     let mut os = storage.get("osDisk").cloned().unwrap_or_else(Json::object);
-    // The service numbers the disks through when there is more than one.
+    // The service numbers all disks consecutively if there is more than one.
     let stem = if storage.list("dataDisks").is_empty() { "OsDisk_1" } else { "disk1" };
     let os_type = os.text("osType").unwrap_or(&kind.os).to_owned();
     os.set("osType", os_type);
@@ -177,7 +177,7 @@ pub fn fill(
         disk.set("toBeDetached", leaving);
         data.push(disk);
     }
-    // Recorded: machines of older sizes do not tell their controller.
+    // Recorded: machines of older sizes do not show their disk controller type.
     let size = sent.text("hardwareProfile.vmSize").or_else(|| before.text("hardwareProfile.vmSize"));
     let newer = size.is_some_and(|size| ["_v5", "_v6", "_v7"].iter().any(|end| size.ends_with(end)));
     let scsi = Json::from("SCSI");
@@ -211,7 +211,7 @@ pub fn fill(
         "additionalCapabilities",
     ] {
         if let Some(value) = sent.get(key).or_else(|| before.get(key)) {
-            // Clients with models send this one whether or not there is anything in it.
+            // Clients with typed models always send this property, even if it is empty.
             if key == "additionalCapabilities" && value.pairs().iter().all(|(_, value)| *value == Json::Null)
             {
                 continue;
@@ -316,14 +316,14 @@ pub fn act(call: &mut Call<'_, '_>, group: &str, name: &str, action: &str) -> Ou
     let target = if operation.error.is_some() { before.as_str() } else { to };
     machine.hide("power", power(via, target, &operation));
     if target == "running" && action != "reapply" {
-        // A machine that boots is provisioned again, and its agent reports that it is ready.
+        // A booted machine is provisioned again, and its agent becomes ready.
         machine.hide("deprovisioned", false);
     }
     call.save(&machine);
     Ok(Answer::empty(202).asynchronous(call, &operation, true))
 }
 
-/// The old capture of unmanaged disks: the operation's output is a template.
+/// The legacy capture of unmanaged disks: the operation's output is a template.
 fn capture(call: &mut Call<'_, '_>, machine: &Resource, generalized: bool) -> Outcome {
     if !generalized {
         return Err(ArmError::new(
@@ -470,13 +470,13 @@ fn instance_view(call: &Call<'_, '_>, machine: &Resource) -> Json {
         .with("statuses", statuses)
 }
 
-/// The agent of a new machine starts some time after the machine; that of a deprovisioned one does not start any more.
+/// The agent of a new machine starts after the machine; the agent of a deprovisioned machine does not start again.
 fn agent_is_ready(call: &Call<'_, '_>, machine: &Resource) -> bool {
     let started = machine.doc.int("_.agentFrom").is_none_or(|from| from <= call.now);
     started && machine.hidden("deprovisioned") != Some(&Json::Bool(true))
 }
 
-/// What the agent in a running machine says; that of a deprovisioned machine says no more.
+/// The agent's status on a running machine. A deprovisioned machine has none.
 fn agent(call: &Call<'_, '_>, machine: &Resource) -> Json {
     let gone = !agent_is_ready(call, machine);
     let (version, code, level, display, message) = if gone {
@@ -501,12 +501,12 @@ fn agent(call: &Call<'_, '_>, machine: &Resource) -> Json {
     if gone { view } else { view.with("extensionHandlers", Vec::new()) }
 }
 
-/// The machine as this request shows it.
+/// The machine in the format of this request.
 pub fn show(call: &Call<'_, '_>, machine: &Resource) -> Json {
     let mut properties = machine.doc.get("properties").cloned().unwrap_or_default();
     properties.set("provisioningState", machine.state(call.now));
     if power_state(machine, call.now) == "deallocated" {
-        // Recorded: of a deallocated machine's managed disks only the ids are known.
+        // Recorded: a deallocated machine shows only the IDs of its managed disks.
         let storage = properties.entry("storageProfile");
         let hide = |disk: &mut Json| {
             if disk.get("managedDisk").is_some() {

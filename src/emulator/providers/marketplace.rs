@@ -1,4 +1,4 @@
-//! The Marketplace's virtual machine images: publishers, offers, skus, versions, and what each version is.
+//! The Marketplace's virtual machine images: publishers, offers, SKUs, versions and their properties.
 
 use std::collections::HashMap;
 
@@ -10,9 +10,9 @@ use super::super::regions;
 use super::super::store::Transaction;
 use super::catalogue::{self, Image};
 
-/// A version with whatever was changed about it by hand.
+/// A version with the changes made to it through control calls.
 pub struct Version {
-    /// Its name.
+    /// The version number.
     pub name: String,
     /// `Active`, `ScheduledForDeprecation`, `Deprecated`.
     pub state: String,
@@ -22,12 +22,12 @@ pub struct Version {
     pub alternative: Option<Json>,
 }
 
-/// The key of a change to a version, or with an empty version to a whole sku.
+/// The key of a change to a version or, with an empty version, to a whole SKU.
 pub fn change_key(publisher: &str, offer: &str, sku: &str, version: &str) -> String {
     format!("m|{publisher}|{offer}|{sku}|{version}").to_ascii_lowercase()
 }
 
-/// What the catalogue says of a sku.
+/// The catalogue entry of a SKU.
 pub fn image(publisher: &str, offer: &str, sku: &str) -> Option<&'static Image> {
     catalogue::IMAGES.iter().find(|image| {
         image.publisher.eq_ignore_ascii_case(publisher)
@@ -36,7 +36,7 @@ pub fn image(publisher: &str, offer: &str, sku: &str) -> Option<&'static Image> 
     })
 }
 
-/// What all versions of a SKU have in common.
+/// The properties that all versions of a SKU share.
 pub struct Facts {
     /// `Linux` or `Windows`.
     pub os: &'static str,
@@ -49,7 +49,7 @@ pub struct Facts {
     features: &'static [(&'static str, &'static str)],
 }
 
-/// The facts of a SKU. Of one that was published by hand, the names tell what they usually do.
+/// The properties of a SKU. For one that was published through a control call they are inferred from its name.
 pub fn facts(state: &Transaction<'_>, publisher: &str, offer: &str, sku: &str) -> Option<Facts> {
     if let Some(image) = image(publisher, offer, sku) {
         return Some(Facts {
@@ -80,7 +80,7 @@ pub fn facts(state: &Transaction<'_>, publisher: &str, offer: &str, sku: &str) -
     })
 }
 
-/// The versions of a SKU, in the lexicographic order of the service.
+/// The versions of a SKU in the service's lexicographic order.
 pub fn versions(state: &Transaction<'_>, publisher: &str, offer: &str, sku: &str) -> Vec<Version> {
     let new = |name: &str| Version {
         name: name.to_owned(),
@@ -127,7 +127,7 @@ fn apply(version: &mut Version, change: &Json) {
     }
 }
 
-/// The numbers of a version name, for the order that people mean.
+/// The numbers of a version, for numeric ordering.
 pub fn numeric(name: &str) -> Vec<u64> {
     name.split('.').map(|part| part.parse().unwrap_or(0)).collect()
 }
@@ -141,7 +141,7 @@ pub fn latest(state: &Transaction<'_>, publisher: &str, offer: &str, sku: &str) 
         .map(|version| version.name)
 }
 
-/// `…/locations/{loc}[/edgeZones/{zone}]/publishers/…`; `rest` are the segments after `publishers`.
+/// Routes `…/locations/{loc}[/edgeZones/{zone}]/publishers/…`; `rest` holds the segments after `publishers`.
 pub fn route(call: &mut Call<'_, '_>, location: &str, zone: Option<&str>, rest: &[String]) -> Outcome {
     if call.method != Method::Get {
         return Err(ArmError::no_method(call.method.name(), "locations/publishers"));
@@ -159,7 +159,7 @@ pub fn route(call: &mut Call<'_, '_>, location: &str, zone: Option<&str>, rest: 
     let lower: Vec<String> = rest.iter().map(|segment| segment.to_ascii_lowercase()).collect();
     let words: Vec<&str> = lower.iter().map(String::as_str).collect();
     let internal = regions::in_poll_url(location);
-    // The three regions with a casing of their own show it; others come back as the caller spelt them.
+    // Three regions have a canonical casing; all others are echoed in the caller's spelling.
     let location = if internal == regions::normalize(location) { location } else { internal.as_str() };
     let place = Place { location, zone, subscription: call.subscription.clone() };
     match words.as_slice() {
@@ -249,7 +249,7 @@ impl Place<'_> {
 
 type Names = (String, String, String);
 
-/// Publisher, offer and sku of everything there is, what was published by hand included.
+/// Publisher, offer and SKU of every image, including those published through control calls.
 fn everything(call: &Call<'_, '_>) -> Vec<Names> {
     let mut all: Vec<Names> = catalogue::IMAGES
         .iter()
@@ -354,7 +354,7 @@ fn list_versions(call: &Call<'_, '_>, place: &Place<'_>, publisher: &str, offer:
     Ok(Answer::pretty(200, Json::Array(items)))
 }
 
-/// The only place where the service writes nulls.
+/// The service writes nulls only here.
 fn expanded(place: &Place<'_>, version: &Version, facts: Option<&Facts>, tail: &str) -> Json {
     let zone = place.zone.map(|zone| Json::object().with("type", "EdgeZone").with("name", zone));
     let mut status = Json::object()
@@ -380,7 +380,7 @@ fn expanded(place: &Place<'_>, version: &Version, facts: Option<&Facts>, tail: &
         .with("id", place.id(tail))
 }
 
-/// How many managed copies of a version there are. Recorded: images of the first generation lie in storage accounts.
+/// The number of managed copies of a version. Recorded: generation 1 images are stored in storage accounts.
 fn replica_count(generation: &str, edge: bool) -> Option<i64> {
     match (edge, generation) {
         (true, _) => Some(1),
@@ -406,14 +406,14 @@ fn one_version(
     let facts = facts(call.state, publisher, offer, sku).ok_or_else(no_artifact)?;
     let replicas = replica_count(facts.generation, place.zone.is_some());
     let managed = replicas.is_some();
-    // Recorded: a footer of 512 bytes, and a megabyte more on Canonical's.
+    // Recorded: a footer of 512 bytes, plus a megabyte on Canonical's images.
     let canonical = publisher.eq_ignore_ascii_case("Canonical");
     let bytes = facts.size_gb * 1_073_741_824 + 512 + if canonical { 1_048_576 } else { 0 };
     let os = Json::object()
         .with("operatingSystem", facts.os)
         .maybe("sizeInGb", (facts.plan || managed).then_some(facts.size_gb))
         .maybe("sizeInBytes", (!managed).then_some(bytes));
-    // This answer keeps the request's own casing where lists do not.
+    // This response keeps the request's casing; lists do not.
     let tail = format!(
         "/Publishers/{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus/{sku}/Versions/{}",
         version.name
@@ -461,7 +461,7 @@ fn one_version(
     Ok(Answer::pretty(200, place.item(&version.name, &tail, Some(properties))))
 }
 
-/// The date in the last part of a version: `241205`, or `202410020`; the start of 2024 where there is none.
+/// The date in the last part of a version, such as `241205` or `202410020`; the start of 2024 if there is none.
 fn go_live(name: &str) -> String {
     let digits = name.rsplit('.').next().unwrap_or_default();
     let digits = digits.strip_prefix("20").filter(|_| digits.len() > 6).unwrap_or(digits);
@@ -475,7 +475,7 @@ fn go_live(name: &str) -> String {
     "2024-01-01T00:00:00+00:00".to_owned()
 }
 
-/// The plan of a sku that has one, or nothing; `None` for a sku that is not known.
+/// The plan of a SKU, if it has one; `None` for an unknown SKU.
 pub fn has_plan(publisher: &str, offer: &str, plan: &str) -> Option<bool> {
     image(publisher, offer, plan).map(|image| image.plan)
 }
@@ -485,14 +485,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_order_where_names_do_not() {
+    fn newest_version_is_chosen_by_number() {
         assert!("9.10.1" < "9.2.1");
         assert!(numeric("9.10.1") > numeric("9.2.1"));
         assert!(numeric("22.04.202410020") > numeric("22.04.202409180"));
     }
 
     #[test]
-    fn every_sku_has_versions_and_names_are_unique() {
+    fn skus_have_versions_with_unique_names() {
         for image in catalogue::IMAGES {
             let mut names = image.versions();
             assert!(!names.is_empty(), "{}", image.sku);

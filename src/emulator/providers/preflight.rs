@@ -1,11 +1,11 @@
-//! `Microsoft.Resources/validateResources`: how the PUT of each resource would be answered, without making it.
+//! `Microsoft.Resources/validateResources`: predicts the response to the PUT of each resource without creating it.
 
 use super::super::call::{Answer, Call, Handler, Method, Outcome};
 use super::super::errors::{ArmError, invalid_content};
 use super::super::json::Json;
 
-/// Answers as the PUT of each resource would be answered, and keeps nothing. The parents of a resource may be missing, since
-/// the resource is validated before they are made.
+/// Returns the response that the PUT of each resource would get, and stores nothing. Parents may be missing, because a resource
+/// is validated before its parents are created.
 pub fn validate(call: &mut Call<'_, '_>, handler: Handler) -> Outcome {
     if call.method != Method::Post {
         return Err(ArmError::no_method(call.method.name(), "Microsoft.Resources/validateResources"));
@@ -20,7 +20,7 @@ pub fn validate(call: &mut Call<'_, '_>, handler: Handler) -> Outcome {
     let location = body.get("location");
     let mut refused = None;
     for resource in body.list("resources") {
-        // An expression stands for a value that is not known yet.
+        // A template expression is a value that is not known yet.
         if resource.compact().contains("\"[") {
             continue;
         }

@@ -1,4 +1,4 @@
-//! How an image version spreads over its regions: when each begins and ends, how far it is, and what the whole says.
+//! Replication of an image version: when each region starts and ends, its progress, and the aggregated state.
 
 use super::super::call::Call;
 use super::super::clock::Ticks;
@@ -6,18 +6,18 @@ use super::super::json::Json;
 use super::super::operations::stable;
 use super::super::regions;
 
-/// What a plan came to.
+/// A replication plan.
 pub struct Plan {
-    /// Hidden records, one a region: `region, replicas, start, end, failed`.
+    /// Hidden records, one per region: `region, replicas, start, end, failed`.
     pub regions: Vec<Json>,
-    /// When the last region is done.
+    /// When the last region completes.
     pub end: Ticks,
-    /// The failure of the operation, when a region is to fail.
+    /// The failure of the operation, if a region fails.
     pub error: Option<(String, String)>,
 }
 
 impl Plan {
-    /// Makes all regions fail at once.
+    /// Makes all regions fail immediately.
     pub fn fail(&mut self, now: Ticks) {
         self.end = now;
         for region in &mut self.regions {
@@ -27,8 +27,8 @@ impl Plan {
     }
 }
 
-/// Plans the copies: regions that have as many replicas already stay as they are. The home region is copied first, and the
-/// others begin once it is done. Each region has its own speed, between 0.7 and 1.2 times `base`, always the same for a name.
+/// Plans the copies. Regions that already have as many replicas stay unchanged. The home region is copied first; the others
+/// start when it is done. Each region has a constant speed between 0.7 and 1.2 times `base`, derived from its name.
 pub fn plan(call: &Call<'_, '_>, home: &str, wanted: &[(String, i64)], before: &[Json], base: Ticks) -> Plan {
     let mut plan = Plan { regions: Vec::new(), end: call.now + base / 8, error: None };
     let mut failed = Vec::new();
@@ -91,7 +91,7 @@ pub fn plan(call: &Call<'_, '_>, home: &str, wanted: &[(String, i64)], before: &
     plan
 }
 
-/// State and progress of one region: `Replicating` with 0 to 99, `Completed` with 100, `Failed`.
+/// State and progress of one region: `Replicating` with 0 to 99, `Completed` with 100, or `Failed`.
 pub fn progress(entry: &Json, now: Ticks) -> (&'static str, i64) {
     let start = entry.int("start").unwrap_or(now);
     let failed = entry.flag("failed") == Some(true);
@@ -111,8 +111,8 @@ pub fn progress(entry: &Json, now: Ticks) -> (&'static str, i64) {
     }
 }
 
-/// `replicationStatus` as `$expand=ReplicationStatus` shows it. Recordings up to 2019 have short region names and no
-/// details; later api-versions show display names as target regions do.
+/// `replicationStatus` as `$expand=ReplicationStatus` shows it. Recordings up to 2019 have short region names and no details;
+/// later api-versions show display names, like target regions.
 pub fn status(call: &Call<'_, '_>, entries: &[Json]) -> Json {
     let modern = call.since("2021-07-01");
     let mut states = Vec::new();

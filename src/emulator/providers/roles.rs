@@ -1,10 +1,10 @@
-//! `Microsoft.Authorization/roleDefinitions`: the built-in roles that people give on galleries and machines, beside those that are stored.
+//! `Microsoft.Authorization/roleDefinitions`: the built-in roles that are relevant to galleries and machines, and custom roles.
 
 use super::super::call::{Answer, Call, Outcome};
 use super::super::errors::ArmError;
 use super::super::json::Json;
 
-/// The type's name.
+/// The resource type.
 pub const KIND: &str = "Microsoft.Authorization/roleDefinitions";
 
 struct Role {
@@ -15,7 +15,7 @@ struct Role {
     not_actions: &'static [&'static str],
 }
 
-/// What the built-in roles allow, of the actions that the emulator has.
+/// The actions that the built-in roles allow, limited to those that the emulator supports.
 const BUILT_IN: &[Role] = &[
     Role {
         guid: "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
@@ -159,12 +159,12 @@ const BUILT_IN: &[Role] = &[
     },
 ];
 
-/// Whether a role exists: built in, or stored in a scope of the subscription of the call.
+/// Whether a role exists: built in, or stored in a scope of the call's subscription.
 pub fn exists(call: &Call<'_, '_>, guid: &str) -> bool {
     BUILT_IN.iter().any(|role| role.guid.eq_ignore_ascii_case(guid)) || custom(call, guid).is_some()
 }
 
-/// A role that somebody made, wherever it was stored.
+/// A custom role, in any scope.
 fn custom(call: &Call<'_, '_>, guid: &str) -> Option<Json> {
     let end = format!("/providers/{KIND}|{guid}").to_ascii_lowercase();
     let mut found = None;
@@ -194,7 +194,7 @@ pub fn allows(call: &Call<'_, '_>, guid: &str, action: &str) -> bool {
     })
 }
 
-/// Whether an action fits a pattern, in which `*` stands for any text; case is ignored.
+/// Whether an action matches a pattern, in which `*` matches any text; case is ignored.
 fn matches(pattern: &str, action: &str) -> bool {
     let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
     let mut parts = pattern.split('*');
@@ -211,7 +211,7 @@ fn matches(pattern: &str, action: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// The definitions that may be given in a scope, or the one of that name. `id` is the path that was asked.
+/// Lists the definitions that are assignable in a scope, or returns the one with this name. `id` is the request's path.
 pub fn read(call: &Call<'_, '_>, id: &str, name: Option<&str>) -> Outcome {
     if let Some(name) = name {
         let built_in = BUILT_IN.iter().find(|role| role.guid.eq_ignore_ascii_case(name));
@@ -235,7 +235,7 @@ pub fn read(call: &Call<'_, '_>, id: &str, name: Option<&str>) -> Outcome {
     Ok(Answer::compact(200, Json::object().with("value", values)))
 }
 
-/// 404 for a role that does not exist.
+/// 404 for an unknown role.
 pub fn does_not_exist(name: &str) -> ArmError {
     ArmError::gateway(
         404,

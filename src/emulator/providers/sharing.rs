@@ -1,4 +1,4 @@
-//! Sharing a gallery (`POST …/share`), and reading shared and community galleries from the other side.
+//! Sharing of galleries (`POST …/share`), and reading shared and community galleries as a consumer.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
@@ -133,7 +133,7 @@ fn change_groups(before: &[Json], body: &Json, add: bool) -> Result<Vec<Json>, A
         .collect())
 }
 
-/// `sharingStatus` of a gallery: its regions follow the share operation.
+/// `sharingStatus` of a gallery: its regions follow the progress of the share operation.
 pub fn status(call: &Call<'_, '_>, gallery: &Resource) -> Json {
     let until = gallery.doc.int("_.shared");
     let state = match until {
@@ -191,7 +191,7 @@ fn unique_name(gallery: &Resource) -> String {
     format!("{subscription}-{}", gallery.name().to_uppercase())
 }
 
-/// `…/locations/{loc}/sharedGalleries…` and `…/communityGalleries…`; `rest` are the segments after that word.
+/// Routes `…/locations/{loc}/sharedGalleries…` and `…/communityGalleries…`; `rest` holds the segments after that word.
 pub fn read(call: &mut Call<'_, '_>, location: &str, community: bool, rest: &[String]) -> Outcome {
     if call.method != Method::Get {
         return Err(ArmError::no_method(call.method.name(), "sharedGalleries"));
@@ -274,7 +274,7 @@ fn here(version: &Resource, location: &str) -> bool {
         .any(|region| regions::normalize(region.text("name").unwrap_or_default()) == location)
 }
 
-/// Which of the two kinds of gallery is read, and from where.
+/// The kind of gallery that is read, and the region.
 struct Side {
     community: bool,
     location: String,
@@ -398,7 +398,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_are_added_and_removed() {
+    fn share_adds_and_removes_groups() {
         let body = |text: &str| Json::parse(text.as_bytes()).unwrap();
         let add = body(
             r#"{"groups":[{"type":"Subscriptions","ids":["a","b"]},{"type":"AADTenants","ids":["t"]}]}"#,

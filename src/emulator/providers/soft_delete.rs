@@ -1,4 +1,4 @@
-//! The recycle list of a gallery with soft delete: image versions that can be restored until their time is over.
+//! The recycle bin of a gallery with soft delete: image versions that can be restored until their retention ends.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock::{self, DAY, Ticks};
@@ -19,14 +19,14 @@ fn gallery_of(id: &str) -> String {
     id.split('/').take(9).collect::<Vec<_>>().join("/")
 }
 
-/// True when versions of this gallery are kept.
+/// Whether deleted versions of this gallery are retained.
 pub fn is_on(call: &Call<'_, '_>, id: &str) -> bool {
     call.find(&gallery_of(id))
         .and_then(|gallery| gallery.property("softDeletePolicy.isSoftDeleteEnabled").cloned())
         == Some(Json::Bool(true))
 }
 
-/// Keeps a version from the end of its delete on.
+/// Retains a version from the end of its deletion.
 pub fn put(call: &mut Call<'_, '_>, version: &Resource, at: Ticks) {
     let policy = call
         .find(&gallery_of(version.id()))
@@ -51,12 +51,12 @@ fn live(call: &Call<'_, '_>, record: &Json) -> bool {
         && record.int("gone").is_some_and(|gone| call.now < gone)
 }
 
-/// True when the list has a version.
+/// Whether the recycle bin contains a version.
 pub fn has(call: &Call<'_, '_>, id: &str) -> bool {
     id.contains("/versions/") && call.record(&key(id)).is_some_and(|record| live(call, &record))
 }
 
-/// Takes a version out of the list, to restore it or to end it for good.
+/// Removes a version from the recycle bin, to restore or purge it.
 pub fn take(call: &mut Call<'_, '_>, id: &str) -> Option<Resource> {
     let key = key(id);
     let record = call.record(&key).filter(|record| live(call, record))?;
@@ -64,7 +64,7 @@ pub fn take(call: &mut Call<'_, '_>, id: &str) -> Option<Resource> {
     record.get("version").map(|doc| Resource { doc: doc.clone().into() })
 }
 
-/// True when the list holds something of a gallery or a definition.
+/// Whether the recycle bin contains versions of a gallery or a definition.
 pub fn holds(call: &Call<'_, '_>, id: &str) -> bool {
     let mut found = false;
     for prefix in [format!("d|{}/", id.to_ascii_lowercase()), format!("d|{}|", id.to_ascii_lowercase())] {
@@ -76,7 +76,7 @@ pub fn holds(call: &Call<'_, '_>, id: &str) -> bool {
     found
 }
 
-/// Forgets everything below a resource group.
+/// Purges everything below a resource group.
 pub fn forget(call: &mut Call<'_, '_>, group: &str) {
     let mut keys = Vec::new();
     call.state.scan(&format!("d|{}/", group.to_ascii_lowercase()), None, |key, _| {

@@ -1,4 +1,4 @@
-//! What an image can be made from: machines, managed images, other versions, disks, snapshots, and what they contain.
+//! Sources of images: machines, managed images, image versions, disks and snapshots, and their contents.
 
 use super::super::call::Call;
 use super::super::errors::ArmError;
@@ -8,27 +8,27 @@ use super::super::regions;
 use super::super::resource::Resource;
 use super::seeds;
 
-/// What a source is, as far as an image made from it cares.
+/// The facts about a source that matter to an image created from it.
 pub struct Source {
-    /// `Linux` or `Windows`; `None` when it cannot be known (a blob).
+    /// `Linux` or `Windows`; `None` if unknown (a blob).
     pub os_type: Option<String>,
-    /// `Generalized` or `Specialized`, when it is known.
+    /// `Generalized` or `Specialized`, if known.
     pub os_state: Option<String>,
-    /// `V1` or `V2`, when it is known.
+    /// `V1` or `V2`, if known.
     pub generation: Option<String>,
     /// `Standard`, `TrustedLaunch`, `ConfidentialVM`.
     pub security: Option<String>,
-    /// The OS disk's size and caching.
+    /// Size and caching of the OS disk.
     pub os_disk: (i64, String),
     /// Data disks: LUN, size, caching.
     pub data_disks: Vec<(i64, i64, String)>,
-    /// `x64` or `Arm64`, when it is known.
+    /// `x64` or `Arm64`, if known.
     pub architecture: Option<String>,
-    /// Publisher, offer and SKU of the platform image that it comes from, as attributes of an image version.
+    /// Publisher, offer and SKU of the underlying platform image, as attributes of an image version.
     pub origin: Option<Json>,
 }
 
-/// A managed image, virtual machine or gallery image version, for a version that shall live in `location`.
+/// Resolves a managed image, virtual machine or gallery image version as the source of a version in `location`.
 pub fn image(
     call: &mut Call<'_, '_>,
     id: &str,
@@ -144,7 +144,7 @@ fn version(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source, ArmE
     })
 }
 
-/// What a machine's disks make.
+/// The contents of a machine's disks.
 pub fn of_machine(call: &Call<'_, '_>, machine: &Resource) -> Source {
     let os = machine.property("storageProfile.osDisk").cloned().unwrap_or_default();
     Source {
@@ -171,7 +171,7 @@ pub fn of_machine(call: &Call<'_, '_>, machine: &Resource) -> Source {
     }
 }
 
-/// The platform image that a machine was created from, or that the image version or managed image of it comes from.
+/// The platform image of a machine, directly or through the image version or managed image that it was created from.
 fn origin_of_machine(call: &Call<'_, '_>, machine: &Resource) -> Option<Json> {
     let reference = machine.property("storageProfile.imageReference")?;
     if let Some(id) = reference.text("id") {
@@ -189,7 +189,7 @@ fn origin_of_machine(call: &Call<'_, '_>, machine: &Resource) -> Option<Json> {
     attributes.map(Json::Array)
 }
 
-/// A disk or snapshot as the source of one disk of an image.
+/// Resolves a disk or snapshot as the source of one disk of an image.
 pub fn disk(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Resource, ArmError> {
     ids::check(id, "properties.storageProfile.osDiskImage.source.id")?;
     let disk = call.find(id).ok_or_else(|| ArmError::no_entity(id))?;
@@ -197,7 +197,7 @@ pub fn disk(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Resource, A
     Ok(disk)
 }
 
-/// A version of a community gallery of this emulator: `/communityGalleries/{name}/images/{i}[/versions/{v}]`.
+/// Resolves a version of a community gallery of this emulator: `/communityGalleries/{name}/images/{i}[/versions/{v}]`.
 pub fn community(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source, ArmError> {
     let segments: Vec<&str> = id.trim_matches('/').split('/').collect();
     let (name, image, wanted) = match segments.as_slice() {
@@ -257,8 +257,8 @@ fn security_type(definition: &Resource) -> &str {
     feature.and_then(|feature| feature.text("value")).unwrap_or("Standard")
 }
 
-/// Refuses machines and disks as sources of a definition for images that also run with Trusted Launch. Recorded: snapshots
-/// are accepted.
+/// Rejects machines and disks as sources of a definition whose images also support Trusted Launch. Recorded: snapshots are
+/// accepted.
 pub fn check_security(kind: &str, id: &str, definition: &Resource, target: &str) -> Result<(), ArmError> {
     let refused = ["microsoft.compute/virtualmachines", "microsoft.compute/disks"];
     if security_type(definition) != "TrustedLaunchSupported" || !refused.contains(&kind) {
@@ -272,8 +272,8 @@ pub fn check_security(kind: &str, id: &str, definition: &Resource, target: &str)
     ))
 }
 
-/// Compares a source with the definition that a version of it would belong to. The service accepts a source of the other
-/// generation and lets the operation fail; the message of that failure is returned.
+/// Compares a source with the definition of the new version. The service accepts a source of the other generation and lets the
+/// operation fail; that failure's message is returned.
 pub fn fits(
     source: &Source,
     id: &str,

@@ -7,13 +7,13 @@ use super::super::regions::{self, REGIONS};
 use super::super::versions_known;
 use super::access;
 
-/// The subscription that is always there.
+/// The default subscription, which always exists.
 pub const DEFAULT: &str = "00000000-0000-0000-0000-000000000000";
 
-/// The name that every subscription has.
+/// The display name of every subscription.
 pub const NAME: &str = "Emulated subscription";
 
-/// The ids of the subscriptions that the emulator has heard of, in lower case.
+/// The IDs of the known subscriptions, in lower case.
 pub fn known(call: &Call<'_, '_>) -> Vec<String> {
     let mut ids = vec![DEFAULT.to_owned()];
     call.state.scan("sub|", None, |_, record| {
@@ -61,7 +61,7 @@ fn show(call: &Call<'_, '_>, id: &str) -> Json {
         .with("subscriptionPolicies", policies())
 }
 
-/// What a subscription says of its offer.
+/// The offer details of a subscription.
 pub fn policies() -> Json {
     Json::object()
         .with("locationPlacementId", "Public_2014-09-01")
@@ -173,7 +173,7 @@ const NAMESPACES: &[&str] = &[
     "Microsoft.Web",
 ];
 
-/// `GET /subscriptions/{s}/providers`, and of one namespace.
+/// `GET /subscriptions/{s}/providers`, and the same for one namespace.
 pub fn providers(call: &mut Call<'_, '_>, namespace: Option<&str>) -> Outcome {
     match namespace {
         Some(namespace) => {
@@ -234,7 +234,7 @@ fn show_provider(call: &Call<'_, '_>, namespace: &str) -> Result<Json, ArmError>
         .with("registrationPolicy", "RegistrationRequired"))
 }
 
-/// 409 when a namespace was unregistered.
+/// 409 if a namespace is not registered.
 pub fn check_registered(call: &Call<'_, '_>, namespace: &str) -> Result<(), ArmError> {
     let off = call
         .record(&registration_key(&call.subscription, namespace))

@@ -1,4 +1,4 @@
-//! The publishing and safety profile of an image version: target regions, replicas, storage types, dates and what may change.
+//! The publishing and safety profile of an image version: target regions, replicas, storage types, dates and permitted changes.
 
 use super::super::call::Call;
 use super::super::clock;
@@ -8,7 +8,7 @@ use super::super::regions;
 use super::definitions::end_of_life;
 
 const BASE: &str = "galleryImageVersion.properties.publishingProfile";
-/// The profile that a body asks for, over the one that is stored.
+/// Merges the profile in a body over the stored one.
 pub fn publishing(
     call: &Call<'_, '_>,
     sent: &Json,
@@ -59,7 +59,7 @@ pub fn publishing(
     };
     let extended = match sent.get("targetExtendedLocations") {
         Some(Json::Array(items)) => Some(extended_locations(items, replicas)?),
-        // Naming the regions without the edge zones takes the edge zones away.
+        // A request that lists the regions without edge zones removes the edge zones.
         _ => match before.get("targetExtendedLocations") {
             Some(Json::Array(items)) if sent.list("targetRegions").is_empty() => Some(items.clone()),
             _ => None,
@@ -108,8 +108,8 @@ fn replication_mode(sent: &Json, old: Option<&Json>) -> Result<Option<String>, A
     Ok(Some(mode.to_owned()))
 }
 
-/// The profile's own storage type, and the strategy when one was sent. Since 2025-03-03 the default is zone-redundant
-/// storage where a region has it.
+/// The profile's own storage type, and the strategy if one was sent. Since 2025-03-03 the default is zone-redundant storage
+/// where the region supports it.
 fn storage_type(
     call: &Call<'_, '_>,
     sent: &Json,
@@ -193,7 +193,7 @@ fn target_regions(
     if !names.contains(&location) {
         return Err(ArmError::parameter(
             &target,
-            // The blank at the end is the service's.
+            // The trailing space is the service's.
             format!(
                 "Gallery image version publishing profile regions '{}' must contain the location of image version '{}'. ",
                 names.join(", "),
@@ -231,7 +231,7 @@ fn target_region(
         (None, None) if defaults.strategy == Some("PreferStandard_ZRS") => {
             preferred(true, region.name).to_owned()
         }
-        // A zone-redundant default does not reach regions without zones.
+        // A zone-redundant default does not apply to regions without zones.
         (None, None) if defaults.storage == "Standard_ZRS" => preferred(true, region.name).to_owned(),
         (None, None) => defaults.storage.to_owned(),
     };
@@ -272,7 +272,7 @@ fn target_region(
     Ok(shown)
 }
 
-/// `securityProfile` stands first in an OS disk's encryption, and is added when it was not sent.
+/// `securityProfile` comes first in an OS disk's encryption, and is added if it was not sent.
 fn show_encryption(sent: &Json) -> Json {
     let mut shown = Json::object();
     if let Some(os) = sent.get("osDiskImage") {
@@ -331,7 +331,7 @@ fn extended_locations(items: &[Json], replicas: i64) -> Result<Vec<Json>, ArmErr
         .collect()
 }
 
-/// A region may leave only when the safety profile allows it; the home region never does (checked where regions are read).
+/// A region may be removed only if the safety profile allows it; the home region never may (checked where regions are read).
 pub fn regions_may_go(
     call: &Call<'_, '_>,
     version: &str,
@@ -348,7 +348,7 @@ pub fn regions_may_go(
     };
     let kept = names(new);
     let gone: Vec<String> = names(old).into_iter().filter(|name| !kept.contains(name)).collect();
-    // The flag came with 2022-03-03; before, regions could go freely.
+    // The flag came with 2022-03-03; older api-versions let regions be removed freely.
     if gone.is_empty() || allowed || call.settings.by_hand || !call.since("2022-03-03") {
         return Ok(());
     }
@@ -363,7 +363,7 @@ pub fn regions_may_go(
     .target("galleryImageVersion.properties.safetyProfile.allowDeletionOfReplicatedLocations"))
 }
 
-/// The safety profile over the stored one.
+/// Merges the safety profile over the stored one.
 pub fn safety(sent: &Json, old: Option<&Json>) -> Json {
     let none = Json::object();
     let wanted = sent.get("safetyProfile").unwrap_or(&none);
@@ -382,7 +382,7 @@ pub fn safety(sent: &Json, old: Option<&Json>) -> Json {
         )
 }
 
-/// Blocking deletion until the end of life needs an end of life.
+/// Requires an end-of-life date for blocking deletion until then.
 pub fn block_needs_date(publishing: &Json, safety: &Json) -> Result<(), ArmError> {
     if safety.flag("blockDeletionBeforeEndOfLife") == Some(true) && publishing.get("endOfLifeDate").is_none()
     {
@@ -394,7 +394,7 @@ pub fn block_needs_date(publishing: &Json, safety: &Json) -> Result<(), ArmError
     Ok(())
 }
 
-/// A LUN that is to be encrypted must exist, and an encryption set used in one region must be used in all.
+/// Requires that encrypted LUNs exist, and that an encryption set used in one region is used in all of them.
 pub fn encryption_fits(publishing: &Json, sizes: &Json) -> Result<(), ArmError> {
     let target = format!("{BASE}.targetRegions.encryption");
     let regions = publishing.list("targetRegions");
@@ -412,7 +412,7 @@ pub fn encryption_fits(publishing: &Json, sizes: &Json) -> Result<(), ArmError> 
         let Some(encryption) = region.get("encryption") else { continue };
         for disk in encryption.list("dataDiskImages") {
             let lun = disk.int("lun");
-            // Recorded: of a source without any data disk, the service does not ask.
+            // Recorded: the service does not check a source without data disks.
             let known = sizes.list("data");
             if !known.is_empty() && !known.iter().any(|known| known.int("lun") == lun) {
                 return Err(ArmError::parameter(
@@ -433,7 +433,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn encryption_is_shown_with_its_security_profile_first() {
+    fn encryption_shows_its_security_profile_first() {
         let sent = Json::parse(
             br#"{"osDiskImage":{"diskEncryptionSetId":"/d"},"dataDiskImages":[{"diskEncryptionSetId":"/d","lun":0}]}"#,
         )
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lun_must_exist_and_sets_are_for_all_regions() {
+    fn encryption_requires_known_luns_and_sets_in_all_regions() {
         let profile = |text: &str| Json::parse(text.as_bytes()).unwrap();
         let sizes = profile(r#"{"data":[{"lun":0}]}"#);
         let one = profile(
@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn zones() {
+    fn storage_types_depend_on_zones() {
         assert_eq!(preferred(true, "westeurope"), "Standard_ZRS");
         assert_eq!(preferred(true, "westus"), "Standard_LRS");
         assert!(zones_allow("Standard_ZRS", "westus").is_err());

@@ -17,10 +17,10 @@ use super::{
     take_tags, too_fresh,
 };
 
-/// The type's name.
+/// The resource type.
 pub const KIND: &str = "Microsoft.Compute/galleries/images/versions";
 const STORAGE: &str = "galleryImageVersion.properties.storageProfile";
-/// The first api-version whose storage profile has the source.
+/// The first api-version whose storage profile contains the source.
 const SOURCE_IN_STORAGE: &str = "2019-07-01";
 
 fn definition_id(call: &Call<'_, '_>, group: &str, gallery: &str, image: &str) -> String {
@@ -30,7 +30,7 @@ fn definition_id(call: &Call<'_, '_>, group: &str, gallery: &str, image: &str) -
     )
 }
 
-/// One version by name.
+/// Handles one version by name.
 pub fn one(call: &mut Call<'_, '_>, group: &str, gallery: &str, image: &str, name: &str) -> Outcome {
     let parent = definition_id(call, group, gallery, image);
     let id = format!("{parent}/versions/{name}");
@@ -71,7 +71,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, gallery: &str, image: &str, nam
     }
 }
 
-/// The versions of a definition.
+/// Lists the versions of a definition.
 pub fn list(call: &mut Call<'_, '_>, group: &str, gallery: &str, image: &str) -> Outcome {
     let parent = definition_id(call, group, gallery, image);
     call.meter = Some("ListGalleryImageVersionsInGalleryImage");
@@ -155,7 +155,7 @@ fn put(
         None => plan.error,
     };
     version.hide("replication", plan.regions);
-    // An update's operation may be over while added regions still replicate.
+    // An update's operation may end while added regions are still replicating.
     let end = if !created && call.settings.eventual_consistency {
         call.now + (plan.end - call.now) / 2
     } else {
@@ -185,7 +185,7 @@ fn put(
     let properties = shown.entry("properties");
     properties.remove("validationsProfile");
     if created {
-        // Sizes come with the end of the work, even when the work takes no time.
+        // Sizes appear when the work ends, even if it takes no time.
         properties.set("storageProfile", version.property("storageProfile").cloned().unwrap_or_default());
     }
     Ok(put_answer(call, created, shown, &operation))
@@ -223,7 +223,7 @@ fn create(
     Ok(version)
 }
 
-/// The storage profile of a new version. Up to 2019-03-01 its source is part of the publishing profile.
+/// The storage profile of a new version. Up to 2019-03-01 the source is part of the publishing profile.
 fn sent_storage(call: &Call<'_, '_>, sent: &Json) -> Result<Json, ArmError> {
     if call.since(SOURCE_IN_STORAGE) {
         let storage = sent.get("storageProfile").filter(|storage| !storage.is_null()).cloned();
@@ -258,7 +258,7 @@ fn change(call: &Call<'_, '_>, mut version: Resource, restoring: bool) -> Result
     Ok(version)
 }
 
-/// The sources of a version cannot change; an update may leave them out or say them again.
+/// Rejects changed sources. An update may omit or repeat them.
 fn same_source(sent: Option<&Json>, old: &Json) -> Result<(), ArmError> {
     let Some(sent) = sent else { return Ok(()) };
     let differs = |path: &str| {
@@ -291,20 +291,20 @@ fn same_source(sent: Option<&Json>, old: &Json) -> Result<(), ArmError> {
     Ok(())
 }
 
-/// What a new version has from its sources.
+/// The facts that a new version takes from its sources.
 #[derive(Default)]
 struct Taken {
-    /// The storage profile as it is stored.
+    /// The storage profile as stored.
     stored: Json,
     /// The sizes that appear once the version exists.
     sizes: Json,
-    /// Publisher, offer and SKU of the platform image that the source comes from, as attributes.
+    /// Publisher, offer and SKU of the source's platform image, as attributes.
     origin: Option<Json>,
-    /// Why the operation will fail, although the request is accepted.
+    /// Why the operation will fail although the request is accepted.
     conflict: Option<String>,
 }
 
-/// Checks the sources of a new version.
+/// Validates the sources of a new version.
 fn take_sources(
     call: &mut Call<'_, '_>,
     storage: &Json,
@@ -417,7 +417,7 @@ fn one_disk(
         None => caching,
     };
     let size = if source.text("uri").is_some() {
-        // A blob: nothing of ours to look at.
+        // A blob, whose contents the emulator does not know.
         30
     } else {
         let id = source.text("id").ok_or_else(|| ArmError::missing(&target))?;
@@ -515,7 +515,7 @@ fn end_version(call: &mut Call<'_, '_>, version: Resource) -> Outcome {
     Ok(Answer::empty(202).asynchronous(call, &operation, true))
 }
 
-/// The version as this request's api-version and `$expand` show it.
+/// The version in the format of this request's api-version and `$expand`.
 pub fn show(call: &Call<'_, '_>, version: &Resource) -> Json {
     let state = version.state(call.now);
     let mut properties = Json::object()
@@ -548,7 +548,7 @@ pub fn show(call: &Call<'_, '_>, version: &Resource) -> Json {
     shown
 }
 
-/// Before 2019-07-01 the source is part of the publishing profile. Its place among the other members is not recorded.
+/// Before 2019-07-01 the source is part of the publishing profile. Its position there is not recorded.
 fn show_publishing(call: &Call<'_, '_>, version: &Resource) -> Json {
     let stored = version.property("publishingProfile").cloned().unwrap_or_default();
     match version.property_text("storageProfile.source.id") {
@@ -562,7 +562,7 @@ fn show_publishing(call: &Call<'_, '_>, version: &Resource) -> Json {
 
 fn show_storage(call: &Call<'_, '_>, version: &Resource) -> Json {
     let stored = version.property("storageProfile").cloned().unwrap_or_default();
-    // Sizes are there once the first copy is: a version being updated keeps showing them.
+    // Sizes are known since the first copy, so a version being updated keeps showing them.
     let first_work = version.hidden("operation.verb").and_then(Json::as_str) == Some("create");
     if first_work && version.state(call.now) != "Succeeded" {
         return stored;
@@ -595,7 +595,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_fixed() {
+    fn rejects_changed_sources() {
         let old = Json::parse(br#"{"source":{"id":"/a/B"}}"#).unwrap();
         for (sent, allowed) in [
             (r#"{}"#, true),

@@ -1,4 +1,4 @@
-//! Image Builder, Run Command, boot diagnostics and inline network interfaces: what testing an image takes.
+//! Image Builder, Run Command, boot diagnostics and inline network interfaces: the features that image tests need.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn world() -> World {
 }
 
 #[test]
-fn a_run_takes_time_and_ends_in_a_version() {
+fn run_takes_time_and_creates_a_version() {
     let mut world = world();
     let shell = r#"{"type":"Shell","name":"greet","inline":["echo hello"]}"#;
     let made = world.done("PUT", &template(""), &body(shell, &to_gallery()));
@@ -74,7 +74,7 @@ fn a_run_takes_time_and_ends_in_a_version() {
         .filter_map(|region| region.text("name"))
         .collect();
     assert_eq!(regions, ["East US", "West Europe"]);
-    // A second run takes the next number.
+    // A second run gets the next version number.
     world.done("POST", &template("/run"), "");
     let output = world.ask("GET", &template("/runOutputs"), "");
     assert!(output.raw.contains("/versions/2.0.1"), "{}", output.raw);
@@ -83,7 +83,7 @@ fn a_run_takes_time_and_ends_in_a_version() {
 }
 
 #[test]
-fn failures_are_told_where_they_happen() {
+fn failures_are_reported_at_their_stage() {
     let mut world = world();
     let broken = r#"{"type":"Shell","name":"break","inline":["echo no","exit 4"]}"#;
     world.done("PUT", &template(""), &body(broken, &to_gallery()));
@@ -98,7 +98,7 @@ fn failures_are_told_where_they_happen() {
     assert_eq!(shown.body.text("properties.lastRunStatus.runState"), Some("Failed"));
     assert_eq!(world.ask("GET", &template("/runOutputs"), "").body.list("value").len(), 0);
     world.done("DELETE", &template(""), "");
-    // A template whose creation fails is there, and blocks its name.
+    // A template whose creation fails still exists and blocks its name.
     let fault = r#"{"method":"PUT","path":"/imageTemplates/","fail_operation":{"code":"Unauthorized","message":"Not authorized"}}"#;
     world.ask("PUT", "/_emulator/faults", fault);
     assert_eq!(world.ask("PUT", &template(""), &body("", &to_gallery())).status, 201);
@@ -116,7 +116,7 @@ fn failures_are_told_where_they_happen() {
 }
 
 #[test]
-fn a_run_can_be_cancelled_and_a_template_changed() {
+fn runs_can_be_cancelled_and_templates_updated() {
     let mut world = world();
     let image = format!(
         r#"{{"type":"ManagedImage","runOutputName":"image","imageId":"{}","location":"eastus"}}"#,
@@ -149,7 +149,7 @@ fn tested(world: &mut World) {
 }
 
 #[test]
-fn the_agent_is_ready_after_the_machine_and_the_log_after_the_agent() {
+fn agent_becomes_ready_after_the_machine_and_log_after_the_agent() {
     let mut world = World::new();
     world.ask("PUT", "/_emulator/settings", r#"{"time_scale":1}"#);
     tested(&mut world);
@@ -185,7 +185,7 @@ fn the_agent_is_ready_after_the_machine_and_the_log_after_the_agent() {
 }
 
 #[test]
-fn inline_interfaces_and_disks_go_with_the_machine() {
+fn deleting_a_machine_deletes_its_inline_interfaces_and_disks() {
     let mut world = World::new();
     tested(&mut world);
     world.wait(5.0);
@@ -202,7 +202,7 @@ fn inline_interfaces_and_disks_go_with_the_machine() {
 }
 
 #[test]
-fn run_commands_return_what_was_scripted() {
+fn run_commands_return_scripted_results() {
     let mut world = World::new();
     tested(&mut world);
     world.wait(5.0);
@@ -233,7 +233,7 @@ fn run_commands_return_what_was_scripted() {
     assert_eq!(world.done("DELETE", &command("slow"), "").status, 202);
     let list = world.ask("GET", &rg("virtualMachines/azt/runCommands?api-version=2026-03-01"), "");
     assert_eq!(list.body.list("value").len(), 2);
-    // The action: no exit code, and one at a time.
+    // The action returns no exit code, and only one may run at a time.
     let act = rg("virtualMachines/azt/runCommand?api-version=2026-03-01");
     let started = world.ask("POST", &act, r#"{"commandId":"RunShellScript","script":["echo hi","exit 5"]}"#);
     let second = world.ask("POST", &act, r#"{"commandId":"RunShellScript","script":["echo hi"]}"#);

@@ -1,4 +1,4 @@
-//! What clients with models of their own rely on: what they send without being told to, and what they find afterwards.
+//! The requests of clients with typed models: properties that they always send, and responses that they rely on.
 
 use super::*;
 
@@ -30,7 +30,7 @@ impl World {
 }
 
 #[test]
-fn what_a_machine_may_take_with_it_goes_with_it() {
+fn deleting_a_machine_deletes_resources_with_delete_option() {
     let mut world = World::new();
     let data = world.disk("data");
     let nic = format!("{S}/resourceGroups/my-rg/providers/Microsoft.Network/networkInterfaces/nic");
@@ -46,7 +46,7 @@ fn what_a_machine_may_take_with_it_goes_with_it() {
 
     let deleting = world.ask("DELETE", &vm, "");
     assert_eq!(deleting.status, 202);
-    assert_eq!(world.disk_state("os").0, 200, "until the machine is gone");
+    assert_eq!(world.disk_state("os").0, 200, "until the machine is deleted");
     world.wait(5.0);
     assert_eq!(world.disk_state("os").0, 404);
     assert_eq!(world.ask("GET", &network, "").status, 404);
@@ -55,7 +55,7 @@ fn what_a_machine_may_take_with_it_goes_with_it() {
 }
 
 #[test]
-fn a_disk_has_one_machine() {
+fn disk_attaches_to_one_machine() {
     let mut world = World::new();
     let data = world.disk("data");
     let [first, second] = ["one", "two"].map(|name| rg(&format!("virtualMachines/{name}{API}")));
@@ -64,7 +64,7 @@ fn a_disk_has_one_machine() {
     assert_eq!((taken.status, taken.code()), (409, "ConflictingUserInput"));
     world.done("POST", &rg(&format!("virtualMachines/one/deallocate{API}")), "");
     assert_eq!(world.disk_state("data"), (200, "Reserved".to_owned(), true));
-    // detached by a PUT without it
+    // a PUT without the disk detaches it
     world.done("PUT", &first, &machine("", "", ""));
     assert_eq!(world.disk_state("data"), (200, "Unattached".to_owned(), false));
     world.done("PUT", &second, &machine("", &data, "").replace("\"os\"", "\"os2\""));
@@ -72,7 +72,7 @@ fn a_disk_has_one_machine() {
 }
 
 #[test]
-fn a_preflight_says_what_a_put_would_and_makes_nothing() {
+fn preflight_returns_the_result_of_a_put_and_creates_nothing() {
     let mut world = World::new();
     let ask = |world: &World, kind: &str, name: &str, properties: &str| {
         let body = format!(
@@ -94,7 +94,7 @@ fn a_preflight_says_what_a_put_would_and_makes_nothing() {
             r#"{{"osType":"{os}","osState":"Generalized","hyperVGeneration":"V2","identifier":{{"publisher":"p","offer":"o","sku":"s"}}}}"#
         )
     };
-    // neither what it stands in, nor what is not known yet, is asked for
+    // neither parents nor unknown values are required
     assert_eq!(ask(&world, "galleries/images", "gal/img", &image("Linux")).status, 200);
     assert_eq!(ask(&world, "galleries/images", "gal/img", r#"{"osType":"[length('foo')]"}"#).status, 200);
     world.gallery();
@@ -106,9 +106,9 @@ fn a_preflight_says_what_a_put_would_and_makes_nothing() {
     );
 }
 
-/// What azurerm sends of a machine and of an image besides what it was told.
+/// The empty properties that azurerm always sends for a machine and an image.
 #[test]
-fn what_is_empty_is_as_if_it_had_not_been_sent() {
+fn empty_properties_equal_absent_ones() {
     let mut world = World::new();
     let vm = rg(&format!("virtualMachines/vm{API}"));
     let body = machine("", "", "")
@@ -121,8 +121,8 @@ fn what_is_empty_is_as_if_it_had_not_been_sent() {
     let shown = world.ask("GET", &vm, "");
     assert!(shown.body.get("identity").is_none(), "{}", shown.raw);
     assert!(shown.body.at("properties.additionalCapabilities").is_none(), "{}", shown.raw);
-    let told = body.replace("{},", "{\"ultraSSDEnabled\":true},");
-    world.done("PUT", &vm, &told);
+    let changed = body.replace("{},", "{\"ultraSSDEnabled\":true},");
+    world.done("PUT", &vm, &changed);
     assert!(world.ask("GET", &vm, "").raw.contains("ultraSSDEnabled"));
 
     world.disk("data");
@@ -142,7 +142,7 @@ fn what_is_empty_is_as_if_it_had_not_been_sent() {
 }
 
 #[test]
-fn roles_have_names() {
+fn role_definitions_have_names() {
     let mut world = World::new();
     world.gallery();
     let at =
@@ -166,7 +166,7 @@ fn roles_have_names() {
 }
 
 #[test]
-fn a_patch_of_an_application_version_keeps_what_it_does_not_name() {
+fn application_version_patch_keeps_omitted_properties() {
     let mut world = World::new();
     world.gallery();
     world.ask(

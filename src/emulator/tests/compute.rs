@@ -1,4 +1,4 @@
-//! Requests to the compute provider: what PATCH keeps, identities, operating systems, sources that do not fit, old versions.
+//! Requests to the compute provider: PATCH semantics, identities, operating systems, incompatible sources, old api-versions.
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn without_state(body: &Json) -> String {
 }
 
 #[test]
-fn patch_without_properties_keeps_everything() {
+fn patch_without_properties_changes_nothing() {
     let mut world = World::new();
     world.gallery();
     world.definition();
@@ -77,7 +77,7 @@ fn patch_without_properties_keeps_everything() {
 }
 
 #[test]
-fn tags_of_resources_and_groups_change_through_the_tags_api() {
+fn tags_api_updates_resources_and_groups() {
     let mut world = World::new();
     world.gallery();
     let tags =
@@ -106,7 +106,7 @@ fn tags_of_resources_and_groups_change_through_the_tags_api() {
 }
 
 #[test]
-fn tag_names_are_counted_and_kept_while_in_use() {
+fn tag_names_count_their_uses_and_cannot_be_deleted_while_used() {
     let world = World::new();
     let names = |tail: &str| format!("{S}/tagNames{tail}?api-version=2021-04-01");
     assert_eq!(world.ask("PUT", &names("/cost"), "").status, 201);
@@ -123,7 +123,7 @@ fn tag_names_are_counted_and_kept_while_in_use() {
 }
 
 #[test]
-fn user_assigned_identities_have_the_same_ids_everywhere() {
+fn user_assigned_identities_have_consistent_ids() {
     let mut world = World::new();
     let id = format!("{S}/resourceGroups/my-rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/u");
     let made = world.ask("PUT", &format!("{id}?api-version=2023-01-31"), r#"{"location":"eastus"}"#);
@@ -145,9 +145,9 @@ fn user_assigned_identities_have_the_same_ids_everywhere() {
     assert_eq!(user.text("clientId"), Some(client.as_str()));
 }
 
-/// The URL of boot diagnostics ends with `core.windows.net`.
+/// The URL of boot diagnostics ends with `core.windows.net`, which must not be mistaken for the operating system.
 #[test]
-fn os_type_follows_the_image_and_not_a_url() {
+fn os_type_comes_from_the_image() {
     let mut world = World::new();
     let machine = |reference: &str| {
         format!(
@@ -172,7 +172,7 @@ fn os_type_follows_the_image_and_not_a_url() {
 }
 
 #[test]
-fn a_source_of_the_other_generation_fails_in_the_operation() {
+fn source_of_another_generation_fails_the_operation() {
     let mut world = World::new();
     world.gallery();
     world.done("PUT", &gal("/images/old?api-version=2026-03-03"), &definition_body("V1", ""));
@@ -195,7 +195,7 @@ fn a_source_of_the_other_generation_fails_in_the_operation() {
 }
 
 #[test]
-fn machines_and_disks_are_no_sources_of_trusted_launch_supported_definitions() {
+fn trusted_launch_supported_definitions_reject_machines_and_disks() {
     let mut world = World::new();
     world.gallery();
     let feature = r#"{"name":"SecurityType","value":"TrustedLaunchSupported"}"#;
@@ -221,7 +221,7 @@ fn machines_and_disks_are_no_sources_of_trusted_launch_supported_definitions() {
 }
 
 #[test]
-fn managed_images_name_what_does_not_fit() {
+fn managed_image_errors_name_the_mismatch() {
     let mut world = World::new();
     world.capture();
     let image = |machine: &str, generation: &str| {
@@ -247,7 +247,7 @@ fn managed_images_name_what_does_not_fit() {
 }
 
 #[test]
-fn the_oldest_versions_take_the_source_from_the_publishing_profile() {
+fn oldest_api_versions_take_the_source_from_the_publishing_profile() {
     let mut world = World::new();
     world.gallery();
     world.definition();
@@ -277,7 +277,7 @@ fn the_oldest_versions_take_the_source_from_the_publishing_profile() {
 }
 
 #[test]
-fn versions_name_the_platform_image_they_come_from() {
+fn versions_show_their_platform_image() {
     let mut world = World::new();
     world.gallery();
     world.definition();
@@ -298,7 +298,7 @@ fn versions_name_the_platform_image_they_come_from() {
 }
 
 #[test]
-fn marketplace_versions_are_kept_by_their_generation() {
+fn marketplace_version_properties_depend_on_generation() {
     let world = World::new();
     let url = |tail: &str| {
         format!("{S}/providers/Microsoft.Compute/locations/eastus/publishers/{tail}?api-version=2026-03-01")

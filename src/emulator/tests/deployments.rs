@@ -1,4 +1,4 @@
-//! Deployments of templates, as the Azure CLI and Bicep send them.
+//! Template deployments, as the Azure CLI and Bicep send them.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn action(name: &str, action: &str) -> String {
     url(name).replace('?', &format!("/{action}?"))
 }
 
-/// A deployment's body as the CLI sends it: the template as it is written, under a key without quotes.
+/// The body of a deployment as the CLI sends it: the template verbatim, under an unquoted key.
 fn body(members: &str, more: &str) -> String {
     format!(
         r#"{{"properties": {{"mode": "Incremental", "parameters": {{}}{more}, template: {{
@@ -22,7 +22,7 @@ fn body(members: &str, more: &str) -> String {
     )
 }
 
-/// A gallery, a definition and a version, given in the wrong order, as Bicep writes them.
+/// A gallery, a definition and a version, out of order, as Bicep emits them.
 const GALLERY: &str = r#"
     "languageVersion": "2.0",
     "parameters": {"name": {"type": "string", "defaultValue": "[format('gal{0}', 7)]"}, "secret": {"type": "securestring", "defaultValue": "x"}},
@@ -51,7 +51,7 @@ const GALLERY: &str = r#"
     }"#;
 
 #[test]
-fn a_template_is_deployed_in_the_order_of_its_dependencies() {
+fn deploys_resources_in_dependency_order() {
     let mut world = World::new();
     let put = world.ask("PUT", &url("first"), &body(GALLERY, ""));
     assert_eq!(put.status, 201, "{}", put.raw);
@@ -93,7 +93,7 @@ fn a_template_is_deployed_in_the_order_of_its_dependencies() {
 }
 
 #[test]
-fn what_is_wrong_with_a_template_is_said_and_nothing_is_made() {
+fn invalid_template_is_reported_and_creates_nothing() {
     const DISK: &str =
         r#""type": "Microsoft.Compute/disks", "apiVersion": "2023-04-02", "name": "d", "location": "eastus""#;
     let world = World::new();
@@ -136,7 +136,7 @@ fn what_is_wrong_with_a_template_is_said_and_nothing_is_made() {
         for (method, url) in [("PUT", url("bad")), ("POST", action("bad", "validate"))] {
             let got = world.ask(method, &url, &body(members, more));
             if code.is_empty() {
-                // Found out while it is deployed: the deployment fails, and says so.
+                // Detected only during the deployment, which then fails with the reason.
                 if method == "PUT" {
                     assert_eq!(got.status, 201, "{}", got.raw);
                     let shown = world.ask("GET", &url, "");
@@ -158,7 +158,7 @@ fn what_is_wrong_with_a_template_is_said_and_nothing_is_made() {
 }
 
 #[test]
-fn loops_conditions_children_and_nested_deployments() {
+fn supports_loops_conditions_children_and_nested_deployments() {
     let mut world = World::new();
     let members = r#"
         "functions": [{"namespace": "our", "members": {"name": {"parameters": [{"name": "i", "type": "int"}], "output": {"type": "string", "value": "[concat('g', parameters('i'))]"}}}}],
@@ -201,7 +201,7 @@ fn loops_conditions_children_and_nested_deployments() {
 }
 
 #[test]
-fn a_deployment_that_fails_keeps_what_it_made_and_says_why() {
+fn failed_deployment_keeps_created_resources_and_reports_the_cause() {
     let mut world = World::new();
     world.gallery();
     world.definition();
@@ -222,7 +222,7 @@ fn a_deployment_that_fails_keeps_what_it_made_and_says_why() {
 }
 
 #[test]
-fn a_cancelled_deployment_makes_no_more() {
+fn cancelled_deployment_creates_no_further_resources() {
     let mut world = World::new();
     world.done("PUT", "/_emulator/settings", r#"{"time_scale":1}"#);
     let members = r#""resources": [
@@ -239,7 +239,7 @@ fn a_cancelled_deployment_makes_no_more() {
 }
 
 #[test]
-fn what_if_and_complete_mode() {
+fn supports_what_if_and_complete_mode() {
     let mut world = World::new();
     world.done("PUT", &rg("galleries/old?api-version=2026-03-03"), r#"{"location":"eastus"}"#);
     world.gallery();
@@ -281,7 +281,7 @@ fn what_if_and_complete_mode() {
 }
 
 #[test]
-fn a_subscription_has_deployments_too() {
+fn supports_subscription_deployments() {
     let mut world = World::new();
     let url = format!("{S}/providers/Microsoft.Resources/deployments/base?api-version=2024-03-01");
     let members = r#""resources": [

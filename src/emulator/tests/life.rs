@@ -1,4 +1,4 @@
-//! Queries, roles, prices and the log: what the emulator tells of everything that it holds.
+//! Resource Graph queries, roles, prices and the activity log, across everything that the emulator holds.
 
 use super::*;
 
@@ -57,7 +57,7 @@ fn usage() -> String {
 }
 
 #[test]
-fn finds_the_machines_of_a_definition_across_subscriptions() {
+fn query_finds_machines_of_a_definition_across_subscriptions() {
     let world = fleet();
     let got = query(&world, &usage(), r#"{"resultFormat":"objectArray","$top":1000}"#);
     assert_eq!(got.status, 200, "{}", got.raw);
@@ -71,7 +71,7 @@ fn finds_the_machines_of_a_definition_across_subscriptions() {
         Json::from(usage()).compact()
     );
     assert_eq!(names(&world.ask("POST", GRAPH, &one)), ["b"]);
-    // The system disks name the version that they were made from.
+    // The OS disks refer to the version that they were created from.
     let disks = query(
         &world,
         "resources | where type =~ 'microsoft.compute/disks' | where tostring(properties.creationData.imageReference.id) endswith '/versions/1.1.0' | project managedBy",
@@ -81,13 +81,13 @@ fn finds_the_machines_of_a_definition_across_subscriptions() {
 }
 
 #[test]
-fn pages_by_offset_and_says_when_rows_were_cut_off() {
+fn query_pages_by_offset_and_reports_truncation() {
     let world = fleet();
     let text = "resources | where type =~ 'microsoft.compute/virtualmachines' | project id, name | order by name asc";
     let first = query(&world, text, r#"{"$top":2}"#);
     assert_eq!((names(&first), first.body.int("totalRecords")), (vec!["a", "b"], Some(7)));
     let token = first.body.text("$skipToken").unwrap();
-    // Between two pages a machine is deleted: the offset does not notice.
+    // A machine is deleted between two pages, which shifts the rows under the offset.
     world.ask("DELETE", &rg("virtualMachines/a?api-version=2026-03-01"), "");
     world.ask("POST", "/_emulator/clock/advance", r#"{"seconds":60}"#);
     let second = query(&world, text, &format!(r#"{{"$skipToken":"{token}"}}"#));
@@ -110,7 +110,7 @@ fn pages_by_offset_and_says_when_rows_were_cut_off() {
 }
 
 #[test]
-fn queries_are_throttled_and_late_when_asked_to() {
+fn settings_enable_query_throttling_and_lag() {
     let mut world = fleet();
     world.wait(60.0);
     world.ask(
@@ -142,7 +142,7 @@ fn assign(world: &World, scope: &str, role: &str, principal: &str, number: u32) 
     world.ask("PUT", &url, &body)
 }
 
-/// A token of the given object id.
+/// A token for this object ID.
 fn token(object: &str) -> String {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -164,7 +164,7 @@ fn ask_as(world: &World, object: &str, method: &str, url: &str, body: &str) -> G
 }
 
 #[test]
-fn roles_are_enforced_when_asked_to() {
+fn setting_enables_role_enforcement() {
     const TEAM: &str = "0d9a0000-0000-0000-0000-00000000aaaa";
     let world = fleet();
     world.ask("PUT", "/_emulator/settings", r#"{"enforce_roles":true}"#);
@@ -174,7 +174,7 @@ fn roles_are_enforced_when_asked_to() {
     assert!(refused.raw.contains("'Microsoft.Compute/galleries/images/versions/read'"), "{}", refused.raw);
     assert_eq!(assign(&world, &gal("/images/img"), IMAGE_READER, TEAM, 1).status, 201);
     assert_eq!(ask_as(&world, TEAM, "GET", &version, "").status, 200);
-    // The role does not extend to the gallery, nor to writing.
+    // The role covers neither the gallery nor writes.
     assert_eq!(ask_as(&world, TEAM, "GET", &gal("?api-version=2026-03-03"), "").status, 403);
     assert_eq!(ask_as(&world, TEAM, "DELETE", &version, "").status, 403);
     // In its own subscription the team may do everything, but only with images that it may read.
@@ -188,7 +188,7 @@ fn roles_are_enforced_when_asked_to() {
         "{OTHER}/resourceGroups/rg/providers/Microsoft.Authorization/roleAssignments/0d9a0000-0000-0000-0000-000000000009?api-version=2022-04-01"
     );
     assert_eq!(ask_as(&world, TEAM, "PUT", &share, "{}").status, 403);
-    // Queries and the list of subscriptions show what the caller may read, and nothing tells that there is more.
+    // Queries and the subscription list show only readable resources, and no hint of others.
     let seen =
         ask_as(&world, TEAM, "POST", GRAPH, &format!(r#"{{"query":{}}}"#, Json::from(usage()).compact()));
     assert_eq!(names(&seen), ["b", "own"]);
@@ -204,12 +204,12 @@ fn roles_are_enforced_when_asked_to() {
         ask_as(&world, TEAM, "GET", "/subscriptions?api-version=2022-12-01", "").body.list("value").len(),
         2
     );
-    // The owner of the emulator is not hindered.
+    // The emulator's owner is not restricted.
     assert_eq!(world.ask("GET", &gal("?api-version=2026-03-03"), "").status, 200);
 }
 
 #[test]
-fn role_assignments_are_one_of_a_kind_and_go_with_their_scope() {
+fn role_assignments_are_unique_and_deleted_with_their_scope() {
     const PRINCIPAL: &str = "0d9a0000-0000-0000-0000-00000000bbbb";
     let mut world = World::new();
     world.gallery();
@@ -256,7 +256,7 @@ fn role_assignments_are_one_of_a_kind_and_go_with_their_scope() {
 }
 
 #[test]
-fn a_new_principal_is_found_after_a_while() {
+fn new_principals_are_found_after_a_delay() {
     let mut world = World::new();
     world.gallery();
     world.ask("PUT", "/_emulator/settings", r#"{"eventual_consistency":true,"time_scale":1}"#);
@@ -277,7 +277,7 @@ fn a_new_principal_is_found_after_a_while() {
 }
 
 #[test]
-fn the_log_tells_how_long_machines_took() {
+fn activity_log_shows_how_long_machines_took() {
     let mut world = fleet();
     world.ask("PUT", "/_emulator/faults", r#"{"method":"PUT","path":"/virtualMachines/","fail_operation":{"code":"OSProvisioningTimedOut","message":"too long"}}"#);
     let (url, body) = machine(S, "late", &gal("/images/img"));
@@ -326,7 +326,7 @@ fn the_log_tells_how_long_machines_took() {
 }
 
 #[test]
-fn prices_need_no_token() {
+fn prices_require_no_token() {
     let world = World::new();
     world.ask("PUT", "/_emulator/settings", r#"{"require_token":true}"#);
     let got = world.ask("GET", "/api/retail/prices?api-version=2023-01-01-preview&$filter=armRegionName eq 'eastus' and skuName eq 'Snapshots ZRS'", "");

@@ -1,4 +1,4 @@
-//! Lists and their filters: what passes, and that an unknown filter is never a list of everything.
+//! Lists and their filters: the matching entries, and an error for an unknown filter instead of a complete list.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn names(got: &Got) -> Vec<String> {
 }
 
 #[test]
-fn resources_and_groups_are_filtered() {
+fn filters_resources_and_groups() {
     let mut world = World::new();
     for (name, tags) in [("one", r#"{"env":"test","team":"web"}"#), ("two", r#"{"env":"prod"}"#)] {
         let body = format!(r#"{{"location":"eastus","tags":{tags}}}"#);
@@ -53,7 +53,7 @@ fn resources_and_groups_are_filtered() {
 }
 
 #[test]
-fn locks_are_listed_across_scopes() {
+fn lists_locks_across_scopes() {
     let mut world = World::new();
     world.gallery();
     let scopes = [S.to_owned(), format!("{S}/resourceGroups/my-rg"), gal("")];

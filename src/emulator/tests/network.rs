@@ -1,4 +1,5 @@
-//! Networks as azurerm and the Azure CLI find them: arrays that are always there, and children that live in their parent.
+//! Network resources as azurerm and the Azure CLI expect them: arrays that are always present, and children within their
+//! parent.
 
 use super::*;
 
@@ -7,7 +8,7 @@ fn network(tail: &str) -> String {
 }
 
 #[test]
-fn a_load_balancer_has_its_arrays_and_its_children_show_in_it() {
+fn load_balancer_has_all_arrays_and_contains_its_children() {
     let world = World::new();
     let balancer = network("loadBalancers/lb");
     let body = r#"{"location":"eastus","sku":{"name":"Standard"},"properties":{"frontendIPConfigurations":[{"name":"front","properties":{"publicIPAddress":{"id":"x"}}}]}}"#;
@@ -25,7 +26,7 @@ fn a_load_balancer_has_its_arrays_and_its_children_show_in_it() {
     assert!(front.text("id").unwrap().ends_with("/loadBalancers/lb/frontendIPConfigurations/front"));
     assert_eq!(pools.len(), 1);
     assert_eq!(world.ask("GET", &pool, "").body, pools[0]);
-    // A probe is written with the load balancer, and the pool stays when it is sent along.
+    // A probe is written with the load balancer; the pool is kept because the request repeats it.
     let mut changed = shown.clone();
     changed.entry("properties").set("probes", vec![Json::object().with("name", "http")]);
     assert_eq!(world.ask("PUT", &balancer, &changed.compact()).status, 200);
@@ -42,7 +43,7 @@ fn a_load_balancer_has_its_arrays_and_its_children_show_in_it() {
 }
 
 #[test]
-fn subnets_live_in_their_network_and_interfaces_get_addresses() {
+fn networks_contain_subnets_and_interfaces_get_addresses() {
     let world = World::new();
     let body = r#"{"location":"eastus","properties":{"addressSpace":{"addressPrefixes":["10.0.0.0/16"]},"subnets":[{"name":"a","properties":{"addressPrefix":"10.0.0.0/24"}}]}}"#;
     assert_eq!(world.ask("PUT", &network("virtualNetworks/v"), body).status, 201);

@@ -1,4 +1,4 @@
-//! What makes life hard for clients, switched on and off: faults, limits, delays, locks, a catalogue that changes, long lists.
+//! Optional difficulties for clients: faults, limits, delays, locks, a changing catalogue, long lists.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::*;
 
 #[test]
-fn faults_do_what_they_say() {
+fn faults_have_their_documented_effects() {
     let mut world = World::new();
     world.image();
     world.gallery();
@@ -49,7 +49,7 @@ fn faults_do_what_they_say() {
 }
 
 #[test]
-fn operations_go_astray_as_they_are_told() {
+fn faults_fail_delay_and_move_operations() {
     let mut world = World::new();
     world.image();
     world.gallery();
@@ -80,10 +80,10 @@ fn operations_go_astray_as_they_are_told() {
     let first = slow.header("azure-asyncoperation");
     world.wait(50.0);
     let moving = world.ask("GET", first, "");
-    assert_eq!(moving.body.text("status"), Some("InProgress"), "it takes longer");
+    assert_eq!(moving.body.text("status"), Some("InProgress"), "slow_operation takes effect");
     let second = moving.header("azure-asyncoperation");
     assert_ne!(first, second);
-    assert_eq!(world.ask("GET", first, "").status, 404, "it is there no more");
+    assert_eq!(world.ask("GET", first, "").status, 404, "the old URL is no longer found");
     world.wait(60.0);
     assert_eq!(world.ask("GET", second, "").body.text("status"), Some("Succeeded"));
 
@@ -112,7 +112,7 @@ fn operations_go_astray_as_they_are_told() {
 }
 
 #[test]
-fn what_was_deleted_is_read_for_a_while() {
+fn deleted_resources_are_readable_for_a_moment() {
     let mut world = World::new();
     world.gallery();
     world.ask("PUT", "/_emulator/settings", r#"{"eventual_consistency":true,"time_scale":1}"#);
@@ -126,7 +126,7 @@ fn what_was_deleted_is_read_for_a_while() {
 }
 
 #[test]
-fn throttling_is_a_setting() {
+fn setting_enables_throttling() {
     let world = World::new();
     let statuses = |world: &World| -> Vec<u16> {
         (0..70)
@@ -147,7 +147,7 @@ fn throttling_is_a_setting() {
 }
 
 #[test]
-fn lists_of_ten_thousand_come_in_pages_quickly() {
+fn lists_of_ten_thousand_are_paged_quickly() {
     let mut world = World::new();
     world.image();
     world.gallery();
@@ -177,7 +177,7 @@ fn lists_of_ten_thousand_come_in_pages_quickly() {
 }
 
 #[test]
-fn locks_and_role_assignments() {
+fn supports_locks_and_role_assignments() {
     let mut world = World::new();
     world.gallery();
     let lock = gal("/providers/Microsoft.Authorization/locks/keep?api-version=2020-05-01");
@@ -198,7 +198,7 @@ fn locks_and_role_assignments() {
 }
 
 #[test]
-fn the_service_can_be_made_slow_late_and_forgetful() {
+fn settings_enable_delays_lag_and_eventual_consistency() {
     let mut world = World::new();
     world.image();
     world.ask(
@@ -225,11 +225,11 @@ fn the_service_can_be_made_slow_late_and_forgetful() {
     assert_eq!(world.ask("GET", &url, "").body.text("properties.provisioningState"), Some("Succeeded"));
     let wrong = world.ask("PUT", "/_emulator/settings", r#"{"sped":2}"#);
     assert_eq!(wrong.status, 400);
-    assert!(wrong.raw.contains("'sped' is no setting"));
+    assert!(wrong.raw.contains("'sped' is not a setting"));
 }
 
 #[test]
-fn the_marketplace_can_be_changed() {
+fn control_calls_change_the_marketplace() {
     let world = World::new();
     let versions = |query: &str| {
         let url = format!(
@@ -271,9 +271,9 @@ fn the_marketplace_can_be_changed() {
     assert!(names(&versions("&$top=0")).is_empty());
 }
 
-// Numbers that no clock has: whoever sends them gets an answer, and so does whoever comes next.
+// Absurd numbers must neither go unanswered nor break later requests.
 #[test]
-fn absurd_numbers_are_survived() {
+fn survives_absurd_numbers() {
     let mut world = World::new();
     for (method, path, body) in [
         ("PUT", "settings", r#"{"time_scale":1e-300,"latency":[{"milliseconds":18446744073709551615}]}"#),
@@ -292,7 +292,7 @@ fn absurd_numbers_are_survived() {
         assert!(made.status < 300 || made.status == 409, "{}", made.raw);
         world.wait(1.0);
     }
-    // a token that is good for longer than there are ticks
+    // a token whose lifetime exceeds the range of ticks
     let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":9223372036854775807}"#);
     let request = Request {
         method: "GET".into(),

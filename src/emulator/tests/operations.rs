@@ -1,9 +1,9 @@
-//! Calls beside the lives of resources: moves, sizes, batches, names and keys of storage accounts.
+//! Calls beside resource life cycles: moves, sizes, batches, name checks and keys of storage accounts.
 
 use super::*;
 
 #[test]
-fn resources_move_to_another_group() {
+fn moves_resources_to_another_group() {
     let mut world = World::new();
     let act = |action: &str| format!("{S}/resourceGroups/my-rg/{action}?api-version=2022-09-01");
     let disk = rg("disks/d");
@@ -34,7 +34,7 @@ fn resources_move_to_another_group() {
 }
 
 #[test]
-fn small_calls() {
+fn supports_name_checks_sizes_and_keys() {
     let world = World::new();
     let compute = |tail: &str| format!("{S}/providers/Microsoft.Compute/{tail}?api-version=2024-03-01");
     let skus = world.ask(
@@ -72,7 +72,7 @@ fn small_calls() {
 }
 
 #[test]
-fn a_batch_answers_each_request() {
+fn batch_returns_a_response_to_each_request() {
     let world = World::new();
     let requests = format!(
         r#"{{"requests":[{{"name":"a","httpMethod":"GET","url":"{S}/resourceGroups/my-rg?api-version=2022-09-01"}},{{"name":"b","httpMethod":"GET","url":"{S}/resourceGroups/none?api-version=2022-09-01"}},{{"httpMethod":"GET","url":"/batch?api-version=2020-06-01"}}]}}"#

@@ -1,4 +1,4 @@
-//! Diagnostics as tests look at them, and the paths that they point at.
+//! Diagnostics as tests check them, and the paths that they refer to.
 
 use super::pb;
 use pb::schema::Block;
@@ -6,28 +6,28 @@ use pb::schema::nested_block::NestingMode;
 
 /// Diagnostics.
 #[derive(Clone, Default)]
-pub struct Told(pub Vec<pb::Diagnostic>);
+pub struct Diagnostics(pub Vec<pb::Diagnostic>);
 
-impl std::fmt::Debug for Told {
+impl std::fmt::Debug for Diagnostics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for told in &self.0 {
-            let word = if told.severity == 1 { "error" } else { "warning" };
-            let path = path_text(told.attribute.as_ref());
-            writeln!(f, "\n  {word} at [{path}] {}: {}", told.summary, told.detail)?;
+        for diagnostic in &self.0 {
+            let word = if diagnostic.severity == 1 { "error" } else { "warning" };
+            let path = path_text(diagnostic.attribute.as_ref());
+            writeln!(f, "\n  {word} at [{path}] {}: {}", diagnostic.summary, diagnostic.detail)?;
         }
         Ok(())
     }
 }
 
-impl Told {
+impl Diagnostics {
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|told| told.severity == 1)
+        self.0.iter().any(|diagnostic| diagnostic.severity == 1)
     }
 
     /// All texts of one severity (1 error, 2 warning).
     fn text(&self, severity: i32) -> String {
-        let these = self.0.iter().filter(|told| told.severity == severity);
-        these.map(|told| format!("{}\n{}\n", told.summary, told.detail)).collect()
+        let these = self.0.iter().filter(|diagnostic| diagnostic.severity == severity);
+        these.map(|diagnostic| format!("{}\n{}\n", diagnostic.summary, diagnostic.detail)).collect()
     }
 
     pub fn errors(&self) -> String {
@@ -38,21 +38,21 @@ impl Told {
         self.text(2)
     }
 
-    /// Where the errors point.
+    /// The paths of the errors.
     pub fn error_paths(&self) -> Vec<String> {
         self.0
             .iter()
-            .filter(|told| told.severity == 1)
-            .map(|told| path_text(told.attribute.as_ref()))
+            .filter(|diagnostic| diagnostic.severity == 1)
+            .map(|diagnostic| path_text(diagnostic.attribute.as_ref()))
             .collect()
     }
 
-    /// An error that says all of `parts`.
+    /// Fails unless the errors contain all of `parts`.
     #[track_caller]
     pub fn assert_error(&self, parts: &[&str]) {
         let text = self.errors();
         for part in parts {
-            assert!(text.contains(part), "no error says {part:?}: {self:?}");
+            assert!(text.contains(part), "no error contains {part:?}: {self:?}");
         }
     }
 
@@ -60,17 +60,17 @@ impl Told {
     pub fn assert_warning(&self, parts: &[&str]) {
         let text = self.warnings();
         for part in parts {
-            assert!(text.contains(part), "no warning says {part:?}: {self:?}");
+            assert!(text.contains(part), "no warning contains {part:?}: {self:?}");
         }
     }
 }
 
-/// A path as HCL writes it.
+/// A path in HCL notation.
 pub fn path_text(path: Option<&pb::AttributePath>) -> String {
     use pb::attribute_path::step::Selector;
     let mut text = String::new();
     for step in path.iter().flat_map(|path| &path.steps) {
-        match step.selector.as_ref().expect("every step of a path says something") {
+        match step.selector.as_ref().expect("every step of a path has a selector") {
             Selector::AttributeName(name) if text.is_empty() => text += name,
             Selector::AttributeName(name) => text += &format!(".{name}"),
             Selector::ElementKeyString(key) => text += &format!("[{key:?}]"),
@@ -80,21 +80,27 @@ pub fn path_text(path: Option<&pb::AttributePath>) -> String {
     text
 }
 
-/// Diagnostics that core can show: with a severity, a summary, and a path that exists; and no bug of our own among them.
+/// Checks that core can show the diagnostics: each has a severity, a summary and an existing path; and none reports an internal
+/// error.
 #[track_caller]
-pub fn checked(block: &Block, diagnostics: Vec<pb::Diagnostic>) -> Told {
-    for told in &diagnostics {
-        assert!(matches!(told.severity, 1 | 2), "{told:?}");
-        assert!(!told.summary.is_empty(), "{told:?}");
-        assert!(!told.summary.contains("bug of its own"), "{}: {}", told.summary, told.detail);
-        if let Some(path) = &told.attribute {
+pub fn checked(block: &Block, diagnostics: Vec<pb::Diagnostic>) -> Diagnostics {
+    for diagnostic in &diagnostics {
+        assert!(matches!(diagnostic.severity, 1 | 2), "{diagnostic:?}");
+        assert!(!diagnostic.summary.is_empty(), "{diagnostic:?}");
+        assert!(
+            !diagnostic.summary.contains("bug of its own"),
+            "{}: {}",
+            diagnostic.summary,
+            diagnostic.detail
+        );
+        if let Some(path) = &diagnostic.attribute {
             resolve(block, path);
         }
     }
-    Told(diagnostics)
+    Diagnostics(diagnostics)
 }
 
-/// The path leads somewhere in the schema, and not into an element of a set.
+/// Checks that the path exists in the schema and does not lead into an element of a set.
 #[track_caller]
 pub fn resolve(block: &Block, path: &pb::AttributePath) {
     use pb::attribute_path::step::Selector;
@@ -102,7 +108,7 @@ pub fn resolve(block: &Block, path: &pb::AttributePath) {
     let mut steps = path.steps.iter().map(|step| step.selector.as_ref().unwrap()).peekable();
     let mut here = block;
     while let Some(step) = steps.next() {
-        let Selector::AttributeName(name) = step else { panic!("{text} has no name where one belongs") };
+        let Selector::AttributeName(name) = step else { panic!("{text} lacks an attribute name") };
         if here.attributes.iter().any(|attribute| attribute.name == *name) {
             // what comes after is inside a value
             return;
