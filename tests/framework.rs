@@ -163,12 +163,7 @@ async fn what_is_not_offered_is_unimplemented() {
         validate_ephemeral_resource_config,
         open_ephemeral_resource,
         renew_ephemeral_resource,
-        close_ephemeral_resource,
-        list_resource,
-        validate_list_resource_config,
-        plan_action,
-        invoke_action,
-        validate_action_config
+        close_ephemeral_resource
     );
 }
 

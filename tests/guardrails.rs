@@ -327,6 +327,8 @@ async fn what_keeps_a_rule_hears_nothing_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rule_that_is_not_set_is_none() {
+    // without the rule, a machine that is not generalized is still refused where the service would refuse it
+    let rows = || rows().into_iter().filter(|row| row.rule != "require_generalized_source");
     for row in rows() {
         for unset in
             [json!({}), json!({"guardrails": {"mode": "error"}}), json!({"guardrails": {row.rule: null}})]
@@ -339,9 +341,9 @@ async fn a_rule_that_is_not_set_is_none() {
         }
     }
     // false is off too
-    for row in rows().into_iter().filter(|row| row.set == json!(true)) {
+    for row in rows().filter(|row| row.set == json!(true)) {
         let core = ruled(&Row { set: json!(false), ..row }, None).await;
-        let row = rows().into_iter().find(|other| other.rule == row.rule).unwrap();
+        let row = rows().find(|other| other.rule == row.rule).unwrap();
         assert_silent(&core.plan(row.type_name, None, &row.breaks).await.diagnostics);
     }
 }

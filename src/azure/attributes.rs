@@ -5,8 +5,8 @@ use time::format_description::well_known::Rfc3339;
 
 use super::tags;
 use crate::arm::{ResourceId, id, region};
-use crate::schema::Attribute;
 use crate::schema::spec::{optional, required};
+use crate::schema::{Attribute, Diagnostics, Path, Value};
 
 /// A location that the user gives and nobody changes later.
 pub fn location() -> Attribute {
@@ -77,6 +77,23 @@ pub fn check_id(id: &str, kind: &str) -> Result<(), String> {
         return Err("must not begin or end with a blank or a line break".to_owned());
     }
     ResourceId::parse_as(id, kind).map(drop).map_err(|error| error.to_string())
+}
+
+/// Adds an error at the first of `names` unless exactly one of them is set in `config`. An unknown value may turn out to
+/// be null, so it counts as either.
+pub fn check_exactly_one(config: &Value, names: &[&'static str], found: &mut Diagnostics) {
+    let is_set = |name: &&&str| config.get(name).is_known() && !config.get(name).is_null();
+    let set = names.iter().filter(is_set).count();
+    let may_be_set = names.iter().any(|name| config.get(name).is_unknown());
+    if set == 1 || set == 0 && may_be_set {
+        return;
+    }
+    let [start @ .., last] = names else { return };
+    found.error(
+        Path::attribute(names[0]),
+        if set == 0 { "A required argument is missing" } else { "Only one of these arguments may be set" },
+        format!("Set exactly one of {} and {last}.", start.join(", ")),
+    );
 }
 
 /// Name of a gallery: letters, digits, and `_` or `.` in the middle, at most 80.

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::finding::argument;
 use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION};
 use crate::arm::{ResourceId, Scope, Target, region};
-use crate::azure::attributes::id_of;
+use crate::azure::attributes::{check_exactly_one, id_of};
 use crate::azure::context::scope;
 use crate::azure::prices::{self, Meter, Prices};
 use crate::azure::{Context, body, fault};
@@ -67,16 +67,7 @@ impl DataSource<Context> for ImageCost {
     }
 
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
-        let is_set = |name: &str| !config.get(name).is_null();
-        if is_set("image_definition_id") == is_set("image_version_id") {
-            diagnostics.push(
-                Diagnostic::error(
-                    "Exactly one image is needed",
-                    "Set either image_definition_id or image_version_id.",
-                )
-                .at(Path::attribute("image_definition_id")),
-            );
-        }
+        check_exactly_one(config, &["image_definition_id", "image_version_id"], diagnostics);
     }
 
     async fn read(&self, context: &Context, op: &Op, config: Model) -> Result<Model, Diagnostics> {

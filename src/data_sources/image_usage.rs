@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::finding::argument;
 use crate::arm::ResourceId;
 use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION, MANAGED_IMAGE};
-use crate::azure::attributes::{check_guid, id_of};
+use crate::azure::attributes::{check_exactly_one, check_guid, id_of};
 use crate::azure::context::scope;
 use crate::azure::{Context, fault, usage};
 use crate::framework::timeouts::ReadTimeouts;
@@ -77,18 +77,11 @@ impl DataSource<Context> for ImageUsage {
     }
 
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
-        const IDS: [&str; 3] = ["image_definition_id", "image_version_id", "managed_image_id"];
-        let given = IDS.iter().filter(|name| !config.get(name).is_null()).count();
-        if given != 1 {
-            let summary = if given == 0 { "No image is given" } else { "More than one image is given" };
-            diagnostics.push(
-                Diagnostic::error(
-                    summary,
-                    "Set exactly one of image_definition_id, image_version_id and managed_image_id.",
-                )
-                .at(Path::attribute(IDS[0])),
-            );
-        }
+        check_exactly_one(
+            config,
+            &["image_definition_id", "image_version_id", "managed_image_id"],
+            diagnostics,
+        );
     }
 
     async fn read(&self, context: &Context, op: &Op, config: Model) -> Result<Model, Diagnostics> {

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::arm::id::{GALLERY, IMAGE_DEFINITION, IMAGE_VERSION, MANAGED_IMAGE};
 use crate::arm::{Error, ResourceId, Scope, Target};
-use crate::azure::attributes::{check_guid, eq_ignore_case};
+use crate::azure::attributes::{check_exactly_one, check_guid, eq_ignore_case};
 use crate::azure::context::scope;
 use crate::azure::pipeline::already_exists;
 use crate::azure::{Context, body, fault, identity};
@@ -138,15 +138,12 @@ impl Resource<Context> for RoleAssignment {
     }
 
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
-        let is_set = |name: &str| !config.get(name).is_null();
-        if is_set("role_name") == is_set("role_definition_id") {
-            diagnostics.error(
-                Path::attribute("role_name"),
-                "Exactly one role is needed",
-                "Set either role_name or role_definition_id.",
-            );
+        check_exactly_one(config, &["role_name", "role_definition_id"], diagnostics);
+        let (condition, version) = (config.get("condition"), config.get("condition_version"));
+        if condition.is_unknown() || version.is_unknown() {
+            return;
         }
-        if is_set("condition") != is_set("condition_version") {
+        if condition.is_null() != version.is_null() {
             diagnostics.error(
                 Path::attribute("condition"),
                 "condition and condition_version belong together",

@@ -115,7 +115,7 @@ async fn bad_values_are_refused_where_they_stand() {
             cases::image_definition(),
             json!({"recommended": {"minimum_vcpus": 8, "maximum_vcpus": 2}}),
             "recommended.minimum_vcpus",
-            "8 is more than 2",
+            "8 is greater than 2",
         ),
         (
             cases::image_definition(),
