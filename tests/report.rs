@@ -22,6 +22,7 @@ impl State {
     fn new() -> State {
         let state = State(TempDir::new().unwrap());
         let image = r#"{"location":"eastus","properties":{"osType":"Linux","osState":"Specialized","hyperVGeneration":"V2","features":[{"name":"SecurityType","value":"Standard"}],"identifier":{"publisher":"p","offer":"o","sku":"s"}}}"#;
+        std::fs::File::create(state.path()).unwrap();
         state.put("galleries/golden", r#"{"location":"eastus"}"#);
         state.put("galleries/golden/images/web", image);
         for number in ["1.9.0", "1.10.0"] {

@@ -122,9 +122,8 @@ pub fn text(text: &str) -> String {
             .filter(|(_, c)| is_boundary(*c))
             .map_or((piece, ""), |(at, _)| piece.split_at(at));
         let separator = word.is_empty() || matches!(word, ":" | "=");
-        if is_jwt(word) || !separator && (expected == Expected::Secret) {
-            out.push_str("***");
-        } else if !separator && expected == Expected::Scheme && !is_scheme(word) {
+        let is_secret = expected == Expected::Secret || expected == Expected::Scheme && !is_scheme(word);
+        if is_jwt(word) || !separator && is_secret {
             out.push_str("***");
         } else if word.contains("://") {
             out.push_str(&without_named_secrets(&url(word)));

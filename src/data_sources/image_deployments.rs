@@ -171,11 +171,9 @@ fn creations(events: &[Json]) -> Vec<Deployment> {
         match text("status.value").as_str() {
             "Started" => traces.started = Some(traces.started.map_or(at, |known| known.min(at))),
             "Accepted" => traces.created |= text("subStatus.value") == "Created",
-            end @ ("Succeeded" | "Failed") => {
-                // An update in the same deployment ends later: the first end is that of the creation.
-                if traces.ended.is_none_or(|(_, known)| at < known) {
-                    traces.ended = Some((end == "Succeeded", at));
-                }
+            // An update in the same deployment ends later: the first end is that of the creation.
+            end @ ("Succeeded" | "Failed") if traces.ended.is_none_or(|(_, known)| at < known) => {
+                traces.ended = Some((end == "Succeeded", at));
             }
             _ => {}
         }

@@ -80,7 +80,7 @@ impl<P: Provider> Server<P> {
         };
         // what depends on it is planned once more, and may find it sooner here than in the service
         if let Some(id) = resource.object_id(&state) {
-            self.run_ids().set_object(&id, state.clone());
+            self.run_ids().set_applied(&id, state.clone());
         }
         let mut found = op.take_warnings();
         found.extend(errors);

@@ -89,6 +89,13 @@ impl RunIds {
         self.known().entry(key(id)).or_default().object = Some(Arc::new(object));
     }
 
+    /// Remembers what the object has become. What was planned for it is done, so a later plan of it is no conflict.
+    pub fn set_applied(&self, id: &str, object: Value) {
+        let mut known = self.known();
+        let entry = known.entry(key(id)).or_default();
+        *entry = Known { in_state: true, object: Some(Arc::new(object)), ..Known::default() };
+    }
+
     /// What this walk has planned or made of the object; `None` when it has done neither.
     pub fn object(&self, id: &str) -> Option<Arc<Value>> {
         self.known().get(&key(id))?.object.clone()

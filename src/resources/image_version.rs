@@ -4,6 +4,7 @@ mod checks;
 mod definition;
 mod deletion;
 mod json;
+mod location;
 mod managed;
 mod model;
 mod recycle_bin;

@@ -592,7 +592,7 @@ async fn generation_mismatch_fails_the_operation_and_taints_the_version() {
     let core = with_sources(json!({})).await;
     let message = "The resource with id 'x' has a different Hypervisor generation ['V2'] than the parent gallery image Hypervisor generation ['V1'].";
     let failure = json!({"code": "Conflict", "message": message});
-    core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_operation": failure}));
+    core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_operation": failure, "fail_region": "eastus"}));
     let plan = core.plan(VERSION, None, &version(json!({}))).await;
     let applied = core.apply(&plan).await;
     applied.diagnostics.assert_error(&["Conflict", message]);

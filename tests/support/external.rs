@@ -82,6 +82,7 @@ pub fn run(tests: Vec<Trial>) -> ExitCode {
 #[macro_export]
 macro_rules! tests {
     ($($(#[$attribute:meta])* $($segment:ident)::+),+ $(,)?) => {
+        #[allow(clippy::vec_init_then_push, reason = "attributes such as cfg apply to statements only")]
         fn main() -> std::process::ExitCode {
             let mut tests = Vec::new();
             $(

@@ -36,6 +36,7 @@ resource "azimage_image_definition" "shop" {
   os_type            = "Linux"
   os_state           = "Specialized"
   hyper_v_generation = "V2"
+  security_type      = "Standard" # a machine cannot be the source of TrustedLaunchSupported
 
   identifier {
     publisher = "platform-engineering"

@@ -46,6 +46,7 @@ resource "azimage_image_definition" "web" {
   os_type            = "Linux"
   os_state           = "Specialized"
   hyper_v_generation = "V2"
+  security_type      = "Standard" # a machine cannot be the source of TrustedLaunchSupported
 
   identifier {
     publisher = "platform-engineering"

@@ -30,7 +30,7 @@ fn accepting(status: u16, body: Json) -> Arc<FakeArm> {
 
 fn task<'a>(context: &'a Context, op: &'a Op) -> Task<'a> {
     let id = ResourceId::parse(ID).unwrap();
-    Task::new(context, op, "creating gallery \"g\"", id, |error, what, id| fault::diagnostic(error, what, id))
+    Task::new(context, op, "creating gallery \"g\"", id, fault::diagnostic)
 }
 
 fn target() -> Target {

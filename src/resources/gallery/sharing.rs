@@ -76,10 +76,8 @@ pub fn check_transition(draft: &Draft<'_>, found: &mut Diagnostics) {
         Transition::Convert if have != "Private" => found.warning(
             path,
             format!("Azure may refuse to change from {have} to {wanted}"),
-            format!(
-                "It is not documented whether Azure makes this change. If it does not, the apply fails and the gallery stays \
-                 shared as before."
-            ),
+            "It is not documented whether Azure makes this change. If it does not, the apply fails and the gallery stays \
+                 shared as before.",
         ),
         _ => {}
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde_json::Value as Json;
 
+use super::location::location;
 use super::model::{Model, id_of, label, target};
 use super::steps::{self, drop_unplanned_regions};
 use super::unfinished::{is_complete, may_be_complete, wait_of};
@@ -14,7 +15,7 @@ use crate::arm::{Error, ResourceId, Target};
 use crate::azure::objects::source;
 use crate::azure::pipeline::{Change, Ended, Managed, Member, Outcome, Start, Step, Task, WaitUntil};
 use crate::azure::replication::{Replication, Wait};
-use crate::azure::{Context, GALLERY_API, attributes, body, fault};
+use crate::azure::{Context, attributes, body, fault};
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
 #[async_trait]
@@ -183,23 +184,6 @@ fn regions_added_by_others(added: &[String], id: &ResourceId) -> Diagnostic {
     .at(Path::attribute("target_region"))
 }
 
-/// The home region: as configured, else the definition's.
-pub async fn location(task: &Task<'_>, plan: &Model) -> Result<String, Diagnostics> {
-    if let Some(location) = &plan.location {
-        return Ok(location.clone());
-    }
-    let definition = plan.image_definition_id.as_str();
-    let target = Target::new(definition, GALLERY_API);
-    let error = match task.context.run.parent(task.client(), &task.scope, &target).await {
-        Ok(Some(definition)) => return Ok(body::text(&definition, "location").unwrap_or_default()),
-        Ok(None) => Diagnostic::error(
-            "The image definition does not exist",
-            format!("Create it first, or correct image_definition_id.\n\n{definition}"),
-        ),
-        Err(error) => fault::diagnostic(&error, "reading the definition of the image version", definition),
-    };
-    Err(error.at(Path::attribute("image_definition_id")).into())
-}
 /// Whether the version has the content and the place that are planned, so that an update can do the rest.
 pub fn is_same_image(left: &Json, plan: &Model) -> bool {
     let profile = body::at(left, "properties.storageProfile").cloned().unwrap_or_default();

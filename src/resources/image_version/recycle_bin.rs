@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::managed::location;
+use super::location::location;
 use super::model::{Model, label, target};
 use crate::arm::{Error, ResourceId, Target};
 use crate::azure::pipeline::{self, Start, Task};
