@@ -74,7 +74,7 @@ impl State {
 
 fn json_has_users_costs_and_what_a_policy_removes() {
     let report: Json =
-        serde_json::from_str(&State::new().text(&["--format", "json", "--keep-newer-than", "1h"])).unwrap();
+        serde_json::from_str(&State::new().text(&["--format", "json", "--keep-latest", "1"])).unwrap();
     let definition = &report["galleries"][0]["definitions"][0];
     let version = |index: usize| &definition["versions"][index];
     assert_eq!((&version(0)["version"], &version(1)["version"]), (&"1.10.0".into(), &"1.9.0".into()));

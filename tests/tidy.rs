@@ -50,12 +50,9 @@ const INDEPENDENT: &[&str] = &["resources", "data_sources", "list_resources", "a
 const MUTUAL_IMPORTS: &[(&str, &str)] = &[
     ("src/arm/credentials/auto.rs", "src/arm/credentials/azure_cli.rs"),
     ("src/azure/attributes.rs", "src/azure/body.rs"),
-    ("src/emulator/providers/deployments.rs", "src/emulator/router.rs"),
     ("src/emulator/template/collections.rs", "src/emulator/template/functions.rs"),
     ("src/emulator/template/dates.rs", "src/emulator/template/functions.rs"),
     ("src/emulator/template/ids.rs", "src/emulator/template/scope.rs"),
-    ("src/plugin/launch.rs", "src/plugin/listener.rs"),
-    ("src/provider/configure.rs", "src/provider/run.rs"),
 ];
 
 /// The size in bytes above which a file probably has two subjects.
