@@ -79,7 +79,7 @@ pub async fn collect(context: &Context, op: &Op, request: &Request) -> Result<Re
         report.galleries.push(reader.gallery(&id, object, &mut report.notes, &mut total).await?);
     }
     report.galleries.sort_by_key(|gallery| gallery.id.to_lowercase());
-    report.monthly_cost = request.currency.as_ref().map(|_| total.round(2).to_string());
+    report.monthly_cost = request.currency.as_ref().map(|_| money(total));
     report.notes.sort();
     report.notes.dedup();
     Ok(report)
@@ -269,11 +269,10 @@ impl Reader<'_> {
             }
         };
         for version in &mut definition.versions {
-            version.monthly_cost =
-                cost.by_version.get(&version.version).and_then(amount).map(|cost| cost.round(2).to_string());
+            version.monthly_cost = cost.by_version.get(&version.version).and_then(amount).map(money);
         }
         let sum = amount(&cost.monthly_cost).unwrap_or_default();
-        definition.monthly_cost = Some(sum.round(2).to_string());
+        definition.monthly_cost = Some(money(sum));
         sum
     }
 
@@ -327,6 +326,14 @@ fn candidate(version: &Version) -> Candidate {
 
 fn amount(number: &Number) -> Option<Decimal> {
     Decimal::parse(&number.to_string())
+}
+
+/// An amount with two decimals, such as `6.00`.
+fn money(amount: Decimal) -> String {
+    let text = amount.round(2).to_string();
+    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let point = if decimals == 0 { "." } else { "" };
+    format!("{text}{point}{}", "0".repeat(2_usize.saturating_sub(decimals)))
 }
 
 async fn list(context: &Context, scope: &Scope, path: String) -> Result<Vec<Json>, Diagnostics> {
