@@ -228,6 +228,7 @@ fn assert_only_the_service_is_open(ran: &Ran) {
         "replication_state",
         "replication_progress",
         "os_disk_size_gb",
+        "data_disk_sizes_gb",
         "deprecation_state",
         "newest_version",
         "scheduled_deprecation_time",

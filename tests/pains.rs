@@ -82,14 +82,16 @@ async fn latest_skips_versions_that_are_not_replicated_to_the_region() {
 #[tokio::test(start_paused = true)]
 async fn encrypted_regions_change_in_place() {
     let core = with_sources().await;
-    let keyed = |name: &str| json!({"name": name, "encryption": {"os_disk_encryption_set_id": rg("diskEncryptionSets/des")}});
+    let keyed = |name: &str, key: &str| json!({"name": name, "encryption": {"os_disk_encryption_set_id": rg(&format!("diskEncryptionSets/{key}"))}});
+    let [east, europe, west] =
+        [keyed("eastus", "des"), keyed("westeurope", "des-west"), keyed("West US", "des-westus")];
     let in_regions = |regions: Vec<Json>| {
         version(json!({"target_region": regions, "allow_deletion_of_replicated_locations": true}))
     };
-    let held = core.create(VERSION, &in_regions(vec![keyed("eastus"), keyed("westeurope")])).await;
-    let three = in_regions(vec![keyed("West US"), keyed("westeurope"), keyed("eastus")]);
+    let held = core.create(VERSION, &in_regions(vec![east.clone(), europe.clone()])).await;
+    let three = in_regions(vec![west.clone(), europe, east.clone()]);
     let held = core.change(&held, &three, Action::Update).await;
-    let held = core.change(&held, &in_regions(vec![keyed("West US"), keyed("eastus")]), Action::Update).await;
+    let held = core.change(&held, &in_regions(vec![west, east]), Action::Update).await;
     assert_eq!(held.get("target_region").elements().len(), 2);
 }
 
@@ -267,7 +269,7 @@ async fn confidential_version_has_a_key_per_region() {
     };
     let config = version(json!({
         "image_definition_id": rg("galleries/gal/images/cvm"),
-        "target_region": [keyed("East US", "des"), keyed("westeurope", "des2")],
+        "target_region": [keyed("East US", "des"), keyed("westeurope", "des-west")],
     }));
     let held = lives(&core, VERSION, &config, &[]).await;
     let regions = core.look(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
@@ -277,8 +279,10 @@ async fn confidential_version_has_a_key_per_region() {
         assert!(profile["secureVMDiskEncryptionSetId"].as_str().is_some(), "{region}");
     }
     // the service cannot change a key in place
-    let other =
-        patched(&config, &json!({"target_region": [keyed("East US", "des2"), keyed("westeurope", "des2")]}));
+    let other = patched(
+        &config,
+        &json!({"target_region": [keyed("East US", "des2"), keyed("westeurope", "des-west")]}),
+    );
     let plan = core.plan(VERSION, Some(&held), &other).await;
     assert_eq!(plan.action, Action::Replace);
     plan.diagnostics.assert_warning(&["encryption of East US"]);
@@ -347,33 +351,27 @@ async fn import_includes_less_common_settings() {
     let protected =
         json!({"block_deletion_before_end_of_life": true, "end_of_life_date": "2031-01-01T00:00:00Z"});
     lives(&core, VERSION, &version(protected), &[]).await;
-    let region = |name: &str| {
+    let region = |name: &str, key: &str| {
         json!({
             "name": name, "regional_replica_count": 2, "storage_account_type": "Premium_LRS", "exclude_from_latest": true,
             "encryption": {
-                "os_disk_encryption_set_id": rg("diskEncryptionSets/des"),
-                "data_disk": [{"lun": 3, "disk_encryption_set_id": rg("diskEncryptionSets/des2")}],
+                "os_disk_encryption_set_id": rg(&format!("diskEncryptionSets/{key}")),
+                "data_disk": [{"lun": 3, "disk_encryption_set_id": rg(&format!("diskEncryptionSets/{key}"))}],
             },
         })
     };
+    let places = [("East US", "des"), ("westeurope", "des-west")];
+    let regions = places.map(|(name, key)| region(name, key));
     let source = json!({"os_disk": {"snapshot_id": rg("snapshots/os")}, "data_disk": [{"lun": 3, "snapshot_id": rg("snapshots/data")}]});
-    let config = patched(
-        &made_of(source),
-        &json!({"version": "3.0.0", "target_region": [region("East US"), region("westeurope")]}),
-    );
+    let config = patched(&made_of(source), &json!({"version": "3.0.0", "target_region": regions}));
     let held = lives(&core, VERSION, &config, &[]).await;
     let plan = |name: &str, to: Json| {
-        let regions: Vec<Json> =
-            ["East US", "westeurope"].map(|at| patched(&region(at), &json!({name: to}))).into();
+        let regions = regions.clone().map(|region| patched(&region, &json!({name: to})));
         patched(&config, &json!({"target_region": regions}))
     };
     // settings of an existing region: keys and storage force a replacement, the rest changes in place
     for (name, to, action) in [
-        (
-            "encryption",
-            json!({"data_disk": [{"lun": 3, "disk_encryption_set_id": rg("diskEncryptionSets/des")}]}),
-            Action::Replace,
-        ),
+        ("encryption", json!({"data_disk": []}), Action::Replace),
         ("storage_account_type", json!("Standard_ZRS"), Action::Replace),
         ("exclude_from_latest", json!(false), Action::Update),
         ("regional_replica_count", json!(3), Action::Update),

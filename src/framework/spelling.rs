@@ -69,6 +69,8 @@ pub fn keep_prior_spelling(body: &Body, new: Value, old: &Value, null_and_empty:
 pub fn is_unchanged<M: Model>(new: &M, old: &M) -> bool {
     new == old || {
         let old = old.encode();
+        // a decoded state has `None` for an empty map, and a read may have an empty one
+        let new = M::decode(&new.encode());
         keep_prior_spelling(M::schema(), new.encode(), &old, NullAndEmpty::Equal) == old
     }
 }
@@ -221,5 +223,21 @@ mod tests {
         let new = Thing::default().encode();
         assert_eq!(keep_prior_spelling(&body, new.clone(), &old, NullAndEmpty::Equal), old);
         assert_eq!(keep_prior_spelling(&body, new.clone(), &old, NullAndEmpty::Distinct), new);
+    }
+    model! {
+        pub struct Disks {
+            pub sizes: Option<BTreeMap<String, i64>> = computed(),
+        }
+    }
+
+    #[test]
+    fn an_empty_map_is_no_change_for_a_decoded_state() {
+        let disks = |sizes: &[(&str, i64)]| {
+            let sizes = sizes.iter().map(|(lun, size)| (lun.to_string(), *size)).collect();
+            Disks { sizes: Some(sizes) }
+        };
+        let state = Disks::decode(&disks(&[]).encode());
+        assert!(is_unchanged(&disks(&[]), &state));
+        assert!(!is_unchanged(&disks(&[("0", 30)]), &state));
     }
 }

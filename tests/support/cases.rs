@@ -116,11 +116,14 @@ pub fn with_disks(core: &Core) {
         let copy = json!({"osType": "Linux", "hyperVGeneration": "V2", "creationData": {"createOption": "Copy", "sourceResourceId": rg(&format!("disks/{name}"))}});
         put(core, &rg(&format!("snapshots/{name}")), json!({"location": location, "properties": copy}));
     }
-    for name in ["des", "des2"] {
+    // an encryption set serves the disks of its own region
+    for (name, location) in
+        [("des", "eastus"), ("des2", "eastus"), ("des-west", "westeurope"), ("des-westus", "westus")]
+    {
         put(
             core,
             &rg(&format!("diskEncryptionSets/{name}")),
-            json!({"location": "eastus", "identity": {"type": "SystemAssigned"}, "properties": {"activeKey": {"keyUrl": "https://v.vault.azure.net/keys/k/1"}}}),
+            json!({"location": location, "identity": {"type": "SystemAssigned"}, "properties": {"activeKey": {"keyUrl": "https://v.vault.azure.net/keys/k/1"}}}),
         );
     }
 }

@@ -232,6 +232,10 @@ fn attribute_planned(
     );
 }
 
+/// Sets of blocks that may be planned as they were although the configuration has another number of blocks: a version that is
+/// only in its home region is the same with and without a `target_region` for it.
+const MAY_STAY_AS_IT_WAS: &[&str] = &["target_region"];
+
 fn block_planned(
     nested: &NestedBlock,
     prior: &Value,
@@ -288,9 +292,10 @@ fn block_planned(
             if planned.iter().any(Value::is_unknown) && !config.iter().any(Value::is_unknown) {
                 complain(out, path, "an element that is a block must not be unknown itself");
             }
-            // core itself leaves sets unchecked; this provider keeps to the same rules there, but for a set that stays as it
-            // was because the configuration means the same
-            if prior.elements() == planned.as_slice() && !prior.is_null() {
+            // core itself leaves sets unchecked; this provider keeps to the same rules there, but for the sets that mean the
+            // same with no block and with the block that the service answers
+            let may_stay = MAY_STAY_AS_IT_WAS.iter().any(|name| *path == Path::attribute(*name));
+            if may_stay && prior.elements() == planned.as_slice() && !prior.is_null() {
                 return;
             }
             if planned.len() != config.len() {

@@ -166,7 +166,7 @@ impl TargetRegion {
     }
 }
 
-/// Reads the target regions in a version's publishing profile. Whatever the answer does not say of a region stays as in
+/// Reads the target regions in a version's publishing profile. What the answer does not say of a region stays as in
 /// `known`.
 pub fn read(profile: &Json, known: &[TargetRegion]) -> Set<TargetRegion> {
     if body::at(profile, "targetRegions").is_none() {
@@ -181,7 +181,8 @@ pub fn read(profile: &Json, known: &[TargetRegion]) -> Set<TargetRegion> {
                 .or(known.regional_replica_count),
             storage_account_type: word(target, "storageAccountType", STORAGE_ACCOUNT_TYPES)
                 .or(known.storage_account_type),
-            exclude_from_latest: body::bool(target, "excludeFromLatest").or(known.exclude_from_latest),
+            // the service answers this member only where it is true
+            exclude_from_latest: Some(body::bool(target, "excludeFromLatest").unwrap_or(false)),
             encryption: match body::at(target, "encryption") {
                 Some(encryption) => read_encryption(encryption),
                 None => known.encryption,
