@@ -167,7 +167,7 @@ impl TargetRegion {
 }
 
 /// Reads the target regions in a version's publishing profile. What the answer does not say of a region stays as in
-/// `known`.
+/// `known`, except `excludeFromLatest`.
 pub fn read(profile: &Json, known: &[TargetRegion]) -> Set<TargetRegion> {
     if body::at(profile, "targetRegions").is_none() {
         return Set(known.to_vec());
@@ -182,7 +182,7 @@ pub fn read(profile: &Json, known: &[TargetRegion]) -> Set<TargetRegion> {
             storage_account_type: word(target, "storageAccountType", STORAGE_ACCOUNT_TYPES)
                 .or(known.storage_account_type),
             // the service answers this member only where it is true
-            exclude_from_latest: Some(body::bool(target, "excludeFromLatest").unwrap_or(false)),
+            exclude_from_latest: body::bool(target, "excludeFromLatest"),
             encryption: match body::at(target, "encryption") {
                 Some(encryption) => read_encryption(encryption),
                 None => known.encryption,
@@ -246,7 +246,9 @@ mod tests {
 
     #[test]
     fn keeps_what_an_answer_does_not_say() {
-        let named = |name: &str| TargetRegion { name: name.to_owned(), ..encrypted() };
+        // a missing excludeFromLatest is false
+        let named =
+            |name: &str| TargetRegion { name: name.to_owned(), exclude_from_latest: None, ..encrypted() };
         assert_eq!(read(&json!({}), &[encrypted()]).0, [encrypted()]);
         let profile = json!({"targetRegions": [{"name": "West Europe"}, {"regionalReplicaCount": 2}]});
         assert_eq!(read(&profile, &[encrypted()]).0, [named("West Europe")]);
