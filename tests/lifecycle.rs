@@ -14,6 +14,8 @@ mod galleries;
 mod interrupts;
 #[path = "lifecycle/misbehaviour.rs"]
 mod misbehaviour;
+#[path = "lifecycle/old_clouds.rs"]
+mod old_clouds;
 #[path = "lifecycle/pins.rs"]
 mod pins;
 #[path = "lifecycle/requests.rs"]

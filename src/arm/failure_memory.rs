@@ -1,11 +1,12 @@
 //! A failure that all calls have in common, such as a failed sign-in: remembered for a short time and explained once.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::error::Error;
+use crate::sync::{read, write};
 
 /// How long every call fails at once before the next attempt.
 pub const RETRY_PAUSE: Duration = Duration::from_secs(30);
@@ -34,10 +35,10 @@ impl FailureMemory {
     }
 
     fn last(&self) -> Option<(Error, Instant)> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        read(&self.0).clone()
     }
 
     fn set(&self, failure: Option<(Error, Instant)>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = failure;
+        *write(&self.0) = failure;
     }
 }

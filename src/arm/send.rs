@@ -1,6 +1,6 @@
 //! One call as the caller sees it: attempts, tokens, waits and log lines, until there is an answer or an error.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -22,6 +22,7 @@ use super::throttle::{Class, Throttle, Ticket};
 use super::token::Tokens;
 use super::transport::{Method, Request, Response, Transport, TransportError};
 use super::versions::{ApiVersion, Versions};
+use crate::sync::lock;
 
 /// What is the same for every request of a client.
 #[derive(Clone, Debug)]
@@ -182,7 +183,7 @@ impl Sender {
     }
 
     fn versions(&self) -> std::sync::MutexGuard<'_, Versions> {
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.versions)
     }
 
     /// The transport under every call.
@@ -373,7 +374,7 @@ impl Sender {
     }
 
     fn throttle(&self) -> std::sync::MutexGuard<'_, Throttle> {
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.throttle)
     }
 
     fn request(

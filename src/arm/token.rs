@@ -1,6 +1,6 @@
 //! Bearer tokens: their source, and the cache that renews them.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +11,7 @@ use super::clouds::Cloud;
 use super::error::Error;
 use super::failure_memory::{FailureMemory, RETRY_PAUSE};
 use super::secret::Secret;
+use crate::sync::{read, write};
 
 /// Gives out tokens for Resource Manager.
 #[async_trait]
@@ -134,7 +135,7 @@ impl Cache {
 
     /// Forgets `token` if it is the current one, and returns whether it was.
     pub fn reject(&self, token: &Secret) -> bool {
-        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        let mut held = write(&self.held);
         held.take_if(|held| held.token == *token).is_some()
     }
 
@@ -144,11 +145,11 @@ impl Cache {
     }
 
     fn held(&self) -> Option<Held> {
-        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+        read(&self.held).clone()
     }
 
     fn hold(&self, held: Option<Held>) {
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = held;
+        *write(&self.held) = held;
     }
 }
 

@@ -48,11 +48,6 @@ pub fn check_regex(text: &str) -> Result<(), String> {
         .map_err(|error| format!("is not a valid regular expression: {error}"))
 }
 
-/// Whether the object that `body` describes is in `location`.
-pub fn same_region(body: &serde_json::Value, location: &str) -> bool {
-    super::body::text(body, "location").is_some_and(|have| region::same_region(&have, location))
-}
-
 /// Equal but for case.
 pub fn eq_ignore_case(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)

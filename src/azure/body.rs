@@ -44,6 +44,11 @@ pub fn texts(json: &Json, path: &str) -> Option<Vec<String>> {
     Some(items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect())
 }
 
+/// Whether the object is in `location`, in any spelling.
+pub fn is_in_region(object: &Json, location: &str) -> bool {
+    text(object, "location").is_some_and(|have| region::same_region(&have, location))
+}
+
 /// Sets the value at a dotted path, making objects on the way; null removes it.
 pub fn set(json: &mut Json, path: &str, value: Json) {
     let (parents, name) = path.rsplit_once('.').map_or(("", path), |(parents, name)| (parents, name));

@@ -26,7 +26,7 @@ pub use existing::already_exists;
 pub use members::Member;
 pub use parents::{delete_parent, refuse_with_children, remove};
 pub use state::unfinished;
-pub use verbs::{Managed, Need, Start, Step, check_api_version, create, delete, read, update};
+pub use verbs::{Managed, Start, Step, check_api_version, create, delete, read, update};
 pub use write::{Change, Ended, Outcome, Task, WaitUntil, Write, final_read_scope, forget_if_final};
 
 #[cfg(test)]

@@ -31,7 +31,7 @@
 //! that follows there is always a longer time in which the same can happen.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -42,6 +42,7 @@ use super::body;
 use crate::arm::client::PageReader;
 use crate::arm::throttle::kind_of_call;
 use crate::arm::{Client, Scope, Target};
+use crate::sync::lock;
 
 /// How long a list answers where there are few.
 pub const FRESH: Duration = Duration::from_secs(10);
@@ -169,7 +170,7 @@ impl Siblings {
     }
 
     fn walk(&self) -> MutexGuard<'_, Walk> {
-        self.walk.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.walk)
     }
 }
 

@@ -13,7 +13,8 @@ use super::regions;
 use super::resource::Resource;
 use super::settings::{self, Settings};
 use super::store::{self, Transaction};
-use super::{Emulator, Request, Response, Target, finish, lock, refusal};
+use super::{Emulator, Request, Response, Target, finish, refusal};
+use crate::sync::lock;
 
 /// Responds to a control call.
 pub fn handle(emulator: &Emulator, request: &Request, target: &Target, wall: Ticks) -> Response {
@@ -149,6 +150,7 @@ fn set(state: &mut Transaction<'_>, body: &Json) -> Result<(), ArmError> {
         "page_size",
         "enforce_roles",
         "owners",
+        "newest_api_version",
         "latency",
     ];
     for (key, value) in body.pairs() {
@@ -158,6 +160,7 @@ fn set(state: &mut Transaction<'_>, body: &Json) -> Result<(), ArmError> {
         let fits = match key.as_str() {
             "time_scale" | "page_size" => matches!(value, Json::Number(_)),
             "latency" | "owners" => matches!(value, Json::Array(_)),
+            "newest_api_version" => matches!(value, Json::String(_)),
             _ => matches!(value, Json::Bool(_)),
         };
         if !fits && !value.is_null() {

@@ -36,8 +36,8 @@ pub mod tls;
 pub mod versions_known;
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -51,6 +51,8 @@ use providers::boot_diagnostics;
 use providers::identity::{self, Outside};
 use settings::{Options, Settings};
 use store::{Store, Transaction};
+
+use crate::sync::lock;
 
 /// A request as a client sent it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -392,10 +394,6 @@ impl Emulator {
         let answer = outcome.unwrap_or_else(refusal);
         finish(answer, headers, request, wall, request_id)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The parts of a request's URL.

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::clock::{self, Ticks};
 use super::files;
 use super::json::Json;
+use crate::sync::lock;
 
 /// How many requests are shown.
 const SHOWN: usize = 50;
@@ -39,7 +40,7 @@ impl Requests {
         match &self.state {
             Some(state) => drop(append(state, &entry)),
             None => {
-                let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut memory = lock(&self.memory);
                 memory.push_back(entry);
                 if memory.len() > SHOWN {
                     memory.pop_front();
@@ -53,7 +54,7 @@ impl Requests {
         match &self.state {
             Some(state) => last(state).unwrap_or_default().into_iter().rev().collect(),
             None => {
-                let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+                let memory = lock(&self.memory);
                 memory.iter().rev().cloned().collect()
             }
         }
@@ -61,7 +62,7 @@ impl Requests {
 
     /// Forgets all.
     pub fn clear(&self) {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.memory).clear();
         if let Some(state) = &self.state {
             let _ = fs::remove_file(files::beside(state, SUFFIX));
         }

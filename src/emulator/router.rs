@@ -439,7 +439,7 @@ fn compute(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
     };
     let polling = matches!(kind, "capsoperations" | "operations" | "diskoperations");
     if !polling {
-        versions_known::check(&call.api, kind)?;
+        versions_known::check(&call.api, kind, call.settings.newest_api_version.as_deref())?;
     }
     match words {
         ["galleries"] => galleries::list(call, None),
@@ -486,7 +486,8 @@ fn in_group(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         return generic::route(call);
     }
     if let [kind, ..] = words {
-        versions_known::check(&call.api, &type_path(words, kind))?;
+        let newest = call.settings.newest_api_version.as_deref();
+        versions_known::check(&call.api, &type_path(words, kind), newest)?;
     }
     let group = call.segments[3].clone();
     let name = |call: &Call<'_, '_>, index: usize| call.segments.get(6 + index).cloned().unwrap_or_default();

@@ -57,6 +57,8 @@ pub struct Settings {
     pub enforce_roles: bool,
     /// Object IDs of additional owners of everything.
     pub owners: Vec<String>,
+    /// The date of the newest API version of compute types; none: all that are known. A sovereign or private cloud lags behind.
+    pub newest_api_version: Option<String>,
     /// Delays by method and path: `[{"method","path","milliseconds"}]`.
     pub latency: Vec<Json>,
 }
@@ -92,6 +94,7 @@ impl Settings {
             by_hand: false,
             enforce_roles: stored.flag("enforce_roles").unwrap_or(false),
             owners: stored.list("owners").iter().filter_map(|id| id.as_str().map(str::to_owned)).collect(),
+            newest_api_version: stored.text("newest_api_version").map(str::to_owned),
             latency: stored.list("latency").to_vec(),
         }
     }
@@ -110,6 +113,7 @@ impl Settings {
             .with("page_size", self.page_size as i64)
             .with("enforce_roles", self.enforce_roles)
             .with("owners", self.owners.iter().map(|id| Json::from(id.as_str())).collect::<Vec<_>>())
+            .with("newest_api_version", self.newest_api_version.as_deref().map_or(Json::Null, Json::from))
             .with("latency", self.latency.clone())
     }
 

@@ -11,7 +11,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::EmulatorError;
 use super::clock::Ticks;
@@ -122,7 +122,7 @@ impl Store {
 
     fn view(&self) -> MutexGuard<'_, View> {
         // A panic inside a request cannot leave the view half changed: changes are applied after the request.
-        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+        crate::sync::lock(&self.view)
     }
 }
 

@@ -135,8 +135,10 @@ pub fn types(namespace: &str) -> Vec<(&'static str, &'static [&'static str])> {
 const FUTURE: &str = "2027-07-01";
 
 /// Checks a request's api-version against a compute type such as `galleries/images`. The gallery list is complete;
-/// of machines and disks clients use versions that are not listed here, so for them any plausible date passes.
-pub fn check(api: &str, kind: &str) -> Result<(), ArmError> {
+/// of machines and disks clients use versions that are not listed here, so for them any plausible date passes. A cloud
+/// that lags behind knows versions up to the date `newest` only.
+pub fn check(api: &str, kind: &str, newest: Option<&str>) -> Result<(), ArmError> {
+    let is_there = |version: &str| newest.is_none_or(|newest| version <= newest);
     let (known, strict) = match kind.split('/').next().unwrap_or_default() {
         "galleries" | "sharedgalleries" | "communitygalleries" => (GALLERY, true),
         "disks" | "snapshots" | "diskencryptionsets" => (DISK, false),
@@ -144,9 +146,10 @@ pub fn check(api: &str, kind: &str) -> Result<(), ArmError> {
     };
     let date = api.get(..10).unwrap_or_default();
     let in_range = date >= known[0] && date < FUTURE;
-    if known.contains(&api) || (!strict && in_range) {
+    if is_there(api) && (known.contains(&api) || (!strict && in_range)) {
         return Ok(());
     }
+    let known: Vec<&str> = known.iter().copied().filter(|version| is_there(version)).collect();
     let places: Vec<&str> = REGIONS.iter().map(|region| region.name).collect();
     Err(ArmError::gateway(
         400,
@@ -189,12 +192,15 @@ mod tests {
 
     #[test]
     fn versions() {
-        assert!(check("2026-03-03", "galleries/images").is_ok());
-        let error = check("2026-03-04", "galleries").unwrap_err();
+        assert!(check("2026-03-03", "galleries/images", None).is_ok());
+        let error = check("2026-03-04", "galleries", None).unwrap_err();
         assert_eq!((error.status, error.code.as_str()), (400, "NoRegisteredProviderFound"));
         assert!(error.message.contains("2022-03-03, 2022-08-03"));
-        assert!(check("2024-08-01", "virtualmachines").is_ok());
-        assert!(check("2099-01-01", "virtualmachines").is_err());
+        assert!(check("2024-08-01", "virtualmachines", None).is_ok());
+        assert!(check("2099-01-01", "virtualmachines", None).is_err());
+        let error = check("2026-03-03", "galleries", Some("2021-12-31")).unwrap_err();
+        assert!(error.message.contains("2021-07-01, 2021-10-01'."), "{}", error.message);
+        assert!(check("2021-10-01", "galleries", Some("2021-12-31")).is_ok());
         assert!(well_formed("2016-04-30-preview") && !well_formed("latest") && !well_formed("2026-3-3"));
     }
 }

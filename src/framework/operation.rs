@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::run_ids::RunIds;
 use crate::schema::{Diagnostic, Diagnostics, Value};
+use crate::sync::lock;
 
 /// The scope in which a resource plans, reads, creates, updates or deletes.
 pub struct Op {
@@ -40,11 +41,11 @@ impl Op {
 
     /// Adds a warning to the answer.
     pub fn warn(&self, diagnostic: Diagnostic) {
-        self.warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(diagnostic);
+        lock(&self.warnings).push(diagnostic);
     }
 
     /// Takes the warnings so far.
     pub fn take_warnings(&self) -> Diagnostics {
-        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+        std::mem::take(&mut *lock(&self.warnings))
     }
 }

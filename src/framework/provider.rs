@@ -16,6 +16,7 @@ use super::run_ids::RunIds;
 use super::timeouts::Defaults;
 use super::{FunctionError, Op};
 use crate::schema::{Body, Diagnostic, Diagnostics, Path, Type, Value};
+use crate::sync::{lock, read, write};
 
 /// What a provider must say.
 #[async_trait]
@@ -239,7 +240,7 @@ impl<P: Provider> Server<P> {
                 None => Configured::No,
             }
         };
-        *self.configured.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = configured;
+        *write(&self.configured) = configured;
         found
     }
 
@@ -306,18 +307,18 @@ impl<P: Provider> Server<P> {
 
     /// The user wants the run to end: everything under way ends soon, truthfully; what comes later runs as ever.
     pub fn stop(&self) {
-        let mut token = self.stop.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut token = lock(&self.stop);
         std::mem::replace(&mut *token, CancellationToken::new()).cancel();
     }
 
     /// Ends with the next [`stop`](Server::stop).
     pub fn stop_token(&self) -> CancellationToken {
-        self.stop.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+        lock(&self.stop).clone()
     }
 
     /// The context, when the provider is configured and its configuration known.
     pub fn context(&self) -> Option<Arc<P::Context>> {
-        match &*self.configured.read().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+        match &*read(&self.configured) {
             Configured::Yes(context) => Some(context.clone()),
             _ => None,
         }
@@ -325,10 +326,7 @@ impl<P: Provider> Server<P> {
 
     /// Whether the provider's configuration waits for values known only after apply.
     pub(super) fn is_unknown(&self) -> bool {
-        matches!(
-            &*self.configured.read().unwrap_or_else(|poisoned| poisoned.into_inner()),
-            Configured::Unknown
-        )
+        matches!(&*read(&self.configured), Configured::Unknown)
     }
 
     /// The objects that this walk has met.

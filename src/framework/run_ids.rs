@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::schema::Value;
+use crate::sync::lock;
 
 /// Key in the private state of a plan: the ID of the object that was planned. Never stored in a state.
 pub const PLANNED_FROM: &str = "planned_from";
@@ -102,7 +103,7 @@ impl RunIds {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.0)
     }
 }
 

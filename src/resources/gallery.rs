@@ -17,7 +17,7 @@ use crate::framework::{
 };
 use crate::model;
 use crate::schema::spec::{block, computed, optional, required};
-use crate::schema::{Diagnostic, Diagnostics, Path, Slot, Value};
+use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 use sharing::check_sharing;
 
 model! {
@@ -129,7 +129,7 @@ impl Resource<Context> for Gallery {
             identity::check_location(context, op, draft, found).await;
         }
         sharing::check_transition(draft, found);
-        pipeline::check_api_version(self, context, &Model::decode(&draft.planned), found);
+        pipeline::check_api_version(self, context, &draft.planned, found);
     }
 
     async fn read(

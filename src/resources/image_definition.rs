@@ -21,7 +21,7 @@ use crate::framework::{
 };
 use crate::model;
 use crate::schema::spec::{block, computed, optional, optional_computed, required};
-use crate::schema::{Diagnostic, Diagnostics, Path, Set, Slot, Value};
+use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
 use features::check_features;
 
 model! {
@@ -174,7 +174,7 @@ impl Resource<Context> for ImageDefinition {
         {
             found.error(Path::attribute("location"), "Invalid value for location", why);
         }
-        pipeline::check_api_version(self, context, &Model::decode(&draft.planned), found);
+        pipeline::check_api_version(self, context, &draft.planned, found);
     }
 
     async fn read(

@@ -105,6 +105,7 @@ impl Resource<Context> for ImageVersion {
         retain::check(draft, found);
         retain::check_creation(context, op, draft, found).await;
         checks::plan(context, op, draft, found).await;
+        pipeline::check_api_version(self, context, &draft.planned, found);
     }
 
     fn check_destroy(&self, context: Option<&Context>, prior: &Model, found: &mut Diagnostics) {

@@ -1,7 +1,6 @@
 //! Tokens by the first sign-in method of the settings that works, chosen when the first token is needed.
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock, RwLock};
 
 use async_trait::async_trait;
 use azure_identity::Executor;
@@ -9,7 +8,8 @@ use tokio::time::Instant;
 
 use super::choose::{Attempt, Way, choose};
 use super::{
-    Context, Credentials, azure_cli, azure_devops, certificate, client_secret, github, managed_identity, oidc,
+    Context, Credentials, SIGN_IN_LIMIT, azure_cli, azure_devops, certificate, client_secret, github,
+    managed_identity, oidc,
 };
 use crate::arm::ask::Failure;
 use crate::arm::clouds::{Cloud, CloudSource};
@@ -17,10 +17,7 @@ use crate::arm::error::{Error, Kind};
 use crate::arm::secret::Secret;
 use crate::arm::token::{Cache, Fresh, Source, Tokens};
 use crate::arm::transport::Transport;
-use crate::sync::lock;
-
-/// How long one attempt to sign in may take, over all methods.
-pub const SIGN_IN_LIMIT: Duration = Duration::from_secs(30);
+use crate::sync::{lock, read, write};
 
 /// Tokens for the cloud's Resource Manager by the first configured method that works, in azurerm's order.
 ///
@@ -124,7 +121,7 @@ impl Source for Tenant {
             tenant: self.tenant.as_deref(),
             last_failure: Arc::default(),
         };
-        let chosen = *shared.chosen.read().unwrap_or_else(PoisonError::into_inner);
+        let chosen = *read(&shared.chosen);
         let attempts = choose(&shared.credentials);
         let deadline = Instant::now() + SIGN_IN_LIMIT;
         let mut failures = Vec::new();
@@ -141,7 +138,7 @@ impl Source for Tenant {
             match fetched.unwrap_or_else(|_| Err(out_of_time(&context))) {
                 Ok(fresh) => {
                     if chosen.is_none() {
-                        *shared.chosen.write().unwrap_or_else(PoisonError::into_inner) = Some(attempt.way);
+                        *write(&shared.chosen) = Some(attempt.way);
                         tracing::info!(
                             "signing in to {} with {}: {}",
                             cloud.name,

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use azure_identity::{AzureCliCredential, AzureCliCredentialOptions, Executor};
 
-use super::auto::SIGN_IN_LIMIT;
-use super::{Context, entra, set};
+use super::{Context, SIGN_IN_LIMIT, entra, set};
 use crate::arm::ask::Failure;
 use crate::arm::token::Fresh;
 

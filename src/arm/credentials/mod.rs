@@ -22,6 +22,7 @@ mod pfx;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub use auto::auto;
 pub use choose::{Attempt, Way, choose};
@@ -30,6 +31,9 @@ pub use files::warnings;
 use super::ask::Failure;
 use super::clouds::Cloud;
 use super::transport::Transport;
+
+/// How long one attempt to sign in may take, over all methods.
+const SIGN_IN_LIMIT: Duration = Duration::from_secs(30);
 
 /// The settings for signing in, as in the provider block. An empty text counts as not set.
 #[derive(Clone)]

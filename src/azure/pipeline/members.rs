@@ -1,58 +1,111 @@
-//! Members of a request that older API versions of a resource type do not have.
-
-use serde_json::Value as Json;
+//! Attributes whose members in a request do not exist in older API versions of a resource type.
 
 use crate::arm::Target;
+use crate::schema::{Path, Value};
 
-/// A member that not every API version has.
+/// An attribute, or one value of it, that not every API version has.
 #[derive(Clone, Copy, Debug)]
 pub struct Member {
+    /// Dotted, such as `target_region.exclude_from_latest`.
     attribute: &'static str,
-    path: &'static str,
     since: &'static str,
+    only: Option<&'static str>,
 }
 
 impl Member {
-    /// The member at `path` below `properties`, which `attribute` sets and which exists since API version `since`.
-    pub const fn new(attribute: &'static str, path: &'static str, since: &'static str) -> Member {
-        Member { attribute, path, since }
+    /// An attribute or a block that exists since API version `since`. One that is false or empty is not sent.
+    pub const fn new(attribute: &'static str, since: &'static str) -> Member {
+        Member { attribute, since, only: None }
     }
-}
 
-/// `target`, refused where the cloud has only API versions that lack a member of `body`.
-pub fn requiring(target: &Target, body: &Json, members: &[Member]) -> Target {
-    let properties = body.get("properties").unwrap_or(&Json::Null);
-    let present = members.iter().filter(|member| contains(properties, member.path));
-    present.fold(target.clone(), |target, member| target.needs(member.since, member.attribute))
-}
+    /// A value of an attribute that exists since API version `since`.
+    pub const fn value(attribute: &'static str, value: &'static str, since: &'static str) -> Member {
+        Member { attribute, since, only: Some(value) }
+    }
 
-// Whether the body sets the member at a dotted path, in any element of the lists on the way. False means the same as absent.
-fn contains(json: &Json, path: &str) -> bool {
-    match json {
-        Json::Array(items) => items.iter().any(|item| contains(item, path)),
-        _ if path.is_empty() => !matches!(json, Json::Null | Json::Bool(false)),
-        Json::Object(members) => {
-            let (name, rest) = path.split_once('.').unwrap_or((path, ""));
-            members.get(name).is_some_and(|member| contains(member, rest))
+    /// The oldest API version that has it.
+    pub fn since(&self) -> &'static str {
+        self.since
+    }
+
+    /// The argument of the configuration, as far as it can be pointed at.
+    pub fn path(&self) -> Path {
+        Path::attribute(self.attribute.split('.').next().unwrap_or_default())
+    }
+
+    /// The attribute, with its value where only that is missing, as the user wrote it.
+    pub fn name(&self) -> String {
+        match self.only {
+            Some(value) => format!("{} = {value:?}", self.attribute),
+            None => self.attribute.to_owned(),
         }
-        _ => false,
     }
+
+    /// Whether the plan sets it, in any element of the blocks on the way. An unknown value counts as not set.
+    pub fn is_in(&self, plan: &Value) -> bool {
+        self.is_at(plan, self.attribute)
+    }
+
+    fn is_at(&self, value: &Value, path: &str) -> bool {
+        match value {
+            Value::List(elements) | Value::Set(elements) if !path.is_empty() => {
+                elements.iter().any(|element| self.is_at(element, path))
+            }
+            value if path.is_empty() => match self.only {
+                Some(only) => value.as_str() == Some(only),
+                None => value.is_known() && !value.is_unset() && value.as_bool() != Some(false),
+            },
+            value => {
+                let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+                self.is_at(value.get(name), rest)
+            }
+        }
+    }
+}
+
+/// `target`, refused where the cloud has only API versions that lack a member of `plan`.
+pub fn requiring(target: Target, plan: &Value, members: &[Member]) -> Target {
+    let present = members.iter().filter(|member| member.is_in(plan));
+    present.fold(target, |target, member| target.needs(member.since, member.name()))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn finds_members_in_lists_and_ignores_false() {
-        let body =
-            json!({"regions": [{"name": "a"}, {"name": "b", "exclude": true}], "safety": {"block": false}});
-        for (path, present) in
-            [("regions.exclude", true), ("regions.other", false), ("safety.block", false), ("safety", true)]
-        {
-            assert_eq!(contains(&body, path), present, "{path}");
+    fn finds_what_a_plan_sets_in_blocks_and_ignores_false_and_empty() {
+        let region = |exclude: bool| Value::object([("exclude", exclude.into())]);
+        let plan = Value::object([
+            ("region", Value::Set(vec![region(false), region(true)])),
+            ("mode", "Shallow".into()),
+            ("block", false.into()),
+            ("text", "".into()),
+            ("open", Value::Unknown),
+            ("features", Value::Map([("a".to_owned(), "b".into())].into())),
+            ("none", Value::Map(Default::default())),
+            ("identity", Value::object([("type", "None".into())])),
+            ("absent", Value::Null),
+        ]);
+        for (attribute, expected) in [
+            ("region.exclude", true),
+            ("region.other", false),
+            ("region", true),
+            ("mode", true),
+            ("block", false),
+            ("text", false),
+            ("open", false),
+            ("open.inner", false),
+            ("features", true),
+            ("none", false),
+            ("identity", true),
+            ("absent", false),
+            ("absent.inner", false),
+        ] {
+            assert_eq!(Member::new(attribute, "2021-10-01").is_in(&plan), expected, "{attribute}");
         }
+        assert!(Member::value("mode", "Shallow", "2021-07-01").is_in(&plan));
+        assert!(!Member::value("mode", "Full", "2021-07-01").is_in(&plan));
+        assert_eq!(Member::value("mode", "Full", "2021-07-01").name(), "mode = \"Full\"");
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::Value as Json;
 
 use super::existing::{Found, already_exists, find};
-use super::members::Member;
+use super::members::{Member, requiring};
 use super::parents;
 use super::state::{accepted_state, is_as_planned, may_exist, unfinished};
 use super::write::{Change, Ended, Outcome, Task, WaitUntil, Write, forget_if_final};
@@ -15,7 +15,7 @@ use crate::azure::run_log::Event;
 use crate::azure::{Context, body, fault, identity};
 use crate::framework::spelling::is_unchanged;
 use crate::framework::{Failed, Op, Private};
-use crate::schema::{Diagnostic, Diagnostics, Model, Path, Slot, Value};
+use crate::schema::{Diagnostic, Diagnostics, Model, Slot, Value};
 
 /// One step of an update: the request, made from the object as it is just before.
 pub type Step<'s> = Box<dyn Fn(&Json) -> Change + Send + Sync + 's>;
@@ -27,9 +27,6 @@ pub enum Start {
     /// By this body, which restores a deleted object. The steps of an update follow.
     Restore(Json),
 }
-
-/// The oldest API version that has an attribute, and the attribute.
-pub type Need = (&'static str, &'static str);
 
 /// What the pipeline needs to know about a resource type that lives in Resource Manager.
 #[async_trait]
@@ -46,7 +43,7 @@ pub trait Managed: Send + Sync {
     /// Whether other resources are made in it and need its body, so that the run remembers it.
     const IS_PARENT: bool = false;
 
-    /// The members of a request that older API versions lack.
+    /// The attributes that older API versions lack.
     const MEMBERS: &'static [Member] = &[];
 
     /// The ID of the object that `model` describes, a plan or a state.
@@ -58,11 +55,6 @@ pub trait Managed: Send + Sync {
     /// Where the object is read, when that takes query options.
     fn read_target(&self, id: &ResourceId) -> Target {
         self.target(id)
-    }
-
-    /// The API versions that the attributes of `plan` need.
-    fn needs(&self, _plan: &Self::Model) -> Vec<Need> {
-        Vec::new()
     }
 
     /// The object in messages: `image version "1.0.0" of "web"`.
@@ -158,27 +150,21 @@ fn task<'a, R: Managed>(
 
 // Where the object of `plan` is written, with an API version that has everything in the plan.
 fn write_target<R: Managed>(resource: &R, id: &ResourceId, plan: &R::Model) -> Target {
-    let needs = resource.needs(plan);
-    needs.into_iter().fold(resource.target(id), |target, (since, attribute)| target.needs(since, attribute))
+    requiring(resource.target(id), &plan.encode(), R::MEMBERS)
 }
 
 /// Adds an error for each attribute of `plan` that the API version in use lacks, once that version is known.
-pub fn check_api_version<R: Managed>(
-    resource: &R,
-    context: &Context,
-    plan: &R::Model,
-    found: &mut Diagnostics,
-) {
-    let Ok(id) = resource.id(context, plan) else { return };
+pub fn check_api_version<R: Managed>(resource: &R, context: &Context, plan: &Value, found: &mut Diagnostics) {
+    let Ok(id) = resource.id(context, &R::Model::decode(plan)) else { return };
     let using = context.client.api_version_of(&resource.target(&id));
-    let missing =
-        resource.needs(plan).into_iter().filter(|(since, _)| using.is_confirmed && !using.has(since));
-    for (since, attribute) in missing {
+    let missing = R::MEMBERS.iter().filter(|member| !using.has(member.since()) && member.is_in(plan));
+    for member in missing.filter(|_| using.is_confirmed) {
         found.error(
-            Path::attribute(attribute),
-            format!("{attribute} is not available in this cloud"),
+            member.path(),
+            format!("{} is not available in this cloud", member.name()),
             format!(
-                "It needs API version {since} or newer, and this cloud has {} at most. Remove it.",
+                "It needs API version {} or newer, and this cloud has {} at most. Remove it.",
+                member.since(),
                 using.version
             ),
         );
@@ -265,7 +251,7 @@ pub async fn create<R: Managed>(
     let target = write_target(resource, &task.id, &plan);
     let _guard = context.lock(&id).await;
     let found = find(&task, &target).await?;
-    let mut write = Write::new(&task, target, resource.read_target(&task.id), private).requiring(R::MEMBERS);
+    let mut write = Write::new(&task, target, resource.read_target(&task.id), private);
     let (begun, joined) = match found {
         Found::Nothing => {
             let (body, restores) = match resource.before_create(&task, &mut plan).await? {
@@ -356,7 +342,7 @@ pub async fn update<R: Managed>(
     let task = task(resource, context, op, "updating", resource.id(context, &prior)?);
     let _guard = context.lock(&task.id.to_string()).await;
     let target = write_target(resource, &task.id, &plan);
-    let mut write = Write::new(&task, target, resource.read_target(&task.id), private).requiring(R::MEMBERS);
+    let mut write = Write::new(&task, target, resource.read_target(&task.id), private);
     let Some(mut current) = write.look().await.map_err(|error| task.failed(&error))? else {
         return Err(identity::vanished(R::NOUN, &task.id).into());
     };

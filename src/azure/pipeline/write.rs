@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
-use super::members::{Member, requiring};
 use crate::arm::{Client, Error, Kind, Operation, ResourceId, Scope, Target};
 use crate::azure::context::{self, Context};
 use crate::azure::provisioning::{Provisioning, is_failed, is_in_flight, pauses};
@@ -136,7 +135,6 @@ pub struct Write<'t, 'a> {
     // the same with the query options that reads need
     read: Target,
     private: &'t mut Private,
-    members: &'static [Member],
 }
 
 /// Forgets a stored operation once the object shows that it has ended.
@@ -154,12 +152,7 @@ pub fn final_read_scope(scope: &Scope) -> Scope {
 impl<'t, 'a> Write<'t, 'a> {
     /// The writes of `task` to `target`, which is read back as `read`.
     pub fn new(task: &'t Task<'a>, target: Target, read: Target, private: &'t mut Private) -> Self {
-        Write { task, target, read, private, members: &[] }
-    }
-
-    /// The same, for bodies with `members` that older API versions lack.
-    pub fn requiring(self, members: &'static [Member]) -> Self {
-        Write { members, ..self }
+        Write { task, target, read, private }
     }
 
     /// Reads the object. `None` when it does not exist. A final state ends the stored operation.
@@ -174,14 +167,14 @@ impl<'t, 'a> Write<'t, 'a> {
     pub async fn begin(&mut self, change: &Change, prior: Option<&Json>) -> Result<Json, NotBegun> {
         let (client, scope) = (self.task.client(), &self.task.scope);
         self.private.remove(OPERATION);
-        let target = requiring(&self.target, change.body(), self.members);
+        let target = &self.target;
         let sent = match change {
-            Change::Put(body) => client.put(scope, &target, body).await,
-            Change::Patch(body) => client.patch(scope, &target, body).await,
-            Change::PutOrPatch(body, part) => match client.put(scope, &target, body).await {
+            Change::Put(body) => client.put(scope, target, body).await,
+            Change::Patch(body) => client.patch(scope, target, body).await,
+            Change::PutOrPatch(body, part) => match client.put(scope, target, body).await {
                 Err(refused) if matches!(refused.status, Some(400 | 404 | 409)) => {
                     tracing::debug!(%refused, "the whole object is refused; sending the change alone");
-                    client.patch(scope, &target, part).await.map_err(|_| refused)
+                    client.patch(scope, target, part).await.map_err(|_| refused)
                 }
                 other => other,
             },

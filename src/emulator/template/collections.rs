@@ -1,7 +1,7 @@
 //! The functions of template expressions on arrays and objects, and those that take strings as well.
 
 use super::super::json::{Json, same};
-use super::functions::{Arguments, text_of};
+use super::arguments::{Arguments, text_of};
 
 /// The most elements that a function makes.
 const MOST: i64 = 10_000;

@@ -4,7 +4,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Date, Duration, Month, OffsetDateTime, UtcOffset};
 
 use super::super::json::Json;
-use super::functions::Arguments;
+use super::arguments::Arguments;
 
 /// Calls a function; `None` when it is not one of those here.
 pub fn call(it: &Arguments<'_>) -> Option<Result<Json, String>> {

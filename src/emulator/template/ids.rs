@@ -1,7 +1,7 @@
 //! Resource IDs as template functions make them, and as the resources of a template have them.
 
 use super::super::json::Json;
-use super::scope::Place;
+use super::place::Place;
 
 /// The id of a resource below a scope: `A.B/c/d` and `x/y` make `<scope>/providers/A.B/c/x/d/y`.
 pub fn below(scope: &str, kind: &str, name: &str) -> Result<String, String> {

@@ -1,18 +1,21 @@
 //! Templates of Azure Resource Manager, read and evaluated without making anything: see [`Reading`].
 
+mod arguments;
 mod collections;
 mod dates;
 pub mod expression;
 pub mod functions;
 pub mod ids;
 mod parameters;
+pub mod place;
 pub mod relaxed;
 pub mod resources;
 pub mod scope;
 
 use super::json::Json;
+use place::Place;
 use resources::Item;
-use scope::{Bounds, Live, Place, Scope};
+use scope::{Bounds, Live, Scope};
 
 /// The members that a template may have.
 const MEMBERS: &[&str] = &[

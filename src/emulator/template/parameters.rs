@@ -1,8 +1,8 @@
 //! The parameters of a template: what is given, the defaults, and whether each value is of its type and allowed.
 
 use super::super::json::{Json, same};
+use super::arguments::kind_of;
 use super::collections::member;
-use super::functions::kind_of;
 use super::scope::Scope;
 
 /// Gives a scope its parameters, in the order in which the template declares them; a default may use those before it.
@@ -129,10 +129,10 @@ fn check_limits(name: &str, declaration: &Json, value: &Json) -> Result<(), Stri
         // Several of the allowed values may be given as an array.
         || matches!(value, Json::Array(items) if items.iter().all(listed));
     if !is_allowed {
-        let texts: Vec<String> = allowed.iter().map(super::functions::text_of).collect();
+        let texts: Vec<String> = allowed.iter().map(super::arguments::text_of).collect();
         return Err(format!(
             "The provided value for the template parameter '{name}' is not valid. The value '{}' is not part of the allowed value(s): '{}'.",
-            super::functions::text_of(value),
+            super::arguments::text_of(value),
             texts.join(",")
         ));
     }

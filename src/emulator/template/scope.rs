@@ -5,8 +5,10 @@ use std::cell::Cell;
 use time::OffsetDateTime;
 
 use super::super::json::Json;
+use super::arguments::{kind_of, text_of};
 use super::collections::member;
 use super::expression::{self, Expression, Text};
+use super::place::Place;
 use super::{dates, functions, ids};
 
 /// How deep expressions, variables and functions may lead into each other.
@@ -42,34 +44,6 @@ pub enum Lookup<'x> {
 
 /// Answers a [`Lookup`]; none while the template is only read.
 pub type Live<'a> = &'a dyn Fn(&Lookup<'_>) -> Result<Json, String>;
-
-/// Where and as what a template is deployed.
-#[derive(Clone, Debug, Default)]
-pub struct Place {
-    /// The subscription's id.
-    pub subscription: String,
-    /// The caller's tenant.
-    pub tenant: String,
-    /// The caller's object id.
-    pub object: String,
-    /// What `resourceGroup()` returns; nothing at the scope of a subscription.
-    pub group: Option<Json>,
-    /// What `deployment()` returns.
-    pub deployment: Json,
-    /// What `environment()` returns.
-    pub environment: Json,
-    /// The time, in seconds since 1970.
-    pub now: i64,
-    /// What `newGuid()` is made of.
-    pub seed: String,
-}
-
-impl Place {
-    /// The name of the resource group.
-    pub fn group_name(&self) -> Option<&str> {
-        self.group.as_ref().and_then(|group| group.text("name"))
-    }
-}
 
 /// Everything that the expressions of a template can speak of.
 #[derive(Clone)]
@@ -158,9 +132,7 @@ impl<'a> Scope<'a> {
                     format!("The copy count must be between 0 and {MOST_COPIES}, but is {number}.")
                 })
             }
-            other => {
-                Err(format!("The copy count must be an integer, but is {}.", functions::kind_of(&other)))
-            }
+            other => Err(format!("The copy count must be an integer, but is {}.", kind_of(&other))),
         }
     }
 
@@ -196,7 +168,7 @@ impl<'a> Scope<'a> {
                         _ => {
                             let key = match expression::read(key)? {
                                 Text::Plain(key) => key,
-                                Text::Expression(read) => functions::text_of(&self.evaluate(&read)?),
+                                Text::Expression(read) => text_of(&self.evaluate(&read)?),
                             };
                             resolved.set(&key, self.resolve(value)?);
                         }
@@ -278,7 +250,7 @@ impl<'a> Scope<'a> {
             Json::Bool(value) => Ok(value),
             other => Err(format!(
                 "Unable to evaluate the template language function '{name}': a boolean is needed, not {}.",
-                functions::kind_of(&other)
+                kind_of(&other)
             )),
         }
     }
@@ -505,14 +477,14 @@ impl<'a> Scope<'a> {
                     let value = rest
                         .first()
                         .map_or(Ok(item.clone()), |lambda| apply(lambda, std::slice::from_ref(item)))?;
-                    object.set(&functions::text_of(&apply(key, std::slice::from_ref(item))?), value);
+                    object.set(&text_of(&apply(key, std::slice::from_ref(item))?), value);
                 }
                 Ok(object)
             }
             ("groupby", [key]) => {
                 let mut groups = Json::object();
                 for item in &items {
-                    let key = functions::text_of(&apply(key, std::slice::from_ref(item))?);
+                    let key = text_of(&apply(key, std::slice::from_ref(item))?);
                     let mut group = groups.get(&key).map_or_else(Vec::new, |group| match group {
                         Json::Array(items) => items.clone(),
                         _ => Vec::new(),
@@ -536,19 +508,16 @@ fn no_member(object: &Json, key: &Json) -> String {
     match object {
         Json::Object(pairs) => format!(
             "The language expression property '{}' doesn't exist, available properties are '{}'.",
-            functions::text_of(key),
+            text_of(key),
             pairs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
         ),
         Json::Array(_) => {
-            format!(
-                "The language expression property array index '{}' is out of bounds.",
-                functions::text_of(key)
-            )
+            format!("The language expression property array index '{}' is out of bounds.", text_of(key))
         }
         other => format!(
             "The language expression property '{}' can't be evaluated, because its object is {}.",
-            functions::text_of(key),
-            functions::kind_of(other)
+            text_of(key),
+            kind_of(other)
         ),
     }
 }

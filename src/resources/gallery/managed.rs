@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::{Gallery, Model, SoftDelete, id_of, sharing};
 use crate::arm::{Error, ResourceId, Target, id};
 use crate::azure::objects::gallery::{Gallery as Object, Identity};
-use crate::azure::pipeline::{self, Change, Managed, Need, Step, Task};
+use crate::azure::pipeline::{self, Change, Managed, Member, Step, Task};
 use crate::azure::run_log::Event;
 use crate::azure::{Context, body, fault, tags};
 use crate::framework::{Failed, Op};
@@ -20,6 +20,15 @@ impl Managed for Gallery {
     const TYPE_NAME: &'static str = "azimage_gallery";
     const IS_PARENT: bool = true;
 
+    const MEMBERS: &'static [Member] = &[
+        Member::new("soft_delete.enabled", "2021-07-01"),
+        Member::new("soft_delete.retention_days", "2026-03-03"),
+        Member::new("soft_delete.grace_period_days", "2026-03-03"),
+        Member::new("identity", "2025-03-03"),
+        Member::value("sharing.permission", "Groups", "2020-09-30"),
+        Member::value("sharing.permission", "Community", "2022-01-03"),
+    ];
+
     fn id(&self, context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
         let subscription = context.subscription(model.subscription_id.as_deref())?;
         Ok(ResourceId::gallery(subscription, &model.resource_group_name, &model.name))
@@ -27,25 +36,6 @@ impl Managed for Gallery {
 
     fn target(&self, id: &ResourceId) -> Target {
         Target::at(id.to_string())
-    }
-
-    fn needs(&self, plan: &Model) -> Vec<Need> {
-        let mut needs = Vec::new();
-        if let Some(soft_delete) = plan.soft_delete.as_ref().filter(|policy| policy.enabled) {
-            needs.push(("2021-07-01", "soft_delete"));
-            if soft_delete.retention_days.is_some() || soft_delete.grace_period_days.is_some() {
-                needs.push(("2026-03-03", "soft_delete"));
-            }
-        }
-        if plan.identity.is_some() {
-            needs.push(("2025-03-03", "identity"));
-        }
-        match plan.sharing.as_ref().map(|sharing| sharing.permission.as_str()) {
-            Some("Groups") => needs.push(("2020-09-30", "sharing")),
-            Some("Community") => needs.push(("2021-10-01", "sharing")),
-            _ => {}
-        }
-        needs
     }
 
     async fn expand_new(&self, task: &Task<'_>, plan: &Model) -> Result<Json, Diagnostics> {

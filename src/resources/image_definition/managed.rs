@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::{ImageDefinition, Model, features, id_of, recycle_bin};
 use crate::arm::{Error, ResourceId, Target};
 use crate::azure::objects::definition::{Definition, Recommended};
-use crate::azure::pipeline::{self, Change, Ended, Managed, Need, Step, Task};
+use crate::azure::pipeline::{self, Change, Ended, Managed, Member, Step, Task};
 use crate::azure::{Context, body, fault, tags};
 use crate::framework::{Op, Private};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set};
@@ -19,6 +19,14 @@ impl Managed for ImageDefinition {
     const TYPE_NAME: &'static str = "azimage_image_definition";
     const IS_PARENT: bool = true;
 
+    const MEMBERS: &'static [Member] = &[
+        Member::value("architecture", "Arm64", "2021-10-01"),
+        Member::new("features", "2020-09-30"),
+        Member::new("accelerated_networking_enabled", "2020-09-30"),
+        Member::new("hibernation_enabled", "2020-09-30"),
+        Member::new("disk_controller_types", "2020-09-30"),
+    ];
+
     fn id(&self, _context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
         id_of(model)
     }
@@ -29,17 +37,6 @@ impl Managed for ImageDefinition {
 
     fn diagnose(error: &Error, what: &str, id: &str) -> Diagnostic {
         fault::at(error, what, id, attribute_of(error.target.as_deref()))
-    }
-
-    fn needs(&self, plan: &Model) -> Vec<Need> {
-        let mut needs = Vec::new();
-        if plan.architecture.as_deref() == Some("Arm64") {
-            needs.push(("2021-10-01", "architecture"));
-        }
-        if plan.features.as_ref().is_some_and(|features| !features.is_empty()) {
-            needs.push(("2020-09-30", "features"));
-        }
-        needs
     }
 
     async fn expand_new(&self, task: &Task<'_>, plan: &Model) -> Result<Json, Diagnostics> {
@@ -136,10 +133,8 @@ fn expand(context: &Context, plan: &Model, location: &str, current: Option<&Json
     body::set(&mut properties, "osState", json!(plan.os_state));
     body::set(&mut properties, "hyperVGeneration", json!(plan.hyper_v_generation));
     // clouds with an older API version know no other architecture than x64, and no member for it
-    let type_of = Target::at(plan.gallery_id.as_str());
-    if plan.architecture.as_deref() != Some("x64")
-        || context.client.api_version_of(&type_of).has("2021-10-01")
-    {
+    let using = context.client.api_version_of(&Target::at(plan.gallery_id.as_str()));
+    if plan.architecture.as_deref() != Some("x64") || using.has("2021-10-01") {
         body::set(&mut properties, "architecture", json!(plan.architecture));
     }
     if let Some(identifier) = &plan.identifier {
@@ -193,6 +188,9 @@ fn expand(context: &Context, plan: &Model, location: &str, current: Option<&Json
         None => {}
     }
     features::expand(&mut properties, plan, current);
+    if !using.has("2025-03-03") {
+        body::set(&mut properties, "allowUpdateImage", Json::Null);
+    }
     body["properties"] = properties;
     body
 }

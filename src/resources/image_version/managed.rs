@@ -15,7 +15,7 @@ use crate::arm::{Error, ResourceId, Target};
 use crate::azure::objects::source;
 use crate::azure::pipeline::{Change, Ended, Managed, Member, Outcome, Start, Step, Task, WaitUntil};
 use crate::azure::replication::{Replication, Wait};
-use crate::azure::{Context, attributes, body, fault};
+use crate::azure::{Context, body, fault};
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
 #[async_trait]
@@ -26,39 +26,26 @@ impl Managed for ImageVersion {
     const TYPE_NAME: &'static str = "azimage_image_version";
 
     const MEMBERS: &'static [Member] = &[
-        Member::new("virtual_machine_id", "storageProfile.source.virtualMachineId", "2023-07-03"),
-        Member::new("community_image_id", "storageProfile.source.communityGalleryImageId", "2022-03-03"),
-        Member::new(
-            "os_disk.storage_account_id",
-            "storageProfile.osDiskImage.source.storageAccountId",
-            "2022-03-03",
+        Member::new("source.virtual_machine_id", "2023-07-03"),
+        Member::new("source.community_image_id", "2022-03-03"),
+        Member::new("source.os_disk.storage_account_id", "2022-03-03"),
+        Member::new("source.data_disk.storage_account_id", "2022-03-03"),
+        Member::new("source.os_disk.vhd_uri", "2020-09-30"),
+        Member::new("source.data_disk.vhd_uri", "2020-09-30"),
+        Member::value("replication_mode", "Shallow", "2021-07-01"),
+        Member::new("target_region.exclude_from_latest", "2022-03-03"),
+        Member::value("target_region.storage_account_type", "Premium_LRS", "2019-12-01"),
+        Member::value("target_region.storage_account_type", "PremiumV2_LRS", "2025-03-03"),
+        Member::new("target_region.encryption", "2019-12-01"),
+        Member::new("target_region.encryption.confidential_vm", "2021-10-01"),
+        Member::value(
+            "target_region.encryption.confidential_vm.encryption_type",
+            "NonPersistedTPM",
+            "2022-08-03",
         ),
-        Member::new(
-            "data_disk.storage_account_id",
-            "storageProfile.dataDiskImages.source.storageAccountId",
-            "2022-03-03",
-        ),
-        Member::new(
-            "target_region.exclude_from_latest",
-            "publishingProfile.targetRegions.excludeFromLatest",
-            "2022-03-03",
-        ),
-        Member::new(
-            "target_region.encryption.confidential_vm",
-            "publishingProfile.targetRegions.encryption.osDiskImage.securityProfile",
-            "2021-10-01",
-        ),
-        Member::new(
-            "allow_deletion_of_replicated_locations",
-            "safetyProfile.allowDeletionOfReplicatedLocations",
-            "2022-03-03",
-        ),
-        Member::new(
-            "block_deletion_before_end_of_life",
-            "safetyProfile.blockDeletionBeforeEndOfLife",
-            "2025-03-03",
-        ),
-        Member::new("uefi_settings_json", "securityProfile.uefiSettings", "2022-08-03"),
+        Member::new("allow_deletion_of_replicated_locations", "2022-03-03"),
+        Member::new("block_deletion_before_end_of_life", "2025-03-03"),
+        Member::new("uefi_settings_json", "2022-08-03"),
     ];
 
     fn id(&self, _context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
@@ -212,7 +199,7 @@ pub fn is_same_image(left: &Json, plan: &Model) -> bool {
         && want_data.iter().all(|(lun, want)| have_data.get(lun).is_some_and(|have| same(have, want)))
         && shallow(body::text(left, "properties.publishingProfile.replicationMode").as_deref())
             == shallow(plan.replication_mode.as_deref())
-        && plan.location.as_deref().is_none_or(|location| attributes::same_region(left, location))
+        && plan.location.as_deref().is_none_or(|location| body::is_in_region(left, location))
 }
 
 // The attribute behind the service's name for a property.

@@ -11,7 +11,8 @@ use super::super::operations::stable;
 use super::super::regions;
 use super::super::resource::Resource;
 use super::super::store::resource_key;
-use super::super::template::scope::{Bounds, Place};
+use super::super::template::place::Place;
+use super::super::template::scope::Bounds;
 use super::super::template::{self, Reading, ids};
 use super::{filters, groups, identity};
 

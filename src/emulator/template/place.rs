@@ -1,0 +1,31 @@
+//! Where a template is deployed.
+
+use super::super::json::Json;
+
+/// Where and as what a template is deployed.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// The subscription's id.
+    pub subscription: String,
+    /// The caller's tenant.
+    pub tenant: String,
+    /// The caller's object id.
+    pub object: String,
+    /// What `resourceGroup()` returns; nothing at the scope of a subscription.
+    pub group: Option<Json>,
+    /// What `deployment()` returns.
+    pub deployment: Json,
+    /// What `environment()` returns.
+    pub environment: Json,
+    /// The time, in seconds since 1970.
+    pub now: i64,
+    /// What `newGuid()` is made of.
+    pub seed: String,
+}
+
+impl Place {
+    /// The name of the resource group.
+    pub fn group_name(&self) -> Option<&str> {
+        self.group.as_ref().and_then(|group| group.text("name"))
+    }
+}
