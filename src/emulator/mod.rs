@@ -47,8 +47,8 @@ use clock::Ticks;
 use errors::ArmError;
 use faults::When;
 use json::Json;
-use providers::boot_diagnostics;
 use providers::identity::{self, Outside};
+use providers::{boot_diagnostics, build_runs};
 use settings::{Options, Settings};
 use store::{Store, Transaction};
 
@@ -334,6 +334,13 @@ impl Emulator {
         }
         if let ["blobs", _, name] = lower.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             let answer = boot_diagnostics::read(state, name, wall + settings.clock_offset);
+            return finish(answer, Vec::new(), request, wall, request_id);
+        }
+        if let ["blobs", _, "packerlogs", run, "customization.log"] =
+            lower.iter().map(String::as_str).collect::<Vec<_>>()[..]
+        {
+            let is_signed = target.query.iter().any(|(name, _)| name == "sig");
+            let answer = build_runs::read_log(state, run, is_signed, wall + settings.clock_offset);
             return finish(answer, Vec::new(), request, wall, request_id);
         }
         let caller = match authenticate(request, settings, &effects, wall) {

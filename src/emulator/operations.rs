@@ -113,7 +113,6 @@ fn poll_url(call: &Call<'_, '_>, operation: &Operation, monitor: bool) -> String
         Family::Disk => regions::normalize(&operation.location),
         _ => regions::in_poll_url(&operation.location),
     };
-    let signature = Signature::of(&operation.guid, &call.api, operation.start, monitor);
     let mut query = String::new();
     if operation.family != Family::Caps {
         query.push_str(&format!("p={}&", partition(&call.subscription)));
@@ -122,17 +121,39 @@ fn poll_url(call: &Call<'_, '_>, operation: &Operation, monitor: bool) -> String
         query.push_str("monitor=true&");
     }
     format!(
-        "{}/subscriptions/{}/providers/Microsoft.Compute/locations/{region}/{}/{}?{query}api-version={}&t={}&c={}&s={}&h={}",
+        "{}/subscriptions/{}/providers/Microsoft.Compute/locations/{region}/{}/{}?{query}api-version={}&{}",
         call.base,
         call.subscription,
         operation.family.segment(),
         operation.guid,
         call.api,
-        signature.t,
-        signature.c,
-        signature.s,
-        signature.h
+        signature(call, operation, monitor)
     )
+}
+
+/// The signature in the query of an operation's poll URL.
+pub fn signature(call: &Call<'_, '_>, operation: &Operation, monitor: bool) -> String {
+    let Signature { t, c, s, h } = Signature::of(&operation.guid, &call.api, operation.start, monitor);
+    format!("t={t}&c={c}&s={s}&h={h}")
+}
+
+/// Refuses a poll of the operation in `record` whose URL is not the one that was issued.
+pub fn verify(call: &Call<'_, '_>, record: &Json, monitor: bool) -> Result<(), ArmError> {
+    let start = record.int("start").unwrap_or_default();
+    let expected = Signature::of(record.text("guid").unwrap_or_default(), &call.api, start, monitor);
+    let given = |name: &str| call.query(name).unwrap_or_default();
+    let is_issued = given("t") == expected.t
+        && given("c") == expected.c
+        && given("s") == expected.s
+        && given("h") == expected.h;
+    if is_issued || !call.settings.verify_poll_urls {
+        return Ok(());
+    }
+    Err(ArmError::new(
+        403,
+        "InvalidSignature",
+        "The signature of the polling URL is not valid. Use the URL of the Azure-AsyncOperation or Location header unchanged.",
+    ))
 }
 
 /// The partition GUID in the URLs of machines, images and disks: constant for a subscription.
@@ -202,21 +223,7 @@ pub fn poll(call: &mut Call<'_, '_>, segment: &str, guid: &str) -> Outcome {
         .ok_or_else(|| ArmError::new(404, "NotFound", format!("The operation '{guid}' was not found.")))?;
     let monitor = call.query("monitor").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let start = record.int("start").unwrap_or_default();
-    if call.settings.verify_poll_urls {
-        let expected = Signature::of(record.text("guid").unwrap_or_default(), &call.api, start, monitor);
-        let given = |name: &str| call.query(name).unwrap_or_default();
-        if given("t") != expected.t
-            || given("c") != expected.c
-            || given("s") != expected.s
-            || given("h") != expected.h
-        {
-            return Err(ArmError::new(
-                403,
-                "InvalidSignature",
-                "The signature of the polling URL is not valid. Use the URL of the Azure-AsyncOperation or Location header unchanged.",
-            ));
-        }
-    }
+    verify(call, &record, monitor)?;
     let end = record.int("end");
     let running = end.is_none_or(|end| call.now < end);
     let elsewhere = (running && call.effects.moves).then(|| moved(call, &record, monitor));

@@ -6,9 +6,10 @@ use super::json::Json;
 use super::operations;
 use super::providers::applications;
 use super::providers::{
-    access, activity_log, agreements, batch, build_outputs, definitions, deployments, disks, galleries,
-    generic, groups, image_builder, images, lists, locks, machines, marketplace, moves, preflight,
-    resource_graph, run_commands, seeds, sharing, sizes, soft_delete, storage, subscriptions, tags, versions,
+    access, activity_log, agreements, batch, build_operations, build_outputs, build_runs, build_triggers,
+    definitions, deployments, disks, galleries, generic, groups, image_builder, images, lists, locks,
+    machines, marketplace, moves, preflight, resource_graph, run_commands, seeds, sharing, sizes,
+    soft_delete, storage, subscriptions, tags, versions,
 };
 use super::{shapes, versions_known};
 
@@ -59,6 +60,11 @@ pub const ROUTES: &[Route] = &[
     line(
         "Keys of a storage account",
         "/subscriptions/{s}/resourceGroups/{rg}/providers/Microsoft.Storage/storageAccounts/{sa}/listKeys",
+        DO,
+    ),
+    line(
+        "Signature for the blobs of a storage account",
+        "/subscriptions/{s}/resourceGroups/{rg}/providers/Microsoft.Storage/storageAccounts/{sa}/ListServiceSas",
         DO,
     ),
     line("Resources of a group", "/subscriptions/{s}/resourceGroups/{rg}/resources", READ),
@@ -248,11 +254,12 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
                 None => None,
             };
             match refused {
-                Some(error) => image_builder::fail_run(call, &due.template, &error.message),
+                Some(error) => build_runs::fail(call, &due.template, &error.message),
                 None => image_builder::keep_output(call, &due.template, &artifact),
             }
         }
     }
+    build_triggers::fire(call);
     route_one(call)
 }
 
@@ -389,6 +396,11 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         {
             storage::keys(call, &format!("/{}", call.segments[..8].join("/")))
         }
+        ["resourcegroups", _, "providers", "microsoft.storage", "storageaccounts", _, "listservicesas"]
+            if call.method == Method::Post =>
+        {
+            storage::service_sas(call, &format!("/{}", call.segments[..8].join("/")))
+        }
         ["resourcegroups", _, "providers", "microsoft.virtualmachineimages", rest @ ..]
             if !rest.contains(&"providers") =>
         {
@@ -422,7 +434,7 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         ["providers", "microsoft.virtualmachineimages", "imagetemplates"] => image_builder::list(call),
         ["providers", "microsoft.virtualmachineimages", "locations", _, "operations", name] => {
             let name = (*name).to_owned();
-            image_builder::poll(call, &name)
+            build_operations::poll(call, &name)
         }
         ["providers", "microsoft.insights", "eventtypes", "management", "values"] => activity_log::list(call),
         ["providers", _, ..] => generic::route(call),

@@ -70,9 +70,9 @@ type Made = (Artifact, Option<(String, Json)>);
 
 fn artifact(call: &Call<'_, '_>, template: &Resource, run: &str, target: &Json) -> Option<Made> {
     let output = target.text("runOutputName")?.to_owned();
-    let tags = tags(template, target);
-    let staging = template.hidden("staging").and_then(Json::as_str).unwrap_or_default().to_owned();
-    let account = account(&staging);
+    let mut tags = tags(template, target);
+    let account_id = account_id(&staging(template));
+    let account = account_id.rsplit('/').next().unwrap_or_default();
     let vhd = format!("https://{account}.blob.core.windows.net/vhds/{run}.vhd");
     match target.text("type")? {
         "VHD" => {
@@ -81,11 +81,13 @@ fn artifact(call: &Call<'_, '_>, template: &Resource, run: &str, target: &Json) 
         }
         "ManagedImage" => {
             let id = target.text("imageId")?.to_owned();
+            // Recorded: only gallery versions have it.
+            tags.remove("correlationId");
             let disk = Json::object()
                 .with("osType", os_type(template))
                 .with("osState", "Generalized")
                 .with("blobUri", vhd)
-                .with("caching", "ReadWrite");
+                .with("caching", "None");
             let properties = Json::object()
                 .with("storageProfile", Json::object().with("osDisk", disk))
                 .with("hyperVGeneration", generation(call, template));
@@ -112,9 +114,7 @@ fn artifact(call: &Call<'_, '_>, template: &Resource, run: &str, target: &Json) 
             if let Some(mode) = target.get("replicationMode") {
                 profile.set("replicationMode", mode);
             }
-            let source = Json::object()
-                .with("uri", vhd)
-                .with("id", format!("{staging}/providers/Microsoft.Storage/storageAccounts/{account}"));
+            let source = Json::object().with("uri", vhd).with("id", account_id);
             let disk = Json::object().with("hostCaching", "ReadWrite").with("source", source);
             let properties = Json::object()
                 .with("publishingProfile", profile)
@@ -135,13 +135,10 @@ fn tags(template: &Resource, target: &Json) -> Json {
     let text = |name: &str| source.text(name).unwrap_or_default();
     let from = match text("type") {
         "PlatformImage" => {
-            format!(
-                "PlatformImage {}::{}::{}::{}",
-                text("publisher"),
-                text("offer"),
-                text("sku"),
-                text("version")
-            )
+            let exact = template.hidden("exact").and_then(Json::as_str).unwrap_or_default();
+            let exact = if text("version") == "latest" { format!(" ({exact})") } else { String::new() };
+            let names = ["publisher", "offer", "sku", "version"].map(text).join("::");
+            format!("PlatformImage {names}{exact}")
         }
         "ManagedImage" => format!("ManagedImage {}", text("imageId")),
         kind => format!("{kind} {}", text("imageVersionId")),
@@ -196,31 +193,20 @@ fn next_number(call: &Call<'_, '_>, template: &Resource, definition: &str, targe
     }
 }
 
-/// The commands that stand in a template itself, one customizer after the other.
-pub fn inline_commands(template: &Resource) -> String {
-    let steps = template.doc.get("properties").map(|properties| properties.list("customize").to_vec());
-    let checks = template.property("validate").map(|validate| validate.list("inVMValidations").to_vec());
-    steps
-        .unwrap_or_default()
-        .iter()
-        .chain(checks.unwrap_or_default().iter())
-        .flat_map(|step| {
-            step.list("inline").iter().filter_map(|line| line.as_str().map(str::to_owned)).collect::<Vec<_>>()
-        })
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
 /// Where the customization log of a run is, in the form of 2024.
 pub fn log_location(staging: &str, run: &str) -> String {
-    format!(
-        "{staging}/providers/Microsoft.Storage/storageAccounts/{}/blobServices/default/containers/packerlogs/{run}/customization.log",
-        account(staging)
-    )
+    format!("{}/blobServices/default/containers/packerlogs/{run}/customization.log", account_id(staging))
 }
 
-fn account(staging: &str) -> String {
-    format!("ib{:016x}", stable(&staging.to_lowercase()))
+/// The staging group of a template.
+pub fn staging(template: &Resource) -> String {
+    template.hidden("staging").and_then(Json::as_str).unwrap_or_default().to_owned()
+}
+
+/// The storage account in a staging group.
+pub fn account_id(staging: &str) -> String {
+    let name = format!("ib{:016x}", stable(&staging.to_lowercase()));
+    format!("{staging}/providers/Microsoft.Storage/storageAccounts/{name}")
 }
 
 /// The error of a template whose source does not exist.
@@ -233,9 +219,27 @@ pub fn missing_source(call: &Call<'_, '_>, sent: &Json) -> Option<(String, Strin
         .then(|| ("ResourceNotFound".to_owned(), format!("The source image '{id}' was not found.")))
 }
 
-/// What `latest` of a Marketplace source means now.
-pub fn latest(call: &Call<'_, '_>, source: &Json) -> Option<String> {
-    marketplace::latest(call.state, source.text("publisher")?, source.text("offer")?, source.text("sku")?)
+/// The exact version that the source of a template means now, as `exactVersion` shows it; `None` for a managed image, and
+/// where there is no version.
+pub fn exact_source(call: &Call<'_, '_>, source: &Json) -> Option<String> {
+    if let Some(id) = source.text("imageVersionId") {
+        let Some(definition) = id.strip_suffix("/versions/latest") else { return Some(id.to_owned()) };
+        let versions = call.children(&format!("{definition}/versions"));
+        let newest = versions
+            .iter()
+            .filter(|version| version.state(call.now) == "Succeeded")
+            .max_by_key(|version| marketplace::numeric(version.name()))?;
+        return Some(format!("{definition}/versions/{}", newest.name()));
+    }
+    match source.text("version")? {
+        "latest" => marketplace::latest(
+            call.state,
+            source.text("publisher")?,
+            source.text("offer")?,
+            source.text("sku")?,
+        ),
+        version => Some(version.to_owned()),
+    }
 }
 
 fn os_type(template: &Resource) -> &'static str {

@@ -62,3 +62,25 @@ pub fn keys(call: &Call<'_, '_>, account: &str) -> Outcome {
     };
     Ok(Answer::compact(200, Json::object().with("keys", vec![key(1), key(2)])))
 }
+
+/// `POST …/storageAccounts/{n}/ListServiceSas`: a signature that opens the blobs of the emulator, and no others.
+pub fn service_sas(call: &Call<'_, '_>, account: &str) -> Outcome {
+    let Some(found) = call.find(account) else {
+        return Err(ArmError::no_parent(
+            account.rsplit_once("/providers/").map_or(account, |(_, path)| path),
+        ));
+    };
+    let resource = call
+        .body
+        .text("canonicalizedResource")
+        .ok_or_else(|| invalid_content("'canonicalizedResource' is required"))?;
+    let text = |name: &str| call.body.text(name).unwrap_or_default();
+    let signature = format!("{:016x}", stable(&format!("{}{resource}", found.id())));
+    let token = format!(
+        "sv=2015-04-05&sr={}&se={}&sp={}&sig={signature}",
+        text("signedResource"),
+        text("signedExpiry").replace(':', "%3A"),
+        text("signedPermission")
+    );
+    Ok(Answer::compact(200, Json::object().with("serviceSasToken", token)))
+}

@@ -142,6 +142,111 @@ fn runs_can_be_cancelled_and_templates_updated() {
     assert_eq!(world.ask("GET", &rg("images/built?api-version=2026-03-01"), "").status, 200);
 }
 
+#[test]
+fn log_of_a_run_is_read_with_a_signature_once_it_has_ended() {
+    let mut world = world();
+    let steps = r#"{"type":"Shell","name":"fine","inline":["echo hello"]},{"type":"Shell","name":"broken","scriptUri":"https://example.com/setup.sh"}"#;
+    let script =
+        r#"{"scripts":[{"contains":"setup.sh","machine":"t","exit_code":7,"error":"no such package\n"}]}"#;
+    world.ask("PUT", "/_emulator/scripts", script);
+    world.done("PUT", &template(""), &body(steps, &to_gallery()));
+    world.ask("POST", &template("/run"), "");
+    world.wait(5.0);
+    let shown = world.ask("GET", &template(""), "");
+    let message = shown.body.text("properties.lastRunStatus.message").unwrap().to_owned();
+    assert!(message.contains("broken ended with exit code 7"), "{message}");
+    let at = message.find("/subscriptions/").unwrap();
+    let location = message[at..].split_whitespace().next().unwrap().to_owned();
+    let (account, blob) = location.split_once("/blobServices/default/containers/").unwrap();
+    let run = blob.split('/').nth(1).unwrap();
+    let found = world.ask("GET", &format!("{account}?api-version=2023-01-01"), "");
+    let url = format!(
+        "{}{}",
+        found.body.text("properties.primaryEndpoints.blob").unwrap(),
+        blob.trim_end_matches('.')
+    );
+    assert!(url.ends_with(&format!("/packerlogs/{run}/customization.log")), "{url}");
+    let refused = world.ask("GET", &url, "");
+    assert_eq!(refused.status, 409, "{}", refused.raw);
+    let resource = r#"{"canonicalizedResource":"/blob/x/packerlogs","signedResource":"c","signedPermission":"r","signedExpiry":"2030-01-01T00:00:00Z"}"#;
+    let sas = world.ask("POST", &format!("{account}/ListServiceSas?api-version=2023-01-01"), resource);
+    let log = world.ask("GET", &format!("{url}?{}", sas.body.text("serviceSasToken").unwrap()), "");
+    assert_eq!(log.status, 200, "{}", log.raw);
+    for part in ["azure-arm: hello", "azure-arm: no such package", "Starting provisioner Shell"] {
+        assert!(log.raw.contains(part), "{part} in {}", log.raw);
+    }
+    world.done("DELETE", &template(""), "");
+    let staging = account.split("/providers/").next().unwrap();
+    assert_eq!(world.ask("GET", &format!("{staging}?api-version=2022-09-01"), "").status, 404);
+}
+
+#[test]
+fn failed_validation_can_distribute_nevertheless() {
+    let mut world = world();
+    for (goes_on, state, outputs) in [(false, "Failed", 0), (true, "PartiallySucceeded", 1)] {
+        let validate = format!(
+            r#""validate":{{"continueDistributeOnFailure":{goes_on},"inVMValidations":[{{"type":"Shell","inline":["exit 1"]}}]}},"distribute""#
+        );
+        let body = body("", &to_gallery()).replace("\"distribute\"", &validate);
+        world.done("PUT", &template(""), &body);
+        world.ask("POST", &template("/run"), "");
+        world.wait(5.0);
+        let shown = world.ask("GET", &template(""), "");
+        assert_eq!(shown.body.text("properties.lastRunStatus.runState"), Some(state));
+        assert_eq!(world.ask("GET", &template("/runOutputs"), "").body.list("value").len(), outputs);
+        world.done("DELETE", &template(""), "");
+    }
+}
+
+#[test]
+fn automatic_run_begins_once_the_template_exists() {
+    let mut world = world();
+    let body =
+        body("", &to_gallery()).replace("\"distribute\"", r#""autoRun":{"state":"Enabled"},"distribute""#);
+    let made = world.ask("PUT", &template(""), &body);
+    assert_eq!(made.body.at("properties.lastRunStatus"), None);
+    world.wait(1.0);
+    let state = |world: &World| {
+        world.ask("GET", &template(""), "").body.text("properties.lastRunStatus.runState").map(str::to_owned)
+    };
+    assert_eq!(state(&world).as_deref(), Some("Running"));
+    assert_eq!(world.ask("POST", &template("/run"), "").status, 409);
+    world.wait(5.0);
+    assert_eq!(state(&world).as_deref(), Some("Succeeded"));
+}
+
+#[test]
+fn new_version_of_the_source_starts_the_run_of_a_trigger() {
+    let mut world = world();
+    let image = format!(
+        r#"{{"type":"ManagedImage","runOutputName":"image","imageId":"{}","location":"eastus"}}"#,
+        rg("images/built")
+    );
+    world.done("PUT", &template(""), &body("", &to_gallery()));
+    world.done("POST", &template("/run"), "");
+    let source = format!(
+        r#""source":{{"type":"SharedImageVersion","imageVersionId":"{}/versions/latest"}}"#,
+        gal("/images/img")
+    );
+    let whole = body("", &image);
+    let (before, rest) = whole.split_once("\"source\":").unwrap();
+    let watching = format!("{before}{source}{}", &rest[rest.find('}').unwrap() + 1..]);
+    let other = |tail: &str| template(tail).replace("/t/", "/w/").replace("/t?", "/w?");
+    let made = world.done("PUT", &other(""), &watching);
+    assert_eq!(made.status, 201, "{}", made.raw);
+    let trigger = world.done("PUT", &other("/triggers/source"), r#"{"properties":{"kind":"SourceImage"}}"#);
+    assert_eq!((trigger.status, trigger.body.at("properties.status")), (201, None));
+    let shown = world.ask("GET", &other("/triggers/source"), "");
+    assert_eq!(shown.body.text("properties.status.code"), Some("Healthy"));
+    world.wait(5.0);
+    assert_eq!(world.ask("GET", &other(""), "").body.at("properties.lastRunStatus"), None);
+    world.done("POST", &template("/run"), "");
+    world.ask("GET", &other(""), "");
+    world.wait(5.0);
+    let shown = world.ask("GET", &other(""), "");
+    assert_eq!(shown.body.text("properties.lastRunStatus.runState"), Some("Succeeded"), "{}", shown.raw);
+}
+
 fn tested(world: &mut World) {
     let body = r#"{"location":"eastus","properties":{"hardwareProfile":{"vmSize":"Standard_D2s_v5"},"storageProfile":{"imageReference":{"publisher":"Canonical","offer":"ubuntu-24_04-lts","sku":"server","version":"latest"},"osDisk":{"createOption":"FromImage","deleteOption":"Delete"}},"osProfile":{"computerName":"azt","adminUsername":"azimage"},"networkProfile":{"networkApiVersion":"2020-11-01","networkInterfaceConfigurations":[{"name":"nic","properties":{"primary":true,"deleteOption":"Delete","ipConfigurations":[{"name":"ip","properties":{"primary":true,"subnet":{"id":"/x"}}}]}}]},"diagnosticsProfile":{"bootDiagnostics":{"enabled":true}}}}"#;
     let made = world.ask("PUT", &rg("virtualMachines/azt?api-version=2026-03-01"), body);
