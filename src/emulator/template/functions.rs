@@ -5,9 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest;
 
 use super::super::json::{Json, same};
-use super::super::operations::stable;
 use super::arguments::{Arguments, as_int, text_of};
-use super::{collections, dates};
+use super::{collections, dates, unique};
 
 /// The namespace of the identifiers that `guid()` makes.
 const GUIDS: [u8; 16] = 0x11fb_06fb_712d_4ddd_98c7_e71b_bd58_8830_u128.to_be_bytes();
@@ -64,7 +63,7 @@ fn strings(it: &Arguments<'_>) -> Option<Result<Json, String>> {
         "format" => format(it),
         "guid" => joined(it).map(|text| Json::from(name_guid(&text))),
         // Thirteen letters and digits that depend on the arguments, as the service's do; they are not the service's own.
-        "uniquestring" => joined(it).map(|text| Json::from(unique(&text))),
+        "uniquestring" => joined(it).map(|text| Json::from(unique::string(&text))),
         _ => return None,
     })
 }
@@ -192,12 +191,6 @@ fn name_guid(text: &str) -> String {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash.as_ref()[..16]);
     uuid::Builder::from_sha1_bytes(bytes).into_uuid().to_string()
-}
-
-fn unique(text: &str) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let hash = stable(text);
-    (0..13).map(|at| char::from(ALPHABET[(hash.rotate_left(5 * at) & 31) as usize])).collect()
 }
 
 fn numbers_and_logic(it: &Arguments<'_>) -> Option<Result<Json, String>> {

@@ -11,6 +11,7 @@ pub mod place;
 pub mod relaxed;
 pub mod resources;
 pub mod scope;
+mod unique;
 
 use super::json::Json;
 use place::Place;
