@@ -96,7 +96,7 @@ fn covered(guide: &str) -> String {
     let (before, rest) = guide.split_once("<!-- coverage:").expect("the guide has a place for the table");
     let (opening, rest) = rest.split_once("-->\n").expect("the comment ends");
     let (_, after) = rest.split_once("<!-- end of coverage -->").expect("the table has an end");
-    let rows: String = azimage::emulator::router::ROUTES
+    let rows: String = azimage::emulator::coverage::ROUTES
         .iter()
         .map(|route| format!("| {} | `{}` | {} |\n", route.what, route.path, route.verbs.join(", ")))
         .collect();

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use azimage::emulator::cli::usage::tables;
-use azimage::emulator::router::{ROUTES, coverage_table};
+use azimage::emulator::coverage::{ROUTES, coverage_table, gaps_table};
 
 /// The text between a comment that starts with `name` and the comment that ends it.
 fn marked<'a>(guide: &'a str, name: &str) -> Option<&'a str> {
@@ -19,7 +19,7 @@ fn marked<'a>(guide: &'a str, name: &str) -> Option<&'a str> {
 fn guide_contains_the_generated_tables() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides/testing-with-the-emulator.md");
     let mut guide = std::fs::read_to_string(&path).unwrap();
-    for (name, table) in [("coverage", coverage_table()), ("commands", tables())] {
+    for (name, table) in [("coverage", coverage_table()), ("gaps", gaps_table()), ("commands", tables())] {
         let shown = marked(&guide, name).unwrap().to_owned();
         if std::env::var_os("UPDATE").is_some() {
             guide = guide.replacen(&shown, table.trim(), 1);

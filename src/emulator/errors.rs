@@ -99,6 +99,12 @@ impl ArmError {
         )
     }
 
+    /// 501 for an operation that Azure carries out and the emulator does not. `instead` is a sentence on what to do, or empty.
+    pub fn not_emulated(operation: &str, instead: &str) -> ArmError {
+        let message = format!("The emulator does not support the operation '{operation}'. {instead}");
+        ArmError::gateway(501, "NotEmulated", message.trim_end())
+    }
+
     /// 405 for a method that a type does not support.
     pub fn no_method(method: &str, what: &str) -> ArmError {
         ArmError::gateway(

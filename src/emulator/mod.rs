@@ -9,6 +9,7 @@ pub mod call;
 pub mod cli;
 pub mod clock;
 pub mod control;
+pub mod coverage;
 pub mod delivery;
 pub mod errors;
 pub mod faults;

@@ -86,6 +86,8 @@ impl Kind {
 struct Member {
     name: &'static str,
     required: bool,
+    /// Whether the service alone sets it.
+    read_only: bool,
     kind: Kind,
 }
 
@@ -165,7 +167,8 @@ impl Model {
             } else if let Some((name, kind)) = word.split_once(':') {
                 let required = name.ends_with('!');
                 let name = name.trim_end_matches('!');
-                model.members.push(Member { name, required, kind: Kind::parse(kind) });
+                let read_only = kind == "-";
+                model.members.push(Member { name, required, read_only, kind: Kind::parse(kind) });
             }
         }
         model
@@ -209,6 +212,33 @@ pub fn check_body(
         action: method == Method::Post,
     };
     checker.body(described.model, body, complete)
+}
+
+/// Takes what the service alone sets out of a resource of a described type, such as `microsoft.compute/images`.
+pub fn drop_read_only(kind: &str, shown: &mut Json) {
+    if let Some(body) = Table::get().bodies.get(&format!("PUT {kind}")) {
+        drop_below(&Kind::Model(body.model), shown);
+    }
+}
+
+fn drop_below(kind: &Kind, shown: &mut Json) {
+    match (kind, shown) {
+        (Kind::List(inner), Json::Array(items)) => items.iter_mut().for_each(|item| drop_below(inner, item)),
+        (Kind::Map(inner), Json::Object(pairs)) => {
+            pairs.iter_mut().for_each(|(_, value)| drop_below(inner, value));
+        }
+        (Kind::Model(name), Json::Object(pairs)) => {
+            let Some(model) = Table::get().models.get(name) else { return };
+            pairs.retain_mut(|(key, value)| {
+                let member = model.members.iter().find(|member| member.name == key);
+                if let Some(member) = member {
+                    drop_below(&member.kind, value);
+                }
+                member.is_none_or(|member| !member.read_only)
+            });
+        }
+        _ => {}
+    }
 }
 
 /// Takes the members that an api-version does not have out of an answer; `target` is the name of the type in the table.

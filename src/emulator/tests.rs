@@ -13,6 +13,7 @@ mod lists;
 mod network;
 mod nuisances;
 mod operations;
+mod scale_sets;
 
 /// An emulator and a clock.
 struct World {

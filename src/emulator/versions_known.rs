@@ -116,10 +116,16 @@ pub fn types(namespace: &str) -> Vec<(&'static str, &'static [&'static str])> {
             ("galleries/images/versions", GALLERY),
             ("galleries/applications", GALLERY),
             ("galleries/applications/versions", GALLERY),
+            ("galleries/scripts", since(SCRIPTS)),
+            ("galleries/scripts/versions", since(SCRIPTS)),
+            ("galleries/inVMAccessControlProfiles", since(PROFILES)),
+            ("galleries/inVMAccessControlProfiles/versions", since(PROFILES)),
             ("locations/sharedGalleries", GALLERY),
             ("locations/communityGalleries", GALLERY),
             ("images", COMPUTE),
             ("virtualMachines", COMPUTE),
+            ("virtualMachineScaleSets", COMPUTE),
+            ("virtualMachineScaleSets/virtualMachines", COMPUTE),
             ("locations/publishers", COMPUTE),
             ("disks", DISK),
             ("snapshots", DISK),
@@ -131,6 +137,16 @@ pub fn types(namespace: &str) -> Vec<(&'static str, &'static [&'static str])> {
     }
 }
 
+/// The first api-versions of types that galleries did not always have.
+const SCRIPTS: &str = "2025-03-03";
+const PROFILES: &str = "2024-03-03";
+const INVITATIONS: &str = "2025-12-03";
+
+/// The gallery api-versions from this one on.
+fn since(first: &str) -> &'static [&'static str] {
+    &GALLERY[GALLERY.iter().position(|version| *version == first).unwrap_or(0)..]
+}
+
 /// From this date on an api-version cannot be one of the service's.
 const FUTURE: &str = "2027-07-01";
 
@@ -140,6 +156,9 @@ const FUTURE: &str = "2027-07-01";
 pub fn check(api: &str, kind: &str, newest: Option<&str>) -> Result<(), ArmError> {
     let is_there = |version: &str| newest.is_none_or(|newest| version <= newest);
     let (known, strict) = match kind.split('/').next().unwrap_or_default() {
+        "galleries" if kind.starts_with("galleries/scripts") => (since(SCRIPTS), true),
+        "galleries" if kind.starts_with("galleries/invmaccesscontrolprofiles") => (since(PROFILES), true),
+        "sharedgallerysubscriptions" => (since(INVITATIONS), true),
         "galleries" | "sharedgalleries" | "communitygalleries" => (GALLERY, true),
         "disks" | "snapshots" | "diskencryptionsets" => (DISK, false),
         _ => (COMPUTE, false),
@@ -196,6 +215,9 @@ mod tests {
         let error = check("2026-03-04", "galleries", None).unwrap_err();
         assert_eq!((error.status, error.code.as_str()), (400, "NoRegisteredProviderFound"));
         assert!(error.message.contains("2022-03-03, 2022-08-03"));
+        assert!(check("2024-03-03", "galleries/scripts/versions", None).is_err());
+        assert!(check("2025-03-03", "galleries/scripts/versions", None).is_ok());
+        assert!(check("2024-03-03", "galleries/invmaccesscontrolprofiles", None).is_ok());
         assert!(check("2024-08-01", "virtualmachines", None).is_ok());
         assert!(check("2099-01-01", "virtualmachines", None).is_err());
         let error = check("2026-03-03", "galleries", Some("2021-12-31")).unwrap_err();

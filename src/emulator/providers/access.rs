@@ -255,22 +255,41 @@ fn scopes_of(scope: &str) -> Vec<String> {
 
 /// Whether the caller may do `action` to `id`. Always true unless the settings enforce roles.
 pub fn allows(call: &Call<'_, '_>, id: &str, action: &str) -> bool {
+    is_owner(call)
+        || scopes_of(id).iter().flat_map(|scope| call.children(&collection(scope))).any(|assignment| {
+            is_of_caller(call, &assignment) && roles::allows(call, role_of(&assignment), action)
+        })
+}
+
+/// Whether the caller may do everything without an assignment.
+fn is_owner(call: &Call<'_, '_>) -> bool {
     let settings = call.settings;
-    if !settings.enforce_roles
+    !settings.enforce_roles
         || settings.by_hand
         || call.object == identity::OBJECT
         || settings.owners.iter().any(|owner| owner.eq_ignore_ascii_case(&call.object))
-    {
-        return true;
-    }
-    scopes_of(id).iter().flat_map(|scope| call.children(&collection(scope))).any(|assignment| {
-        assignment.property_text("principalId").is_some_and(|id| id.eq_ignore_ascii_case(&call.object))
-            && roles::allows(
-                call,
-                last_segment(assignment.property_text("roleDefinitionId").unwrap_or_default()),
-                action,
-            )
-    })
+}
+
+fn is_of_caller(call: &Call<'_, '_>, assignment: &Resource) -> bool {
+    assignment.property_text("principalId").is_some_and(|id| id.eq_ignore_ascii_case(&call.object))
+}
+
+fn role_of(assignment: &Resource) -> &str {
+    last_segment(assignment.property_text("roleDefinitionId").unwrap_or_default())
+}
+
+/// `GET …/permissions`: what the caller may do in a scope, one entry for each role.
+pub fn permissions(call: &Call<'_, '_>, scope: &str) -> Answer {
+    let values: Vec<Json> = match is_owner(call) {
+        true => roles::permissions(call, roles::OWNER),
+        false => scopes_of(scope)
+            .iter()
+            .flat_map(|scope| call.children(&collection(scope)))
+            .filter(|assignment| is_of_caller(call, assignment))
+            .flat_map(|assignment| roles::permissions(call, role_of(&assignment)))
+            .collect(),
+    };
+    Answer::compact(200, Json::object().with("value", values))
 }
 
 /// Refuses a request whose caller has no role that allows it, for itself or for the images that its body names.

@@ -68,6 +68,27 @@ pub fn attach(call: &mut Call<'_, '_>, id: &str, location: &str, with: &Attached
     call.save(&disk);
 }
 
+/// `GET …/diskEncryptionSets/{d}/associatedResources`: the IDs of the disks and snapshots that it encrypts. Not recorded.
+pub fn encrypted_by(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
+    const KIND: &str = "Microsoft.Compute/diskEncryptionSets";
+    if call.method != Method::Get {
+        return Err(ArmError::no_method(call.method.name(), KIND));
+    }
+    let id = format!("/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}", call.subscription);
+    let set = call.find(&id).ok_or_else(|| ArmError::no_resource(&format!("{KIND}/{name}"), group))?;
+    let encrypted: Vec<Json> = ["Microsoft.Compute/disks", "Microsoft.Compute/snapshots"]
+        .iter()
+        .flat_map(|kind| call.state.of_type(&call.subscription, kind))
+        .map(|record| Resource::from_record(&record))
+        .filter(|disk| {
+            let by = disk.property_text("encryption.diskEncryptionSetId");
+            disk.exists(call.now) && by.is_some_and(|by| by.eq_ignore_ascii_case(set.id()))
+        })
+        .map(|disk| Json::from(disk.id()))
+        .collect();
+    call.paged_answer(encrypted)
+}
+
 /// Handles one disk, snapshot or encryption set by name.
 pub fn one(call: &mut Call<'_, '_>, group: &str, segment: &str, name: &str) -> Outcome {
     let Some(kind) = kind(segment) else {

@@ -237,7 +237,7 @@ fn delete(call: &mut Call<'_, '_>, existing: Option<Resource>) -> Outcome {
     let Some(gallery) = existing else {
         return Ok(Answer::empty(204));
     };
-    no_children(call, gallery.id(), &["images", "applications"])?;
+    no_children(call, gallery.id(), &["images", "applications", "scripts", "inVMAccessControlProfiles"])?;
     if super::soft_delete::is_on(call, gallery.id()) && super::soft_delete::holds(call, gallery.id()) {
         return Err(ArmError::new(
             409,

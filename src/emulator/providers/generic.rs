@@ -26,6 +26,10 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
     if call.method == Method::Get && kind.eq_ignore_ascii_case("Microsoft.Authorization/roleDefinitions") {
         return roles::read(call, &id, tail.get(2).map(String::as_str));
     }
+    if call.method == Method::Get && kind.eq_ignore_ascii_case("Microsoft.Authorization/permissions") {
+        access::require_scope(call, at)?;
+        return Ok(access::permissions(call, &format!("/{}", call.segments[..at].join("/"))));
+    }
     if kind.eq_ignore_ascii_case(access::KIND) {
         access::require_scope(call, at)?;
         return access::route(call, at);
@@ -46,7 +50,7 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
                 let values: Vec<Json> = call.children(&id).iter().map(show).collect();
                 Ok(Answer::compact(200, Json::object().with("value", values)))
             }
-            Method::Post => Err(not_emulated(&kind)),
+            Method::Post => Err(ArmError::not_emulated(&format!("{kind}/action"), "")),
             _ => Err(ArmError::no_method(call.method.name(), &kind)),
         };
     }
@@ -56,7 +60,6 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
     let absent = || ArmError::no_resource(&format!("{}/{}", tail[0], tail[1..].join("/")), &group);
     match call.method {
         Method::Get => Ok(Answer::compact(200, show(&existing.ok_or_else(absent)?))),
-        Method::Head => Ok(Answer::empty(if existing.is_some() { 204 } else { 404 })),
         Method::Delete => {
             let Some(resource) = existing else {
                 return Ok(Answer::empty(204));
@@ -106,15 +109,12 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
                 properties.set("clientId", client);
             }
             call.save(&resource);
-            Ok(Answer::compact(if created { 201 } else { 200 }, show(&resource)))
+            // Role definitions are described with 201 for every write.
+            let status = if created || kind.eq_ignore_ascii_case(roles::KIND) { 201 } else { 200 };
+            Ok(Answer::compact(status, show(&resource)))
         }
-        Method::Post => Err(not_emulated(&kind)),
+        Method::Head | Method::Post => Err(ArmError::not_emulated(&format!("POST {kind}"), "")),
     }
-}
-
-/// The error for an action that is not emulated: an empty response would look like its result.
-fn not_emulated(action: &str) -> ArmError {
-    ArmError::gateway(400, "NotEmulated", format!("The emulator does not support the action '{action}'."))
 }
 
 fn show(resource: &Resource) -> Json {

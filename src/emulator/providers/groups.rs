@@ -71,7 +71,6 @@ pub fn one(call: &mut Call<'_, '_>, name: &str) -> Outcome {
             let found = existing.ok_or_else(|| ArmError::no_group(name))?;
             Ok(Answer::compact(200, show(call.now, &found)))
         }
-        Method::Head => Ok(Answer::empty(if existing.is_some() { 204 } else { 404 })),
         Method::Put => put(call, name, existing),
         Method::Patch => {
             let mut found = existing.ok_or_else(|| ArmError::no_group(name))?;
@@ -82,7 +81,7 @@ pub fn one(call: &mut Call<'_, '_>, name: &str) -> Outcome {
             Ok(Answer::compact(200, show(call.now, &found)))
         }
         Method::Delete => delete(call, existing.ok_or_else(|| ArmError::no_group(name))?),
-        Method::Post => Err(ArmError::no_method("POST", KIND)),
+        Method::Head | Method::Post => Err(ArmError::no_method(call.method.name(), KIND)),
     }
 }
 

@@ -308,8 +308,11 @@ pub fn act(call: &mut Call<'_, '_>, group: &str, name: &str, action: &str) -> Ou
         "restart" if generalized => return Err(refused("restart", "generalized")),
         "restart" => ("restart", "starting", "running", Work::Start),
         "redeploy" | "reapply" => ("redeploy", "starting", "running", Work::Start),
-        _ => return Err(ArmError::no_method(call.method.name(), &format!("{KIND}/{action}"))),
+        _ => return Err(ArmError::not_emulated(&format!("{KIND}/{action}/action"), "")),
     };
+    if call.query("hibernate").is_some_and(|wanted| wanted.eq_ignore_ascii_case("true")) {
+        return Err(ArmError::not_emulated("hibernate", "Deallocate the machine without hibernate."));
+    }
     let kind = if now == to { Work::Capture } else { work_kind };
     let operation = work(call, &machine, verb, kind, Some(10));
     let before = power_state(&machine, call.now).to_owned();
@@ -412,7 +415,8 @@ fn capture(call: &mut Call<'_, '_>, machine: &Resource, generalized: bool) -> Ou
     Ok(Answer::empty(202).asynchronous(call, &operation, true))
 }
 
-fn instance_view(call: &Call<'_, '_>, machine: &Resource) -> Json {
+/// What a machine, or an instance of a scale set, reports of itself.
+pub fn instance_view(call: &Call<'_, '_>, machine: &Resource) -> Json {
     let state = machine.state(call.now);
     let power = power_state(machine, call.now);
     let at = clock::format(machine.ended().filter(|end| *end <= call.now).unwrap_or(call.now));

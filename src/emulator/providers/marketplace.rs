@@ -217,6 +217,25 @@ pub fn route(call: &mut Call<'_, '_>, location: &str, zone: Option<&str>, rest: 
     }
 }
 
+/// `GET …/locations/{l}/edgeZones/{zone}/vmimages`: every version of every image. Not recorded.
+pub fn list_in_zone(call: &mut Call<'_, '_>, location: &str, zone: &str) -> Outcome {
+    if call.method != Method::Get {
+        return Err(ArmError::no_method(call.method.name(), "locations/edgeZones/vmimages"));
+    }
+    let place = Place { location, zone: Some(zone), subscription: call.subscription.clone() };
+    let mut found = Vec::new();
+    for (publisher, offer, sku) in everything(call) {
+        for version in versions(call.state, &publisher, &offer, &sku) {
+            let tail = format!(
+                "/Publishers/{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus/{sku}/Versions/{}",
+                version.name
+            );
+            found.push(place.item(&version.name, &tail, None));
+        }
+    }
+    call.paged_answer(found)
+}
+
 /// 404 for an offer, SKU or version that does not exist.
 fn no_artifact() -> ArmError {
     ArmError::new(404, "NotFound", "Artifact: VMImage was not found.")

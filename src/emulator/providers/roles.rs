@@ -7,6 +7,9 @@ use super::super::json::Json;
 /// The resource type.
 pub const KIND: &str = "Microsoft.Authorization/roleDefinitions";
 
+/// The name of the role Owner.
+pub const OWNER: &str = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635";
+
 struct Role {
     guid: &'static str,
     name: &'static str,
@@ -18,7 +21,7 @@ struct Role {
 /// The actions that the built-in roles allow, limited to those that the emulator supports.
 const BUILT_IN: &[Role] = &[
     Role {
-        guid: "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
+        guid: OWNER,
         name: "Owner",
         purpose: "Grants full access to manage all resources, including the ability to assign roles in Azure RBAC.",
         actions: &["*"],
@@ -194,6 +197,13 @@ pub fn allows(call: &Call<'_, '_>, guid: &str, action: &str) -> bool {
     })
 }
 
+/// The `permissions` of a role.
+pub fn permissions(call: &Call<'_, '_>, guid: &str) -> Vec<Json> {
+    let built_in = BUILT_IN.iter().find(|role| role.guid.eq_ignore_ascii_case(guid));
+    let role = built_in.map(|role| show(call, role)).or_else(|| custom(call, guid));
+    role.map(|role| role.list("properties.permissions").to_vec()).unwrap_or_default()
+}
+
 /// Whether an action matches a pattern, in which `*` matches any text; case is ignored.
 fn matches(pattern: &str, action: &str) -> bool {
     let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
@@ -247,6 +257,7 @@ pub fn does_not_exist(name: &str) -> ArmError {
 fn stored(document: &Json) -> Json {
     let mut shown = document.clone();
     shown.remove("_");
+    shown.remove("location");
     shown
 }
 

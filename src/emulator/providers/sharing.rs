@@ -7,7 +7,7 @@ use super::super::operations::{Begin, Family, begin};
 use super::super::regions;
 use super::super::resource::Resource;
 use super::super::settings::Work;
-use super::GALLERY;
+use super::{GALLERY, invitations};
 
 const TARGET: &str = "sharingUpdate.operationType";
 
@@ -157,7 +157,7 @@ pub fn community_gallery(call: &Call<'_, '_>, public: &str) -> Option<Resource> 
 }
 
 /// The galleries of all subscriptions of this emulator.
-fn every_gallery(call: &Call<'_, '_>) -> Vec<Resource> {
+pub fn every_gallery(call: &Call<'_, '_>) -> Vec<Resource> {
     let mut subscriptions = Vec::new();
     call.state.scan("sub|", None, |_, record| {
         subscriptions.extend(record.text("subscriptionId").map(str::to_owned));
@@ -172,15 +172,20 @@ fn every_gallery(call: &Call<'_, '_>) -> Vec<Resource> {
 }
 
 fn shared_to_caller(call: &Call<'_, '_>, gallery: &Resource) -> bool {
+    is_shared_to(gallery, &call.subscription, &call.tenant) && !invitations::is_rejected(call, gallery)
+}
+
+/// Whether a gallery belongs to a subscription, or is shared with it or its tenant.
+pub fn is_shared_to(gallery: &Resource, subscription: &str, tenant: &str) -> bool {
     let profile = gallery.property("sharingProfile").cloned().unwrap_or_default();
     if profile.text("permissions") != Some("Groups") {
         return false;
     }
-    let own = gallery.id().split('/').nth(2).unwrap_or_default().eq_ignore_ascii_case(&call.subscription);
+    let own = gallery.id().split('/').nth(2).unwrap_or_default().eq_ignore_ascii_case(subscription);
     own || profile.list("groups").iter().any(|group| {
         let wanted = match group.text("type") {
-            Some("AADTenants") => &call.tenant,
-            _ => &call.subscription,
+            Some("AADTenants") => tenant,
+            _ => subscription,
         };
         group.list("ids").iter().any(|id| id.as_str().is_some_and(|id| id.eq_ignore_ascii_case(wanted)))
     })

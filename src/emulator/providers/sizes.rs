@@ -43,6 +43,11 @@ pub fn list(location: &str) -> Outcome {
     Ok(Answer::pretty(200, Json::object().with("value", values)))
 }
 
+/// The names of the sizes.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    SIZES.iter().map(|(name, ..)| *name)
+}
+
 /// `GET …/usages`: nothing is used, and much is allowed.
 pub fn usages(location: &str) -> Outcome {
     region(location)?;

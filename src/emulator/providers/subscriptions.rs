@@ -213,8 +213,22 @@ fn show_provider(call: &Call<'_, '_>, namespace: &str) -> Result<Json, ArmError>
         .record(&registration_key(&call.subscription, name))
         .and_then(|record| record.flag("registered"))
         .unwrap_or(true);
+    // At the tenant's level there is no subscription in the path.
+    let scope = match call.subscription.as_str() {
+        "" => String::new(),
+        subscription => format!("/subscriptions/{subscription}"),
+    };
+    Ok(Json::object()
+        .with("id", format!("{scope}/providers/{name}"))
+        .with("namespace", *name)
+        .with("resourceTypes", types_of(name))
+        .with("registrationState", if registered { "Registered" } else { "NotRegistered" })
+        .with("registrationPolicy", "RegistrationRequired"))
+}
+
+fn types_of(namespace: &str) -> Vec<Json> {
     let places: Vec<Json> = REGIONS.iter().map(|region| region.display.into()).collect();
-    let types: Vec<Json> = versions_known::types(name)
+    versions_known::types(namespace)
         .iter()
         .map(|(kind, versions)| {
             let mut newest_first: Vec<Json> = versions.iter().rev().map(|version| (*version).into()).collect();
@@ -225,13 +239,14 @@ fn show_provider(call: &Call<'_, '_>, namespace: &str) -> Result<Json, ArmError>
                 .with("apiVersions", newest_first)
                 .with("capabilities", "CrossResourceGroupResourceMove, CrossSubscriptionResourceMove, SupportsTags, SupportsLocation")
         })
-        .collect();
-    Ok(Json::object()
-        .with("id", format!("/subscriptions/{}/providers/{name}", call.subscription))
-        .with("namespace", *name)
-        .with("resourceTypes", types)
-        .with("registrationState", if registered { "Registered" } else { "NotRegistered" })
-        .with("registrationPolicy", "RegistrationRequired"))
+        .collect()
+}
+
+/// `GET /subscriptions/{s}/providers/{ns}/resourceTypes`.
+pub fn resource_types(call: &Call<'_, '_>, namespace: &str) -> Outcome {
+    let shown = show_provider(call, namespace)?;
+    let types = shown.list("resourceTypes").to_vec();
+    Ok(Answer::compact(200, Json::object().with("value", types)))
 }
 
 /// 409 if a namespace is not registered.

@@ -60,7 +60,6 @@ pub fn route(call: &mut Call<'_, '_>, handler: Handler, group: Option<&str>, wor
         || ArmError::gateway(404, "DeploymentNotFound", format!("Deployment '{name}' could not be found."));
     match (call.method, rest) {
         (Method::Get, []) => Ok(Answer::compact(200, show(call, &existing.ok_or_else(absent)?))),
-        (Method::Head, []) => Ok(Answer::empty(if existing.is_some() { 204 } else { 404 })),
         (Method::Get, ["operationstatuses", _]) => status(call, &existing.ok_or_else(absent)?),
         (Method::Get, ["operations"]) => {
             let values = run::operations(call, &existing.ok_or_else(absent)?);
