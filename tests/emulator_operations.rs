@@ -405,7 +405,9 @@ fn fault(operation: &Value, world: &mut World, gaps: &mut BTreeSet<&'static str>
     let code = answer["error"]["code"].as_str().unwrap_or_default();
     if status == 501 && code == "NotEmulated" {
         let message = answer["error"]["message"].as_str().unwrap_or_default();
-        let gap = GAPS.iter().find(|gap| message.contains(gap.path) && message.ends_with(gap.instead));
+        let gap = GAPS
+            .iter()
+            .find(|gap| message.contains(&format!(" {}'", gap.path)) && message.ends_with(gap.instead));
         return match gap {
             Some(gap) => {
                 gaps.insert(gap.path);

@@ -334,7 +334,6 @@ pub const GAPS: &[Gap] = &[
     ),
     gap("*", "/providers/Microsoft.Management/managementGroups/…", NO_GROUPS),
     gap("*", "/providers/Microsoft.Resources/deployments/…", NOT_ABOVE),
-    gap("*", "/providers/Microsoft.Resources/operations/…", NOT_ABOVE),
     gap(
         "POST",
         "/providers/Microsoft.Resources/calculateTemplateHash",
