@@ -1,11 +1,12 @@
 //! The actions, one file each. None uses another.
 
 pub mod generalize;
+pub mod prune_versions;
 
 use crate::azure::Context;
 use crate::framework::action::AnyAction;
 
 /// Every action of this provider.
 pub fn all() -> Vec<Box<dyn AnyAction<Context>>> {
-    vec![Box::new(generalize::Generalize)]
+    vec![Box::new(generalize::Generalize), Box::new(prune_versions::PruneVersions)]
 }

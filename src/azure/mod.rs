@@ -20,6 +20,7 @@ pub mod prices;
 pub mod provisioning;
 pub mod replication;
 pub mod resource_graph;
+pub mod retention;
 pub mod run_log;
 pub mod siblings;
 pub mod tags;

@@ -1,30 +1,24 @@
 //! `azimage_version_retention`: which versions of an image definition are kept, and which ones the next apply deletes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
-use futures_util::stream;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::arm::id::IMAGE_DEFINITION;
-use crate::arm::{Error, ResourceId, Scope, Target};
-use crate::azure::attributes::{check_guid, id_of, instant};
+use crate::arm::{Error, ResourceId};
+use crate::azure::attributes::id_of;
 use crate::azure::context::scope;
-use crate::azure::objects::version::Version as Object;
-use crate::azure::run_log::Event;
+use crate::azure::retention::{self, Arguments, KEEP_RULES, Policy, Survey, lines, managed};
 use crate::azure::tags::Tags;
-use crate::azure::usage::{self, Kind};
-use crate::azure::{Context, body, fault, identity};
-use crate::framework::timeouts::{Defaults, parse_period};
+use crate::azure::{Context, fault, identity};
+use crate::framework::timeouts::Defaults;
 use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Private, Resource, Timeouts};
-use crate::image::Constraint;
-use crate::image::retention::{Candidate, Decision, InUse, Rules, decide};
+use crate::image::retention::Decision;
 use crate::model;
 use crate::schema::spec::{block, computed, optional, required};
-use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
+use crate::schema::{Diagnostic, Diagnostics, Path, Set, Slot, Value};
 
 model! {
     /// Keeps the versions of an image definition that its rules name, and deletes the others when told to.
@@ -39,18 +33,18 @@ model! {
         /// The ID of the image definition.
         pub image_definition_id: String = id_of(required().force_new(), IMAGE_DEFINITION),
         /// Keeps the newest versions, up to this number, that were created successfully and are not excluded from latest.
-        pub keep_latest: Option<i64> = optional().between(1, 10_000),
+        pub keep_latest: Option<i64> = retention::keep_latest(optional()),
         /// Keeps versions published within this time, such as `90d` or `720h`.
-        pub keep_newer_than: Option<String> = optional().check_text(check_period),
+        pub keep_newer_than: Option<String> = retention::keep_newer_than(optional()),
         /// Keeps these versions, written exactly (`1.2.0`) or as constraints (`~> 1.2`).
-        pub keep_versions: Option<Set<String>> = optional().check_text(check_constraint),
+        pub keep_versions: Option<Set<String>> = retention::keep_versions(optional()),
         /// Keeps versions that carry one of these tags with its value.
         pub keep_tagged: Option<Tags> = optional(),
         /// Whether to keep versions that are in use: by virtual machines, models and instances of scale sets, disks, managed
         /// images or other versions.
         pub keep_in_use: Option<bool> = optional().default(true),
         /// The IDs of the subscriptions in which to look for usage. Defaults to all that the identity can read.
-        pub usage_subscription_ids: Option<Set<String>> = optional().check_text(check_guid),
+        pub usage_subscription_ids: Option<Set<String>> = retention::usage_subscription_ids(optional()),
         /// Whether versions may be deleted although the gallery is shared with other tenants or the community, whose usage
         /// cannot be seen.
         pub ignore_users_outside_tenant: Option<bool> = optional().default(false),
@@ -69,20 +63,7 @@ model! {
     }
 }
 
-/// The arguments that decide what is kept.
-const RULES: [&str; 7] = [
-    "keep_latest",
-    "keep_newer_than",
-    "keep_versions",
-    "keep_tagged",
-    "keep_in_use",
-    "usage_subscription_ids",
-    "ignore_users_outside_tenant",
-];
 const RESULTS: [&str; 4] = ["kept", "prunable", "pruned", "blocked"];
-/// How many versions are deleted at the same time.
-const AT_ONCE: usize = 8;
-
 /// The resource type.
 pub struct VersionRetention;
 
@@ -139,13 +120,7 @@ impl Resource<Context> for VersionRetention {
     }
 
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
-        if RULES[..5].iter().all(|rule| config.get(rule).is_null()) {
-            diagnostics.error(
-                Path::attribute("keep_latest"),
-                "No rule says what to keep",
-                "Set at least one of keep_latest, keep_newer_than, keep_versions, keep_tagged and keep_in_use.",
-            );
-        }
+        retention::require_rule(config, diagnostics);
     }
 
     fn prepare(&self, _context: Option<&Context>, draft: &mut Draft<'_>) {
@@ -155,7 +130,8 @@ impl Resource<Context> for VersionRetention {
             draft.planned.set("id", id.map_or(Value::Unknown, |id| Value::String(id.to_string())));
             return;
         }
-        let changed = RULES.iter().chain(&["delete_versions"]).any(|name| draft.changes(name));
+        let others = ["usage_subscription_ids", "ignore_users_outside_tenant", "delete_versions"];
+        let changed = KEEP_RULES.iter().chain(&others).any(|name| draft.changes(name));
         if changed || deletes(draft) {
             for name in RESULTS {
                 draft.planned.set(name, Value::Unknown);
@@ -183,13 +159,9 @@ impl Resource<Context> for VersionRetention {
             );
             return;
         }
-        let kept: Vec<String> = draft
-            .prior
-            .get("kept")
-            .entries()
-            .map(|(version, why)| format!("  {version}: {}", why.as_str().unwrap_or_default()))
-            .collect();
-        let bin = match has_soft_delete(context, op, &definition).await {
+        let kept = lines(&BTreeMap::decode(draft.prior.get("kept")));
+        let scope = scope(op, "reading the gallery's soft delete policy");
+        let bin = match retention::has_soft_delete(context, &scope, &definition).await {
             true => {
                 "\n\nThe gallery has soft delete: the versions stay in its recycle bin and cost as much as before until it empties."
             }
@@ -199,7 +171,7 @@ impl Resource<Context> for VersionRetention {
         found.push(
             Diagnostic::warning(
                 format!("The next apply deletes {} version{s} of {:?}", going.len(), definition.name()),
-                format!("To be deleted: {}.\n\nKept:\n{}{bin}", going.join(", "), kept.join("\n")),
+                format!("To be deleted: {}.\n\nKept:\n{}{bin}", going.join(", "), kept),
             )
             .at(Path::attribute("delete_versions")),
         );
@@ -215,8 +187,9 @@ impl Resource<Context> for VersionRetention {
         let definition = definition(&state)?;
         let doing = format!("reading the versions of {:?}", definition.name());
         let scope = scope(op, &doing);
-        let decided = match decision(context, &scope, &definition, &state).await {
-            Ok(decided) => decided,
+        let policy = policy_of(&state);
+        let decided = match Survey::read(context, &scope, &definition, &policy).await {
+            Ok(survey) => survey.decision,
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(fault::diagnostic(&error, &doing, &definition.to_string()).into()),
         };
@@ -233,9 +206,11 @@ impl Resource<Context> for VersionRetention {
     ) -> Result<Model, Failed<Model>> {
         let definition = definition(&plan)?;
         let doing = format!("choosing among the versions of {:?}", definition.name());
-        let decided = decision(context, &scope(op, &doing), &definition, &plan)
+        let (scope, policy) = (scope(op, &doing), policy_of(&plan));
+        let decided = Survey::read(context, &scope, &definition, &policy)
             .await
-            .map_err(|error| fault::diagnostic(&error, &doing, &definition.to_string()))?;
+            .map_err(|error| fault::diagnostic(&error, &doing, &definition.to_string()))?
+            .decision;
         let plan = Model { id: Some(definition.to_string()), ..plan };
         Ok(with_decision(plan, decided, BTreeMap::new()))
     }
@@ -252,49 +227,48 @@ impl Resource<Context> for VersionRetention {
         let doing = format!("pruning the versions of {:?}", definition.name());
         let scope = scope(op, &doing);
         let failed = |error: &Error| fault::diagnostic(error, &doing, &definition.to_string());
-        let decided = decision(context, &scope, &definition, &plan).await.map_err(|error| failed(&error))?;
-        let rules_changed =
-            rules_of(&prior) != rules_of(&plan) || prior.delete_versions != plan.delete_versions;
+        let policy = policy_of(&plan);
+        let survey =
+            Survey::read(context, &scope, &definition, &policy).await.map_err(|error| failed(&error))?;
+        let rules_changed = policy_of(&prior) != policy || prior.delete_versions != plan.delete_versions;
         let mut blocked = if rules_changed { BTreeMap::new() } else { prior.blocked.clone() };
-        let mut pruned = prior.pruned.clone();
-        let going = match plan.delete_versions {
-            Some(true) => spare(op, &prior.prunable, &decided),
-            _ => Vec::new(),
+        let (going, mut spared) = match plan.delete_versions {
+            Some(true) => still_prunable(&prior.prunable, &survey.decision),
+            _ => Default::default(),
         };
-        let mut deletions = stream::iter(going)
-            .map(|version| {
-                let id = definition.child("versions", &version);
-                let scope = &scope;
-                async move { (version, remove(context, scope, &id).await) }
-            })
-            .buffer_unordered(AT_ONCE);
-        let mut interrupted = None;
-        while let Some((version, result)) = deletions.next().await {
-            match result {
-                Ok(()) => {
-                    let at =
-                        OffsetDateTime::now_utc().replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-                    pruned.insert(version, at.format(&Rfc3339).unwrap_or_default());
-                }
-                Err(error) if error.is_stopped() || error.is_timed_out() => interrupted = Some(error),
-                Err(error) => {
-                    blocked.insert(version, error.message.lines().next().unwrap_or_default().to_owned());
-                }
-            }
+        let ended = survey.prune(going, &|line| tracing::info!("{line}")).await;
+        let at = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let at = at.format(&Rfc3339).unwrap_or_default();
+        let mut pruned = prior.pruned.clone();
+        pruned.extend(ended.deleted.iter().map(|version| (version.clone(), at.clone())));
+        let mut decided = survey.decision;
+        decided
+            .prunable
+            .retain(|version| !pruned.contains_key(version) && !ended.spared.contains_key(version));
+        for (version, why) in &ended.spared {
+            decided.kept.insert(version.clone(), why.clone());
         }
-        let mut decided = decided;
-        decided.prunable.retain(|version| !pruned.contains_key(version));
+        spared.extend(ended.spared);
+        let deleted = "somebody else has deleted it";
+        spared.extend(ended.gone.iter().map(|version| (version.clone(), deleted.to_owned())));
+        let is_gone = |version: &String| ended.gone.contains(version);
+        decided.prunable.retain(|version| !is_gone(version));
+        blocked.extend(ended.blocked);
+        if !spared.is_empty() {
+            op.warn(Diagnostic::warning(
+                "Some versions were spared since the plan was made",
+                format!("They were to be deleted, and are kept now:\n{}", lines(&spared)),
+            ));
+        }
         if !blocked.is_empty() {
-            let lines: Vec<String> =
-                blocked.iter().map(|(version, why)| format!("  {version}: {why}")).collect();
             op.warn(Diagnostic::warning(
                 format!("Some versions of {:?} could not be deleted", definition.name()),
-                format!("They stay, and are tried again after an argument changes:\n{}", lines.join("\n")),
+                format!("They stay, and are tried again after an argument changes:\n{}", lines(&blocked)),
             ));
         }
         let state =
             with_decision(Model { id: Some(definition.to_string()), pruned, ..plan }, decided, blocked);
-        match interrupted {
+        match ended.interrupted {
             Some(error) => Err(Failed::with(state, failed(&error))),
             None => Ok(state),
         }
@@ -337,79 +311,16 @@ fn definition(model: &Model) -> Result<ResourceId, Diagnostic> {
     })
 }
 
-/// The versions that other resources of this configuration manage, as far as this run has met them.
-fn managed(context: &Context, definition: &ResourceId) -> BTreeSet<String> {
-    let prefix = format!("{}/versions/", definition.key());
-    [Event::Read, Event::Planned, Event::Published]
-        .into_iter()
-        .flat_map(|event| context.run.below(definition, event))
-        .filter_map(|id| Some(id.strip_prefix(&prefix)?.to_owned()))
-        .collect()
-}
-
-fn rules_of(model: &Model) -> Rules {
-    let constraints = model.keep_versions.clone().unwrap_or_default();
-    Rules {
-        latest: model.keep_latest.and_then(|latest| usize::try_from(latest).ok()),
-        newer_than: model.keep_newer_than.as_deref().and_then(parse_period),
-        versions: constraints.iter().filter_map(|text| Constraint::parse(text).ok()).collect(),
-        tagged: model.keep_tagged.clone().unwrap_or_default(),
-        in_use: model.keep_in_use != Some(false),
-    }
-}
-
-/// What the rules of `model` say of the versions that exist now.
-async fn decision(
-    context: &Context,
-    scope: &Scope,
-    definition: &ResourceId,
-    model: &Model,
-) -> Result<Decision, Error> {
-    let rules = rules_of(model);
-    let target = Target::at(format!("{definition}/versions"));
-    let listing = context.client.list(scope, &target);
-    let (versions, in_use) = match rules.in_use {
-        true => tokio::join!(listing, in_use(context, scope, definition, model)),
-        false => (listing.await, InUse::default()),
-    };
-    let candidates: Vec<Candidate> =
-        versions?.iter().map(|version| candidate(&Object::read(version))).collect();
-    // After the requests, so that the resources that are refreshed at the same time have been met.
-    let managed = managed(context, definition);
-    Ok(decide(&candidates, &rules, &in_use, &managed, OffsetDateTime::now_utc()))
-}
-
-fn candidate(version: &Object) -> Candidate {
-    Candidate {
-        version: version.name.clone(),
-        published: version.published_date.as_deref().and_then(instant),
-        excluded: version.exclude_from_latest.unwrap_or_default(),
-        state: version.provisioning_state.clone().unwrap_or_default(),
-        tags: version.tags.clone(),
-    }
-}
-
-/// The usage of the definition; what cannot be read is unknown, and unknown keeps everything.
-async fn in_use(context: &Context, scope: &Scope, definition: &ResourceId, model: &Model) -> InUse {
-    let subscriptions = model.usage_subscription_ids.clone().unwrap_or_default();
-    match usage::of_image(context, scope, definition, &subscriptions).await {
-        Ok(found) => {
-            let outside = found.outside.clone().filter(|_| model.ignore_users_outside_tenant != Some(true));
-            let latest = found.users.iter().any(|user| user.kind == Kind::ScaleSet && user.version.is_none());
-            InUse {
-                versions: found.by_version(),
-                latest,
-                unknown: found.gaps.into_iter().chain(outside).collect(),
-            }
-        }
-        Err(error) => InUse {
-            unknown: vec![format!(
-                "its usage could not be read ({})",
-                error.message.lines().next().unwrap_or_default()
-            )],
-            ..InUse::default()
-        },
-    }
+fn policy_of(model: &Model) -> Policy {
+    Policy::from(Arguments {
+        keep_latest: model.keep_latest,
+        keep_newer_than: model.keep_newer_than.as_deref(),
+        keep_versions: model.keep_versions.as_deref().map_or(&[], Vec::as_slice),
+        keep_tagged: model.keep_tagged.as_ref(),
+        keep_in_use: model.keep_in_use,
+        usage_subscription_ids: model.usage_subscription_ids.as_deref().map_or(&[], Vec::as_slice),
+        ignore_users_outside_tenant: model.ignore_users_outside_tenant,
+    })
 }
 
 fn with_decision(model: Model, decided: Decision, mut blocked: BTreeMap<String, String>) -> Model {
@@ -419,50 +330,12 @@ fn with_decision(model: Model, decided: Decision, mut blocked: BTreeMap<String, 
     Model { kept: decided.kept, prunable, blocked, ..model }
 }
 
-/// What of the planned versions may still be deleted; a warning names those that are spared, and why.
-fn spare(op: &Op, planned: &[String], decided: &Decision) -> Vec<String> {
+/// What of the planned versions may still be deleted, and why the others are kept now.
+fn still_prunable(planned: &[String], decided: &Decision) -> (Vec<String>, BTreeMap<String, String>) {
     let (going, spared): (Vec<String>, Vec<String>) =
         planned.iter().cloned().partition(|version| decided.prunable.contains(version));
-    let lines: Vec<String> = spared
-        .iter()
-        .filter_map(|version| Some(format!("  {version}: {}", decided.kept.get(version)?)))
-        .collect();
-    if !lines.is_empty() {
-        op.warn(Diagnostic::warning(
-            "Some versions were spared since the plan was made",
-            format!("They were to be deleted, and are kept now:\n{}", lines.join("\n")),
-        ));
-    }
-    going
-}
-
-async fn remove(context: &Context, scope: &Scope, id: &ResourceId) -> Result<(), Error> {
-    let key = id.to_string();
-    let _guard = context.lock(&key).await;
-    let accepted = context.client.delete(scope, &Target::at(key.clone())).await?;
-    context.run.record(&key, Event::Deleted);
-    if let Some(operation) = &accepted.operation {
-        context.client.wait(scope, operation).await?;
-    }
-    Ok(())
-}
-
-async fn has_soft_delete(context: &Context, op: &Op, definition: &ResourceId) -> bool {
-    let Some(gallery) = definition.parent() else { return false };
-    let scope = scope(op, "reading the gallery's soft delete policy");
-    let scope = scope.anew(scope.remaining().min(Duration::from_secs(30)), scope.what());
-    let found = context.run.parent(&context.client, &scope, &Target::at(gallery.to_string())).await;
-    found.ok().flatten().is_some_and(|gallery| {
-        body::bool(&gallery, "properties.softDeletePolicy.isSoftDeleteEnabled") == Some(true)
-    })
-}
-
-fn check_period(text: &str) -> Result<(), String> {
-    parse_period(text).map(drop).ok_or_else(|| "is not a valid duration; use 12h, 90d or 1h30m".to_owned())
-}
-
-fn check_constraint(text: &str) -> Result<(), String> {
-    Constraint::parse(text).map(drop).map_err(|error| format!("is not a version or a constraint: {error}"))
+    let why = |version: String| Some((version.clone(), decided.kept.get(&version)?.clone()));
+    (going, spared.into_iter().filter_map(why).collect())
 }
 
 #[cfg(test)]
@@ -471,6 +344,7 @@ mod tests {
 
     use super::*;
     use crate::arm::Method;
+    use crate::azure::run_log::Event;
     use crate::azure::testing::{FakeArm, op};
 
     const GALLERY: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/resourceGroups/rg/providers/Microsoft.Compute/galleries/gal";
@@ -480,30 +354,29 @@ mod tests {
         format!("{GALLERY}/images/web")
     }
 
+    fn version(name: &str) -> Json {
+        json!({"name": name, "properties": {"provisioningState": "Succeeded", "publishingProfile": {"publishedDate": "2026-01-01T00:00:00Z"}}})
+    }
+
     fn versions(arm: &FakeArm, names: &[&str]) {
-        let items: Vec<Json> = names
-            .iter()
-            .map(|name| {
-                json!({"name": name, "properties": {"provisioningState": "Succeeded", "publishingProfile": {"publishedDate": "2026-01-01T00:00:00Z"}}})
-            })
-            .collect();
+        let items: Vec<Json> = names.iter().map(|name| version(name)).collect();
         arm.get(&format!("{}/versions", definition_id()), json!({"value": items}));
-    }
-
-    fn rows(arm: &FakeArm, times: usize, rows: &[Json]) {
-        let answer = json!({"totalRecords": rows.len(), "count": rows.len(), "data": rows, "facets": [], "resultTruncated": "false"});
-        arm.next(times, Method::Post, GRAPH, 200, answer);
-    }
-
-    /// Answers of Resource Graph in the order of the queries: readable subscriptions, users, instances, and images where
-    /// a machine was found.
-    fn graph(arm: &FakeArm, users: &[Json]) {
-        if !users.is_empty() {
-            rows(arm, 1, &[]);
+        for name in names {
+            let id = format!("{}/versions/{name}", definition_id());
+            arm.get(&id, version(name));
+            arm.on(Method::Delete, &id, 204, Json::Null);
         }
-        rows(arm, 1, &[]);
-        rows(arm, 1, users);
-        rows(arm, 1, &[json!({"id": "/s", "subscriptionId": "5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10"})]);
+    }
+
+    /// The answer of Resource Graph to each query: the readable subscription, and the users.
+    fn rows(users: &[Json]) -> Json {
+        let subscription = json!({"id": "/s", "subscriptionId": "5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10"});
+        let rows: Vec<&Json> = std::iter::once(&subscription).chain(users).collect();
+        json!({"totalRecords": rows.len(), "count": rows.len(), "data": rows, "facets": [], "resultTruncated": "false"})
+    }
+
+    fn graph(arm: &FakeArm, users: &[Json]) {
+        arm.on(Method::Post, GRAPH, 200, rows(users));
         arm.get(GALLERY, json!({"name": "gal", "properties": {}}));
     }
 
@@ -545,9 +418,6 @@ mod tests {
         // 1.0.5 was published since the plan, 1.1.0 came into use, 1.0.2 is locked.
         versions(&arm, &["1.0.0", "1.0.1", "1.0.2", "1.0.5", "1.1.0", "1.2.0"]);
         graph(&arm, &[machine("1.1.0")]);
-        for version in ["1.0.0", "1.0.1"] {
-            arm.on(Method::Delete, &format!("{}/versions/{version}", definition_id()), 204, Json::Null);
-        }
         let locked = json!({"error": {"code": "ScopeLocked", "message": "it is locked"}});
         arm.on(Method::Delete, &format!("{}/versions/1.0.2", definition_id()), 409, locked);
         let prior =
@@ -562,6 +432,43 @@ mod tests {
         assert_eq!(prunable(&state), "1.0.5");
         let told: String = frame.take_warnings().0.iter().map(ToString::to_string).collect();
         assert!(told.contains("1.1.0: in use by 1 resource") && told.contains("1.0.2"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn looks_again_at_each_version_and_its_usage_before_deleting_it() {
+        let arm = FakeArm::new();
+        versions(&arm, &["1.0.0", "1.0.1", "1.0.2", "1.0.3", "1.2.0"]);
+        // The first look finds no user; after it a machine of 1.0.0 appears, 1.0.1 is tagged, and 1.0.2 is deleted.
+        graph(&arm, &[machine("1.0.0")]);
+        arm.next(3, Method::Post, GRAPH, 200, rows(&[]));
+        let mut tagged = version("1.0.1");
+        tagged["tags"] = json!({"keep": "yes"});
+        arm.get(&format!("{}/versions/1.0.1", definition_id()), tagged);
+        let gone = json!({"error": {"code": "ResourceNotFound", "message": "gone"}});
+        arm.on(Method::Get, &format!("{}/versions/1.0.2", definition_id()), 404, gone);
+        let plan = Model { keep_tagged: Some([("keep".to_owned(), "yes".to_owned())].into()), ..model() };
+        let prior = Model {
+            prunable: ["1.0.0", "1.0.1", "1.0.2", "1.0.3"].map(str::to_owned).into(),
+            ..plan.clone()
+        };
+        let frame = op();
+        let state = VersionRetention
+            .update(&arm.context(), &frame, prior, plan, &mut Private::default())
+            .await
+            .unwrap();
+        let deleted: Vec<String> =
+            arm.calls().into_iter().filter(|call| call.starts_with("DELETE")).collect();
+        assert_eq!(deleted, [format!("DELETE {}/versions/1.0.3", definition_id())]);
+        assert_eq!(state.pruned.keys().collect::<Vec<_>>(), ["1.0.3"]);
+        assert_eq!(state.kept["1.0.0"], "in use by 1 resource");
+        assert_eq!(state.kept["1.0.1"], "tagged keep = \"yes\"");
+        assert!(prunable(&state).is_empty() && !state.kept.contains_key("1.0.2"), "{state:?}");
+        let told: String = frame.take_warnings().0.iter().map(ToString::to_string).collect();
+        for part in
+            ["1.0.0: in use by 1 resource", "1.0.1: tagged keep", "1.0.2: somebody else has deleted it"]
+        {
+            assert!(told.contains(part), "{part} in {told}");
+        }
     }
 
     #[tokio::test]
