@@ -10,6 +10,8 @@ mod core;
 mod failures;
 #[path = "lifecycle/galleries.rs"]
 mod galleries;
+#[path = "lifecycle/image_tests.rs"]
+mod image_tests;
 #[path = "lifecycle/interrupts.rs"]
 mod interrupts;
 #[path = "lifecycle/misbehaviour.rs"]
@@ -260,6 +262,10 @@ async fn what_somebody_else_changes_is_seen_and_put_back() {
 async fn imports_by_id_and_by_identity_plan_to_nothing() {
     each(async |case| {
         let (core, full) = prepared(case).await;
+        if cases::NOT_IMPORTABLE.contains(&case.type_name) {
+            let refused = core.import(case.type_name, "any", None).await.unwrap_err();
+            return refused.assert_error(&[case.type_name, "cannot be imported"]);
+        }
         for config in [&case.small, &full] {
             let held = core.create(case.type_name, config).await;
             let id = held.text("id").to_owned();

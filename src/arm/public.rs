@@ -5,11 +5,30 @@ use time::OffsetDateTime;
 
 use super::Client;
 use crate::arm::retry::{Next, Outcome, Try, next_try};
-use crate::arm::{Error, Kind, Method, Request, Scope};
+use crate::arm::{Error, Kind, Method, Request, Response, Scope};
 
 impl Client {
     /// Reads the JSON object at `url`, which must be `https`, or on the loopback interface.
     pub async fn get_public(&self, scope: &Scope, url: &str) -> Result<Value, Error> {
+        self.get_public_as(scope, url, "application/json", |response| {
+            crate::arm::error::json(&response.body).filter(Value::is_object)
+        })
+        .await
+    }
+
+    /// Reads the text at `url`, which must be `https`, or on the loopback interface.
+    pub async fn get_public_text(&self, scope: &Scope, url: &str) -> Result<String, Error> {
+        let text = |response: &Response| Some(String::from_utf8_lossy(&response.body).into_owned());
+        self.get_public_as(scope, url, "text/plain", text).await
+    }
+
+    async fn get_public_as<T>(
+        &self,
+        scope: &Scope,
+        url: &str,
+        accept: &str,
+        parse: impl Fn(&Response) -> Option<T>,
+    ) -> Result<T, Error> {
         let refused = |why: String| Error::new(Kind::Refused, why).during(Method::Get, url);
         crate::arm::clouds::endpoint(url.split('?').next().unwrap_or(url))
             .map_err(|why| refused(format!("{url}: {why}")))?;
@@ -17,16 +36,16 @@ impl Client {
         loop {
             attempt += 1;
             let headers = vec![
-                ("Accept".to_owned(), "application/json".to_owned()),
+                ("Accept".to_owned(), accept.to_owned()),
                 ("User-Agent".to_owned(), self.sender.user_agent().to_owned()),
             ];
             let request = Request { method: Method::Get, url: url.to_owned(), headers, body: None };
             let answer = scope.run(self.sender.transport().send(request)).await?;
             let now = OffsetDateTime::now_utc();
             let (error, outcome) = match &answer {
-                Ok(response) if response.status == 200 => match crate::arm::error::json(&response.body) {
-                    Some(body) if body.is_object() => return Ok(body),
-                    _ => {
+                Ok(response) if response.status == 200 => match parse(response) {
+                    Some(body) => return Ok(body),
+                    None => {
                         let message = crate::arm::error::not_json(response);
                         (Error::new(Kind::Malformed, message), Outcome::Malformed)
                     }

@@ -52,6 +52,9 @@ pub const COMPUTE: &[&str] = &[
     "2019-07-01",
 ];
 
+/// Virtual networks and network interfaces, of which only names, IDs and regions are read.
+const NETWORK: &[&str] = &["2024-05-01", "2023-09-01", "2022-07-01", "2020-11-01"];
+
 /// Disks, snapshots and disk encryption sets.
 pub const DISK: &[&str] = &[
     "2026-03-02",
@@ -96,6 +99,8 @@ const SPOKEN: &[(&str, &[&str])] = &[
     ("microsoft.marketplaceordering/offertypes", ORDERING),
     ("microsoft.authorization/roleassignments", &["2022-04-01", "2015-07-01"]),
     ("microsoft.authorization/roledefinitions", &["2022-04-01", "2015-07-01"]),
+    ("microsoft.network/networkinterfaces", NETWORK),
+    ("microsoft.network/virtualnetworks", NETWORK),
     ("microsoft.resourcegraph/resources", &["2021-03-01", "2019-04-01"]),
     ("microsoft.insights/eventtypes", &["2015-04-01"]),
     (

@@ -3,6 +3,7 @@
 pub mod gallery;
 pub mod image_definition;
 pub mod image_replication;
+pub mod image_test;
 pub mod image_version;
 pub mod managed_image;
 pub mod marketplace_agreement;
@@ -20,6 +21,7 @@ pub fn all() -> Vec<Box<dyn AnyResource<Context>>> {
         Box::new(image_definition::ImageDefinition),
         Box::new(image_version::ImageVersion),
         Box::new(image_replication::ImageReplication),
+        Box::new(image_test::ImageTest),
         Box::new(managed_image::ManagedImage),
         Box::new(marketplace_agreement::MarketplaceAgreement),
         Box::new(marketplace_pin::MarketplacePin),

@@ -6,7 +6,7 @@ use crate::core::{Applied, Core, json, patched};
 use std::time::Duration;
 
 // Runs `work` and interrupts it while its request number `at` waits for a response. Returns whether there was such a request.
-async fn interrupted(core: &Core, at: usize, work: impl Future<Output = Applied>) -> (Applied, bool) {
+pub async fn interrupted(core: &Core, at: usize, work: impl Future<Output = Applied>) -> (Applied, bool) {
     core.fault(json!({"skip": at, "count": 1, "delay_ms": 30_000}));
     let met = || core.control("GET", "faults", json!({}))["faults"][0]["done"] == 1;
     let halt = async {
@@ -26,7 +26,7 @@ async fn interrupted(core: &Core, at: usize, work: impl Future<Output = Applied>
 }
 
 // Exceeds the number of requests of any case.
-const MANY: usize = 60;
+pub const MANY: usize = 60;
 
 #[tokio::test(start_paused = true)]
 async fn while_creating() {

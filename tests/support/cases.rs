@@ -13,7 +13,8 @@ use crate::core::{Core, Json, SUBSCRIPTION, json};
 pub use of_galleries::{gallery, image_definition};
 pub use of_images::{captured_image, image_of_disks, image_version, version_of_disks};
 pub use of_state::{
-    URN, agreement, image_replication, pin, role_assignment, version_retention, with_version,
+    URN, agreement, image_replication, image_test, pin, role_assignment, subnet, version_retention,
+    with_network, with_version,
 };
 
 /// The test data of a resource type, or of one way to use it.
@@ -44,6 +45,9 @@ pub struct Case {
     /// The type of hashicorp/azurerm that can be moved to this one.
     pub azurerm: Option<&'static str>,
 }
+
+/// Types that leave nothing in Azure that could be imported.
+pub const NOT_IMPORTABLE: &[&str] = &["azimage_image_test"];
 
 /// A path in the resource group of all test objects.
 pub fn rg(rest: &str) -> String {
@@ -137,6 +141,7 @@ pub fn all() -> Vec<Case> {
         captured_image(),
         image_of_disks(),
         image_replication(),
+        image_test(),
         pin(),
         agreement(),
         role_assignment(),

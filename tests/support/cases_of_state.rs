@@ -43,6 +43,66 @@ pub fn image_replication() -> Case {
     }
 }
 
+/// A subnet of the network `net`.
+pub fn subnet(name: &str) -> String {
+    format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/net/subnets/{name}"
+    )
+}
+
+pub fn with_network(core: &Core) {
+    with_version(core);
+    let subnets = json!([{"name": "tests"}, {"name": "others"}]);
+    let network = subnet("").replace("/subnets/", "?api-version=2024-05-01");
+    put(core, &network, json!({"location": "eastus", "properties": {"subnets": subnets}}));
+}
+
+pub fn image_test() -> Case {
+    Case {
+        name: "image test",
+        type_name: "azimage_image_test",
+        prepare: with_network,
+        small: json!({
+            "image_version_id": rg("galleries/gal/images/def/versions/1.0.0"),
+            "resource_group_name": "rg",
+            "subnet_id": subnet("tests"),
+        }),
+        full: json!({
+            "location": "East US",
+            "vm_size": "Standard_D2s_v5",
+            "keep_on_failure": true,
+            "timeouts": {"create": "1h"},
+        }),
+        updates: vec![
+            (json!({"keep_on_failure": false}), &["keep_on_failure"]),
+            (json!({"timeouts": null}), &["timeouts"]),
+        ],
+        forces: vec![
+            (
+                json!({"image_version_id": rg("galleries/gal/images/def/versions/1.0.1")}),
+                &["image_version_id"],
+            ),
+            (json!({"resource_group_name": "my-rg"}), &["resource_group_name"]),
+            (json!({"subnet_id": subnet("others")}), &["subnet_id"]),
+            (json!({"location": "westeurope"}), &["location"]),
+            (json!({"vm_size": "Standard_D4s_v5"}), &["vm_size"]),
+            (json!({"keepers": {"rebuild": "2026-12"}}), &["keepers"]),
+            (json!({"check": [{"name": "boots", "script": "exit 0"}]}), &["check"]),
+            (json!({"check_deprovisioned": false}), &["check_deprovisioned"]),
+        ],
+        same: vec![
+            json!({"location": "eastus", "vm_size": "standard_d2s_V5"}),
+            json!({"location": null, "vm_size": null}),
+            json!({"image_version_id": rg("galleries/GAL/images/def/versions/1.0.0")}),
+        ],
+        drifts: Vec::new(),
+        not_in_azure: &["keep_on_failure", "timeouts"],
+        not_imported: &[],
+        id: None,
+        azurerm: None,
+    }
+}
+
 pub const URN: &str = "kinvolk:flatcar-container-linux-free:stable-gen2:3374.2.5";
 
 pub fn pin() -> Case {

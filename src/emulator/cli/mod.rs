@@ -130,6 +130,7 @@ fn change(name: &str, arguments: &[String]) -> Result<Change, String> {
             control("POST", &format!("marketplace/{name}"), body)
         }
         "settings" => control("PUT", "settings", json(&at(0))?),
+        "scripts" => control("PUT", "scripts", Json::object().with("scripts", json(&at(0))?)),
         "fault" => control("POST", "faults", json(&at(0))?),
         "faults" if at(0) == "clear" => control("DELETE", "faults", Json::Null),
         _ => return Err(format!("'{name} {}' is not known", arguments.join(" "))),
@@ -303,6 +304,10 @@ mod tests {
         for (line, wanted) in [
             ("patch /x {\"tags\":null}", Change::Patch("/x".into(), Json::object().with("tags", Json::Null))),
             ("post /x/restart", Change::Post("/x/restart".into(), None)),
+            (
+                "scripts []",
+                Change::Control("PUT", "scripts".into(), Json::object().with("scripts", Vec::new())),
+            ),
             ("faults clear", Change::Control("DELETE", "faults".into(), Json::Null)),
             (
                 "advance -1.5",

@@ -90,6 +90,11 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "deprecate", arguments: &["URN"], help: "Deprecate a version in the Marketplace." },
     Command { name: "withdraw", arguments: &["URN"], help: "Remove a version from the Marketplace." },
     Command { name: "settings", arguments: &["JSON"], help: "Change settings; null restores a default." },
+    Command {
+        name: "scripts",
+        arguments: &["JSON"],
+        help: "Set what scripts in machines do: a list such as [{\"contains\":\"systemctl\",\"exit_code\":3}].",
+    },
     Command { name: "fault", arguments: &["JSON"], help: "Add a scripted fault." },
     Command { name: "faults", arguments: &["clear"], help: "Remove all scripted faults." },
 ];

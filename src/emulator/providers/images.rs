@@ -176,8 +176,11 @@ fn create(call: &mut Call<'_, '_>, id: &str, location: &str) -> Result<Resource,
         ));
     }
     let machine = sent.text("sourceVirtualMachine.id").map(str::to_owned);
-    let (storage, generation, origin) = match &machine {
-        Some(machine) => from_machine(call, machine, generation, location)?,
+    let (storage, generation, source) = match &machine {
+        Some(machine) => {
+            let (storage, generation, source) = from_machine(call, machine, generation, location)?;
+            (storage, generation, Some(source))
+        }
         None => (from_disks(call, &sent, location)?, generation.unwrap_or("V1").to_owned(), None),
     };
     let mut image = Resource::new(id, KIND, location);
@@ -190,8 +193,11 @@ fn create(call: &mut Call<'_, '_>, id: &str, location: &str) -> Result<Resource,
         image.doc.set("extendedLocation", edge);
     }
     image.hide("created", call.now);
-    if let Some(origin) = origin {
-        image.hide("origin", origin);
+    if let Some(source) = source {
+        image.hide("keeps_identity", source.keeps_identity);
+        if let Some(origin) = source.origin {
+            image.hide("origin", origin);
+        }
     }
     Ok(image)
 }
@@ -201,7 +207,7 @@ fn from_machine(
     id: &str,
     generation: Option<&str>,
     location: &str,
-) -> Result<(Json, String, Option<Json>), ArmError> {
+) -> Result<(Json, String, sources::Source), ArmError> {
     ids::check(id, "properties.sourceVirtualMachine.id")?;
     let machine = seeds::find_machine(call, id)
         .filter(|machine| regions::normalize(machine.location()) == location)
@@ -280,7 +286,7 @@ fn from_machine(
             shown
         })
         .collect();
-    Ok((Json::object().with("osDisk", os_disk).with("dataDisks", data), shown, source.origin))
+    Ok((Json::object().with("osDisk", os_disk).with("dataDisks", data), shown, source))
 }
 
 fn from_disks(call: &Call<'_, '_>, sent: &Json, location: &str) -> Result<Json, ArmError> {

@@ -155,6 +155,49 @@ pub fn check(call: &Call<'_, '_>, body: &Json, location: &str) -> Result<(), Arm
     Ok(())
 }
 
+/// Rejects machines that an image of a gallery cannot be started as: with an account for a specialized image, without the plan
+/// of the image, without the security type that it needs, or on processors of the other architecture.
+pub fn check_shape(call: &Call<'_, '_>, body: &Json) -> Result<(), ArmError> {
+    let reference = body.text("properties.storageProfile.imageReference.id").unwrap_or_default();
+    let Some(definition) = reference.split("/versions/").next().and_then(|id| call.find(id)) else {
+        return Ok(());
+    };
+    if ids::type_of(definition.id()) != "microsoft.compute/galleries/images" {
+        return Ok(());
+    }
+    let refused = |what: &str, message: String| Err(ArmError::parameter(what, message));
+    if definition.property_text("osState") == Some("Specialized") && body.at("properties.osProfile").is_some()
+    {
+        return refused("osProfile", "Parameter 'osProfile' is not allowed.".to_owned());
+    }
+    if definition.property("purchasePlan.name").is_some() && body.text("plan.name").is_none() {
+        return Err(ArmError::new(
+            400,
+            "VMMarketplaceInvalidInput",
+            "Creating a virtual machine from Marketplace image or a custom image sourced from a Marketplace image requires Plan information in the request.",
+        ));
+    }
+    let asked = body.text("properties.securityProfile.securityType");
+    if definition.property_text("hyperVGeneration") == Some("V1") && asked.is_some() {
+        let message = "The provided securityType is not supported for images of Hypervisor Generation 1.";
+        return refused("securityProfile.securityType", message.to_owned());
+    }
+    let needed = super::sources::security_type(&definition);
+    if matches!(needed, "TrustedLaunch" | "ConfidentialVM") && asked != Some(needed) {
+        let message = format!("The image requires the security type '{needed}'.");
+        return refused("securityProfile.securityType", message);
+    }
+    let architecture = definition.property_text("architecture").unwrap_or("x64");
+    let size = body.text("properties.hardwareProfile.vmSize").unwrap_or_default();
+    match super::sizes::architecture(size) {
+        Some(of_size) if of_size != architecture => refused(
+            "vmSize",
+            format!("The size '{size}' cannot start images of the architecture '{architecture}'."),
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// The target region of a version, if it is replicated there.
 fn in_region<'v>(version: &'v Resource, location: &str) -> Option<&'v Json> {
     version

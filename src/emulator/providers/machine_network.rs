@@ -3,10 +3,22 @@
 //! What the service shows of them afterwards was not recorded: references, as for interfaces that were there before.
 
 use super::super::call::Call;
+use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::resource::Resource;
 
 const KIND: &str = "Microsoft.Network/networkInterfaces";
+
+/// Rejects interfaces that are written inside a machine without saying in which form.
+pub fn check(body: &Json) -> Result<(), ArmError> {
+    let Some(profile) = body.at("properties.networkProfile") else { return Ok(()) };
+    if profile.list("networkInterfaceConfigurations").is_empty()
+        || profile.text("networkApiVersion").is_some()
+    {
+        return Ok(());
+    }
+    Err(ArmError::missing("networkProfile.networkApiVersion"))
+}
 
 /// Makes the interfaces of `networkInterfaceConfigurations` and puts references in their place.
 pub fn complete(call: &mut Call<'_, '_>, profile: &mut Json, machine: &str, location: &str) {

@@ -11,7 +11,7 @@ use super::machine_disks::New;
 use super::machine_power::{power, power_state};
 use super::{
     boot_diagnostics, first_state, head, identities, machine_disks, machine_images, machine_network,
-    put_location, save_deleting, take_tags, too_fresh, upper_group,
+    put_location, save_deleting, sources, take_tags, too_fresh, upper_group,
 };
 
 /// The resource type.
@@ -99,6 +99,8 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     take_tags(&call.body, &mut machine)?;
     if created {
         machine_images::check(call, &body, &location)?;
+        machine_images::check_shape(call, &body)?;
+        machine_network::check(&body)?;
     }
     machine_disks::check(call, &body, id)?;
     let kind = machine_images::kind(call, &body);
@@ -120,6 +122,11 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
         machine.hide("generation", kind.generation);
         machine.hide("architecture", kind.architecture);
         machine.hide("created", call.now);
+        let image = machine
+            .property("storageProfile")
+            .and_then(|storage| machine_images::exact_id(call, storage, &location));
+        let image = image.and_then(|id| call.find(&id));
+        machine.hide("keeps_identity", image.as_ref().is_some_and(sources::keeps_identity));
     }
     let operation =
         work(call, &machine, if created { "create" } else { "update" }, Work::MachinePut, Some(10));

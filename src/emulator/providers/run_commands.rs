@@ -73,7 +73,7 @@ pub fn act(call: &mut Call<'_, '_>, machine: &Resource) -> Outcome {
         lines.replace("$0", "/var/lib/waagent/run-command/download/0/script.sh"),
         |script, (index, value)| script.replace(&format!("${}", index + 1), value),
     );
-    let ran = scripts::run(call, machine.name(), &script);
+    let ran = scripts::run_in(call, machine, &script);
     let status = |code: &str, message: String| {
         Json::object()
             .with("code", code)
@@ -158,8 +158,8 @@ fn put(call: &mut Call<'_, '_>, machine: &Resource, id: &str, existing: Option<R
     let sent = call.body.get("properties").cloned().unwrap_or_default();
     let script = sent.text("source.script").map(str::to_owned);
     let ran = match &script {
-        Some(script) => scripts::run(call, machine.name(), &with_parameters(script, &sent)),
-        None if sent.text("source.scriptUri").is_some() => scripts::run(call, machine.name(), ""),
+        Some(script) => scripts::run_in(call, machine, &with_parameters(script, &sent)),
+        None if sent.text("source.scriptUri").is_some() => scripts::run_in(call, machine, ""),
         None => Ran { exit: 3, output: String::new(), error: String::new(), seconds: Some(0.0) },
     };
     let message = if script.is_none() && sent.text("source.scriptUri").is_none() {

@@ -1,7 +1,12 @@
-//! What scripts do in machines that are not there: what a control call has said beforehand, or what a few words say to every shell.
+//! What scripts do in machines that do not exist: the results that a control call has set, or those of the simplest commands.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::super::call::Call;
 use super::super::json::Json;
+use super::super::resource::Resource;
+use super::sources;
 
 /// The record of the scripted results.
 pub const KEY: &str = "s|scripts";
@@ -36,9 +41,28 @@ pub fn check(rules: &[Json]) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs a script in a machine, or in the build of a template of that name.
-pub fn run(call: &Call<'_, '_>, machine: &str, script: &str) -> Ran {
-    let mut ran = scripted(call, machine, script).unwrap_or_else(|| plain(script));
+/// Runs a script in a machine. What a deprovisioned machine lacks is still there when the machine's image was captured without
+/// that.
+pub fn run_in(call: &Call<'_, '_>, machine: &Resource, script: &str) -> Ran {
+    let keeps_identity = sources::keeps_identity(machine);
+    run_any(call, machine.name(), script, &|script| {
+        if keeps_identity { looks_for_identity(script) } else { None }
+    })
+}
+
+/// Runs a script in the build of a template of that name.
+pub fn run(call: &Call<'_, '_>, name: &str, script: &str) -> Ran {
+    run_any(call, name, script, &|_| None)
+}
+
+fn run_any(call: &Call<'_, '_>, name: &str, script: &str, special: &dyn Fn(&str) -> Option<Ran>) -> Ran {
+    let one = |script: &str| {
+        scripted(call, name, script).or_else(|| special(script)).unwrap_or_else(|| plain(script))
+    };
+    let mut ran = match carried(script) {
+        Some(inner) => with_exit_code(script, one(&inner)),
+        None => one(script),
+    };
     for text in [&mut ran.output, &mut ran.error] {
         let over = text.len().saturating_sub(KEPT);
         let cut = (over..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
@@ -65,6 +89,45 @@ fn scripted(call: &Call<'_, '_>, machine: &str, script: &str) -> Option<Ran> {
         error: rule.text("error").unwrap_or_default().to_owned(),
         seconds: if rule.flag("stuck") == Some(true) { None } else { seconds },
     })
+}
+
+/// The script that another one carries in base64, as clients do that want to know its exit code.
+fn carried(script: &str) -> Option<String> {
+    let quoted = |line: &str| line.split('\'').nth(1).map(str::to_owned);
+    let line =
+        script.lines().find(|line| line.contains("base64 -d") || line.contains("FromBase64String("))?;
+    String::from_utf8(STANDARD.decode(quoted(line)?).ok()?).ok()
+}
+
+/// The end of a script that carries another one: it prints the other's exit code where it says so, and succeeds.
+fn with_exit_code(script: &str, mut inner: Ran) -> Ran {
+    for line in script.lines().map(str::trim) {
+        let text = line.strip_prefix("echo ").unwrap_or(line);
+        let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default();
+        if let Some(start) = ["$?", "$LASTEXITCODE"].iter().find_map(|code| text.strip_suffix(code)) {
+            inner.output.push_str(&format!("{start}{}\n", inner.exit));
+        }
+    }
+    Ran { exit: 0, ..inner }
+}
+
+/// What a script finds that looks for host keys and the machine ID, or for the mark of Sysprep, in its own words: it reports by a
+/// text that ends in a variable.
+fn looks_for_identity(script: &str) -> Option<Ran> {
+    let found: &[&str] = if script.contains("ssh_host_") && script.contains("machine-id") {
+        &["SSH host key /etc/ssh/ssh_host_ed25519_key", "machine ID /etc/machine-id", "user azureuser"]
+    } else if script.contains("CloneTag") {
+        &["the computer identity"]
+    } else {
+        return None;
+    };
+    let words = ["echo \"", "Write-Output \""].iter().find_map(|print| {
+        let (_, rest) = script.split_once(print)?;
+        rest.split_once('$').map(|(words, _)| words)
+    });
+    let words = words.unwrap_or_default();
+    let output = found.iter().map(|thing| format!("{words}{thing}\n")).collect();
+    Some(Ran { exit: 1, output, error: String::new(), seconds: Some(1.0) })
 }
 
 /// Lines that are nothing but `echo TEXT` print it, `exit N` ends the script. Anything else succeeds and prints nothing.
@@ -94,5 +157,28 @@ mod tests {
             let ran = plain(script);
             assert_eq!((ran.exit, ran.output.as_str()), (exit, output), "{script}");
         }
+    }
+
+    #[test]
+    fn a_carried_script_is_run_and_its_exit_code_is_printed() {
+        let encoded = STANDARD.encode("echo hello\nexit 3");
+        let shell = format!(
+            "f=$(mktemp)\necho '{encoded}' | base64 -d >\"$f\"\nsh \"$f\"\necho \"code=$?\"\nrm \"$f\""
+        );
+        let power = format!("$s = [Convert]::FromBase64String('{encoded}')\n\"code=$LASTEXITCODE\"");
+        for script in [shell, power] {
+            let ran = with_exit_code(&script, plain(&carried(&script).unwrap()));
+            assert_eq!((ran.exit, ran.output.as_str()), (0, "hello\ncode=3\n"), "{script}");
+        }
+        assert_eq!(carried("echo hello"), None);
+    }
+
+    #[test]
+    fn identity_is_reported_in_the_words_of_the_script() {
+        let script = "kept() { echo \"kept: $1\"; }\nls /etc/ssh/ssh_host_*_key /etc/machine-id";
+        let ran = looks_for_identity(script).unwrap();
+        assert_eq!(ran.exit, 1);
+        assert!(ran.output.starts_with("kept: SSH host key"), "{}", ran.output);
+        assert_eq!(looks_for_identity("echo hello"), None);
     }
 }

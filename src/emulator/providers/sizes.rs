@@ -10,6 +10,9 @@ const SIZES: &[(&str, &str, i64, i64, i64, &str)] = &[
     ("Standard_B1s", "standardBSFamily", 1, 1, 2, "x64"),
     ("Standard_B2s", "standardBSFamily", 2, 4, 4, "x64"),
     ("Standard_D2s_v3", "standardDSv3Family", 2, 8, 4, "x64"),
+    ("Standard_D2s_v6", "standardDSv6Family", 2, 8, 4, "x64"),
+    ("Standard_D2ps_v6", "standardDPSv6Family", 2, 8, 4, "Arm64"),
+    ("Standard_DC2as_v6", "standardDCASv6Family", 2, 8, 4, "x64"),
     ("Standard_D2s_v5", "standardDSv5Family", 2, 8, 4, "x64"),
     ("Standard_D4s_v5", "standardDSv5Family", 4, 16, 8, "x64"),
     ("Standard_D2ps_v5", "standardDPSv5Family", 2, 8, 4, "Arm64"),
@@ -17,6 +20,11 @@ const SIZES: &[(&str, &str, i64, i64, i64, &str)] = &[
     ("Standard_DC2as_v5", "standardDCASv5Family", 2, 8, 4, "x64"),
     ("Standard_E2s_v5", "standardESv5Family", 2, 16, 4, "x64"),
 ];
+
+/// The architecture of a size that is known.
+pub fn architecture(size: &str) -> Option<&'static str> {
+    SIZES.iter().find(|(name, ..)| name.eq_ignore_ascii_case(size)).map(|(.., architecture)| *architecture)
+}
 
 fn region(given: &str) -> Result<&'static regions::Region, ArmError> {
     regions::find(given).ok_or_else(|| {

@@ -26,6 +26,13 @@ pub struct Source {
     pub architecture: Option<String>,
     /// Publisher, offer and SKU of the underlying platform image, as attributes of an image version.
     pub origin: Option<Json>,
+    /// Whether it was captured from a machine that nobody deprovisioned.
+    pub keeps_identity: bool,
+}
+
+/// Whether machines that are created from an image keep the host keys and accounts of the machine that it was captured from.
+pub fn keeps_identity(image: &Resource) -> bool {
+    image.hidden("keeps_identity") == Some(&Json::Bool(true))
 }
 
 /// Resolves a managed image, virtual machine or gallery image version as the source of a version in `location`.
@@ -95,6 +102,7 @@ fn managed_image(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source
             .collect(),
         architecture: None,
         origin: image.hidden("origin").cloned(),
+        keeps_identity: keeps_identity(&image),
     })
 }
 
@@ -141,6 +149,7 @@ fn version(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source, ArmE
             .collect(),
         architecture: of("architecture"),
         origin: version.hidden("origin").cloned(),
+        keeps_identity: keeps_identity(&version),
     })
 }
 
@@ -168,6 +177,7 @@ pub fn of_machine(call: &Call<'_, '_>, machine: &Resource) -> Source {
             .collect(),
         architecture: machine.hidden("architecture").and_then(Json::as_str).map(str::to_owned),
         origin: origin_of_machine(call, machine),
+        keeps_identity: machine.hidden("deprovisioned") != Some(&Json::Bool(true)),
     }
 }
 
@@ -248,7 +258,7 @@ fn not_ready(resource: &Resource, call: &Call<'_, '_>) -> ArmError {
 }
 
 /// The security type among the features of a definition.
-fn security_type(definition: &Resource) -> &str {
+pub fn security_type(definition: &Resource) -> &str {
     let features = match definition.property("features") {
         Some(Json::Array(features)) => features.as_slice(),
         _ => &[],

@@ -213,6 +213,7 @@ fn create(
         .maybe("securityProfile", security);
     version.doc.set("properties", properties);
     version.hide("sizes", taken.sizes);
+    version.hide("keeps_identity", taken.keeps_identity);
     if let Some(origin) = taken.origin {
         version.hide("origin", origin);
     }
@@ -302,6 +303,8 @@ struct Taken {
     origin: Option<Json>,
     /// Why the operation will fail although the request is accepted.
     conflict: Option<String>,
+    /// See [`Source::keeps_identity`].
+    keeps_identity: bool,
 }
 
 /// Validates the sources of a new version.
@@ -349,7 +352,8 @@ fn take_sources(
             ));
         }
         let stored = Json::object().with("source", Json::object().with(key, id.as_str()));
-        return Ok(Taken { stored, sizes: sizes_of(&source), origin: source.origin, conflict });
+        let (sizes, keeps_identity) = (sizes_of(&source), source.keeps_identity);
+        return Ok(Taken { stored, sizes, origin: source.origin, conflict, keeps_identity });
     }
     if let Some(id) = storage.text("osDiskImage.source.id") {
         sources::check_security(
