@@ -208,6 +208,26 @@ fn nothing_writes_to_stdout() {
 }
 
 #[test]
+fn only_the_pipeline_writes_to_azure() {
+    let areas = ["azure", "resources", "data_sources", "list_resources", "actions"];
+    let mut found = Vec::new();
+    for file in files("src").into_iter().filter(|file| areas.contains(&file.area.as_str())) {
+        let code: String = code(&file.text).split_whitespace().collect();
+        for verb in ["put", "patch", "post", "delete"] {
+            let calls = [format!("client.{verb}("), format!("client().{verb}(")];
+            // the machines of image tests are thrown away, so nothing of them must survive a lost answer
+            let is_exempt = ["src/azure/pipeline", "src/resources/image_test/"]
+                .iter()
+                .any(|start| file.name.starts_with(start));
+            if !is_exempt && calls.iter().any(|call| code.contains(call)) {
+                found.push(format!("{}: sends a request that writes; use azure::pipeline", file.name));
+            }
+        }
+    }
+    assert_none(&found);
+}
+
+#[test]
 fn the_crate_documentation_links_every_module() {
     let map: String =
         read(&root().join("src/lib.rs")).lines().filter(|line| line.starts_with("//!")).collect();

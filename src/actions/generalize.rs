@@ -7,7 +7,7 @@ use crate::arm::{Error, Scope, Target};
 use crate::azure::attributes::id_of;
 use crate::azure::context::scope;
 use crate::azure::machine::MachineState;
-use crate::azure::{COMPUTE_API, Context, fault, pipeline};
+use crate::azure::{Context, fault, pipeline};
 use crate::framework::Op;
 use crate::framework::action::{Action, Progress};
 use crate::model;
@@ -100,12 +100,12 @@ fn refusal(machine: &MachineState, id: &str) -> Option<Diagnostic> {
 }
 
 async fn read(context: &Context, scope: &Scope, id: &str) -> Result<Option<MachineState>, Error> {
-    let target = Target::new(id.trim_end_matches('/'), COMPUTE_API).query("$expand", "instanceView");
+    let target = Target::at(id.trim_end_matches('/')).query("$expand", "instanceView");
     Ok(context.client.get_opt(scope, &target).await?.map(|body| MachineState::parse(&body)))
 }
 
 async fn act(context: &Context, scope: &Scope, id: &str, action: &str) -> Result<(), Error> {
-    let target = Target::new(format!("{id}/{action}"), COMPUTE_API);
+    let target = Target::at(format!("{id}/{action}"));
     pipeline::act(&context.client, scope, &target, None).await
 }
 

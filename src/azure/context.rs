@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Mutex as AsyncMutex, OnceCell, OwnedMutexGuard};
 
-use super::SUBSCRIPTION_API;
 use super::guardrails::Guardrails;
 use super::marketplace_cache::MarketplaceCache;
 use super::prices;
 use super::replication::Wait;
 use super::run_log::RunLog;
-use super::siblings::{Siblings, Turn, Writing};
+use super::siblings::{ReadGuard, Siblings, Writing};
 use crate::arm::{Client, Scope, Target, region};
 use crate::framework::Op;
 use crate::schema::{Diagnostic, Path};
@@ -71,13 +70,13 @@ impl Context {
             })
     }
 
-    /// Begins to read what `target` names, unless a list of its siblings has it already: see [`siblings`](super::siblings).
-    pub async fn read(&self, scope: &Scope, target: &Target) -> Turn<'_> {
+    /// Begins to read the object at `target`, unless a list of its siblings has it already: see [`siblings`](super::siblings).
+    pub async fn read(&self, scope: &Scope, target: &Target) -> ReadGuard<'_> {
         self.siblings.read(&self.client, scope, target).await
     }
 
-    /// Waits until nobody else in this process writes to `id` (in any case), and keeps others out until the guard falls.
-    /// Everything that writes holds one: what was listed before is worth nothing after.
+    /// Waits until nothing else in this process writes to `id` (in any case), and excludes other writes until the guard is
+    /// dropped. Every write holds a guard, which drops the lists that were read before.
     pub async fn lock(&self, id: &str) -> Guard {
         let lock = lock(&self.locks).entry(id.to_lowercase()).or_default().clone();
         let own = lock.lock_owned().await;
@@ -93,11 +92,11 @@ impl Context {
         }
         let cell = self.locations.lock().await.entry(subscription.to_lowercase()).or_default().clone();
         let scope = scope(op, "listing the subscription's regions");
-        // what the region is needed for takes its time too
+        // leave time for the work that needs the region
         let scope = scope.anew(scope.remaining() / 2, scope.what());
-        let target = Target::new(format!("/subscriptions/{subscription}/locations"), SUBSCRIPTION_API);
+        let target = Target::at(format!("/subscriptions/{subscription}/locations"));
         let known = cell.get_or_init(|| async {
-            // who may not list regions is not stopped by that, nor does he ask again
+            // without permission to list regions, they are not checked and not requested again
             let locations = self.client.list(&scope, &target).await.unwrap_or_else(|error| {
                 tracing::debug!(%error, "regions cannot be listed, so locations are not checked");
                 Vec::new()
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_for_the_regions_of_others_can_be_stopped() {
+    async fn an_interrupt_ends_the_wait_for_a_list_of_regions() {
         let arm = FakeArm::new();
         arm.is_silent_at(LOCATIONS);
         let context = arm.context();

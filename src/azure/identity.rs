@@ -125,18 +125,18 @@ pub async fn check_location(context: &Context, op: &Op, draft: &Draft<'_>, found
     }
 }
 
-/// The id as the service itself spells it, for an object that was named in any case, by an import say.
-pub fn as_told(id: &ResourceId, body: &serde_json::Value) -> ResourceId {
+/// The ID in the service's spelling, for an object that an import named in any case.
+pub fn id_as_returned_by_azure(id: &ResourceId, body: &serde_json::Value) -> ResourceId {
     super::body::text(body, "id")
-        .and_then(|told| ResourceId::parse(&told).ok())
-        .filter(|told| told.key() == id.key())
+        .and_then(|read| ResourceId::parse(&read).ok())
+        .filter(|read| read.key() == id.key())
         .unwrap_or_else(|| id.clone())
 }
 
-/// Something that an update was for is gone.
-pub fn vanished(noun: &str, id: &ResourceId) -> Diagnostic {
+/// The error for an object that was deleted between the plan and its update.
+pub fn deleted_since_plan(noun: &str, id: &ResourceId) -> Diagnostic {
     Diagnostic::error(
-        format!("The {noun} {:?} is gone", id.name()),
-        format!("It was there when the plan was made. Plan again: it will be created anew.\n\n{id}"),
+        format!("The {noun} {:?} no longer exists", id.name()),
+        format!("It was deleted since the plan was made. Plan again to create it.\n\n{id}"),
     )
 }

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::attributes::instant;
 use super::context::scope;
-use super::{COMPUTE_API, Context, body, fault};
+use super::{Context, body, fault};
 use crate::arm::{Error, Scope, Target, region};
 use crate::framework::Op;
 use crate::image::{
@@ -69,7 +69,7 @@ impl<'a> Market<'a> {
 
     /// One exact version, as the service describes it.
     pub async fn image(&self, urn: &Urn) -> Result<Option<Json>, Error> {
-        let target = Target::new(self.image_id(urn), COMPUTE_API);
+        let target = Target::at(self.image_id(urn));
         let found = self
             .once(target.path(), async {
                 Ok(self.context.client.get_opt(&self.scope, &target).await?.into_iter().collect())
@@ -169,7 +169,7 @@ impl<'a> Market<'a> {
     }
 
     async fn list(&self, path: &str, with_deprecation: bool) -> Result<Arc<Vec<Json>>, Error> {
-        let target = Target::new(path, COMPUTE_API);
+        let target = Target::at(path);
         let target = match with_deprecation {
             true => target.query("$expand", "properties/imageDeprecationStatus"),
             false => target,

@@ -14,7 +14,7 @@ use super::objects::version::Version as Object;
 use super::run_log::Event;
 use super::tags::Tags;
 use super::usage::{self, Kind};
-use super::{Context, body};
+use super::{Context, pipeline, recycle_bin};
 use crate::arm::{Error, ResourceId, Scope, Target};
 use crate::framework::timeouts::parse_period;
 use crate::image::Constraint;
@@ -128,10 +128,7 @@ pub fn managed(context: &Context, definition: &ResourceId) -> BTreeSet<String> {
 pub async fn has_soft_delete(context: &Context, scope: &Scope, definition: &ResourceId) -> bool {
     let Some(gallery) = definition.parent() else { return false };
     let scope = scope.anew(scope.remaining().min(Duration::from_secs(30)), scope.what());
-    let found = context.run.parent(&context.client, &scope, &Target::at(gallery.to_string())).await;
-    found.ok().flatten().is_some_and(|gallery| {
-        body::bool(&gallery, "properties.softDeletePolicy.isSoftDeleteEnabled") == Some(true)
-    })
+    recycle_bin::is_on(context, &scope, &gallery).await
 }
 
 /// The versions of a definition, and what a policy says of them.
@@ -259,11 +256,7 @@ impl<'a> Survey<'a> {
             return Ok(Fate::Spared(why));
         }
         report(format!("deleting version {version}"));
-        let accepted = context.client.delete(scope, &Target::at(id.clone())).await?;
-        context.run.record(&id, Event::Deleted);
-        if let Some(operation) = &accepted.operation {
-            context.client.wait(scope, operation).await?;
-        }
+        pipeline::remove(context, scope, &Target::at(id)).await?;
         Ok(Fate::Deleted)
     }
 

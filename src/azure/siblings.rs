@@ -1,34 +1,30 @@
 //! Reads of siblings that arrive together, answered from one list of their parent instead of a GET each.
 //!
-//! Terraform refreshes a thousand image versions one by one, ten at a time. The first read under a parent is a GET.
-//! When another comes soon after, a list of the parent's children is begun, once, and all reads of that parent wait for
-//! it; from then on the first read under the next parent begins with the list. Pages are followed only while fewer
-//! were read than reads were asked for, so a parent with far more children than are managed costs at most twice its
-//! GETs, and mostly less: what the pages that were read do not hold is got by GETs. So is everything where a list brings
-//! nothing for [`PATIENCE`], throttled or slow as it may be; in this walk, no more of its kind are begun then.
+//! Terraform refreshes a thousand image versions one by one, ten at a time. The first read under a parent is a GET. When
+//! another read follows soon, the children of the parent are listed once, and all reads of that parent wait for the list. From
+//! then on, the first read under the next parent starts a list at once. Pages are fetched only while fewer pages than reads
+//! were requested. A parent with far more children than are managed therefore costs at most twice its GETs, and usually less:
+//! children that are not on the fetched pages are read by GETs. So is everything when a list brings nothing for
+//! [`PATIENCE`], because it is throttled or slow. The current refresh then starts no more lists of that kind.
 //!
 //! # What a list may answer
 //!
-//! Ten reads at a time, each answered by nothing older than itself, would take a hundred requests for a thousand
-//! reads, whatever the request. So a list also answers reads that begin a little after it, and this is what makes that
-//! safe:
+//! Ten reads at a time, each answered by nothing older than itself, would take a hundred requests for a thousand reads. So a
+//! list also answers reads that begin a little later. These rules make that safe:
 //!
-//! * **No news.** A list only ever confirms. The resource compares what the list says with the state; if anything
-//!   differs, or the list lacks the child, a GET sent then decides. Every drift and every absence that is reported was
-//!   therefore told by a GET that began after the read did; lists cannot invent one, nor tell of it in other words.
-//! * **Once.** Each child that a list brought answers one read. A second read of the same child asks anew, so whoever
-//!   reads again what he has just changed elsewhere sees the change.
-//! * **One walk.** Lists belong to one configured provider. They are forgotten when no read was under way for
-//!   [`PAUSE`]: reads that do not follow each other closely do not belong together.
-//! * **Young.** A list answers for [`FRESH`] from the moment it was begun, then the parent is listed again. Where all lists
-//!   together have more than [`FEW`] pages the time grows with them, up to [`OLDEST`]: a walk through ten times as many
-//!   children takes ten times as long, and would list them all ten times as often.
-//! * **No write of ours.** While this process writes anything (holds [`Context::lock`](super::Context::lock)) there
-//!   are only GETs, and lists begun before the write ended answer nothing after it began.
+//! * **A list only confirms.** The resource compares the list's answer with the state. If anything differs, or the child is not
+//!   in the list, a GET decides. Every drift and every absence that is reported comes from a GET that began after the read.
+//! * **Once.** Each child in a list answers one read. A second read of the same child is a GET, so a change made elsewhere
+//!   between two reads is seen.
+//! * **One refresh.** Lists belong to one configured provider. They are dropped when no read was under way for [`PAUSE`].
+//! * **Age.** A list answers for [`FRESH`] after it was started, then the parent is listed again. Where all lists together have
+//!   more than [`FEW`] pages, this time grows with them, up to [`OLDEST`]: a refresh of ten times as many children takes ten
+//!   times as long, and would otherwise list all of them ten times as often.
+//! * **No write of this process.** While this process writes (holds [`Context::lock`](super::Context::lock)), all reads are
+//!   GETs. A write drops the lists that were started before it ended.
 //!
-//! What is left: a change that somebody else makes, within that time, between the moment its parent was listed and the
-//! moment its resource is read for the first time in this walk, is seen by the next plan. Between a read and the apply
-//! that follows there is always a longer time in which the same can happen.
+//! One gap remains: a change that somebody else makes after a parent was listed and before its resource is first read in this
+//! refresh is seen by the next plan only. The same can happen in the longer time between a read and the apply that follows.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -44,16 +40,16 @@ use crate::arm::throttle::kind_of_call;
 use crate::arm::{Client, Scope, Target};
 use crate::sync::lock;
 
-/// How long a list answers where there are few.
+/// How long a list answers where there are few pages.
 pub const FRESH: Duration = Duration::from_secs(10);
 
 /// How long any list answers at most.
 pub const OLDEST: Duration = Duration::from_secs(60);
 
-/// So many pages, over all lists of a walk, are few: a thousand children.
+/// Up to this number of pages, over all lists of a refresh, lists answer for [`FRESH`]: a thousand children.
 pub const FEW: u32 = 20;
 
-/// Without any read under way for so long, lists are forgotten.
+/// Lists are dropped when no read was under way for this long.
 pub const PAUSE: Duration = Duration::from_millis(250);
 
 /// How much longer than [`FRESH`] a list answers for every page more than [`FEW`].
@@ -62,59 +58,58 @@ const PER_PAGE: Duration = Duration::from_millis(250);
 /// How long reads wait for the next page of a list.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// When a list is given up that still brings pages.
+/// The time after which a list is given up although it still brings pages.
 const LONGEST_LIST: Duration = Duration::from_secs(300);
 
 /// The reads of one configured provider.
 #[derive(Default)]
 pub struct Siblings {
-    walk: Mutex<Walk>,
+    refresh: Mutex<Refresh>,
 }
 
-/// One read, from its begin until its answer is known.
-pub struct Turn<'s> {
+/// A read that is under way, until this is dropped.
+pub struct ReadGuard<'s> {
     siblings: &'s Siblings,
-    /// What a list says of the child. It may only confirm what is known: anything else is asked by a GET.
+    /// The child in a list. It may only confirm the state: a GET decides everything else.
     pub listed: Option<Json>,
 }
 
-/// A write under way: until this falls there are no lists.
+/// A write that is under way: until this is dropped there are no lists.
 pub struct Writing {
     siblings: Arc<Siblings>,
 }
 
 impl Siblings {
-    /// Begins to read `child`. The turn is to be kept until the answer is known.
-    pub async fn read(self: &Arc<Self>, client: &Client, scope: &Scope, child: &Target) -> Turn<'_> {
-        self.walk().enter(Instant::now());
-        let mut turn = Turn { siblings: self, listed: None };
+    /// Begins to read `child`. Keep the guard until the answer is known.
+    pub async fn read(self: &Arc<Self>, client: &Client, scope: &Scope, child: &Target) -> ReadGuard<'_> {
+        self.refresh().begin_read(Instant::now());
+        let mut guard = ReadGuard { siblings: self, listed: None };
         let Some((list, name)) = child.path().rsplit_once('/') else {
-            return turn;
+            return guard;
         };
         let (parent, name) = (list.to_lowercase(), name.to_lowercase());
-        self.walk().ask(&parent);
-        // the GET that may follow needs its time too
+        self.refresh().count_read(&parent);
+        // leave time for the GET that may follow
         let half = Instant::now() + scope.remaining() / 2;
         loop {
-            let step = self.walk().step(&parent, &name, Instant::now());
+            let step = self.refresh().step(&parent, &name, Instant::now());
             match step {
                 Step::Answer(listed) => {
-                    turn.listed = listed;
-                    return turn;
+                    guard.listed = listed;
+                    return guard;
                 }
                 Step::Wait { mut news, until } => {
                     let waited = scope.run(timeout_at(until.min(half), news.changed())).await;
-                    // who is called off hears it from the GET that follows
+                    // the GET that follows reports an interrupt
                     if waited.is_err() || Instant::now() >= half {
-                        return turn;
+                        return guard;
                     }
                 }
-                Step::List { rest, era, gone } => {
-                    let pages = rest
-                        .unwrap_or_else(|| Box::new(client.pages(&Target::new(list, child.api_version()))));
-                    // it is everybody's, so it outlives the read that began it
+                Step::List { rest, generation, invalidated } => {
+                    let pages = rest.unwrap_or_else(|| Box::new(client.pages(&Target::at(list))));
+                    // all reads share the list, so it outlives the read that started it
                     let scope = scope.anew(LONGEST_LIST, format!("listing {list}"));
-                    tokio::spawn(self.clone().follow(scope, parent.clone(), pages, era, gone));
+                    tokio::spawn(self.clone().follow(scope, parent.clone(), pages, generation, invalidated));
                 }
             }
         }
@@ -122,9 +117,9 @@ impl Siblings {
 
     /// Begins a write by this process.
     pub fn write(self: &Arc<Self>) -> Writing {
-        let mut walk = self.walk();
-        walk.writing += 1;
-        walk.forget();
+        let mut refresh = self.refresh();
+        refresh.writing += 1;
+        refresh.invalidate_all();
         Writing { siblings: self.clone() }
     }
 
@@ -134,71 +129,71 @@ impl Siblings {
         scope: Scope,
         parent: String,
         mut pages: Box<PageReader>,
-        era: u64,
-        mut gone: watch::Receiver<()>,
+        generation: u64,
+        mut invalidated: watch::Receiver<()>,
     ) {
-        let _end = Ending { siblings: &self, parent: &parent, era };
+        let _end = PagesEnd { siblings: &self, parent: &parent, generation };
         loop {
-            let told = tokio::select! {
-                told = pages.next(&scope) => told,
-                // nobody waits for it any more, and it would keep its place among the requests
-                _ = gone.changed() => return,
+            let fetched = tokio::select! {
+                fetched = pages.next(&scope) => fetched,
+                // no read waits for it any more, and it would keep a slot of the concurrent requests
+                _ = invalidated.changed() => return,
             };
-            let mut walk = self.walk();
-            if told.is_ok() {
-                walk.take_in(era, &parent, pages.take());
+            let mut refresh = self.refresh();
+            if fetched.is_ok() {
+                refresh.add_page(generation, &parent, pages.take());
             }
-            let Some(found) = walk.of_era(era, &parent) else {
+            let Some(found) = refresh.in_generation(generation, &parent) else {
                 return;
             };
-            match told {
+            match fetched {
                 Ok(more) => {
                     if !more {
-                        return found.turn_to(Progress::Whole);
+                        return found.set_progress(Progress::Complete);
                     }
                     if !found.is_worth_a_page() {
-                        return found.turn_to(Progress::Resting(pages));
+                        return found.set_progress(Progress::Paused(pages));
                     }
-                    found.heard(Instant::now());
+                    found.note_activity(Instant::now());
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "what cannot be listed is read one by one");
+                    tracing::debug!(%error, "the list failed; its children are read one by one");
                     return found.refuse();
                 }
             }
         }
     }
 
-    fn walk(&self) -> MutexGuard<'_, Walk> {
-        lock(&self.walk)
+    fn refresh(&self) -> MutexGuard<'_, Refresh> {
+        lock(&self.refresh)
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for ReadGuard<'_> {
     fn drop(&mut self) {
-        self.siblings.walk().leave(Instant::now());
+        self.siblings.refresh().end_read(Instant::now());
     }
 }
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        let mut walk = self.siblings.walk();
-        walk.writing -= 1;
-        walk.forget();
+        let mut refresh = self.siblings.refresh();
+        refresh.writing -= 1;
+        refresh.invalidate_all();
     }
 }
 
-// Whatever ends the reading of pages, nobody waits for more.
-struct Ending<'s> {
+// Wakes the waiting reads however the fetching of pages ends.
+struct PagesEnd<'s> {
     siblings: &'s Siblings,
     parent: &'s str,
-    era: u64,
+    generation: u64,
 }
 
-impl Drop for Ending<'_> {
+impl Drop for PagesEnd<'_> {
     fn drop(&mut self) {
-        let mut walk = self.siblings.walk();
-        if let Some(parent) = walk.of_era(self.era, self.parent)
+        let mut refresh = self.siblings.refresh();
+        if let Some(parent) = refresh.in_generation(self.generation, self.parent)
             && parent.list.as_ref().is_some_and(|list| matches!(list.progress, Progress::Reading))
         {
             parent.refuse();
@@ -206,11 +201,11 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// What is known of the reads so far. Pure: it is told the time.
+/// The state of the reads so far. Pure: callers pass the time.
 #[derive(Default)]
-struct Walk {
+struct Refresh {
     parents: HashMap<String, Parent>,
-    /// Kinds of lists that answered several reads: under the next parent of the kind, one need not wait for a second.
+    /// Kinds of lists that answered several reads: the first read under the next parent of the kind starts a list.
     useful: HashSet<String>,
     /// Kinds of lists of which one was given up.
     stuck: HashSet<String>,
@@ -219,8 +214,8 @@ struct Walk {
     writing: usize,
     /// Pages of one list of each parent.
     pages: u32,
-    /// Lists begun in another era are void.
-    era: u64,
+    /// Lists that were started in another generation are ignored.
+    generation: u64,
 }
 
 /// One parent, known by the path of the list of its children.
@@ -234,65 +229,65 @@ struct Parent {
     width: u32,
     /// Answers from its lists.
     answered: u64,
-    /// It cannot be listed, or not by us.
+    /// It cannot be listed with these credentials.
     refused: bool,
     list: Option<List>,
-    /// Tells those who wait that there is news.
+    /// Wakes the reads that wait.
     news: watch::Sender<()>,
 }
 
 struct List {
     began: Instant,
-    /// When it was last asked for, or brought a page.
-    heard: Instant,
+    /// When it was last requested, or brought a page.
+    last_activity: Instant,
     pages: u32,
     progress: Progress,
-    /// By name in lower case; each goes out once.
+    /// By name in lower case. Each answers one read.
     children: HashMap<String, Json>,
-    /// Falls with the list, and tells so who reads its pages.
+    /// Dropped with the list, which ends the fetching of its pages.
     alive: watch::Sender<()>,
 }
 
 enum Progress {
     /// A page is on its way.
     Reading,
-    /// There are more pages, which did not seem worth it.
-    Resting(Box<PageReader>),
-    /// That was all.
-    Whole,
+    /// There are more pages than are worth a request so far.
+    Paused(Box<PageReader>),
+    /// All pages were fetched.
+    Complete,
 }
 
 /// What a read does next.
 enum Step {
-    /// Goes on, with what a list says or without.
+    /// Continues, with the child from a list or without.
     Answer(Option<Json>),
-    /// Waits for news of the list; asks again when there are none by then.
+    /// Waits for news of the list, at most until then.
     Wait { news: watch::Receiver<()>, until: Instant },
-    /// Has the list read, until it is gone: from its first page, or the rest of it.
-    List { rest: Option<Box<PageReader>>, era: u64, gone: watch::Receiver<()> },
+    /// Fetches the list until it is invalidated: from its first page, or the rest of it.
+    List { rest: Option<Box<PageReader>>, generation: u64, invalidated: watch::Receiver<()> },
 }
 
-impl Walk {
-    fn enter(&mut self, now: Instant) {
+impl Refresh {
+    fn begin_read(&mut self, now: Instant) {
         let idle = self.idle_since.filter(|_| self.reading == 0);
         if idle.is_some_and(|since| now.saturating_duration_since(since) > PAUSE) {
-            self.forget();
+            self.invalidate_all();
         }
         self.reading += 1;
     }
 
-    fn leave(&mut self, now: Instant) {
+    fn end_read(&mut self, now: Instant) {
         self.reading -= 1;
         self.idle_since = Some(now);
     }
 
-    fn ask(&mut self, parent: &str) {
+    fn count_read(&mut self, parent: &str) {
         self.parents.entry(parent.to_owned()).or_default().asked += 1;
     }
 
     fn step(&mut self, parent: &str, name: &str, now: Instant) -> Step {
         let kind = kind_of_call(parent);
-        let (era, lasts) = (self.era, self.lasts());
+        let (generation, lasts) = (self.generation, self.lasts());
         let Some(parent) = self.parents.get_mut(parent).filter(|_| self.writing == 0) else {
             return Step::Answer(None);
         };
@@ -323,15 +318,15 @@ impl Walk {
                     return Step::Answer(Some(child));
                 }
                 match std::mem::replace(&mut list.progress, Progress::Reading) {
-                    // what it would still bring is too old to answer
+                    // its further pages would be too old to answer
                     Progress::Reading if is_old(list) => Step::Answer(None),
                     Progress::Reading => Step::Wait {
                         news: parent.news.subscribe(),
-                        until: (list.heard + PATIENCE).min(list.began + lasts),
+                        until: (list.last_activity + PATIENCE).min(list.began + lasts),
                     },
-                    Progress::Resting(rest) if worth_a_page => {
-                        list.heard = now;
-                        Step::List { rest: Some(rest), era, gone: list.alive.subscribe() }
+                    Progress::Paused(rest) if worth_a_page => {
+                        list.last_activity = now;
+                        Step::List { rest: Some(rest), generation, invalidated: list.alive.subscribe() }
                     }
                     other => {
                         list.progress = other;
@@ -341,57 +336,57 @@ impl Walk {
             }
             None if worth_a_page && (parent.asked > 1 || self.useful.contains(&kind)) => {
                 let alive = watch::Sender::new(());
-                let gone = alive.subscribe();
+                let invalidated = alive.subscribe();
                 parent.list = Some(List {
                     began: now,
-                    heard: now,
+                    last_activity: now,
                     pages: 0,
                     progress: Progress::Reading,
                     children: HashMap::new(),
                     alive,
                 });
-                Step::List { rest: None, era, gone }
+                Step::List { rest: None, generation, invalidated }
             }
             None => Step::Answer(None),
         }
     }
 
-    // How long lists answer, such as they are.
+    // How long lists answer, with the pages so far.
     fn lasts(&self) -> Duration {
         (FRESH + PER_PAGE * self.pages.saturating_sub(FEW)).min(OLDEST)
     }
 
-    fn take_in(&mut self, era: u64, parent: &str, children: Vec<Json>) {
-        let Some(found) = self.of_era(era, parent) else { return };
+    fn add_page(&mut self, generation: u64, parent: &str, children: Vec<Json>) {
+        let Some(found) = self.in_generation(generation, parent) else { return };
         let known = found.width;
-        found.take_in(children);
+        found.add_page(children);
         self.pages += found.width - known;
     }
 
-    fn of_era(&mut self, era: u64, parent: &str) -> Option<&mut Parent> {
-        if self.era == era { self.parents.get_mut(parent) } else { None }
+    fn in_generation(&mut self, generation: u64, parent: &str) -> Option<&mut Parent> {
+        if self.generation == generation { self.parents.get_mut(parent) } else { None }
     }
 
-    // Only who may not be listed stays so.
-    fn forget(&mut self) {
-        self.era += 1;
+    // A parent that cannot be listed stays so.
+    fn invalidate_all(&mut self) {
+        self.generation += 1;
         self.pages = 0;
         self.useful.clear();
         self.stuck.clear();
         for parent in self.parents.values_mut() {
-            // dropping the sender wakes those who wait
+            // dropping the sender wakes the waiting reads
             *parent = Parent { refused: parent.refused, ..Parent::default() };
         }
     }
 }
 
 impl Parent {
-    // No more pages than reads, over all of its lists.
+    // At most as many pages as reads, over all of its lists.
     fn is_worth_a_page(&self) -> bool {
         !self.refused && self.pages < self.asked
     }
 
-    fn take_in(&mut self, children: Vec<Json>) {
+    fn add_page(&mut self, children: Vec<Json>) {
         self.pages += 1;
         if let Some(list) = &mut self.list {
             list.pages += 1;
@@ -404,16 +399,16 @@ impl Parent {
         }
     }
 
-    fn turn_to(&mut self, progress: Progress) {
+    fn set_progress(&mut self, progress: Progress) {
         if let Some(list) = &mut self.list {
             list.progress = progress;
         }
         self.news.send_replace(());
     }
 
-    fn heard(&mut self, now: Instant) {
+    fn note_activity(&mut self, now: Instant) {
         if let Some(list) = &mut self.list {
-            list.heard = now;
+            list.last_activity = now;
         }
         self.news.send_replace(());
     }
@@ -431,7 +426,8 @@ impl Parent {
 
 impl List {
     fn is_stuck(&self, now: Instant) -> bool {
-        matches!(self.progress, Progress::Reading) && now.saturating_duration_since(self.heard) >= PATIENCE
+        matches!(self.progress, Progress::Reading)
+            && now.saturating_duration_since(self.last_activity) >= PATIENCE
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is asked of the service when siblings are read together, one after the other, before and after a write.
+//! The requests for reads of siblings: together, one after the other, before and after a write.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::arm::Method;
+use crate::arm::versions::GALLERY;
+use crate::azure::Context;
 use crate::azure::context::scope;
 use crate::azure::testing::{FakeArm, op};
-use crate::azure::{Context, GALLERY_API};
 use crate::framework::Op;
 
 const LATENCY: Duration = Duration::from_millis(50);
@@ -24,7 +25,7 @@ fn child(number: usize) -> Json {
     json!({"name": format!("1.0.{number}"), "tags": {"n": number.to_string()}})
 }
 
-/// A definition with so many versions, listed in pages of ten.
+/// A definition with `count` versions, listed in pages of ten.
 fn with_versions(arm: &Arc<FakeArm>, name: &str, count: usize) {
     let list = format!("{}/versions", definition(name));
     let pages = count.div_ceil(10).max(1);
@@ -34,7 +35,7 @@ fn with_versions(arm: &Arc<FakeArm>, name: &str, count: usize) {
         let mut body = json!({"value": items});
         if page + 1 < pages {
             let link =
-                format!("https://management.azure.com{list}?api-version={GALLERY_API}&page={}.", page + 1);
+                format!("https://management.azure.com{list}?api-version={}&page={}.", GALLERY[0], page + 1);
             body["nextLink"] = json!(link);
         }
         let query = if page == 0 { String::new() } else { format!("?page={page}.") };
@@ -55,12 +56,12 @@ fn world(versions: &[(&str, usize)]) -> (Arc<FakeArm>, Arc<Context>) {
     (arm, context)
 }
 
-/// Reads as a resource does that knows what is there: confirmed by a list, or told by a GET. Says whether it was a list.
+/// Reads as a resource does: confirmed by a list, or by a GET. Returns whether a list confirmed it.
 async fn read(context: &Context, name: &str, number: usize) -> bool {
     let scope = scope(&op(), "reading a version");
-    let target = Target::new(format!("{}/versions/1.0.{number}", definition(name)), GALLERY_API);
-    let turn = context.read(&scope, &target).await;
-    if turn.listed.as_ref() == Some(&child(number)) {
+    let target = Target::at(format!("{}/versions/1.0.{number}", definition(name)));
+    let guard = context.read(&scope, &target).await;
+    if guard.listed.as_ref() == Some(&child(number)) {
         return true;
     }
     let mut got = context.client.get(&scope, &target).await.unwrap();
@@ -69,8 +70,8 @@ async fn read(context: &Context, name: &str, number: usize) -> bool {
     false
 }
 
-/// Reads by ten at a time, in this order; says how many a list answered.
-async fn walk(context: &Arc<Context>, reads: Vec<(String, usize)>) -> usize {
+/// Reads ten at a time, in this order. Returns how many a list answered.
+async fn read_all(context: &Arc<Context>, reads: Vec<(String, usize)>) -> usize {
     let places = Arc::new(tokio::sync::Semaphore::new(10));
     let mut tasks = Vec::new();
     for (name, number) in reads {
@@ -108,7 +109,7 @@ async fn a_thousand_reads_are_a_few_dozen_requests() {
     let names: Vec<String> = (0..20).map(|n| format!("d{n}")).collect();
     let (arm, context) = world(&names.iter().map(|name| (name.as_str(), 10)).collect::<Vec<_>>());
     let reads = (0..10).flat_map(|number| names.iter().map(move |name| (name.clone(), number))).collect();
-    let listed = walk(&context, reads).await;
+    let listed = read_all(&context, reads).await;
     assert!(listed >= 180, "{listed} were listed");
     assert_eq!(lists(&arm), 20);
     assert!(arm.calls().len() <= 40, "{}", arm.calls().len());
@@ -117,20 +118,20 @@ async fn a_thousand_reads_are_a_few_dozen_requests() {
 #[tokio::test(start_paused = true)]
 async fn many_pages_are_read_when_many_children_are_asked_for() {
     let (arm, context) = world(&[("a", 300)]);
-    let listed = walk(&context, (0..300).map(|number| ("a".to_owned(), number)).collect()).await;
+    let listed = read_all(&context, (0..300).map(|number| ("a".to_owned(), number)).collect()).await;
     assert_eq!(lists(&arm), 30);
     assert!(listed > 280, "{listed} were listed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_few_of_very_many_are_got_one_by_one() {
+async fn reads_a_few_of_very_many_by_gets() {
     let (arm, context) = world(&[("a", 500)]);
-    walk(&context, (0..5).map(|n| ("a".to_owned(), n * 97 + 40)).collect()).await;
+    read_all(&context, (0..5).map(|n| ("a".to_owned(), n * 97 + 40)).collect()).await;
     assert!(arm.calls().len() <= 10, "{:?}", arm.calls());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_read_of_the_same_child_asks_anew() {
+async fn a_second_read_of_the_same_child_is_a_get() {
     let (arm, context) = world(&[("a", 10)]);
     read(&context, "a", 0).await;
     assert!(read(&context, "a", 1).await);
@@ -140,50 +141,49 @@ async fn a_second_read_of_the_same_child_asks_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_age_and_are_forgotten_in_a_pause() {
+async fn lists_expire_with_age_and_after_a_pause() {
     let (arm, context) = world(&[("a", 10), ("b", 10)]);
     read(&context, "a", 0).await;
     assert!(read(&context, "a", 1).await);
     sleep(PAUSE * 2).await;
-    assert!(!read(&context, "a", 2).await, "after a pause, a list is worth nothing");
+    assert!(!read(&context, "a", 2).await, "a pause drops the list");
     assert!(read(&context, "a", 3).await);
     assert_eq!(lists(&arm), 2);
     // another read is under way all the time, so there is no pause; but the list grows old
     let scope = scope(&op(), "reading");
-    let turn =
-        context.read(&scope, &Target::new(format!("{}/versions/1.0.0", definition("b")), GALLERY_API)).await;
+    let guard = context.read(&scope, &Target::at(format!("{}/versions/1.0.0", definition("b")))).await;
     sleep(FRESH / 2).await;
     assert!(read(&context, "a", 4).await);
     assert_eq!(lists(&arm), 2);
     sleep(FRESH).await;
     assert!(read(&context, "a", 5).await);
     assert_eq!(lists(&arm), 3, "an old list is read again");
-    drop(turn);
+    drop(guard);
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_there_is_much_to_list_lists_grow_older() {
+async fn long_lists_answer_for_longer() {
     // ten pages each: five times what is few
     let names: Vec<String> = (0..10).map(|n| format!("d{n}")).collect();
     let (arm, context) = world(&names.iter().map(|name| (name.as_str(), 100)).collect::<Vec<_>>());
     let few = |from: usize, to: usize| -> Vec<(String, usize)> {
         (from..to).flat_map(|number| names.iter().map(move |name| (name.clone(), number))).collect()
     };
-    walk(&context, few(0, 90)).await;
+    read_all(&context, few(0, 90)).await;
     assert_eq!(lists(&arm), 100);
     // a read of something else is under way all the time, so there is no pause
     let scope = scope(&op(), "reading");
-    let _turn = context.read(&scope, &Target::new(definition("d0"), GALLERY_API)).await;
+    let _guard = context.read(&scope, &Target::at(definition("d0"))).await;
     sleep(FRESH * 2).await;
-    assert_eq!(walk(&context, few(90, 95)).await, 50);
-    assert_eq!(lists(&arm), 100, "they would have to be listed again otherwise");
+    assert_eq!(read_all(&context, few(90, 95)).await, 50);
+    assert_eq!(lists(&arm), 100, "the old lists still answer");
     sleep(OLDEST).await;
-    walk(&context, few(95, 100)).await;
-    assert!(lists(&arm) > 100, "nothing answers for ever");
+    read_all(&context, few(95, 100)).await;
+    assert!(lists(&arm) > 100, "lists expire in the end");
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_lists_while_something_is_written_and_none_from_before() {
+async fn writes_end_lists() {
     let (arm, context) = world(&[("a", 10)]);
     read(&context, "a", 0).await;
     assert!(read(&context, "a", 1).await);
@@ -207,16 +207,16 @@ async fn no_lists_while_something_is_written_and_none_from_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_may_not_list_reads_one_by_one() {
+async fn reads_one_by_one_without_permission_to_list() {
     let (arm, context) = world(&[("a", 10)]);
     let forbidden = json!({"error": {"code": "AuthorizationFailed", "message": "no"}});
     arm.on(Method::Get, &format!("{}/versions", definition("a")), 403, forbidden);
-    let listed = walk(&context, (0..10).map(|number| ("a".to_owned(), number)).collect()).await;
+    let listed = read_all(&context, (0..10).map(|number| ("a".to_owned(), number)).collect()).await;
     assert_eq!(listed, 0);
     assert_eq!(lists(&arm), 1);
     sleep(PAUSE * 2).await;
-    walk(&context, (0..10).map(|number| ("a".to_owned(), number)).collect()).await;
-    assert_eq!(lists(&arm), 1, "asked once, never again");
+    read_all(&context, (0..10).map(|number| ("a".to_owned(), number)).collect()).await;
+    assert_eq!(lists(&arm), 1, "not listed again");
 }
 
 fn ten_of(name: &str) -> Vec<(String, usize)> {
@@ -224,7 +224,7 @@ fn ten_of(name: &str) -> Vec<(String, usize)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_in_trouble_is_given_up_and_gets_go_on() {
+async fn gives_up_lists_that_do_not_answer() {
     let budget = ("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/ListGalleryImageVersion3Min;0");
     let throttled = |after: &'static str| {
         move |arm: &FakeArm, list: &str| {
@@ -245,68 +245,71 @@ async fn a_list_in_trouble_is_given_up_and_gets_go_on() {
             make(&arm, &format!("{}/versions", definition(name)));
         }
         let begun = Instant::now();
-        assert_eq!(walk(&context, ten_of("a")).await, 0, "{trouble}");
+        assert_eq!(read_all(&context, ten_of("a")).await, 0, "{trouble}");
         assert!(begun.elapsed() <= PATIENCE + LATENCY * 3, "{trouble}: {:?}", begun.elapsed());
         // others of its kind are waited for once at most
-        assert_eq!(walk(&context, ten_of("b")).await, 0, "{trouble}");
+        assert_eq!(read_all(&context, ten_of("b")).await, 0, "{trouble}");
         let begun = Instant::now();
-        assert_eq!(walk(&context, ten_of("a")).await, 0, "{trouble}");
-        assert_eq!(walk(&context, ten_of("b")).await, 0, "{trouble}");
+        assert_eq!(read_all(&context, ten_of("a")).await, 0, "{trouble}");
+        assert_eq!(read_all(&context, ten_of("b")).await, 0, "{trouble}");
         assert!(begun.elapsed() <= LATENCY * 8, "{trouble}: {:?}", begun.elapsed());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_in_vain_asks_for_one_list_a_walk() {
+async fn starts_one_list_per_refresh_when_lists_do_not_answer() {
     let (arm, context) = world(&[("a", 10), ("b", 10)]);
     arm.is_silent_at(&format!("{}/versions", definition("a")));
-    walk(&context, ten_of("a")).await;
-    walk(&context, ten_of("a")).await;
-    walk(&context, ten_of("b")).await;
+    read_all(&context, ten_of("a")).await;
+    read_all(&context, ten_of("a")).await;
+    read_all(&context, ten_of("b")).await;
     assert_eq!(lists(&arm), 1);
     sleep(PAUSE * 2).await;
-    assert_eq!(walk(&context, ten_of("b")).await, 9, "another walk, another try");
+    assert_eq!(read_all(&context, ten_of("b")).await, 9, "a new refresh tries again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_that_are_given_up_leave_the_places_among_the_requests() {
+async fn lists_that_are_given_up_free_their_request_slots() {
     let names: Vec<String> = (0..10).map(|n| format!("d{n}")).collect();
     let (arm, context) = world(&names.iter().map(|name| (name.as_str(), 10)).collect::<Vec<_>>());
     for name in &names {
         arm.is_silent_at(&format!("{}/versions", definition(name)));
     }
     let begun = Instant::now();
-    walk(&context, (0..10).flat_map(|number| names.iter().map(move |name| (name.clone(), number))).collect())
-        .await;
+    read_all(
+        &context,
+        (0..10).flat_map(|number| names.iter().map(move |name| (name.clone(), number))).collect(),
+    )
+    .await;
     assert!(begun.elapsed() <= PATIENCE + LATENCY * 40, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_leaves_half_of_the_time_to_the_get() {
+async fn waiting_leaves_half_of_the_time_for_the_get() {
     let (arm, context) = world(&[("a", 10)]);
     arm.is_silent_at(&format!("{}/versions", definition("a")));
     let _first = read(&context, "a", 0).await;
     let hurried = Op::new(Duration::from_secs(4), CancellationToken::new());
-    let target = Target::new(format!("{}/versions/1.0.1", definition("a")), GALLERY_API);
+    let target = Target::at(format!("{}/versions/1.0.1", definition("a")));
     let scope = scope(&hurried, "reading a version");
-    let turn = context.read(&scope, &target).await;
-    assert_eq!((turn.listed.as_ref(), scope.remaining()), (None, Duration::from_secs(2)));
+    let guard = context.read(&scope, &target).await;
+    assert_eq!((guard.listed.as_ref(), scope.remaining()), (None, Duration::from_secs(2)));
     assert_eq!(context.client.get(&scope, &target).await.unwrap()["tags"], child(1)["tags"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn pages_that_come_too_late_to_answer_are_not_waited_for() {
+async fn does_not_wait_for_pages_that_come_too_late() {
     let (arm, context) = world(&[("a", 40)]);
     let latency = FRESH * 2 / 3;
     arm.takes(latency);
     let begun = Instant::now();
     // four reads are worth four pages, of which one comes in time
-    assert_eq!(walk(&context, (0..5).map(|n| ("a".to_owned(), n * 8)).collect()).await, 1);
+    assert_eq!(read_all(&context, (0..5).map(|n| ("a".to_owned(), n * 8)).collect()).await, 1);
     assert!(begun.elapsed() <= FRESH + latency + LATENCY, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_are_compared_without_case_and_what_is_missing_is_asked_for() {
+async fn compares_names_without_case_and_gets_missing_children() {
     let arm = FakeArm::new();
     let gallery = definition("x").rsplit_once("/images").map(|(gallery, _)| gallery.to_owned()).unwrap();
     let group = gallery.rsplit_once('/').map(|(group, _)| group.to_owned()).unwrap();
@@ -315,8 +318,8 @@ async fn names_are_compared_without_case_and_what_is_missing_is_asked_for() {
     let context = arm.context();
     let scope = scope(&op(), "reading");
     let listed = async |name: &str| {
-        let turn = context.read(&scope, &Target::new(format!("{group}/{name}"), GALLERY_API)).await;
-        turn.listed.as_ref().and_then(|body| body::text(body, "name"))
+        let guard = context.read(&scope, &Target::at(format!("{group}/{name}"))).await;
+        guard.listed.as_ref().and_then(|body| body::text(body, "name"))
     };
     assert_eq!(listed("other").await, None, "the first is a GET");
     assert_eq!(listed("gal").await.as_deref(), Some("GAL"));

@@ -5,7 +5,7 @@ use crate::azure::attributes::instant;
 use crate::azure::context::scope;
 use crate::azure::objects::target_region::TargetRegion;
 use crate::azure::objects::version::Version;
-use crate::azure::{Context, GALLERY_API, fault};
+use crate::azure::{Context, fault};
 use crate::framework::Op;
 use crate::image::{Candidate, RegionState};
 use crate::schema::{Diagnostic, Diagnostics, Path};
@@ -40,7 +40,7 @@ pub async fn list(context: &Context, op: &Op, definition: &ResourceId) -> Result
         Ok(versions) => Ok(versions.iter().map(Version::read).collect()),
         Err(error) if error.is_not_found() => {
             let gallery = definition.parent().map(|gallery| gallery.to_string()).unwrap_or_default();
-            let siblings = Target::new(format!("{gallery}/images"), GALLERY_API);
+            let siblings = Target::at(format!("{gallery}/images"));
             let names = finding::names(context, &scope, &siblings).await;
             Err(absent(
                 format!("There is no image definition {:?}", definition.name()),
@@ -57,7 +57,7 @@ pub async fn list(context: &Context, op: &Op, definition: &ResourceId) -> Result
 
 /// The target that lists the versions of `definition`.
 pub fn versions(definition: &ResourceId) -> Target {
-    Target::new(format!("{definition}/versions"), GALLERY_API)
+    Target::at(format!("{definition}/versions"))
 }
 
 /// Parses the attribute `image_definition_id`.

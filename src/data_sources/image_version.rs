@@ -16,7 +16,7 @@ use crate::azure::objects::source::Source;
 use crate::azure::objects::target_region::TargetRegion;
 use crate::azure::objects::version::{DataDiskImage, OsDiskImage, Version};
 use crate::azure::tags::Tags;
-use crate::azure::{Context, GALLERY_API, fault};
+use crate::azure::{Context, fault};
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
 use crate::image::{Selected, Selection, Wanted, did_you_mean, nearest_versions, newest, select};
@@ -182,7 +182,7 @@ impl Search<'_> {
             self.op,
             format!("reading version {name} of image definition {:?}", self.definition.name()),
         );
-        let target = Target::new(id.to_string(), GALLERY_API).query("$expand", "ReplicationStatus");
+        let target = Target::at(id.to_string()).query("$expand", "ReplicationStatus");
         let found = self.context.client.get_opt(&scope, &target).await;
         let found = found.map_err(|error| fault::diagnostic(&error, scope.what(), &id.to_string()))?;
         Ok(found.as_ref().map(Version::read))

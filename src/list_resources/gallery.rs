@@ -4,9 +4,9 @@ use async_trait::async_trait;
 
 use super::search::{Filter, Search};
 use crate::arm::id::GALLERY;
+use crate::azure::Context;
 use crate::azure::attributes::{check_guid, check_regex, check_resource_group};
 use crate::azure::tags::{self, Tags};
-use crate::azure::{Context, GALLERY_API};
 use crate::framework::Op;
 use crate::framework::list::{Found, ListResource};
 use crate::model;
@@ -40,7 +40,7 @@ impl ListResource<Context> for Galleries {
 
     async fn list(&self, context: &Context, op: &Op, config: Model) -> Result<Vec<Found>, Diagnostics> {
         let filter = Filter::new(config.name_regex.as_deref(), config.tags)?;
-        let search = Search::new(context, op, GALLERY_API, "listing galleries");
+        let search = Search::new(context, op, "listing galleries");
         let (subscription, group) =
             (config.subscription_id.as_deref(), config.resource_group_name.as_deref());
         Ok(filter.found(&search.top_level(GALLERY, subscription, group).await?, GALLERY))

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 
 use super::search::{Filter, Search, check_one_place};
 use crate::arm::id::{GALLERY, IMAGE_DEFINITION};
+use crate::azure::Context;
 use crate::azure::attributes::{check_guid, check_regex, check_resource_group, id_of};
 use crate::azure::tags::{self, Tags};
-use crate::azure::{Context, GALLERY_API};
 use crate::framework::Op;
 use crate::framework::list::{Found, ListResource};
 use crate::model;
@@ -46,7 +46,7 @@ impl ListResource<Context> for ImageDefinitions {
 
     async fn list(&self, context: &Context, op: &Op, config: Model) -> Result<Vec<Found>, Diagnostics> {
         let filter = Filter::new(config.name_regex.as_deref(), config.tags)?;
-        let search = Search::new(context, op, GALLERY_API, "listing image definitions");
+        let search = Search::new(context, op, "listing image definitions");
         let definitions = search
             .definitions(
                 config.gallery_id.as_deref(),

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 
 use super::search::{Filter, Search};
 use crate::arm::id::MANAGED_IMAGE;
+use crate::azure::Context;
 use crate::azure::attributes::{check_guid, check_regex, check_resource_group};
 use crate::azure::tags::{self, Tags};
-use crate::azure::{COMPUTE_API, Context};
 use crate::framework::Op;
 use crate::framework::list::{Found, ListResource};
 use crate::model;
@@ -40,7 +40,7 @@ impl ListResource<Context> for ManagedImages {
 
     async fn list(&self, context: &Context, op: &Op, config: Model) -> Result<Vec<Found>, Diagnostics> {
         let filter = Filter::new(config.name_regex.as_deref(), config.tags)?;
-        let search = Search::new(context, op, COMPUTE_API, "listing managed images");
+        let search = Search::new(context, op, "listing managed images");
         let (subscription, group) =
             (config.subscription_id.as_deref(), config.resource_group_name.as_deref());
         Ok(filter.found(&search.top_level(MANAGED_IMAGE, subscription, group).await?, MANAGED_IMAGE))

@@ -23,13 +23,12 @@ const LISTS_AT_ONCE: usize = 8;
 pub struct Search<'a> {
     context: &'a Context,
     scope: Scope,
-    api_version: &'static str,
 }
 
 impl<'a> Search<'a> {
     /// A search that is called `doing` in messages: "listing galleries".
-    pub fn new(context: &'a Context, op: &Op, api_version: &'static str, doing: &str) -> Self {
-        Self { context, scope: scope(op, doing), api_version }
+    pub fn new(context: &'a Context, op: &Op, doing: &str) -> Self {
+        Self { context, scope: scope(op, doing) }
     }
 
     /// The objects of `kind`, such as `Microsoft.Compute/images`, in a resource group, or in the whole subscription.
@@ -82,19 +81,15 @@ impl<'a> Search<'a> {
     }
 
     async fn list_or_none(&self, path: String) -> Result<Vec<Json>, Diagnostic> {
-        match self.context.client.list(&self.scope, &self.target(&path)).await {
+        match self.context.client.list(&self.scope, &Target::at(path.as_str())).await {
             Err(error) if error.is_not_found() => Ok(Vec::new()),
             listed => listed.map_err(|error| fault::diagnostic(&error, self.scope.what(), &path)),
         }
     }
 
     async fn list(&self, path: String) -> Result<Vec<Json>, Diagnostics> {
-        let listed = self.context.client.list(&self.scope, &self.target(&path)).await;
+        let listed = self.context.client.list(&self.scope, &Target::at(path.as_str())).await;
         Ok(listed.map_err(|error| fault::diagnostic(&error, self.scope.what(), &path))?)
-    }
-
-    fn target(&self, path: &str) -> Target {
-        Target::new(path, self.api_version)
     }
 }
 

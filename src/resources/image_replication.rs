@@ -9,7 +9,7 @@ use crate::arm::{ResourceId, Target, region};
 use crate::azure::attributes::{check_location, id_of};
 use crate::azure::context::scope;
 use crate::azure::replication::{Replication, Wanted, wait_until};
-use crate::azure::{Context, GALLERY_API, fault, identity};
+use crate::azure::{Context, fault, identity};
 use crate::framework::timeouts::Defaults;
 use crate::framework::{
     Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
@@ -165,7 +165,7 @@ async fn wait(context: &Context, op: &Op, plan: &Model) -> Result<Model, Diagnos
 }
 
 fn target(id: &ResourceId) -> Target {
-    Target::new(id.to_string(), GALLERY_API)
+    Target::at(id.to_string())
 }
 
 fn id_of_version(model: &Model) -> Result<ResourceId, Diagnostic> {

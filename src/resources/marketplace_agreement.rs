@@ -1,12 +1,14 @@
 //! `azimage_marketplace_agreement`: the acceptance of a Marketplace plan's terms by a subscription.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 
-use crate::arm::{Error, ResourceId, Scope, Target};
+use crate::arm::{Error, Kind, ResourceId, Target};
 use crate::azure::attributes::{check_filled, eq_ignore_case, subscription_id};
-use crate::azure::context::scope;
-use crate::azure::{Context, ORDERING_API, body, fault, identity};
+use crate::azure::pipeline::{self, Change, Managed, Step, Task, Write};
+use crate::azure::{Context, body, fault, identity};
 use crate::framework::timeouts::Defaults;
 use crate::framework::{
     Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
@@ -33,9 +35,9 @@ model! {
         pub subscription_id: Option<String> = subscription_id(),
         /// Whether destroying takes the acceptance back, for everyone in the subscription. Left false, it stays.
         pub cancel_on_destroy: Option<bool> = optional().default(false).local(),
-        /// Where the licence stands.
+        /// The link to the licence.
         pub license_text_link: Option<String> = computed(),
-        /// Where the privacy policy stands.
+        /// The link to the privacy policy.
         pub privacy_policy_link: Option<String> = computed(),
         /// Whether the terms are accepted.
         pub accepted: Option<bool> = computed(),
@@ -106,14 +108,11 @@ impl Resource<Context> for MarketplaceAgreement {
         context: &Context,
         op: &Op,
         state: Model,
-        _private: &mut Private,
+        private: &mut Private,
     ) -> Result<Option<Model>, Diagnostics> {
-        let scope = scope(op, doing("reading", &state));
-        let terms = Terms { context, scope: &scope, of: &state };
-        let current =
-            context.client.get_opt(&scope, &terms.current()).await.map_err(|error| terms.fault(&error))?;
+        let read = pipeline::read(self, context, op, state, private).await?;
         // terms that are not accepted are no agreement
-        Ok(current.filter(is_accepted).map(|current| flatten(state, &current)))
+        Ok(read.filter(|read| read.accepted == Some(true)))
     }
 
     async fn create(
@@ -121,16 +120,11 @@ impl Resource<Context> for MarketplaceAgreement {
         context: &Context,
         op: &Op,
         plan: Model,
-        _private: &mut Private,
+        private: &mut Private,
     ) -> Result<Model, Failed<Model>> {
         let subscription = context.subscription(plan.subscription_id.as_deref())?.to_owned();
         let plan = Model { subscription_id: Some(subscription), ..plan };
-        let scope = scope(op, doing("accepting", &plan));
-        let terms = Terms { context, scope: &scope, of: &plan };
-        // two resources of one plan, as two modules may have, take turns: each reading makes a new signature
-        let _guard = context.lock(&id_of(&plan)).await;
-        let accepted = terms.accept().await.map_err(|error| terms.fault(&error))?;
-        Ok(flatten(plan, &accepted))
+        pipeline::create(self, context, op, plan, private).await
     }
 
     async fn update(
@@ -141,7 +135,7 @@ impl Resource<Context> for MarketplaceAgreement {
         plan: Model,
         _private: &mut Private,
     ) -> Result<Model, Failed<Model>> {
-        // nothing of it is known to the service
+        // Azure stores none of what can change
         Ok(Model { cancel_on_destroy: plan.cancel_on_destroy, timeouts: plan.timeouts, ..prior })
     }
 
@@ -150,15 +144,16 @@ impl Resource<Context> for MarketplaceAgreement {
         context: &Context,
         op: &Op,
         prior: Model,
-        _private: &mut Private,
+        private: &mut Private,
     ) -> Result<(), Diagnostics> {
         if prior.cancel_on_destroy != Some(true) {
             return Ok(());
         }
-        let scope = scope(op, doing("canceling", &prior));
-        let terms = Terms { context, scope: &scope, of: &prior };
-        let _guard = context.lock(&id_of(&prior)).await;
-        Ok(terms.cancel().await.map_err(|error| terms.fault(&error))?)
+        let id = Managed::id(self, context, &prior)?;
+        let what = format!("canceling {}", self.label(&id));
+        let task = Task::new(context, op, what, id, MarketplaceAgreement::diagnose);
+        let _guard = context.lock(&task.id.to_string()).await;
+        cancel(&task, private).await.map_err(|error| task.failed(&error).into())
     }
 
     fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
@@ -209,105 +204,147 @@ fn stub(subscription: &str, publisher: &str, offer: &str, plan: &str) -> Model {
         offer: offer.to_owned(),
         plan: plan.to_owned(),
         subscription_id: Some(subscription.to_owned()),
-        // what azurerm and an import leave open: the harmless choice, which is also the default
+        // azurerm and an import do not say: the default, which keeps the acceptance
         cancel_on_destroy: Some(false),
         ..Model::default()
     };
     Model { id: Some(id_of(&model)), ..model }
 }
 
-fn doing(verb: &str, model: &Model) -> String {
-    let Model { publisher, offer, plan, .. } = model;
-    format!("{verb} the terms of Marketplace plan \"{publisher}:{offer}:{plan}\"")
+fn is_accepted(terms: &Json) -> bool {
+    body::bool(terms, "properties.accepted") == Some(true)
 }
 
-fn is_accepted(current: &Json) -> bool {
-    body::bool(current, "properties.accepted") == Some(true)
-}
+/// How often terms are accepted anew when somebody else reads them between our read and our write: each read makes a new
+/// signature, and only the newest is valid.
+const ATTEMPTS: usize = 4;
 
-fn flatten(model: Model, current: &Json) -> Model {
-    Model {
-        id: Some(id_of(&model)),
-        license_text_link: body::text(current, "properties.licenseTextLink"),
-        privacy_policy_link: body::text(current, "properties.privacyPolicyLink"),
-        accepted: body::bool(current, "properties.accepted"),
-        ..model
-    }
-}
+#[async_trait]
+impl Managed for MarketplaceAgreement {
+    type Model = Model;
 
-/// The terms of one plan, as one operation deals with them.
-struct Terms<'a> {
-    context: &'a Context,
-    scope: &'a Scope,
-    of: &'a Model,
-}
+    const NOUN: &'static str = "Marketplace agreement";
+    const TYPE_NAME: &'static str = "azimage_marketplace_agreement";
 
-/// How often to begin anew when somebody else reads the terms between our reading and our answer.
-const TRIES: usize = 4;
-
-impl Terms<'_> {
-    fn current(&self) -> Target {
-        let Model { publisher, offer, plan, .. } = self.of;
-        let path = format!(
-            "{}/offerTypes/virtualmachine/publishers/{publisher}/offers/{offer}/plans/{plan}/agreements/current",
-            ordering(self.of)
-        );
-        Target::new(path, ORDERING_API)
+    fn id(&self, context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
+        let subscription = context.subscription(model.subscription_id.as_deref())?;
+        let id = id_of(&Model { subscription_id: Some(subscription.to_owned()), ..model.clone() });
+        ResourceId::parse(&id)
+            .map_err(|error| Diagnostic::error("The plan has no valid ID", error.to_string()))
     }
 
-    // Only the terms as they were just read, with their signature, can be accepted.
-    async fn accept(&self) -> Result<Json, Error> {
-        let mut tries = 0;
-        loop {
-            let mut current = self.context.client.get(self.scope, &self.current()).await?;
-            if is_accepted(&current) {
-                return Ok(current);
-            }
-            tries += 1;
-            body::set(&mut current, "properties.accepted", json!(true));
-            match self.context.client.put(self.scope, &self.current(), &current).await {
-                Ok(answer) if is_accepted(&answer.body) => return Ok(answer.body),
-                // the answer is sometimes an older document: look again
-                Ok(_) if tries < TRIES => {}
-                Ok(_) => {
-                    let why = "the service took the acceptance, but still shows the terms as not accepted";
-                    return Err(Error::new(crate::arm::Kind::Malformed, why));
-                }
-                Err(error) if tries < TRIES && matches!(error.status, Some(400 | 409 | 412)) => {}
-                Err(error) => return Err(error),
-            }
-        }
+    fn target(&self, id: &ResourceId) -> Target {
+        let [publisher, offer, plan] =
+            ["agreements", "offers", "plans"].map(|kind| id.name_of(kind).unwrap_or_default());
+        Target::at(format!(
+            "/subscriptions/{}/providers/Microsoft.MarketplaceOrdering/offerTypes/virtualmachine/publishers/{publisher}\
+             /offers/{offer}/plans/{plan}/agreements/current",
+            id.subscription_id()
+        ))
     }
 
-    // What is not there, or no longer offered, needs no canceling.
-    async fn cancel(&self) -> Result<(), Error> {
-        let target = Target::new(format!("{}/cancel", id_of(self.of)), ORDERING_API);
-        let Err(refused) = self.context.client.post(self.scope, &target, None).await else {
-            return Ok(());
-        };
-        if refused.is_stopped() || refused.is_timed_out() {
-            return Err(refused);
-        }
-        match self.context.client.get(self.scope, &self.current()).await {
-            Ok(mut current) if is_accepted(&current) && refused.status == Some(404) => {
-                body::set(&mut current, "properties.accepted", json!(false));
-                self.context.client.put(self.scope, &self.current(), &current).await.map(drop)
-            }
-            Ok(current) if is_accepted(&current) => Err(refused),
-            Ok(_) => Ok(()),
-            Err(gone) if gone.is_not_found() || is_withdrawn(&gone) => Ok(()),
-            Err(_) => Err(refused),
-        }
+    fn label(&self, id: &ResourceId) -> String {
+        format!("{} \"{}\"", Self::NOUN, id.names().join(":"))
     }
 
-    fn fault(&self, error: &Error) -> Diagnostic {
-        let mut told = fault::diagnostic(error, self.scope.what(), &id_of(self.of));
+    fn diagnose(error: &Error, what: &str, id: &str) -> Diagnostic {
+        let mut diagnostic = fault::diagnostic(error, what, id);
         if error.is_not_found() || is_withdrawn(error) {
-            told.detail.push_str(
-                "\n\nCheck publisher, offer and plan: the data source azimage_marketplace_image tells them in its plan, and null there means that there are no terms to accept.",
+            diagnostic.detail.push_str(
+                "\n\nCheck publisher, offer and plan: the data source azimage_marketplace_image shows them in its plan. Without a plan, there are no terms to accept.",
             );
         }
-        told
+        diagnostic
+    }
+
+    // an offer always has its terms, accepted or not
+    async fn expand_new(&self, task: &Task<'_>, _plan: &Model) -> Result<Json, Diagnostics> {
+        let terms = task.client().get(&task.scope, &self.target(&task.id)).await;
+        Ok(with_acceptance(&terms.map_err(|error| task.failed(&error))?, true))
+    }
+
+    fn can_adopt(&self, _plan: &Model, _terms: &Json, _is_retained: bool) -> bool {
+        true
+    }
+
+    // only the terms as they were just read, with their signature, can be accepted
+    fn steps<'s>(
+        &'s self,
+        _context: &'s Context,
+        _prior: &'s Model,
+        _plan: &'s Model,
+        _current: &Json,
+    ) -> Vec<Step<'s>> {
+        vec![Box::new(|current| Change::Put(with_acceptance(current, true)))]
+    }
+
+    fn retry_after(&self, error: &Error, attempt: usize) -> Option<Duration> {
+        let is_outdated = matches!(error.status, Some(400 | 409 | 412));
+        (is_outdated && attempt < ATTEMPTS).then_some(Duration::ZERO)
+    }
+
+    // a plan has one agreement, so a list saves nothing
+    fn plain_read_suffices(&self, _state: &Model, _terms: Option<&Json>) -> bool {
+        false
+    }
+
+    async fn flatten(
+        &self,
+        _task: &Task<'_>,
+        terms: &Json,
+        id: &ResourceId,
+        known: &Model,
+    ) -> Result<Model, Error> {
+        Ok(Model {
+            id: Some(id.to_string()),
+            license_text_link: body::text(terms, "properties.licenseTextLink"),
+            privacy_policy_link: body::text(terms, "properties.privacyPolicyLink"),
+            accepted: body::bool(terms, "properties.accepted"),
+            ..known.clone()
+        })
+    }
+
+    async fn after_write(
+        &self,
+        task: &Task<'_>,
+        _plan: &Model,
+        _prior: Option<&Model>,
+        state: Model,
+    ) -> Result<Model, Failed<Model>> {
+        if state.accepted == Some(true) {
+            return Ok(state);
+        }
+        let why = "the service confirmed the acceptance and still shows the terms as not accepted";
+        Err(task.failed(&Error::new(Kind::Malformed, why)).into())
+    }
+}
+
+fn with_acceptance(terms: &Json, accepted: bool) -> Json {
+    let mut terms = terms.clone();
+    body::set(&mut terms, "properties.accepted", json!(accepted));
+    terms
+}
+
+// An agreement that does not exist, or whose plan is no longer offered, needs no cancellation.
+async fn cancel(task: &Task<'_>, private: &mut Private) -> Result<(), Error> {
+    let target = Target::at(format!("{}/cancel", task.id));
+    let Err(refused) = pipeline::act(task.client(), &task.scope, &target, None).await else {
+        return Ok(());
+    };
+    if refused.is_stopped() || refused.is_timed_out() {
+        return Err(refused);
+    }
+    let terms = MarketplaceAgreement.target(&task.id);
+    match task.client().get(&task.scope, &terms).await {
+        Ok(current) if is_accepted(&current) && refused.status == Some(404) => {
+            let change = Change::Put(with_acceptance(&current, false));
+            let mut write = Write::new(task, terms.clone(), terms, private);
+            write.begin(&change, Some(&current)).await.map(drop).map_err(|refused| refused.error)
+        }
+        Ok(current) if is_accepted(&current) => Err(refused),
+        Ok(_) => Ok(()),
+        Err(gone) if gone.is_not_found() || is_withdrawn(&gone) => Ok(()),
+        Err(_) => Err(refused),
     }
 }
 

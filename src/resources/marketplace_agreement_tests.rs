@@ -31,6 +31,13 @@ fn service(accepted: bool) -> Arc<FakeArm> {
     arm
 }
 
+/// Terms that show the acceptance after this number of reads.
+fn accepted_after(reads: usize) -> Arc<FakeArm> {
+    let arm = service(true);
+    arm.next(reads, Method::Get, CURRENT, 200, terms(false));
+    arm
+}
+
 fn methods(arm: &FakeArm) -> Vec<String> {
     arm.calls().iter().map(|call| call.split(' ').next().unwrap().to_owned()).collect()
 }
@@ -42,12 +49,12 @@ async fn create(arm: &Arc<FakeArm>) -> Result<Model, Failed<Model>> {
 
 #[tokio::test]
 async fn accepts_with_the_document_just_read() {
-    let arm = service(false);
+    let arm = accepted_after(1);
     let state = create(&arm).await.unwrap();
     assert_eq!(state.id.as_deref(), Some(ID));
     assert_eq!((state.accepted, state.license_text_link.as_deref()), (Some(true), Some("https://l")));
     let seen = arm.seen();
-    assert_eq!(methods(&arm), ["GET", "PUT"]);
+    assert_eq!(methods(&arm), ["GET", "PUT", "GET"]);
     assert_eq!(seen[1].body, terms(true));
 }
 
@@ -60,16 +67,16 @@ async fn what_is_accepted_already_is_not_written() {
 
 #[tokio::test]
 async fn begins_anew_when_the_signature_is_stale() {
-    let arm = service(false);
+    let arm = accepted_after(3);
     let stale = json!({"error": {"code": "BadRequest", "message": "The signature is not valid."}});
     arm.next(2, Method::Put, CURRENT, 400, stale.clone());
     assert!(create(&arm).await.is_ok());
-    assert_eq!(methods(&arm), ["GET", "PUT", "GET", "PUT", "GET", "PUT"]);
-    arm.forget();
+    assert_eq!(methods(&arm), ["GET", "PUT", "GET", "PUT", "GET", "PUT", "GET"]);
+    let arm = service(false);
     arm.on(Method::Put, CURRENT, 400, stale);
     let failed = create(&arm).await.unwrap_err();
     assert!(failed.state.is_none());
-    assert_eq!(arm.calls().len(), 2 * TRIES);
+    assert_eq!(arm.calls().len(), 2 * ATTEMPTS);
     assert!(
         failed.diagnostics.0[0].summary.contains("acmefw:acme-firewall:payg"),
         "{}",
@@ -79,7 +86,7 @@ async fn begins_anew_when_the_signature_is_stale() {
 
 #[tokio::test(start_paused = true)]
 async fn agreements_of_one_plan_take_turns() {
-    let arm = service(false);
+    let arm = accepted_after(1);
     arm.takes(Duration::from_millis(50));
     let context = arm.context();
     let op = op();
@@ -91,7 +98,13 @@ async fn agreements_of_one_plan_take_turns() {
         MarketplaceAgreement.create(&context, &op, other, &mut two)
     );
     assert!(a.is_ok() && b.is_ok());
-    assert_eq!(methods(&arm), ["GET", "PUT", "GET", "PUT"]);
+    assert_eq!(methods(&arm), ["GET", "PUT", "GET", "GET"], "the second finds the acceptance of the first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acceptance_that_does_not_show_is_an_error() {
+    let failed = create(&service(false)).await.unwrap_err();
+    assert!(failed.diagnostics.0[0].detail.contains("still shows the terms as not accepted"));
 }
 
 #[tokio::test]

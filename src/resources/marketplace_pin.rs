@@ -124,12 +124,12 @@ impl Resource<Context> for MarketplacePin {
 
     // Terraform plans again at apply and holds the provider to the first plan, so this looks at nothing but the draft.
     fn prepare(&self, context: Option<&Context>, draft: &mut Draft<'_>) {
-        match fate(draft) {
-            Fate::Stay => {
+        match disposition(draft) {
+            Disposition::Keep => {
                 let urn = draft.prior.get("urn").clone();
                 draft.planned.set("urn", urn);
             }
-            Fate::Open => {
+            Disposition::Undecided => {
                 for name in DERIVED.iter().chain(&SEEN) {
                     draft.planned.set(name, Value::Unknown);
                 }
@@ -138,7 +138,7 @@ impl Resource<Context> for MarketplacePin {
                     draft.planned.set("id", Value::Unknown);
                 }
             }
-            Fate::Move(urn) => {
+            Disposition::Move(urn) => {
                 let location = draft.planned.get("location").as_str().map(str::to_owned);
                 let subscription = context.and_then(|context| context.subscription_id.as_deref());
                 let known = |text: Option<String>| text.map_or(Value::Unknown, Value::String);
@@ -265,23 +265,23 @@ impl Resource<Context> for MarketplacePin {
 }
 
 /// What becomes of a pin in a plan.
-enum Fate {
+enum Disposition {
     /// It keeps its URN and all that follows from it.
-    Stay,
+    Keep,
     /// It gets the configured URN.
     Move(Urn),
     /// Which of the two, or which URN, is known only at apply.
-    Open,
+    Undecided,
 }
 
-fn fate(draft: &Draft<'_>) -> Fate {
+fn disposition(draft: &Draft<'_>) -> Disposition {
     let planned = &draft.planned;
     let configured = match planned.get("urn") {
         Value::String(text) => Urn::parse(text).ok(),
         _ => None,
     };
     if draft.is_create() {
-        return configured.map_or(Fate::Open, Fate::Move);
+        return configured.map_or(Disposition::Undecided, Disposition::Move);
     }
     let pinned = exact(draft.prior);
     let same_image = |urn: &Urn| pinned.as_ref().is_some_and(|pinned| pinned.is_same_image(urn));
@@ -293,13 +293,13 @@ fn fate(draft: &Draft<'_>) -> Fate {
     let kept = same_keepers(planned.get("keepers"), draft.prior.get("keepers"));
     match configured {
         // moving to where it is is not moving
-        Some(_) if same_urn => Fate::Stay,
-        Some(urn) if kept && same_image(&urn) => Fate::Stay,
-        Some(urn) => Fate::Move(urn),
+        Some(_) if same_urn => Disposition::Keep,
+        Some(urn) if kept && same_image(&urn) => Disposition::Keep,
+        Some(urn) => Disposition::Move(urn),
         // Without a change Terraform asks no more, and the pin stays whatever the URN turns out to be. With one it plans
         // again once the URN is known, and that may be another image.
-        None if kept && only_urn_differs(draft) => Fate::Stay,
-        None => Fate::Open,
+        None if kept && only_urn_differs(draft) => Disposition::Keep,
+        None => Disposition::Undecided,
     }
 }
 

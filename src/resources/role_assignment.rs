@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 
 use crate::arm::id::{GALLERY, IMAGE_DEFINITION, IMAGE_VERSION, MANAGED_IMAGE};
-use crate::arm::{Error, ResourceId, Scope, Target};
+use crate::arm::{Error, ResourceId, Target};
 use crate::azure::attributes::{check_exactly_one, check_guid, eq_ignore_case};
 use crate::azure::context::scope;
-use crate::azure::pipeline::already_exists;
+use crate::azure::pipeline::{self, Change, Managed, Step, Task, already_exists};
 use crate::azure::{Context, body, fault, identity};
 use crate::framework::timeouts::Defaults;
 use crate::framework::{
@@ -224,23 +224,9 @@ impl Resource<Context> for RoleAssignment {
         context: &Context,
         op: &Op,
         state: Model,
-        _private: &mut Private,
+        private: &mut Private,
     ) -> Result<Option<Model>, Diagnostics> {
-        let id = state.id.clone().unwrap_or_default();
-        let doing = format!("reading role assignment {:?}", last_segment(&id));
-        let scope = scope(op, &doing);
-        let found = context
-            .client
-            .get_opt(&scope, &Target::at(id.clone()))
-            .await
-            .map_err(|error| fault::diagnostic(&error, &doing, &id))?;
-        let Some(found) = found else { return Ok(None) };
-        let imported = state.principal_id.is_empty();
-        let mut model = flatten(state, &found);
-        if imported {
-            model.role_name = role_name(context, &scope, &model).await;
-        }
-        Ok(Some(model))
+        pipeline::read(self, context, op, state, private).await
     }
 
     async fn create(
@@ -248,41 +234,13 @@ impl Resource<Context> for RoleAssignment {
         context: &Context,
         op: &Op,
         plan: Model,
-        _private: &mut Private,
+        private: &mut Private,
     ) -> Result<Model, Failed<Model>> {
-        let what = plan.role_name.clone().unwrap_or_else(|| "a role".to_owned());
-        let doing = format!("assigning {what:?} to {}", plan.principal_id);
-        let scope = scope(op, &doing);
-        let role = resolve(context, &scope, &plan).await?;
-        let named = plan.role_name.clone().or_else(|| name_of(&role).map(str::to_owned));
-        let plan = Model { role_definition_id: Some(role.clone()), role_name: named, ..plan };
-        let id = derived_id(&plan.scope_id, &role, &plan.principal_id);
-        let target = Target::at(id.clone());
-        let failed = |error: &Error| fault::diagnostic(error, &doing, &id);
-        let _guard = context.lock(&id).await;
-        if context.client.get_opt(&scope, &target).await.map_err(|error| failed(&error))?.is_some() {
-            return Err(already_exists(&id, "role assignment", TYPE_NAME).into());
-        }
-        let body = expand(&plan);
-        loop {
-            match context.client.put(&scope, &target, &body).await {
-                Ok(_) => break,
-                Err(error) if error.code() == "PrincipalNotFound" && scope.remaining() > PRINCIPAL_PAUSE => {
-                    tracing::info!(principal = %plan.principal_id, "Azure does not find the principal yet; trying again");
-                    scope.sleep(PRINCIPAL_PAUSE).await.map_err(|_| failed(&error))?;
-                }
-                Err(error) if error.code() == "RoleAssignmentExists" => {
-                    return Err(elsewhere(context, &scope, &plan, &role, &error).await.into());
-                }
-                Err(error) => return Err(advise(failed(&error), &error).into()),
-            }
-        }
-        // The answer to the request is not what is stored.
-        let state = Model { id: Some(id.clone()), ..plan };
-        match context.client.get_opt(&scope, &target).await {
-            Ok(Some(found)) => Ok(flatten(state, &found)),
-            Ok(None) | Err(_) => Ok(flatten(state, &body)),
-        }
+        // the ID follows from the role's
+        let role = resolve_role(context, op, &plan).await?;
+        let role_name = plan.role_name.clone().or_else(|| name_of(&role).map(str::to_owned));
+        let plan = Model { role_definition_id: Some(role), role_name, ..plan };
+        pipeline::create(self, context, op, plan, private).await
     }
 
     async fn update(
@@ -291,38 +249,10 @@ impl Resource<Context> for RoleAssignment {
         op: &Op,
         prior: Model,
         plan: Model,
-        _private: &mut Private,
+        private: &mut Private,
     ) -> Result<Model, Failed<Model>> {
-        let id = prior.id.clone().unwrap_or_default();
-        let doing = format!("updating role assignment {:?}", last_segment(&id));
-        let scope = scope(op, &doing);
-        let target = Target::at(id.clone());
-        let failed = |error: &Error| fault::diagnostic(error, &doing, &id);
-        let _guard = context.lock(&id).await;
-        let plan = Model { id: prior.id, ..plan };
-        let Some(current) = context.client.get_opt(&scope, &target).await.map_err(|error| failed(&error))?
-        else {
-            return Err(Diagnostic::error(
-                "The role assignment no longer exists",
-                format!("It was deleted since the plan was made. Apply again to create it.\n\n{id}"),
-            )
-            .into());
-        };
-        let mut body = expand(&plan);
-        let kept = body::text(&current, "properties.principalType");
-        body["properties"]["principalType"] = json!(kept);
-        let member = |json: &Json, name: &str| body::text(json, &format!("properties.{name}"));
-        if ["description", "condition", "conditionVersion"]
-            .iter()
-            .all(|name| member(&body, name) == member(&current, name))
-        {
-            return Ok(flatten(plan, &current));
-        }
-        context.client.put(&scope, &target, &body).await.map_err(|error| advise(failed(&error), &error))?;
-        match context.client.get_opt(&scope, &target).await {
-            Ok(Some(found)) => Ok(flatten(plan, &found)),
-            Ok(None) | Err(_) => Ok(flatten(plan, &body)),
-        }
+        let plan = Model { id: prior.id.clone(), ..plan };
+        pipeline::update(self, context, op, prior, plan, private).await
     }
 
     async fn delete(
@@ -332,16 +262,8 @@ impl Resource<Context> for RoleAssignment {
         prior: Model,
         _private: &mut Private,
     ) -> Result<(), Diagnostics> {
-        let id = prior.id.clone().unwrap_or_default();
-        let doing = format!("removing role assignment {:?}", last_segment(&id));
-        let scope = scope(op, &doing);
-        let _guard = context.lock(&id).await;
-        context
-            .client
-            .delete(&scope, &Target::at(id.clone()))
-            .await
-            .map(drop)
-            .map_err(|error| advise(fault::diagnostic(&error, &doing, &id), &error).into())
+        let id = Managed::id(self, context, &prior)?;
+        pipeline::delete(self, context, op, id.clone(), &self.target(&id)).await
     }
 
     fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
@@ -436,6 +358,80 @@ fn check_role_id(text: &str) -> Result<(), String> {
     }
 }
 
+#[async_trait]
+impl Managed for RoleAssignment {
+    type Model = Model;
+
+    const NOUN: &'static str = "role assignment";
+    const TYPE_NAME: &'static str = TYPE_NAME;
+
+    fn id(&self, _context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
+        let id = match (&model.id, &model.role_definition_id) {
+            (Some(id), _) => id.clone(),
+            (None, role) => {
+                let role = role.as_deref().unwrap_or_default();
+                derived_id(&model.scope_id, role, &model.principal_id)
+            }
+        };
+        ResourceId::parse(&id).map_err(|error| {
+            Diagnostic::error("Invalid value for scope_id", error.to_string()).at(Path::attribute("scope_id"))
+        })
+    }
+
+    fn target(&self, id: &ResourceId) -> Target {
+        Target::at(id.to_string())
+    }
+
+    fn diagnose(error: &Error, what: &str, id: &str) -> Diagnostic {
+        advise(fault::diagnostic(error, what, id), error)
+    }
+
+    async fn expand_new(&self, _task: &Task<'_>, plan: &Model) -> Result<Json, Diagnostics> {
+        Ok(expand(plan))
+    }
+
+    fn steps<'s>(
+        &'s self,
+        _context: &'s Context,
+        _prior: &'s Model,
+        plan: &'s Model,
+        _current: &Json,
+    ) -> Vec<Step<'s>> {
+        vec![Box::new(|current| Change::Put(expand_change(plan, current)))]
+    }
+
+    // a new principal is unknown in some regions for a while
+    fn retry_after(&self, error: &Error, _attempt: usize) -> Option<Duration> {
+        (error.code() == "PrincipalNotFound").then_some(PRINCIPAL_PAUSE)
+    }
+
+    async fn explain(&self, task: &Task<'_>, plan: &Model, error: &Error) -> Diagnostic {
+        match error.code() {
+            "RoleAssignmentExists" => exists_under_another_name(task, plan, error).await,
+            _ => task.failed(error),
+        }
+    }
+
+    fn is_imported(&self, state: &Model) -> bool {
+        state.principal_id.is_empty()
+    }
+
+    // an import knows the role by its ID only
+    async fn complete_import(&self, task: &Task<'_>, state: &mut Model) {
+        state.role_name = role_name(task, state).await;
+    }
+
+    async fn flatten(
+        &self,
+        _task: &Task<'_>,
+        object: &Json,
+        id: &ResourceId,
+        known: &Model,
+    ) -> Result<Model, Error> {
+        Ok(flatten(Model { id: Some(id.to_string()), ..known.clone() }, object))
+    }
+}
+
 fn expand(plan: &Model) -> Json {
     let kind = match (&plan.principal_type, plan.skip_principal_check) {
         (Some(kind), _) => Some(kind.clone()),
@@ -450,6 +446,19 @@ fn expand(plan: &Model) -> Json {
         "condition": plan.condition,
         "conditionVersion": plan.condition_version,
     }))})
+}
+
+// The existing assignment with the texts of the plan: nothing else of it can change.
+fn expand_change(plan: &Model, current: &Json) -> Json {
+    let kept = |name: &str| body::at(current, &format!("properties.{name}")).cloned().unwrap_or_default();
+    json!({"properties": {
+        "roleDefinitionId": kept("roleDefinitionId"),
+        "principalId": kept("principalId"),
+        "principalType": kept("principalType"),
+        "description": plan.description,
+        "condition": plan.condition,
+        "conditionVersion": plan.condition_version,
+    }})
 }
 
 fn flatten(known: Model, found: &Json) -> Model {
@@ -472,18 +481,19 @@ fn flatten(known: Model, found: &Json) -> Model {
 }
 
 /// The ID of the planned role; a name that is not built in is looked up at the scope.
-async fn resolve(context: &Context, scope: &Scope, plan: &Model) -> Result<String, Diagnostic> {
+async fn resolve_role(context: &Context, op: &Op, plan: &Model) -> Result<String, Diagnostic> {
     if let Some(id) = &plan.role_definition_id {
         return Ok(id.clone());
     }
     let name = plan.role_name.as_deref().unwrap_or_default();
+    let scope = scope(op, format!("looking up role {name:?}"));
     let filter = format!("roleName eq '{}'", name.replace('\'', "''"));
     let path = format!("{}/providers/Microsoft.Authorization/roleDefinitions", plan.scope_id);
     let found = context
         .client
-        .list(scope, &Target::at(path).query("$filter", filter))
+        .list(&scope, &Target::at(path).query("$filter", filter))
         .await
-        .map_err(|error| fault::bare(&error, &format!("looking up role {name:?}")))?;
+        .map_err(|error| fault::bare(&error, scope.what()))?;
     found
         .iter()
         .find(|role| body::text(role, "properties.roleName").is_some_and(|have| have.eq_ignore_ascii_case(name)))
@@ -498,24 +508,24 @@ async fn resolve(context: &Context, scope: &Scope, plan: &Model) -> Result<Strin
 }
 
 /// The name of an imported assignment's role, where it can be read.
-async fn role_name(context: &Context, scope: &Scope, model: &Model) -> Option<String> {
+async fn role_name(task: &Task<'_>, model: &Model) -> Option<String> {
     let id = model.role_definition_id.as_deref()?;
     if let Some(name) = name_of(id) {
         return Some(name.to_owned());
     }
-    let found = context.client.get_opt(scope, &Target::at(id.to_owned())).await.ok().flatten()?;
+    let found = task.client().get_opt(&task.scope, &Target::at(id.to_owned())).await.ok().flatten()?;
     body::text(&found, "properties.roleName")
 }
 
 /// The error for an assignment that exists under another name, with an import block for it.
-async fn elsewhere(context: &Context, scope: &Scope, plan: &Model, role: &str, error: &Error) -> Diagnostic {
+async fn exists_under_another_name(task: &Task<'_>, plan: &Model, error: &Error) -> Diagnostic {
     let id = match name_in(&error.message) {
         Some(name) => Some(format!("{}/providers/{KIND}/{name}", plan.scope_id)),
-        None => look_up(context, scope, plan, role).await,
+        None => look_up(task, plan).await,
     };
     match id {
-        Some(id) => already_exists(&id, "role assignment", TYPE_NAME),
-        None => fault::bare(error, scope.what()),
+        Some(id) => already_exists(&id, RoleAssignment::NOUN, TYPE_NAME),
+        None => task.failed(error),
     }
 }
 
@@ -527,10 +537,11 @@ fn name_in(message: &str) -> Option<uuid::Uuid> {
         .and_then(|word| uuid::Uuid::try_parse(word).ok())
 }
 
-async fn look_up(context: &Context, scope: &Scope, plan: &Model, role: &str) -> Option<String> {
+async fn look_up(task: &Task<'_>, plan: &Model) -> Option<String> {
     let path = format!("{}/providers/{KIND}", plan.scope_id);
     let filter = format!("principalId eq '{}'", plan.principal_id);
-    let found = context.client.list(scope, &Target::at(path).query("$filter", filter)).await.ok()?;
+    let found = task.client().list(&task.scope, &Target::at(path).query("$filter", filter)).await.ok()?;
+    let role = plan.role_definition_id.as_deref().unwrap_or_default();
     found
         .iter()
         .find(|other| {

@@ -390,7 +390,7 @@ async fn what_vanished_between_plan_and_apply_is_told() {
         core.azure("DELETE", id, Json::Null);
         let applied = core.apply(&plan).await;
         assert_reported(&applied, case, "vanished", id);
-        applied.diagnostics.assert_error(&["is gone"]);
+        applied.diagnostics.assert_error(&["no longer exists"]);
         finish(&core, case, applied.held, &config).await;
     })
     .await;

@@ -19,7 +19,7 @@ pub enum Found {
     /// A finished object that this run has dropped from the state and left in Azure.
     Retained(Json),
     /// Any other finished object.
-    Finished,
+    Finished(Json),
 }
 
 /// Looks for an object at `target`. Waits for one that is being deleted, and for one that this run has deleted and the
@@ -39,7 +39,7 @@ pub async fn find(task: &Task<'_>, target: &Target) -> Result<Found, Diagnostics
                 return Ok(Found::Retained(body));
             }
             if !run.has(id, Event::Deleted) || begun.elapsed() > INVISIBLE_TOLERATED {
-                return Ok(Found::Finished);
+                return Ok(Found::Finished(body));
             }
         }
         task.scope.sleep(pause).await.map_err(failed)?;

@@ -4,10 +4,10 @@ use serde_json::Value as Json;
 use tokio::time::Instant;
 
 use super::write::{INVISIBLE_TOLERATED, Task};
-use crate::arm::{Error, Kind, Target};
+use crate::arm::{Client, Error, Kind, Scope, Target};
 use crate::azure::provisioning::{is_deleting, is_failed, pauses};
 use crate::azure::run_log::Event;
-use crate::azure::{body, fault};
+use crate::azure::{Context, body, fault};
 use crate::schema::{Diagnostic, Diagnostics};
 
 /// How often the deletion of a parent is tried while the service still sees children that are gone: about 90 s, where
@@ -15,9 +15,9 @@ use crate::schema::{Diagnostic, Diagnostics};
 const ATTEMPTS: usize = 25;
 
 /// Deletes the object at `target` and waits until it is gone. Succeeds when it is gone already.
-pub async fn remove(task: &Task<'_>, target: &Target) -> Result<(), Error> {
-    let (client, scope) = (task.client(), &task.scope);
-    task.context.run.forget(target.path());
+pub async fn remove(context: &Context, scope: &Scope, target: &Target) -> Result<(), Error> {
+    let client = &context.client;
+    context.run.forget(target.path());
     let accepted = client.delete(scope, target).await?;
     if let Some(operation) = accepted.operation {
         match client.wait(scope, &operation).await {
@@ -26,17 +26,22 @@ pub async fn remove(task: &Task<'_>, target: &Target) -> Result<(), Error> {
                 return Err(error);
             }
             // the operation's URL is no use: the object decides
-            Err(error) => wait_until_gone(task, target, error).await?,
+            Err(error) => wait_until_gone(client, scope, target, error).await?,
         }
     }
-    task.context.run.record(target.path(), Event::Deleted);
+    context.run.record(target.path(), Event::Deleted);
     Ok(())
 }
 
-async fn wait_until_gone(task: &Task<'_>, target: &Target, error: Error) -> Result<(), Error> {
-    let (client, scope, begun) = (task.client(), &task.scope, Instant::now());
+async fn wait_until_gone(
+    client: &Client,
+    scope: &Scope,
+    target: &Target,
+    error: Error,
+) -> Result<(), Error> {
+    let begun = Instant::now();
     // a delete option such as bypassSoftDelete is none of a GET
-    let target = Target::new(target.path(), target.api_version());
+    let target = Target::at(target.path());
     for pause in pauses() {
         match client.get_opt(scope, &target).await {
             Ok(None) => return Ok(()),
@@ -75,7 +80,7 @@ pub async fn delete_parent(
 ) -> Result<(), Diagnostics> {
     let mut last = None;
     for pause in pauses().take(ATTEMPTS) {
-        let error = match remove(task, target).await {
+        let error = match remove(task.context, &task.scope, target).await {
             Ok(()) => return Ok(()),
             Err(error) if is_nested(&error) => error,
             Err(error) => return Err(task.failed(&error).into()),
@@ -98,7 +103,7 @@ async fn remaining(task: &Task<'_>, children: &Target) -> Result<Vec<String>, Er
             continue;
         };
         // lists lag behind too: a GET decides whether the child is there
-        let target = Target::new(format!("{}/{name}", children.path()), children.api_version());
+        let target = Target::at(format!("{}/{name}", children.path()));
         if client.get_opt(scope, &target).await?.is_some_and(|found: Json| !is_deleting(&found)) {
             ids.push(id);
         }

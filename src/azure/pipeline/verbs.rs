@@ -1,5 +1,7 @@
 //! Create, read, update and delete as every resource does them; a resource says only what is its own.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde_json::Value as Json;
 
@@ -7,7 +9,7 @@ use super::existing::{Found, already_exists, find};
 use super::members::{Member, requiring};
 use super::parents;
 use super::state::{accepted_state, is_as_planned, may_exist, unfinished};
-use super::write::{Change, Ended, Outcome, Task, WaitUntil, Write, forget_if_final};
+use super::write::{Change, Ended, NotBegun, Outcome, Task, WaitUntil, Write, forget_if_final};
 use crate::arm::{Error, ResourceId, Target};
 use crate::azure::provisioning::{is_failed, is_in_flight};
 use crate::azure::replication::Replication;
@@ -89,10 +91,21 @@ pub trait Managed: Send + Sync {
         WaitUntil::Final
     }
 
-    /// Whether a finished object that this run has dropped from the state and left in Azure is what `plan` wants, but for
-    /// what an update can change.
-    fn can_adopt(&self, _plan: &Self::Model, _object: &Json) -> bool {
+    /// Whether a creation manages a finished object that is there already, and changes it to `plan`. `is_retained`: this run
+    /// has dropped it from the state and left it in Azure.
+    fn can_adopt(&self, _plan: &Self::Model, _object: &Json, _is_retained: bool) -> bool {
         false
+    }
+
+    /// How long to wait before a request that was refused with `error` is made again, from the object as it is then. `attempt`
+    /// counts from 1. `None` gives up.
+    fn retry_after(&self, _error: &Error, _attempt: usize) -> Option<Duration> {
+        None
+    }
+
+    /// The error to show for a refused creation, which may look up more about it.
+    async fn explain(&self, task: &Task<'_>, _plan: &Self::Model, error: &Error) -> Diagnostic {
+        task.failed(error)
     }
 
     /// The object in the model. `known` is the state or the plan, for what the service does not tell.
@@ -108,6 +121,11 @@ pub trait Managed: Send + Sync {
     /// asked before there is a body, and again with it.
     fn plain_read_suffices(&self, _state: &Self::Model, _object: Option<&Json>) -> bool {
         true
+    }
+
+    /// Whether nothing but the ID is known of the object yet, as after an import or a move.
+    fn is_imported(&self, state: &Self::Model) -> bool {
+        state.encode().get("provisioning_state").is_null()
     }
 
     /// Completes the first read after an import.
@@ -216,9 +234,9 @@ async fn finish_read<R: Managed>(
 ) -> Result<Option<R::Model>, Diagnostics> {
     forget_if_final(private, &object);
     remember::<R>(task, &object);
-    // an import may have spelt the ID in any way, and knows nothing else yet
-    let imported = state.encode().get("provisioning_state").is_null();
-    let id = if imported { identity::as_told(&task.id, &object) } else { task.id.clone() };
+    // an import may have spelt the ID in any way
+    let imported = resource.is_imported(&state);
+    let id = if imported { identity::id_as_returned_by_azure(&task.id, &object) } else { task.id.clone() };
     match resource.flatten(task, &object, &id, &state).await {
         Ok(mut read) => {
             if imported {
@@ -260,7 +278,8 @@ pub async fn create<R: Managed>(
             };
             // before the request: a plan made meanwhile may see the object before this run has its answer
             context.run.record(&id, Event::Published);
-            match write.begin(&Change::Put(body.clone()), None).await {
+            let put = |_: &Json| Change::Put(body.clone());
+            match send(resource, &task, &mut write, &put, None).await {
                 Ok(begun) if restores => {
                     let ended = write.wait(&WaitUntil::Final, begun).await;
                     if !matches!(ended.outcome, Outcome::Done) {
@@ -273,14 +292,17 @@ pub async fn create<R: Managed>(
                     let ended = Ended { body, outcome: Outcome::Unknown(lost.error) };
                     return state_after_write(resource, &task, &plan, None, ended).await;
                 }
-                Err(refused) => return Err(task.failed(&refused.error).into()),
+                Err(refused) => return Err(resource.explain(&task, &plan, &refused.error).await.into()),
             }
         }
         Found::InFlight(object) if is_planned(resource, &task, &plan, &object).await? => (object, true),
-        Found::Retained(object) if resource.can_adopt(&plan, &object) => {
+        Found::Retained(object) if resource.can_adopt(&plan, &object, true) => {
             return adopt(resource, &task, &plan, object, write).await;
         }
-        Found::InFlight(_) | Found::Retained(_) | Found::Finished => {
+        Found::Finished(object) if resource.can_adopt(&plan, &object, false) => {
+            return adopt(resource, &task, &plan, object, write).await;
+        }
+        Found::InFlight(_) | Found::Retained(_) | Found::Finished(_) => {
             return Err(already_exists(&id, R::NOUN, R::TYPE_NAME).into());
         }
     };
@@ -289,6 +311,39 @@ pub async fn create<R: Managed>(
     }
     let ended = write.wait(&resource.wait_until(context, &plan, &begun), begun).await;
     state_after_write(resource, &task, &plan, None, ended).await
+}
+
+// Sends the change that `step` makes of `current`, and again where the resource says that this can help.
+async fn send<R: Managed>(
+    resource: &R,
+    task: &Task<'_>,
+    write: &mut Write<'_, '_>,
+    step: &(dyn Fn(&Json) -> Change + Send + Sync),
+    current: Option<&Json>,
+) -> Result<Json, NotBegun> {
+    let (mut current, mut attempt) = (current.cloned(), 0);
+    loop {
+        attempt += 1;
+        let change = step(current.as_ref().unwrap_or(&Json::Null));
+        let refused = match write.begin(&change, current.as_ref()).await {
+            Ok(begun) => return Ok(begun),
+            Err(refused) => refused,
+        };
+        let pause = match resource.retry_after(&refused.error, attempt) {
+            Some(pause) if task.scope.remaining() > pause => pause,
+            _ => return Err(refused),
+        };
+        tracing::info!(error = %refused.error, "trying again");
+        if task.scope.sleep(pause).await.is_err() {
+            return Err(refused);
+        }
+        if current.is_some() {
+            match write.look().await {
+                Ok(Some(object)) => current = Some(object),
+                _ => return Err(refused),
+            }
+        }
+    }
 }
 
 // Manages an object that is there already, with the steps that turn it into the plan.
@@ -312,7 +367,7 @@ async fn is_planned<R: Managed>(
     object: &Json,
 ) -> Result<bool, Diagnostics> {
     let wanted = resource.expand_new(task, plan).await?;
-    if !body::settled(object, &wanted) {
+    if !body::is_up_to_date(object, &wanted) {
         return Ok(false);
     }
     let read = resource.flatten(task, object, &task.id, plan).await;
@@ -344,7 +399,7 @@ pub async fn update<R: Managed>(
     let target = write_target(resource, &task.id, &plan);
     let mut write = Write::new(&task, target, resource.read_target(&task.id), private);
     let Some(mut current) = write.look().await.map_err(|error| task.failed(&error))? else {
-        return Err(identity::vanished(R::NOUN, &task.id).into());
+        return Err(identity::deleted_since_plan(R::NOUN, &task.id).into());
     };
     // an earlier write must end before another begins, unless there is nothing more to send
     if is_in_flight(&current) && !is_sent(&resource.steps(context, &prior, &plan, &current), &current) {
@@ -360,7 +415,7 @@ pub async fn update<R: Managed>(
 
 // Whether the object already is what the last step makes of it.
 fn is_sent(steps: &[Step<'_>], object: &Json) -> bool {
-    steps.last().is_none_or(|step| body::settled(object, step(object).body()))
+    steps.last().is_none_or(|step| body::is_up_to_date(object, step(object).body()))
 }
 
 // Sends the steps from `current` to the plan, and waits for the last as long as is wanted.
@@ -378,10 +433,10 @@ async fn change<R: Managed>(
     let mut sent = false;
     for (index, step) in steps.iter().enumerate() {
         let change = step(&ended.body);
-        if body::settled(&ended.body, change.body()) && !is_failed(&ended.body) {
+        if body::is_up_to_date(&ended.body, change.body()) && !is_failed(&ended.body) {
             continue;
         }
-        let begun = match write.begin(&change, Some(&ended.body)).await {
+        let begun = match send(resource, task, &mut write, step.as_ref(), Some(&ended.body)).await {
             Ok(begun) => begun,
             Err(refused) => return Err(task.failed(&refused.error).into()),
         };
@@ -392,7 +447,8 @@ async fn change<R: Managed>(
             return state_after_write(resource, task, plan, Some(prior), ended).await;
         }
     }
-    if !sent {
+    // an object that was just read and is final needs no further read
+    if !sent && (until != WaitUntil::Final || is_in_flight(&ended.body)) {
         ended = write.wait(&until, ended.body).await;
     }
     state_after_write(resource, task, plan, Some(prior), ended).await
@@ -408,7 +464,7 @@ pub async fn delete<R: Managed>(
 ) -> Result<(), Diagnostics> {
     let task = task(resource, context, op, "deleting", id);
     let _guard = context.lock(&task.id.to_string()).await;
-    parents::remove(&task, target).await.map_err(|error| task.failed(&error).into())
+    parents::remove(context, &task.scope, target).await.map_err(|error| task.failed(&error).into())
 }
 
 // The state after a write, and what to tell about it.

@@ -223,7 +223,7 @@ impl<'t, 'a> Write<'t, 'a> {
         body::set(&mut wanted, "location", Json::Null);
         for pause in pauses() {
             match self.task.client().get_opt(&scope, &self.read).await {
-                Ok(Some(body)) if body::settled(&body, &wanted) => return Ok(body),
+                Ok(Some(body)) if body::is_up_to_date(&body, &wanted) => return Ok(body),
                 Ok(Some(body)) if is_in_flight(&body) && scope.sleep(pause).await.is_ok() => {}
                 _ => break,
             }

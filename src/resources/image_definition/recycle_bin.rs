@@ -1,21 +1,16 @@
 //! The recycle bin of a gallery with soft delete, whose versions keep their definition from being deleted.
 
 use super::Model;
-use crate::arm::{Error, ResourceId, Target};
-use crate::azure::Context;
-use crate::azure::objects::gallery::Gallery;
-use crate::azure::objects::soft_deleted::{self, SoftDeletedVersion};
-use crate::azure::pipeline::{Task, remove};
-use crate::azure::provisioning::pauses;
+use crate::arm::ResourceId;
+use crate::azure::objects::soft_deleted::SoftDeletedVersion;
+use crate::azure::pipeline::Task;
 use crate::azure::run_log::Event;
+use crate::azure::{Context, recycle_bin};
 use crate::framework::Private;
 use crate::schema::{Diagnostic, Diagnostics};
 
 /// Key in private state: destroying the definition purges its deleted versions first, as the gallery's configuration says.
 const PURGE: &str = "purge_on_destroy";
-
-/// How many reads of the bin a purge may take to show.
-const LOOKS: usize = 20;
 
 /// Stores what the gallery's `purge_on_destroy` says in the private state of the definition, which is destroyed before the
 /// gallery is read.
@@ -31,47 +26,18 @@ pub fn remember_choice(context: &Context, definition: &Model, private: &mut Priv
 /// Empties the recycle bin of the definition, or fails when that is not wanted.
 pub async fn empty(task: &Task<'_>, private: &Private) -> Result<(), Diagnostics> {
     let Some(gallery) = task.id.parent() else { return Ok(()) };
-    let found = task.context.run.parent(task.client(), &task.scope, &Target::at(gallery.to_string())).await;
-    // the deletion itself reports best what is wrong with the gallery
-    let is_kept = found.ok().flatten().is_some_and(|gallery| {
-        Gallery::read(&gallery).soft_delete.is_some_and(|policy| policy.enabled == Some(true))
-    });
-    if !is_kept {
+    if !recycle_bin::is_on(task.context, &task.scope, &gallery).await {
         return Ok(());
     }
-    let bin = list(task).await.map_err(|error| task.failed(&error))?;
+    let bin = recycle_bin::list(task, &task.id).await.map_err(|error| task.failed(&error))?;
     if bin.is_empty() {
         return Ok(());
     }
     if private.get(PURGE) != Some(true) {
         return Err(choice(&task.id, &gallery, &bin).into());
     }
-    for version in &bin {
-        let target = purge_target(&task.id, &version.version);
-        tracing::info!(id = target.path(), "purging a deleted image version");
-        remove(task, &target).await.map_err(|error| task.failed(&error))?;
-    }
-    // the list lags behind
-    for pause in pauses().take(LOOKS) {
-        if list(task).await.map_err(|error| task.failed(&error))?.is_empty() {
-            break;
-        }
-        task.scope.sleep(pause).await.map_err(|error| task.failed(&error))?;
-    }
-    Ok(())
-}
-
-async fn list(task: &Task<'_>) -> Result<Vec<SoftDeletedVersion>, Error> {
-    match soft_deleted::list(task.client(), &task.scope, &task.id).await {
-        Err(error) if error.is_not_found() => Ok(Vec::new()),
-        other => other,
-    }
-}
-
-fn purge_target(definition: &ResourceId, version: &str) -> Target {
-    Target::at(definition.child("versions", version).to_string())
-        .query("bypassSoftDelete", "true")
-        .needs("2026-03-03", "bypassSoftDelete")
+    let versions: Vec<String> = bin.into_iter().map(|deleted| deleted.version).collect();
+    recycle_bin::purge(task, &task.id, &versions).await.map_err(|error| task.failed(&error).into())
 }
 
 // What the user can do about deleted versions.

@@ -98,11 +98,11 @@ fn deletion(id: &ResourceId) -> Target {
 }
 
 async fn remove_with_parts(task: &Task<'_>) -> Result<(), Error> {
-    remove(task, &deletion(&task.id)).await?;
+    remove(task.context, &task.scope, &deletion(&task.id)).await?;
     for kind in PARTS {
         for part in parts(task, kind).await? {
             tracing::info!(id = part, "removing what the machine left behind");
-            remove(task, &Target::at(part)).await?;
+            remove(task.context, &task.scope, &Target::at(part)).await?;
         }
     }
     Ok(())

@@ -4,10 +4,11 @@ use serde_json::Value as Json;
 
 use super::ImageVersion;
 use super::model::{Model, id_of, label, target};
-use super::recycle_bin::{is_on, purging};
+use super::recycle_bin::is_on;
 use crate::arm::{Error, ResourceId};
 use crate::azure::pipeline::{self, Managed, Task};
 use crate::azure::provisioning::is_failed;
+use crate::azure::recycle_bin::purging;
 use crate::azure::replication::{Replication, State};
 use crate::azure::run_log::Event;
 use crate::azure::{Context, fault};
@@ -26,7 +27,7 @@ pub async fn delete(context: &Context, op: &Op, prior: &Model) -> Result<(), Dia
         return Ok(());
     }
     let wanted = if policy == Some("purge") { purging(&id) } else { target(&id) };
-    let Err(error) = pipeline::remove(&task, &wanted).await else { return Ok(()) };
+    let Err(error) = pipeline::remove(context, &task.scope, &wanted).await else { return Ok(()) };
     let protected = prior.block_deletion_before_end_of_life == Some(true);
     if error.is_conflict() && policy != Some("purge") && !protected {
         return after_conflict(&task, error).await;
@@ -66,7 +67,7 @@ async fn after_conflict(task: &Task<'_>, error: Error) -> Result<(), Diagnostics
     }
     if is_without_content(&object) {
         tracing::info!(id = %task.id, "purging a failed version, which soft delete protects from deletion");
-        return pipeline::remove(task, &purging(&task.id)).await.map_err(|error| failed(&error));
+        return pipeline::remove(task.context, &task.scope, &purging(&task.id)).await.map_err(|error| failed(&error));
     }
     let mut told = task.failed(&error);
     told.detail += "\n\nThe gallery's soft delete protects failed versions from deletion. Set deletion_policy = \"purge\", \

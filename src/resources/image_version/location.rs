@@ -3,7 +3,7 @@
 use super::model::Model;
 use crate::arm::Target;
 use crate::azure::pipeline::Task;
-use crate::azure::{GALLERY_API, body, fault};
+use crate::azure::{body, fault};
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
 /// The home region: as configured, else the definition's.
@@ -12,8 +12,8 @@ pub async fn location(task: &Task<'_>, plan: &Model) -> Result<String, Diagnosti
         return Ok(location.clone());
     }
     let definition = plan.image_definition_id.as_str();
-    let target = Target::new(definition, GALLERY_API);
-    let error = match task.context.run.parent(task.client(), &task.scope, &target).await {
+    let found = task.context.run.parent(task.client(), &task.scope, &Target::at(definition)).await;
+    let error = match found {
         Ok(Some(definition)) => return Ok(body::text(&definition, "location").unwrap_or_default()),
         Ok(None) => Diagnostic::error(
             "The image definition does not exist",

@@ -104,8 +104,8 @@ impl Managed for ImageVersion {
         }
     }
 
-    fn can_adopt(&self, plan: &Model, object: &Json) -> bool {
-        is_same_image(object, plan)
+    fn can_adopt(&self, plan: &Model, object: &Json, is_retained: bool) -> bool {
+        is_retained && is_same_image(object, plan)
     }
 
     async fn flatten(

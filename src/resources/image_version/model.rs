@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::uefi;
 use crate::arm::id::IMAGE_DEFINITION;
 use crate::arm::{ResourceId, Target, region};
-use crate::azure::GALLERY_API;
 use crate::azure::attributes::{self, date};
 use crate::azure::objects::source::{self, Source};
 use crate::azure::objects::target_region::{TargetRegion, region_key};
@@ -86,7 +85,7 @@ model! {
 
 /// Where the version is written.
 pub fn target(id: &ResourceId) -> Target {
-    Target::new(id.to_string(), GALLERY_API)
+    Target::at(id.to_string())
 }
 
 /// The ID that follows from the definition and the version number.
