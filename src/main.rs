@@ -32,7 +32,9 @@ fn main() -> ExitCode {
 }
 
 fn services(interrupted: Arc<Notify>) -> Routes {
-    let service = Arc::new(Service::new(Arc::new(Server::new(Provider))));
+    let service = Arc::new(Service::new(Arc::new(
+        Server::new(Provider).detecting_destroy(plugin::host::is_destroying),
+    )));
     let stopped = service.clone();
     // the operations under way end as after an interrupt
     tokio::spawn(async move {

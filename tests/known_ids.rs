@@ -284,18 +284,130 @@ fn refuses_one_id_at_two_addresses(terraform: &str, _release: Release) {
     );
     workspace.apply().ok();
     workspace.settled();
-    // Terraform plans everything once more before it destroys, unless it need not refresh
+    // Terraform plans everything once more before it destroys, and that plan stops nothing
     workspace.write("main.tf", &gallery("b", 2));
-    workspace.run(&["destroy", "-auto-approve"]).says("terraform destroy -refresh=false");
-    workspace.run(&["destroy", "-auto-approve", "-refresh=false"]).ok().says("1 destroyed");
+    workspace.run(&["destroy", "-auto-approve"]).ok().says("1 destroyed");
+}
+
+/// A version whose source does not exist, and a data source that finds nothing.
+const BROKEN: &str = r#"
+resource "azimage_image_version" "broken" {
+  version             = "2.0.0"
+  image_definition_id = azimage_image_definition.d.id
+  source {
+    managed_image_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/my-rg/providers/Microsoft.Compute/images/gone"
+  }
+}
+data "azimage_image_version" "gone" {
+  image_definition_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/my-rg/providers/Microsoft.Compute/galleries/gal/images/gone"
+}
+resource "azimage_image_version" "copy" {
+  version             = "3.0.0"
+  image_definition_id = azimage_image_definition.d.id
+  source {
+    image_version_id = data.azimage_image_version.gone.id
+  }
+}
+"#;
+
+fn destroys_whatever_a_plan_would_refuse(terraform: &str, _release: Release) {
+    let workspace = workspace(terraform);
+    workspace.write("main.tf", &chain("", ""));
+    workspace.apply().ok();
+    // what was never created, and what exists and would be refused now
+    let changed = chain("", "").replace(
+        "version             = \"1.0.0\"",
+        "version             = \"1.0.0\"\n  target_region {\n    name = \"West Europe\"\n  }",
+    );
+    workspace.write("main.tf", &(changed + BROKEN));
+    let refused = workspace.run(&["plan"]);
+    assert_eq!(refused.code, 1);
+    refused.says("The source \"gone\" does not exist").says("own region");
+    workspace.run(&["plan", "-destroy"]).ok().says("5 to destroy");
+    workspace.run(&["destroy", "-auto-approve"]).ok().says("5 destroyed");
+}
+
+// Terraform defers a data source that refers to the resource itself, and reads one at once that gets the ID by a local value.
+fn explains_a_data_source_that_reads_a_planned_object(terraform: &str, _release: Release) {
+    let workspace = workspace(terraform);
+    let data = r#"
+locals {
+  id = azimage_image_definition.d.id
+}
+data "azimage_image_versions" "all" {
+  image_definition_id = local.id
+}
+"#;
+    workspace.write("main.tf", &(chain("", "") + data));
+    let ran = workspace.run(&["plan"]).says("azimage_image_versions cannot be read yet").says("depends_on");
+    assert_eq!(ran.code, 1);
+    for (from, to) in [
+        ("= local.id\n", "= local.id\n  depends_on          = [azimage_image_definition.d]\n"),
+        ("= local.id\n", "= azimage_image_definition.d.id\n"),
+    ] {
+        workspace.write("main.tf", &(chain("", "") + &data.replace(from, to)));
+        workspace.run(&["plan"]).ok().says("will be read during apply");
+    }
+    workspace.apply().ok();
+}
+
+fn names_create_before_destroy_when_a_number_is_taken(terraform: &str, _release: Release) {
+    let workspace = workspace(terraform);
+    let text = chain("", "").replace(
+        "version             = \"1.0.0\"",
+        "version             = \"1.0.0\"\n  lifecycle {\n    create_before_destroy = true\n  }",
+    );
+    workspace.write("main.tf", &text);
+    workspace.apply().ok();
+    let ran = workspace.run(&["apply", "-auto-approve", "-replace=azimage_image_version.v"]);
+    assert_eq!(ran.code, 1);
+    ran.says("create_before_destroy").says("choose another number");
+    workspace.settled();
+}
+
+fn default_tags_reach_resources_that_ignore_their_tags(terraform: &str, _release: Release) {
+    let workspace = Workspace::new(terraform);
+    let write = |team: &str| {
+        let provider = format!(
+            "{HEAD}\nprovider \"azimage\" {{\n  environment = \"emulator\"\n  default_tags = {{\n    team = \"{team}\"\n  }}\n}}\n"
+        );
+        workspace.write("head.tf", &provider);
+    };
+    write("one");
+    let own = "tags = {\n    stage = \"test\"\n  }\n  lifecycle {\n    ignore_changes = [tags]\n  }";
+    workspace.write("main.tf", &chain(own, own));
+    workspace.apply().ok();
+    workspace.settled();
+    write("two");
+    let ran = workspace.run(&["plan"]).ok().says("to change");
+    assert!(ran.text.contains("\"one\" -> \"two\""), "{}", ran.text);
+    assert!(ran.text.contains("4 to change, 0 to destroy"), "{}", ran.text);
+    workspace.apply().ok();
+    workspace.settled();
+    // a change of their own tags stays ignored
+    workspace.write("main.tf", &chain(&own.replace("test", "other"), own));
+    workspace.settled();
 }
 
 fn main() -> ExitCode {
-    let tests: [(&str, fn(&str, Release)); 4] = [
+    let tests: [(&str, fn(&str, Release)); 8] = [
         ("replaces what refers to a replaced object", replaces_what_refers_to_a_replaced_object),
         ("plans what is new with known IDs", plans_what_is_new_with_known_ids),
         ("plans a story with known IDs", plans_a_story_with_known_ids),
         ("refuses one ID at two addresses", refuses_one_id_at_two_addresses),
+        ("destroys whatever a plan would refuse", destroys_whatever_a_plan_would_refuse),
+        (
+            "explains a data source that reads a planned object",
+            explains_a_data_source_that_reads_a_planned_object,
+        ),
+        (
+            "names create_before_destroy when a number is taken",
+            names_create_before_destroy_when_a_number_is_taken,
+        ),
+        (
+            "default tags reach resources that ignore their tags",
+            default_tags_reach_resources_that_ignore_their_tags,
+        ),
     ];
     external::run(tests.into_iter().flat_map(|(name, work)| for_each_terraform(name, work)).collect())
 }

@@ -6,7 +6,7 @@ use super::provider::{Entry, Provider, Server};
 use super::run_ids::PLANNED_FROM;
 use super::spelling::{NullAndEmpty, keep_prior_spelling};
 use super::{Op, Private};
-use crate::schema::{Diagnostic, Diagnostics, Path, Value};
+use crate::schema::{Body, Diagnostic, Diagnostics, Path, Value};
 
 /// An applied change.
 pub struct Applied {
@@ -68,7 +68,7 @@ impl<P: Provider> Server<P> {
                 Ok(state) => {
                     let state = in_planned_spelling(entry, state, &planned);
                     let (state, differing) = enforce_plan(entry.body(), &planned, state);
-                    for path in differing {
+                    for path in differing.into_iter().filter(|path| !is_steady(entry.body(), path)) {
                         op.warn(differs_from_plan(resource.type_name(), path));
                     }
                     (state, Diagnostics::new())
@@ -86,6 +86,12 @@ impl<P: Provider> Server<P> {
         found.extend(errors);
         Applied { identity: identity_of(entry, &state), state, private, diagnostics: found }
     }
+}
+
+// An unfinished change has its own warning; the next refresh reads the actual value.
+fn is_steady(body: &Body, path: &Path) -> bool {
+    let steady = body.attributes.iter().filter(|attribute| attribute.steady.is_some());
+    steady.into_iter().any(|attribute| *path == Path::attribute(attribute.name))
 }
 
 fn differs_from_plan(type_name: &str, path: Path) -> Diagnostic {

@@ -32,8 +32,13 @@ pub struct Planned {
 }
 
 impl<P: Provider> Server<P> {
-    /// Plans a change.
+    /// Plans a change. Errors of a plan that precedes a destroy are dropped.
     pub async fn plan(&self, entry: &Entry<P::Context>, change: Change) -> Planned {
+        let planned = self.plan_change(entry, change).await;
+        Planned { diagnostics: self.unless_destroying(planned.diagnostics), ..planned }
+    }
+
+    async fn plan_change(&self, entry: &Entry<P::Context>, change: Change) -> Planned {
         let Change { prior, config, mut private } = change;
         let mut found = Diagnostics::new();
         if config.is_null() {
@@ -156,8 +161,7 @@ fn already_managed(type_name: &str, id: &str) -> Diagnostic {
         format!(
             "Two resource addresses name the same object, {id}, and nothing has been changed. With count or for_each, give \
              each instance its own name or version number. If an address was renamed, add a moved block from the old \
-             address to the new one. To stop managing the object at the other address, use a removed block and apply it first. \
-             To destroy everything as it is, run terraform destroy -refresh=false."
+             address to the new one. To stop managing the object at the other address, use a removed block and apply it first."
         ),
     )
 }

@@ -187,7 +187,11 @@ fn may_change(attribute: &Attribute, config: &Value, planned: &Value, prior: &Va
     attribute.is_computed()
         && attribute.default.is_none()
         && config.is_null()
-        && (planned.is_null() || is_sent && attribute.volatile && planned == prior)
+        && (planned.is_null() || is_sent && is_volatile(attribute, planned) && planned == prior)
+}
+
+fn is_volatile(attribute: &Attribute, value: &Value) -> bool {
+    attribute.volatile && attribute.steady.is_none_or(|steady| value.as_str() != Some(steady))
 }
 
 // Step 4.
@@ -245,6 +249,7 @@ mod tests {
         pub struct Thing {
             pub id: Option<String> = computed(),
             pub etag: Option<String> = computed().volatile(),
+            pub state: Option<String> = computed().volatile_unless("Ready"),
             pub name: String = required().force_new(),
             pub location: Option<String> = optional_computed().force_new().equivalent_if(same),
             pub mode: Option<String> = optional().default("full"),
@@ -288,6 +293,7 @@ mod tests {
         Thing {
             id: Some("1".into()),
             etag: Some("e".into()),
+            state: Some("Ready".into()),
             name: "n".into(),
             location: Some("West".into()),
             mode: Some("full".into()),
@@ -372,6 +378,7 @@ mod tests {
         let plan = run(&config, &state());
         assert_eq!(plan.planned.get("id").as_str(), Some("1"));
         assert!(plan.planned.get("etag").is_unknown());
+        assert_eq!(plan.planned.get("state").as_str(), Some("Ready"));
         assert_eq!(plan.planned.get("location").as_str(), Some("West"));
         assert_eq!(plan.planned.get("region"), &regions(&[("West", Some(3)), ("north", Some(1))]));
         assert!(plan.replace.is_empty());

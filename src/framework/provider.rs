@@ -129,12 +129,22 @@ pub struct Server<P: Provider> {
     configured: RwLock<Configured<P::Context>>,
     stop: Mutex<CancellationToken>,
     run_ids: Arc<RunIds>,
+    /// Whether the host is about to destroy everything.
+    is_destroying: fn() -> bool,
 }
 
 impl<P: Provider> Server<P> {
     /// A server of `provider`, not configured yet.
     pub fn new(provider: P) -> Server<P> {
         Server::of(Arc::new(provider))
+    }
+
+    /// The same server, which asks `is_destroying` whether its host is about to destroy everything.
+    ///
+    /// Before it destroys, Terraform plans the whole configuration as if to apply it, and stops at the first error. Nothing
+    /// of that plan is applied, so its errors must not stop the destroy.
+    pub fn detecting_destroy(self, is_destroying: fn() -> bool) -> Server<P> {
+        Server { is_destroying, ..self }
     }
 
     fn of(provider: Arc<P>) -> Server<P> {
@@ -176,12 +186,13 @@ impl<P: Provider> Server<P> {
             configured: RwLock::new(Configured::No),
             stop: Mutex::new(CancellationToken::new()),
             run_ids: Arc::default(),
+            is_destroying: || false,
         }
     }
 
     /// A server of the same provider for another host, not configured yet.
     pub fn separate(&self) -> Server<P> {
-        Server::of(self.provider.clone())
+        Server::of(self.provider.clone()).detecting_destroy(self.is_destroying)
     }
 
     /// The schema of the provider block.
@@ -251,7 +262,7 @@ impl<P: Provider> Server<P> {
             entry.body().validate(config, &Path::root(), &mut found);
             entry.resource.validate(config, &mut found);
         }
-        found
+        self.unless_destroying(found)
     }
 
     /// Checks the configuration of a data source; unknown is no error.
@@ -275,9 +286,18 @@ impl<P: Provider> Server<P> {
             Err(found) => return (None, found),
         };
         let defaults = Defaults { read: READ_TIMEOUT, ..Defaults::minutes(0, 0, 0, 0) };
-        let op = Op::new(defaults.configured(config).read, self.stop_token());
-        match entry.source.read(&context, &op, config).await {
+        let op = Op::new(defaults.configured(config).read, self.stop_token()).of_walk(self.run_ids());
+        let read = match self.planned_argument(entry, config) {
+            Some(error) => Err(error.into()),
+            None => entry.source.read(&context, &op, config).await,
+        };
+        match read {
             Ok(state) => (Some(as_configured(entry.body(), config, state)), op.take_warnings()),
+            // Terraform reads data sources before it destroys, and needs no result of theirs
+            Err(errors) if self.is_about_to_destroy() => {
+                tracing::info!(?errors, "a data source cannot be read before the destroy");
+                (Some(without_results(entry.body(), config)), op.take_warnings())
+            }
             Err(errors) => {
                 let mut found = op.take_warnings();
                 found.extend(errors);
@@ -334,6 +354,37 @@ impl<P: Provider> Server<P> {
         &self.run_ids
     }
 
+    /// Whether the host is about to destroy everything, so that nothing planned now is applied.
+    pub(super) fn is_about_to_destroy(&self) -> bool {
+        (self.is_destroying)()
+    }
+
+    /// `found` without its errors when the host is about to destroy everything.
+    pub(super) fn unless_destroying(&self, mut found: Diagnostics) -> Diagnostics {
+        if found.has_errors() && self.is_about_to_destroy() {
+            tracing::info!(?found, "errors of the plan before a destroy are dropped");
+            found.0.retain(|diagnostic| !diagnostic.is_error());
+        }
+        found
+    }
+
+    // The error for a data source that names an object which this configuration has yet to create: it would not find it, or
+    // find it empty.
+    fn planned_argument(&self, entry: &DataEntry<P::Context>, config: &Value) -> Option<Diagnostic> {
+        let arguments = entry.body().attributes.iter().map(|attribute| attribute.name);
+        let (name, id) = arguments
+            .filter_map(|name| Some((name, config.get(name).as_str()?)))
+            .find(|(_, id)| self.run_ids.is_to_be_created(id))?;
+        let error = Diagnostic::error(
+            format!("{} cannot be read yet", entry.source.type_name()),
+            format!(
+                "{id} does not exist yet: this configuration creates it. Take the value from the resource itself, or add \
+                 depends_on with the resource to this data source, so that it is read during apply."
+            ),
+        );
+        Some(error.at(Path::attribute(name)))
+    }
+
     /// See [`Provider::check`].
     pub(super) async fn check_provider(&self, context: &P::Context, op: &Op, found: &mut Diagnostics) {
         self.provider.check(context, op, found).await;
@@ -359,6 +410,17 @@ pub(super) fn unsupported(kind: &str, name: &str) -> Diagnostics {
         "Check the spelling, and that the provider is new enough.",
     )
     .into()
+}
+
+// The result of a data source that found nothing: the configuration, and empty collections.
+fn without_results(body: &Body, config: &Value) -> Value {
+    let mut result = config.clone();
+    for attribute in body.attributes.iter().filter(|attribute| attribute.is_computed()) {
+        if !matches!(attribute.ty, Type::String) && config.get(attribute.name).is_null() {
+            result.set(attribute.name, Value::empty(&attribute.ty));
+        }
+    }
+    result
 }
 
 // Core plans a deferred read with the values of the configuration, so a result carries them unchanged, but for those

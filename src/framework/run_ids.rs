@@ -97,6 +97,11 @@ impl RunIds {
         *entry = Known { in_state: true, object: Some(Arc::new(object)), ..Known::default() };
     }
 
+    /// Whether this walk has planned to create the object, which does not exist yet.
+    pub fn is_to_be_created(&self, id: &str) -> bool {
+        self.known().get(&key(id)).is_some_and(|entry| entry.created && !entry.in_state)
+    }
+
     /// What this walk has planned or made of the object; `None` when it has done neither.
     pub fn object(&self, id: &str) -> Option<Arc<Value>> {
         self.known().get(&key(id))?.object.clone()
@@ -182,5 +187,15 @@ mod tests {
         ids.clear();
         ids.plan_create(ID, None);
         assert!(!ids.plan_existing(ID));
+    }
+
+    #[test]
+    fn an_object_is_to_be_created_until_it_is_applied() {
+        let ids = RunIds::default();
+        assert!(!ids.is_to_be_created(ID));
+        ids.plan_create(ID, None);
+        assert!(ids.is_to_be_created("/Galleries/G"));
+        ids.set_applied(ID, Value::Null);
+        assert!(!ids.is_to_be_created(ID));
     }
 }

@@ -1,12 +1,13 @@
 //! The process that Terraform starts: handshake, listener, services, log and shutdown. It does not depend on the provider.
 //!
 //! Read in this order: [`launch`] (environment and handshake line), [`address`], [`listener`] and [`socket`], [`tls`],
-//! [`connections`], [`services`] (beside the provider), [`panics`], [`lifetime`] (signals and the end), [`log`], [`traces`]
+//! [`connections`], [`services`] (beside the provider), [`host`] (its command), [`panics`], [`lifetime`] (signals and the end), [`log`], [`traces`]
 //! and [`otlp`] (export of traces), and [`reattach`].
 
 pub mod address;
 pub mod connections;
 mod fields;
+pub mod host;
 pub mod launch;
 pub mod lifetime;
 pub mod listener;

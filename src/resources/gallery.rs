@@ -43,7 +43,7 @@ model! {
         /// The name by which a directly shared gallery is addressed: subscription ID and name.
         pub unique_name: Option<String> = computed().equivalent_if(attributes::eq_ignore_case),
         /// The state of the last operation on the gallery. `Succeeded` when the gallery is healthy.
-        pub provisioning_state: Option<String> = computed().volatile(),
+        pub provisioning_state: Option<String> = computed().volatile_unless("Succeeded"),
         /// Keeps deleted image versions for some time, so that they can be restored.
         pub soft_delete: Option<SoftDelete> = block().group(),
         /// The managed identity of the gallery.

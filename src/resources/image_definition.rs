@@ -79,7 +79,7 @@ model! {
         /// All tags of the image definition, the provider's `default_tags` included.
         pub tags_all: Option<Tags> = computed(),
         /// The state of the last operation on the definition. `Succeeded` when the definition is healthy.
-        pub provisioning_state: Option<String> = computed().volatile(),
+        pub provisioning_state: Option<String> = computed().volatile_unless("Succeeded"),
         /// Publisher, offer and SKU. The combination must be unique in the gallery.
         pub identifier: Option<Identifier> = block().required(),
         /// The Marketplace plan of the image. Virtual machines made from the image must name it.

@@ -49,7 +49,7 @@ model! {
         /// All tags of the image, the provider's `default_tags` included.
         pub tags_all: Option<Tags> = computed(),
         /// The state of the last operation on the image. `Succeeded` when the image is healthy.
-        pub provisioning_state: Option<String> = computed().volatile(),
+        pub provisioning_state: Option<String> = computed().volatile_unless("Succeeded"),
         /// Captures the image from a virtual machine. Set exactly one of `capture` and `os_disk`.
         pub capture: Option<Capture> = block(),
         /// The operating system disk of an image that is made from disks. Set exactly one of `capture` and `os_disk`.

@@ -42,6 +42,8 @@ pub struct Attribute {
     pub sensitive: bool,
     /// Computed, and unknown again whenever the resource changes.
     pub volatile: bool,
+    /// The value of a volatile attribute that a change leaves as it is.
+    pub steady: Option<&'static str>,
     /// Kept in the state only: a change of it does not reach the service.
     pub local: bool,
     /// In a data source: the result says exactly what the configuration asked for in other words (`latest`, say), so it
@@ -96,6 +98,12 @@ impl Attribute {
     pub fn volatile(mut self) -> Self {
         self.volatile = true;
         self
+    }
+
+    /// Unknown again whenever the resource changes, unless it has this value, which a successful change leaves as it is.
+    pub fn volatile_unless(mut self, steady: &'static str) -> Self {
+        self.steady = Some(steady);
+        self.volatile()
     }
 
     /// Kept in the state only: a change of it alone leaves volatile attributes as they are.
@@ -415,6 +423,7 @@ fn attribute(mode: Mode) -> Attribute {
         force_new: false,
         sensitive: false,
         volatile: false,
+        steady: None,
         local: false,
         resolved: false,
         default: None,

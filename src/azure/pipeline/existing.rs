@@ -53,9 +53,12 @@ pub fn already_exists(id: &str, noun: &str, type_name: &str) -> Diagnostic {
     Diagnostic::error(
         format!("{} {name:?} already exists", fault::capital(noun)),
         format!(
-            "It is not in this state, so it is left alone. To manage it here, import it and apply again (put the \
-             resource's own address after \"to\"):\n\n  import {{\n    to = {type_name}.{}\n    id = \"{id}\"\n  }}\n",
-            label(&name)
+            "It is left alone. To manage it here, import it and apply again (put the resource's own address after \"to\"):\
+             \n\n  import {{\n    to = {type_name}.{}\n    id = \"{id}\"\n  }}\n\n\
+             If this replaces it with create_before_destroy, the new one is created while the old one exists: choose another \
+             {}, or remove create_before_destroy.",
+            label(&name),
+            if type_name.ends_with("_version") { "number" } else { "name" }
         ),
     )
 }

@@ -1,6 +1,9 @@
 //! Checks of a configuration and of a plan, before the service spends half an hour on it.
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use super::definition::Definition;
 use super::regions::check_duplicates;
@@ -15,6 +18,9 @@ use crate::azure::{Context, body};
 use crate::framework::{Draft, Op};
 use crate::image::{Version, check_gallery_version};
 use crate::schema::{Diagnostics, Path, Value};
+
+/// How long a plan with too many versions waits for the removal of others to be planned.
+const REMOVALS_PLANNED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Checks of the configuration alone.
 pub fn config(config: &Value, found: &mut Diagnostics) {
@@ -93,12 +99,21 @@ pub async fn plan(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Dia
         .as_str()
         .and_then(|id| ResourceId::parse_as(id, IMAGE_DEFINITION).ok());
     let Some(definition) = definition else { return };
-    regions_exist(context, op, draft, &definition, found).await;
+    if draft.changes("target_region") || draft.changes("location") {
+        regions_exist(context, op, draft, &definition, found).await;
+    }
     if !draft.is_create() {
         note_replaced(context, draft);
         if draft.replace.is_empty() {
+            if let (true, Some(location)) = (draft.changes("target_region"), planned.get("location").as_str())
+            {
+                home(planned, location, found);
+            }
             return;
         }
+    }
+    if let Some(version) = planned.get("version").as_str() {
+        context.run.record(&definition.child("versions", version).to_string(), Event::Planned);
     }
     dates(planned, found);
     let scope = scope(op, "checking the plan of an image version");
@@ -279,7 +294,6 @@ async fn others(
         .filter_map(|name| Some((Version::parse(&name).ok()?, name)))
         .collect();
     existing.sort();
-    let id = definition.child("versions", new);
     if rules.versions_must_increase == Some(true)
         && let Ok(number) = Version::parse(new)
         // whether the very same may be joined, or is in the way, is decided when it is made
@@ -296,23 +310,29 @@ async fn others(
         ));
     }
     if let Some(maximum) = rules.maximum_versions_per_definition {
-        let existing_ids = existing.iter().map(|(_, name)| definition.child("versions", name));
-        let mut all: Vec<String> = existing_ids
-            .filter(|id| !context.run.has(&id.to_string(), Event::PlannedAway))
-            .map(|id| id.key())
-            .collect();
-        context.run.record(&id.to_string(), Event::Planned);
-        all.extend(context.run.below(definition, Event::Planned));
-        all.sort();
-        all.dedup();
-        if all.len() as i64 > maximum {
+        let count = || {
+            let ids = existing.iter().map(|(_, name)| definition.child("versions", name));
+            let staying = ids.filter(|id| !context.run.has(&id.to_string(), Event::PlannedAway));
+            let mut all: Vec<String> = staying.map(|id| id.key()).collect();
+            all.extend(context.run.below(definition, Event::Planned));
+            all.sort();
+            all.dedup();
+            all.len() as i64
+        };
+        // Terraform plans in any order: what removes other versions may be planned at this moment
+        let until = Instant::now() + REMOVALS_PLANNED_WITHIN;
+        while count() > maximum
+            && Instant::now() < until
+            && scope.sleep(Duration::from_millis(100)).await.is_ok()
+        {}
+        let count = count();
+        if count > maximum {
             let oldest: Vec<&str> = existing.iter().take(3).map(|(_, name)| name.as_str()).collect();
             found.push(rules.violation(
                 "maximum_versions_per_definition",
                 Path::attribute("version"),
                 &format!(
-                    "{new} would be version {} of {:?}, and {maximum} are allowed",
-                    all.len(),
+                    "{new} would be version {count} of {:?}, and {maximum} are allowed",
                     definition.name()
                 ),
                 &match oldest.as_slice() {

@@ -199,16 +199,17 @@ impl SourceCheck<'_> {
         }
     }
 
-    // "Currently only Vhd Blob, User Image and Gallery Image Version sources are supported", says the service.
+    // The service says "Currently only Vhd Blob, User Image and Gallery Image Version sources are supported", and accepts
+    // snapshots nevertheless.
     fn security_type(&self, id: &ResourceId, kind: &str, path: &Path, found: &mut Diagnostics) {
         let supported = self.definition.and_then(|definition| definition.security_type.as_deref());
-        if supported == Some("TrustedLaunchSupported") && [VIRTUAL_MACHINE, DISK, SNAPSHOT].contains(&kind) {
+        if supported == Some("TrustedLaunchSupported") && [VIRTUAL_MACHINE, DISK].contains(&kind) {
             found.warning(
                 path.clone(),
                 "The service may refuse this kind of source",
                 format!(
                     "The image definition has security_type = \"TrustedLaunchSupported\", for which the service accepts a \
-                     managed image, another image version or a VHD, but no virtual machine, disk or snapshot. Use such a \
+                     managed image, another image version, a snapshot or a VHD, but no virtual machine or disk. Use such a \
                      source, or a definition with another security_type, such as \"TrustedLaunch\" or \"Standard\".\n\n{id}"
                 ),
             );
