@@ -33,12 +33,7 @@ pub async fn remove(context: &Context, scope: &Scope, target: &Target) -> Result
     Ok(())
 }
 
-async fn wait_until_gone(
-    client: &Client,
-    scope: &Scope,
-    target: &Target,
-    error: Error,
-) -> Result<(), Error> {
+async fn wait_until_gone(client: &Client, scope: &Scope, target: &Target, error: Error) -> Result<(), Error> {
     let begun = Instant::now();
     // a delete option such as bypassSoftDelete is none of a GET
     let target = Target::at(target.path());

@@ -67,7 +67,9 @@ async fn after_conflict(task: &Task<'_>, error: Error) -> Result<(), Diagnostics
     }
     if is_without_content(&object) {
         tracing::info!(id = %task.id, "purging a failed version, which soft delete protects from deletion");
-        return pipeline::remove(task.context, &task.scope, &purging(&task.id)).await.map_err(|error| failed(&error));
+        return pipeline::remove(task.context, &task.scope, &purging(&task.id))
+            .await
+            .map_err(|error| failed(&error));
     }
     let mut told = task.failed(&error);
     told.detail += "\n\nThe gallery's soft delete protects failed versions from deletion. Set deletion_policy = \"purge\", \
