@@ -59,8 +59,9 @@ const WINDOWS: &[(&str, i64, i64)] = &[
     ("HighCostGet", 1_000, 5_000),
     ("CreateUpdateHighCostDiskEncryptionSet", 100, 300),
     ("GetOperation", 50_000, 400_000),
-    // Run commands, as recorded in 2023.
+    // Run commands and scale sets, as recorded in 2023.
     ("UpdateVM", 240, 1_200),
+    ("GetVMScaleSet", 400, 2_600),
 ];
 
 fn buckets(class: &str) -> Vec<(String, Bucket)> {
@@ -80,6 +81,12 @@ fn buckets(class: &str) -> Vec<(String, Bucket)> {
         "GetOperationResource" => {
             vec![single(class, 45, 180), single("GetOperationSubscriptionMaximum", 15_000, 180)]
         }
+        // Recorded in 2023.
+        "HighCostGetVMScaleSet" => vec![
+            (class.to_owned(), bucket("3Min", 180, 180)),
+            (class.to_owned(), bucket("30Min", 900, 1_800)),
+            ("VMScaleSetVMViews".to_owned(), bucket("3Min", 5_000, 180)),
+        ],
         _ => match WINDOWS.iter().find(|(name, ..)| *name == class) {
             Some((name, short, long)) => vec![
                 ((*name).to_owned(), bucket("3Min", *short, 180)),

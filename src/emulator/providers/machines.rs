@@ -11,7 +11,7 @@ use super::machine_disks::New;
 use super::machine_power::{power, power_state};
 use super::{
     boot_diagnostics, first_state, head, identities, machine_disks, machine_images, machine_network,
-    put_location, save_deleting, sources, take_tags, too_fresh, upper_group,
+    machine_profile, put_location, save_deleting, sources, take_tags, too_fresh, upper_group,
 };
 
 /// The resource type.
@@ -158,10 +158,20 @@ pub fn fill(
     let name = id.rsplit('/').next().unwrap_or_default().to_owned();
     let mut storage =
         sent.get("storageProfile").or_else(|| before.get("storageProfile")).cloned().unwrap_or_default();
+    // Recorded: an update that leaves out the image keeps it.
+    if let (None, Some(image)) =
+        (storage.get("imageReference"), before.at("storageProfile.imageReference").cloned())
+    {
+        storage.set("imageReference", image);
+    }
     // `latest` is resolved once, when the machine is created.
     let known = before.text("storageProfile.imageReference.exactVersion").map(str::to_owned);
     if let Some(version) = known.or_else(|| machine_images::exact_version(call, &storage, location)) {
-        storage.entry("imageReference").set("exactVersion", version);
+        let reference = storage.entry("imageReference");
+        reference.set("exactVersion", version);
+        if reference.get("publisher").is_none() && reference.get("id").is_none() {
+            machine_profile::in_order(reference, &["exactVersion"]);
+        }
     }
     let image = machine_images::exact_id(call, &storage, location);
     let image = image.as_deref();
@@ -169,7 +179,7 @@ pub fn fill(
     // The service numbers all disks consecutively if there is more than one.
     let stem = if storage.list("dataDisks").is_empty() { "OsDisk_1" } else { "disk1" };
     let os_type = os.text("osType").unwrap_or(&kind.os).to_owned();
-    os.set("osType", os_type);
+    os.set("osType", os_type.as_str());
     let generation = kind.generation.as_str();
     let stem = format!("{name}_{stem}");
     let new = New { machine: id, stem: &stem, location, size: 30, caching: "ReadWrite", generation, image };
@@ -184,9 +194,10 @@ pub fn fill(
         disk.set("toBeDetached", leaving);
         data.push(disk);
     }
-    // Recorded: machines of older sizes do not show their disk controller type.
+    // Recorded: machines of older sizes and of generation 1 do not show their disk controller type.
     let size = sent.text("hardwareProfile.vmSize").or_else(|| before.text("hardwareProfile.vmSize"));
-    let newer = size.is_some_and(|size| ["_v5", "_v6", "_v7"].iter().any(|end| size.ends_with(end)));
+    let newer = generation == "V2"
+        || size.is_some_and(|size| ["_v5", "_v6", "_v7"].iter().any(|end| size.ends_with(end)));
     let scsi = Json::from("SCSI");
     let storage = Json::object()
         .maybe("imageReference", storage.get("imageReference"))
@@ -208,31 +219,13 @@ pub fn fill(
         .with("provisioningState", "Succeeded")
         .with("vmId", vm_id)
         .with("storageProfile", storage);
-    for key in [
-        "osProfile",
-        "securityProfile",
-        "networkProfile",
-        "diagnosticsProfile",
-        "licenseType",
-        "priority",
-        "additionalCapabilities",
-    ] {
-        if let Some(value) = sent.get(key).or_else(|| before.get(key)) {
-            // Clients with typed models always send this property, even if it is empty.
-            if key == "additionalCapabilities" && value.pairs().iter().all(|(_, value)| *value == Json::Null)
-            {
-                continue;
-            }
-            let mut value = value.clone();
-            if key == "networkProfile" {
-                machine_network::complete(call, &mut value, id, location);
-            }
-            if key == "osProfile" {
-                value.remove("adminPassword");
-                value.remove("customData");
-            }
-            properties.set(key, value);
+    for (key, mut value) in machine_profile::kept(&sent, before) {
+        match key.as_str() {
+            "networkProfile" => machine_network::complete(call, &mut value, id, location),
+            "osProfile" => machine_profile::complete_system(&mut value, &os_type),
+            _ => {}
         }
+        properties.set(&key, value);
     }
     properties.set(
         "timeCreated",
@@ -467,10 +460,13 @@ pub fn instance_view(call: &Call<'_, '_>, machine: &Resource) -> Json {
         let linux = machine.property_text("storageProfile.osDisk.osType") != Some("Windows");
         if agent_is_ready(call, machine) {
             let named = machine.property_text("osProfile.computerName");
+            let image = machine.property("storageProfile.imageReference");
+            let version = image.and_then(machine_profile::os_version);
+            let version = version.as_deref().unwrap_or("24.04");
             view = view
                 .with("computerName", named.unwrap_or(machine.name()))
                 .with("osName", if linux { "ubuntu" } else { "Windows Server 2022 Datacenter" })
-                .with("osVersion", if linux { "24.04" } else { "10.0.20348" });
+                .with("osVersion", if linux { version } else { "10.0.20348" });
         }
         view = view.with("vmAgent", agent(call, machine));
     }
@@ -536,6 +532,13 @@ pub fn show(call: &Call<'_, '_>, machine: &Resource) -> Json {
         if let Some(created) = created {
             properties.set("timeCreated", created);
         }
+    }
+    if !call.expands("userData") {
+        properties.remove("userData");
+    }
+    // Recorded in this order in 2022-11-01, and in the other one in 2024-07-01.
+    if !call.since("2024-03-01") {
+        machine_profile::in_older_order(&mut properties);
     }
     let mut shown = head(machine);
     for key in ["plan", "zones", "identity", "extendedLocation"] {

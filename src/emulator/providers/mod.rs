@@ -31,6 +31,7 @@ pub mod machine_disks;
 pub mod machine_images;
 pub mod machine_network;
 pub mod machine_power;
+pub mod machine_profile;
 pub mod machines;
 pub mod marketplace;
 pub mod moves;

@@ -7,6 +7,7 @@ use super::super::operation::Operation;
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
 use super::machine_power::power;
+use super::machine_profile::in_order;
 use super::{disks, head, machine_images};
 
 const KIND: &str = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines";
@@ -96,6 +97,10 @@ fn apply(call: &mut Call<'_, '_>, set: &Resource, instance: &mut Resource) {
         let kept = known.list("dataDisks").iter().find(|disk| disk.int("lun") == lun);
         disk.complete(call, one, kept, at + 2);
     }
+    in_order(
+        storage.entry("osDisk"),
+        &["osType", "name", "createOption", "caching", "managedDisk", "diskSizeGB"],
+    );
     let mut shown = Json::object().maybe("imageReference", storage.get("imageReference"));
     shown = shown.maybe("osDisk", storage.get("osDisk")).with("dataDisks", data);
     let number = instance.doc.text("instanceId").unwrap_or_default().to_owned();

@@ -9,6 +9,7 @@ use super::super::json::Json;
 use super::super::operations::{Begin, Family, Operation, begin};
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
+use super::machine_profile::in_order;
 use super::scale_set_instances as instances;
 use super::{
     first_state, head, identities, machine_images, put_location, save_deleting, sizes, take_tags, upper_group,
@@ -322,6 +323,7 @@ fn fill(call: &mut Call<'_, '_>, body: &Json, before: &Json, kind: &machine_imag
         default(disk, "createOption", "FromImage".into());
         default(disk.entry("managedDisk"), "storageAccountType", "Premium_LRS".into());
         default(disk, "diskSizeGB", 30_i64.into());
+        in_order(disk, &["osType", "createOption", "caching", "managedDisk", "diskSizeGB"]);
         if profile.get("osProfile").is_some() {
             let system = profile.entry("osProfile");
             system.remove("adminPassword");
@@ -343,9 +345,21 @@ fn fill(call: &mut Call<'_, '_>, body: &Json, before: &Json, kind: &machine_imag
             default(properties, "enableIPForwarding", false.into());
             let mut addresses = properties.list("ipConfigurations").to_vec();
             for address in &mut addresses {
-                default(address.entry("properties"), "privateIPAddressVersion", "IPv4".into());
+                let properties = address.entry("properties");
+                default(properties, "privateIPAddressVersion", "IPv4".into());
+                in_order(properties, &["subnet", "privateIPAddressVersion"]);
             }
             properties.set("ipConfigurations", addresses);
+            in_order(
+                properties,
+                &[
+                    "primary",
+                    "enableAcceleratedNetworking",
+                    "disableTcpStateTracking",
+                    "dnsSettings",
+                    "enableIPForwarding",
+                ],
+            );
         }
         if !configurations.is_empty() {
             profile.entry("networkProfile").set("networkInterfaceConfigurations", configurations);
@@ -407,6 +421,20 @@ fn instance_view(call: &Call<'_, '_>, set: &Resource) -> Json {
 fn show(call: &Call<'_, '_>, set: &Resource) -> Json {
     let mut properties = set.doc.get("properties").cloned().unwrap_or_default();
     properties.set("provisioningState", set.state(call.now));
+    in_order(
+        &mut properties,
+        &[
+            "singlePlacementGroup",
+            "orchestrationMode",
+            "upgradePolicy",
+            "virtualMachineProfile",
+            "provisioningState",
+            "overprovision",
+            "doNotRunExtensionsOnOverprovisionedVMs",
+            "uniqueId",
+            "timeCreated",
+        ],
+    );
     let mut shown = head(set);
     for member in MEMBERS {
         if let Some(value) = set.doc.get(member) {
