@@ -17,6 +17,10 @@ use super::{coverage, shapes, versions_known};
 pub fn route(call: &mut Call<'_, '_>) -> Outcome {
     for due in build_outputs::due(call) {
         for (artifact, request) in due.artifacts {
+            if artifact.is_managed_image() {
+                // A build replaces the image of the build before.
+                call.state.delete(&super::store::resource_key(&artifact.location));
+            }
             let refused = match request {
                 Some((url, body)) => make(call, &url, body).err(),
                 None => None,
@@ -37,6 +41,7 @@ fn make(call: &mut Call<'_, '_>, url: &str, body: Json) -> Outcome {
     let mut settings = call.settings.clone();
     settings.by_hand = true;
     settings.time_scale = Some(0.0);
+    settings.newest_api_version = None;
     let mut inner = Call {
         method: Method::Put,
         segments: path.split('/').filter(|segment| !segment.is_empty()).map(str::to_owned).collect(),

@@ -17,6 +17,13 @@ pub struct Artifact {
     pub is_uri: bool,
 }
 
+impl Artifact {
+    /// Whether it is a managed image.
+    pub fn is_managed_image(&self) -> bool {
+        !self.is_uri && !self.location.contains("/versions/")
+    }
+}
+
 /// A run whose images are to be made now.
 pub struct Due {
     /// The template's ID.

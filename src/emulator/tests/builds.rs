@@ -140,6 +140,9 @@ fn runs_can_be_cancelled_and_templates_updated() {
     assert_eq!(world.ask("PATCH", &template(""), r#"{"properties":{"customize":[]}}"#).status, 400);
     world.done("POST", &template("/run"), "");
     assert_eq!(world.ask("GET", &rg("images/built?api-version=2026-03-01"), "").status, 200);
+    // The next build replaces the image.
+    world.done("POST", &template("/run"), "");
+    assert_eq!(world.ask("GET", &template("/runOutputs/image"), "").status, 200);
 }
 
 #[test]
