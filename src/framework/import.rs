@@ -229,7 +229,7 @@ fn generated(body: &Body, state: &Value) -> Value {
         let silent = !attribute.is_configurable()
             || attribute.deprecated.is_some()
             || attribute.default.as_ref() == Some(value)
-            || attribute.mode != crate::schema::spec::Mode::Required && value.is_empty();
+            || attribute.mode != crate::schema::spec::Mode::Required && value.is_unset();
         (attribute.name, if silent { Value::Null } else { value.clone() })
     });
     let blocks = body.blocks.iter().map(|block| {

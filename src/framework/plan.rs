@@ -207,6 +207,14 @@ fn replacing(body: &Body, planned: &Value, prior: &Value, path: &Path, out: &mut
             continue;
         }
         let path = path.then(block.name);
+        if block.force_new && block.nesting == Nesting::List && !planned.is_unknown() {
+            // Terraform marks the elements that are named
+            let (planned, prior) = (planned.elements(), prior.elements());
+            let indices = 0..planned.len().max(prior.len());
+            let differing = indices.filter(|index| planned.get(*index) != prior.get(*index));
+            out.extend(differing.map(|index| path.index(index)));
+            continue;
+        }
         if block.force_new {
             out.push(path);
             continue;
@@ -258,6 +266,7 @@ mod tests {
             pub region: Set<Region> = block().key(key),
             pub inner: Option<Inner> = block(),
             pub source: Option<Inner> = block().force_new(),
+            pub step: Vec<Region> = block().force_new(),
         }
     }
 
@@ -305,6 +314,7 @@ mod tests {
             ]),
             inner: Some(Inner { kind: Some("k".into()), made: Some("m".into()) }),
             source: None,
+            step: Vec::new(),
         }
         .encode()
     }
@@ -402,6 +412,31 @@ mod tests {
             let plan = run(&config, &state());
             let paths: Vec<String> = plan.replace.iter().map(Path::to_string).collect();
             assert_eq!(paths, [*path]);
+        }
+    }
+
+    #[test]
+    fn names_the_elements_of_a_list_that_force_a_replacement() {
+        let steps = |names: &[&str]| {
+            let step = |name: &&str| Region { name: name.to_string(), count: Some(1) }.encode();
+            Value::List(names.iter().map(step).collect())
+        };
+        let mut prior = state();
+        prior.set("step", steps(&["a", "b"]));
+        let rows: &[(Value, &[&str])] = &[
+            (steps(&["a", "b"]), &[]),
+            (steps(&["a"]), &["step[1]"]),
+            (steps(&["c", "b", "d"]), &["step[0]", "step[2]"]),
+            (Value::Unknown, &["step"]),
+        ];
+        for (value, expected) in rows {
+            let config = config(&[
+                ("region", prior.get("region").clone()),
+                ("inner", inner("k")),
+                ("step", value.clone()),
+            ]);
+            let paths: Vec<String> = run(&config, &prior).replace.iter().map(Path::to_string).collect();
+            assert_eq!(paths, *expected, "{value:?}");
         }
     }
 
