@@ -78,6 +78,7 @@ pub fn subcategory(type_name: &str) -> &'static str {
     match short(type_name) {
         name if name.starts_with("marketplace_") => "Marketplace",
         name if name.starts_with("managed_image") || name == "generalize" => "Managed images",
+        name if name.starts_with("builder_") || name == "run_builder" => "Image Builder",
         "gallery" | "role_assignment" | "version_retention" | "prune_versions" => "Compute Gallery",
         name if ["image_", "community_image", "shared_image", "gallery_", "soft_deleted_"]
             .iter()

@@ -144,7 +144,76 @@ resource "terraform_data" "month" {{
     }
 }
 
+fn image_templates_are_built_by_an_action() {
+    for release in RELEASES {
+        let (_served, workspace) = start(release);
+        let main = format!(
+            r#"{HEAD}
+resource "azimage_builder_template" "web" {{
+  name                = "web"
+  resource_group_name = "my-rg"
+  location            = "eastus"
+  identity {{
+    identity_ids = ["/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/my-rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/ib"]
+  }}
+  source {{
+    marketplace_urn = "Canonical:ubuntu-24_04-lts:server:latest"
+  }}
+  customize {{
+    name = "setup"
+    shell {{
+      inline = ["echo hello", "exit ${{var.exit}}"]
+    }}
+  }}
+  distribute {{
+    run_output_name = "image"
+    managed_image {{
+      image_id = "{}"
+      location = "eastus"
+    }}
+  }}
+  lifecycle {{
+    action_trigger {{
+      events  = [after_create]
+      actions = [action.azimage_run_builder.web]
+    }}
+  }}
+}}
+variable "exit" {{
+  default = 0
+}}
+action "azimage_run_builder" "web" {{
+  config {{
+    template_id = azimage_builder_template.web.id
+  }}
+}}
+"#,
+            id("/images/built")
+        );
+        workspace.write("main.tf", &main);
+        workspace
+            .apply()
+            .ok()
+            .says("the build has started")
+            .says("/images/built")
+            .says("Actions: 1 invoked.");
+        workspace.settled();
+        workspace
+            .run(&["apply", "-auto-approve", "-invoke=action.azimage_run_builder.web"])
+            .ok()
+            .says("the build has started");
+        // the replacement is built, and fails
+        let ran = workspace
+            .run(&["apply", "-auto-approve", "-var=exit=3"])
+            .says("# forces replacement")
+            .says("setup ended with exit code 3")
+            .says("azure-arm: hello");
+        assert_eq!(ran.code, 1);
+    }
+}
+
 tests!(
+    image_templates_are_built_by_an_action,
     generated_configuration_plans_to_no_change,
     failed_query_says_why,
     actions_run_by_trigger_and_by_invoke,

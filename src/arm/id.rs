@@ -28,6 +28,12 @@ pub const IMAGE_VERSION: &str = "Microsoft.Compute/galleries/images/versions";
 pub const MANAGED_IMAGE: &str = "Microsoft.Compute/images";
 /// The type of a virtual machine.
 pub const VIRTUAL_MACHINE: &str = "Microsoft.Compute/virtualMachines";
+/// The type of an image template.
+pub const IMAGE_TEMPLATE: &str = "Microsoft.VirtualMachineImages/imageTemplates";
+/// The type of a user-assigned identity.
+pub const USER_ASSIGNED_IDENTITY: &str = "Microsoft.ManagedIdentity/userAssignedIdentities";
+/// The type of a subnet.
+pub const SUBNET: &str = "Microsoft.Network/virtualNetworks/subnets";
 
 impl ResourceId {
     /// Parses an ID in any case, with or without a trailing slash. The error says what is wrong and what an ID looks
@@ -150,6 +156,14 @@ impl ResourceId {
     /// The id of a virtual machine.
     pub fn virtual_machine(subscription: &str, group: &str, name: &str) -> Self {
         Self::compute(subscription, group, &[("virtualMachines", name)])
+    }
+
+    /// The ID of an image template.
+    pub fn image_template(subscription: &str, group: &str, name: &str) -> Self {
+        Self {
+            provider: "Microsoft.VirtualMachineImages".to_owned(),
+            ..Self::compute(subscription, group, &[("imageTemplates", name)])
+        }
     }
 
     /// The id of a resource group.
@@ -305,7 +319,7 @@ pub fn shape(resource_type: &str) -> String {
 }
 
 /// Namespaces and types in the service's own case.
-const CANONICAL: [&str; 27] = [
+const CANONICAL: [&str; 29] = [
     "Microsoft.Authorization",
     "Microsoft.Compute",
     "Microsoft.ManagedIdentity",
@@ -329,9 +343,11 @@ const CANONICAL: [&str; 27] = [
     "sharedGalleries",
     "snapshots",
     "storageAccounts",
+    "subnets",
     "userAssignedIdentities",
     "versions",
     "virtualMachines",
+    "virtualNetworks",
     "virtualMachineScaleSets",
 ];
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Mutex as AsyncMutex, OnceCell, OwnedMutexGuard};
 
+use super::builds::KnownRuns;
 use super::guardrails::Guardrails;
 use super::marketplace_cache::MarketplaceCache;
 use super::prices;
@@ -34,6 +35,8 @@ pub struct Context {
     pub run: RunLog,
     /// The price lists that were read in this run.
     pub prices: prices::Cache,
+    /// The runs of image templates that this run knows.
+    pub builds: KnownRuns,
     siblings: Arc<Siblings>,
     locks: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
     locations: AsyncMutex<HashMap<String, Arc<OnceCell<Vec<String>>>>>,
@@ -51,6 +54,7 @@ impl Context {
             marketplace: MarketplaceCache::default(),
             run: RunLog::default(),
             prices: prices::Cache::default(),
+            builds: KnownRuns::default(),
             siblings: Arc::default(),
             locks: Mutex::default(),
             locations: AsyncMutex::default(),

@@ -7,6 +7,8 @@
 
 pub mod attributes;
 pub mod body;
+pub mod build_log;
+pub mod builds;
 pub mod context;
 pub mod fault;
 pub mod guardrails;

@@ -27,7 +27,9 @@ pub use members::Member;
 pub use parents::{delete_parent, refuse_with_children, remove};
 pub use state::unfinished;
 pub use verbs::{Managed, Start, Step, check_api_version, create, delete, read, update};
-pub use write::{Change, Ended, Outcome, Task, WaitUntil, Write, final_read_scope, forget_if_final};
+pub use write::{
+    Change, Ended, INVISIBLE_TOLERATED, Outcome, Task, WaitUntil, Write, final_read_scope, forget_if_final,
+};
 
 #[cfg(test)]
 mod tests;

@@ -96,6 +96,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("azapi", "Microsoft.Compute/galleries/images"),
     ("azapi", "Microsoft.Compute/galleries/images/versions"),
     ("azapi", "Microsoft.Compute/images"),
+    ("azapi", "Microsoft.VirtualMachineImages/imageTemplates"),
     ("azapi", "Microsoft.Authorization/roleAssignments"),
     ("azapi", "Microsoft.MarketplaceOrdering/agreements/offers/plans"),
     ("azapi", "Microsoft.MarketplaceOrdering/offerTypes/publishers/offers/plans/agreements"),

@@ -1,5 +1,7 @@
 //! The resource types, one file each; what they share is in [`azure`](crate::azure). None looks at another.
 
+pub mod builder_run;
+pub mod builder_template;
 pub mod gallery;
 pub mod image_definition;
 pub mod image_replication;
@@ -17,6 +19,8 @@ use crate::framework::resource::AnyResource;
 /// Every resource type of this provider.
 pub fn all() -> Vec<Box<dyn AnyResource<Context>>> {
     vec![
+        Box::new(builder_run::BuilderRun),
+        Box::new(builder_template::BuilderTemplate),
         Box::new(gallery::Gallery),
         Box::new(image_definition::ImageDefinition),
         Box::new(image_version::ImageVersion),

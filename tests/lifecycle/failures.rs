@@ -169,7 +169,9 @@ async fn an_operation_that_fails_while_updating_leaves_an_object_that_the_next_r
         let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
         let config = patched(&full, patch);
         let plan = core.plan(case.type_name, Some(&held), &config).await;
-        core.fault(json!({"method": "PUT", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "AllocationFailed", "message": "No room."}}));
+        for method in ["PUT", "PATCH"] {
+            core.fault(json!({"method": method, "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "AllocationFailed", "message": "No room."}}));
+        }
         let applied = core.apply(&plan).await;
         assert_reported(&applied, case, "failed operation", id);
         let kept = applied.held.expect("an update that fails loses nothing");

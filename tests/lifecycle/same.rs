@@ -38,6 +38,17 @@ fn patches(case: &Case) -> Vec<Json> {
             json!({"target_region": [{"name": "eastus", "regional_replica_count": 1}]}),
         ],
         "azimage_managed_image" => vec![tags],
+        "azimage_builder_template" if case.name == "builder template" => vec![
+            tags,
+            json!({"build_timeout": "4h"}),
+            json!({"optimize_vm_boot": false, "auto_run": false}),
+            json!({"staging_resource_group_id": "", "managed_resource_tags": {}}),
+            json!({"validate": {}}),
+            json!({"error_handling": {}}),
+            json!({"vm_profile": {}}),
+            json!({"vm_profile": {"vm_size": "", "identity_ids": []}}),
+        ],
+        "azimage_builder_run" => vec![json!({"keepers": {}}), json!({"on_interrupt": "keep"})],
         _ => Vec::new(),
     }
 }
@@ -127,7 +138,12 @@ async fn equivalent_configurations_send_the_same_request() {
             };
             let mut made = core.look(id);
             // the time of creation differs
-            for path in ["/properties/publishingProfile/publishedDate", "/systemData", "/etag"] {
+            for path in [
+                "/properties/publishingProfile/publishedDate",
+                "/properties/exactStagingResourceGroup",
+                "/systemData",
+                "/etag",
+            ] {
                 if let Some(value) = made.pointer_mut(path) {
                     *value = Json::Null;
                 }

@@ -115,3 +115,21 @@ mock_data "azimage_shared_image_version" {
     exact_version = "1.0.0"
   }
 }
+
+mock_resource "azimage_builder_template" {
+  defaults = {
+    id                 = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/mock/providers/Microsoft.VirtualMachineImages/imageTemplates/mock"
+    subscription_id    = "00000000-0000-0000-0000-000000000000"
+    provisioning_state = "Succeeded"
+  }
+}
+
+mock_resource "azimage_builder_run" {
+  defaults = {
+    id                = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/mock/providers/Microsoft.VirtualMachineImages/imageTemplates/mock"
+    artifacts         = { mock = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/mock/providers/Microsoft.Compute/galleries/mock/images/mock/versions/1.0.0" }
+    image_version_ids = ["/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/mock/providers/Microsoft.Compute/galleries/mock/images/mock/versions/1.0.0"]
+    started_at        = "2026-01-01T00:00:00Z"
+    ended_at          = "2026-01-01T01:00:00Z"
+  }
+}

@@ -2,6 +2,8 @@
 //! and drift.
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
+#[path = "cases_of_builds.rs"]
+mod of_builds;
 #[path = "cases_of_galleries.rs"]
 mod of_galleries;
 #[path = "cases_of_images.rs"]
@@ -10,6 +12,9 @@ mod of_images;
 mod of_state;
 
 use crate::core::{Core, Json, SUBSCRIPTION, json};
+pub use of_builds::{
+    builder, builder_run, builder_template, builder_template_for_windows, to_gallery, with_templates,
+};
 pub use of_galleries::{gallery, image_definition};
 pub use of_images::{captured_image, image_of_disks, image_version, version_of_disks};
 pub use of_state::{
@@ -146,6 +151,9 @@ pub fn all() -> Vec<Case> {
         agreement(),
         role_assignment(),
         version_retention(),
+        builder_template(),
+        builder_template_for_windows(),
+        builder_run(),
     ]
 }
 

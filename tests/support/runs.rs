@@ -102,6 +102,11 @@ impl Core {
         self.send(method, &url, &body, true)
     }
 
+    /// A request of another client, whose work takes its time.
+    pub fn client_request(&self, method: &str, path: &str, body: Json) -> (u16, Json) {
+        self.send(method, path, &body, false)
+    }
+
     /// The object with this ID in Azure.
     pub fn look(&self, id: &str) -> Json {
         let (status, body) = self.azure("GET", id, Json::Null);

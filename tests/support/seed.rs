@@ -53,6 +53,12 @@ const THINGS: &[(&str, &str, &str, &str)] = &[
         r#"{"properties":{"osType":"Linux","osState":"Generalized","hyperVGeneration":"V2","identifier":{"publisher":"p","offer":"o","sku":"web"}}}"#,
     ),
     ("", "", "galleries/builder/images/web/versions/1.4.2", VERSION),
+    (
+        "azimage_builder_template",
+        "web",
+        "../Microsoft.VirtualMachineImages/imageTemplates/web",
+        r#"{"identity":{"type":"UserAssigned","userAssignedIdentities":{"GROUP/identities/image-builder":{}}},"properties":{"source":{"type":"PlatformImage","publisher":"Canonical","offer":"ubuntu-24_04-lts","sku":"server","version":"latest"},"distribute":[{"type":"SharedImage","runOutputName":"gallery","galleryImageId":"GROUP/galleries/golden/images/web"}]}}"#,
+    ),
 ];
 
 const IMAGE: &str = r#"{"properties":{"hyperVGeneration":"V2","storageProfile":{"osDisk":{"osType":"Linux","osState":"Generalized","managedDisk":{"id":"GROUP/disks/os"}}}}}"#;
@@ -90,10 +96,15 @@ pub fn seed(folder: &Path, configuration: &str) {
         let api = match path.split('/').next() {
             Some("galleries") => "2026-03-03",
             Some("images") => "2026-03-01",
+            Some("..") => "2025-10-01",
             _ => "2026-03-02",
         };
         let body =
             body.replacen('{', r#"{"location":"eastus","#, 1).replace(",}", "}").replace("GROUP", GROUP);
-        ask("PUT", format!("{GROUP}/{path}?api-version={api}"), body);
+        let path = match path.strip_prefix("../") {
+            Some(other) => format!("{}{other}", GROUP.trim_end_matches("Microsoft.Compute")),
+            None => format!("{GROUP}/{path}"),
+        };
+        ask("PUT", format!("{path}?api-version={api}"), body);
     }
 }

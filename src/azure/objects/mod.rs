@@ -8,8 +8,11 @@ use serde_json::Value as Json;
 
 use super::body;
 
+pub mod build_step;
+pub mod build_target;
 pub mod definition;
 pub mod gallery;
+pub mod image_template;
 pub mod managed_image;
 pub mod soft_deleted;
 pub mod source;

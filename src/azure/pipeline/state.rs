@@ -34,6 +34,11 @@ fn complete(body: &Body, state: &mut Value, read: &Value) {
                     }
                 }
             }
+            (Value::List(elements), Value::List(read)) => {
+                for (element, read) in elements.iter_mut().zip(read) {
+                    complete(&block.body, element, read);
+                }
+            }
             (inner, read)
                 if matches!(block.nesting, Nesting::Single | Nesting::Group)
                     && inner.is_known()

@@ -48,6 +48,12 @@ pub trait Managed: Send + Sync {
     /// The attributes that older API versions lack.
     const MEMBERS: &'static [Member] = &[];
 
+    /// Dotted paths, through lists too, of what the service may not return as it was sent.
+    const UNREPORTED: &'static [&'static str] = &[];
+
+    /// Whether an object whose creation failed cannot be repaired, so that it is deleted before it is created again.
+    const RECREATES_FAILED: bool = false;
+
     /// The ID of the object that `model` describes, a plan or a state.
     fn id(&self, context: &Context, model: &Self::Model) -> Result<ResourceId, Diagnostic>;
 
@@ -268,7 +274,16 @@ pub async fn create<R: Managed>(
     let id = task.id.to_string();
     let target = write_target(resource, &task.id, &plan);
     let _guard = context.lock(&id).await;
-    let found = find(&task, &target).await?;
+    let mut found = find(&task, &target).await?;
+    if let Found::Finished(object) = &found
+        && R::RECREATES_FAILED
+        && is_failed(object)
+        && is_planned(resource, &task, &plan, object).await?
+    {
+        op.warn(recreated_warning(&resource.label(&task.id), &id));
+        parents::remove(context, &task.scope, &target).await.map_err(|error| task.failed(&error))?;
+        found = Found::Nothing;
+    }
     let mut write = Write::new(&task, target, resource.read_target(&task.id), private);
     let (begun, joined) = match found {
         Found::Nothing => {
@@ -366,7 +381,10 @@ async fn is_planned<R: Managed>(
     plan: &R::Model,
     object: &Json,
 ) -> Result<bool, Diagnostics> {
-    let wanted = resource.expand_new(task, plan).await?;
+    let mut wanted = resource.expand_new(task, plan).await?;
+    for path in R::UNREPORTED {
+        body::remove(&mut wanted, path);
+    }
     if !body::is_up_to_date(object, &wanted) {
         return Ok(false);
     }
@@ -381,6 +399,16 @@ fn joined_warning(label: &str, id: &str) -> Diagnostic {
             "It is exactly what the configuration says, as an interrupted run leaves it behind, so this run waits for it and \
              manages it from now on. If another configuration creates it at the same time, both will manage it: remove it \
              from one of them.\n\n{id}"
+        ),
+    )
+}
+
+fn recreated_warning(label: &str, id: &str) -> Diagnostic {
+    Diagnostic::warning(
+        format!("{} existed in state Failed and was created again", fault::capital(label)),
+        format!(
+            "It was exactly what the configuration says, as an interrupted run leaves it behind when its creation fails. It \
+             could not be used, so this run deleted it.\n\n{id}"
         ),
     )
 }
@@ -415,7 +443,7 @@ pub async fn update<R: Managed>(
 
 // Whether the object already is what the last step makes of it.
 fn is_sent(steps: &[Step<'_>], object: &Json) -> bool {
-    steps.last().is_none_or(|step| body::is_up_to_date(object, step(object).body()))
+    steps.last().is_none_or(|step| step(object).is_up_to_date(object))
 }
 
 // Sends the steps from `current` to the plan, and waits for the last as long as is wanted.
@@ -433,7 +461,7 @@ async fn change<R: Managed>(
     let mut sent = false;
     for (index, step) in steps.iter().enumerate() {
         let change = step(&ended.body);
-        if body::is_up_to_date(&ended.body, change.body()) && !is_failed(&ended.body) {
+        if change.is_up_to_date(&ended.body) && !is_failed(&ended.body) {
             continue;
         }
         let begun = match send(resource, task, &mut write, step.as_ref(), Some(&ended.body)).await {

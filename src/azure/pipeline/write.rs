@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
-use crate::arm::{Client, Error, Kind, Operation, ResourceId, Scope, Target};
+use crate::arm::{Accepted, Client, Error, Kind, Operation, ResourceId, Scope, Target};
 use crate::azure::context::{self, Context};
 use crate::azure::provisioning::{Provisioning, is_failed, is_in_flight, pauses};
 use crate::azure::replication::{self, Replication, Unready, Wanted};
@@ -24,6 +24,9 @@ const OUTAGE_TOLERATED: Duration = Duration::from_secs(300);
 
 /// How often an object is looked for after the answer to its creation was lost.
 const LOOKS_AFTER_LOST_ANSWER: usize = 4;
+
+/// How often a difference is sent again after its answer was lost.
+const DIFFERENCE_REPEATED: usize = 6;
 
 /// What is being done to which object, in which frame.
 pub struct Task<'a> {
@@ -84,13 +87,26 @@ pub enum Change {
     Patch(Json),
     /// Replaces the object with the first body. When the service refuses that, changes the members of the second.
     PutOrPatch(Json, Json),
+    /// Changes the members in the body, which are those that differ. An empty one changes nothing.
+    Difference(Json),
 }
 
 impl Change {
     /// The body to send.
     pub fn body(&self) -> &Json {
         match self {
-            Change::Put(body) | Change::Patch(body) | Change::PutOrPatch(body, _) => body,
+            Change::Put(body)
+            | Change::Patch(body)
+            | Change::PutOrPatch(body, _)
+            | Change::Difference(body) => body,
+        }
+    }
+
+    /// Whether `object` needs no write.
+    pub fn is_up_to_date(&self, object: &Json) -> bool {
+        match self {
+            Change::Difference(body) => body.as_object().is_none_or(serde_json::Map::is_empty),
+            change => body::is_up_to_date(object, change.body()),
         }
     }
 }
@@ -170,7 +186,7 @@ impl<'t, 'a> Write<'t, 'a> {
         let target = &self.target;
         let sent = match change {
             Change::Put(body) => client.put(scope, target, body).await,
-            Change::Patch(body) => client.patch(scope, target, body).await,
+            Change::Patch(body) | Change::Difference(body) => client.patch(scope, target, body).await,
             Change::PutOrPatch(body, part) => match client.put(scope, target, body).await {
                 Err(refused) if matches!(refused.status, Some(400 | 404 | 409)) => {
                     tracing::debug!(%refused, "the whole object is refused; sending the change alone");
@@ -181,12 +197,7 @@ impl<'t, 'a> Write<'t, 'a> {
         };
         self.task.context.run.forget(self.target.path());
         let error = match sent {
-            Ok(accepted) => {
-                if let Some(operation) = &accepted.operation {
-                    self.private.set(OPERATION, operation);
-                }
-                return Ok(if accepted.body.is_object() { accepted.body } else { change.body().clone() });
-            }
+            Ok(accepted) => return Ok(self.accept(accepted, change)),
             Err(error) => error,
         };
         if !may_have_acted(&error) {
@@ -194,8 +205,42 @@ impl<'t, 'a> Write<'t, 'a> {
         }
         match prior {
             None => self.look_after_lost_creation(error).await,
+            Some(prior) if matches!(change, Change::Difference(_)) => {
+                self.repeat_difference(change, prior, error).await
+            }
             Some(_) => self.look_after_lost_update(change, error).await,
         }
+    }
+
+    fn accept(&mut self, accepted: Accepted, change: &Change) -> Json {
+        if let Some(operation) = &accepted.operation {
+            self.private.set(OPERATION, operation);
+        }
+        if accepted.body.is_object() { accepted.body } else { change.body().clone() }
+    }
+
+    // The same difference has the same effect however often it is sent.
+    async fn repeat_difference(
+        &mut self,
+        change: &Change,
+        prior: &Json,
+        error: Error,
+    ) -> Result<Json, NotBegun> {
+        for pause in pauses().take(DIFFERENCE_REPEATED) {
+            match self.task.client().get_opt(&self.usable_scope(), &self.read).await {
+                Ok(Some(body)) if is_in_flight(&body) || has_changed(&body, prior, change.body()) => {
+                    return Ok(body);
+                }
+                Ok(Some(_)) if self.task.scope.sleep(pause).await.is_ok() => {}
+                _ => break,
+            }
+            match self.task.client().patch(&self.task.scope, &self.target, change.body()).await {
+                Ok(accepted) => return Ok(self.accept(accepted, change)),
+                Err(again) if may_have_acted(&again) => {}
+                Err(refused) => return Err(NotBegun { error: refused, may_exist: false }),
+            }
+        }
+        Err(NotBegun { error, may_exist: true })
     }
 
     // Nothing was there before, so what is there now is what was sent.
@@ -342,7 +387,10 @@ impl<'t, 'a> Write<'t, 'a> {
             return Ended { body, outcome: Outcome::Done };
         }
         let state = body::text(&body, "properties.provisioningState").unwrap_or_default();
-        let why = format!("the operation ended and left the object in state {state:?}");
+        let mut why = format!("the operation ended and left the object in state {state:?}");
+        if let Some(reason) = body::text(&body, "properties.provisioningError.message") {
+            why = format!("{why}: {reason}");
+        }
         let told = self.task.failed(&Error::new(Kind::Operation, why));
         let outcome = if replication::home_is_complete(&body) {
             Outcome::RegionsFailed(told)
@@ -405,6 +453,18 @@ impl<'t, 'a> Write<'t, 'a> {
             }
         }
     }
+}
+
+// Whether each member of `difference`, also below properties, is not what it was before.
+fn has_changed(now: &Json, prior: &Json, difference: &Json) -> bool {
+    let Json::Object(members) = difference else { return false };
+    members.iter().all(|(name, difference)| {
+        let (now, prior) = (now.get(name), prior.get(name));
+        match (name.as_str(), now, prior) {
+            ("properties", Some(now), Some(prior)) => has_changed(now, prior, difference),
+            _ => now != prior,
+        }
+    })
 }
 
 fn done(body: Json) -> Ended {

@@ -1,0 +1,1 @@
+terraform import azimage_builder_run.example /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.VirtualMachineImages/imageTemplates/web
