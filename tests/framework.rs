@@ -1,5 +1,5 @@
-//! The surface of the protocol, whatever the resource: schemas that core loads, a provider that is not configured, calls that
-//! are stopped; and in the files below, garbage, unknowns, data sources and functions.
+//! The protocol for all resource types: schemas, a provider that is not configured, and interrupted calls. Garbage, unknown
+//! values, data sources and functions are tested in the files below.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "support/cases.rs"]
@@ -30,7 +30,7 @@ use tonic::{Code, Request};
 use unknowns::unknown_everywhere;
 
 #[tokio::test]
-async fn core_loads_every_schema() {
+async fn every_schema_satisfies_the_rules_of_core() {
     let core = Core::new().await;
     let schema = &core.schema;
     let provider = schema.provider.as_ref().unwrap();
@@ -86,24 +86,28 @@ async fn core_loads_every_schema() {
 }
 
 fn assert_documented(path: &str, block: &Block) {
-    assert!(!block.description.is_empty(), "{path} is not described");
+    assert!(!block.description.is_empty(), "{path} has no description");
     for attribute in &block.attributes {
         assert!(
             !attribute.write_only,
-            "{path}.{} is write-only: test that it never comes back",
+            "{path}.{} is write-only: add a test that it is never returned",
             attribute.name
         );
         let text = &attribute.description;
-        assert!(text.ends_with('.'), "{path}.{} wants a whole sentence: {text:?}", attribute.name);
+        assert!(
+            text.ends_with('.'),
+            "the description of {path}.{} is not a complete sentence: {text:?}",
+            attribute.name
+        );
     }
     for nested in &block.block_types {
         assert_documented(&format!("{path}.{}", nested.type_name), nested.block.as_ref().unwrap());
     }
 }
 
-// Any process can answer, in any state and any order.
+// Schemas must not depend on the process, its state or the order of calls.
 #[tokio::test]
-async fn the_schema_is_the_same_every_time() {
+async fn returns_the_same_schema_every_time() {
     let core = Core::new().await;
     let (_, fresh) = serve();
     let again = fresh.get_schema(Request::new(Default::default())).await.unwrap().into_inner();
@@ -123,7 +127,7 @@ async fn the_schema_is_the_same_every_time() {
 }
 
 #[tokio::test]
-async fn core_is_told_what_it_may_rely_on() {
+async fn reports_its_server_capabilities() {
     let core = Core::new().await;
     let expected = pb::ServerCapabilities {
         plan_destroy: true,
@@ -134,9 +138,9 @@ async fn core_is_told_what_it_may_rely_on() {
     assert_eq!(core.schema.server_capabilities, Some(expected));
 }
 
-// A process that is never asked for its schema answers all other calls.
+// Terraform may skip GetProviderSchema.
 #[tokio::test(start_paused = true)]
-async fn nobody_has_to_ask_for_the_schema_first() {
+async fn answers_calls_before_its_schema_is_requested() {
     let core = Core::new().await;
     let (_, fresh) = serve();
     let case = cases::gallery();
@@ -151,15 +155,15 @@ async fn nobody_has_to_ask_for_the_schema_first() {
 }
 
 #[tokio::test]
-async fn what_is_not_offered_is_unimplemented() {
+async fn unsupported_calls_are_unimplemented() {
     let (_, rpc) = serve();
-    macro_rules! not_offered {
+    macro_rules! assert_unimplemented {
         ($($method:ident),*) => {$(
             let Err(status) = rpc.$method(Request::new(Default::default())).await else { panic!("{}", stringify!($method)) };
             assert_eq!(status.code(), Code::Unimplemented, "{}", stringify!($method));
         )*};
     }
-    not_offered!(
+    assert_unimplemented!(
         validate_ephemeral_resource_config,
         open_ephemeral_resource,
         renew_ephemeral_resource,
@@ -168,7 +172,7 @@ async fn what_is_not_offered_is_unimplemented() {
 }
 
 #[tokio::test]
-async fn types_that_do_not_exist_are_named() {
+async fn errors_name_types_that_do_not_exist() {
     let (_, rpc) = serve();
     let type_name = || "azimage_unicorn".to_owned();
     let mut all = Vec::new();
@@ -197,7 +201,7 @@ async fn types_that_do_not_exist_are_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_whose_configuration_is_unknown_still_plans() {
+async fn plans_while_the_provider_configuration_is_unknown() {
     for case in cases::all() {
         let core = Core::new().await;
         (case.prepare)(&core);
@@ -207,21 +211,21 @@ async fn a_provider_whose_configuration_is_unknown_still_plans() {
         let diagnostics =
             next.configure(&json!({"subscription_id": UNKNOWN, "environment": "emulator"})).await;
         assert!(!diagnostics.has_errors(), "{diagnostics:?}");
-        // a creation is planned with what is known
+        // a create is planned with the known values
         let created = next.plan(case.type_name, None, &full).await;
         assert_eq!(created.action, Action::Create);
-        // what exists is kept as it was last seen
+        // an existing object keeps its last known state
         let (read, diagnostics) = next.read(&held).await.unwrap();
         diagnostics.assert_warning(&["not refreshed"]);
         assert_eq!(read.unwrap().state, held.state);
         let plan = next.plan(case.type_name, Some(&held), &full).await;
         assert_ne!(plan.action, Action::Replace, "{}: {:?}", case.name, plan.replace);
-        // at apply it is known, and the first plan's promises hold
+        // at apply the configuration is known, and the result matches the first plan
         let known = core.again(json!({})).await;
         assert!(core.destroy(&held).await.held.is_none());
         let applied = known.apply(&created).await;
         assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
-        // and applied while it is still unknown, it is an error that loses nothing
+        // applying while it is unknown is an error and keeps the state
         let refused = next.apply(&created).await;
         refused.diagnostics.assert_error(&["not configured"]);
         let kept = next.destroy(&applied.held.unwrap()).await;
@@ -231,7 +235,7 @@ async fn a_provider_whose_configuration_is_unknown_still_plans() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_configuration_work_is_refused_and_nothing_is_lost() {
+async fn an_unconfigured_provider_refuses_calls_and_keeps_the_state() {
     let core = Core::new().await;
     let case = cases::gallery();
     let held = core.create(case.type_name, &case.small).await;
@@ -259,7 +263,7 @@ async fn without_a_configuration_work_is_refused_and_nothing_is_lost() {
 
 // A provider in debug mode serves many runs.
 #[tokio::test(start_paused = true)]
-async fn the_last_configuration_counts() {
+async fn the_last_configuration_applies() {
     let core = Core::with(json!({"default_tags": {"run": "1"}})).await;
     let case = cases::gallery();
     let held = core.create(case.type_name, &case.small).await;
@@ -268,14 +272,14 @@ async fn the_last_configuration_counts() {
     let next = core.again(json!({"default_tags": {"run": "2"}})).await;
     let plan = next.plan(case.type_name, Some(&held), &case.small).await;
     assert_eq!(plan.action, Action::Update);
-    // a configuration that cannot be does not leave the old one in force
+    // after an invalid configuration, the old one no longer applies
     let diagnostics = next.configure(&json!({"environment": "emulator", "metadata_host": "x"})).await;
     diagnostics.assert_error(&["metadata_host"]);
 }
 
-// The provider accepts every configuration that it generates; a state is never an error or null.
+// The provider accepts every configuration that it generates.
 #[tokio::test(start_paused = true)]
-async fn a_configuration_can_be_generated_from_any_state() {
+async fn generates_a_valid_configuration_from_any_state() {
     for case in cases::all() {
         let core = Core::new().await;
         (case.prepare)(&core);
@@ -288,7 +292,7 @@ async fn a_configuration_can_be_generated_from_any_state() {
             let computed = attribute.computed && !attribute.optional;
             assert!(
                 !computed || config.get(&attribute.name).is_null(),
-                "{}.{} is not the user's",
+                "{}.{} cannot be configured",
                 case.name,
                 attribute.name
             );
@@ -300,9 +304,9 @@ async fn a_configuration_can_be_generated_from_any_state() {
     }
 }
 
-// Many calls at once, stopped in the middle, and then repeated.
+// Interrupts several concurrent calls and then makes further ones.
 #[tokio::test(start_paused = true)]
-async fn a_stop_ends_all_that_is_under_way_and_nothing_that_comes_later() {
+async fn a_stop_ends_running_calls_but_not_later_ones() {
     let core = Core::new().await;
     cases::with_version(&core);
     core.control("PUT", "settings", json!({"time_scale": 0.0001}));
@@ -330,9 +334,9 @@ async fn a_stop_ends_all_that_is_under_way_and_nothing_that_comes_later() {
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
 }
 
-// A caller that hangs up in the middle of a write does not cut it off, and nothing is begun for nobody.
+// When the caller disconnects, a write that was sent completes, and no further request is sent.
 #[tokio::test(start_paused = true)]
-async fn a_write_ends_and_no_other_begins_when_the_caller_is_gone() {
+async fn completes_a_write_but_starts_no_other_after_the_caller_disconnects() {
     for (method, made) in [("PUT", true), ("GET", false)] {
         let core = Core::new().await;
         let case = cases::gallery();
@@ -356,9 +360,9 @@ async fn a_write_ends_and_no_other_begins_when_the_caller_is_gone() {
     }
 }
 
-// Through the wire: a configuration may be JSON, unknown values may use any msgpack extension, and empty bytes are null.
+// A configuration may be JSON, unknown values may use any msgpack extension, and empty bytes are null.
 #[tokio::test]
-async fn values_come_in_every_form_that_core_has() {
+async fn accepts_every_encoding_of_values() {
     let core = Core::new().await;
     let case = cases::gallery();
     let ty = core.ty(case.type_name);
@@ -386,7 +390,7 @@ async fn values_come_in_every_form_that_core_has() {
         plans.push(answer.planned_state);
     }
     assert_eq!(plans[0], plans[1]);
-    // refined unknowns, and extensions of later cores
+    // refined unknowns, and unknown extensions
     for unknown in [
         &b"\xd4\x00\x00"[..],
         b"\xc7\x03\x0c\x81\x01\xc2",
@@ -398,7 +402,7 @@ async fn values_come_in_every_form_that_core_has() {
         assert_eq!(msgpack::decode(unknown, &ty).unwrap(), Value::Unknown);
     }
     assert_eq!(msgpack::encode(&Value::Unknown, &ty), b"\xd4\x00\x00");
-    // a whole configuration that is unknown plans to nothing that could be wrong
+    // objects that are null, empty or wholly unknown round-trip
     let block = core.block(case.type_name);
     let round = |value: &Value| msgpack::decode(&msgpack::encode(value, &ty), &ty).unwrap();
     for value in [Value::Null, oracle::nothing(block), unknown_everywhere(block), config] {
@@ -406,9 +410,9 @@ async fn values_come_in_every_form_that_core_has() {
     }
 }
 
-// Two providers in one process, as tests of others may have them, do not meet.
+// Two providers in one process, as in acceptance tests, share nothing.
 #[tokio::test(start_paused = true)]
-async fn two_providers_in_one_process_do_not_meet() {
+async fn two_providers_in_one_process_are_independent() {
     let (a, b) = (
         Core::with(json!({"default_tags": {"a": "1"}})).await,
         Core::with(json!({"default_tags": {"b": "2"}})).await,

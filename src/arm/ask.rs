@@ -1,4 +1,4 @@
-//! Requests to hosts other than Resource Manager, for endpoints and tokens: bounded, and repeated when the answer is unusable.
+//! Requests to hosts other than Resource Manager, for endpoints and tokens, with a time limit and retries.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use super::error;
 use super::redact;
 use super::transport::{Request, Response, Transport};
 
-/// Why a request got no usable answer.
+/// Why a request got no usable response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The reason, with the host in it, without secrets.
+    /// The reason. It names the host and contains no secrets.
     pub why: String,
-    /// A later request may succeed: no answer, a garbled one, or a host that is overloaded.
+    /// A later request may succeed: there was no response, a malformed one, or the host is overloaded.
     pub transient: bool,
 }
 
 impl Failure {
-    /// A failure that may pass.
+    /// A failure that may be temporary.
     pub fn transient(why: impl Into<String>) -> Self {
         Self { why: why.into(), transient: true }
     }
@@ -28,14 +28,14 @@ impl<T: Into<String>> From<T> for Failure {
     }
 }
 
-/// How long one request may take. A lost answer is then asked for again within the time of a sign-in.
+/// The time limit of one request, short enough for a retry within the time limit of signing in.
 const ANSWER_LIMIT: Duration = Duration::from_secs(9);
-/// How often a request is sent at most: together with the pauses, no longer than half a minute.
+/// The maximum number of attempts, which together with the pauses take at most half a minute.
 const ATTEMPTS: u32 = 3;
-/// The pause after the first attempt; it doubles with each further one.
+/// The pause after the first attempt. It doubles after each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Sends `request` until `read` accepts the answer, until a failure that is not transient, or until no attempt is left.
+/// Sends `request` until `read` accepts the response, a failure is not transient, or the attempts are used up.
 pub async fn ask<T>(
     transport: &dyn Transport,
     request: Request,
@@ -57,7 +57,7 @@ pub async fn ask<T>(
     }
 }
 
-/// Sends `request` once and waits a limited time for the answer.
+/// Sends `request` once and waits for the response until the time limit.
 pub async fn ask_once(transport: &dyn Transport, request: Request) -> Result<Response, Failure> {
     let host = host(&request.url);
     match tokio::time::timeout(ANSWER_LIMIT, transport.send(request)).await {
@@ -72,16 +72,16 @@ pub async fn ask_once(transport: &dyn Transport, request: Request) -> Result<Res
     }
 }
 
-/// The failure that `response` stands for when it is not the answer that was asked for: `reason` is what its body says.
+/// The failure of an unexpected `response`. `reason` comes from its body.
 pub fn refusal(host: &str, response: &Response, reason: Option<String>) -> Failure {
     let status = response.status;
-    // A success without the wanted content comes from something in between, such as a sign-in page.
+    // A success with unexpected content comes from an intermediary, such as a captive portal.
     let transient = matches!(status, 200..=299 | 408 | 429 | 500..=599);
     let reason = reason.unwrap_or_else(|| error::not_json(response));
     Failure { why: format!("{host} answered {status}: {reason}"), transient }
 }
 
-/// The host of a URL, with its port when it is not the usual one.
+/// The host of a URL, with its port unless that is the default.
 pub fn host(url: &str) -> String {
     url::Url::parse(url)
         .map(|url| url[url::Position::BeforeHost..url::Position::AfterPort].to_owned())
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::arm::transport::{Method, TransportError};
 
-    /// Gives one status after another, the last for ever; 0 is no answer at all.
+    /// Returns the statuses in order and repeats the last; 0 means no response.
     struct Statuses(Mutex<Vec<u16>>);
 
     #[async_trait]
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn asks_again_after_transient_failures_only() {
+    async fn retries_only_transient_failures() {
         for (statuses, expected, seconds) in [
             (vec![200], Ok(()), 0),
             (vec![503, 200], Ok(()), 0),

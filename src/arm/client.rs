@@ -28,7 +28,7 @@ pub struct Client {
 /// A write that the service accepted.
 #[derive(Clone, Debug)]
 pub struct Accepted {
-    /// HTTP status; 204 or 404 of a deletion mean that there was nothing to delete.
+    /// HTTP status. For a DELETE, 204 and 404 mean that the object did not exist.
     pub status: u16,
     /// The body, or null.
     pub body: Value,
@@ -37,7 +37,7 @@ pub struct Accepted {
 }
 
 impl Client {
-    /// A client that has not done anything yet: it discovers the cloud and fetches the first token at the first call.
+    /// A new client. It discovers the cloud and fetches a token at the first call.
     pub fn new(
         transport: Arc<dyn Transport>,
         tokens: Arc<dyn Tokens>,
@@ -52,13 +52,13 @@ impl Client {
         self.sender.cloud(scope).await.cloned()
     }
 
-    /// Discovers the cloud and fetches a token, without calling Resource Manager. What fails here fails every call.
+    /// Discovers the cloud and fetches a token, without calling Resource Manager. An error here would fail every call.
     pub async fn sign_in(&self, scope: &Scope) -> Result<(), Error> {
         self.sender.sign_in(scope).await
     }
 
-    /// Reads one object. An answer that is not the resource asked for, because it has another `id` or none, is asked for
-    /// again and then an error of [`Kind::Malformed`].
+    /// Reads one object. A response with another `id` or none is not the requested resource: the request is retried, and then
+    /// fails with [`Kind::Malformed`].
     pub async fn get(&self, scope: &Scope, target: &Target) -> Result<Value, Error> {
         let expect = if has_id(target.path()) { Expect::Resource(target.path()) } else { Expect::Object };
         Ok(self.first(scope, Method::Get, target, None, expect).await?.reply.body)
@@ -73,8 +73,8 @@ impl Client {
         }
     }
 
-    /// Reads a list to its end. Links to further pages are followed as they are, but only on the cloud's own host. The
-    /// pages of one list and their bytes are limited.
+    /// Reads all pages of a list. Links to further pages are used unchanged, but only on the cloud's own host. The number of
+    /// pages and their total size are limited.
     pub async fn list(&self, scope: &Scope, target: &Target) -> Result<Vec<Value>, Error> {
         let mut pages = self.pages(target);
         while pages.next(scope).await? {}
@@ -86,7 +86,7 @@ impl Client {
         PageReader { client: self.clone(), target: target.clone(), next: None, pages: Pages::default() }
     }
 
-    /// Creates or replaces. When the answer has no body, or one that was garbled on its way, the body is what was sent.
+    /// Creates or replaces an object. If the response has no body or a malformed one, the sent body is returned.
     pub async fn put(&self, scope: &Scope, target: &Target, body: &Value) -> Result<Accepted, Error> {
         let mut accepted = self.write(scope, Method::Put, target, Some(body)).await?;
         if accepted.body.is_null() {
@@ -110,7 +110,7 @@ impl Client {
         self.write(scope, Method::Post, target, body).await
     }
 
-    /// Deletes. An object that does not exist counts as deleted: the status is then 204 or 404.
+    /// Deletes an object. A missing object counts as deleted; the status is then 204 or 404.
     pub async fn delete(&self, scope: &Scope, target: &Target) -> Result<Accepted, Error> {
         match self.write(scope, Method::Delete, target, None).await {
             Err(error) if error.is_not_found() => {
@@ -123,17 +123,17 @@ impl Client {
     /// Waits for `operation` to end and returns its last document, or null. A failed operation is an error of
     /// [`Kind::Operation`] with the service's reason.
     ///
-    /// When the wait ends early, the operation goes on, and can be waited for again, also by another process. When its
-    /// URL cannot be read any more, [`Error::is_operation_unreadable`] is true and the object must be asked instead.
+    /// If the wait ends early, the operation continues, and any process can wait for it again. If its URL cannot be read any
+    /// more, [`Error::is_operation_unreadable`] is true, and the object must be read instead.
     pub async fn wait(&self, scope: &Scope, operation: &Operation) -> Result<Value, Error> {
         let mut operation = operation.clone();
         let mut wait = operation.first_wait();
-        // Since when polls have failed without a break, and the last failure.
+        // The time since which all polls have failed, and the last failure.
         let mut failing: Option<(Instant, Error)> = None;
         let mut polls = 0;
         let begun = Instant::now();
         loop {
-            // A long wait ends a second before the deadline, so that a last poll decides.
+            // A long wait ends one second before the deadline, to leave time for a last poll.
             let remaining = scope.remaining();
             let last_poll = remaining.saturating_sub(Duration::from_secs(1));
             if !wait.is_zero() {
@@ -206,7 +206,7 @@ impl Client {
         Ok(Accepted { status: response.status, body, operation })
     }
 
-    /// Sends the call that `target` describes; again with an older API version when the cloud lacks the first.
+    /// Sends a call of `target`, and repeats it with an older API version if the cloud lacks the first one.
     async fn first(
         &self,
         scope: &Scope,
@@ -247,9 +247,9 @@ impl Client {
 
     /// The API version that calls of `target` use now.
     ///
-    /// It is the target's own until the cloud turns out not to have it. A resource that is about to plan or send a
-    /// member asks `api_version_of(target).has(since)`. Where `is_confirmed` is false, nothing has been asked of that
-    /// type yet and the answer can still change: then [`Target::needs`] makes the call itself check.
+    /// It is the target's own unless the cloud lacks it. A resource checks `api_version_of(target).has(since)` before it
+    /// plans or sends a member. If `is_confirmed` is false, no call has been made for that type yet, and the version may
+    /// still change; then use [`Target::needs`], which checks it during the call.
     pub fn api_version_of(&self, target: &Target) -> ApiVersion {
         self.sender.api_version_of(target)
     }
@@ -264,7 +264,7 @@ pub struct PageReader {
 }
 
 impl PageReader {
-    /// Reads the next page and says whether there is another. Must not be called again after `false`.
+    /// Reads the next page and returns whether there is another. Must not be called again after `false`.
     pub async fn next(&mut self, scope: &Scope) -> Result<bool, Error> {
         let (url, reply) = match self.next.take() {
             Some(url) => {
@@ -291,15 +291,15 @@ impl PageReader {
     }
 }
 
-/// True for the paths of resources whose answers carry their own ID. Those under `locations`, such as community
-/// galleries and Marketplace images, do not all have one.
+/// True for paths of resources whose responses contain their ID. Some resources under `locations`, such as community
+/// galleries and Marketplace images, do not.
 fn has_id(path: &str) -> bool {
     let kind = type_of_path(path);
     let is_located = kind.split('/').nth(1) == Some("locations");
     ends_in_a_name(path) && kind.starts_with("microsoft.") && !is_located
 }
 
-/// The answer to a call, the URL that it was sent to, and the endpoint of that URL.
+/// The response to a call, the URL that it was sent to, and the endpoint of that URL.
 struct First {
     url: String,
     base: String,

@@ -1,4 +1,4 @@
-//! The client against a scripted transport, in paused time.
+//! The client with a scripted transport, in paused time.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -26,7 +26,7 @@ const PATH: &str = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Comput
 
 type Answer = Result<Response, TransportError>;
 
-/// Answers requests in order, each after `latency`, and keeps them. The body `{}` stands for the resource asked for.
+/// Responds to requests in order, each after `latency`, and records them. The body `{}` stands for the requested resource.
 #[derive(Default)]
 struct Script {
     answers: Mutex<VecDeque<Answer>>,
@@ -152,7 +152,7 @@ async fn retries_429_and_503_after_the_requested_wait() {
         .iter()
         .map(|r| r.header("x-ms-client-request-id").unwrap().to_owned())
         .collect();
-    assert!(ids[0] != ids[1] && ids[1] != ids[2], "each try has its own id");
+    assert!(ids[0] != ids[1] && ids[1] != ids[2], "each attempt has its own ID");
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,7 +191,7 @@ async fn the_final_error_reports_attempts_and_elapsed_time() {
 #[tokio::test(start_paused = true)]
 async fn retries_broken_connections_when_that_is_safe() {
     let (scope, _) = scope(30);
-    // Reading and replacing go on; an action does not when it may have happened.
+    // Reads and PUTs are retried; an action is not if it may have been carried out.
     let script = Script::new(vec![broken(true), broken(true), Ok(answer(200, &[], "{}"))]);
     assert!(client(&script).put(&scope, &target(), &json!({})).await.is_ok());
     let script = Script::new(vec![broken(true)]);
@@ -199,7 +199,7 @@ async fn retries_broken_connections_when_that_is_safe() {
     assert!(error.kind == Kind::Transport { sent: true } && error.may_have_acted());
     let script = Script::new(vec![broken(false), Ok(answer(200, &[], ""))]);
     assert!(client(&script).post(&scope, &target(), None).await.is_ok());
-    // An unreachable host fails soon, by name.
+    // An unreachable host fails soon, and the error names it.
     let script = Script::new((0..9).map(|_| broken(false)).collect());
     let begun = Instant::now();
     let error = client(&script).get(&scope, &target()).await.unwrap_err();
@@ -277,7 +277,7 @@ async fn retries_unreadable_answers() {
         error.to_string().contains("HTML page") && error.to_string().contains("Sign in to Wi-Fi"),
         "{error}"
     );
-    // A write whose answer is garbled was accepted; the operation that its headers name counts.
+    // A write with a malformed response was accepted; the operation in its headers counts.
     let script = Script::new(vec![Ok(answer(
         201,
         &[("azure-asyncoperation", "https://management.azure.com/op")],
@@ -287,9 +287,9 @@ async fn retries_unreadable_answers() {
     assert!(accepted.body == json!({"sent": 1}) && accepted.operation.is_some());
 }
 
-// A page that asks to sign in to the network says "200" of a write that the service never saw.
+// A captive portal responds with 200 to a write that the service never received.
 #[tokio::test(start_paused = true)]
-async fn a_gateway_page_is_no_success_of_a_write() {
+async fn a_gateway_page_does_not_confirm_a_write() {
     let (scope, _) = scope(5);
     let html = || Ok(answer(200, &[("content-type", "text/html")], "<html><title>Sign in to Wi-Fi</title>"));
     let script = Script::new(vec![html(), Ok(answer(201, &[], "{}"))]);
@@ -300,14 +300,14 @@ async fn a_gateway_page_is_no_success_of_a_write() {
     let script = Script::new(vec![html(), html(), html(), html()]);
     let error = client(&script).delete(&scope, &target()).await.unwrap_err();
     assert!(error.kind == Kind::Malformed && error.may_have_acted(), "{error}");
-    // what is not safe to do twice is not done twice
+    // requests that are not idempotent are not repeated
     let script = Script::new(vec![html()]);
     let error = client(&script).post(&scope, &target(), None).await.unwrap_err();
     assert_eq!((error.kind, error.attempts), (Kind::Malformed, 1));
-    // a garbled answer of the service itself is one all the same
+    // a malformed response of the service itself does confirm it
     let script = Script::new(vec![Ok(answer(200, &[("x-ms-request-id", "7")], "{\"ha"))]);
     let accepted = client(&script).put(&scope, &target(), &json!({"sent": 1})).await.unwrap();
-    assert_eq!(accepted.body, json!({"sent": 1}), "what was sent is the best that is known of it");
+    assert_eq!(accepted.body, json!({"sent": 1}), "the sent body is returned");
 }
 
 #[tokio::test(start_paused = true)]
@@ -342,13 +342,13 @@ async fn reads_and_deletes_of_absent_objects_succeed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn follows_links_of_lists_on_the_own_host_only() {
+async fn follows_links_of_lists_on_the_same_host_only() {
     let (scope, _) = scope(1);
     let second = format!("{ARM}{PATH}/images?api-version=1&%24skiptoken=a%20b");
     let first = json!({"value": [1], "nextLink": second}).to_string();
     let script = Script::new(vec![Ok(answer(200, &[], &first)), Ok(answer(200, &[], "{\"value\":[2,3]}"))]);
     assert_eq!(client(&script).list(&scope, &target()).await.unwrap(), [json!(1), json!(2), json!(3)]);
-    assert_eq!(script.urls()[1], format!("GET {second}"), "links are followed as they are");
+    assert_eq!(script.urls()[1], format!("GET {second}"), "links are used unchanged");
 
     let foreign = json!({"value": [], "nextLink": "https://evil.example/x"}).to_string();
     let script = Script::new(vec![Ok(answer(200, &[], &foreign))]);
@@ -389,7 +389,7 @@ async fn waits_for_an_operation() {
     assert!((61.0..63.0).contains(&took), "{took}");
     assert!(
         script.urls()[1..].iter().all(|url| *url == format!("GET {OPERATION}")),
-        "poll URLs are used as they are"
+        "poll URLs are used unchanged"
     );
 }
 
@@ -505,12 +505,12 @@ async fn an_interrupt_drops_reads_and_lets_writes_finish() {
         let begun = Instant::now();
         if write {
             let accepted = client.put(&scope, &target(), &json!({})).await.unwrap();
-            assert!(accepted.operation.is_some(), "acceptance is known");
+            assert!(accepted.operation.is_some(), "it is known that the write was accepted");
         } else {
             assert!(client.get(&scope, &target()).await.unwrap_err().is_stopped());
         }
         assert_eq!(begun.elapsed(), Duration::from_secs(took));
-        // Nothing new is begun.
+        // No new request is sent.
         assert!(client.put(&scope, &target(), &json!({})).await.unwrap_err().is_stopped());
         assert_eq!(script.urls().len(), 1);
     }
@@ -529,14 +529,14 @@ async fn an_interrupt_after_a_lost_answer_reports_the_unknown_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_makes_every_later_error_uncertain() {
+async fn a_lost_response_makes_the_outcome_of_later_errors_unknown() {
     let long = || Ok(answer(429, &[("retry-after", "7200")], "{}"));
     let soon = || Ok(answer(429, &[("retry-after", "120")], "{}"));
     type Row = (&'static str, Vec<Answer>);
     let rows: [Row; 7] = [
         ("refused for too long", vec![broken(true), long()]),
         ("forbidden", vec![broken(true), fault(403, "AuthorizationFailed")]),
-        ("a conflict that stays", vec![fault(502, "BadGateway"), fault(409, "Conflict")]),
+        ("a permanent conflict", vec![fault(502, "BadGateway"), fault(409, "Conflict")]),
         ("unreachable", vec![broken(true), broken(false), broken(false), broken(false)]),
         ("time passes", vec![broken(true), soon(), soon(), soon(), soon(), soon(), soon(), soon(), soon()]),
         ("stopped", vec![broken(true), soon()]),
@@ -561,7 +561,7 @@ async fn a_lost_answer_makes_every_later_error_uncertain() {
     assert!(!error.may_have_acted(), "{error}");
 }
 
-/// There is no second token.
+/// Fails to fetch a second token.
 #[derive(Default)]
 struct OneToken {
     rejected: AtomicU32,
@@ -598,7 +598,7 @@ async fn polls_once_more_before_the_timeout() {
     assert!(error.is_timed_out(), "{error}");
     assert!(error.to_string().contains("the timeout of 10m passed"), "{error}");
     assert_eq!(begun.elapsed(), Duration::from_secs(600));
-    // At 0.2 s, 4 min, 8 min, and a last look a second before the end.
+    // Polls at 0.2 s, 4 min, 8 min, and one second before the deadline.
     assert_eq!(script.urls().len(), 1 + 4);
 
     let slow = Script::slow(vec![], Duration::from_secs(3600));
@@ -639,14 +639,14 @@ async fn one_429_pauses_all_reads_of_its_subscription() {
     assert!(begun.elapsed() > Duration::from_secs(19), "{:?}", begun.elapsed());
     let begun = Instant::now();
     client.put(&scope(5).0, &target(), &json!({})).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(1), "writes have a budget of their own");
+    assert!(begun.elapsed() < Duration::from_secs(1), "writes have a separate budget");
     client.get(&scope(5).0, &Target::new("/subscriptions/other", "1")).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(1), "so has another subscription");
+    assert!(begun.elapsed() < Duration::from_secs(1), "so does another subscription");
     first.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_200_of_a_proxy_is_no_success() {
+async fn an_empty_200_of_a_proxy_is_not_a_success() {
     let (scope, _) = scope(30);
     let proxys = || Ok(answer(200, &[], ""));
     let script = Script::new((0..4).map(|_| proxys()).collect());

@@ -18,7 +18,7 @@ pub struct Cloud {
     pub resource_manager: String,
     /// The login service, without a trailing slash: `https://login.microsoftonline.com`.
     pub authority: String,
-    /// What tokens are asked for; `/.default` is added to make the scope.
+    /// The audience of tokens; with `/.default` it is the scope.
     pub audience: String,
     /// Suffix of storage hosts: `core.windows.net`.
     pub storage_suffix: String,
@@ -30,7 +30,7 @@ impl Cloud {
         Self::known("AzureCloud", "management.azure.com", "login.microsoftonline.com", "core.windows.net")
     }
 
-    /// The cloud of the United States' government.
+    /// The cloud of the US government.
     pub fn us_government() -> Self {
         Self::known(
             "AzureUSGovernment",
@@ -95,32 +95,32 @@ impl Cloud {
     }
 }
 
-/// Where the description of the cloud comes from.
+/// Where the endpoints of the cloud come from.
 #[derive(Clone, Debug)]
 pub enum CloudSource {
-    /// It is known.
+    /// A built-in cloud.
     Known(Cloud),
-    /// Ask this host, `HOST` or `HOST:PORT`, for its endpoints; `http://` only to loopback.
+    /// Requests the endpoints from this host, `HOST` or `HOST:PORT`; `http://` only on loopback.
     Discover {
         /// The host to ask.
         metadata_host: String,
     },
-    /// A known cloud with some endpoints replaced.
+    /// A built-in cloud with some endpoints replaced.
     Endpoint {
-        /// What is not replaced.
+        /// The cloud with the other endpoints.
         base: Cloud,
         /// Resource Manager's URL.
         resource_manager: Option<String>,
         /// The login service's URL.
         authority: Option<String>,
-        /// The audience of tokens. When Resource Manager is replaced, its URL is the default, so that
-        /// a token for the public cloud never goes elsewhere.
+        /// The audience of tokens. It defaults to a replaced Resource Manager URL, so that a token for the public cloud is
+        /// never sent elsewhere.
         audience: Option<String>,
     },
 }
 
 impl CloudSource {
-    /// Finds out, asking over the network only where it must.
+    /// Determines the cloud. Sends a request only if necessary.
     pub async fn resolve(&self, transport: &dyn Transport) -> Result<Cloud, Error> {
         let unconfigured = |message: String| Error::new(Kind::Unconfigured, message);
         match self {
@@ -148,15 +148,15 @@ impl CloudSource {
     }
 }
 
-/// Checks that `url` may be sent a token: https, or http to loopback. Returns it without trailing slash.
+/// Checks that a token may be sent to `url`: HTTPS, or HTTP on loopback. Returns it without a trailing slash.
 pub fn endpoint(url: &str) -> Result<String, String> {
     let text = if url.contains("://") { url.trim().to_owned() } else { format!("https://{}", url.trim()) };
-    // a URL parser passes over them, and who puts a path behind this text would not
+    // URL parsers skip these, but code that appends a path to the text would not
     if text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\') {
         return Err("not a URL of the form https://HOST".to_owned());
     }
     let parsed = Url::parse(&text).map_err(|error| format!("not a URL ({error})"))?;
-    // the parser takes `https:/HOST` too
+    // the parser also accepts `https:/HOST`
     let is_spelt_out = text.to_ascii_lowercase().starts_with(&format!("{}://", parsed.scheme()));
     if !is_spelt_out
         || parsed.host().is_none()
@@ -180,7 +180,7 @@ pub fn endpoint(url: &str) -> Result<String, String> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// True when `url` cannot leave this machine.
+/// True if `url` is on a loopback address.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
@@ -221,7 +221,7 @@ async fn discover(metadata_host: &str, transport: &dyn Transport) -> Result<Clou
     })
 }
 
-/// Reads a metadata document: one cloud, or an array of which the one that `host` belongs to is taken.
+/// Parses a metadata document: one cloud, or an array from which the cloud of `host` is taken.
 pub(super) fn parse(document: &Value, host: &str) -> Result<Cloud, String> {
     let same_origin = |url: &str| match (Url::parse(url), Url::parse(host)) {
         (Ok(a), Ok(b)) => a.origin() == b.origin(),
@@ -247,7 +247,7 @@ pub(super) fn parse(document: &Value, host: &str) -> Result<Cloud, String> {
             format!("its {} {url:?}: {why}", pointer.trim_start_matches('/').replace('/', "."))
         })
     };
-    // A stand-in that is asked for everything need not name itself.
+    // An emulator that serves all endpoints need not contain its own URL.
     let resource_manager = match text("/resourceManager") {
         Ok(_) => checked("/resourceManager")?,
         Err(_) => host.to_owned(),
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn says_why_not() {
+    async fn errors_explain_why_discovery_failed() {
         for (host, status, body, why) in [
             (
                 "arm.local",

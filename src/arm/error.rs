@@ -1,4 +1,4 @@
-//! A failed call: what failed, why, and whether the service may have acted all the same.
+//! Errors of calls: what failed, why, and whether the service may nevertheless have acted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,32 +16,32 @@ use super::transport::{Method, Response};
 pub struct Error {
     /// The kind of failure.
     pub kind: Kind,
-    /// The method of the call; of an operation, the method of the call that started it.
+    /// The method of the call, or of the call that started the operation.
     pub method: Method,
-    /// Path of the call without its query; empty when no call was made.
+    /// The path of the call without its query; empty if no call was made.
     pub path: String,
-    /// HTTP status of the last answer.
+    /// The HTTP status of the last response.
     pub status: Option<u16>,
-    /// The service's code, such as `AuthorizationFailed`; empty when there is none.
+    /// The service's error code, such as `AuthorizationFailed`, or empty.
     pub code: String,
-    /// The reason, as the service or this client words it.
+    /// The message of the service or of this client.
     pub message: String,
-    /// The part of the request that the service objects to, such as `galleryImage.properties.osType`.
+    /// The invalid part of the request, such as `galleryImage.properties.osType`.
     pub target: Option<String>,
     /// Further details from the service.
     pub details: Vec<ErrorDetail>,
-    /// `x-ms-request-id` of the last answer.
+    /// The `x-ms-request-id` of the last response.
     pub request_id: Option<String>,
     /// The run's correlation id.
     pub correlation_id: String,
-    /// How often the request was sent.
+    /// The number of attempts.
     pub attempts: u32,
-    /// Since the first try.
+    /// The time since the first attempt.
     pub elapsed: Duration,
-    /// The answer to this attempt or an earlier one did not come from the service or did not arrive, so that the
-    /// service may have acted.
+    /// The response to this attempt or an earlier one did not arrive or did not come from the service, so the service may
+    /// have acted.
     pub is_outcome_unknown: bool,
-    /// Shared by all calls that fail for one and the same reason, so that it is explained to the user only once.
+    /// Shared by all calls that fail for the same reason, so that it is explained only once.
     pub shared: Option<Shared>,
 }
 
@@ -50,7 +50,7 @@ pub struct Error {
 pub struct Shared(Arc<AtomicBool>);
 
 impl Shared {
-    /// True for the first caller, who explains the failure to the user, and false for all later ones.
+    /// True for the first caller, which should explain the failure to the user, and false for later ones.
     pub fn is_first_report(&self) -> bool {
         !self.0.swap(true, Ordering::Relaxed)
     }
@@ -59,16 +59,16 @@ impl Shared {
 /// Kinds of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The service answered with an error.
+    /// The service returned an error.
     Service,
     /// A long-running operation ended as failed or cancelled.
     Operation,
-    /// No answer arrived.
+    /// No response arrived.
     Transport {
-        /// The service may have acted nevertheless.
+        /// Whether the service may nevertheless have acted.
         sent: bool,
     },
-    /// The answer is not what the service would send: an HTML page, broken JSON, another object.
+    /// The response is not one that the service would send: an HTML page, invalid JSON, another object.
     Malformed,
     /// The caller's timeout passed.
     TimedOut,
@@ -76,29 +76,29 @@ pub enum Kind {
     Stopped,
     /// No token was available.
     Credential {
-        /// The login service, or the way to it, failed, as opposed to a refusal: a later attempt may succeed.
+        /// Whether the login service or the connection to it failed, so that a later attempt may succeed.
         transient: bool,
     },
-    /// This client refuses to send the call, or to follow the answer: another host, a redirect, plain http, an API
-    /// version that lacks something.
+    /// This client refuses to send the call or to follow the response: another host, a redirect, plain HTTP, or an API
+    /// version that lacks a feature.
     Refused,
     /// A setting is missing or wrong.
     Unconfigured,
 }
 
-/// A further detail that the service gives.
+/// A detail in the service's error.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ErrorDetail {
     /// Its code, or empty.
     pub code: String,
-    /// Its text, or empty.
+    /// Its message, or empty.
     pub message: String,
-    /// The part of the request that it is about.
+    /// The part of the request that it concerns.
     pub target: Option<String>,
 }
 
 impl Error {
-    /// An error that is not (yet) tied to a call.
+    /// An error that is not associated with a call yet.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -118,7 +118,7 @@ impl Error {
         }
     }
 
-    /// The error that `response` reports; its status is not a success.
+    /// The error in `response`, whose status is not a success.
     pub fn from_response(method: Method, path: &str, response: &Response) -> Self {
         let mut error = Self::new(Kind::Service, "");
         error.method = method;
@@ -135,8 +135,8 @@ impl Error {
         error
     }
 
-    /// Fills code, message, target and details from any of the shapes that the service uses: wrapped in `error`, flat,
-    /// an operation's status document, or capitalised.
+    /// Parses code, message, target and details in any of the service's formats: wrapped in `error`, flat, an operation's
+    /// status document, or with capitalised names.
     pub fn read(&mut self, body: &Value) {
         let body = member(body, "error").filter(|inner| inner.is_object()).unwrap_or(body);
         self.code = text(body, "code");
@@ -152,7 +152,7 @@ impl Error {
         }
     }
 
-    /// True when the resource or its parent does not exist, as opposed to the subscription or the host.
+    /// True if the resource or its parent does not exist, as opposed to the subscription or the host.
     ///
     /// A 404 without a code does not count: it may come from a gateway, and treating it as absence would drop the
     /// resource from the state.
@@ -174,8 +174,8 @@ impl Error {
         self.kind == Kind::Service && self.status == Some(429)
     }
 
-    /// True for a conflict that passes by itself, because another operation on the resource is in progress.
-    pub fn is_passing_conflict(&self) -> bool {
+    /// True for a temporary conflict: another operation on the resource is in progress.
+    pub fn is_temporary_conflict(&self) -> bool {
         const CODES: [&str; 4] = [
             "AnotherOperationInProgress",
             "RetryableError",
@@ -209,7 +209,7 @@ impl Error {
         &self.code
     }
 
-    /// True when the service may have acted although this call failed. Only reading the object tells.
+    /// True if the service may have acted although this call failed. Only reading the object shows whether it did.
     pub fn may_have_acted(&self) -> bool {
         let by_itself = || match self.kind {
             Kind::Transport { sent } => sent,
@@ -223,17 +223,17 @@ impl Error {
         self.method != Method::Get && (self.is_outcome_unknown || by_itself())
     }
 
-    /// True for an error of [`Client::wait`](super::Client::wait) that says nothing about the operation: its URL is gone,
-    /// refused, on another host, or does not answer anything readable. Then the object must be asked.
+    /// True for an error of [`Client::wait`](super::Client::wait) that does not tell the state of the operation: its URL does
+    /// not exist, is forbidden or on another host, or its response is unreadable. Then the object must be read.
     ///
-    /// False when the operation failed, and when the wait was cut short by the timeout or an interrupt.
+    /// False if the operation failed, and if the timeout or an interrupt ended the wait.
     pub fn is_operation_unreadable(&self) -> bool {
         !matches!(self.kind, Kind::Operation | Kind::TimedOut | Kind::Stopped)
     }
 
-    /// This error, which ended a wait at its time limit or at an interrupt, with the failure that was waited out.
+    /// Adds the `earlier` failure of the attempts to this error, which ended them at the time limit or an interrupt.
     ///
-    /// When it is unknown whether the service acted on the earlier attempt, that is the more important error, and it is
+    /// If it is unknown whether the service acted on an earlier attempt, the earlier error is more important and is
     /// returned instead.
     #[must_use]
     pub fn after(self, earlier: Error) -> Error {
@@ -254,14 +254,14 @@ impl Error {
     }
 }
 
-/// Whether a code reports a timeout inside the service, which may have acted by then: `ServerTimeout`,
+/// Whether a code reports a timeout in the service, which may have acted nevertheless: `ServerTimeout`,
 /// `OperationTimedOut`, `GatewayTimeout`.
 pub fn is_timeout_code(code: &str) -> bool {
     let code = code.to_ascii_lowercase();
     code.contains("timeout") || code.contains("timedout")
 }
 
-/// `x-ms-request-id`, or its replacement where the front door answered itself.
+/// `x-ms-request-id`, or the front door's ID if that responded itself.
 pub fn request_id(response: &Response) -> Option<String> {
     ["x-ms-request-id", "x-ms-arm-service-request-id"]
         .iter()
@@ -270,17 +270,17 @@ pub fn request_id(response: &Response) -> Option<String> {
         .filter(|id| !id.is_empty())
 }
 
-/// True when the service itself answered, and not a proxy or gateway on the way: the service numbers its answers, says
-/// where to poll, and never sends HTML.
+/// True if the response comes from the service itself and not from a proxy or gateway: it has a request ID or a poll URL,
+/// and is not HTML.
 pub fn is_from_service(response: &Response) -> bool {
     let is_marked = request_id(response).is_some() || response.header("azure-asyncoperation").is_some();
     is_marked && !is_html(response)
 }
 
-/// The body as JSON, without the byte order mark that some services put before it. `None` for anything else, and for a
-/// document that would take too much memory.
+/// Parses the body as JSON, without the byte order mark that some services send. `None` if it is not JSON, or would need too
+/// much memory.
 pub fn json(body: &[u8]) -> Option<Value> {
-    // An object of a few bytes takes about 600 in memory.
+    // An object of a few bytes needs about 600 bytes of memory.
     let objects = body.iter().filter(|byte| **byte == b'{').count();
     if objects > MOST_OBJECTS {
         return None;
@@ -288,14 +288,14 @@ pub fn json(body: &[u8]) -> Option<Value> {
     serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok()
 }
 
-/// Objects in one document. The longest real lists have some ten thousand.
+/// The maximum number of objects in a document. The longest real lists have about ten thousand.
 const MOST_OBJECTS: usize = 500_000;
-/// Characters of a message or target.
+/// The maximum number of characters of a message or target.
 const LONGEST_MESSAGE: usize = 2_000;
-/// Characters of a code or request ID.
+/// The maximum number of characters of a code or request ID.
 const LONGEST_NAME: usize = 200;
 
-/// True when the body is an HTML page, whatever its headers say.
+/// True if the body is an HTML page, regardless of its headers.
 pub fn is_html(response: &Response) -> bool {
     let kind = response.header("content-type").unwrap_or("").to_ascii_lowercase();
     let start = String::from_utf8_lossy(&response.body[..response.body.len().min(200)]);
@@ -305,7 +305,7 @@ pub fn is_html(response: &Response) -> bool {
     looks_like_html || kind.contains("html") && !start.is_empty() && !start.starts_with(['{', '['])
 }
 
-/// Describes a body that is not the expected JSON: what it is instead, and how it begins.
+/// Describes a body that is not the expected JSON.
 pub fn not_json(response: &Response) -> String {
     let start = String::from_utf8_lossy(&response.body[..response.body.len().min(16_384)]);
     let trimmed = start.trim();
@@ -349,7 +349,7 @@ fn without_tags(html: &str) -> String {
         .collect()
 }
 
-/// A member by name, whatever its case: older services write `Message`.
+/// A member by name, ignoring case: older services send `Message`.
 fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     let members = value.as_object()?;
     members
@@ -357,7 +357,7 @@ fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
         .or_else(|| members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v))
 }
 
-/// A member's text, fit to be shown: without secrets, which services quote back, and of bounded length. Or empty.
+/// A member's text for messages, or empty: without secrets, which services may quote, and of limited length.
 fn text(value: &Value, name: &str) -> String {
     let longest = if matches!(name, "code" | "error") { LONGEST_NAME } else { LONGEST_MESSAGE };
     match member(value, name) {
@@ -398,7 +398,7 @@ impl fmt::Display for Error {
             (Kind::Transport { .. }, _) => f.write_str("no answer: ")?,
             _ => {}
         }
-        // The message of a wait that ended contains the code of the last answer.
+        // The message of an ended wait contains the code of the last response.
         if !self.code.is_empty() && !self.is_timed_out() && !self.is_stopped() {
             write!(f, "{}: ", self.code)?;
         }
@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn names_html_as_such() {
+    fn recognises_html_pages() {
         for body in
             ["<html><head><title>502 Bad Gateway</title></head></html>", "<html><h1>502 Bad\n Gateway</h1>"]
         {
@@ -524,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_coded_404_of_the_resource_is_absence() {
+    fn only_a_404_with_a_resource_code_means_not_found() {
         for (code, absent) in [
             ("ResourceNotFound", true),
             ("NotFound", true),
@@ -555,7 +555,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_answer_to_a_write_may_have_acted() {
+    fn a_write_with_a_lost_response_may_have_acted() {
         let mut error = Error::new(Kind::Transport { sent: true }, "reset");
         assert!(!error.may_have_acted(), "reading never acts");
         error.method = Method::Post;
@@ -565,7 +565,7 @@ mod tests {
     }
 
     #[test]
-    fn conflicts_with_an_operation_in_progress_pass() {
+    fn conflicts_with_an_operation_in_progress_are_temporary() {
         for (code, message, passes) in [
             ("AnotherOperationInProgress", "m", true),
             ("RetryableError", "m", true),
@@ -577,13 +577,13 @@ mod tests {
             ("PropertyChangeNotAllowed", "Changing property 'x' is not allowed.", false),
         ] {
             let body = serde_json::json!({"error": {"code": code, "message": message}}).to_string();
-            assert_eq!(read(409, "", &body).is_passing_conflict(), passes, "{code}: {message}");
-            assert!(!read(400, "", &body).is_passing_conflict(), "only conflicts pass");
+            assert_eq!(read(409, "", &body).is_temporary_conflict(), passes, "{code}: {message}");
+            assert!(!read(400, "", &body).is_temporary_conflict(), "only conflicts are temporary");
         }
     }
 
     #[test]
-    fn messages_are_bounded_and_without_control_characters() {
+    fn limits_messages_and_removes_control_characters() {
         let long = format!("\u{1b}[31mred\u{7}\r\n{}", "x".repeat(100_000));
         let body = serde_json::json!({"error": {"code": long, "message": long, "target": long,
             "details": [{"code": long, "message": long}]}});
@@ -594,27 +594,27 @@ mod tests {
     }
 
     #[test]
-    fn html_is_not_from_the_service_whatever_its_headers() {
+    fn html_is_never_from_the_service() {
         let answer = |kind: &str, body: &str| Response {
             status: 200,
             headers: vec![("content-type".into(), kind.into()), ("x-ms-request-id".into(), "1".into())],
             body: body.as_bytes().to_vec(),
         };
         assert!(is_from_service(&answer("application/json", "{}")));
-        assert!(is_from_service(&answer("text/html", "")), "an empty body is no page");
+        assert!(is_from_service(&answer("text/html", "")), "an empty body is not a page");
         assert!(!is_from_service(&answer("text/html", "Sign in")));
         assert!(!is_from_service(&answer("application/json", "\n<!DOCTYPE html><p>")));
     }
 
     #[test]
-    fn documents_that_would_take_too_much_memory_are_not_decoded() {
+    fn refuses_documents_that_would_need_too_much_memory() {
         let bomb = format!("[{}{{}}]", "{},".repeat(MOST_OBJECTS));
         assert!(json(bomb.as_bytes()).is_none());
         assert!(json(b"[{},{}]").is_some());
     }
 
     #[test]
-    fn a_time_limit_keeps_the_failure_that_was_waited_out() {
+    fn a_timeout_includes_the_earlier_failure() {
         let mut busy = read(503, "", r#"{"error":{"code":"Busy","message":"later"}}"#);
         busy.method = Method::Get;
         let late = Error::new(Kind::TimedOut, "the timeout of 5s passed while creating x");
@@ -625,6 +625,9 @@ mod tests {
         let mut lost = Error::new(Kind::Transport { sent: true }, "reset");
         lost.method = Method::Put;
         let late = Error::new(Kind::TimedOut, "late");
-        assert!(late.after(lost).may_have_acted(), "a write whose outcome is unknown outweighs the timeout");
+        assert!(
+            late.after(lost).may_have_acted(),
+            "a write with an unknown outcome takes precedence over the timeout"
+        );
     }
 }

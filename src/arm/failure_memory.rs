@@ -1,4 +1,4 @@
-//! A failure that all calls have in common, such as a failed sign-in: remembered for a short time and explained once.
+//! Remembers a failure that all calls share, such as a failed sign-in, for a short time, so that it is explained only once.
 
 use std::sync::RwLock;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::error::Error;
 use crate::sync::{read, write};
 
-/// How long every call fails at once before the next attempt.
+/// How long further calls fail immediately before the next attempt.
 pub const RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 /// The last failure.
@@ -16,12 +16,12 @@ pub const RETRY_PAUSE: Duration = Duration::from_secs(30);
 pub struct FailureMemory(RwLock<Option<(Error, Instant)>>);
 
 impl FailureMemory {
-    /// The failure, if it is recent enough to fail another call.
+    /// The failure, if it is recent enough to fail further calls.
     pub fn recent(&self) -> Option<Error> {
         self.last().filter(|(_, retry)| Instant::now() < *retry).map(|(error, _)| error)
     }
 
-    /// Remembers `error`. If it repeats the last one it is the same failure, which needs no second explanation.
+    /// Stores `error`. If it equals the last one, it counts as the same failure, which is not explained again.
     pub fn remember(&self, mut error: Error) -> Error {
         let before = self.last().filter(|(last, _)| last.message == error.message);
         error.shared = Some(before.and_then(|(last, _)| last.shared).unwrap_or_default());
@@ -29,7 +29,7 @@ impl FailureMemory {
         error
     }
 
-    /// Forgets the failure after a success.
+    /// Clears the failure after a success.
     pub fn clear(&self) {
         self.set(None);
     }

@@ -1,4 +1,4 @@
-//! Answers that are not the service's: HTML pages, other statuses and other objects, and what ends a wait.
+//! Responses that do not come from the service: HTML pages, other statuses and other objects; and ends of waits.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn many(answer: fn() -> Answer) -> Vec<Answer> {
     (0..50).map(|_| answer()).collect()
 }
 
-/// An HTML page, with whatever status and headers, does not say whether the service carried out a write.
+/// An HTML page does not show whether the service carried out a write, regardless of its status and headers.
 #[tokio::test(start_paused = true)]
 async fn html_after_a_write_leaves_the_outcome_unknown() {
     for status in [200, 201, 302, 400, 403, 404, 409, 500, 502, 503] {
@@ -32,14 +32,14 @@ async fn html_after_a_write_leaves_the_outcome_unknown() {
         let error = client(&script).get(&scope(10).0, &target()).await.unwrap_err();
         assert!(!error.may_have_acted(), "reads change nothing: {status}");
     }
-    // The service's own refusal says that it did not act.
+    // An error of the service itself shows that it did not act.
     let script = Script::new(vec![fault(403, "AuthorizationFailed")]);
     let error = client(&script).put(&scope(1).0, &target(), &json!({})).await.unwrap_err();
     assert!(!error.may_have_acted() && !error.to_string().contains("carried it out"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_that_resource_manager_does_not_use_is_no_success() {
+async fn a_status_that_resource_manager_does_not_use_is_not_a_success() {
     for status in [203, 206, 207, 226] {
         let multi = move || Ok(answer(status, &[("x-ms-request-id", "rid")], "{}"));
         let script = Script::new((0..9).map(|_| multi()).collect());
@@ -50,9 +50,9 @@ async fn a_status_that_resource_manager_does_not_use_is_no_success() {
     }
 }
 
-/// A poll that cannot be read ends soon, so that the object can be asked instead.
+/// Polling an unreadable operation ends soon, so that the object can be read instead.
 #[tokio::test(start_paused = true)]
-async fn an_unreadable_operation_is_given_up_within_half_a_minute() {
+async fn stops_polling_an_unreadable_operation_within_half_a_minute() {
     let gone = || fault(410, "Gone");
     let rows: [(fn() -> Answer, u64); 5] = [
         (|| html(200), 30),
@@ -80,13 +80,13 @@ async fn an_unreadable_operation_is_given_up_within_half_a_minute() {
     let (client, scope) = (client(&script), scope(30).0);
     let operation = client.put(&scope, &target(), &json!({})).await.unwrap().operation.unwrap();
     let error = client.wait(&scope, &operation).await.unwrap_err();
-    assert!(!error.is_operation_unreadable(), "a failed operation is no riddle: {error}");
+    assert!(!error.is_operation_unreadable(), "a failed operation is readable: {error}");
 }
 
-/// An answer with another ID, or none, is not the resource, also when `$expand` is asked for. Lists, actions and what
-/// lies under `locations` have no ID to check.
+/// A response with another ID or none is not the requested resource, with `$expand` too. Lists, actions and resources
+/// under `locations` have no ID to check.
 #[tokio::test(start_paused = true)]
-async fn an_answer_without_the_id_asked_for_is_malformed() {
+async fn a_response_without_the_requested_id_is_malformed() {
     let compute = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute";
     for path in
         ["galleries/g", "galleries/g/images/i/versions/1.0.0", "images/i", "virtualMachines/v", "disks/d"]
@@ -110,9 +110,9 @@ async fn an_answer_without_the_id_asked_for_is_malformed() {
     }
 }
 
-/// What the service says of a PUT is its word; what a gateway says without naming the resource is not.
+/// A response to a PUT counts if it comes from the service or contains the resource.
 #[tokio::test(start_paused = true)]
-async fn a_put_is_believed_only_with_the_resource_or_from_the_service() {
+async fn a_put_succeeds_only_with_the_resource_or_a_response_of_the_service() {
     let foreign = || Ok(answer(200, &[], "{\"message\":\"maintenance\"}"));
     let script = Script::new(vec![foreign(), foreign(), foreign(), foreign()]);
     let error = client(&script).put(&scope(5).0, &target(), &json!({})).await.unwrap_err();
@@ -123,11 +123,11 @@ async fn a_put_is_believed_only_with_the_resource_or_from_the_service() {
     assert_eq!(accepted.body, json!({"sent": 1}));
     let script = Script::new(vec![Ok(answer(200, &[], "")), Ok(answer(200, &[], "{}"))]);
     client(&script).put(&scope(5).0, &target(), &json!({})).await.unwrap();
-    assert_eq!(script.urls().len(), 2, "an empty 200 of a proxy is no success");
+    assert_eq!(script.urls().len(), 2, "an empty 200 of a proxy is not a success");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_conflict_with_an_operation_in_progress_is_waited_out() {
+async fn retries_a_conflict_with_an_operation_in_progress() {
     let busy = || {
         let message = "Another operation on this or dependent resource is in progress.";
         let body = json!({"error": {"code": "OperationNotAllowed", "message": message}});
@@ -139,7 +139,7 @@ async fn a_conflict_with_an_operation_in_progress_is_waited_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_limit_names_the_last_answer() {
+async fn a_timeout_includes_the_last_response() {
     // Within one call.
     let script = Script::new((0..50).map(|_| Ok(answer(503, &[("retry-after", "7")], "{}"))).collect());
     let stop = CancellationToken::new();
@@ -178,7 +178,7 @@ impl Tokens for Outage {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_credential_error_while_polling_is_waited_out() {
+async fn polling_continues_after_a_temporary_credential_error() {
     let mut answers = vec![Ok(answer(201, &[("azure-asyncoperation", OPERATION)], "{}"))];
     answers.extend([status("InProgress"), status("InProgress"), status("InProgress"), status("Succeeded")]);
     let script = Script::new(answers);
@@ -190,9 +190,9 @@ async fn a_credential_error_while_polling_is_waited_out() {
     assert!((59..75).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }
 
-/// After an interrupt, a write that stalls ends with the grace, and its outcome is said to be unknown.
+/// After an interrupt, a stalled write ends after the grace period, and its outcome is unknown.
 #[tokio::test(start_paused = true)]
-async fn an_interrupted_write_is_waited_for_only_as_long_as_the_grace() {
+async fn waits_for_an_interrupted_write_only_for_the_grace_period() {
     let (scope, stop) = scope(30);
     let script = Script::slow(vec![], Duration::from_secs(3600));
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! Whatever bytes, headers and texts arrive, nothing here panics, and what must hold does.
+//! Property tests: arbitrary bytes, headers and texts cause no panic and violate no invariant.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::throttle::{Class, Throttle};
 use super::transport::{Method, Response};
 use super::{clouds, duration, redact, region};
 
-/// JSON of any shape, leaning to the names that the service uses.
+/// Arbitrary JSON, often with names that the service uses.
 fn json() -> impl Strategy<Value = serde_json::Value> {
     let text = prop_oneof![
         "[a-zA-Z]{0,12}",
@@ -135,7 +135,7 @@ proptest! {
             answer.headers.push(("x-ms-ratelimit-remaining-resource".to_owned(), format!("Microsoft.Compute/Get3Min;{value}")));
             throttle.leave(&class, ticket, Some(&answer), Duration::from_secs(pause), now);
         }
-        // A pause ends once the service is quiet.
+        // A pause ends once the service refuses no more calls.
         prop_assert!(throttle.enter(&class, now + Duration::from_secs(86_400)).1 < Duration::from_secs(1));
     }
 }

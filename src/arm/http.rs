@@ -1,4 +1,4 @@
-//! The network: requests over `reqwest` and rustls, with limits on what a peer may make this process wait for or store.
+//! The HTTP transport with `reqwest` and rustls, and limits on the time and size of responses.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -16,32 +16,32 @@ use super::transport::{
 
 /// Sends requests over the network.
 ///
-/// Trusts the system's certificates and those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, honours `HTTPS_PROXY` and
-/// `NO_PROXY`, speaks TLS 1.2 or newer, and follows no redirect, because a redirect could carry the token to another
-/// host. Nothing is built before the first request: reading the system's certificates takes about 20 ms.
+/// Trusts the system's certificates and those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, uses `HTTPS_PROXY` and `NO_PROXY`,
+/// requires TLS 1.2 or newer, and follows no redirects, because they could send the token to another host. The client is
+/// built at the first request, because reading the system's certificates takes about 20 ms.
 #[derive(Default)]
 pub struct HttpTransport {
     tls: OnceLock<Result<reqwest::Client, String>>,
     plain: OnceLock<Result<reqwest::Client, String>>,
 }
 
-/// The longest time until the headers of an answer are complete, also when they trickle in.
+/// The time limit of a response's headers.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(90);
-/// A body must be complete after this time, and longer only for each [`LOWEST_RATE`] bytes that have arrived.
+/// The time limit of a response's body. It is extended by a second for every [`LOWEST_RATE`] bytes that have arrived.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes per second.
+/// The minimum rate of a body in bytes per second.
 const LOWEST_RATE: u64 = 1024;
-/// The most bytes of one body, decompressed.
+/// The maximum size of a decompressed body in bytes.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 impl HttpTransport {
-    /// A transport that has not built anything yet.
+    /// A new transport. It builds its clients when they are first needed.
     pub fn new() -> Self {
         Self::default()
     }
 
     fn client(&self, url: &str) -> Result<&reqwest::Client, TransportError> {
-        // Plain http is only ever sent to loopback, which needs neither certificates nor a proxy.
+        // Plain HTTP is only used on loopback, which needs neither certificates nor a proxy.
         let built = if url.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("http://")) {
             self.plain.get_or_init(|| build(builder().no_proxy().tls_certs_only([])))
         } else {
@@ -72,7 +72,7 @@ impl Transport for HttpTransport {
         if let Some(body) = request.body {
             building = building.body(body);
         } else if matches!(request.method, Method::Post | Method::Put | Method::Patch) {
-            // Front doors answer 411 to a POST that does not state its length.
+            // Front doors respond with 411 to a POST without a Content-Length.
             building = building.header("content-length", "0");
         }
         let answer = match tokio::time::timeout(HEADERS_TIMEOUT, building.send()).await {
@@ -101,8 +101,8 @@ impl Transport for HttpTransport {
             .collect();
         let body = match read_body(answer).await {
             Ok(body) => body,
-            // The status of a write says that it was accepted, and its headers where to poll: that is worth more than
-            // the lost body.
+            // The status of a write shows that it was accepted, and its headers contain the poll URL, so the lost body
+            // does not matter.
             Err(_) if request.method != Method::Get && status < 300 => Vec::new(),
             Err(error) => return Err(error),
         };
@@ -110,7 +110,7 @@ impl Transport for HttpTransport {
     }
 }
 
-/// Reads a body chunk by chunk, so that a compressed one is never inflated beyond the limit.
+/// Reads a body in chunks, so that a compressed one is not inflated beyond the limit.
 async fn read_body(mut answer: reqwest::Response) -> Result<Vec<u8>, TransportError> {
     let begun = Instant::now();
     let mut body: Vec<u8> = Vec::new();
@@ -138,7 +138,7 @@ async fn read_body(mut answer: reqwest::Response) -> Result<Vec<u8>, TransportEr
 }
 
 fn builder() -> reqwest::ClientBuilder {
-    // An error only means that a provider is installed already.
+    // An error means that a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -156,8 +156,8 @@ fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
     })
 }
 
-/// Fails when `SSL_CERT_FILE` is set to a file without usable certificates, which would otherwise show only as an
-/// untrusted server.
+/// Fails if `SSL_CERT_FILE` is a file without usable certificates. Otherwise the error would only say that the server is
+/// not trusted.
 fn check_certificate_file() -> Result<(), String> {
     let Some(path) = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) else {
         return Ok(());
@@ -167,7 +167,7 @@ fn check_certificate_file() -> Result<(), String> {
     usable_certificates(&pem).map(drop).map_err(fail)
 }
 
-/// How many certificates a PEM file contains. The error completes "the file …".
+/// The number of certificates in a PEM file. The error completes "the file …".
 fn usable_certificates(pem: &[u8]) -> Result<usize, String> {
     let mut roots = rustls::RootCertStore::empty();
     for (number, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
@@ -184,10 +184,10 @@ fn usable_certificates(pem: &[u8]) -> Result<usize, String> {
     Ok(roots.len())
 }
 
-/// The system's own bundle, when `SSL_CERT_FILE` would otherwise hide it.
+/// The system's certificates, which `SSL_CERT_FILE` would otherwise replace.
 ///
-/// Go programs keep reading the system's certificate directory beside `SSL_CERT_FILE`, and people who set it for one
-/// private CA rely on that.
+/// Go programs read the system's certificate directory in addition to `SSL_CERT_FILE`, and users who set it for a private
+/// CA rely on that.
 fn system_bundle() -> Vec<reqwest::Certificate> {
     if std::env::var_os("SSL_CERT_FILE").is_none() || std::env::var_os("SSL_CERT_DIR").is_some() {
         return Vec::new();
@@ -218,7 +218,7 @@ fn no_answer(error: &reqwest::Error) -> TransportError {
     }
 }
 
-/// The chain of causes without the layers that only say "error sending request for url (…)".
+/// The causes of an error, without those that only say "error sending request for url (…)".
 fn causes(error: &reqwest::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
@@ -249,7 +249,7 @@ mod tests {
         Request { method: Method::Get, url, headers: vec![], body: None }
     }
 
-    /// A server that reads one request per connection and answers with `bytes`.
+    /// A server that reads one request per connection and responds with `bytes`.
     async fn serve(bytes: impl AsRef<[u8]> + Send + 'static) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refused_connection_was_not_sent_and_a_broken_one_was() {
+    async fn a_refused_connection_was_not_sent_but_a_broken_one_may_have_been() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(HttpTransport::new().send(put).await.unwrap().status, 200);
     }
 
-    /// Zeros, compressed: a literal, and then copies of 258 bytes at distance 1, in one block with fixed codes.
+    /// Compressed zeros: a literal, and copies of 258 bytes at distance 1, in one block with fixed codes.
     fn gzip_of_zeros(bytes: usize) -> Vec<u8> {
         let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
         let (mut pending, mut count) = (0u64, 0);
@@ -320,7 +320,7 @@ mod tests {
             }
         };
         put(0b011, 3);
-        // Codes go from their highest bit: 00110000 is the literal 0, 11000101 the length 258, 00000 the distance 1.
+        // Codes begin with their highest bit: 00110000 is the literal 0, 11000101 the length 258, 00000 the distance 1.
         put(0b0000_1100, 8);
         for _ in 0..bytes / 258 {
             put(0b1010_0011, 8);
@@ -344,14 +344,14 @@ mod tests {
         let url = serve(answer_with("Content-Encoding: gzip\r\n", &bomb)).await;
         let error = HttpTransport::new().send(get(url.clone())).await.unwrap_err();
         assert!(error.is_lasting() && error.message.contains("larger than 64 MB"), "{error}");
-        // The status of a write counts all the same.
+        // The status of a write still counts.
         let put = Request { method: Method::Put, ..get(url) };
         let response = HttpTransport::new().send(put).await.unwrap();
         assert_eq!((response.status, response.body.len()), (200, 0));
     }
 
     #[tokio::test]
-    async fn a_body_has_a_largest_size() {
+    async fn limits_the_size_of_a_body() {
         let url = serve(answer_with("", &vec![b' '; MOST_BYTES])).await;
         assert_eq!(HttpTransport::new().send(get(url)).await.unwrap().body.len(), MOST_BYTES);
         let url = serve(answer_with("", &vec![b' '; MOST_BYTES + 1])).await;
@@ -359,9 +359,9 @@ mod tests {
         assert!(error.message.contains("larger than 64 MB"), "{error}");
     }
 
-    /// A peer that keeps sending a byte now and then does not keep a call alive.
+    /// A peer cannot keep a call alive by sending a byte now and then.
     #[tokio::test(start_paused = true)]
-    async fn a_trickling_body_is_given_up() {
+    async fn aborts_a_slow_body() {
         let body = reqwest::Body::wrap_stream(tokio_stream::StreamExt::throttle(
             tokio_stream::iter(std::iter::repeat_with(|| Ok::<_, std::io::Error>(vec![b' ']))),
             Duration::from_secs(5),
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong_with_a_certificate_file() {
+    fn explains_what_is_wrong_with_a_certificate_file() {
         let authority = rcgen::generate_simple_self_signed(["ca.example".to_owned()]).unwrap().cert.pem();
         assert_eq!(usable_certificates(authority.as_bytes()), Ok(1));
         assert_eq!(usable_certificates(authority.repeat(3).as_bytes()), Ok(3));

@@ -1,17 +1,17 @@
-//! Resource IDs: parsed in any case, written in the service's case, compared without case.
+//! Resource IDs: parsed in any case, formatted in the service's case, and compared without case.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-/// A Resource Manager id such as
+/// A Resource Manager ID such as
 /// `/subscriptions/S/resourceGroups/G/providers/Microsoft.Compute/galleries/g/images/i`.
 ///
-/// Two ids are equal when they differ only in case: the service itself changes the case at will.
+/// IDs that differ only in case are equal, because the service itself changes the case.
 #[derive(Clone, Debug)]
 pub struct ResourceId {
     subscription: String,
-    /// Empty for things that are not in a group.
+    /// Empty if it is not in a resource group.
     group: String,
     /// Empty for subscriptions and groups.
     provider: String,
@@ -56,9 +56,9 @@ impl ResourceId {
         }
         let found = id.resource_type();
         Err(fail(if found.is_empty() {
-            format!("it is not the id of a {resource_type}")
+            format!("it is not the ID of a {resource_type}")
         } else {
-            format!("it is the id of a {found}, not of a {resource_type}")
+            format!("it is the ID of a {found}, not of a {resource_type}")
         }))
     }
 
@@ -100,7 +100,7 @@ impl ResourceId {
                 return Err(format!("it begins with \"/{}\", not with \"/subscriptions/\"", segments[0]));
             }
         }
-        // A namespace that no type and name have followed yet, at the start or of an extension resource.
+        // A namespace without type and name so far, at the start or of an extension resource.
         let mut bare = None;
         let unnamed = |namespace: &str| Err(format!("no type and name follow \"providers/{namespace}\""));
         for pair in pairs {
@@ -129,17 +129,17 @@ impl ResourceId {
         Ok(id)
     }
 
-    /// The id of a gallery.
+    /// The ID of a gallery.
     pub fn gallery(subscription: &str, group: &str, name: &str) -> Self {
         Self::compute(subscription, group, &[("galleries", name)])
     }
 
-    /// The id of an image definition.
+    /// The ID of an image definition.
     pub fn image_definition(subscription: &str, group: &str, gallery: &str, name: &str) -> Self {
         Self::compute(subscription, group, &[("galleries", gallery), ("images", name)])
     }
 
-    /// The id of an image version.
+    /// The ID of an image version.
     pub fn image_version(subscription: &str, group: &str, gallery: &str, image: &str, version: &str) -> Self {
         Self::compute(
             subscription,
@@ -148,12 +148,12 @@ impl ResourceId {
         )
     }
 
-    /// The id of a managed image.
+    /// The ID of a managed image.
     pub fn managed_image(subscription: &str, group: &str, name: &str) -> Self {
         Self::compute(subscription, group, &[("images", name)])
     }
 
-    /// The id of a virtual machine.
+    /// The ID of a virtual machine.
     pub fn virtual_machine(subscription: &str, group: &str, name: &str) -> Self {
         Self::compute(subscription, group, &[("virtualMachines", name)])
     }
@@ -166,7 +166,7 @@ impl ResourceId {
         }
     }
 
-    /// The id of a resource group.
+    /// The ID of a resource group.
     pub fn group(subscription: &str, group: &str) -> Self {
         Self { provider: String::new(), ..Self::compute(subscription, group, &[]) }
     }
@@ -180,12 +180,12 @@ impl ResourceId {
         }
     }
 
-    /// The subscription's id.
+    /// The subscription ID.
     pub fn subscription_id(&self) -> &str {
         &self.subscription
     }
 
-    /// The resource group's name, empty when the thing is in none.
+    /// The resource group's name; empty if there is none.
     pub fn resource_group(&self) -> &str {
         &self.group
     }
@@ -205,7 +205,7 @@ impl ResourceId {
         self.parts.iter().map(|(_, name)| name.as_str()).collect()
     }
 
-    /// The innermost name: that of the resource itself, or of the group or subscription.
+    /// The name of the resource itself, or of the group or subscription.
     pub fn name(&self) -> &str {
         match self.parts.last() {
             Some((_, name)) => name,
@@ -224,13 +224,13 @@ impl ResourceId {
         out
     }
 
-    /// True when this is the ID of a resource of `resource_type`, in any case.
+    /// True if this is the ID of a resource of `resource_type`, ignoring case.
     pub fn is_a(&self, resource_type: &str) -> bool {
         !self.parts.is_empty() && self.resource_type().eq_ignore_ascii_case(resource_type)
     }
 
-    /// The name of the enclosing resource of type `kind`, or of this one: for a version, `name_of("galleries")` is the
-    /// gallery's name.
+    /// The name of this resource or of the enclosing one of type `kind`: for a version, `name_of("galleries")` is the gallery's
+    /// name.
     pub fn name_of(&self, kind: &str) -> Option<&str> {
         self.parts.iter().find(|(have, _)| have.eq_ignore_ascii_case(kind)).map(|(_, name)| name.as_str())
     }
@@ -254,7 +254,7 @@ impl ResourceId {
         }
     }
 
-    /// The id of the resource `name` of type `kind` inside this one.
+    /// The ID of the child `name` of type `kind`.
     #[must_use]
     pub fn child(&self, kind: &str, name: &str) -> Self {
         let mut child = self.clone();
@@ -262,30 +262,29 @@ impl ResourceId {
         child
     }
 
-    /// The same text for all spellings, for use as a map key.
+    /// A text that is the same for all spellings, for use as a map key.
     pub fn key(&self) -> String {
         self.to_string().to_lowercase()
     }
 }
 
-/// True when `a` and `b` are the same ID, ignoring case, surrounding blanks and a trailing slash. Other texts are compared
+/// True if `a` and `b` are the same ID, ignoring case, surrounding spaces and a trailing slash. Other texts are compared
 /// without case.
 pub fn same_id(a: &str, b: &str) -> bool {
     let bare = |text: &str| text.trim().trim_end_matches('/').to_lowercase();
     bare(a) == bare(b)
 }
 
-/// The resource type that `path` leads to, in lower case and without names; the same for a resource and for the list
-/// it is in. `/subscriptions/s/resourceGroups/r` is `subscriptions/resourcegroups`, and
-/// `/subscriptions/s/providers/Microsoft.Compute/galleries/g/images` is `microsoft.compute/galleries/images`. Where a
-/// resource extends another, its own type counts.
+/// The resource type of `path` in lower case; the same for a resource and its list. `/subscriptions/s/resourceGroups/r`
+/// is `subscriptions/resourcegroups`, and `/subscriptions/s/providers/Microsoft.Compute/galleries/g/images` is
+/// `microsoft.compute/galleries/images`. For an extension resource it is the type of the extension.
 pub fn type_of_path(path: &str) -> String {
     let (namespace, pairs) = split_path(path);
     let words = namespace.into_iter().chain(pairs.iter().step_by(2).copied());
     words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("/")
 }
 
-/// True when `path` ends in a name, so that it leads to one resource, and not to a list or an action.
+/// True if `path` ends in a name: it is the path of a resource, not of a list or an action.
 pub fn ends_in_a_name(path: &str) -> bool {
     let (_, pairs) = split_path(path);
     !pairs.is_empty() && pairs.len().is_multiple_of(2)
@@ -300,7 +299,7 @@ fn split_path(path: &str) -> (Option<&str>, Vec<&str>) {
     }
 }
 
-/// What an id of `resource_type` looks like, for messages.
+/// The form of an ID of `resource_type`, for messages.
 pub fn shape(resource_type: &str) -> String {
     let mut out = "/subscriptions/SUBSCRIPTION_ID/resourceGroups/GROUP/providers".to_owned();
     for (at, segment) in resource_type.split('/').enumerate() {
@@ -318,7 +317,7 @@ pub fn shape(resource_type: &str) -> String {
     out
 }
 
-/// Namespaces and types in the service's own case.
+/// Namespaces and types in the service's case.
 const CANONICAL: [&str; 29] = [
     "Microsoft.Authorization",
     "Microsoft.Compute",
@@ -396,24 +395,20 @@ impl FromStr for ResourceId {
     }
 }
 
-/// A text that is not a valid resource ID.
+/// The error of a text that is not a valid resource ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdError {
     /// The text.
     pub given: String,
     /// What is wrong with it.
     pub why: String,
-    /// What it should look like.
+    /// The expected form.
     pub expected: String,
 }
 
 impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} is not a valid resource ID here: {}. Expected {}",
-            self.given, self.why, self.expected
-        )
+        write!(f, "{:?} is not a valid resource ID: {}. Expected {}", self.given, self.why, self.expected)
     }
 }
 
@@ -427,7 +422,7 @@ mod tests {
         "/subscriptions/S/resourceGroups/Rg/providers/Microsoft.Compute/galleries/G/images/I/versions/1.0.0";
 
     #[test]
-    fn parses_any_case_and_writes_canonical_case() {
+    fn parses_any_case_and_formats_the_canonical_case() {
         for given in [
             VERSION,
             "/subscriptions/S/resourcegroups/Rg/providers/microsoft.compute/Galleries/G/IMAGES/I/Versions/1.0.0",
@@ -439,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn parts() {
+    fn returns_the_parts_of_an_id() {
         let id = ResourceId::parse(VERSION).unwrap();
         assert_eq!(
             (id.subscription_id(), id.resource_group(), id.provider()),
@@ -486,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_has_a_type_with_and_without_a_name() {
+    fn paths_with_and_without_a_name_have_the_same_type() {
         let versions = VERSION.rsplit_once('/').unwrap().0;
         for (path, kind, named) in [
             (VERSION, "microsoft.compute/galleries/images/versions", true),
@@ -544,7 +539,7 @@ mod tests {
         }
         let error = ResourceId::parse_as(VERSION, IMAGE_DEFINITION).unwrap_err().to_string();
         assert!(
-            error.contains("it is the id of a Microsoft.Compute/galleries/images/versions, not of"),
+            error.contains("it is the ID of a Microsoft.Compute/galleries/images/versions, not of"),
             "{error}"
         );
         assert!(error.contains("/galleries/GALLERY/images/IMAGE"), "{error}");

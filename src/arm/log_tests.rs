@@ -1,4 +1,4 @@
-//! What the log says of calls, and what it must never say.
+//! The log lines of calls, which must not contain secrets.
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use super::credentials::{Credentials, auto};
 use super::transport::{Request, Response, TransportError};
 use super::{Client, Cloud, CloudSource, Options, Scope, Target, Transport};
 
-/// Keeps every event, at every level, from every crate.
+/// Records every event at every level of every crate.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<String>>);
 
@@ -36,7 +36,7 @@ impl Visit for Line {
     }
 }
 
-/// A service that answers with secrets of its own.
+/// A service whose responses contain secrets.
 struct Service;
 
 #[async_trait]
@@ -134,5 +134,5 @@ async fn logs_one_line_per_call_and_no_secret() {
         signing_in[0].starts_with("INFO")
             && signing_in[0].contains("client secret: client_secret, tenant_id, client_id are set")
     );
-    assert!(log.contains("TRACE"), "bodies are there to be read");
+    assert!(log.contains("TRACE"), "bodies are logged");
 }

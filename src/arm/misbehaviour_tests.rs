@@ -1,4 +1,4 @@
-//! Everything that a service can do wrong, by verb: how often each call is sent, what comes of it, and what the error tells.
+//! Misbehaviour of the service, by method: the number of attempts, the outcome, and the error.
 
 use serde_json::json;
 
@@ -7,18 +7,18 @@ use super::{Answer, OPERATION, Script, answer, broken, client, fault, scope, sta
 
 const VERBS: [Method; 5] = [Method::Get, Method::Put, Method::Delete, Method::Patch, Method::Post];
 
-/// What must come of a call.
+/// The expected outcome of a call.
 #[derive(Clone, Copy, Debug)]
-enum Comes {
-    /// A success, after so many requests.
-    Well(usize),
-    /// An error that says this, after so many requests: at least, at most.
-    Badly(&'static str, usize, usize),
+enum Outcome {
+    /// A success after this number of requests.
+    Succeeds(usize),
+    /// An error with this text after a number of requests: minimum, maximum.
+    Fails(&'static str, usize, usize),
 }
-use Comes::{Badly, Well};
+use Outcome::{Fails, Succeeds};
 
-/// What happens, for ever; what comes of reading, of replacing and removing, and of PATCH and POST.
-type Row = (&'static str, fn() -> Answer, [Comes; 3]);
+/// A repeated response, and the outcomes of GET, of PUT and DELETE, and of PATCH and POST.
+type Row = (&'static str, fn() -> Answer, [Outcome; 3]);
 
 const HTML: &str = "<html><head><title>Bad Gateway</title></head></html>";
 
@@ -45,118 +45,118 @@ fn redirect() -> Answer {
     Ok(answer(307, &[("location", "https://elsewhere.example/x"), ("x-ms-request-id", "rid")], ""))
 }
 
-// Ten minutes are what the caller has.
+// The caller's timeout is ten minutes.
 const ROWS: &[Row] = &[
-    ("429", || refusal(429, "TooManyRequests", &[]), [Badly("429 TooManyRequests", 20, 40); 3]),
-    ("429 in seconds", || refusal(429, "T", &[("retry-after", "7")]), [Badly("429 T", 78, 86); 3]),
+    ("429", || refusal(429, "TooManyRequests", &[]), [Fails("429 TooManyRequests", 20, 40); 3]),
+    ("429 in seconds", || refusal(429, "T", &[("retry-after", "7")]), [Fails("429 T", 78, 86); 3]),
     (
         "429 by date",
         || {
             let date = ("date", "Mon, 02 Nov 2026 10:00:00 GMT");
             refusal(429, "T", &[("retry-after", "Mon, 02 Nov 2026 10:00:30 GMT"), date])
         },
-        [Badly("429 T", 19, 20); 3],
+        [Fails("429 T", 19, 20); 3],
     ),
     (
         "503 x-ms-retry-after-ms",
         || refusal(503, "Busy", &[("x-ms-retry-after-ms", "20000")]),
-        [Badly("503 Busy", 29, 30); 3],
+        [Fails("503 Busy", 29, 30); 3],
     ),
     (
         "503 retry-after-ms",
         || refusal(503, "Busy", &[("retry-after-ms", "1500")]),
-        [Badly("503 Busy", 200, 200); 3],
+        [Fails("503 Busy", 200, 200); 3],
     ),
-    ("503 in seconds", || refusal(503, "Busy", &[("retry-after", "20")]), [Badly("503 Busy", 29, 30); 3]),
+    ("503 in seconds", || refusal(503, "Busy", &[("retry-after", "20")]), [Fails("503 Busy", 29, 30); 3]),
     (
         "503 by date",
         || {
             let date = ("date", "Mon, 02 Nov 2026 10:00:00 GMT");
             refusal(503, "Busy", &[("retry-after", "Monday, 02-Nov-26 10:00:30 GMT"), date])
         },
-        [Badly("503 Busy", 19, 20); 3],
+        [Fails("503 Busy", 19, 20); 3],
     ),
-    ("503", || refusal(503, "Busy", &[]), [Badly("503 Busy", 8, 8); 3]),
+    ("503", || refusal(503, "Busy", &[]), [Fails("503 Busy", 8, 8); 3]),
     (
-        "503, after a timeout inside",
+        "503, after a timeout in the service",
         || refusal(503, "ServerTimeout", &[]),
         [
-            Badly("503 ServerTimeout", 8, 8),
-            Badly("503 ServerTimeout", 8, 8),
-            Badly("503 ServerTimeout", 1, 1),
+            Fails("503 ServerTimeout", 8, 8),
+            Fails("503 ServerTimeout", 8, 8),
+            Fails("503 ServerTimeout", 1, 1),
         ],
     ),
     (
-        "429 for longer than there is time",
+        "429 for longer than the timeout",
         || refusal(429, "T", &[("retry-after", "3600")]),
-        [Badly("429 T", 1, 1); 3],
+        [Fails("429 T", 1, 1); 3],
     ),
-    ("408", || refusal(408, "RequestTimeout", &[]), [Badly("408 RequestTimeout", 8, 8); 3]),
+    ("408", || refusal(408, "RequestTimeout", &[]), [Fails("408 RequestTimeout", 8, 8); 3]),
     (
         "500",
         || refusal(500, "InternalServerError", &[]),
-        [Badly("500 Internal", 8, 8), Badly("500 Internal", 8, 8), Badly("500 Internal", 1, 1)],
+        [Fails("500 Internal", 8, 8), Fails("500 Internal", 8, 8), Fails("500 Internal", 1, 1)],
     ),
     (
         "reset before it was sent",
         || broken(false),
-        [Badly("no answer: management.azure.com: connection reset", 4, 4); 3],
+        [Fails("no answer: management.azure.com: connection reset", 4, 4); 3],
     ),
     (
         "reset after it was sent",
         || broken(true),
         [
-            Badly("connection reset", 10, 10),
-            Badly("connection reset", 10, 10),
-            Badly("connection reset", 1, 1),
+            Fails("connection reset", 10, 10),
+            Fails("connection reset", 10, 10),
+            Fails("connection reset", 1, 1),
         ],
     ),
     (
         "no answer",
         timed_out,
         [
-            Badly("no answer within 60 s", 9, 10),
-            Badly("no answer within 60 s", 9, 10),
-            Badly("no answer within 60 s", 1, 1),
+            Fails("no answer within 60 s", 9, 10),
+            Fails("no answer within 60 s", 9, 10),
+            Fails("no answer within 60 s", 1, 1),
         ],
     ),
     (
         "truncated JSON",
         || success("application/json", "{\"id\": \"/su"),
-        [Badly("not valid JSON; it begins \"{\\\"id", 4, 4), Well(1), Well(1)],
+        [Fails("not valid JSON; it begins \"{\\\"id", 4, 4), Succeeds(1), Succeeds(1)],
     ),
     (
         "malformed JSON",
         || success("application/json", "{\"id\": ]}"),
-        [Badly("not valid JSON", 4, 4), Well(1), Well(1)],
+        [Fails("not valid JSON", 4, 4), Succeeds(1), Succeeds(1)],
     ),
     (
         "a page instead of JSON",
         || html(200),
-        [Badly("HTML page", 4, 4), Badly("HTML page", 4, 4), Badly("HTML page", 1, 1)],
+        [Fails("HTML page", 4, 4), Fails("HTML page", 4, 4), Fails("HTML page", 1, 1)],
     ),
     (
         "a gateway's 502",
         || html(502),
-        [Badly("HTML page", 8, 8), Badly("HTML page", 8, 8), Badly("HTML page", 1, 1)],
+        [Fails("HTML page", 8, 8), Fails("HTML page", 8, 8), Fails("HTML page", 1, 1)],
     ),
-    ("a gateway's 504", || html(504), [Badly("504 ", 8, 8), Badly("504 ", 8, 8), Badly("504 ", 1, 1)]),
-    ("a gateway's 404", || html(404), [Badly("404 ", 1, 1); 3]),
-    ("JSON under another type", || success("text/plain", "{}"), [Well(1); 3]),
-    ("a redirect", redirect, [Badly("redirect (307) to elsewhere.example", 1, 1); 3]),
-    ("no body", || success("application/json", ""), [Badly("no body", 4, 4), Well(1), Well(1)]),
-    ("busy", || refusal(409, "AnotherOperationInProgress", &[]), [Badly("409 AnotherOp", 20, 40); 3]),
+    ("a gateway's 504", || html(504), [Fails("504 ", 8, 8), Fails("504 ", 8, 8), Fails("504 ", 1, 1)]),
+    ("a gateway's 404", || html(404), [Fails("404 ", 1, 1); 3]),
+    ("JSON under another type", || success("text/plain", "{}"), [Succeeds(1); 3]),
+    ("a redirect", redirect, [Fails("redirect (307) to elsewhere.example", 1, 1); 3]),
+    ("no body", || success("application/json", ""), [Fails("no body", 4, 4), Succeeds(1), Succeeds(1)]),
+    ("busy", || refusal(409, "AnotherOperationInProgress", &[]), [Fails("409 AnotherOp", 20, 40); 3]),
     (
         "busy, and for how long",
         || refusal(409, "RetryableError", &[("retry-after", "20")]),
-        [Badly("409 Retryable", 29, 30); 3],
+        [Fails("409 Retryable", 29, 30); 3],
     ),
-    ("a conflict that stays", || refusal(409, "Conflict", &[]), [Badly("409 Conflict", 1, 1); 3]),
-    ("forbidden", || refusal(403, "AuthorizationFailed", &[]), [Badly("403 AuthorizationFailed", 1, 1); 3]),
+    ("a permanent conflict", || refusal(409, "Conflict", &[]), [Fails("409 Conflict", 1, 1); 3]),
+    ("forbidden", || refusal(403, "AuthorizationFailed", &[]), [Fails("403 AuthorizationFailed", 1, 1); 3]),
     (
-        "the token is refused",
+        "the token is rejected",
         || refusal(401, "InvalidAuthenticationToken", &[]),
-        [Badly("401 Invalid", 2, 2); 3],
+        [Fails("401 Invalid", 2, 2); 3],
     ),
 ];
 
@@ -171,7 +171,7 @@ async fn call(client: &Client, scope: &Scope, method: Method) -> Result<(), Erro
     }
 }
 
-fn comes(row: &Row, method: Method) -> Comes {
+fn expected_outcome(row: &Row, method: Method) -> Outcome {
     row.2[match method {
         Method::Get => 0,
         Method::Put | Method::Delete => 1,
@@ -180,7 +180,7 @@ fn comes(row: &Row, method: Method) -> Comes {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ends_in_the_expected_way_when_it_never_recovers() {
+async fn has_the_expected_outcome_if_the_service_never_recovers() {
     for row in ROWS {
         for method in VERBS {
             let what = format!("{method}: {}", row.0);
@@ -191,9 +191,9 @@ async fn ends_in_the_expected_way_when_it_never_recovers() {
             let begun = Instant::now();
             let result = call(&client(&script), &scope, method).await;
             let (took, sent) = (begun.elapsed(), script.urls().len());
-            match (comes(row, method), result) {
-                (Well(expected), Ok(())) => assert_eq!(sent, expected, "{what}"),
-                (Badly(text, least, most), Err(error)) => {
+            match (expected_outcome(row, method), result) {
+                (Succeeds(expected), Ok(())) => assert_eq!(sent, expected, "{what}"),
+                (Fails(text, least, most), Err(error)) => {
                     assert!(error.to_string().contains(text), "{what}: {error}");
                     assert!((least..=most).contains(&sent), "{what}: {sent} requests: {error}");
                     assert_eq!(error.attempts as usize, sent, "{what}: {error}");
@@ -205,7 +205,7 @@ async fn ends_in_the_expected_way_when_it_never_recovers() {
                     let often = format!("{sent} attempt{} in ", if sent == 1 { "" } else { "s" });
                     assert!(shown.contains(&often), "{shown}");
                     assert!(shown.contains("correlation id"), "{shown}");
-                    // a write's last try may end after the time is over, since it is let finish
+                    // the last attempt of a write may end after the timeout, because it is allowed to finish
                     assert!(took <= Duration::from_secs(600) + latency, "{what}: {took:?}");
                 }
                 (expected, result) => panic!("{what}: {expected:?}, but {result:?}"),
@@ -215,24 +215,28 @@ async fn ends_in_the_expected_way_when_it_never_recovers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn recovers_when_a_failure_passes() {
+async fn succeeds_after_a_temporary_failure() {
     for row in ROWS {
         for method in VERBS {
             let what = format!("{method}: {}", row.0);
-            // once is enough of a refused token; a longer pause than there is time for is final
+            // a second rejected token is final, and so is a pause longer than the timeout
             let script = Script::new(vec![row.1(), success("application/json", "{}")]);
             let (scope, _) = scope(10);
             let result = call(&client(&script), &scope, method).await;
-            let again = matches!(comes(row, method), Badly(_, _, most) if most > 1);
+            let again = matches!(expected_outcome(row, method), Fails(_, _, most) if most > 1);
             assert_eq!(script.urls().len(), 1 + usize::from(again), "{what}");
-            assert_eq!(result.is_ok(), again || matches!(comes(row, method), Well(_)), "{what}: {result:?}");
+            assert_eq!(
+                result.is_ok(),
+                again || matches!(expected_outcome(row, method), Succeeds(_)),
+                "{what}: {result:?}"
+            );
         }
     }
 }
 
-/// A write may be sent again only when it changes nothing to do it twice, or when it was certainly not carried out.
+/// A write may be repeated only if it is idempotent or was certainly not carried out.
 #[tokio::test(start_paused = true)]
-async fn actions_that_may_have_happened_are_not_repeated() {
+async fn does_not_repeat_actions_that_may_have_been_carried_out() {
     for row in ROWS {
         for method in [Method::Patch, Method::Post] {
             let script = Script::new((0..300).map(|_| row.1()).collect());
@@ -245,8 +249,8 @@ async fn actions_that_may_have_happened_are_not_repeated() {
     }
 }
 
-/// What the polls of an accepted PUT are answered, and what comes of the wait.
-type Poll = (&'static str, fn() -> Vec<Answer>, Comes);
+/// The responses to the polls of an accepted PUT, and the outcome of the wait.
+type Poll = (&'static str, fn() -> Vec<Answer>, Outcome);
 
 fn running() -> Answer {
     Ok(answer(200, &[("retry-after", "5")], "{\"status\":\"InProgress\"}"))
@@ -262,33 +266,33 @@ fn ended(word: &str) -> Answer {
 }
 
 const POLLS: &[Poll] = &[
-    ("succeeds", || vec![running(), status("Succeeded")], Well(2)),
-    ("fails", || vec![running(), ended("Failed")], Badly("AllocationFailed: no room", 2, 2)),
-    ("is cancelled", || vec![running(), ended("Canceled")], Badly("AllocationFailed: no room", 2, 2)),
+    ("succeeds", || vec![running(), status("Succeeded")], Succeeds(2)),
+    ("fails", || vec![running(), ended("Failed")], Fails("AllocationFailed: no room", 2, 2)),
+    ("is cancelled", || vec![running(), ended("Canceled")], Fails("AllocationFailed: no room", 2, 2)),
     (
-        "is cancelled without a word",
+        "is cancelled without an error",
         || vec![status("Canceled")],
-        Badly("Canceled: its status is Canceled", 1, 1),
+        Fails("Canceled: its status is Canceled", 1, 1),
     ),
-    ("never ends", || (0..200).map(|_| running()).collect(), Badly("the timeout of 10m passed", 118, 121)),
+    ("never ends", || (0..200).map(|_| running()).collect(), Fails("the timeout of 10m passed", 118, 121)),
     (
         "moves",
         || vec![moving("https://management.azure.com/op/2?t=1"), moving("/op/3?t=2"), status("Succeeded")],
-        Well(3),
+        Succeeds(3),
     ),
     (
         "moves to another host",
         || vec![moving("https://evil.example/op"), status("Succeeded")],
-        Badly("evil.example", 1, 1),
+        Fails("evil.example", 1, 1),
     ),
     (
-        "is not known for a while",
+        "is not found for a while",
         || vec![fault(404, "NotFound"), fault(404, "NotFound"), status("Succeeded")],
-        Well(3),
+        Succeeds(3),
     ),
-    ("is never known", || (0..99).map(|_| fault(404, "NotFound")).collect(), Badly("404 NotFound", 8, 16)),
+    ("is never known", || (0..99).map(|_| fault(404, "NotFound")).collect(), Fails("404 NotFound", 8, 16)),
     (
-        "cannot be asked for a while",
+        "cannot be polled for a while",
         || {
             vec![
                 html(502),
@@ -299,16 +303,16 @@ const POLLS: &[Poll] = &[
                 status("Succeeded"),
             ]
         },
-        Well(6),
+        Succeeds(6),
     ),
-    ("can never be asked", || (0..400).map(|_| html(502)).collect(), Badly("HTML page", 8, 40)),
-    ("answers in halves", || vec![success("application/json", "{\"stat"), status("Succeeded")], Well(2)),
-    ("redirects", || vec![redirect(), status("Succeeded")], Badly("redirect", 1, 1)),
+    ("can never be asked", || (0..400).map(|_| html(502)).collect(), Fails("HTML page", 8, 40)),
+    ("answers in halves", || vec![success("application/json", "{\"stat"), status("Succeeded")], Succeeds(2)),
+    ("redirects", || vec![redirect(), status("Succeeded")], Fails("redirect", 1, 1)),
 ];
 
 #[tokio::test(start_paused = true)]
-async fn reads_every_course_of_an_operation() {
-    for (what, polls, comes) in POLLS {
+async fn waits_for_every_course_of_an_operation() {
+    for (what, polls, expected_outcome) in POLLS {
         let mut answers = vec![Ok(answer(201, &[("azure-asyncoperation", OPERATION)], "{}"))];
         answers.extend(polls());
         let script = Script::new(answers);
@@ -318,9 +322,9 @@ async fn reads_every_course_of_an_operation() {
         let begun = Instant::now();
         let result = client.wait(&scope, &accepted.operation.unwrap()).await;
         let sent = script.urls().len() - 1;
-        match (comes, result) {
-            (Well(expected), Ok(_)) => assert_eq!(sent, *expected, "{what}"),
-            (Badly(text, least, most), Err(error)) => {
+        match (expected_outcome, result) {
+            (Succeeds(expected), Ok(_)) => assert_eq!(sent, *expected, "{what}"),
+            (Fails(text, least, most), Err(error)) => {
                 let shown = error.to_string();
                 assert!(shown.contains(text), "{what}: {shown}");
                 assert!((*least..=*most).contains(&sent), "{what}: {sent} polls: {shown}");
@@ -330,7 +334,7 @@ async fn reads_every_course_of_an_operation() {
                     assert_eq!((error.attempts as usize, error.method), (sent, Method::Put), "{what}");
                     assert!(shown.contains(&format!("{sent} poll")), "{shown}");
                     assert!(
-                        *what == "is cancelled without a word" || shown.contains("request id rid"),
+                        *what == "is cancelled without an error" || shown.contains("request id rid"),
                         "{shown}"
                     );
                 }
@@ -344,9 +348,9 @@ async fn reads_every_course_of_an_operation() {
     }
 }
 
-/// Waits are spread, so that a thousand runs that were refused together do not come back together.
+/// Jitter spreads the retries of many runs that were refused at the same time.
 #[tokio::test(start_paused = true)]
-async fn retries_are_spread_by_jitter() {
+async fn jitter_spreads_retries() {
     let mut waits = std::collections::BTreeSet::new();
     for _ in 0..20 {
         let script = Script::new(vec![refusal(503, "Busy", &[]), success("", "{}")]);

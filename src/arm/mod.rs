@@ -1,7 +1,7 @@
 //! A small client for Azure Resource Manager that knows nothing about Terraform.
 //!
 //! Bottom up: [`transport`] sends one request, over [`http`]; [`retry`] decides, as a pure function, what to do with the
-//! answer; [`throttle`] keeps the process inside the service's request budgets; [`send`] makes the attempts of one call;
+//! response; [`throttle`] keeps the process within the service's request budgets; [`send`] makes the attempts of one call;
 //! [`operation`] reads the state of a long-running operation; [`page`] reads lists; [`client`] combines them into `get`,
 //! `get_opt`, `list`, `put`, `patch`, `post`, `delete` and `wait`. A [`target`] is a path, its API version comes from
 //! [`versions`], and a [`scope`] is the deadline and interrupt signal of one piece of work. Tokens come from [`token`] and

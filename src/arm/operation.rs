@@ -1,4 +1,4 @@
-//! Long-running operations: the operation that an accepted write starts, and what each poll's answer means. Without IO.
+//! Long-running operations: the operation that a write starts, and the meaning of poll responses. Pure.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use super::error::{self, Error, Kind};
 use super::retry_after::retry_after;
 use super::transport::{Method, Response};
 
-/// Work that the service accepted and has not finished. It can be stored as JSON and waited for by
-/// another process. Its URL is signed, so it does not show in `Debug`.
+/// An operation that the service has accepted and not finished. It can be stored as JSON, and another process can wait for
+/// it. `Debug` does not show its URL, which is signed.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Operation {
     kind: Protocol,
@@ -21,17 +21,17 @@ pub struct Operation {
     path: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
-    /// None once the operation was stored: then the first poll is due at once.
+    /// `None` after the operation was stored: then the first poll is due immediately.
     #[serde(skip)]
     accepted: Option<Instant>,
 }
 
-/// The protocols by which the service reports on an operation.
+/// The protocols of long-running operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Protocol {
     /// A status document, always 200, with `status`.
     AzureAsyncOperation,
-    /// 202 until it is done.
+    /// 202 until it is finished.
     Location,
     /// No URL was given: the resource's own `provisioningState`.
     Resource,
@@ -39,37 +39,37 @@ enum Protocol {
     Gone,
 }
 
-/// What one poll's answer means.
+/// The meaning of a poll response.
 #[derive(Debug)]
 pub enum Step {
-    /// Not finished. Poll again after this long when the service said so, at this URL when it named one.
+    /// Not finished: poll again.
     Wait {
-        /// The wait that the service asks for.
+        /// The wait that the service requests.
         after: Option<Duration>,
-        /// A new URL, to be used from now on.
+        /// A new URL for further polls.
         url: Option<String>,
     },
-    /// Succeeded; the last document, or null.
+    /// Succeeded, with the last document or null.
     Done(Value),
     /// Failed, or cannot be polled any more.
     Failed(Box<Error>),
 }
 
-/// A new operation's record may not be found at first.
+/// How long the record of a new operation may be missing.
 const MISSING_TOLERATED: Duration = Duration::from_secs(30);
-/// How long the service or its login may be unavailable before polling ends. The operation itself goes on regardless.
+/// How long the service or the login service may be unavailable before polling ends. The operation itself continues.
 const OUTAGE_TOLERATED: Duration = Duration::from_secs(120);
-/// How long a poll may be answered with something unreadable before the object is asked instead.
+/// How long poll responses may be unreadable before the object is read instead.
 const UNREADABLE_TOLERATED: Duration = Duration::from_secs(20);
 
-/// The longest wait between polls, however long the service asked to wait.
+/// The longest wait between polls, even if the service requests a longer one.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 impl Operation {
-    /// The operation that `response` starts, the success that answered a write to `url`.
+    /// The operation in `response`, a success of a write to `url`.
     ///
-    /// `Azure-AsyncOperation` takes precedence over `Location`, and `Location` counts only with 202: elsewhere it
-    /// names the new resource. `base` resolves a relative URL.
+    /// `Azure-AsyncOperation` takes precedence over `Location`, and `Location` counts only with 202: with other statuses it
+    /// is the URL of the new resource. `base` resolves a relative URL.
     pub fn from_response(
         method: Method,
         url: &str,
@@ -100,13 +100,13 @@ impl Operation {
             path: path.to_owned(),
             retry_after_ms: retry_after(response, OffsetDateTime::now_utc())
                 .map(|wait| wait.as_millis() as u64),
-            // An operation that claims to be finished already is polled at once.
+            // An operation that is already finished is polled immediately.
             accepted: (state(body.pointer("/properties/provisioningState")) != State::Succeeded)
                 .then(Instant::now),
         })
     }
 
-    /// Where to poll.
+    /// The URL to poll.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -140,7 +140,7 @@ impl Operation {
         self.url = url;
     }
 
-    /// What a poll's successful answer means; `body` is its JSON, or null.
+    /// The next step after a successful poll; `body` is the response's JSON, or null.
     pub fn step(&self, response: &Response, body: Value, now: OffsetDateTime) -> Step {
         let wait = |header: &str| Step::Wait {
             after: retry_after(response, now)
@@ -157,7 +157,7 @@ impl Operation {
                 State::Running => wait("azure-asyncoperation"),
                 State::Succeeded => Step::Done(body),
                 State::Failed => Step::Failed(Box::new(self.failure(response, &body, "status"))),
-                // Some services answer a finished operation with an empty body, or with the resource.
+                // Some services respond to a poll of a finished operation with an empty body or with the resource.
                 State::Absent if response.status == 202 => wait("azure-asyncoperation"),
                 State::Absent => match state(body.pointer("/properties/provisioningState")) {
                     State::Running => wait("azure-asyncoperation"),
@@ -179,7 +179,7 @@ impl Operation {
         }
     }
 
-    /// What a failed poll means when polls have failed for `failing` without a break.
+    /// The next step after a failed poll; `failing` is how long all polls have failed.
     pub fn step_on_error(&self, error: Error, failing: Duration) -> Step {
         if self.kind == Protocol::Gone && error.is_not_found() {
             return Step::Done(Value::Null);
@@ -238,12 +238,12 @@ impl std::fmt::Debug for Operation {
     }
 }
 
-/// The wait after the given number of polls where the service does not name one: 0.2 s growing by half to 10 s.
+/// The wait after the given number of polls if the service does not request one: 0.2 s, growing by half to 10 s.
 pub fn poll_interval(polls: u32) -> Duration {
     Duration::from_secs_f64((0.2 * 1.5f64.powi(polls.min(20) as i32)).min(10.0))
 }
 
-/// All of these waits, for loops that poll an object instead of an operation. They never end: a scope must.
+/// All of these waits, for loops that poll an object. They never end, so a scope must limit them.
 pub fn poll_intervals() -> impl Iterator<Item = Duration> {
     (0u32..).map(poll_interval)
 }
@@ -256,7 +256,7 @@ enum State {
     Absent,
 }
 
-// Services differ in case, and spell "Canceled" with one or two Ls.
+// Services differ in case, and write "Canceled" with one or two Ls.
 fn state(word: Option<&Value>) -> State {
     match word.and_then(Value::as_str).map(str::to_ascii_lowercase).as_deref() {
         None | Some("") => State::Absent,
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_operation_of_an_accepted_write() {
+    fn parses_the_operation_of_an_accepted_write() {
         let aao = ("azure-asyncoperation", "https://h/op?t=1");
         let location = ("location", "https://h/monitor");
         type Headers<'a> = &'a [(&'a str, &'a str)];
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_poll_answers() {
+    fn interprets_poll_responses() {
         use Protocol::{AzureAsyncOperation as Aao, Gone, Location, Resource};
         let rows: &[(Protocol, u16, &str, &str)] = &[
             (Aao, 200, r#"{"status":"InProgress"}"#, "wait"),
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_poll_may_name_a_wait_and_a_new_url() {
+    fn a_poll_response_may_contain_a_wait_and_a_new_url() {
         let answer = response(
             200,
             &[
@@ -427,13 +427,13 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
-        // A path alone is on the host that was asked.
+        // A relative URL is on the same host.
         let answer = response(202, &[("location", "/op3?t=1")], "");
         match step(Protocol::Location, &answer) {
             Step::Wait { url, .. } => assert_eq!(url.as_deref(), Some("https://h/op3?t=1")),
             other => panic!("{other:?}"),
         }
-        // Zero would be a busy loop.
+        // Zero would cause a busy loop.
         let answer = response(202, &[("retry-after", "0")], "");
         assert!(matches!(step(Protocol::Location, &answer), Step::Wait { after: None, url: None }));
     }
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn survives_storage_and_is_then_polled_at_once() {
+    async fn a_stored_operation_is_polled_immediately() {
         let answer =
             response(202, &[("azure-asyncoperation", "https://h/op?t=secret"), ("retry-after", "60")], "");
         let operation = accepted(Method::Delete, &answer).unwrap();

@@ -12,16 +12,16 @@ pub struct Pages {
     bytes: usize,
 }
 
-/// The most pages of one list.
+/// The maximum number of pages of a list.
 const MOST_PAGES: usize = 5_000;
-/// The most bytes of all pages of one list together.
+/// The maximum total size of all pages of a list, in bytes.
 const MOST_BYTES: usize = 128 * 1024 * 1024;
 
 impl Pages {
-    /// Adds the page of `size` bytes that was read from `url`; returns the next page's URL when there is one.
+    /// Adds a page of `size` bytes from `url`, and returns the URL of the next page if there is one.
     ///
-    /// A page is `{"value": […], "nextLink": "…"}` or a bare array. An error says what is wrong with the page, or which
-    /// limit the list exceeds.
+    /// A page is `{"value": […], "nextLink": "…"}` or an array. The error says what is wrong with the page, or which limit
+    /// the list exceeds.
     pub fn add(&mut self, url: &str, page: Value, size: usize) -> Result<Option<String>, String> {
         self.visited.insert(url.to_owned());
         self.bytes = self.bytes.saturating_add(size);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_not_a_page() {
+    fn rejects_malformed_pages() {
         for (page, why) in [
             (json!({"value": [], "nextLink": "u"}), "read already"),
             (json!({"value": {}}), "\"value\" is an object"),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_a_limit_of_pages_and_bytes() {
+    fn limits_the_pages_and_bytes_of_a_list() {
         let page = |next: usize| json!({"value": [], "nextLink": format!("u{next}")});
         let mut endless = Pages::default();
         let error = (0..).find_map(|n| endless.add(&format!("u{n}"), page(n + 1), 10).err()).unwrap();

@@ -1,4 +1,4 @@
-//! How long calls wait, for themselves and for each other.
+//! How long calls wait after their own refusals and those of other calls.
 
 use super::*;
 
@@ -13,7 +13,7 @@ async fn a_long_pause_fails_calls_that_cannot_wait_for_its_end() {
     let text = error.to_string();
     assert!(text.contains("429 TooManyRequests: an earlier request of this kind was refused"), "{text}");
     assert_eq!(script.urls().len(), 1);
-    // whoever has the time sees whether it still holds
+    // a call with enough time waits and tries again
     client.get(&scope(30).0, &target()).await.unwrap();
     assert!((300..302).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }
@@ -44,7 +44,7 @@ async fn a_waiting_retry_occupies_no_concurrency_slot() {
         let client = client.clone();
         async move { client.get(&scope(5).0, &target()).await }
     });
-    // its fifth try comes after 7.5 s at most, its sixth after 7.75 s at least
+    // the fifth attempt comes after at most 7.5 s, the sixth after at least 7.75 s
     tokio::time::sleep(Duration::from_millis(7600)).await;
     let begun = Instant::now();
     client.get(&scope(5).0, &target()).await.unwrap();

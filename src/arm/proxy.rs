@@ -1,4 +1,4 @@
-//! Says why a proxy did not let a request through, which the HTTP library does not report.
+//! Explains why a proxy refused a connection, which the HTTP library does not report.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use url::Url;
 use super::redact;
 use super::transport::{PROXY_REFUSED, SOCKS};
 
-/// How long the proxy may take to answer.
+/// The time limit of the proxy's response.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Explains why connecting to `url` through a proxy failed with `message`; `None` when no proxy is to blame.
+/// Explains why connecting to `url` through a proxy failed with `message`; `None` if the proxy is not the cause.
 pub async fn explain(url: &str, message: &str) -> Option<String> {
     let (variable, proxy) = from_environment(|name| std::env::var(name).ok())?;
     let target = Url::parse(url).ok()?;
@@ -25,7 +25,7 @@ pub async fn explain(url: &str, message: &str) -> Option<String> {
     }
     let status = match tokio::time::timeout(PATIENCE, connect_status(&proxy, &target)).await {
         Ok(Ok(status)) => status,
-        // It is a refusal, even if it cannot be repeated.
+        // The proxy refused the connection, even if it does not respond now.
         _ => message.to_owned(),
     };
     let host = format!("{}:{}", proxy.host_str()?, proxy.port_or_known_default()?);
@@ -33,7 +33,7 @@ pub async fn explain(url: &str, message: &str) -> Option<String> {
     Some(format!("the proxy {host} of {variable} {PROXY_REFUSED} {target}: {status}{remedy}"))
 }
 
-/// The proxy for https and the variable that names it, found as the HTTP library finds it.
+/// The HTTPS proxy and its environment variable, determined like the HTTP library does.
 fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Option<(&'static str, Url)> {
     let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
     let (name, value) =
@@ -42,7 +42,7 @@ fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Option<(&'stat
     Some((name, Url::parse(&value).ok()?))
 }
 
-/// Asks the proxy once more to connect to `target`; returns the status and reason that it answers.
+/// Sends the proxy another CONNECT to `target`, and returns the status and reason of its response.
 async fn connect_status(proxy: &Url, target: &str) -> std::io::Result<String> {
     let unknown = || std::io::Error::other("no status");
     if proxy.scheme() != "http" {
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_proxy_of_the_environment() {
+    fn reads_the_proxy_from_the_environment() {
         let find = |set: &'static [(&str, &str)]| {
             from_environment(|name| {
                 set.iter().find(|(have, _)| *have == name).map(|(_, value)| (*value).to_owned())

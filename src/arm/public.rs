@@ -1,4 +1,4 @@
-//! Reads of public data on hosts that are not Resource Manager's. They carry no token.
+//! Reads of public data on other hosts than Resource Manager's, without a token.
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -8,7 +8,7 @@ use crate::arm::retry::{Next, Outcome, Try, next_try};
 use crate::arm::{Error, Kind, Method, Request, Response, Scope};
 
 impl Client {
-    /// Reads the JSON object at `url`, which must be `https`, or on the loopback interface.
+    /// Reads the JSON object at `url`, which must use HTTPS or be on loopback.
     pub async fn get_public(&self, scope: &Scope, url: &str) -> Result<Value, Error> {
         self.get_public_as(scope, url, "application/json", |response| {
             crate::arm::error::json(&response.body).filter(Value::is_object)
@@ -52,7 +52,13 @@ impl Client {
                 },
                 Ok(response) => (
                     Error::from_response(Method::Get, url, response),
-                    Outcome::Answer { response, code: "", passes: false, is_foreign: false, renewed: true },
+                    Outcome::Answer {
+                        response,
+                        code: "",
+                        is_temporary: false,
+                        is_from_gateway: false,
+                        renewed: true,
+                    },
                 ),
                 Err(error) => (
                     Error::new(Kind::Transport { sent: error.sent }, error.message.clone()),

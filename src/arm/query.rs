@@ -1,4 +1,4 @@
-//! Questions that are asked by POST and change nothing, such as those to Azure Resource Graph.
+//! Queries: POST requests that change nothing, such as those to Azure Resource Graph.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::{Client, Expect};
 use crate::arm::{Error, Method, Response, Scope, Target};
 
-/// How often a question is asked when the connection breaks after it was sent. A POST that could change something is
-/// not repeated then; a question can be.
+/// How often a query is sent if the connection breaks after sending it. Other POSTs are not repeated then, because they
+/// could change something twice.
 const TRIES: u32 = 4;
 
 impl Client {
-    /// Sends `body` to `target` and returns the answer, its headers included.
+    /// Sends `body` to `target` and returns the response including its headers.
     pub async fn query(
         &self,
         scope: &Scope,

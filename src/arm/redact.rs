@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-/// Query parameters whose values grant access: SAS signatures (`sig`), signed poll URLs (`t`, `c`, `s`, `h`), tokens and
-/// keys.
+/// Query parameters with secret values: SAS signatures (`sig`), signed poll URLs (`t`, `c`, `s`, `h`), tokens and keys.
 const SIGNED: [&str; 12] = [
     "sig",
     "t",
@@ -54,13 +53,13 @@ pub fn url(url: &str) -> String {
     unsigned(&format!("{}?{}{fragment}", without_user(before), shown.join("&")))
 }
 
-// Where URLs are quoted in HTML or XML, `&` is `&amp;`.
+// In URLs that are quoted in HTML or XML, `&` is `&amp;`.
 fn is_signed(name: &str) -> bool {
     let bare = name.strip_prefix("amp;").unwrap_or(name);
     SIGNED.iter().any(|signed| bare.eq_ignore_ascii_case(signed))
 }
 
-/// `word` up to the first SAS signature, which may be part of a URL that is encoded as a whole.
+/// `word` up to the first SAS signature, which may be part of a percent-encoded URL.
 fn unsigned(word: &str) -> String {
     let lower = word.to_ascii_lowercase();
     let end = ["sig=", "sig%3d", "sig%253d"]
@@ -82,8 +81,8 @@ fn without_user(url: &str) -> String {
     }
 }
 
-/// Names before `=` or in a JSON member whose values are secrets, in lower case. Longer names that end in one of them
-/// count as well, such as `adminPassword`.
+/// Names, before `=` or of JSON members, whose values are secrets, in lower case. Longer names that end with one of them,
+/// such as `adminPassword`, count too.
 const SECRET_NAMES: [&str; 9] = [
     "password",
     "pwd",
@@ -96,21 +95,21 @@ const SECRET_NAMES: [&str; 9] = [
     "client_assertion",
 ];
 
-/// What the words before the current one say about it.
+/// What the current word is, according to the words before it.
 #[derive(Clone, Copy, PartialEq)]
 enum Expected {
-    /// Nothing.
+    /// Ordinary text.
     Text,
-    /// An `Authorization` header began: its scheme comes next, or the credential itself.
+    /// After the name of an `Authorization` header: its scheme or the credential itself.
     Scheme,
-    /// A JSON member with a secret name began.
+    /// After the name of a secret JSON member: the colon.
     Colon,
     /// A secret.
     Secret,
 }
 
-/// Free text in which the secrets are replaced by `***`: signatures, tokens, user information in URLs, credentials of
-/// `Authorization` headers, and values of names such as `password=` and `AccountKey=`.
+/// Replaces the secrets in free text by `***`: signatures, tokens, user information in URLs, credentials of `Authorization`
+/// headers, and values of names such as `password=` and `AccountKey=`.
 pub fn text(text: &str) -> String {
     let is_boundary = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '\\');
     let mut out = String::with_capacity(text.len());
@@ -147,10 +146,10 @@ pub fn text(text: &str) -> String {
     out
 }
 
-/// Text of the service or of a gateway, fit for one line of a message: without secrets and control characters, and at
-/// most `longest` characters.
+/// Sanitises a text of the service or a gateway for one line of a message: without secrets and control characters, and with
+/// at most `longest` characters.
 pub fn message(raw: &str, longest: usize) -> String {
-    // Enough for a secret at the end to be recognised, however long the whole is.
+    // A longer prefix than needed, so that a secret at its end is still recognised.
     let start: String = raw.chars().take(longest.saturating_mul(4)).collect();
     let hides = |c: char| {
         c.is_control()
@@ -201,17 +200,18 @@ fn without_named_secrets(word: &str) -> String {
     out
 }
 
-/// Signed tokens are three runs of base64url, the first of which begins a JSON object. Masked parts do not count.
+/// Whether `word` is a signed token: three parts in base64url, the first of which begins a JSON object. Masked parts do not
+/// count.
 fn is_jwt(word: &str) -> bool {
     word.contains("eyJ")
         && word.len() > 40 + 3 * word.matches("***").count()
         && word.matches('.').count() >= 2
 }
 
-/// Longer bodies are logged only by their size.
+/// The maximum size of a logged body. Of larger ones, only the size is logged.
 const LONGEST_LOGGED: usize = 1024 * 1024;
 
-/// A request or response body for the trace log: JSON with secret members masked, or only its size.
+/// A request or response body for the trace log: JSON with masked secrets, or only its size.
 pub fn body(body: &[u8]) -> String {
     if body.is_empty() {
         return String::new();
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_one_bounded_line() {
+    fn messages_are_one_line_of_limited_length() {
         assert_eq!(message("a\r\n\u{1b}[31m b\u{202e}c", 100), "a [31m bc");
         assert_eq!(message("0123456789", 4), "0123…");
         assert_eq!(message(&"password=".repeat(100_000), 9), "password=…");

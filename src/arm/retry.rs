@@ -1,4 +1,4 @@
-//! What to do after one try of one request: a pure function, so that every rule is a row of a table.
+//! Decides what to do after an attempt of a request. A pure function, so that a table can test every rule.
 
 use std::time::Duration;
 
@@ -8,87 +8,86 @@ use super::error::is_timeout_code;
 use super::retry_after::retry_after;
 use super::transport::{Method, Response};
 
-/// What to do next.
+/// The next step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Next {
-    /// The answer is good: use it.
+    /// Use the response.
     Done,
-    /// Try again after this long.
+    /// Retry after this wait.
     Wait(Duration),
-    /// The token was refused: try again at once with a new one.
+    /// The token was rejected: retry immediately with a new one.
     NewToken,
-    /// The answer, or its absence, is final.
+    /// Fail with the response, or its absence.
     GiveUp,
 }
 
-/// One try and its circumstances.
+/// One attempt.
 #[derive(Clone, Copy)]
 pub struct Try<'a> {
     /// 1 for the first.
     pub attempt: u32,
-    /// How many of the earlier tries only [asked to wait](Try::asks_to_wait).
+    /// How many of the earlier attempts only [asked to wait](Try::asks_to_wait).
     pub waits: u32,
     /// The method.
     pub method: Method,
-    /// What came back.
+    /// The outcome.
     pub outcome: Outcome<'a>,
-    /// How much of the caller's time is left.
+    /// The time until the caller's deadline.
     pub remaining: Duration,
-    /// For waits given as dates.
+    /// The current time, for waits that are dates.
     pub now: OffsetDateTime,
-    /// Random, 0 to 1, so that many clients do not come back at the same moment.
+    /// A random number from 0 to 1, so that many clients do not retry at the same time.
     pub jitter: f64,
 }
 
-/// What came back.
+/// The outcome.
 #[derive(Clone, Copy)]
 pub enum Outcome<'a> {
-    /// An answer that is not a success.
+    /// A response that is not a success.
     Answer {
-        /// The answer.
+        /// The response.
         response: &'a Response,
         /// The error code in its body, or empty.
         code: &'a str,
-        /// It is a conflict that passes by itself.
-        passes: bool,
-        /// It comes from a gateway or proxy, which cannot say whether the service acted.
-        is_foreign: bool,
-        /// An earlier try fetched a new token already.
+        /// Whether it is a temporary conflict.
+        is_temporary: bool,
+        /// Whether it comes from a gateway or proxy, which does not know whether the service acted.
+        is_from_gateway: bool,
+        /// Whether an earlier attempt already fetched a new token.
         renewed: bool,
     },
-    /// A success that the service would not send.
+    /// A success with an unexpected body.
     Malformed,
-    /// No answer.
+    /// No response.
     NoAnswer {
-        /// The request may have reached the service.
+        /// Whether the request may have reached the service.
         sent: bool,
-        /// Trying again cannot help.
+        /// Whether retrying cannot help.
         lasting: bool,
     },
 }
 
-/// Tries of a request that never reached the service: a wrong name or a closed port does not get better.
+/// The number of attempts if the request does not reach the service, as with a wrong name or a closed port.
 const UNREACHABLE_TRIES: u32 = 4;
-/// Tries when connections break after the request was sent.
+/// The number of attempts if connections break after sending the request.
 const BROKEN_TRIES: u32 = 10;
-/// Tries when a success cannot be read.
+/// The number of attempts if a success has an unexpected body.
 const MALFORMED_TRIES: u32 = 4;
-/// Tries when the service failed (500) or is unavailable (502, 503, 504) and names no wait.
+/// The number of attempts if the service fails (500) or is unavailable (502, 503, 504) without requesting a wait.
 const SERVER_ERROR_TRIES: u32 = 8;
-/// Tries when it names a wait, or is only busy: in practice the caller's time is the limit.
+/// The number of attempts if the service requests a wait or is only busy. In practice, the caller's timeout is the limit.
 const ASKED_TO_WAIT_TRIES: u32 = 200;
 
-/// What to do after `tried`.
+/// The next step after `tried`.
 ///
-/// Idempotent requests are repeated whenever a repetition could help. POST and PATCH are repeated only
-/// when it is certain that the service did not act. A wait longer than what remains of the caller's time
-/// is not begun.
+/// Idempotent requests are repeated if that could help. POST and PATCH are repeated only if the service certainly did not
+/// act. A wait that exceeds the caller's deadline is not begun.
 pub fn next_try(tried: Try<'_>) -> Next {
     let (limit, asked) = match tried.again() {
         Ok(again) => again,
         Err(next) => return next,
     };
-    // Tries that only asked to wait do not count against the limit of other failures.
+    // Attempts that only asked to wait do not count towards the limit of other failures.
     let waits = if limit == ASKED_TO_WAIT_TRIES { 0 } else { tried.waits };
     let attempt = tried.attempt.saturating_sub(waits);
     let wait = wait(attempt, asked, tried.jitter);
@@ -96,12 +95,12 @@ pub fn next_try(tried: Try<'_>) -> Next {
 }
 
 impl Try<'_> {
-    /// True when the service asked to wait, or is only busy.
+    /// True if the service asked to wait or is only busy.
     pub fn asks_to_wait(&self) -> bool {
         matches!(self.again(), Ok((ASKED_TO_WAIT_TRIES, _)))
     }
 
-    /// How many tries may end like this one, and the wait that the service asks for; or what to do instead of retrying.
+    /// The number of attempts for an outcome like this, and the requested wait; or the next step if it is not a retry.
     fn again(&self) -> Result<(u32, Option<Duration>), Next> {
         let idempotent = self.method.is_idempotent();
         Ok(match self.outcome {
@@ -111,7 +110,7 @@ impl Try<'_> {
             Outcome::NoAnswer { sent: true, .. } => return Err(Next::GiveUp),
             Outcome::Malformed if idempotent => (MALFORMED_TRIES, None),
             Outcome::Malformed => return Err(Next::GiveUp),
-            Outcome::Answer { response, code, passes, is_foreign, renewed } => {
+            Outcome::Answer { response, code, is_temporary, is_from_gateway, renewed } => {
                 let asked = retry_after(response, self.now);
                 let limit = if asked.is_some() { ASKED_TO_WAIT_TRIES } else { SERVER_ERROR_TRIES };
                 match response.status {
@@ -119,10 +118,10 @@ impl Try<'_> {
                     401 if !renewed => return Err(Next::NewToken),
                     429 => (ASKED_TO_WAIT_TRIES, asked),
                     503 if !idempotent && is_timeout_code(code) => return Err(Next::GiveUp),
-                    408 | 503 if !idempotent && is_foreign => return Err(Next::GiveUp),
+                    408 | 503 if !idempotent && is_from_gateway => return Err(Next::GiveUp),
                     408 | 503 => (limit, asked),
                     500 | 502 | 504 if idempotent => (limit, asked),
-                    409 if passes => (ASKED_TO_WAIT_TRIES, asked),
+                    409 if is_temporary => (ASKED_TO_WAIT_TRIES, asked),
                     _ => return Err(Next::GiveUp),
                 }
             }
@@ -130,7 +129,7 @@ impl Try<'_> {
     }
 }
 
-/// The wait that the service asks for, or 0.5 s doubling to 30 s; never less than asked, and spread by `jitter`.
+/// The requested wait, or 0.5 s doubling to 30 s, plus `jitter`. It is never shorter than requested.
 fn wait(attempt: u32, asked: Option<Duration>, jitter: f64) -> Duration {
     match asked.filter(|asked| !asked.is_zero()) {
         Some(asked) => asked + Duration::from_millis((jitter * 500.0) as u64),
@@ -153,7 +152,7 @@ mod tests {
     }
 
     fn refusal<'a>(response: &'a Response, code: &'a str) -> Outcome<'a> {
-        Outcome::Answer { response, code, passes: false, is_foreign: false, renewed: false }
+        Outcome::Answer { response, code, is_temporary: false, is_from_gateway: false, renewed: false }
     }
 
     fn next(method: Method, attempt: u32, remaining: Duration, outcome: Outcome<'_>) -> Next {
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn tries_that_only_wait_do_not_count_against_other_failures() {
+    fn attempts_that_only_wait_do_not_count_towards_other_limits() {
         let next = |attempt, waits, status| {
             let (response, now) = (answer(status, None), OffsetDateTime::UNIX_EPOCH);
             let outcome = refusal(&response, "");
@@ -224,7 +223,7 @@ mod tests {
         assert_eq!(next(9, 8, 502), Next::Wait(Duration::from_millis(500)));
         assert_eq!(next(15, 8, 502), Next::Wait(Duration::from_secs(30)));
         assert_eq!(next(16, 8, 502), Next::GiveUp);
-        assert_eq!(next(9, 8, 429), Next::Wait(Duration::from_secs(30)), "their own waits keep growing");
+        assert_eq!(next(9, 8, 429), Next::Wait(Duration::from_secs(30)), "their waits keep growing");
         assert_eq!(next(200, 199, 429), Next::GiveUp);
     }
 
@@ -234,8 +233,8 @@ mod tests {
         let outcome = Outcome::Answer {
             response: &response,
             code: "",
-            passes: false,
-            is_foreign: false,
+            is_temporary: false,
+            is_from_gateway: false,
             renewed: true,
         };
         assert_eq!(next(Method::Get, 2, HOUR, outcome), Next::GiveUp);
@@ -268,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_stay_inside_the_callers_time() {
+    fn waits_end_before_the_callers_deadline() {
         let response = answer(503, Some("10"));
         let outcome = refusal(&response, "");
         assert_eq!(next(Method::Get, 1, Duration::from_secs(10), outcome), Next::GiveUp);
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_bounded_and_spread() {
+    fn waits_are_limited_and_have_jitter() {
         let longest: Vec<f64> = (1..10).map(|n| wait(n, None, 1.0).as_secs_f64()).collect();
         assert_eq!(longest, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]);
         assert_eq!(wait(1, None, 0.0), Duration::from_millis(250));
@@ -284,14 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn passing_conflicts_are_retried() {
+    fn retries_temporary_conflicts() {
         let response = answer(409, None);
         for method in [Method::Put, Method::Delete, Method::Post, Method::Patch] {
-            let conflict = |passes| Outcome::Answer {
+            let conflict = |is_temporary| Outcome::Answer {
                 response: &response,
                 code: "Conflict",
-                passes,
-                is_foreign: false,
+                is_temporary,
+                is_from_gateway: false,
                 renewed: false,
             };
             assert!(matches!(next(method, 1, HOUR, conflict(true)), Next::Wait(_)), "{method}");
@@ -300,13 +299,13 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_that_is_unavailable_may_have_forwarded_an_action() {
+    fn does_not_repeat_an_action_that_a_gateway_may_have_forwarded() {
         let response = answer(503, None);
         let foreign = Outcome::Answer {
             response: &response,
             code: "",
-            passes: false,
-            is_foreign: true,
+            is_temporary: false,
+            is_from_gateway: true,
             renewed: false,
         };
         assert_eq!(next(Method::Post, 1, HOUR, foreign), Next::GiveUp);

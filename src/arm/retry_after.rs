@@ -1,4 +1,4 @@
-//! How long the service asks a client to wait, in every form in which it says so.
+//! Parses the wait that the service requests, in all its formats.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use time::OffsetDateTime;
 
 use super::transport::Response;
 
-/// The wait that `response` asks for, when it asks for one.
+/// The wait that `response` requests, if any.
 ///
-/// It reads `retry-after-ms` and `x-ms-retry-after-ms` (milliseconds) and `Retry-After` as seconds or as an HTTP date. A
-/// date counts from the response's own `Date` header, so that a wrong local clock does no harm, or else from `now`. A
-/// date in the past is a wait of zero. No wait is longer than a day.
+/// It parses `retry-after-ms` and `x-ms-retry-after-ms` (milliseconds), and `Retry-After` as seconds or an HTTP date. A date
+/// is relative to the response's `Date` header, so that a wrong local clock does not matter, or else to `now`. A date in
+/// the past is a wait of zero. The maximum is a day.
 pub fn retry_after(response: &Response, now: OffsetDateTime) -> Option<Duration> {
     for name in ["x-ms-retry-after-ms", "retry-after-ms"] {
         if let Some(wait) = response.header(name).and_then(|value| seconds(value, 0.001)) {
@@ -27,7 +27,7 @@ pub fn retry_after(response: &Response, now: OffsetDateTime) -> Option<Duration>
     })
 }
 
-/// Azure Resource Graph refuses with the time until its quota is full again: `x-ms-user-quota-resets-after: 00:00:05`.
+/// Azure Resource Graph returns the time until its quota resets: `x-ms-user-quota-resets-after: 00:00:05`.
 fn quota(response: &Response) -> Option<Duration> {
     if response.status != 429 {
         return None;
@@ -38,7 +38,7 @@ fn quota(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(total).min(LONGEST))
 }
 
-/// The longest wait that is believed.
+/// The maximum wait.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// A number of `unit` seconds; fractions are accepted.
@@ -59,7 +59,7 @@ mod tests {
     use time::macros::datetime;
 
     #[test]
-    fn a_refused_query_waits_for_the_quota() {
+    fn reads_the_quota_header() {
         let now = datetime!(2026-11-02 09:00:00 UTC);
         for (status, value, expected) in [
             (429, "00:00:05", Some(5)),
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_form() {
+    fn parses_every_format() {
         let now = datetime!(2026-11-02 09:00:00 UTC);
         type Row = (&'static [(&'static str, &'static str)], Option<u64>);
         let rows: &[Row] = &[
@@ -95,7 +95,7 @@ mod tests {
             (&[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")], Some(86_400_000)),
             (&[("retry-after", "Monday, 02-Nov-26 09:00:30 GMT")], Some(30_000)),
             (&[("retry-after", "Mon Nov  2 09:00:30 2026")], Some(30_000)),
-            // The server's clock is an hour ahead: its own date counts.
+            // The server's clock is an hour ahead: its own date is the reference.
             (
                 &[
                     ("retry-after", "Mon, 02 Nov 2026 10:00:05 GMT"),

@@ -1,4 +1,4 @@
-//! The deadline, interrupt signal and name of one piece of work, and the grace that an interrupt leaves.
+//! Scopes: the deadline, interrupt signal and name of a task, and the grace period after an interrupt.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,12 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::duration::readable;
 use super::error::{Error, Kind};
 
-/// One piece of work, such as creating one resource: its deadline, its interrupt signal and its name for messages.
-/// Clones share all three.
+/// A task, such as creating one resource: its deadline, interrupt signal, and name in messages. Clones share all three.
 ///
-/// After an interrupt nothing new is begun. Reads end at once. A write that is on its way may take up to
+/// After an interrupt, no new request is begun, and reads end immediately. A write that was sent may take up to
 /// [`WRITE_GRACE`], so that it is known whether the service accepted it, and the last reads that record its result end
-/// [`GRACE`] after the interrupt. The whole process is therefore done within half a minute.
+/// [`GRACE`] after the interrupt. So the whole process ends within half a minute.
 #[derive(Clone, Debug)]
 pub struct Scope {
     timeout: Duration,
@@ -24,11 +23,11 @@ pub struct Scope {
     what: String,
 }
 
-/// How long after an interrupt a write that was on its way is waited for.
+/// How long after an interrupt a sent write may take.
 pub const WRITE_GRACE: Duration = Duration::from_secs(20);
-/// How long after an interrupt the last reads may go on.
+/// How long after an interrupt the last reads may take.
 pub const GRACE: Duration = Duration::from_secs(28);
-/// How long the last read after a timeout or an interrupt may take.
+/// The time limit of the last read after a timeout or an interrupt.
 const FINAL_READ: Duration = Duration::from_secs(5);
 
 impl Scope {
@@ -37,25 +36,25 @@ impl Scope {
         Self::since(Instant::now(), timeout, stop, what)
     }
 
-    /// The same, for a part of longer work that began at `begun`.
+    /// A scope for part of a task that began at `begun`.
     pub fn since(
         begun: Instant,
         timeout: Duration,
         stop: CancellationToken,
         what: impl Into<String>,
     ) -> Self {
-        // A century is long enough, and keeps the sum from overflowing.
+        // A century is long enough and does not overflow.
         let deadline = begun + timeout.min(Duration::from_secs(3_000_000_000));
         Self { timeout, deadline, stop, stopped_at: Arc::default(), what: what.into() }
     }
 
-    /// A scope that begins now and ends with the same signal, but has its own timeout and name.
+    /// A scope that begins now, with the same interrupt signal but its own timeout and name.
     pub fn anew(&self, timeout: Duration, what: impl Into<String>) -> Self {
         Self { stopped_at: self.stopped_at.clone(), ..Self::new(timeout, self.stop.clone(), what) }
     }
 
-    /// A scope for the last short read after the timeout or an interrupt. An interrupt does not end it, but the grace
-    /// that an interrupt leaves does.
+    /// A scope for the last short read after the timeout or an interrupt. An interrupt does not end it, but the end of the
+    /// grace period does.
     #[must_use]
     pub fn for_final_read(&self) -> Self {
         let timeout = match self.stopped_at() {
@@ -65,8 +64,7 @@ impl Scope {
         Self::new(timeout, CancellationToken::new(), self.what.clone())
     }
 
-    /// Runs a write that must not be dropped halfway; `None` when an interrupt came and the write has not ended within
-    /// [`WRITE_GRACE`] of it.
+    /// Runs a write that must not be dropped halfway; `None` if it has not ended within [`WRITE_GRACE`] after an interrupt.
     pub async fn run_write<T>(&self, write: impl Future<Output = T>) -> Option<T> {
         let grace_over = async {
             self.stop.cancelled().await;
@@ -85,7 +83,7 @@ impl Scope {
         self.stopped().then(|| *self.stopped_at.get_or_init(Instant::now))
     }
 
-    /// How much of the time is left; zero once it has passed.
+    /// The time until the deadline; zero after it.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
@@ -95,12 +93,12 @@ impl Scope {
         self.stop.is_cancelled()
     }
 
-    /// What is being done, as given to [`Scope::new`].
+    /// The name, as passed to [`Scope::new`].
     pub fn what(&self) -> &str {
         &self.what
     }
 
-    /// Fails when the run was interrupted or the time has passed.
+    /// Fails if the run was interrupted or the deadline has passed.
     pub fn check(&self) -> Result<(), Error> {
         if self.stopped() {
             Err(self.stopped_error())
@@ -111,12 +109,12 @@ impl Scope {
         }
     }
 
-    /// Waits for `duration`; fails at once when the run is interrupted or the time passes.
+    /// Waits for `duration`; fails immediately if the run is interrupted or the deadline passes.
     pub async fn sleep(&self, duration: Duration) -> Result<(), Error> {
         self.run(tokio::time::sleep(duration)).await
     }
 
-    /// Runs `work`; drops it and fails when the run is interrupted or the time passes.
+    /// Runs `work`; drops it and fails if the run is interrupted or the deadline passes.
     pub async fn run<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
         self.check()?;
         tokio::select! {
@@ -164,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn parts_share_the_deadline_of_the_whole() {
+    async fn parts_share_the_deadline_of_the_task() {
         let (begun, stop) = (Instant::now(), CancellationToken::new());
         tokio::time::sleep(Duration::from_secs(40)).await;
         let scope = Scope::since(begun, Duration::from_secs(60), stop.clone(), "looking");
@@ -175,12 +173,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_very_long_timeout_is_fine() {
+    async fn a_very_long_timeout_does_not_overflow() {
         assert!(Scope::new(Duration::MAX, CancellationToken::new(), "x").check().is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_interrupt_leaves_one_grace_for_everything() {
+    async fn all_scopes_share_the_grace_period_of_an_interrupt() {
         let stop = CancellationToken::new();
         let scope = Scope::new(Duration::from_secs(600), stop.clone(), "creating Gallery \"g\"");
         let begun = Instant::now();
@@ -197,7 +195,7 @@ mod tests {
                 })
                 .await,
             Some(7),
-            "it ends within the grace"
+            "it ends within the grace period"
         );
         assert_eq!(scope.run_write(std::future::pending::<()>()).await, None);
         assert_eq!(begun.elapsed(), Duration::from_secs(1) + WRITE_GRACE);

@@ -1,8 +1,8 @@
-//! A string that never prints: tokens, client secrets, passwords.
+//! A string that is never printed: tokens, client secrets, passwords.
 
 use std::fmt;
 
-/// Text that must not reach a log, an error or a panic message: `Debug` and `Display` show `***`.
+/// Text that must not appear in a log, an error or a panic message: `Debug` and `Display` show `***`.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(String);
 
@@ -12,12 +12,12 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself. Call this only where it is put on the wire.
+    /// The text itself. Call this only to send it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// True when there is nothing to hide.
+    /// True if the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,4 +1,4 @@
-//! One call as the caller sees it: attempts, tokens, waits and log lines, until there is an answer or an error.
+//! Sends calls: attempts, tokens, waits and log lines, until there is a response or an error.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,18 +24,18 @@ use super::transport::{Method, Request, Response, Transport, TransportError};
 use super::versions::{ApiVersion, Versions};
 use crate::sync::lock;
 
-/// What is the same for every request of a client.
+/// Options of a client.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The whole `User-Agent`.
+    /// The complete `User-Agent`.
     pub user_agent: String,
-    /// In flight at once, at least one.
+    /// The maximum number of concurrent requests, at least one.
     pub max_concurrent_requests: usize,
-    /// Sent as `x-ms-correlation-request-id` and shown in errors; empty for none.
+    /// Sent as `x-ms-correlation-request-id` and shown in errors; empty means none.
     pub correlation_id: String,
 }
 
-/// What all clones of a client share.
+/// The state that all clones of a client share.
 pub struct Sender {
     transport: Arc<dyn Transport>,
     tokens: Arc<dyn Tokens>,
@@ -56,38 +56,38 @@ pub struct Call<'a> {
     pub url: &'a str,
     /// JSON body.
     pub body: Option<&'a Value>,
-    /// What a successful answer must contain.
+    /// The expected content of a successful response.
     pub expect: Expect<'a>,
 }
 
-/// What a successful answer must contain. Resource Manager never answers a bare text or number.
+/// The expected content of a successful response. Resource Manager never answers a bare text or number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect<'a> {
     /// The resource at this path: an object with the path as its `id`, in any case.
     Resource(&'a str),
-    /// The resource at this path after a write, or nothing.
+    /// The resource at this path after a write, or an empty body.
     Written(&'a str),
     /// An object.
     Object,
     /// A page of a list: an object, or the items themselves.
     Page,
-    /// An object, an array or nothing.
+    /// An object, an array or an empty body.
     Anything,
 }
 
 impl Expect<'_> {
-    /// Whether nothing will do as well.
-    fn allows_nothing(self) -> bool {
+    /// Whether the body may be empty.
+    fn allows_empty(self) -> bool {
         matches!(self, Self::Anything | Self::Written(_))
     }
 
-    /// Says what is wrong with `body` as the answer to such a call.
+    /// Checks `body`. The error says why it is not the expected content.
     fn check(self, body: &Value) -> Result<(), String> {
         let id = || body.get("id").and_then(Value::as_str).unwrap_or_default();
         let name = |id: &str| id.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_lowercase();
         let fits = match self {
             Self::Resource(path) => body.is_object() && same_id(id(), path),
-            // The service names a Marketplace agreement differently in the answer to a PUT.
+            // The response to a PUT of a Marketplace agreement contains a different ID.
             Self::Written(path) => body.is_object() && name(id()) == name(path),
             Self::Object => body.is_object(),
             Self::Page => body.is_object() || body.is_array(),
@@ -107,21 +107,21 @@ impl Expect<'_> {
     }
 }
 
-/// A successful answer.
+/// A successful response.
 pub struct Reply {
-    /// Status and headers. The body was taken out when it was decoded.
+    /// Status and headers, without the body.
     pub response: Response,
     /// The decoded body, or null.
     pub body: Value,
-    /// How many bytes the body had.
+    /// The size of the body in bytes.
     pub size: usize,
 }
 
-/// The longest time for one attempt of a write. Then its outcome is unknown.
+/// The time limit of one attempt of a write. After it, the outcome is unknown.
 const LONGEST_WRITE: Duration = Duration::from_secs(300);
 
 impl Sender {
-    /// Puts the parts together without doing anything yet.
+    /// A new sender. It sends nothing yet.
     pub fn new(
         transport: Arc<dyn Transport>,
         tokens: Arc<dyn Tokens>,
@@ -147,7 +147,7 @@ impl Sender {
         scope.run(self.tokens.token()).await?.map(drop)
     }
 
-    /// The cloud, found at the first call. While a failure is recent, every further call fails at once.
+    /// The cloud, which is determined at the first call. After a failure, further calls fail immediately for a while.
     pub async fn cloud(&self, scope: &Scope) -> Result<&Cloud, Error> {
         let find = || async {
             match self.cloud_failure.recent() {
@@ -172,12 +172,12 @@ impl Sender {
         self.versions().choose(&target.resource_type(), target.api_version())
     }
 
-    /// Records that the cloud answered a call of `target` with `version`.
+    /// Records that the cloud accepted a call of `target` with `version`.
     pub fn confirm_version(&self, target: &Target, version: &'static str) {
         self.versions().confirm(&target.resource_type(), version);
     }
 
-    /// An older API version to retry with, when `error` says that the cloud does not have `refused`.
+    /// An older API version to retry with, if `error` says that the cloud lacks `refused`.
     pub fn fall_back(&self, target: &Target, refused: &str, error: &Error) -> Option<&'static str> {
         self.versions().fall_back(&target.resource_type(), refused, error)
     }
@@ -186,12 +186,12 @@ impl Sender {
         lock(&self.versions)
     }
 
-    /// The transport under every call.
+    /// The transport of all calls.
     pub fn transport(&self) -> &dyn Transport {
         &*self.transport
     }
 
-    /// What every request says as its `User-Agent`.
+    /// The `User-Agent` of all requests.
     pub fn user_agent(&self) -> &str {
         &self.options.user_agent
     }
@@ -201,10 +201,10 @@ impl Sender {
         &self.options.correlation_id
     }
 
-    /// Sends `call` until there is an answer or a final error.
+    /// Sends `call` until there is a response or a final error.
     ///
-    /// A read ends at once when the run is interrupted or the time passes. A write that is on its way may finish, so
-    /// that it is known whether the service accepted it; see [`Scope::run_write`].
+    /// A read ends immediately when the run is interrupted or the deadline passes. A write that was sent may finish, so that
+    /// it is known whether the service accepted it; see [`Scope::run_write`].
     pub async fn call(&self, scope: &Scope, call: Call<'_>) -> Result<Reply, Error> {
         let path = path_of(call.url);
         let begun = Instant::now();
@@ -259,7 +259,7 @@ impl Sender {
                     let pause = retry_after(response, now).filter(|wait| !wait.is_zero());
                     counted.done(response, pause.unwrap_or(Duration::from_secs(1)))
                 }
-                // Others may use the place until the next attempt.
+                // Free the concurrency slot until the next attempt.
                 Err(_) => {
                     drop(counted);
                     None
@@ -285,8 +285,8 @@ impl Sender {
                     let outcome = Outcome::Answer {
                         response: &response,
                         code: &error.code,
-                        passes: error.is_passing_conflict(),
-                        is_foreign: error.is_outcome_unknown,
+                        is_temporary: error.is_temporary_conflict(),
+                        is_from_gateway: error.is_outcome_unknown,
                         renewed,
                     };
                     (next(outcome), error)
@@ -317,7 +317,7 @@ impl Sender {
         }
     }
 
-    /// Sends one attempt. A read is dropped when `scope` ends, a write is not.
+    /// Sends one attempt. A read is dropped when `scope` ends; a write is not.
     async fn send_once(
         &self,
         scope: &Scope,
@@ -336,7 +336,7 @@ impl Sender {
         })
     }
 
-    /// Waits for a place among the concurrent requests and for the request budgets.
+    /// Waits for a concurrency slot and for the request budgets.
     async fn admit<'a>(&'a self, scope: &Scope, class: &'a Class) -> Result<Counted<'a>, Error> {
         let (mut counted, mut wait) = {
             let mut throttle = self.throttle();
@@ -356,12 +356,12 @@ impl Sender {
                 );
                 scope.sleep(wait).await?;
             }
-            // The semaphore is never closed, so this cannot fail.
+            // This cannot fail, because the semaphore is never closed.
             counted.place = scope.run(self.places.acquire()).await?.ok();
             let mut throttle = self.throttle();
             let now = Instant::now();
             let Some(ticket) = counted.ticket.as_mut() else { return Ok(counted) };
-            // Another call may have been refused while this one waited: queue again behind the pause.
+            // If another call was refused meanwhile, queue again behind the pause.
             if !throttle.is_paused(class, now) {
                 throttle.sent(class, ticket);
                 drop(throttle);
@@ -440,20 +440,20 @@ impl Sender {
     }
 }
 
-/// What the attempts of one call have come to so far.
+/// The results of the attempts of a call so far.
 #[derive(Default)]
 struct Progress {
     attempts: u32,
-    /// The error that is being waited out.
+    /// The error of the last attempt.
     last: Option<Error>,
-    /// The service may have acted on one of them.
+    /// Whether the service may have acted on one of them.
     is_outcome_unknown: bool,
 }
 
 /// Decodes a success.
 ///
-/// A write whose answer the service sent and something on the way garbled was accepted all the same: its body counts as
-/// missing, and the caller reads the object. What a gateway or proxy answers says nothing about the service.
+/// A write with a malformed body from the service was accepted: the body counts as missing, and the caller reads the
+/// object. The response of a gateway or proxy does not confirm anything.
 fn read(call: &Call<'_>, mut response: Response) -> Result<Reply, Error> {
     let size = response.body.len();
     let why = match decode(call, &response) {
@@ -482,10 +482,10 @@ fn decode(call: &Call<'_>, response: &Response) -> Result<Value, String> {
         ));
     }
     if response.body.iter().all(u8::is_ascii_whitespace) {
-        // An empty 200 of a proxy says neither that something is gone nor that it was written.
+        // An empty 200 of a proxy confirms neither a delete nor a write.
         let is_convincing =
             response.status != 200 || call.method == Method::Post || error::is_from_service(response);
-        return if is_convincing && call.expect.allows_nothing() {
+        return if is_convincing && call.expect.allows_empty() {
             Ok(Value::Null)
         } else {
             Err(error::not_json(response))
@@ -495,20 +495,20 @@ fn decode(call: &Call<'_>, response: &Response) -> Result<Value, String> {
         return Err(error::not_json(response));
     }
     let body = error::json(&response.body).ok_or_else(|| error::not_json(response))?;
-    // What a 202 contains need not be the resource.
+    // The body of a 202 need not be the resource.
     if response.status != 202 || !matches!(call.expect, Expect::Written(_)) {
         call.expect.check(&body)?;
     }
     Ok(body)
 }
 
-/// The statuses of success that Resource Manager uses.
+/// The success statuses that Resource Manager uses.
 fn is_usual(status: u16) -> bool {
     matches!(status, 200 | 201 | 202 | 204)
 }
 
-/// The error of an answer that is not a success. What does not come from the service itself, such as an HTML page, does
-/// not say that the service refused.
+/// The error of a response that is not a success. A response that does not come from the service, such as an HTML page,
+/// does not mean that the service refused the request.
 fn refusal(method: Method, path: &str, response: &Response) -> Error {
     let mut error = Error::from_response(method, path, response);
     let is_json = !error::is_html(response) && error::json(&response.body).is_some();
@@ -527,7 +527,7 @@ fn refusal(method: Method, path: &str, response: &Response) -> Error {
     error
 }
 
-/// The error of a call that is not sent, because another one was refused for longer than there is time.
+/// The error of a call that is not sent, because calls are paused beyond its deadline after a refusal.
 fn held_back(wait: Duration, remaining: Duration) -> Error {
     let (wait, remaining) = (readable(whole(wait)), readable(whole(remaining)));
     let message = format!(
@@ -543,17 +543,17 @@ fn whole(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs_f64().ceil() as u64)
 }
 
-/// A call that is counted in the budgets until it is dropped.
+/// A call that counts towards the budgets until it is dropped.
 struct Counted<'a> {
     sender: &'a Sender,
     class: &'a Class,
     place: Option<tokio::sync::SemaphorePermit<'a>>,
-    /// None once the call is no longer counted.
+    /// `None` if the call is no longer counted.
     ticket: Option<Ticket>,
 }
 
 impl Counted<'_> {
-    /// Ends the call with its answer; returns what is left of the budget.
+    /// Ends the call with its response and returns the remaining budget.
     fn done(mut self, answer: &Response, pause: Duration) -> Option<i64> {
         self.place = None;
         let mut throttle = self.sender.throttle();

@@ -1,19 +1,19 @@
-//! What a call is aimed at: a path under the Resource Manager endpoint, an API version and query options.
+//! Targets of calls: a path under the Resource Manager endpoint, an API version and query options.
 
 use super::id::type_of_path;
 use super::versions::{ApiVersion, spoken};
 
-/// The path, API version and query of one call, before it is joined to a cloud's endpoint.
+/// The path, API version and query of a call, without the cloud's endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     path: String,
-    /// Empty when no version is known for the type.
+    /// Empty if no version is known for the type.
     api_version: &'static str,
     requirement: Option<Requirement>,
     query: Vec<(String, String)>,
 }
 
-/// The oldest API version that has everything in a request.
+/// The oldest API version that supports a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Requirement {
     since: &'static str,
@@ -21,17 +21,17 @@ struct Requirement {
 }
 
 impl Target {
-    /// A call to `path`, with the newest API version that this client speaks for the path's type.
+    /// A call to `path`, with the newest API version that this client supports for the path's type.
     ///
-    /// `path` begins with a slash, such as `/subscriptions/…/galleries/g`, and is not yet percent-encoded. A call to a
-    /// type that is not in [`versions`](super::versions) is refused before it is sent.
+    /// `path` begins with a slash, such as `/subscriptions/…/galleries/g`, and is not percent-encoded. A call to a type that
+    /// is not in [`versions`](super::versions) is refused before it is sent.
     pub fn at(path: impl Into<String>) -> Self {
         let mut target = Self::new(path, "");
         target.api_version = spoken(&target.resource_type()).first().copied().unwrap_or_default();
         target
     }
 
-    /// The same with an API version of choice. A cloud that lacks it is still called with an older one.
+    /// A call with another API version. A cloud that lacks it is still called with an older one.
     pub fn new(path: impl Into<String>, api_version: &'static str) -> Self {
         let mut path: String = path.into();
         if !path.starts_with('/') {
@@ -40,10 +40,10 @@ impl Target {
         Self { path, api_version, requirement: None, query: Vec::new() }
     }
 
-    /// Requires API version `since` or newer, because the request contains `what`, such as an attribute's name.
-    /// Where the cloud has only older ones, the call is refused with both, instead of being sent without `what`.
+    /// Requires API version `since` or newer, because the request contains `what`, such as an attribute. If the cloud has
+    /// only older versions, the call fails with an error that names both.
     ///
-    /// The newest of several requirements counts.
+    /// The newest of several requirements applies.
     #[must_use]
     pub fn needs(mut self, since: &'static str, what: impl Into<String>) -> Self {
         if self.requirement.as_ref().is_none_or(|requirement| requirement.since < since) {
@@ -64,18 +64,17 @@ impl Target {
         &self.path
     }
 
-    /// The API version that is tried first. [`Client::api_version_of`](super::Client::api_version_of) says which one is
-    /// in use.
+    /// The API version that is tried first. [`Client::api_version_of`](super::Client::api_version_of) returns the one in use.
     pub fn api_version(&self) -> &'static str {
         self.api_version
     }
 
-    /// The resource type that the path leads to, in lower case: the same for a resource and for the list it is in.
+    /// The resource type of the path in lower case: the same for a resource and its list.
     pub fn resource_type(&self) -> String {
         type_of_path(&self.path)
     }
 
-    /// Fails when `version` lacks something that the request contains.
+    /// Fails if `version` does not support the request.
     pub fn check_requirement(&self, version: ApiVersion, cloud: &str) -> Result<(), String> {
         match &self.requirement {
             Some(Requirement { since, what }) if !version.has(since) => Err(format!(
@@ -87,14 +86,14 @@ impl Target {
         }
     }
 
-    /// The absolute URL under `endpoint` with `api_version`, encoded; an error says which segment cannot be sent.
+    /// The encoded URL under `endpoint` with `api_version`. The error names a segment that cannot be sent.
     pub fn url(&self, endpoint: &str, api_version: &str) -> Result<String, String> {
         if api_version.is_empty() {
             return Err(format!("no API version is known for the resource type {:?}", self.resource_type()));
         }
         let mut url = endpoint.trim_end_matches('/').to_owned();
         for segment in self.path.split('/').skip(1) {
-            // URL libraries resolve these, encoded or not, and the call would hit something else.
+            // URL libraries resolve dot segments, even encoded ones, so the call would go to another resource.
             if matches!(segment, "." | "..") {
                 return Err(format!(
                     "the path {:?} has a segment {segment:?}, which no resource can have",
@@ -132,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls() {
+    fn builds_urls() {
         let endpoint = "https://management.azure.com/";
         for (target, url) in [
             (Target::new("/a/b", "2026-03-03"), "/a/b?api-version=2026-03-03"),
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_requirement_counts() {
+    fn the_newest_requirement_applies() {
         let gallery = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g";
         let target = Target::at(gallery).needs("2025-03-03", "identity").needs("2020-09-30", "sharing");
         let using = |version| ApiVersion { version, is_confirmed: true };

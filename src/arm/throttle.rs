@@ -1,10 +1,10 @@
-//! Keeps this process inside the service's request budgets, so that it slows down before it is refused. Pure: it gets
-//! the time and the answers, and says how long to wait.
+//! Keeps this process within the service's request budgets, so that it slows down before calls are refused. Pure: it takes
+//! the time and the responses, and returns how long to wait.
 //!
-//! Two budgets are watched for each subscription. Resource Manager has one for reads, one for writes and one for
-//! deletions, and reports what is left in `x-ms-ratelimit-remaining-subscription-*`; calls outside a subscription draw
-//! on the tenant's. The compute service has one for each kind of call and reports it in
-//! `x-ms-ratelimit-remaining-resource`. Nothing is limited before the service has reported a number or refused a call.
+//! There are two kinds of budgets. Resource Manager has budgets for reads, writes and deletes of each subscription, and
+//! reports the remainder in `x-ms-ratelimit-remaining-subscription-*`; calls outside a subscription use the tenant's
+//! budgets. The compute service has a budget for each kind of call and reports it in
+//! `x-ms-ratelimit-remaining-resource`. Calls are not limited until the service reports a remainder or refuses a call.
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling>
 
 use std::collections::HashMap;
@@ -21,16 +21,16 @@ pub struct Throttle {
     budgets: HashMap<String, Budget>,
 }
 
-/// The budgets that a call draws on.
+/// The budgets that a call uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Class {
     verb: &'static str,
-    /// Keys of the budgets: of the verb, and of the kind of call. Both begin with the subscription.
+    /// The keys of the budgets of the verb and of the kind of call. Both begin with the subscription.
     keys: [String; 2],
 }
 
 impl Class {
-    /// The budgets of a call by its method and path.
+    /// The budgets of a call, from its method and path.
     pub fn new(method: Method, path: &str) -> Self {
         let verb = match method {
             Method::Get => "reads",
@@ -48,17 +48,16 @@ impl Class {
     }
 }
 
-/// A call that is counted in its budgets.
+/// A call that counts towards its budgets.
 #[derive(Debug)]
 pub struct Ticket {
-    /// How often calls had been refused for each budget when this call was counted.
+    /// The number of refusals of each budget at the time when this call was counted.
     refusals: [u32; 2],
     is_sent: bool,
 }
 
 impl Throttle {
-    /// Counts a call and says how long it has to wait before it is sent. Each ticket must be given back to
-    /// [`Throttle::leave`].
+    /// Counts a call and returns how long it must wait before it is sent. Each ticket must be passed to [`Throttle::leave`].
     pub fn enter(&mut self, class: &Class, now: Instant) -> (Ticket, Duration) {
         let mut ticket = Ticket { refusals: [0, 0], is_sent: false };
         let mut wait = Duration::ZERO;
@@ -71,9 +70,9 @@ impl Throttle {
         (ticket, wait)
     }
 
-    /// Says how long a call that is already counted has to wait after a refusal of another call.
+    /// Returns how long a call that is already counted must wait after another call was refused.
     ///
-    /// It spends again only from budgets that were refused since, because a refusal sets the level anew.
+    /// It spends again only from budgets that have had a refusal since, because a refusal resets the level.
     pub fn requeue(&mut self, class: &Class, ticket: &mut Ticket, now: Instant) -> Duration {
         let mut wait = Duration::ZERO;
         for (key, refusals) in class.keys.iter().zip(&mut ticket.refusals) {
@@ -86,7 +85,7 @@ impl Throttle {
         wait
     }
 
-    /// Records that a call is on its way.
+    /// Records that a call was sent.
     pub fn sent(&mut self, class: &Class, ticket: &mut Ticket) {
         if !std::mem::replace(&mut ticket.is_sent, true) {
             for key in &class.keys {
@@ -97,12 +96,12 @@ impl Throttle {
         }
     }
 
-    /// True while calls of this class must wait because one was refused.
+    /// True while calls of this class must wait after a refusal.
     pub fn is_paused(&self, class: &Class, now: Instant) -> bool {
         class.keys.iter().any(|key| self.budgets.get(key).is_some_and(|budget| now < budget.paused_until))
     }
 
-    /// Ends a call, with the answer when there is one. `pause` is how long a refusal (429) asks callers to wait.
+    /// Ends a call, with its response if there is one. `pause` is the wait that a refusal (429) requests.
     pub fn leave(
         &mut self,
         class: &Class,
@@ -126,14 +125,14 @@ impl Throttle {
             self.budget(call, class.verb, now).reported(left, least, Some(window), now);
         }
         if answer.status == 429 && !is_of_one_resource_only(answer) {
-            // A refusal by the compute service is about one kind of call only.
+            // A refusal of the compute service applies to one kind of call only.
             let (key, documented) =
                 if calls.is_some() { (call, CALL_BUCKET) } else { (verb, verb_bucket(class.verb)) };
             self.budget(key, class.verb, now).refused(pause, documented, now);
         }
     }
 
-    /// How much of the verb's budget is left, for the log.
+    /// The remaining budget of the verb, for the log.
     pub fn left(&self, class: &Class) -> Option<i64> {
         self.budgets.get(&class.keys[0])?.level.map(|level| level as i64)
     }
@@ -158,28 +157,28 @@ impl Throttle {
     }
 }
 
-/// A bucket that refills. Its level may be negative: then calls queue, each for its own moment.
+/// A token bucket. If its level is negative, calls are queued, each until its own time.
 struct Budget {
-    /// None: not known, so not limited.
+    /// `None` if it is not known; then calls are not limited.
     level: Option<f64>,
-    /// The level comes from the service's own numbers.
+    /// Whether the level was reported by the service.
     is_reported: bool,
-    /// A call was refused although the service's numbers had promised otherwise. Until the bucket must be full again,
-    /// this client's own count is believed where it is lower.
+    /// A call was refused although the reported remainder was not used up. Until the bucket must be full again, this
+    /// client's own count applies where it is lower.
     is_doubted: bool,
     size: f64,
     /// Refill per second.
     rate: f64,
-    /// Seconds of the window that the service counts in.
+    /// The length in seconds of the window in which the service counts calls.
     window: Option<f64>,
-    /// When `level` was right.
+    /// The time at which `level` was computed.
     at: Instant,
     paused_until: Instant,
-    /// How many calls were refused.
+    /// The number of refused calls.
     refusals: u32,
-    /// Counted calls: waiting or in flight.
+    /// Calls that are waiting or in flight.
     calls: u32,
-    /// Calls that were sent and not answered yet.
+    /// Calls that are in flight.
     in_flight: u32,
 }
 
@@ -212,11 +211,11 @@ impl Budget {
         }
     }
 
-    /// The service reported how much is left. It may or may not have counted the current calls: they are subtracted
-    /// once more, which is too cautious by at most their number.
+    /// The service reported the remainder. It may or may not include the current calls. They are subtracted again, which
+    /// underestimates the level by at most their number.
     ///
-    /// The size is the most that was ever reported, at least `least`. Where the service counts in windows, it is also
-    /// what refills in one.
+    /// The size is the maximum that was ever reported, and at least `least`. If the service counts in windows, the bucket
+    /// refills by its size in each window.
     fn reported(&mut self, left: f64, least: f64, window: Option<f64>, now: Instant) {
         self.refill(now);
         if window.is_none()
@@ -234,15 +233,15 @@ impl Budget {
         if let Some(window) = window {
             self.rate = self.size / window;
         }
-        // Counts in windows are coarse and their waits long: there a refusal is the lesser evil.
+        // Windows are coarse and their waits long, so risk a refusal.
         let doubtful = if window.is_some() { 0 } else { self.calls };
         self.level = Some(left - f64::from(doubtful));
         self.is_reported = true;
         self.at = self.at.max(now);
     }
 
-    /// The service refused a call: all calls wait, and then go on at the refill rate, which is that of the `documented`
-    /// bucket where the service does not count in windows. Calls that are waiting spend again when they queue again.
+    /// The service refused a call: all calls wait, and then continue at the refill rate, which is that of the `documented`
+    /// bucket unless the service counts in windows. Waiting calls spend again when they queue again.
     fn refused(&mut self, pause: Duration, documented: (f64, f64), now: Instant) {
         if self.window.is_none() {
             self.is_doubted = true;
@@ -255,27 +254,27 @@ impl Budget {
     }
 }
 
-/// The longest pause, however long a refusal asked to wait.
+/// The longest pause, even if a refusal requests a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// The longest wait for a window whose size is a guess, as long as nothing was refused.
+/// The longest wait for a window of estimated size, as long as no call was refused.
 const LONGEST_GUESS: Duration = Duration::from_secs(1);
 
-/// Documented size and refill per second of a verb's bucket.
+/// The documented size and refill rate per second of a verb's bucket.
 fn verb_bucket(verb: &str) -> (f64, f64) {
     if verb == "reads" { (250.0, 25.0) } else { (200.0, 10.0) }
 }
 
-/// Assumed size and refill per second of the bucket of one kind of call.
+/// The assumed size and refill rate per second of the bucket of one kind of call.
 const CALL_BUCKET: (f64, f64) = (60.0, 1.0);
 
-/// The subscription that a path is in, in lower case.
+/// The subscription of a path, in lower case.
 fn subscription_of(path: &str) -> Option<String> {
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     segments.next().filter(|word| word.eq_ignore_ascii_case("subscriptions"))?;
     segments.next().map(str::to_lowercase)
 }
 
-/// What is left: the smaller of the principal's and the whole subscription's remainder, or the tenant's.
+/// The remainder: the smaller of the principal's and the subscription's, or the tenant's.
 fn verb_budget(answer: &Response, class: &Class) -> Option<f64> {
     let scopes: &[&str] =
         if class.is_of_tenant() { &["tenant-"] } else { &["subscription-", "subscription-global-"] };
@@ -287,8 +286,8 @@ fn verb_budget(answer: &Response, class: &Class) -> Option<f64> {
         .reduce(f64::min)
 }
 
-/// The scarcest of `Microsoft.Compute/GetGallery3Min;348,Microsoft.Compute/GetGallery30Min;2496`: what is left, the
-/// least that such buckets hold, and the seconds in which it refills.
+/// The scarcest budget of `Microsoft.Compute/GetGallery3Min;348,Microsoft.Compute/GetGallery30Min;2496`: the remainder, the
+/// minimum size of such buckets, and the seconds in which it refills.
 fn call_budget(answer: &Response) -> Option<(f64, f64, f64)> {
     call_budgets(answer)
         .filter_map(|(name, left)| {
@@ -303,7 +302,7 @@ fn call_budget(answer: &Response) -> Option<(f64, f64, f64)> {
         .min_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)))
 }
 
-/// True for a refusal because the budget of one single resource ran out, which says nothing about others.
+/// True if a call was refused because the budget of a single resource is used up, which does not affect other resources.
 fn is_of_one_resource_only(answer: &Response) -> bool {
     let empty =
         |of_one| call_budgets(answer).any(|(name, left)| left < 1.0 && is_of_one_resource(name) == of_one);
@@ -323,8 +322,8 @@ fn call_budgets(answer: &Response) -> impl Iterator<Item = (&str, f64)> {
     })
 }
 
-/// The type that a path leads to, with a mark that tells a list from one resource:
-/// `…/galleries/g/images/i` is `microsoft.compute/galleries/images`, and its list `microsoft.compute/galleries/images/*`.
+/// The resource type of a path, with a suffix for lists: `…/galleries/g/images/i` is `microsoft.compute/galleries/images`,
+/// and its list `microsoft.compute/galleries/images/*`.
 pub fn kind_of_call(path: &str) -> String {
     let mark = if ends_in_a_name(path) { "" } else { "/*" };
     format!("{}{mark}", type_of_path(path))
@@ -343,13 +342,13 @@ mod tests {
     }
 
     #[test]
-    fn lists_have_a_kind_of_their_own() {
+    fn lists_are_a_separate_kind_of_call() {
         let one = format!("{VERSIONS}/1.0.0");
         assert_eq!(kind_of_call(VERSIONS), "microsoft.compute/galleries/images/versions/*");
         assert_eq!(kind_of_call(&one), "microsoft.compute/galleries/images/versions");
     }
 
-    /// One call that is sent and answered at once.
+    /// A call that is sent and completed immediately.
     fn call(throttle: &mut Throttle, class: &Class, answer: &Response, pause: u64, now: Instant) -> Duration {
         let (mut ticket, wait) = throttle.enter(class, now);
         throttle.sent(class, &mut ticket);
@@ -370,14 +369,14 @@ mod tests {
         }
     }
 
-    /// Makes `reads` by `callers` against a service with the documented bucket that reports `reported` of what is left.
-    /// Returns how many it refused, and the seconds that all took.
+    /// Simulates `reads` of `callers` with a service that has the documented bucket and reports `reported(remainder)`.
+    /// Returns the number of refusals and the total seconds.
     fn simulate(reads: u32, callers: u32, reported: fn(f64) -> i64) -> (u32, f64) {
         let mut throttle = Throttle::default();
         let class = Class::new(Method::Get, VERSIONS);
         let begin = Instant::now();
         let (mut bucket, mut bucket_at, mut refused) = (250.0f64, 0.0f64, 0);
-        // Each caller with the moment of its next step: to send, or to leave with the answer 50 ms later.
+        // Each caller with the time of its next step: send, or complete with the response 50 ms later.
         let mut steps: Vec<(f64, Ticket, Option<Response>)> = Vec::new();
         let mut done = 0;
         let mut clock = 0.0f64;
@@ -423,14 +422,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stays_inside_the_documented_bucket() {
+    async fn stays_within_the_documented_bucket() {
         let (refused, took) = simulate(10_000, 64, |left| left as i64);
         assert!(refused <= 100, "{refused} refusals");
         assert!((380.0..430.0).contains(&took), "took {took} s");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_remainder_that_a_refusal_disproved_is_not_believed_again() {
+    async fn a_refusal_overrides_a_wrong_reported_remainder() {
         for callers in [10, 64] {
             let (refused, took) = simulate(10_000, callers, |_| 11_999);
             assert!(refused <= 100, "{callers} callers: {refused} refusals");
@@ -439,7 +438,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_pauses_the_verb_and_then_paces_it() {
+    async fn a_refusal_pauses_the_verb_and_then_limits_its_rate() {
         let mut throttle = Throttle::default();
         let (reads, writes) = (Class::new(Method::Get, "/a"), Class::new(Method::Put, "/a"));
         let now = Instant::now();
@@ -451,7 +450,7 @@ mod tests {
         assert_eq!(first, Duration::from_secs_f64(10.04));
         assert_eq!(second, Duration::from_secs_f64(10.08));
         assert!(!throttle.is_paused(&reads, now + Duration::from_secs(10)));
-        // Forgotten once the bucket must be full again.
+        // The limit ends once the bucket must be full again.
         let later = now + Duration::from_secs(60);
         throttle.leave(&Class::new(Method::Get, "/other"), ticket, None, Duration::ZERO, later);
         throttle.leave(&reads, other, None, Duration::ZERO, later);
@@ -482,10 +481,10 @@ mod tests {
         let compute = answer(429, &[("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/Get3Min;0")]);
         let mut throttle = Throttle::default();
         call(&mut throttle, &a, &compute, 300, now);
-        assert!(throttle.is_paused(&a, now) && !throttle.is_paused(&b, now), "kinds of calls, too");
+        assert!(throttle.is_paused(&a, now) && !throttle.is_paused(&b, now), "other kinds of calls too");
     }
 
-    /// Of three waiting calls each spends once, although a refusal makes all queue again.
+    /// Each of three waiting calls spends once, although a refusal makes all of them queue again.
     #[tokio::test(start_paused = true)]
     async fn a_call_that_queues_again_spends_only_once() {
         let mut throttle = Throttle::default();
@@ -504,12 +503,12 @@ mod tests {
         assert_eq!(level(&throttle, 1), paid, "the budget that was not refused is not spent again");
         let again: Vec<Duration> =
             waiting.iter_mut().map(|ticket| throttle.requeue(&class, ticket, now)).collect();
-        assert_eq!(again, [Duration::ZERO; 3], "without a new refusal nothing is spent");
+        assert_eq!(again, [Duration::ZERO; 3], "without a new refusal, nothing is spent");
         assert_eq!(level(&throttle, 0), Some(-3.0));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_by_the_compute_service_pauses_only_that_kind_of_call() {
+    async fn a_refusal_of_the_compute_service_pauses_only_that_kind_of_call() {
         let mut throttle = Throttle::default();
         let list = Class::new(Method::Get, VERSIONS);
         let now = Instant::now();
@@ -521,7 +520,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_for_one_resource_pauses_no_other() {
+    async fn a_refusal_for_one_resource_does_not_pause_others() {
         for (names, paused) in [
             ("Microsoft.Compute/UpdateVMResource;0", false),
             ("Microsoft.Compute/GetOperation3Min;14000,Microsoft.Compute/GetOperationResource;0", false),
@@ -537,7 +536,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_window_that_never_refused_delays_nothing_for_long() {
+    async fn a_window_without_refusals_delays_calls_only_briefly() {
         let mut throttle = Throttle::default();
         let class = Class::new(Method::Get, VERSIONS);
         let empty = [("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/GetGalleryImageVersion3Min;0")];

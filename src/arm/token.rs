@@ -1,4 +1,4 @@
-//! Bearer tokens: their source, and the cache that renews them.
+//! Bearer tokens: their sources, and a cache that renews them.
 
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -13,23 +13,23 @@ use super::failure_memory::{FailureMemory, RETRY_PAUSE};
 use super::secret::Secret;
 use crate::sync::{read, write};
 
-/// Gives out tokens for Resource Manager.
+/// Provides tokens for Resource Manager.
 #[async_trait]
 pub trait Tokens: Send + Sync {
-    /// A bearer token that is valid now; cheap enough for every request.
+    /// A valid bearer token. Cheap enough to call for every request.
     async fn token(&self) -> Result<Secret, Error>;
 
-    /// Tokens of further tenants, for sources in those tenants; usually none.
+    /// Tokens of the auxiliary tenants, for image sources in those tenants.
     async fn auxiliary(&self) -> Result<Vec<Secret>, Error>;
 
-    /// The service refused `token`: it must not be used again.
+    /// The service rejected `token`: it must not be used again.
     fn reject(&self, token: &Secret);
 
-    /// Sets the cloud that the client has found, so that it need not be looked up again.
+    /// Sets the cloud that the client has discovered, so that it need not be discovered again.
     fn use_cloud(&self, _cloud: &Cloud) {}
 }
 
-/// One token that never changes: for tests and for the emulator in this process.
+/// A constant token, for tests and for the emulator in this process.
 pub struct StaticTokens(pub Secret);
 
 #[async_trait]
@@ -45,24 +45,24 @@ impl Tokens for StaticTokens {
     fn reject(&self, _token: &Secret) {}
 }
 
-/// Fetches a new token. One [`Cache`] never calls it twice at the same time.
+/// Fetches tokens. A [`Cache`] never calls it concurrently.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// A new token and how long it is valid from now.
+    /// Fetches a new token.
     async fn fetch(&self) -> Result<Fresh, Error>;
 }
 
-/// A token as it was fetched.
+/// A token that was just fetched.
 #[derive(Debug)]
 pub struct Fresh {
     /// The token.
     pub token: Secret,
-    /// Validity from now.
+    /// The validity from now.
     pub lifetime: Duration,
 }
 
-/// Keeps one token, fetches the next in time, and goes on with the old one while that is possible. A failure is
-/// remembered for a while too, so that many waiting calls fail because of one attempt.
+/// Caches a token and renews it before it expires. If renewal fails, it uses the old token while that is valid. A failure
+/// is cached for a short time too, so that one failed attempt fails all waiting calls.
 pub struct Cache {
     source: Arc<dyn Source>,
     held: RwLock<Option<Held>>,
@@ -77,29 +77,29 @@ struct Held {
     renew: Instant,
 }
 
-/// Tokens are renewed this long before they expire.
+/// How long before their expiry tokens are renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
 
 impl Cache {
-    /// An empty cache before `source`.
+    /// An empty cache of tokens from `source`.
     pub fn new(source: Arc<dyn Source>) -> Self {
         Self { source, held: RwLock::default(), failed: FailureMemory::default(), fetching: Mutex::new(()) }
     }
 
-    /// A valid token, from memory when possible.
+    /// A valid token, from the cache if possible.
     pub async fn get(&self) -> Result<Secret, Error> {
         if let Some(known) = self.known() {
             return known;
         }
         let _alone = self.fetching.lock().await;
-        // Another call may have fetched it, or failed to, while this one waited.
+        // Another call may have fetched a token, or failed, while this one waited.
         if let Some(known) = self.known() {
             return known;
         }
         match self.source.fetch().await {
             Ok(fresh) => {
                 let now = Instant::now();
-                // A token that lives only for minutes keeps the same proportion.
+                // A token with a short lifetime is renewed after the same proportion of it.
                 let early = RENEW_BEFORE.min(fresh.lifetime / 4);
                 let lifetime = fresh.lifetime.min(Duration::from_secs(7 * 86_400));
                 let held =
@@ -109,7 +109,7 @@ impl Cache {
                 self.failed.clear();
                 Ok(token)
             }
-            // Read again: a token that was rejected meanwhile must not be used.
+            // Read the cache again: a token that was rejected meanwhile must not be used.
             Err(error) => match self.held() {
                 Some(held) if Instant::now() < held.expires => {
                     tracing::warn!(
@@ -125,7 +125,7 @@ impl Cache {
         }
     }
 
-    /// The token or the failure that is remembered, when it is recent enough.
+    /// The cached token or failure, if it is recent enough.
     fn known(&self) -> Option<Result<Secret, Error>> {
         if let Some(held) = self.held().filter(|held| Instant::now() < held.renew) {
             return Some(Ok(held.token));
@@ -133,13 +133,13 @@ impl Cache {
         self.failed.recent().map(Err)
     }
 
-    /// Forgets `token` if it is the current one, and returns whether it was.
+    /// Removes `token` from the cache, and returns whether it was the current one.
     pub fn reject(&self, token: &Secret) -> bool {
         let mut held = write(&self.held);
         held.take_if(|held| held.token == *token).is_some()
     }
 
-    /// Forgets the token.
+    /// Removes the token from the cache.
     pub fn forget(&self) {
         self.hold(None);
     }
@@ -211,7 +211,7 @@ mod tests {
         source.broken.store(true, Ordering::SeqCst);
         pass(3400).await;
         assert_eq!(cache.get().await.unwrap().expose(), "t1");
-        // Not asked again for every request.
+        // It is not fetched again for every request.
         assert_eq!(cache.get().await.unwrap().expose(), "t1");
         assert_eq!(source.fetched.load(Ordering::SeqCst), 2);
         pass(300).await;
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(source.fetched.load(Ordering::SeqCst), 1);
         pass(29).await;
         cache.get().await.unwrap_err();
-        assert_eq!(source.fetched.load(Ordering::SeqCst), 1, "remembered for 30 seconds");
+        assert_eq!(source.fetched.load(Ordering::SeqCst), 1, "cached for 30 seconds");
         pass(1).await;
         let again = cache.get().await.unwrap_err();
         assert_eq!(source.fetched.load(Ordering::SeqCst), 2);
@@ -253,7 +253,7 @@ mod tests {
         let first = cache.get().await.unwrap();
         cache.reject(&first);
         assert_eq!(cache.get().await.unwrap().expose(), "t2");
-        // A late answer about the first token does not cost the second.
+        // A late rejection of the first token does not affect the second.
         cache.reject(&first);
         assert_eq!(cache.get().await.unwrap().expose(), "t2");
         cache.reject(&Secret::new("t2"));

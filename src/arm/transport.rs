@@ -1,14 +1,14 @@
-//! One HTTP request in, one response out: the trait that sends requests, and its types.
+//! The trait that sends HTTP requests, and its types.
 
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-/// Sends requests. Any status is a response, including 4xx and 5xx: the caller decides what it means.
+/// Sends requests. Any status, including 4xx and 5xx, is a response that the caller interprets.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Sends `request` once and returns the response, or says that none arrived.
+    /// Sends `request` once and returns the response, or an error if none arrived.
     async fn send(&self, request: Request) -> Result<Response, TransportError>;
 }
 
@@ -39,7 +39,7 @@ impl Method {
         }
     }
 
-    /// True when sending the same request twice leaves the service as sending it once.
+    /// True if sending a request twice has the same effect as sending it once.
     pub fn is_idempotent(self) -> bool {
         matches!(self, Self::Get | Self::Put | Self::Delete)
     }
@@ -56,29 +56,29 @@ impl fmt::Display for Method {
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// Absolute URL, sent as it is.
+    /// The absolute URL, which is sent unchanged.
     pub url: String,
     /// Header names and values.
     pub headers: Vec<(String, String)>,
-    /// The body, when there is one.
+    /// The body, if there is one.
     pub body: Option<Vec<u8>>,
 }
 
 impl Request {
-    /// The value of the header `name` (any case), when it is there.
+    /// The value of the header `name`, ignoring case, if it is present.
     pub fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name)
     }
 }
 
 impl fmt::Debug for Request {
-    // Headers carry tokens and URLs carry signatures, so neither is shown.
+    // Headers contain tokens and URLs contain signatures, so neither is shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Request({} {})", self.method, super::redact::url(&self.url))
     }
 }
 
-/// A response, whatever its status.
+/// A response with any status.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
     /// HTTP status code.
@@ -90,7 +90,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The value of the header `name` (any case), when it is there.
+    /// The value of the header `name`, ignoring case, if it is present.
     pub fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name)
     }
@@ -103,32 +103,32 @@ fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
 /// No response arrived.
 #[derive(Clone, Debug)]
 pub struct TransportError {
-    /// True when the request may have reached the service, so that it could have acted.
+    /// True if the request may have reached the service, which may then have acted.
     pub sent: bool,
-    /// The reason, without URLs that have a query and without tokens.
+    /// The reason, without tokens and URLs with a query.
     pub message: String,
 }
 
 impl TransportError {
-    /// True when trying again cannot help: an untrusted certificate, an unusable `SSL_CERT_FILE`, a proxy that refuses,
-    /// an answer that is too large.
+    /// True if a retry cannot help: an untrusted certificate, an unusable `SSL_CERT_FILE`, a proxy that refuses, a response
+    /// that is too large.
     pub fn is_lasting(&self) -> bool {
         [UNTRUSTED, CERT_FILE, PROXY_REFUSED, SOCKS, TOO_LARGE].iter().any(|mark| self.message.contains(mark))
     }
 }
 
-/// How rustls begins its message about a certificate that it does not trust.
+/// The beginning of rustls's message about an untrusted certificate.
 pub(super) const UNTRUSTED: &str = "invalid peer certificate";
-/// How the message about an unusable certificate file begins.
+/// The beginning of the message about an unusable certificate file.
 pub(super) const CERT_FILE: &str = "SSL_CERT_FILE names";
-/// What the message about a proxy that refuses contains.
+/// Part of the message about a proxy that refuses a connection.
 pub(super) const PROXY_REFUSED: &str = "refuses to connect to";
-/// What the message about a SOCKS proxy contains.
+/// Part of the message about a SOCKS proxy.
 pub(super) const SOCKS: &str = "proxy, which is not supported";
-/// How the message about an answer that is too large begins.
+/// The beginning of the message about a response that is too large.
 pub(super) const TOO_LARGE: &str = "the answer is larger than";
 
-/// How long the service may take until it begins to answer.
+/// The time limit until a response begins.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl fmt::Display for TransportError {

@@ -1,8 +1,8 @@
-//! API versions: which ones this client speaks for each resource type, and which of them a cloud has.
+//! API versions: those that this client supports for each resource type, and those that a cloud has.
 //!
-//! A sovereign or private cloud can lag behind. It answers `NoRegisteredProviderFound` to an API version that it
-//! does not have and lists those that it has. The client then uses the newest version that both sides have, for
-//! that resource type and the types below it.
+//! Sovereign and private clouds may lack recent API versions. They respond with `NoRegisteredProviderFound` and list the
+//! versions that they have. The client then uses the newest version that both sides support, for that resource type and
+//! the types below it.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::error::{Error, Kind};
 
 /// Galleries, image definitions, image versions, sharing, soft-deleted artifacts, shared and community galleries.
 ///
-/// Versions before 2019-07-01 have no `storageProfile.source`, so no image version can be created with them.
+/// Versions before 2019-07-01 lack `storageProfile.source`, so they cannot create image versions.
 pub const GALLERY: &[&str] = &[
     "2026-03-03",
     "2025-12-03",
@@ -83,9 +83,9 @@ pub const ORDERING: &[&str] = &["2021-01-01", "2015-06-01"];
 pub const SUBSCRIPTION: &[&str] =
     &["2022-12-01", "2022-09-01", "2021-01-01", "2020-01-01", "2019-06-01", "2016-06-01"];
 
-/// The API versions that this client speaks, newest first, by resource type. An entry also covers the types below
-/// it, unless they have an entry of their own.
-const SPOKEN: &[(&str, &[&str])] = &[
+/// The supported API versions, newest first, by resource type. An entry also covers the types below it, unless they have
+/// their own entry.
+const SUPPORTED: &[(&str, &[&str])] = &[
     ("microsoft.compute/galleries", GALLERY),
     ("microsoft.compute/locations/communitygalleries", GALLERY),
     ("microsoft.compute/locations/sharedgalleries", GALLERY),
@@ -118,10 +118,9 @@ const SPOKEN: &[(&str, &[&str])] = &[
     ("subscriptions", SUBSCRIPTION),
 ];
 
-/// The API versions that this client speaks for `resource_type` (lower case), newest first; empty for a type that
-/// it does not know.
+/// The supported API versions of `resource_type` (in lower case), newest first; empty for an unknown type.
 pub fn spoken(resource_type: &str) -> &'static [&'static str] {
-    SPOKEN
+    SUPPORTED
         .iter()
         .filter(|(known, _)| {
             resource_type.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -130,23 +129,23 @@ pub fn spoken(resource_type: &str) -> &'static [&'static str] {
         .map_or(&[], |(_, versions)| versions)
 }
 
-/// The API version that calls for one resource type use.
+/// The API version of calls for a resource type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApiVersion {
     /// The version, such as `2026-03-03`.
     pub version: &'static str,
-    /// Whether the cloud has already answered a call with it. Until then a call may still fall back to an older one.
+    /// Whether the cloud has accepted a call with it. Until then, a call may still fall back to an older version.
     pub is_confirmed: bool,
 }
 
 impl ApiVersion {
-    /// Whether this version has a member that was introduced with `since`.
+    /// Whether this version includes a member that was introduced in `since`.
     pub fn has(&self, since: &str) -> bool {
         self.version >= since
     }
 }
 
-/// What one cloud has been found to support, by resource type in lower case.
+/// The API versions of a cloud that are known so far, by resource type in lower case.
 #[derive(Default)]
 pub struct Versions {
     fallbacks: HashMap<String, &'static str>,
@@ -154,9 +153,9 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// The version for calls of `resource_type`: `preferred`, or an older one when the cloud lacks it.
+    /// The version for calls of `resource_type`: `preferred`, or an older one if the cloud lacks it.
     ///
-    /// What was found for a type also holds for the types below it, which clouds update together.
+    /// A known version of a type also applies to the types below it, because clouds update them together.
     pub fn choose(&self, resource_type: &str, preferred: &'static str) -> ApiVersion {
         let fallback = lineage(resource_type).find_map(|kind| self.fallbacks.get(kind));
         let version = fallback.copied().filter(|older| *older < preferred).unwrap_or(preferred);
@@ -164,18 +163,18 @@ impl Versions {
         ApiVersion { version, is_confirmed }
     }
 
-    /// Records that the cloud answered a call for `resource_type` with `version`.
+    /// Records that the cloud accepted a call for `resource_type` with `version`.
     pub fn confirm(&mut self, resource_type: &str, version: &'static str) {
         if self.confirmed.get(resource_type) != Some(&version) {
             self.confirmed.insert(resource_type.to_owned(), version);
         }
     }
 
-    /// The version to retry with when `error` says that the cloud does not have `refused`: the newest that both
-    /// sides have. `None` when the error is about something else, or there is no such version.
+    /// The version to retry with if `error` says that the cloud lacks `refused`: the newest that both sides support. `None`
+    /// if it is another error or there is no such version.
     pub fn fall_back(&mut self, resource_type: &str, refused: &str, error: &Error) -> Option<&'static str> {
         let supported = supported(error)?;
-        // The version is fine, so the error is about the region.
+        // The cloud has the version, so the error is about the region.
         if supported.iter().any(|version| version == refused) {
             return None;
         }
@@ -189,15 +188,15 @@ impl Versions {
     }
 }
 
-/// A type and the types above it: `a/b/c`, `a/b`, `a`.
+/// A type and its parent types: `a/b/c`, `a/b`, `a`.
 fn lineage(resource_type: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(resource_type), |kind| kind.rsplit_once('/').map(|(parent, _)| parent))
 }
 
-/// The versions that an error about an unsupported API version lists.
+/// The versions in an error about an unsupported API version.
 ///
-/// Resource providers write "… The supported api-versions are '2021-07-01, 2022-03-03'. The supported locations are
-/// …"; Resource Manager itself writes "… The supported versions are '2021-01-01,2022-12-01'."
+/// Resource providers return "… The supported api-versions are '2021-07-01, 2022-03-03'. The supported locations are …";
+/// Resource Manager itself returns "… The supported versions are '2021-01-01,2022-12-01'."
 pub fn supported(error: &Error) -> Option<Vec<String>> {
     const CODES: [&str; 5] = [
         "NoRegisteredProviderFound",
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn falls_back_to_the_newest_version_that_both_sides_have() {
+    fn falls_back_to_the_newest_version_that_both_sides_support() {
         let (galleries, images) = ("microsoft.compute/galleries", "microsoft.compute/galleries/images");
         let refused = error("NoRegisteredProviderFound", MESSAGE);
         let mut versions = Versions::default();
@@ -263,7 +262,11 @@ mod tests {
         assert_eq!(versions.fall_back(galleries, "2026-03-03", &refused), Some("2022-03-03"));
         let found = ApiVersion { version: "2022-03-03", is_confirmed: true };
         assert_eq!(versions.choose(galleries, "2026-03-03"), found);
-        assert_eq!(versions.choose(images, "2026-03-03"), found, "a child starts where its parent ended");
+        assert_eq!(
+            versions.choose(images, "2026-03-03"),
+            found,
+            "a child type starts with its parent's version"
+        );
         assert!(!versions.choose("microsoft.compute/images", "2026-03-01").is_confirmed);
         assert!(found.has("2022-03-03") && found.has("2021-10-01") && !found.has("2022-08-03"));
     }
@@ -278,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cloud_without_a_common_version_is_not_asked_again() {
+    fn does_not_retry_without_a_common_version() {
         let refused = error("InvalidResourceType", "The supported api-versions are '2014-04-01'.");
         assert_eq!(
             Versions::default().fall_back("microsoft.compute/galleries", "2026-03-03", &refused),
@@ -304,14 +307,14 @@ mod tests {
         }
         assert!(spoken("microsoft.compute/galleriesandmore").is_empty());
         assert_ne!(spoken("subscriptions/resourcegroups"), spoken("subscriptions"));
-        for (kind, versions) in SPOKEN {
+        for (kind, versions) in SUPPORTED {
             assert!(versions.windows(2).all(|pair| pair[0] > pair[1]), "{kind}");
         }
     }
 
-    /// The published history of galleries names every version that introduced something; all of them are spoken.
+    /// The client supports every version in the published history of galleries that introduced a member.
     #[test]
-    fn gallery_versions_agree_with_the_published_history() {
+    fn gallery_versions_match_the_published_history() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/descriptions/field-history.json");
         let Ok(text) = std::fs::read(path) else {
             eprintln!("skipped: {path} is absent");
@@ -324,7 +327,7 @@ mod tests {
         for version in since.iter().filter(|version| **version >= "2019-07-01") {
             assert!(GALLERY.contains(version), "{version}");
         }
-        // Every member that each create sends exists in the oldest version.
+        // The oldest version has every member that a create always sends.
         for member in
             ["properties.storageProfile.source.id", "properties.hyperVGeneration", "properties.osState"]
         {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What a cloud answers that has only `versions` of a type.
+/// The response of a cloud that has only `versions` of a type.
 fn lacks(versions: &str) -> Answer {
     let message =
         format!("The supported api-versions are '{versions}'. The supported locations are 'chinaeast'.");
@@ -32,7 +32,7 @@ async fn falls_back_once_to_the_newest_version_that_the_cloud_has() {
     assert_eq!(versions_asked(&script), ["2026-03-03", "2022-03-03", "2022-03-03", "2022-03-03"]);
 }
 
-/// Every resource provider that the provider calls has older versions to fall back to.
+/// Every resource provider has older versions to fall back to.
 #[tokio::test(start_paused = true)]
 async fn every_type_falls_back() {
     let compute = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute";

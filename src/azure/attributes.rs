@@ -1,4 +1,4 @@
-//! Attributes of Azure's kind: locations, ids, dates, names; each with its check and with what counts as the same.
+//! Common attributes of Azure resources: locations, IDs, dates and names, each with its checks and equivalence.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -8,7 +8,7 @@ use crate::arm::{ResourceId, id, region};
 use crate::schema::spec::{optional, required};
 use crate::schema::{Attribute, Diagnostics, Path, Value};
 
-/// A location that the user gives and nobody changes later.
+/// A required location. Changing it replaces the resource.
 pub fn location() -> Attribute {
     required().force_new().equivalent_if(region::same_region).check_text(check_location)
 }
@@ -18,7 +18,7 @@ pub fn resource_group_name() -> Attribute {
     required().force_new().equivalent_if(eq_ignore_case).check_text(check_resource_group)
 }
 
-/// A subscription; the provider's when the user says nothing.
+/// A subscription; defaults to the provider's.
 pub fn subscription_id() -> Attribute {
     crate::schema::spec::optional_computed().force_new().equivalent_if(eq_ignore_case).check_text(check_guid)
 }
@@ -28,12 +28,12 @@ pub fn tags() -> Attribute {
     optional().or_empty().check(tags::check)
 }
 
-/// A date with time and offset. Two spellings of one instant are the same.
+/// A date with time and offset. Spellings of the same instant are equivalent.
 pub fn date(attribute: Attribute) -> Attribute {
     attribute.equivalent_if(same_instant).check_text(check_date)
 }
 
-/// The id of a resource of `kind` (such as `Microsoft.Compute/galleries`), in any case.
+/// The ID of a resource of type `kind` (such as `Microsoft.Compute/galleries`), ignoring case.
 pub fn id_of(attribute: Attribute, kind: &'static str) -> Attribute {
     attribute.equivalent_if(id::same_id).check(move |value| match value.as_str() {
         Some(id) => check_id(id, kind),
@@ -48,12 +48,12 @@ pub fn check_regex(text: &str) -> Result<(), String> {
         .map_err(|error| format!("is not a valid regular expression: {error}"))
 }
 
-/// Equal but for case.
+/// Equal, ignoring case.
 pub fn eq_ignore_case(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)
 }
 
-/// The same instant, however it is spelt.
+/// Whether both are spellings of the same instant.
 pub fn same_instant(a: &str, b: &str) -> bool {
     match (instant(a), instant(b)) {
         (Some(a), Some(b)) => a == b,
@@ -66,10 +66,10 @@ pub fn instant(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok()
 }
 
-/// Whether `id` names a resource of `kind`; the error tells what it should look like.
+/// Checks that `id` is the ID of a resource of type `kind`. The error shows the expected form.
 pub fn check_id(id: &str, kind: &str) -> Result<(), String> {
     if id.trim() != id {
-        return Err("must not begin or end with a blank or a line break".to_owned());
+        return Err("must not begin or end with a space or a line break".to_owned());
     }
     ResourceId::parse_as(id, kind).map(drop).map_err(|error| error.to_string())
 }
@@ -96,7 +96,7 @@ pub fn check_gallery_name(name: &str) -> Result<(), String> {
     check_name(
         name,
         "_.",
-        "letters, digits, underscores and full stops; the service allows no hyphen in a gallery's name",
+        "letters, digits, underscores and full stops; the service does not allow hyphens in gallery names",
     )
 }
 
@@ -120,7 +120,7 @@ fn check_name(name: &str, middle: &str, allowed: &str) -> Result<(), String> {
         return Err(format!("must have 1 to 80 characters, and has {}", name.chars().count()));
     }
     if let Some(bad) = name.chars().find(|c| !fits(*c)) {
-        return Err(format!("must not contain {bad:?}: allowed are {allowed}"));
+        return Err(format!("must not contain {bad:?}; allowed are {allowed}"));
     }
     let ends = [name.chars().next(), name.chars().last()];
     if ends.iter().flatten().any(|c| !c.is_ascii_alphanumeric()) {
@@ -136,7 +136,7 @@ pub fn check_identifier(text: &str, longest: usize) -> Result<(), String> {
     }
     if let Some(bad) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-".contains(*c)) {
         return Err(format!(
-            "must not contain {bad:?}: allowed are letters, digits, full stops, underscores and hyphens"
+            "must not contain {bad:?}; allowed are letters, digits, full stops, underscores and hyphens"
         ));
     }
     if text.ends_with('.') {
@@ -169,9 +169,9 @@ pub fn check_guid(text: &str) -> Result<(), String> {
 /// A date with time and offset.
 pub fn check_date(text: &str) -> Result<(), String> {
     if instant(text).is_none() {
-        return Err("is not a date of RFC 3339, such as 2027-12-31T00:00:00Z".to_owned());
+        return Err("is not a valid RFC 3339 date; use a date such as 2027-12-31T00:00:00Z".to_owned());
     }
-    // The service stores neither: the date would differ from the configuration for ever.
+    // The service does not store these, so every plan would show a change.
     if text.get(17..19) == Some("60") {
         return Err("must not have a leap second (60)".to_owned());
     }
@@ -182,10 +182,10 @@ pub fn check_date(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What the service stores of a fraction of a second.
+/// The number of digits of a fraction of a second that the service stores.
 const FRACTION_DIGITS: usize = 7;
 
-/// A region's name, in any spelling. Whether the region exists is asked at plan.
+/// A region's name, in any spelling. The plan checks whether the region exists.
 pub fn check_location(text: &str) -> Result<(), String> {
     let name = region::normalise(text);
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric()) {
@@ -193,7 +193,7 @@ pub fn check_location(text: &str) -> Result<(), String> {
             .map(|near| format!(" (did you mean {near:?}?)"))
             .unwrap_or_default();
         return Err(format!(
-            "is no region's name: letters and digits only, such as \"westeurope\" or \"West Europe\"{hint}"
+            "is not a region name; use a name such as \"westeurope\" or \"West Europe\"{hint}"
         ));
     }
     Ok(())
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn checks_names() {
         let rows: &[(fn(&str) -> Result<(), String>, &str, bool)] = &[
             (check_gallery_name, "gal.Golden_1", true),
             (check_gallery_name, "gal-golden", false),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_as_precise_as_the_service_stores_them() {
+    fn refuses_dates_that_the_service_cannot_store() {
         for (text, good) in [
             ("2027-12-31T00:00:00Z", true),
             ("2027-12-31T00:00:00.1234567+01:00", true),
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_have_no_blanks_around_them() {
+    fn refuses_ids_with_surrounding_spaces() {
         let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/galleries/g";
         assert_eq!(check_id(id, "Microsoft.Compute/galleries"), Ok(()));
         for wrong in [format!("{id} "), format!("{id}\n"), format!(" {id}")] {
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn instants_have_many_spellings() {
+    fn compares_dates_by_instant() {
         assert!(same_instant("2027-12-31T00:00:00Z", "2027-12-31T01:00:00+01:00"));
         assert!(same_instant("2027-12-31T00:00:00Z", "2027-12-31T00:00:00+00:00"));
         assert!(!same_instant("2027-12-31T00:00:00Z", "2027-12-31T00:00:01Z"));

@@ -1,14 +1,14 @@
-//! A failed call told to the user: what was being done to which thing, why it failed, and what to do.
+//! Diagnostics of failed calls: what was being done to which object, why it failed, and what to do.
 
 use crate::arm::{Error, Kind};
 use crate::schema::{Diagnostic, Path};
 
-/// The diagnostic of `error`, which ended `doing` ("creating gallery \"g\"") something to `id`.
+/// The diagnostic of `error`, which failed `doing` ("creating gallery \"g\"") with the object `id`.
 pub fn diagnostic(error: &Error, doing: &str, id: &str) -> Diagnostic {
     tell(error, doing, &[&error.to_string(), id])
 }
 
-/// The same for what concerns no single thing.
+/// The diagnostic of an error that concerns no single object.
 pub fn bare(error: &Error, doing: &str) -> Diagnostic {
     tell(error, doing, &[&error.to_string()])
 }
@@ -24,19 +24,22 @@ pub fn capital(text: &str) -> String {
 
 fn tell(error: &Error, doing: &str, paragraphs: &[&str]) -> Diagnostic {
     let summary = format!("{} failed", capital(doing));
-    // One reason for many errors is explained in the first of them.
+    // A cause that many errors share is explained only in the first of them.
     if error.shared.as_ref().is_some_and(|shared| !shared.is_first_report()) {
         let cause = match error.kind {
             Kind::Credential { .. } => "Signing in to Azure failed.",
             _ => "The endpoints of the cloud could not be found.",
         };
-        return Diagnostic::error(summary, format!("{cause} Another error of this run says why."));
+        return Diagnostic::error(
+            summary,
+            format!("{cause} See the other error of this run for the reason."),
+        );
     }
     let paragraphs: Vec<&str> = paragraphs.iter().copied().chain(remedy(error)).collect();
     Diagnostic::error(summary, paragraphs.join("\n\n"))
 }
 
-/// The same, pointing at `attribute` when the error is about what it names.
+/// The same as [`diagnostic`], at `attribute` if the error is about the object that it names.
 pub fn at(error: &Error, doing: &str, id: &str, attribute: Option<&'static str>) -> Diagnostic {
     let diagnostic = diagnostic(error, doing, id);
     match attribute {
@@ -45,27 +48,27 @@ pub fn at(error: &Error, doing: &str, id: &str, attribute: Option<&'static str>)
     }
 }
 
-// What helps, by the code where there is one.
+// The remedy, by error code if there is one.
 fn remedy(error: &Error) -> Option<&'static str> {
     match error.kind {
         Kind::Stopped => {
             return Some(
-                "The run was interrupted. What the service accepted is kept in the state; apply again to go on.",
+                "The run was interrupted. The state contains everything that the service accepted; apply again to continue.",
             );
         }
         Kind::TimedOut => {
-            return Some("Allow more time in the timeouts block, or apply again to go on waiting.");
+            return Some("Increase the timeout in the timeouts block, or apply again to continue waiting.");
         }
         Kind::Transport { .. } => {
             return Some(
-                "Check that the endpoint is right and can be reached from here (proxy, firewall, DNS, trusted certificates).",
+                "Check that the endpoint is correct and reachable (proxy, firewall, DNS, trusted certificates).",
             );
         }
         _ => {}
     }
     Some(match error.code.as_str() {
         "AuthorizationFailed" | "LinkedAuthorizationFailed" => {
-            "Give the identity a role that allows this action on that scope; a new role assignment takes some minutes to act."
+            "Give the identity a role that allows this action on that scope; a new role assignment takes a few minutes to take effect."
         }
         "ResourceGroupNotFound" => {
             "Create the resource group first, or correct its name and the subscription."
@@ -78,11 +81,11 @@ fn remedy(error: &Error) -> Option<&'static str> {
             "Register the resource provider once for the subscription: az provider register --namespace Microsoft.Compute"
         }
         "RequestDisallowedByPolicy" => {
-            "An Azure Policy forbids it: meet the policy, or have an exemption made."
+            "An Azure Policy denies the request: comply with the policy, or request an exemption."
         }
-        "ScopeLocked" => "A management lock protects it: remove the lock first.",
+        "ScopeLocked" => "A management lock protects the resource: remove the lock first.",
         "PropertyChangeNotAllowed" => {
-            "The service does not change this in place: replace the resource, or take the change back."
+            "The service cannot change this in place: replace the resource, or revert the change."
         }
         "LocationNotAvailableForResourceType" => "Choose one of the regions that the message lists.",
         "InvalidAuthenticationToken" | "ExpiredAuthenticationToken" | "InvalidAuthenticationTokenTenant" => {
@@ -105,11 +108,14 @@ mod tests {
         assert!(first.detail.contains("All sign-in methods failed."), "{}", first.detail);
         let second = bare(&error.clone(), "reading gallery \"b\"");
         assert_eq!(second.summary, "Reading gallery \"b\" failed");
-        assert_eq!(second.detail, "Signing in to Azure failed. Another error of this run says why.");
+        assert_eq!(
+            second.detail,
+            "Signing in to Azure failed. See the other error of this run for the reason."
+        );
     }
 
     #[test]
-    fn says_what_why_where_and_what_to_do() {
+    fn names_action_cause_attribute_and_remedy() {
         let mut error = Error::new(Kind::Service, "The client may not.");
         error.code = "AuthorizationFailed".to_owned();
         error.status = Some(403);

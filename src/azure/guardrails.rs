@@ -1,4 +1,4 @@
-//! `guardrails {}`: the rules a team sets itself against the mistakes that image teams make.
+//! `guardrails {}`: rules that a team sets for its own configurations.
 
 use crate::arm::region;
 use crate::model;
@@ -6,26 +6,25 @@ use crate::schema::spec::optional;
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Severity};
 
 model! {
-    /// Rules that stop the mistakes of image teams at plan time. Each is off until set; a violation names the
-    /// attribute, the rule and the fix.
+    /// Rules that plans must satisfy. Each rule is off unless it is set. A violation names the attribute, the rule and the fix.
     pub struct Guardrails {
-        /// What a violation is: an `error` that stops the run, or a `warn`ing.
+        /// Whether a violation is an `error`, which stops the run, or a warning (`warn`).
         pub mode: Option<String> = optional().one_of(&["error", "warn"]),
-        /// Forbids Marketplace lookups that ask for `latest` instead of a version or a constraint.
+        /// Whether Marketplace lookups of `latest` are forbidden. A version or a constraint is required instead.
         pub deny_latest: Option<bool> = optional(),
-        /// The fewest replicas that an image version may have in a target region.
+        /// The minimum number of replicas of an image version in each target region.
         pub minimum_replicas: Option<i64> = optional().between(1, 100),
         /// Regions that every image version must be replicated to.
         pub required_regions: Option<Set<String>> = optional().equivalent_if(region::same_region),
-        /// Tags that every image definition, image version and managed image must carry, default tags included.
+        /// Tags that every image definition, image version and managed image must have. Default tags count.
         pub required_tags: Option<Set<String>> = optional(),
-        /// Demands that a new image version is greater than the newest that exists in its definition.
+        /// Whether a new image version must be greater than the newest one in its image definition.
         pub versions_must_increase: Option<bool> = optional(),
-        /// The most versions that an image definition may hold.
+        /// The maximum number of versions in an image definition.
         pub maximum_versions_per_definition: Option<i64> = optional().between(1, 10_000),
-        /// Forbids Marketplace images that are deprecated, scheduled for it, or withdrawn.
+        /// Whether Marketplace images that are deprecated, scheduled for deprecation or withdrawn are forbidden.
         pub deny_deprecated: Option<bool> = optional(),
-        /// Demands that a virtual machine that becomes a generalized image is generalized.
+        /// Whether a virtual machine that is the source of a generalized image must be generalized.
         pub require_generalized_source: Option<bool> = optional(),
     }
 }
@@ -40,12 +39,12 @@ impl Guardrails {
         Diagnostic {
             severity,
             summary: format!("Guardrail {rule}: {what}"),
-            detail: format!("{fix}\n\nThe rule stands in the provider's guardrails {{}} block."),
+            detail: format!("{fix}\n\nThe rule is set in the provider's guardrails {{}} block."),
             path,
         }
     }
 
-    /// `deny_latest`, for a lookup whose version stands at `path`.
+    /// Applies `deny_latest` to a lookup whose version is at `path`.
     pub fn latest(&self, path: Path, found: &mut Diagnostics) {
         if self.deny_latest == Some(true) {
             found.push(self.violation(
@@ -57,9 +56,9 @@ impl Guardrails {
         }
     }
 
-    /// `required_tags`, over the names of a resource's merged tags.
+    /// Applies `required_tags` to the names of a resource's merged tags.
     pub fn tags(&self, all: &[&str], found: &mut Diagnostics) {
-        // tag names in any case are the same name to Azure
+        // Azure ignores the case of tag names
         let is_missing = |name: &&String| !all.iter().any(|have| have.eq_ignore_ascii_case(name));
         let required = self.required_tags.iter().flat_map(|names| names.iter());
         let missing: Vec<String> = required.filter(is_missing).map(|name| format!("{name:?}")).collect();
@@ -75,7 +74,7 @@ impl Guardrails {
         }
     }
 
-    /// `deny_deprecated`, for a Marketplace image in `state`; `alternative` is what the publisher proposes instead.
+    /// Applies `deny_deprecated` to a Marketplace image in `state`; `alternative` is the publisher's proposed replacement.
     pub fn deprecated(
         &self,
         path: Path,

@@ -1,4 +1,4 @@
-//! Who is who in Azure: identities and the ids they make, imports and moves by them, the subscription and region of a plan.
+//! Identities and resource IDs in imports, moves and plans, and the subscription and region of a plan.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ const fn field(name: &'static str, required: bool, doc: &'static str) -> Identit
     IdentityField { name, required, doc }
 }
 
-/// The subscription; the provider's when it is left out.
+/// The subscription; defaults to the provider's.
 pub const SUBSCRIPTION_ID: IdentityField =
-    field("subscription_id", false, "The subscription; the provider's when left out.");
+    field("subscription_id", false, "The subscription. Defaults to the provider's.");
 /// The resource group.
 pub const RESOURCE_GROUP_NAME: IdentityField = field("resource_group_name", true, "The resource group.");
 /// The gallery.
@@ -24,19 +24,19 @@ pub const IMAGE_NAME: IdentityField = field("image_name", true, "The image defin
 /// The resource itself.
 pub const NAME: IdentityField = field("name", true, "The name of the resource itself.");
 
-/// The text of `field` in an identity; empty when it is absent, which core allows only where it is not required.
+/// The value of `field` in an identity. It is empty if absent, which the framework allows only for optional fields.
 pub fn text<'i>(identity: &'i BTreeMap<String, String>, field: &IdentityField) -> &'i str {
     identity.get(field.name).map(String::as_str).unwrap_or_default()
 }
 
-/// The id that an import gives, of a resource of `kind`.
+/// Parses the ID of an import of a resource of type `kind`.
 pub fn parse(id: &str, kind: &str, type_name: &str) -> Result<ResourceId, Diagnostic> {
     ResourceId::parse_as(id.trim(), kind).map_err(|error| {
-        Diagnostic::error(format!("Importing {type_name}: {id:?} is not its id"), error.to_string())
+        Diagnostic::error(format!("Importing {type_name}: {id:?} is not a valid ID"), error.to_string())
     })
 }
 
-/// The subscription of an identity, else the provider's.
+/// The subscription of an identity, or else the provider's.
 pub fn subscription<'c>(
     context: Option<&'c Context>,
     identity: &'c BTreeMap<String, String>,
@@ -46,8 +46,8 @@ pub fn subscription<'c>(
         Some(context) => context.subscription(Some(own)),
         None if !own.is_empty() => Ok(own),
         None => Err(Diagnostic::error(
-            "The identity lacks subscription_id",
-            "Give subscription_id in the identity, or configure the provider's.",
+            "The identity has no subscription_id",
+            "Set subscription_id in the identity or in the provider block.",
         )),
     }
 }
@@ -59,7 +59,7 @@ pub fn is_azapi_resource(source: &MoveSource, kinds: &[&str]) -> bool {
         && kind.is_some_and(|kind| kinds.iter().any(|known| known.eq_ignore_ascii_case(kind)))
 }
 
-/// The ID of the object that a `moved` block brings from azurerm's type `from`, or from azapi with a `type` of `kind`.
+/// The ID of the object that a `moved` block moves from azurerm's type `from`, or from azapi with a `type` of `kind`.
 /// `None` for any other source. The provider's address does not matter: for some instances of a `count`, OpenTofu sends
 /// that of the target's provider.
 pub fn moved(source: &MoveSource, from: &str, kind: &str) -> Option<Result<ResourceId, Diagnostic>> {
@@ -75,7 +75,7 @@ pub fn moved(source: &MoveSource, from: &str, kind: &str) -> Option<Result<Resou
     })
 }
 
-/// Plans `subscription_id`: the provider's where the user says nothing.
+/// Plans `subscription_id`: defaults to the provider's.
 pub fn prepare_subscription(context: Option<&Context>, draft: &mut Draft<'_>) {
     if draft.config.get("subscription_id").is_null()
         && draft.planned.get("subscription_id").is_null()
@@ -85,8 +85,8 @@ pub fn prepare_subscription(context: Option<&Context>, draft: &mut Draft<'_>) {
     }
 }
 
-/// Plans the `location` of a new object where the configuration leaves it to its parent: that of the parent's plan, or of
-/// the parent that exists. It stays unknown while neither is known.
+/// Plans the `location` of a new object that is not configured: that of the planned or the existing parent. It stays
+/// unknown while neither is known.
 pub async fn resolve_location(context: &Context, op: &Op, draft: &mut Draft<'_>, parent: &str) {
     let is_open = draft.config.get("location").is_null() && !draft.planned.get("location").is_known();
     let Some(parent) = draft.planned.get(parent).as_str().filter(|_| draft.is_create() && is_open) else {
@@ -105,8 +105,8 @@ pub async fn resolve_location(context: &Context, op: &Op, draft: &mut Draft<'_>,
     }
 }
 
-/// Objects to a location that the subscription does not have, where that can be known at plan; and to a plan with no
-/// subscription at all.
+/// Adds an error for a location that the subscription does not have, as far as that is known at plan, and for a plan
+/// without a subscription.
 pub async fn check_location(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
     let subscription = match context.subscription(draft.planned.get("subscription_id").as_str()) {
         Ok(subscription) => subscription,

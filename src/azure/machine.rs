@@ -1,13 +1,13 @@
-//! The state of a virtual machine, as far as images depend on it.
+//! The state of a virtual machine that is the source of an image.
 
 use serde_json::Value as Json;
 
 use super::body;
 
-/// What a machine that was read with `$expand=instanceView` says of its state.
+/// The state in a response to a GET with `$expand=instanceView`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineState {
-    /// `running`, `stopped`, `deallocated` and so on; empty when the service does not say.
+    /// `running`, `stopped`, `deallocated` and so on; empty if the response does not contain it.
     pub power: String,
     /// Whether it is marked as generalized.
     pub is_generalized: bool,
@@ -29,7 +29,7 @@ impl MachineState {
         }
     }
 
-    /// Whether the machine does not run.
+    /// Whether the machine is stopped or deallocated.
     pub fn is_off(&self) -> bool {
         matches!(self.power.as_str(), "stopped" | "deallocated")
     }

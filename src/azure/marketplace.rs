@@ -1,4 +1,4 @@
-//! The Azure Marketplace as all its readers see it: lists that are asked for once a run, deprecation, and what does exist where a name does not.
+//! Reading the Azure Marketplace: lists that are cached for a run, deprecation, and suggestions for missing names.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::image::{
 };
 use crate::schema::{Diagnostic, Path};
 
-/// The Marketplace of one location, as one operation reads it.
+/// The Marketplace of one location, for one operation.
 pub struct Market<'a> {
     context: &'a Context,
     scope: Scope,
@@ -45,8 +45,8 @@ impl<'a> Market<'a> {
         Ok(Market { context, scope: scope(op, doing), subscription, location: region::normalise(location) })
     }
 
-    /// The names one level below `parents`: of publishers, of a publisher's offers, or of an offer's skus. Sorted
-    /// without regard to case. What does not exist has nothing below it.
+    /// The names one level below `parents`: publishers, a publisher's offers, or an offer's SKUs. Sorted, ignoring case.
+    /// Empty if the parent does not exist.
     pub async fn names(&self, parents: &[&str]) -> Result<Vec<String>, Error> {
         let items = self.list(&list_path(self.subscription, &self.location, parents), false).await?;
         let mut names: Vec<String> = items.iter().filter_map(|item| body::text(item, "name")).collect();
@@ -55,7 +55,7 @@ impl<'a> Market<'a> {
         Ok(names)
     }
 
-    /// The versions of an image, in the service's order, which is that of text and says nothing.
+    /// The versions of an image, in the service's order: sorted as text, not by number.
     pub async fn versions(&self, image: &Urn) -> Result<Vec<Listed>, Error> {
         let parents = [image.publisher.as_str(), &image.offer, &image.sku];
         let items = self.list(&list_path(self.subscription, &self.location, &parents), true).await?;
@@ -78,8 +78,8 @@ impl<'a> Market<'a> {
         Ok(found.first().cloned())
     }
 
-    /// The version of `listed` to take. Where the list does not say which versions are deprecated, each candidate is
-    /// asked, newest first, and `listed` remembers the answers.
+    /// Picks a version of `listed`. If the list does not contain deprecation states, each candidate is requested, newest
+    /// first, and its state is stored in `listed`.
     pub async fn pick(
         &self,
         image: &Urn,
@@ -101,20 +101,20 @@ impl<'a> Market<'a> {
             }
             match self.image(&image.with_version(version)).await? {
                 Some(found) => listed[index].status = Some(Status::read(&found).unwrap_or_default()),
-                // withdrawn since it was listed
+                // withdrawn after it was listed
                 None => drop(listed.remove(index)),
             }
         }
     }
 
-    /// Which part of `urn` does not exist, and what does that comes near it.
+    /// Finds the part of `urn` that does not exist, and similar names that do.
     pub async fn missing(&self, urn: &Urn, wanted: &Wanted) -> Result<Missing, Error> {
         let Urn { publisher, offer, sku, .. } = urn;
         let place = &self.location;
         let image = format!("{publisher}:{offer}:{sku}");
         let listed = self.versions(urn).await?;
         if !listed.is_empty() {
-            // a version may be listed a moment longer than it is there
+            // a list may still contain a version that has just been withdrawn
             let others =
                 listed.iter().map(|listed| listed.version.as_str()).filter(|name| *name != urn.version);
             let names = nearest_versions(wanted, others);
@@ -130,7 +130,7 @@ impl<'a> Market<'a> {
             return Ok(Missing {
                 part: UrnPart::Sku,
                 what: format!("{image} has no versions in {place}"),
-                detail: "The publisher offers none there, or has withdrawn them all. Try another location, or another sku.".to_owned(),
+                detail: "The publisher offers none there, or has withdrawn them all. Try another location or another SKU.".to_owned(),
             });
         }
         if !skus.is_empty() {
@@ -142,7 +142,7 @@ impl<'a> Market<'a> {
             return Ok(Missing {
                 part: UrnPart::Offer,
                 what: format!("{publisher}:{offer} has no skus in {place}"),
-                detail: "Try another location, or another offer.".to_owned(),
+                detail: "Try another location or another offer.".to_owned(),
             });
         }
         if !offers.is_empty() {
@@ -163,7 +163,7 @@ impl<'a> Market<'a> {
         image_id(self.subscription, &self.location, urn)
     }
 
-    /// A failed call as a diagnostic.
+    /// The diagnostic of a failed call.
     pub fn fault(&self, error: &Error, image: &str) -> Diagnostic {
         fault::diagnostic(error, self.scope.what(), &format!("{image} in {}", self.location))
     }
@@ -183,7 +183,7 @@ impl<'a> Market<'a> {
         .await
     }
 
-    // The answer for `path`, asked for by the first who wants it while the others wait; failures are not kept.
+    // The response for `path`. Concurrent callers share one request; failures are not cached.
     async fn once(
         &self,
         path: &str,
@@ -191,7 +191,7 @@ impl<'a> Market<'a> {
     ) -> Result<Arc<Vec<Json>>, Error> {
         let cell = self.context.marketplace.cell(path);
         let waiting = cell.get_or_try_init(|| async { ask.await.map(Arc::new) });
-        // who waits for another's call still ends with its own operation
+        // waiting for another caller's request ends with the caller's own timeout or interrupt
         self.scope.run(waiting).await?.cloned()
     }
 }
@@ -201,18 +201,18 @@ impl<'a> Market<'a> {
 pub struct Listed {
     /// Its name, such as `22.04.202501010`.
     pub version: String,
-    /// Its deprecation; `None` where the list does not tell.
+    /// Its deprecation; `None` if the list does not contain it.
     pub status: Option<Status>,
 }
 
-/// Whether the publisher stands by a version.
+/// The deprecation of a version.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     /// `Active`, `ScheduledForDeprecation` or `Deprecated`.
     pub state: String,
     /// When it is, or was, deprecated: RFC 3339.
     pub time: Option<String>,
-    /// What the publisher proposes instead: `Offer` or `Plan`, and its name.
+    /// The publisher's proposed replacement: `Offer` or `Plan`, and its name.
     pub alternative: Option<(String, String)>,
 }
 
@@ -223,7 +223,7 @@ impl Default for Status {
 }
 
 impl Status {
-    /// The status in an item of a list or in an image; `None` when there is none.
+    /// Reads the status of a list item or an image; `None` if there is none.
     pub fn read(item: &Json) -> Option<Status> {
         let status = body::at(item, "properties.imageDeprecationStatus")?;
         let alternative = body::text(status, "alternativeOption.type")
@@ -236,19 +236,19 @@ impl Status {
         })
     }
 
-    /// Whether the publisher stands by it, and has not said until when.
+    /// Whether it is neither deprecated nor scheduled for deprecation.
     pub fn is_active(&self) -> bool {
         self.state.eq_ignore_ascii_case("Active")
     }
 
-    /// Whether nobody can deploy it any more at `now`.
+    /// Whether it can no longer be deployed at `now`.
     pub fn is_over(&self, now: OffsetDateTime) -> bool {
         self.state.eq_ignore_ascii_case("Deprecated")
             || self.state.eq_ignore_ascii_case("ScheduledForDeprecation")
                 && self.time.as_deref().and_then(instant).is_some_and(|time| time <= now)
     }
 
-    /// The URN of what the publisher proposes instead of `urn`, at its `latest`.
+    /// The URN, with version `latest`, of the publisher's proposed replacement of `urn`.
     pub fn alternative_urn(&self, urn: &Urn) -> Option<String> {
         let (kind, value) = self.alternative.as_ref()?;
         if Urn::parse(value).is_ok() {
@@ -263,19 +263,19 @@ impl Status {
     }
 }
 
-/// What choosing a version came to.
+/// The result of picking a version.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pick {
-    /// This one.
+    /// This version.
     One(String),
-    /// Only deprecated versions would do; this is the newest of them.
+    /// Only deprecated versions match; this is the newest of them.
     Deprecated(String),
-    /// None would do.
+    /// No version matches.
     Nothing,
 }
 
-/// The greatest version by number of those that are wanted. Deprecated ones are passed over, unless they are asked
-/// for or named exactly.
+/// The greatest wanted version by number. Deprecated versions are excluded unless `include_deprecated` is set or the version
+/// is named exactly.
 pub fn pick(listed: &[Listed], wanted: &Wanted, include_deprecated: bool, now: OffsetDateTime) -> Pick {
     let everything = include_deprecated || wanted.is_exact();
     let usable = listed
@@ -302,11 +302,11 @@ pub fn is_newer(a: &str, b: &str) -> bool {
 /// A part of a URN that does not exist.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Missing {
-    /// Which part.
+    /// The part.
     pub part: UrnPart,
-    /// That it does not exist, in one line.
+    /// The summary of the error.
     pub what: String,
-    /// What does.
+    /// Names that do exist.
     pub detail: String,
 }
 
@@ -317,25 +317,25 @@ impl Missing {
         if !detail.is_empty() {
             detail.push(' ');
         }
-        detail.push_str("The data source azimage_marketplace_catalog lists all.");
+        detail.push_str("The data source azimage_marketplace_catalog lists all of them.");
         Missing { part, what, detail }
     }
 
-    /// The diagnostic, at the attribute that holds the part.
+    /// The diagnostic, at the attribute with the part.
     pub fn diagnostic(self, path: Path) -> Diagnostic {
         Diagnostic::error(self.what, self.detail).at(path)
     }
 }
 
-/// The most names that an error lists when none of them comes near.
-const FEW: usize = 12;
+/// The maximum number of names that an error lists if none is similar.
+const LISTED_NAMES: usize = 12;
 
 fn hint(near: &[&str], all: &[String]) -> Option<String> {
     if let Some(mut hint) = did_you_mean(near) {
         hint[..1].make_ascii_uppercase();
         return Some(hint);
     }
-    (!all.is_empty() && all.len() <= FEW).then(|| format!("There are: {}.", all.join(", ")))
+    (!all.is_empty() && all.len() <= LISTED_NAMES).then(|| format!("There are: {}.", all.join(", ")))
 }
 
 /// The ARM id of a Marketplace image version. `location` in any spelling.
@@ -344,7 +344,7 @@ pub fn image_id(subscription: &str, location: &str, urn: &Urn) -> String {
     format!("{}/{}", list_path(subscription, &region::normalise(location), &parents), urn.version)
 }
 
-// The list of what is below `parents`: publishers, offers, skus or versions.
+// The path of the list below `parents`: of publishers, offers, SKUs or versions.
 fn list_path(subscription: &str, location: &str, parents: &[&str]) -> String {
     const LEVELS: [&str; 3] = ["artifacttypes/vmimage/offers", "skus", "versions"];
     let mut path =
@@ -355,35 +355,37 @@ fn list_path(subscription: &str, location: &str, parents: &[&str]) -> String {
     path
 }
 
-/// A URN, at any version.
+/// Checks a URN with any version.
 pub fn check_urn(text: &str) -> Result<(), String> {
     Urn::parse(text)
         .map(drop)
-        .map_err(|error| format!("is no Marketplace URN (publisher:offer:sku:version): {}", error.reason))
+        .map_err(|error| format!("is not a Marketplace URN (publisher:offer:sku:version): {}", error.reason))
 }
 
-/// A publisher's name.
+/// Checks a publisher's name.
 pub fn check_publisher(text: &str) -> Result<(), String> {
     check_part(Urn::new(text, "o", "s", "latest"))
 }
 
-/// An offer's name.
+/// Checks an offer's name.
 pub fn check_offer(text: &str) -> Result<(), String> {
     check_part(Urn::new("p", text, "s", "latest"))
 }
 
-/// A sku's name.
+/// Checks a SKU's name.
 pub fn check_sku(text: &str) -> Result<(), String> {
     check_part(Urn::new("p", "o", text, "latest"))
 }
 
-/// An exact version, `latest`, or a constraint.
+/// Checks a version: exact, `latest`, or a constraint.
 pub fn check_version(text: &str) -> Result<(), String> {
-    Wanted::parse(text).map(drop).map_err(|error| format!("names no version: {error}"))
+    Wanted::parse(text)
+        .map(drop)
+        .map_err(|error| format!("is not a version, \"latest\" or a constraint: {error}"))
 }
 
 fn check_part(urn: Result<Urn, UrnError>) -> Result<(), String> {
-    urn.map(drop).map_err(|error| format!("is no name in the Marketplace: {}", error.reason))
+    urn.map(drop).map_err(|error| format!("is not a valid Marketplace name: {}", error.reason))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The Marketplace's answers in this run, so that each list is asked for once.
+//! A cache of Marketplace responses, so that a run requests each list once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,18 +10,18 @@ use tokio::time::Instant;
 
 use crate::sync::lock;
 
-/// How long an answer is kept: longer than a plan takes, and shorter than anybody waits for a new version.
+/// How long a response is cached: longer than a plan takes, but soon enough for new versions to appear.
 pub(super) const KEEP: Duration = Duration::from_secs(5 * 60);
 
-/// One answer, which concurrent readers wait for together.
+/// One response, which concurrent readers share.
 pub type Cell = Arc<OnceCell<Arc<Vec<Json>>>>;
 
-/// Answers by path in lower case.
+/// Responses by path in lower case.
 #[derive(Default)]
 pub struct MarketplaceCache(Mutex<HashMap<String, (Instant, Cell)>>);
 
 impl MarketplaceCache {
-    /// The cell for the answer to `path`.
+    /// The cell with the response for `path`.
     pub fn cell(&self, path: &str) -> Cell {
         let mut cells = lock(&self.0);
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! Choosing among versions, naming what is missing, and asking each list only once.
+//! Picking versions, suggestions for missing names, and caching of lists.
 
 use serde_json::json;
 use time::macros::datetime;
@@ -25,7 +25,7 @@ fn listed(rows: &[(&str, &str, Option<&str>)]) -> Vec<Listed> {
 }
 
 #[test]
-fn the_greatest_number_wins_and_deprecated_ones_are_passed_over() {
+fn picks_the_greatest_version_that_is_not_deprecated() {
     let all = listed(&[
         ("1.0.12", "Active", None),
         ("1.0.9", "Active", None),
@@ -57,7 +57,7 @@ fn the_greatest_number_wins_and_deprecated_ones_are_passed_over() {
 }
 
 #[test]
-fn the_status_is_read_leniently() {
+fn reads_the_status_leniently() {
     let item = |status: Json| json!({"name": "1", "properties": {"imageDeprecationStatus": status}});
     assert_eq!(Status::read(&json!({"name": "1"})), None);
     assert_eq!(
@@ -102,7 +102,7 @@ fn catalogue() -> std::sync::Arc<FakeArm> {
 }
 
 #[tokio::test]
-async fn names_the_level_that_is_missing_and_what_comes_near() {
+async fn errors_name_the_missing_part_and_suggest_similar_names() {
     let arm = catalogue();
     let context = arm.context();
     let op = op();
@@ -150,7 +150,7 @@ async fn names_the_level_that_is_missing_and_what_comes_near() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_list_is_asked_for_once_while_it_is_fresh() {
+async fn requests_each_list_once_until_it_expires() {
     let arm = catalogue();
     arm.takes(Duration::from_millis(100));
     let context = arm.context();
@@ -171,7 +171,7 @@ async fn each_list_is_asked_for_once_while_it_is_fresh() {
 }
 
 #[tokio::test]
-async fn failures_are_told_and_not_kept() {
+async fn does_not_cache_failures() {
     let arm = catalogue();
     arm.next(
         1,
@@ -188,7 +188,7 @@ async fn failures_are_told_and_not_kept() {
 }
 
 #[tokio::test]
-async fn where_lists_do_not_tell_the_candidates_are_asked() {
+async fn requests_candidates_if_the_list_has_no_deprecation_states() {
     let arm = catalogue();
     let image = |state: &str| json!({"properties": {"imageDeprecationStatus": {"imageState": state}}});
     let versions = format!("{BASE}/p/artifacttypes/vmimage/offers/o/skus/s/versions");
@@ -202,11 +202,11 @@ async fn where_lists_do_not_tell_the_candidates_are_asked() {
     let mut listed = market.versions(&urn).await.unwrap();
     let picked = market.pick(&urn, &mut listed, &Wanted::Latest, false, NOW).await.unwrap();
     assert_eq!(picked, Pick::One("1.0.10".to_owned()));
-    assert_eq!(listed.len(), 3, "what was withdrawn is no longer listed");
+    assert_eq!(listed.len(), 3, "a withdrawn version is no longer listed");
 }
 
 #[tokio::test]
-async fn without_a_subscription_or_a_location_it_says_so() {
+async fn refuses_a_missing_subscription_and_an_unknown_location() {
     let arm = catalogue();
     arm.get(&format!("/subscriptions/{SUBSCRIPTION}/locations"), json!({"value": [{"name": "eastus"}]}));
     let mut context = arm.context();

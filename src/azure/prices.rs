@@ -1,4 +1,4 @@
-//! Prices of image replicas, from the public Retail Prices API. It has a host of its own and never gets a token.
+//! Prices of image replicas, from the public Retail Prices API. It has its own host, to which no token is sent.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::image::Decimal;
 
 const HOST: &str = "https://prices.azure.com";
 const API: &str = "2023-01-01-preview";
-/// More pages than the list could ever have.
+/// The maximum number of pages, far more than the list has.
 const MOST_PAGES: usize = 100;
 
-/// What a replica is billed as.
+/// The meter that a replica is billed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Meter {
     /// Standard storage, locally redundant.
@@ -29,7 +29,7 @@ pub enum Meter {
 }
 
 impl Meter {
-    /// The meter of a replica's storage type.
+    /// The meter of a storage type.
     pub fn of_storage(storage_account_type: &str) -> Meter {
         match storage_account_type {
             kind if kind.eq_ignore_ascii_case("Standard_ZRS") => Meter::StandardZrs,
@@ -38,7 +38,7 @@ impl Meter {
         }
     }
 
-    /// Product and sku, which only together name one meter.
+    /// Product and SKU, which together identify the meter.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Meter::StandardLrs => ("Standard HDD Managed Disks", "Snapshots LRS"),
@@ -47,23 +47,23 @@ impl Meter {
         }
     }
 
-    /// The meter for people: `Standard HDD Managed Disks, Snapshots LRS`.
+    /// The display name of the meter: `Standard HDD Managed Disks, Snapshots LRS`.
     pub fn describe(self) -> String {
         let (product, sku) = self.names();
         format!("{product}, {sku}")
     }
 }
 
-/// Prices for a GB and month by region (normalised name) and meter.
+/// Prices per GB and month, by region (normalised name) and meter.
 pub type Prices = BTreeMap<(String, Meter), Decimal>;
 
-/// The price lists of this run, by currency.
+/// The price lists of a run, by currency.
 #[derive(Default)]
 pub struct Cache {
     lists: Mutex<HashMap<String, Arc<OnceCell<Arc<Prices>>>>>,
 }
 
-/// The prices of all regions in `currency`, read once a run. `None` for a cloud that has no public price list.
+/// The prices of all regions in `currency`, requested once per run. `None` for a cloud without a public price list.
 pub async fn all(
     client: &Client,
     cache: &Cache,
@@ -76,7 +76,7 @@ pub async fn all(
     scope.run(prices).await?.map(|prices| Some(Arc::clone(prices)))
 }
 
-/// The price list is that of the public cloud; the emulator has one of its own.
+/// The host of the price list. Only the public cloud and the emulator have one.
 fn host(cloud: &Cloud) -> Option<String> {
     let url = Url::parse(&cloud.resource_manager).ok()?;
     let emulated = crate::arm::clouds::is_loopback(&url) || url.host_str()?.ends_with(".invalid");
@@ -105,7 +105,7 @@ async fn read(client: &Client, scope: &Scope, host: &str, currency: &str) -> Res
 }
 
 fn first_page(host: &str, currency: &str) -> String {
-    // Values compare with case.
+    // The filter is case-sensitive.
     let filter = "serviceName eq 'Storage' and (productName eq 'Standard HDD Managed Disks' or productName eq 'Premium SSD Managed Disks') and (skuName eq 'Snapshots LRS' or skuName eq 'Snapshots ZRS') and priceType eq 'Consumption'";
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("api-version", API)
@@ -116,7 +116,7 @@ fn first_page(host: &str, currency: &str) -> String {
     format!("{host}/api/retail/prices?{query}")
 }
 
-/// Links to further pages name the port, which is the scheme's own.
+/// Whether a link is on `host`. Links to further pages contain the default port of the scheme.
 fn same_host(host: &str, link: &str) -> bool {
     match (Url::parse(host), Url::parse(link)) {
         (Ok(a), Ok(b)) => a.origin() == b.origin(),
@@ -124,7 +124,7 @@ fn same_host(host: &str, link: &str) -> bool {
     }
 }
 
-/// The one price of each region and meter among the rows of the list.
+/// Selects the current price of each region and meter.
 fn select(items: &[Json], now: OffsetDateTime) -> Result<Prices, String> {
     let mut found: BTreeMap<(String, Meter), (OffsetDateTime, Decimal)> = BTreeMap::new();
     for item in items {
@@ -158,7 +158,7 @@ fn select(items: &[Json], now: OffsetDateTime) -> Result<Prices, String> {
     Ok(found.into_iter().map(|(key, (_, price))| (key, price)).collect())
 }
 
-/// A number of the JSON, as it was written.
+/// A number in the JSON, exactly as written.
 fn number(json: &Json, name: &str) -> Option<Decimal> {
     match json.get(name)? {
         Json::Number(number) => Decimal::parse(&number.to_string()),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_the_row_that_applies() {
+    fn selects_the_current_price() {
         let items = [
             item("eastus", 0.05, json!({})),
             item("eastus", 0.9, json!({"effectiveStartDate": "2018-01-01T00:00:00Z"})),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn storage_types_have_their_meter() {
+    fn maps_storage_types_to_meters() {
         for (storage, meter) in [
             ("Standard_LRS", Meter::StandardLrs),
             ("standard_zrs", Meter::StandardZrs),

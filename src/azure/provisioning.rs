@@ -9,19 +9,19 @@ use crate::arm::operation::poll_intervals;
 use crate::framework::Draft;
 use crate::schema::Value;
 
-/// What an object's `provisioningState` says.
+/// The meaning of an object's `provisioningState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provisioning {
     /// The service is working on it.
     InFlight,
     /// The last operation failed or was cancelled.
     Failed,
-    /// It is finished: any other state, also one that we do not know, and none.
+    /// It is finished: any other state, including an unknown one or none.
     Final,
 }
 
 impl Provisioning {
-    /// The meaning of the service's word, in any case.
+    /// Parses a provisioning state, ignoring case.
     pub fn parse(state: &str) -> Provisioning {
         const IN_FLIGHT: [&str; 4] = ["creating", "updating", "deleting", "migrating"];
         match state.to_ascii_lowercase() {
@@ -31,7 +31,7 @@ impl Provisioning {
         }
     }
 
-    /// The state of an object of the service.
+    /// Reads the state of an object.
     pub fn of(object: &Json) -> Provisioning {
         body::text(object, "properties.provisioningState")
             .map_or(Provisioning::Final, |state| Self::parse(&state))
@@ -62,7 +62,7 @@ pub fn plan_retry_if_unfinished(draft: &mut Draft<'_>) {
     }
 }
 
-/// The pauses between two reads of an object: 0.2 s, growing to 5 s. The scope ends them.
+/// The pauses between reads of an object: 0.2 s, growing to 5 s. They never end, so a scope must limit them.
 pub fn pauses() -> impl Iterator<Item = Duration> {
     poll_intervals().map(|pause| pause.min(Duration::from_secs(5)))
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_states_without_case_and_unknown_words_as_final() {
+    fn parses_states_without_case_and_unknown_ones_as_final() {
         let rows = [
             ("Creating", Provisioning::InFlight),
             ("updating", Provisioning::InFlight),

@@ -1,4 +1,4 @@
-//! How far an image version has spread: read from the service's answer, told to people, and waited for.
+//! The replication of an image version: reading its progress, describing it, and waiting for it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use super::{body, fault};
 use crate::arm::{Client, Error, Scope, Target, region};
 use crate::schema::Diagnostic;
 
-/// How long applying an image version waits for its replication.
+/// What applying an image version waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wait {
-    /// Until every region has its replicas.
+    /// All target regions have their replicas.
     #[default]
     All,
-    /// Until the version's own region has them.
+    /// The version's home region has its replicas.
     Home,
-    /// Not at all.
+    /// The service has accepted the version.
     None,
 }
 
 impl Wait {
-    /// The words allowed in HCL.
+    /// The values in HCL.
     pub const WORDS: &'static [&'static str] = &["all", "home", "none"];
 
-    /// Reads one of [`Wait::WORDS`]; anything else is the default.
+    /// Parses one of [`Wait::WORDS`]; anything else is the default.
     pub fn parse(word: &str) -> Wait {
         match word {
             "home" => Wait::Home,
@@ -36,22 +36,22 @@ impl Wait {
     }
 }
 
-/// What the service says of one region.
+/// The replication state of one region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
-    /// Nothing certain.
+    /// No known state.
     #[default]
     Unknown,
-    /// The replicas are being made.
+    /// The replicas are being created.
     Replicating,
-    /// The replicas are there.
+    /// All replicas exist.
     Completed,
-    /// The replicas could not be made.
+    /// Creating the replicas failed.
     Failed,
 }
 
 impl State {
-    /// The service's word.
+    /// The service's name of the state.
     pub fn as_str(self) -> &'static str {
         match self {
             State::Unknown => "Unknown",
@@ -69,62 +69,61 @@ impl State {
     }
 }
 
-/// One region's share of a replication.
+/// The replication of one region.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Region {
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// Percent, 0 to 100.
+    /// The progress in percent, 0 to 100.
     pub progress: i64,
-    /// The service's remarks; empty when there are none.
+    /// Details from the service, or empty.
     pub details: String,
 }
 
-/// How far an image version has spread, by the short names of its target regions.
+/// The replication of an image version, by the short names of its target regions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Replication {
     /// The target regions.
     pub regions: BTreeMap<String, Region>,
     /// The version's own provisioning state.
     pub provisioning_state: String,
-    /// Whether the service said anything about replication.
+    /// Whether the response contained a replication status.
     pub reported: bool,
-    /// The state of the whole, in the service's word, when it gave one.
+    /// The aggregated state from the service, if there is one.
     pub aggregated: Option<String>,
 }
 
-/// What keeps a wish from being fulfilled; short names, in the wish's order.
+/// Wanted regions that are not complete, by short name, in the order of the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outstanding {
-    /// Regions that are not done yet.
+    /// Regions that are still replicating.
     pub unfinished: Vec<String>,
     /// Regions that failed.
     pub failed: Vec<String>,
-    /// Regions that are no target regions of the version.
-    pub foreign: Vec<String>,
+    /// Regions that are not target regions of the version.
+    pub not_targets: Vec<String>,
 }
 
-/// Which regions to wait for.
+/// The regions to wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// All target regions, whichever the version has when it is looked at.
+    /// All target regions that the version has at the time of each read.
     All,
-    /// These, in any spelling.
+    /// These regions, in any spelling.
     Regions(Vec<String>),
 }
 
 impl Replication {
-    /// Reads a version got with `$expand=ReplicationStatus`.
+    /// Parses a response to a GET with `$expand=ReplicationStatus`.
     ///
-    /// Where the service says nothing of replication at all, a version that is `Succeeded` counts as complete: it is
-    /// all that can be known, and to call it unfinished would make a change out of silence for ever. [`wait_until`]
-    /// looks more than once before it believes that.
+    /// If the response contains no replication status at all, a version that is `Succeeded` counts as complete: otherwise
+    /// every plan would show a change. [`wait_until`] reads the version several times before it relies on that.
     pub fn parse(version: &Json) -> Replication {
         let provisioning_state = body::text(version, "properties.provisioningState").unwrap_or_default();
         let reported = body::at(version, "properties.replicationStatus.summary")
             .is_some_and(|summary| summary.as_array().is_some_and(|summary| !summary.is_empty()));
         let aggregated = body::text(version, "properties.replicationStatus.aggregatedState");
-        let silent = match aggregated.as_deref().map(State::parse) {
+        let reads_without_status = match aggregated.as_deref().map(State::parse) {
             _ if reported => State::Unknown,
             Some(State::Completed) => State::Completed,
             Some(_) => State::Unknown,
@@ -136,8 +135,11 @@ impl Replication {
                 .iter()
                 .filter_map(|target| body::text(target, "name"))
                 .map(|name| {
-                    let progress = if silent == State::Completed { 100 } else { 0 };
-                    (region::normalise(&name), Region { state: silent, progress, details: String::new() })
+                    let progress = if reads_without_status == State::Completed { 100 } else { 0 };
+                    (
+                        region::normalise(&name),
+                        Region { state: reads_without_status, progress, details: String::new() },
+                    )
                 })
                 .collect();
         let only_targets = !regions.is_empty();
@@ -145,7 +147,7 @@ impl Replication {
             let Some(name) = body::text(entry, "region").map(|name| region::normalise(&name)) else {
                 continue;
             };
-            // a region that was taken out lingers in the summary for a while
+            // the summary still contains a removed region for a while
             if only_targets && !regions.contains_key(&name) {
                 continue;
             }
@@ -160,24 +162,24 @@ impl Replication {
         Replication { regions, provisioning_state, reported: reported || aggregated.is_some(), aggregated }
     }
 
-    /// State by region, in the service's words.
+    /// The state of each region, by the service's name.
     pub fn states(&self) -> BTreeMap<String, String> {
         self.regions.iter().map(|(name, region)| (name.clone(), region.state.as_str().to_owned())).collect()
     }
 
-    /// Percent by region.
+    /// The progress of each region in percent.
     pub fn progress(&self) -> BTreeMap<String, i64> {
         self.regions.iter().map(|(name, region)| (name.clone(), region.progress)).collect()
     }
 
-    /// Whether every `wanted` region has its replicas, and the service has said so. While the version is `in_flight`,
-    /// target regions may still be missing from the answer.
+    /// Whether the service reports that every `wanted` region is complete. While the version is `in_flight`, target regions
+    /// may still be missing from the response.
     pub fn has_reached(&self, wanted: &Wanted, in_flight: bool) -> bool {
         let complete = self.reported && self.outstanding(wanted).is_empty();
         complete && (*wanted != Wanted::All || !in_flight)
     }
 
-    /// What of `wanted` is not fulfilled.
+    /// The `wanted` regions that are not complete.
     pub fn outstanding(&self, wanted: &Wanted) -> Outstanding {
         let mut left = Outstanding::default();
         let names: Vec<String> = match wanted {
@@ -186,7 +188,7 @@ impl Replication {
         };
         for name in names {
             match self.regions.get(&name).map(|region| region.state) {
-                None => left.foreign.push(name),
+                None => left.not_targets.push(name),
                 Some(State::Completed) => {}
                 Some(State::Failed) => left.failed.push(name),
                 Some(State::Unknown | State::Replicating) => left.unfinished.push(name),
@@ -195,7 +197,7 @@ impl Replication {
         left
     }
 
-    /// `westeurope 40 %, eastus Completed`: what is unfinished first.
+    /// `westeurope 40 %, eastus Completed`: unfinished regions come first.
     pub fn describe(&self) -> String {
         let mut regions: Vec<_> = self.regions.iter().collect();
         regions.sort_by_key(|(_, region)| match region.state {
@@ -214,13 +216,13 @@ impl Replication {
         each.join(", ")
     }
 
-    /// `northeurope: the service's detail`, a line for each failed region of `failed`.
+    /// A line `northeurope: the service's detail` for each region of `failed`.
     pub fn reasons(&self, failed: &[String]) -> String {
         let each: Vec<String> = failed
             .iter()
             .map(|name| match self.regions.get(name).map(|region| region.details.as_str()) {
                 Some(details) if !details.is_empty() => format!("{name}: {details}"),
-                _ => format!("{name}: the service gives no reason"),
+                _ => format!("{name}: the service gave no reason"),
             })
             .collect();
         each.join("\n")
@@ -228,13 +230,13 @@ impl Replication {
 }
 
 impl Outstanding {
-    /// Nothing is.
+    /// Whether all wanted regions are complete.
     pub fn is_empty(&self) -> bool {
-        self.unfinished.is_empty() && self.failed.is_empty() && self.foreign.is_empty()
+        self.unfinished.is_empty() && self.failed.is_empty() && self.not_targets.is_empty()
     }
 }
 
-/// Whether the version's own region has its replicas, so that the version is usable whatever failed elsewhere.
+/// Whether the version's home region has its replicas, so that the version can be used even if other regions failed.
 pub fn home_is_complete(version: &Json) -> bool {
     let replication = Replication::parse(version);
     let home = body::text(version, "location").map(|home| region::normalise(&home)).unwrap_or_default();
@@ -242,152 +244,161 @@ pub fn home_is_complete(version: &Json) -> bool {
         && replication.regions.get(&home).is_some_and(|region| region.state == State::Completed)
 }
 
-/// One look at a version.
+/// One read of a version.
 #[derive(Clone, Debug)]
-pub struct Look {
-    /// What the service answered.
+pub struct Snapshot {
+    /// The response.
     pub body: Json,
-    /// The same, read.
+    /// The replication in it.
     pub replication: Replication,
 }
 
-/// Why a wait ended without its wish.
+/// Why a wait ended early.
 #[derive(Debug)]
 pub enum Unready {
-    /// Regions that were waited for have failed, and the service is not at work on them.
-    Failed(Box<Look>, Vec<String>),
+    /// Wanted regions have failed, and the service is not working on them.
+    Failed(Box<Snapshot>, Vec<String>),
     /// The version's last operation failed, or the version is being deleted, and nothing is being replicated any more.
-    Halted(Box<Look>),
-    /// Regions that were waited for are no target regions of the version.
-    NotTargets(Box<Look>, Vec<String>),
-    /// Time passed, the user interrupted, or the service cannot be asked; with the last look, when there was one.
-    Interrupted(Box<Error>, Option<Box<Look>>),
-    /// There is no such version.
+    Halted(Box<Snapshot>),
+    /// Wanted regions are not target regions of the version.
+    NotTargets(Box<Snapshot>, Vec<String>),
+    /// The timeout passed, the user interrupted, or the service failed; with the last snapshot, if there is one.
+    Interrupted(Box<Error>, Option<Box<Snapshot>>),
+    /// The version does not exist.
     Gone,
 }
 
 impl Unready {
-    /// The last that was seen of the version.
-    pub fn look(&self) -> Option<&Look> {
+    /// The last snapshot of the version.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
         match self {
-            Unready::Failed(look, _) | Unready::Halted(look) | Unready::NotTargets(look, _) => Some(look),
-            Unready::Interrupted(_, look) => look.as_deref(),
+            Unready::Failed(snapshot, _) | Unready::Halted(snapshot) | Unready::NotTargets(snapshot, _) => {
+                Some(snapshot)
+            }
+            Unready::Interrupted(_, snapshot) => snapshot.as_deref(),
             Unready::Gone => None,
         }
     }
 
-    /// The error to show, of `doing` something with the version `id`.
+    /// The diagnostic, which failed `doing` something with the version `id`.
     pub fn diagnostic(&self, doing: &str, id: &str) -> Diagnostic {
         let error = |what: &str, why: String| {
             Diagnostic::error(fault::capital(&format!("{doing}: {what}")), format!("{why}\n\n{id}"))
         };
         match self {
-            Unready::Failed(look, failed) => error(
+            Unready::Failed(snapshot, failed) => error(
                 &format!("the replication failed in {}", failed.join(", ")),
                 format!(
                     "{}\n\nAll regions: {}.\n\nThe version itself is not endangered. To try again, take the failed regions out of \
                      the version, apply, put them back, and apply again.",
-                    look.replication.reasons(failed),
-                    look.replication.describe()
+                    snapshot.replication.reasons(failed),
+                    snapshot.replication.describe()
                 ),
             ),
-            Unready::Halted(look) if look.replication.provisioning_state == "Deleting" => {
+            Unready::Halted(snapshot) if snapshot.replication.provisioning_state == "Deleting" => {
                 error("the version is being deleted", "Nothing more will be replicated.".to_owned())
             }
-            Unready::Halted(look) => error(
+            Unready::Halted(snapshot) => error(
                 "the version's last operation failed",
                 format!(
                     "The version is in state {:?}, and nothing is being replicated: {}. Apply the version again first.",
-                    look.replication.provisioning_state,
-                    look.replication.describe()
+                    snapshot.replication.provisioning_state,
+                    snapshot.replication.describe()
                 ),
             ),
-            Unready::NotTargets(look, foreign) => {
-                let targets: Vec<&str> = look.replication.regions.keys().map(String::as_str).collect();
+            Unready::NotTargets(snapshot, not_targets) => {
+                let targets: Vec<&str> = snapshot.replication.regions.keys().map(String::as_str).collect();
                 error(
-                    &format!("the version is not replicated to {}", foreign.join(", ")),
+                    &format!("the version is not replicated to {}", not_targets.join(", ")),
                     format!(
                         "Its target regions are {}. Add the missing ones to the version, or do not wait for them.",
                         targets.join(", ")
                     ),
                 )
             }
-            Unready::Interrupted(why, look) => {
-                let mut told = fault::diagnostic(why, doing, id);
-                if let Some(look) = look {
-                    told.detail = format!("{}\n\nSo far: {}.", told.detail, look.replication.describe());
+            Unready::Interrupted(why, snapshot) => {
+                let mut diagnostic = fault::diagnostic(why, doing, id);
+                if let Some(snapshot) = snapshot {
+                    diagnostic.detail =
+                        format!("{}\n\nSo far: {}.", diagnostic.detail, snapshot.replication.describe());
                 }
-                told
+                diagnostic
             }
             Unready::Gone => {
-                error("there is no such version", "Create it first, or correct the id.".to_owned())
+                error("the version does not exist", "Create it first, or correct the id.".to_owned())
             }
         }
     }
 }
 
-// Looks in a row after which something odd is believed.
-const CERTAIN: u32 = 4;
+// The number of consecutive reads after which an unexpected response counts.
+const CONFIRMING_READS: u32 = 4;
 
-/// Looks at the version at `target` (without query options) until every `wanted` region has its replicas.
+/// Polls the version at `target` (without query options) until every `wanted` region has its replicas.
 pub async fn wait_until(
     client: &Client,
     scope: &Scope,
     target: &Target,
     wanted: &Wanted,
-) -> Result<Look, Unready> {
+) -> Result<Snapshot, Unready> {
     let target = target.clone().query("$expand", "ReplicationStatus");
-    let mut last: Option<Box<Look>> = None;
-    let mut told = String::new();
-    // how often in a row the same odd thing was seen
-    let (mut absent, mut silent, mut failing) = (0, 0, 0);
+    let mut last: Option<Box<Snapshot>> = None;
+    let mut last_progress = String::new();
+    // the number of consecutive reads with the same unexpected response
+    let (mut absent, mut reads_without_status, mut failing) = (0, 0, 0);
     for wait in waits() {
         match client.get_opt(scope, &target).await {
             Ok(Some(body)) => {
                 absent = 0;
-                let look = Look { replication: Replication::parse(&body), body };
-                let progress = look.replication.describe();
-                if progress != told {
+                let snapshot = Snapshot { replication: Replication::parse(&body), body };
+                let progress = snapshot.replication.describe();
+                if progress != last_progress {
                     tracing::info!(id = target.path(), "{}: {progress}", scope.what());
-                    told = progress;
+                    last_progress = progress;
                 }
-                let left = look.replication.outstanding(wanted);
-                // while the service is at work, a failure may be that of an earlier operation
-                let in_flight = is_in_flight(&look.body);
-                silent = if look.replication.reported || in_flight { 0 } else { silent + 1 };
+                let left = snapshot.replication.outstanding(wanted);
+                // while an operation is running, a failure may be that of an earlier operation
+                let in_flight = is_in_flight(&snapshot.body);
+                reads_without_status =
+                    if snapshot.replication.reported || in_flight { 0 } else { reads_without_status + 1 };
                 failing = if left.failed.is_empty() { 0 } else { failing + 1 };
-                if !left.foreign.is_empty() && !look.replication.regions.is_empty() {
-                    return Err(Unready::NotTargets(Box::new(look), left.foreign));
+                if !left.not_targets.is_empty() && !snapshot.replication.regions.is_empty() {
+                    return Err(Unready::NotTargets(Box::new(snapshot), left.not_targets));
                 }
-                if !left.failed.is_empty() && (!in_flight || failing > CERTAIN) {
-                    return Err(Unready::Failed(Box::new(look), left.failed));
+                if !left.failed.is_empty() && (!in_flight || failing > CONFIRMING_READS) {
+                    return Err(Unready::Failed(Box::new(snapshot), left.failed));
                 }
-                // before the operation has ended, target regions may still be missing from what the service tells
-                let whole = *wanted != Wanted::All || !in_flight;
-                if left.is_empty() && whole && (look.replication.reported || silent >= CERTAIN) {
-                    return Ok(look);
+                // while an operation is running, target regions may be missing from the response
+                let is_complete = *wanted != Wanted::All || !in_flight;
+                if left.is_empty()
+                    && is_complete
+                    && (snapshot.replication.reported || reads_without_status >= CONFIRMING_READS)
+                {
+                    return Ok(snapshot);
                 }
-                let at_work =
-                    look.replication.regions.values().any(|region| region.state == State::Replicating);
-                match look.replication.provisioning_state.as_str() {
-                    "Failed" if !at_work && !left.is_empty() => return Err(Unready::Halted(Box::new(look))),
-                    "Deleting" => return Err(Unready::Halted(Box::new(look))),
+                let is_replicating =
+                    snapshot.replication.regions.values().any(|region| region.state == State::Replicating);
+                match snapshot.replication.provisioning_state.as_str() {
+                    "Failed" if !is_replicating && !left.is_empty() => {
+                        return Err(Unready::Halted(Box::new(snapshot)));
+                    }
+                    "Deleting" => return Err(Unready::Halted(Box::new(snapshot))),
                     _ => {}
                 }
-                last = Some(Box::new(look));
+                last = Some(Box::new(snapshot));
             }
-            // shortly after a create the service may not see its own object
+            // shortly after a create, reads may not find the object
             Ok(None) => {
                 absent += 1;
-                if absent > CERTAIN {
+                if absent > CONFIRMING_READS {
                     return Err(Unready::Gone);
                 }
             }
             Err(error) => return Err(Unready::Interrupted(Box::new(error), last)),
         }
-        // a long wait is cut short of the deadline, so that the last word is a look and not a guess
-        let last_look = scope.remaining().saturating_sub(Duration::from_secs(1));
-        let nap = if last_look.is_zero() { wait } else { wait.min(last_look) };
+        // a long wait ends before the deadline, so that a last read decides
+        let last_read = scope.remaining().saturating_sub(Duration::from_secs(1));
+        let nap = if last_read.is_zero() { wait } else { wait.min(last_read) };
         if let Err(error) = scope.sleep(nap).await {
             return Err(Unready::Interrupted(Box::new(error), last));
         }
@@ -395,7 +406,7 @@ pub async fn wait_until(
     Err(Unready::Gone)
 }
 
-// 1 s, growing to 15 s. The scope ends it.
+// 1 s, growing to 15 s. The waits never end, so the scope must limit them.
 fn waits() -> impl Iterator<Item = Duration> {
     std::iter::successors(Some(Duration::from_secs(1)), |wait| {
         Some((*wait * 3 / 2).min(Duration::from_secs(15)))
@@ -438,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_spelling_and_fills_what_is_missing() {
+    fn parses_every_spelling_and_adds_missing_regions() {
         let read = Replication::parse(&version(
             "Updating",
             &[("West Europe", "replicating", 40), ("UK South", "Completed", 100)],
@@ -446,7 +457,7 @@ mod tests {
         assert_eq!(read.describe(), "eastus not begun, westeurope 40 %");
         assert_eq!(read.states()["eastus"], "Unknown");
         assert_eq!(read.progress()["westeurope"], 40);
-        assert!(!read.regions.contains_key("uksouth"), "no target region any more");
+        assert!(!read.regions.contains_key("uksouth"), "it is not a target region any more");
         let read = Replication::parse(&version(
             "Succeeded",
             &[("eastus", "Completed", 0), ("westeurope", "Failed", 7)],
@@ -457,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_of_a_version_that_succeeded_is_consent() {
+    fn a_succeeded_version_without_a_replication_status_is_complete() {
         for (provisioning, describe) in [
             ("Succeeded", "eastus Completed, westeurope Completed"),
             ("Creating", "eastus not begun, westeurope not begun"),
@@ -474,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_outstanding() {
+    fn lists_outstanding_regions() {
         let read = Replication::parse(&version(
             "Updating",
             &[("East US", "Completed", 100), ("West Europe", "Failed", 3)],
@@ -484,18 +495,18 @@ mod tests {
             (regions(&["EAST US"]), (0, 0, 0)),
             (regions(&["westeurope", "uksouth"]), (0, 1, 1)),
         ];
-        for (wanted, (unfinished, failed, foreign)) in rows {
+        for (wanted, (unfinished, failed, not_targets)) in rows {
             let left = read.outstanding(&wanted);
             assert_eq!(
-                (left.unfinished.len(), left.failed.len(), left.foreign.len()),
-                (unfinished, failed, foreign),
+                (left.unfinished.len(), left.failed.len(), left.not_targets.len()),
+                (unfinished, failed, not_targets),
                 "{wanted:?}"
             );
         }
     }
 
-    // Waits with the answers in order; the last one stays.
-    async fn wait(answers: &[Json], wanted: Wanted, seconds: u64) -> (Result<Look, Unready>, usize) {
+    // Waits with the responses in order; the last one repeats.
+    async fn wait(answers: &[Json], wanted: Wanted, seconds: u64) -> (Result<Snapshot, Unready>, usize) {
         let arm = FakeArm::new();
         for (index, body) in answers.iter().enumerate().rev() {
             let times = if index + 1 == answers.len() { usize::MAX } else { 1 };
@@ -519,7 +530,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waits_until_the_wish_is_fulfilled() {
+    async fn waits_until_the_wanted_regions_are_complete() {
         let running =
             version("Updating", &[("East US", "Completed", 100), ("West Europe", "Replicating", 40)]);
         let done = version("Succeeded", &[("East US", "Completed", 100), ("West Europe", "Completed", 100)]);
@@ -529,7 +540,11 @@ mod tests {
             (std::slice::from_ref(&running), regions(&["eastus"]), 1),
             (&[Json::Null, Json::Null, done.clone()], Wanted::All, 3),
             (&[stale.clone(), stale, done.clone()], Wanted::All, 3),
-            (&[version("Updating", &[]), version("Succeeded", &[])], Wanted::All, 1 + CERTAIN as usize),
+            (
+                &[version("Updating", &[]), version("Succeeded", &[])],
+                Wanted::All,
+                1 + CONFIRMING_READS as usize,
+            ),
         ];
         for (answers, wanted, calls) in rows {
             let (ended, seen) = wait(answers, wanted.clone(), 600).await;
@@ -539,7 +554,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_means_that_the_operation_has_ended_too() {
+    async fn waiting_for_all_regions_includes_the_end_of_the_operation() {
         let all = [("East US", "Completed", 100), ("West Europe", "Completed", 100)];
         let answers = [version("Updating", &all), version("Succeeded", &all)];
         assert_eq!(wait(&answers, Wanted::All, 600).await.1, 2);
@@ -547,22 +562,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ends_early_with_the_reason() {
+    async fn ends_early_with_the_cause() {
         let (ended, _) = wait(
             &[version("Succeeded", &[("East US", "Failed", 0), ("West Europe", "Replicating", 1)])],
             Wanted::All,
             600,
         )
         .await;
-        let told = ended.unwrap_err().diagnostic("creating x", ID);
-        assert!(told.summary.contains("Creating x: the replication failed in eastus"), "{told}");
+        let diagnostic = ended.unwrap_err().diagnostic("creating x", ID);
+        assert!(diagnostic.summary.contains("Creating x: the replication failed in eastus"), "{diagnostic}");
         assert!(
-            told.detail.contains("eastus: Failed there") && told.detail.contains("westeurope 1 %"),
-            "{told}"
+            diagnostic.detail.contains("eastus: Failed there")
+                && diagnostic.detail.contains("westeurope 1 %"),
+            "{diagnostic}"
         );
 
         let (ended, _) = wait(&[version("Updating", &[("East US", "Failed", 0)])], Wanted::All, 600).await;
-        assert!(matches!(ended, Err(Unready::Failed(..))), "a failure that stays is believed");
+        assert!(matches!(ended, Err(Unready::Failed(..))), "a repeated failure counts");
         let (ended, _) = wait(&[version("Failed", &[("East US", "Completed", 100)])], Wanted::All, 600).await;
         assert!(matches!(ended, Err(Unready::Halted(_))));
         let deleting = version("Deleting", &[("East US", "Completed", 100)]);
@@ -571,13 +587,13 @@ mod tests {
         assert_eq!(calls, 1);
         assert!(ended.unwrap_err().diagnostic("waiting", ID).summary.contains("is being deleted"));
         let (ended, _) = wait(&[version("Succeeded", &[])], regions(&["uksouth", "eastus"]), 600).await;
-        assert!(matches!(ended, Err(Unready::NotTargets(_, foreign)) if foreign == ["uksouth"]));
+        assert!(matches!(ended, Err(Unready::NotTargets(_, not_targets)) if not_targets == ["uksouth"]));
         let (ended, _) = wait(&[Json::Null], Wanted::All, 600).await;
         assert!(matches!(ended, Err(Unready::Gone)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_word_before_the_deadline_is_a_look() {
+    async fn reads_once_more_before_the_deadline() {
         let begun = tokio::time::Instant::now();
         let running =
             version("Updating", &[("East US", "Completed", 100), ("West Europe", "Replicating", 40)]);
@@ -585,8 +601,8 @@ mod tests {
         let Err(unready) = ended else { panic!("{ended:?}") };
         assert!(matches!(&unready, Unready::Interrupted(error, Some(_)) if error.kind == Kind::TimedOut));
         assert_eq!(begun.elapsed(), Duration::from_secs(100));
-        assert_eq!(calls, 13, "1 s apart at first, then 15 s, and one a second before the end");
-        let told = unready.diagnostic("creating x", ID);
-        assert!(told.detail.contains("westeurope 40 %, eastus Completed"), "{told}");
+        assert_eq!(calls, 13, "reads 1 s apart, growing to 15 s, and one a second before the deadline");
+        let diagnostic = unready.diagnostic("creating x", ID);
+        assert!(diagnostic.detail.contains("westeurope 40 %, eastus Completed"), "{diagnostic}");
     }
 }

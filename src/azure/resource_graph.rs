@@ -1,8 +1,8 @@
-//! Azure Resource Graph: queries over all resources that the caller may read, read to their end.
+//! Azure Resource Graph: queries over all resources that the caller may read, with all their pages.
 //!
-//! Its pages are offsets into a result that can change meanwhile, and rows that the caller may not read are missing without
-//! a sign. So every query sorts by ID, rows are counted by ID, a result that moved is read again, and whatever may still be
-//! missing is reported in [`Rows::gaps`].
+//! Pages are offsets into a result that may change between them, and rows that the caller may not read are silently
+//! missing. So every query sorts by ID, rows are counted by ID, a result that changed is read again, and
+//! [`Rows::gaps`] says why rows may still be missing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,23 +12,23 @@ use serde_json::{Value as Json, json};
 use super::body;
 use crate::arm::{Client, Error, Response, Scope, Target};
 
-/// The most rows in one page.
+/// The maximum number of rows of a page.
 const PAGE: usize = 1_000;
-/// The most subscriptions in one request.
+/// The maximum number of subscriptions in a request.
 const SUBSCRIPTIONS: usize = 1_000;
-/// How often a result that changes while it is read is read from its beginning.
+/// How often a result that changes during reading is read in total.
 const READINGS: usize = 4;
 
 /// The rows of a query.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
-    /// Each with a column `id`, sorted by it.
+    /// The rows, sorted by their column `id`.
     pub rows: Vec<Json>,
-    /// Why rows may be missing; empty when the result is complete.
+    /// Why rows may be missing; empty if the result is complete.
     pub gaps: Vec<String>,
 }
 
-/// Runs `text`, which must project `id` and sort by it, over `subscriptions`; over all that the caller may read when empty.
+/// Runs `text`, which must project `id` and sort by it, over `subscriptions`, or over all readable ones if that is empty.
 pub async fn query(
     client: &Client,
     scope: &Scope,
@@ -78,10 +78,10 @@ async fn read(client: &Client, scope: &Scope, text: &str, subscriptions: &[Strin
     }
 }
 
-/// A result with more pages does not end.
+/// The maximum number of pages of a result.
 const MOST_PAGES: usize = 2_000;
 
-/// How long to wait before the next query: until the quota is full again, when there is nothing left of it.
+/// How long to wait before the next query: until the quota resets, if it is used up.
 fn pause(response: &Response) -> Duration {
     if response.header("x-ms-user-quota-remaining").map(str::trim) != Some("0") {
         return Duration::ZERO;
@@ -93,7 +93,7 @@ fn pause(response: &Response) -> Duration {
     Duration::from_millis(seconds.min(60) * 1_000 + fastrand::u64(..500))
 }
 
-/// What was read of one result.
+/// The pages that were read of one result.
 #[derive(Debug, Default)]
 struct Pages {
     rows: BTreeMap<String, Json>,
@@ -106,13 +106,13 @@ struct Pages {
 }
 
 impl Pages {
-    /// Takes in a page; returns the token of the next one.
+    /// Adds a page and returns the token of the next one.
     fn add(&mut self, answer: &Json, limit_hit: Option<&str>) -> Option<String> {
         let total = body::int(answer, "totalRecords");
         self.moved |= self.total.is_some() && self.total != total;
         self.total = total;
         self.count += 1;
-        // Every page but the last says "false", although more follow; "true" means that rows cannot be had at all.
+        // "true" means that further rows cannot be read; pages followed by another one contain "false".
         self.cut_off |=
             body::text(answer, "resultTruncated").is_some_and(|cut| cut.eq_ignore_ascii_case("true"));
         self.limit_hit |= limit_hit.is_some_and(|hit| hit.eq_ignore_ascii_case("true"));
@@ -123,7 +123,7 @@ impl Pages {
             }
         }
         let token = body::text(answer, "$skipToken").filter(|token| !token.is_empty());
-        // A page that brings nothing new and names another one would be followed for ever.
+        // A page without new rows that names a next page would never end.
         self.endless = token.is_some() && (self.rows.len() == before || self.count > MOST_PAGES);
         token.filter(|_| !self.endless)
     }
@@ -132,7 +132,7 @@ impl Pages {
         self.total.is_some_and(|total| usize::try_from(total).is_ok_and(|total| self.rows.len() >= total))
     }
 
-    /// Whether a second reading could not bring more.
+    /// Whether reading again would not return more rows.
     fn is_stable(&self) -> bool {
         self.cut_off || self.limit_hit || (!self.moved && !self.endless && self.is_whole())
     }
@@ -152,7 +152,7 @@ impl Pages {
     }
 }
 
-/// A text as a string literal of the query language.
+/// A string literal of the query language.
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
@@ -199,7 +199,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn reads_again_when_the_total_moved_between_pages() {
         let arm = FakeArm::new();
-        // The second reading is whole.
+        // The second read is complete.
         arm.on(Method::Post, PATH, 200, page(2, &["/a", "/c"], None));
         arm.next(1, Method::Post, PATH, 200, page(2, &["/c"], None));
         arm.next(1, Method::Post, PATH, 200, page(3, &["/a"], Some("t1")));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn names_what_may_be_missing() {
+    async fn reports_why_rows_may_be_missing() {
         let arm = FakeArm::new();
         arm.on(Method::Post, PATH, 200, page(5, &["/a"], None));
         let (rows, gaps) = ask(&arm, &[]).await;
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn asks_for_a_thousand_subscriptions_at_once() {
+    async fn queries_a_thousand_subscriptions_per_request() {
         let arm = FakeArm::new();
         arm.on(Method::Post, PATH, 200, page(1, &["/a"], None));
         let many: Vec<String> = (0..1_001).map(|number| number.to_string()).collect();

@@ -1,7 +1,7 @@
-//! What this run has done and plans to do, and the parents that it has read or written.
+//! Records what a run has planned and done, and caches the parents that it has read or written.
 //!
-//! Terraform plans again while it applies, creates what it has just deleted, and reads one definition for each of its
-//! versions. The log lives as long as the configured provider and answers from memory what this run knows already.
+//! Terraform plans again during apply, recreates objects that it has just deleted, and reads an image definition for each of
+//! its versions. The log belongs to one configured provider and saves requests for what the run already knows.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::arm::{Client, Error, ResourceId, Scope, Target};
 use crate::sync::lock;
 
-/// Something that this run does to an object.
+/// Something that happened to an object in this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     /// It was read because this configuration manages it.
@@ -21,30 +21,30 @@ pub enum Event {
     Planned,
     /// It is planned to be deleted, or replaced.
     PlannedAway,
-    /// It was sent to the service by this run.
+    /// This run sent it to the service.
     Published,
-    /// It was deleted; the service may show it for some time yet.
+    /// It was deleted; the service may still return it for a while.
     Deleted,
-    /// It was dropped from the state and left in Azure.
+    /// It was removed from the state and kept in Azure.
     Retained,
-    /// It is in the state, and will be left in Azure when it is destroyed.
+    /// It is in the state, and destroying it keeps it in Azure.
     KeptOnDestroy,
-    /// A refresh found it, and the state did not have it.
+    /// A refresh found it, but it is not in the state.
     AddedByOthers,
-    /// It is a gallery of which destroying a definition purges the recycle bin.
+    /// It is a gallery in which destroying a definition purges soft-deleted versions.
     PurgeOnDestroy,
-    /// It is a gallery of which destroying a definition keeps the recycle bin.
+    /// It is a gallery in which destroying a definition keeps soft-deleted versions.
     KeepOnDestroy,
 }
 
-/// What this run has done, by resource ID in lower case.
+/// The events of a run, by resource ID in lower case.
 #[derive(Default)]
 pub struct RunLog {
     events: Mutex<BTreeMap<String, Vec<Event>>>,
     parents: Mutex<HashMap<String, Parent>>,
 }
 
-/// A parent's body; the lock is held while the service is asked, so that concurrent readers ask once.
+/// A parent's body. The lock is held during the request, so that concurrent readers send only one.
 type Parent = Arc<AsyncMutex<Option<Json>>>;
 
 impl RunLog {
@@ -66,8 +66,8 @@ impl RunLog {
         below.map(|(id, _)| id.clone()).collect()
     }
 
-    /// The body of the parent at `target`, from memory when this run has read or written it. `None` when it does not
-    /// exist, which is not remembered.
+    /// The body of the parent at `target`, from the cache if this run has read or written it. `None` if it does not exist,
+    /// which is not cached.
     pub async fn parent(
         &self,
         client: &Client,
@@ -82,12 +82,12 @@ impl RunLog {
         Ok(body.clone())
     }
 
-    /// Remembers the object that this run has just read or written.
+    /// Caches an object that this run has just read or written.
     pub fn remember(&self, id: &str, body: &Json) {
         lock(&self.parents).insert(key(id), Arc::new(AsyncMutex::new(Some(body.clone()))));
     }
 
-    /// Forgets the object, because it is about to change.
+    /// Removes an object from the cache, because it is about to change.
     pub fn forget(&self, id: &str) {
         lock(&self.parents).remove(&key(id));
     }
@@ -108,7 +108,7 @@ mod tests {
     const GALLERY: &str = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/galleries/g";
 
     #[tokio::test]
-    async fn asks_for_a_parent_once_however_many_need_it() {
+    async fn requests_a_parent_once_for_all_its_children() {
         let arm = FakeArm::new();
         let (context, op) = (arm.context(), op());
         let (scope, target) = (scope(&op, "reading"), Target::new(GALLERY, "2026-03-03"));
@@ -117,7 +117,7 @@ mod tests {
         arm.get(GALLERY, json!({"id": GALLERY}));
         let (a, b, c) = tokio::join!(read(), read(), read());
         assert!(a.is_some() && a == b && b == c);
-        assert_eq!(arm.calls().len(), 2, "what does not exist is asked for again, what exists is not");
+        assert_eq!(arm.calls().len(), 2, "only a missing object is requested again");
         context.run.forget(&GALLERY.to_uppercase());
         read().await;
         assert_eq!(arm.calls().len(), 3);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn records_events_by_id_in_any_case() {
+    fn records_events_by_id_ignoring_case() {
         let log = RunLog::default();
         let gallery = ResourceId::parse(GALLERY).unwrap();
         log.record(&format!("{GALLERY}/images/A"), Event::Planned);

@@ -1,5 +1,5 @@
-//! Tags and the provider's default tags: a resource's own tags come first, and `tags_all` shows both. Names compare without case,
-//! as they do in Azure.
+//! Tags and the provider's default tags. A resource's own tags take precedence, and `tags_all` contains both. As in Azure,
+//! names are compared without case.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,14 +7,14 @@ use super::Context;
 use crate::framework::Draft;
 use crate::schema::{Diagnostics, Slot, Value};
 
-/// Tags as the models hold them.
+/// Tags by name.
 pub type Tags = BTreeMap<String, String>;
 
-/// Plans `tags_all`: the default tags with the resource's own over them. Where that changes nothing, `tags` stays as it is,
-/// however the same tags are split between the resource and the defaults.
+/// Plans `tags_all`: the default tags, overridden by the resource's own. If that changes nothing, `tags` keeps its prior
+/// value even if the same tags are now split differently between the resource and the defaults.
 pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
     let own = draft.planned.get("tags");
-    // an unknown value may turn out to be null, and then there is no such tag
+    // an unknown value may turn out to be null, and then the tag does not exist
     let is_open = own.is_unknown() || own.entries().any(|(_, value)| value.is_unknown());
     let (Some(context), false) = (context, is_open) else {
         draft.planned.set("tags_all", Value::Unknown);
@@ -32,7 +32,7 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
     }
 }
 
-/// Applies the guardrail on required tags to a plan whose tags are known by name; a value may still be unknown.
+/// Applies the guardrail `required_tags` to a plan. Tag names must be known; values may be unknown.
 pub fn check_required(context: &Context, draft: &Draft<'_>, found: &mut Diagnostics) {
     let own = draft.planned.get("tags");
     if !own.is_unknown() {
@@ -42,7 +42,7 @@ pub fn check_required(context: &Context, draft: &Draft<'_>, found: &mut Diagnost
     }
 }
 
-/// The default tags with `own` over them: what is sent to the service.
+/// The tags to send: the default tags, overridden by `own`.
 pub fn merged(context: &Context, own: Option<&Tags>) -> Tags {
     let own = own.into_iter().flatten();
     let mut all = context.default_tags.clone();
@@ -51,14 +51,14 @@ pub fn merged(context: &Context, own: Option<&Tags>) -> Tags {
     all
 }
 
-/// Whether `tags` contain all of `filter`: names without regard to case, values exactly.
+/// Whether `tags` contain all of `filter`, ignoring the case of names.
 pub fn has_all(tags: &Tags, filter: Option<&Tags>) -> bool {
     filter.into_iter().flatten().all(|(name, value)| {
         tags.iter().any(|(have, found)| have.eq_ignore_ascii_case(name) && found == value)
     })
 }
 
-/// All tags in a body of the service.
+/// All tags in a response body.
 pub fn all(body: &serde_json::Value) -> Tags {
     body.get("tags")
         .and_then(serde_json::Value::as_object)
@@ -68,8 +68,8 @@ pub fn all(body: &serde_json::Value) -> Tags {
         .collect()
 }
 
-/// The resource's own tags among `all`, given its last known `tags` and `tags_all`. A tag comes from the default tags when
-/// it was in `tags_all` and not in `tags`; of one that is new, only an equal default tag tells.
+/// The resource's own tags among `all`, given its last known `tags` and `tags_all`. A tag comes from the default tags if it
+/// was in `tags_all` but not in `tags`, or if it is new and equals a default tag.
 pub fn own(context: &Context, all: &Tags, known: Option<&Tags>, known_all: Option<&Tags>) -> Option<Tags> {
     let find = |tags: Option<&Tags>, name: &str| {
         tags.into_iter().flatten().map(|(known, _)| known.clone()).find(|known| same_name(known, name))
@@ -100,27 +100,29 @@ fn is_same(a: &Tags, b: &Tags) -> bool {
     a.len() == b.len() && a.iter().all(has)
 }
 
-/// What is wrong with a set of tags: Azure's limits.
+/// Checks tags against Azure's limits.
 pub fn check(value: &Value) -> Result<(), String> {
     if value.entries().count() > 50 {
-        return Err("holds more than the 50 tags that Azure allows".to_owned());
+        return Err("contains more than the 50 tags that Azure allows".to_owned());
     }
     let mut names = BTreeSet::new();
     for (name, value) in value.entries() {
         if !names.insert(name.to_lowercase()) {
-            return Err(format!("has {name:?} twice: Azure takes tag names in any case as the same name"));
+            return Err(format!("contains {name:?} twice; Azure ignores the case of tag names"));
         }
         if name.is_empty() || name.chars().count() > 512 {
             return Err(format!(
-                "has a tag name of {} characters: 1 to 512 are allowed",
+                "contains a tag name of {} characters; 1 to 512 are allowed",
                 name.chars().count()
             ));
         }
         if let Some(bad) = name.chars().find(|c| "<>%&\\?/".contains(*c)) {
-            return Err(format!("has the tag name {name:?} with {bad:?}, which Azure does not allow"));
+            return Err(format!(
+                "contains the tag name {name:?} with the character {bad:?}, which Azure does not allow"
+            ));
         }
         if value.as_str().is_some_and(|value| value.chars().count() > 256) {
-            return Err(format!("has a value of more than 256 characters under {name:?}"));
+            return Err(format!("contains a value of more than 256 characters for {name:?}"));
         }
     }
     Ok(())
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn all_tags_are_known_when_each_is() {
+    fn tags_all_is_known_once_every_tag_is() {
         let mut context = FakeArm::new().context();
         context.default_tags = Tags::from([("team".to_owned(), "images".to_owned())]);
         let team = ("team", Value::from("images"));
@@ -150,7 +152,7 @@ mod tests {
             (Value::Null, map([team.clone()])),
             (map([("os", "linux".into())]), map([team.clone(), ("os", "linux".into())])),
             (map([("os", Value::Null)]), map([team])),
-            // it may become null, and would then be missing from the plan
+            // the unknown value may become null, and the tag would then be missing
             (map([("os", Value::Unknown)]), Value::Unknown),
             (Value::Unknown, Value::Unknown),
         ];
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_comes_from_the_defaults_when_only_tags_all_had_it() {
+    fn a_tag_that_only_tags_all_had_is_a_default_tag() {
         let mut context = FakeArm::new().context();
         context.default_tags = tags([("team", "new")]);
         let own = |all: Tags, known: Tags, known_all: Tags| {
@@ -177,20 +179,20 @@ mod tests {
         // the defaults have changed since the last apply
         let old = tags([("team", "old"), ("os", "linux")]);
         assert_eq!(own(old.clone(), os.clone(), old.clone()), os);
-        // a tag of the resource's own equals a default
+        // one of the resource's own tags equals a default
         let both = tags([("team", "new"), ("os", "linux")]);
         assert_eq!(own(both.clone(), both.clone(), both.clone()), both);
-        // somebody adds a tag
+        // another client adds a tag
         let more = tags([("team", "old"), ("os", "linux"), ("by", "hand")]);
         assert_eq!(own(more, os.clone(), old.clone()), tags([("by", "hand"), ("os", "linux")]));
-        // the service answers in another case
+        // the service returns another case
         assert_eq!(own(tags([("TEAM", "old"), ("OS", "linux")]), os.clone(), old), os);
-        // an import knows nothing yet
+        // after an import, nothing is known yet
         assert_eq!(super::own(&context, &both, None, None), Some(os));
     }
 
     #[test]
-    fn names_compare_without_case() {
+    fn compares_names_without_case() {
         let mut context = FakeArm::new().context();
         context.default_tags = tags([("Env", "default"), ("team", "images")]);
         let all = merged(&context, Some(&tags([("env", "own")])));
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_tags_split_in_another_way_change_nothing() {
+    fn splitting_the_same_tags_differently_plans_no_change() {
         let mut context = FakeArm::new().context();
         context.default_tags = tags([("team", "images")]);
         let (team, os) = (("team", Value::from("images")), ("os", Value::from("linux")));
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_required_tag_is_missed_while_others_are_unknown() {
+    fn reports_a_missing_required_tag_while_other_tags_are_unknown() {
         let mut context = FakeArm::new().context();
         let required = Some(Set(vec!["os".to_owned()]));
         context.guardrails = Guardrails { required_tags: required, ..Guardrails::default() };

@@ -1,4 +1,4 @@
-//! A pretend Resource Manager for unit tests: paths and what they answer, and a record of what was asked.
+//! A fake Resource Manager for unit tests: scripted responses by path, and a record of the requests.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::framework::Op;
 /// The subscription of [`FakeArm::context`].
 pub const SUBSCRIPTION: &str = "5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10";
 
-/// Answers by method and path; what has no answer is a 404 as Resource Manager writes it.
+/// Responds by method and path. Other requests get a 404 like Resource Manager's.
 ///
 /// ```ignore
 /// let arm = FakeArm::new();
@@ -45,7 +45,7 @@ struct Route {
     times: Option<usize>,
 }
 
-/// A request that came.
+/// A recorded request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
     /// The method, a space, and the path as it was sent, without the query.
@@ -57,27 +57,27 @@ pub struct Seen {
 }
 
 impl FakeArm {
-    /// One that knows nothing.
+    /// A fake without any responses.
     pub fn new() -> Arc<FakeArm> {
         Arc::default()
     }
 
-    /// Answers GETs of `path` with `body`. A `?` in `path` begins a text that the decoded query must contain.
+    /// Responds to GETs of `path` with `body`. Text after a `?` in `path` must be part of the decoded query.
     pub fn get(&self, path: &str, body: Json) -> &FakeArm {
         self.on(Method::Get, path, 200, body)
     }
 
-    /// Answers a method on `path`; later answers hide earlier ones.
+    /// Responds to a method on `path`. Later responses take precedence over earlier ones.
     pub fn on(&self, method: Method, path: &str, status: u16, body: Json) -> &FakeArm {
         self.add(method, path, status, &[], body, None)
     }
 
-    /// The same, but only the next `times` times; then what was there before shows again.
+    /// Like [`on`](FakeArm::on), but only for the next `times` requests. After that, earlier responses apply again.
     pub fn next(&self, times: usize, method: Method, path: &str, status: u16, body: Json) -> &FakeArm {
         self.add(method, path, status, &[], body, Some(times))
     }
 
-    /// The same as [`on`](FakeArm::on), with headers.
+    /// Like [`on`](FakeArm::on), with headers.
     pub fn on_with(
         &self,
         method: Method,
@@ -89,7 +89,7 @@ impl FakeArm {
         self.add(method, path, status, headers, body, None)
     }
 
-    /// The same as [`next`](FakeArm::next), once and with headers.
+    /// Like [`next`](FakeArm::next), for one request and with headers.
     pub fn add_next_with(
         &self,
         method: Method,
@@ -123,34 +123,34 @@ impl FakeArm {
         self
     }
 
-    /// Every answer takes this long (on tokio's clock).
+    /// Delays every response by `latency` (on tokio's clock).
     pub fn takes(&self, latency: Duration) -> &FakeArm {
         *self.latency.lock().unwrap() = latency;
         self
     }
 
-    /// Never answers what asks for `path`.
+    /// Never responds to requests for `path`.
     pub fn is_silent_at(&self, path: &str) -> &FakeArm {
         self.silent.lock().unwrap().push(path.to_lowercase());
         self
     }
 
-    /// What came so far: method and path of each request.
+    /// The method and path of each request so far.
     pub fn calls(&self) -> Vec<String> {
         self.seen.lock().unwrap().iter().map(|seen| seen.call.clone()).collect()
     }
 
-    /// What came so far.
+    /// The requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Forgets what came.
+    /// Clears the recorded requests.
     pub fn forget(&self) {
         self.seen.lock().unwrap().clear();
     }
 
-    /// A client of this service.
+    /// A client of this fake.
     pub fn client(self: &Arc<Self>) -> Client {
         Client::new(
             self.clone(),
@@ -164,7 +164,7 @@ impl FakeArm {
         )
     }
 
-    /// A context with this service and [`SUBSCRIPTION`].
+    /// A context with this fake and [`SUBSCRIPTION`].
     pub fn context(self: &Arc<Self>) -> Context {
         let mut context = Context::new(self.client());
         context.subscription_id = Some(SUBSCRIPTION.to_owned());
@@ -172,7 +172,7 @@ impl FakeArm {
     }
 }
 
-/// A frame for one operation.
+/// An operation with a long timeout.
 pub fn op() -> Op {
     Op::new(Duration::from_secs(300), CancellationToken::new())
 }
@@ -219,7 +219,7 @@ impl Transport for FakeArm {
             *times -= 1;
         }
         let mut body = route.body.clone();
-        // Resource Manager names the resource in every answer; a route may leave that out.
+        // Resource Manager returns the resource's ID in every response; add it if the route's body has none.
         if let Some(members) = body.as_object_mut()
             && matches!(request.method, Method::Get | Method::Put)
             && (200..300).contains(&route.status)

@@ -1,4 +1,4 @@
-//! Who uses an image: machines, scale sets, disks, managed images and other versions, found through Azure Resource Graph.
+//! The users of an image (machines, scale sets, disks, managed images and other versions), found with Azure Resource Graph.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,12 +8,12 @@ use super::resource_graph::{literal, query};
 use super::{Context, body};
 use crate::arm::{Error, ResourceId, Scope, Target};
 
-/// What kind of thing uses an image.
+/// The kind of a user of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A virtual machine, including one that a flexible scale set made.
     VirtualMachine,
-    /// The model of a scale set: what it makes its next instances from.
+    /// The model of a scale set, from which it creates new instances.
     ScaleSet,
     /// An instance of a uniform scale set.
     ScaleSetInstance,
@@ -26,7 +26,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word for it in HCL.
+    /// Its name in HCL.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::VirtualMachine => "virtual_machine",
@@ -51,33 +51,33 @@ impl Kind {
     }
 }
 
-/// Something that uses an image.
+/// A resource that uses an image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct User {
     /// Its resource ID.
     pub id: String,
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// Its region.
     pub location: String,
     /// Its subscription.
     pub subscription_id: String,
-    /// The version it uses; `None` for a scale set that takes whichever version is the latest, and for managed images.
+    /// The version that it uses; `None` for a scale set that uses the latest version, and for managed images.
     pub version: Option<String>,
-    /// When it was created, where that is known.
+    /// When it was created, if known.
     pub since: Option<String>,
 }
 
-/// The users of an image, and how far they are known.
+/// The users of an image, and why the list may be incomplete.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Sorted by ID.
     pub users: Vec<User>,
-    /// Why users of the tenant may be missing; empty when all are known.
+    /// Why users in this tenant may be missing; empty if all are known.
     pub gaps: Vec<String>,
-    /// Why there may be users in other tenants, where nobody can look.
+    /// Why there may be users in other tenants, which cannot be searched.
     pub outside: Option<String>,
 }
 
@@ -92,8 +92,8 @@ impl Usage {
     }
 }
 
-/// Finds the users of `image`: an image definition (with all its versions), an image version or a managed image. Looks in
-/// `subscriptions`, or in all that the caller may read when that is empty.
+/// Finds the users of `image`: an image definition (with all its versions), an image version or a managed image. Searches
+/// `subscriptions`, or all readable ones if that is empty.
 pub async fn of_image(
     context: &Context,
     scope: &Scope,
@@ -119,7 +119,7 @@ pub async fn of_image(
             rows.extend(instances.rows);
             usage.gaps.extend(instances.gaps);
         }
-        // Some clouds do not have this table.
+        // Some clouds lack this table.
         Err(error) if error.status == Some(400) => {
             usage
                 .gaps
@@ -145,7 +145,7 @@ const READABLE: &str = "resourcecontainers | where type =~ 'microsoft.resources/
 
 const CAPTURED: &str = "resources | where type =~ 'microsoft.compute/images' | extend ref = tolower(tostring(properties.sourceVirtualMachine.id)) | where isnotempty(ref) | project id, name, type, location, subscriptionId, ref | order by id asc";
 
-/// Unreadable subscriptions are missing without a sign, so they are looked for among the readable ones.
+/// Reports subscriptions that the caller cannot read. Resource Graph omits them silently.
 fn unreadable(wanted: &[String], own: &str, seen: &BTreeSet<String>) -> Vec<String> {
     let own = [own.to_owned()];
     let wanted = if wanted.is_empty() { &own[..] } else { wanted };
@@ -156,7 +156,7 @@ fn unreadable(wanted: &[String], own: &str, seen: &BTreeSet<String>) -> Vec<Stri
         .collect()
 }
 
-/// The references by which an image is used, in lower case: each of them, and everything below it.
+/// The references to an image, in lower case: users refer to one of them or to something below it.
 async fn references(
     context: &Context,
     scope: &Scope,
@@ -171,7 +171,7 @@ async fn references(
     let unique = format!("{}-{gallery}", image.subscription_id());
     let shared = |kind: &str, gallery: &str| format!("/{kind}/{gallery}/images/{name}").to_lowercase();
     let mut found = vec![definition.key(), shared("sharedGalleries", &unique)];
-    // Those who may only read images cannot read the gallery.
+    // A caller may be allowed to read images but not the gallery.
     match context.client.get_opt(scope, &Target::at(id.to_string()).query("$select", "Permissions")).await {
         Ok(Some(gallery)) => {
             let profile = "properties.sharingProfile";
@@ -191,7 +191,7 @@ async fn references(
     Ok(found)
 }
 
-/// Whether the gallery is shared with people whose machines nobody here can see.
+/// Why other tenants may use the gallery, if it is shared with them.
 fn outside(gallery: &Json) -> Option<String> {
     let profile = "properties.sharingProfile";
     match body::text(gallery, &format!("{profile}.permissions"))?.as_str() {
@@ -208,7 +208,7 @@ fn outside(gallery: &Json) -> Option<String> {
     }
 }
 
-/// The places in which the types have their reference. No type has two of them but disks, whose first one is the exact one.
+/// The members with the image reference, by resource type. Only disks have two; the first one is the exact one.
 const PLACES: &[&str] = &[
     "properties.storageProfile.imageReference.id",
     "properties.storageProfile.imageReference.sharedGalleryImageId",
@@ -237,7 +237,7 @@ fn users_query(table: &str, references: &[String]) -> String {
     };
     let types: Vec<String> = types.iter().map(|kind| literal(kind)).collect();
     let places: Vec<String> = PLACES.iter().map(|place| format!("tostring({place})")).collect();
-    // With the slash: `web/` is not the beginning of `web2`.
+    // Including the slash, so that `web` does not match `web2`.
     let wanted: Vec<String> = references
         .iter()
         .map(|reference| {
@@ -278,7 +278,7 @@ fn users(rows: &[Json]) -> Vec<User> {
         };
         users.insert(user.id.to_lowercase(), user);
     }
-    // The system disk of a machine says nothing that the machine does not.
+    // A machine already stands for its system disk.
     for (disk, holder) in holders {
         let same = |holder: &User| {
             users.get(&disk).is_some_and(|disk| disk.version == holder.version || disk.version.is_none())
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_come_from_the_exact_one_or_from_the_reference() {
+    fn takes_the_version_from_exact_version_or_from_the_reference() {
         let version = format!("{DEFINITION}/versions/1.0.0");
         let rows = [
             row("/VM", "virtualMachines", &version, "1.0.0", ""),
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn images_captured_from_machines_count() {
+    fn adds_images_captured_from_machines() {
         let mut found = users(&[row("/vm", "virtualmachines", DEFINITION, "1.0.0", "")]);
         add_captured(
             &mut found,
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn only_other_tenants_are_outside() {
+    fn only_sharing_with_other_tenants_may_hide_users() {
         let gallery = |profile: Json| json!({"properties": {"sharingProfile": profile}});
         for (profile, expected) in [
             (json!({"permissions": "Private"}), None),
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn readability_is_checked_for_each_subscription() {
+    fn reports_each_unreadable_subscription() {
         let seen: BTreeSet<String> = ["a".to_owned(), "own".to_owned()].into();
         assert!(unreadable(&[], "OWN", &seen).is_empty());
         assert_eq!(unreadable(&[], "other", &seen).len(), 1);

@@ -1,4 +1,4 @@
-//! Actions: what can be started from a configuration or by `-invoke`, and leaves nothing in the state (Terraform 1.14 and later).
+//! Actions (Terraform 1.14 and later): operations that a configuration or `-invoke` starts and that have no state.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::Op;
 use super::registered::Registered;
 use crate::schema::{Body, Diagnostics, Model, Slot, Value};
 
-/// An action. It must be repeatable: a failed one is started again by hand, with `-invoke`.
+/// An action. It must be repeatable, because users start a failed action again with `-invoke`.
 #[async_trait]
 pub trait Action<C: Send + Sync>: Send + Sync + 'static {
     /// The arguments of its `config` block.
@@ -23,13 +23,13 @@ pub trait Action<C: Send + Sync>: Send + Sync + 'static {
         Duration::from_secs(3600)
     }
 
-    /// Checks a configuration beyond its schema; values may be unknown, which is no error.
+    /// Validates a configuration beyond its schema. Unknown values are not an error.
     fn validate(&self, _config: &Value, _found: &mut Diagnostics) {}
 
-    /// Looks, when a run is planned, for what would make the action fail; values may be unknown.
+    /// Checks at plan whether the action would fail. Values may be unknown.
     async fn plan(&self, _context: &C, _op: &Op, _config: &Value, _found: &mut Diagnostics) {}
 
-    /// Does it.
+    /// Runs the action.
     async fn invoke(
         &self,
         context: &C,
@@ -39,25 +39,25 @@ pub trait Action<C: Send + Sync>: Send + Sync + 'static {
     ) -> Result<(), Diagnostics>;
 }
 
-/// Tells the user how far an action is.
+/// Reports the progress of an action to the user.
 pub struct Progress(mpsc::UnboundedSender<String>);
 
 impl Progress {
-    /// A progress, and the end at which its lines arrive.
+    /// A progress, and the receiver of its lines.
     pub fn channel() -> (Progress, mpsc::UnboundedReceiver<String>) {
         let (send, receive) = mpsc::unbounded_channel();
         (Progress(send), receive)
     }
 
-    /// Shows a line of text. Lines that follow each other within seconds are shown together.
+    /// Shows a line of text. Lines within a few seconds of each other are shown together.
     pub fn report(&self, text: impl AsRef<str>) {
         let text = text.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        // An error means that nobody listens any more.
+        // An error means that the receiver is gone.
         let _ = self.0.send(text);
     }
 }
 
-/// An [`Action`] in values, so that all of them fit in one list.
+/// An [`Action`] without its model type, so that one list can contain all actions.
 #[async_trait]
 pub trait AnyAction<C: Send + Sync>: Send + Sync {
     /// See [`Action::type_name`].
@@ -116,11 +116,11 @@ impl<C: Send + Sync, A: Action<C>> AnyAction<C> for A {
 /// A registered action.
 pub type ActionEntry<C> = Registered<dyn AnyAction<C>>;
 
-/// What the host hears of an action that runs.
+/// An event of a running action.
 #[derive(Debug, PartialEq)]
 pub enum ActionEvent {
-    /// It goes on.
+    /// A progress message.
     Progress(String),
-    /// It has ended; with an error among the diagnostics it has failed.
+    /// The action has ended. It failed if the diagnostics contain an error.
     Completed(Diagnostics),
 }

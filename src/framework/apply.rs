@@ -1,4 +1,4 @@
-//! Applying a planned change, so that the new state is what was planned wherever the plan was known.
+//! Applying a planned change: the new state contains every planned value that was known.
 
 use super::enforce_plan::enforce_plan;
 use super::import::complete;
@@ -39,14 +39,14 @@ impl<P: Provider> Server<P> {
                 return Applied { identity, state: prior, private, diagnostics: found };
             }
         };
-        // the configuration has the newest timeouts; a destroy has only those of the state
+        // timeouts come from the configuration; a destroy has only those of the prior state
         let timeouts = resource.timeouts().configured(if planned.is_null() { &prior } else { config });
         let timeout = match (prior.is_null(), planned.is_null()) {
             (_, true) => timeouts.delete,
             (true, false) => timeouts.create,
             (false, false) => timeouts.update,
         };
-        let op = Op::new(timeout, self.stop_token()).of_walk(self.run_ids());
+        let op = Op::new(timeout, self.stop_token()).with_run_ids(self.run_ids());
         let (state, errors) = if planned.is_null() {
             match resource.delete(&context, &op, &prior, &mut private).await {
                 Ok(()) => {
@@ -73,12 +73,12 @@ impl<P: Provider> Server<P> {
                     }
                     (state, Diagnostics::new())
                 }
-                // a failure must not lose an object: keep the one that is known to exist, or else the prior one
+                // a failure must not lose an object: keep the one that is known to exist, else the prior one
                 Err((Some(state), errors)) => (in_planned_spelling(entry, state, &planned), errors),
                 Err((None, errors)) => (prior, errors),
             }
         };
-        // what depends on it is planned once more, and may find it sooner here than in the service
+        // dependent objects are planned again and may need it before the service returns it
         if let Some(id) = resource.object_id(&state) {
             self.run_ids().set_applied(&id, state.clone());
         }
@@ -103,7 +103,7 @@ fn differs_from_plan(type_name: &str, path: Path) -> Diagnostic {
     .at(path)
 }
 
-// A new state in the plan's spelling, with nothing unknown left.
+// The new state in the plan's spelling, wholly known.
 fn in_planned_spelling<C: Send + Sync>(entry: &Entry<C>, state: Value, planned: &Value) -> Value {
     let state = complete(entry.body(), state.unknown_to_null());
     keep_prior_spelling(entry.body(), state, planned, NullAndEmpty::Equal)

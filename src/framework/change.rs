@@ -1,4 +1,4 @@
-//! Planning one change of a resource: the pure plan, the values that follow from other objects, and the resource's checks.
+//! Planning a change of a resource: the pure plan, values that depend on other objects, and the resource's checks.
 
 use super::import::UNREAD;
 use super::plan::{self, Draft};
@@ -7,9 +7,9 @@ use super::run_ids::{Creation, PLANNED_FROM};
 use super::{Op, Private};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
-/// What Terraform sends to plan a change.
+/// A change to plan, as Terraform sends it.
 pub struct Change {
-    /// The object that exists; null when there is none.
+    /// The prior state; null when there is no object.
     pub prior: Value,
     /// The configuration; null to destroy.
     pub config: Value,
@@ -68,7 +68,7 @@ impl<P: Provider> Server<P> {
         if let Some(id) = self.note_existing(entry, &prior, &mut found) {
             private.set(PLANNED_FROM, &id);
         } else {
-            // Terraform hands the private state of a replaced object to the plan of its replacement
+            // Terraform passes the private state of a replaced object to the plan of its replacement
             private = Private::default();
         }
         let body = entry.body();
@@ -85,7 +85,7 @@ impl<P: Provider> Server<P> {
             self.plan_id(entry, planned_from.as_deref(), &mut draft);
         }
         let timeout = entry.resource.timeouts().configured(&config).read;
-        let op = Op::new(timeout, self.stop_token()).of_walk(self.run_ids());
+        let op = Op::new(timeout, self.stop_token()).with_run_ids(self.run_ids());
         if let Some(context) = &context
             && !draft.diagnostics.has_errors()
         {
@@ -132,8 +132,8 @@ impl<P: Provider> Server<P> {
         Some(id)
     }
 
-    // Plans the ID of a new object. It stays unknown where the object with that ID is replaced, so that Terraform also
-    // replaces what refers to it.
+    // Plans the ID of a new object. If the object with that ID is replaced, the ID stays unknown, so that Terraform also
+    // replaces the objects that refer to it.
     fn plan_id(&self, entry: &Entry<P::Context>, planned_from: Option<&str>, draft: &mut Draft<'_>) {
         let Some(id) = entry.resource.object_id(&draft.planned) else { return };
         match self.run_ids().plan_create(&id, planned_from) {
@@ -146,7 +146,7 @@ impl<P: Provider> Server<P> {
     }
 }
 
-// What an import or a move brought is only an ID until it is read: any difference from it would be invented.
+// Before an imported or moved object is read, only its ID is known, so a plan would show differences that do not exist.
 fn unread(type_name: &str) -> Diagnostic {
     Diagnostic::error(
         format!("{type_name} was imported or moved and has not been read yet"),

@@ -1,4 +1,4 @@
-//! What a data source must say: its model and how it is looked up.
+//! Data sources: the trait that they implement with their typed model, and its form without the model type.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::Op;
 use crate::schema::{Body, Diagnostics, Model, Slot, Value};
 
-/// A data source. Its configuration reaches it decoded, wholly known.
+/// A data source. Its configuration is decoded and wholly known.
 #[async_trait]
 pub trait DataSource<C: Send + Sync>: Send + Sync + 'static {
     /// Its arguments and results.
@@ -16,17 +16,17 @@ pub trait DataSource<C: Send + Sync>: Send + Sync + 'static {
     /// Its name in HCL.
     fn type_name(&self) -> &'static str;
 
-    /// Checks a configuration beyond what the schema says; values may be unknown, and unknown is no error.
+    /// Validates a configuration beyond its schema. Unknown values are not an error.
     fn validate(&self, _config: &Value, _diagnostics: &mut Diagnostics) {}
 
-    /// Looks it up. Arguments may be filled or left: what the user wrote always stays as written.
+    /// Reads the data source. It may change arguments in the result; configured values are restored afterwards.
     async fn read(&self, context: &C, op: &Op, config: Self::Model) -> Result<Self::Model, Diagnostics>;
 }
 
-/// How long a data source may take when the user says nothing.
+/// The default timeout of a data source.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// A [`DataSource`] in values, so that all of them fit in one list.
+/// A [`DataSource`] without its model type, so that one list can contain all data sources.
 #[async_trait]
 pub trait AnyDataSource<C: Send + Sync>: Send + Sync {
     /// See [`DataSource::type_name`].

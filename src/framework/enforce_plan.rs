@@ -1,16 +1,17 @@
-//! Makes the result of an apply consistent with its plan, whatever the service answered: Terraform rejects any other result.
+//! Makes the result of an apply consistent with its plan, because Terraform rejects any other result.
 //!
-//! Terraform would call the object broken, taint it and replace it when a policy adds a tag or an attribute goes missing.
-//! Instead, the state keeps what was planned, a warning names the difference, and the next plan shows the actual object.
+//! Without this, Terraform would taint and replace an object when a policy adds a tag or an attribute is missing from the
+//! response. Instead, the state keeps the planned values, a warning names the difference, and the next plan shows the
+//! actual object.
 
 use std::collections::BTreeMap;
 
-use super::spelling::partner;
+use super::spelling::find_match;
 use crate::schema::{Block, Body, Nesting, Path, Value};
 
-/// Returns `state` with everything that `planned` knew, and the paths where `state` differed. The result satisfies
-/// Terraform's rules for any two values: each value that was known is equal, each block and element that was planned
-/// exists, and no other does. Nothing in `state` may be unknown.
+/// Returns `state` with all known values of `planned`, and the paths where `state` differed. The result satisfies
+/// Terraform's rules for any two values: it contains each known value, exactly the planned blocks and exactly the planned
+/// elements. `state` must be wholly known.
 pub fn enforce_plan(body: &Body, planned: &Value, state: Value) -> (Value, Vec<Path>) {
     let mut differing = Vec::new();
     let state = object(body, planned, state, &Path::root(), &mut differing);
@@ -124,8 +125,8 @@ fn list(
     Value::List(fitted.collect())
 }
 
-// Each planned element takes the element of `state` that it stands for. The order matters: known elements first, then those
-// that are partly known, and an unknown element takes any that is left.
+// Pairs each planned element with its element of `state`. The order matters: known elements come first, then partly known
+// ones; an unknown element takes any remaining one.
 fn set(
     planned: &[Value],
     state: Value,
@@ -140,12 +141,12 @@ fn set(
     let (unknown, partial): (Vec<&Value>, Vec<&Value>) = open.into_iter().partition(|p| p.is_unknown());
     let mut missing = false;
     for planned in known.into_iter().chain(partial).chain(unknown) {
-        let found = partner(key, planned, &unused)
-            .and_then(|partner| unused.iter().position(|actual| actual == partner))
+        let found = find_match(key, planned, &unused)
+            .and_then(|matching| unused.iter().position(|actual| actual == matching))
             .or_else(|| unused.iter().position(|actual| is_compatible(planned, actual)));
         let element = match found {
             Some(at) => fit(planned, unused.remove(at), path, differing),
-            // elements may coalesce once they are known
+            // elements may turn out to be equal once they are known
             None if planned.is_unknown() && !fitted.is_empty() => continue,
             None => {
                 missing = true;
@@ -162,7 +163,7 @@ fn set(
     Value::Set(fitted)
 }
 
-// Whether `actual` may come of `planned`.
+// Whether `actual` is a possible result of `planned`.
 fn is_compatible(planned: &Value, actual: &Value) -> bool {
     match (planned, actual) {
         (Value::Unknown, _) => true,

@@ -1,4 +1,4 @@
-//! Provider functions: pure, offline, the same answer every time.
+//! Provider functions: pure, without I/O.
 
 use crate::schema::{Type, Value};
 
@@ -9,29 +9,29 @@ pub struct Parameter {
     pub name: &'static str,
     /// Its type.
     pub ty: Type,
-    /// What it is.
+    /// Its documentation.
     pub doc: &'static str,
 }
 
-/// What a function takes and gives.
+/// The parameters, result and documentation of a function.
 #[derive(Clone, Debug)]
 pub struct Signature {
-    /// One line.
+    /// A summary in one line.
     pub summary: &'static str,
-    /// Markdown.
+    /// Its documentation in Markdown.
     pub doc: &'static str,
     /// Positional parameters.
     pub parameters: Vec<Parameter>,
-    /// What it gives.
+    /// The type of the result.
     pub returns: Type,
 }
 
-/// Why a call failed.
+/// The error of a failed call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FunctionError {
-    /// A plain sentence.
+    /// The message, a complete sentence.
     pub text: String,
-    /// The argument it concerns, counted from zero.
+    /// The zero-based index of the argument that it concerns, if any.
     pub argument: Option<i64>,
 }
 
@@ -46,7 +46,7 @@ impl FunctionError {
 pub trait Function: Send + Sync {
     /// Its name after `provider::azimage::`.
     fn name(&self) -> &'static str;
-    /// What it takes and gives.
+    /// Its parameters, result and documentation.
     fn signature(&self) -> Signature;
     /// Computes the result.
     fn call(&self, arguments: &[Value]) -> Result<Value, FunctionError>;

@@ -1,4 +1,4 @@
-//! Objects that Terraform did not create here: imports, moves from other types, upgrades of stored state, generated configuration.
+//! Imports, moves from other resource types, upgrades of stored states, and generated configuration.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,28 @@ use super::provider::{Entry, Provider, Server};
 use super::resource::{ImportFrom, MoveSource};
 use crate::schema::{Body, Diagnostic, Diagnostics, Nesting, Value, json};
 
-/// The state, private bytes and identity that an import or a move yields.
-pub struct Brought {
-    /// The state; for an import only what is needed to read the rest.
+/// The result of an import or a move.
+pub struct Imported {
+    /// The state; after an import only the part that a read needs.
     pub state: Value,
     /// The identity, as far as it is known.
     pub identity: Value,
-    /// What the read that follows is to know.
+    /// Private state for the read that follows.
     pub private: Private,
 }
 
-/// Key in the private state of an object that was imported or moved here and has not been read yet: the service decides how
-/// its values are spelt.
+/// The key in the private state of an imported or moved object that has not been read yet. Its first read takes the
+/// service's spelling of all values.
 pub(super) const UNREAD: &str = "unwritten";
 
 impl<P: Provider> Server<P> {
-    /// The stub of an object to import; core reads the rest.
+    /// The part of an imported object that is needed to read it. Terraform reads it next.
     pub fn import(
         &self,
         entry: &Entry<P::Context>,
         id: &str,
         identity: Option<&Value>,
-    ) -> Result<Brought, Diagnostics> {
+    ) -> Result<Imported, Diagnostics> {
         let from = match identity {
             Some(identity) if id.is_empty() => ImportFrom::Identity(identity_texts(entry, identity)?),
             _ => ImportFrom::Id(id.to_owned()),
@@ -41,14 +41,14 @@ impl<P: Provider> Server<P> {
         let identity = entry.resource.identify(&state);
         let mut private = Private::default();
         private.set(UNREAD, &true);
-        Ok(Brought { state, identity, private })
+        Ok(Imported { state, identity, private })
     }
 
-    /// Takes over an object of another type.
-    pub fn move_from(&self, entry: &Entry<P::Context>, source: &MoveSource) -> Result<Brought, Diagnostics> {
+    /// Moves an object of another resource type to this one.
+    pub fn move_from(&self, entry: &Entry<P::Context>, source: &MoveSource) -> Result<Imported, Diagnostics> {
         let target = entry.resource.type_name();
         let mut private = Private::default();
-        // a mere change of the provider's address arrives as a move from the same type
+        // a change of the provider's address is also a move, from the same type
         let state = if source.type_name == target {
             json::decode(&source.state, entry.ty()).map_err(|error| {
                 Diagnostic::error(format!("Moving {target}: its state cannot be read"), error.to_string())
@@ -69,10 +69,10 @@ impl<P: Provider> Server<P> {
         };
         let state = empty_collections(entry.body(), state);
         let identity = entry.resource.identify(&state);
-        Ok(Brought { state, identity, private })
+        Ok(Imported { state, identity, private })
     }
 
-    /// A stored state in the current schema.
+    /// Upgrades a stored state to the current schema.
     pub fn upgrade(&self, entry: &Entry<P::Context>, version: i64, raw: &[u8]) -> Result<Value, Diagnostics> {
         let name = entry.resource.type_name();
         let failed = |why: String| {
@@ -96,8 +96,8 @@ impl<P: Provider> Server<P> {
         Ok(state)
     }
 
-    /// The identity that Terraform stored, in the current schema: ours of an earlier version, or that of another provider whose
-    /// object was moved here, which has the object's ID.
+    /// Upgrades a stored identity to the current schema. It is our own, or that of another provider whose object was moved here;
+    /// the latter contains the object's ID.
     pub fn upgrade_identity(&self, entry: &Entry<P::Context>, raw: &[u8]) -> Result<Value, Diagnostics> {
         let name = entry.resource.type_name();
         let failed = |why: String| {
@@ -113,7 +113,7 @@ impl<P: Provider> Server<P> {
         json::decode(&raw, &entry.identity_ty()).map_err(|error| failed(error.to_string()))
     }
 
-    /// A configuration of which `state` would be the result.
+    /// Generates a configuration for `state` that plans no changes.
     pub fn generate(&self, entry: &Entry<P::Context>, state: &Value) -> Value {
         let mut config = generated(entry.body(), state);
         config.set("timeouts", Value::Null);
@@ -122,14 +122,14 @@ impl<P: Provider> Server<P> {
     }
 }
 
-/// Every schema of ours is still at its first version.
+/// The version of all schemas.
 pub const SCHEMA_VERSION: i64 = 0;
 
 /// The version of all identity schemas. It is above those of azapi's resources (0), whose identity OpenTofu keeps after a
 /// move: a different version makes it ask for an upgrade instead of reading that identity with our schema.
 pub const IDENTITY_VERSION: i64 = 10;
 
-// Other providers of Azure have the same timeouts block, and no service can tell it.
+// Copies the timeouts block, which other Azure providers have too: a read cannot restore it.
 fn with_timeouts<C: Send + Sync>(entry: &Entry<C>, mut state: Value, source: &MoveSource) -> Value {
     let theirs = source.state.get("timeouts");
     if let (Some(block), Some(theirs)) = (entry.body().block("timeouts"), theirs)
@@ -165,13 +165,13 @@ fn identity_texts<C: Send + Sync>(
     Ok(texts)
 }
 
-/// Collections of blocks are empty, never null.
+/// Replaces null collections of blocks by empty ones.
 pub fn empty_collections(body: &Body, mut value: Value) -> Value {
     for block in &body.blocks {
         let inner = match (block.nesting, value.get(block.name)) {
             (Nesting::List, Value::Null) => Value::List(Vec::new()),
             (Nesting::Set, Value::Null) => Value::Set(Vec::new()),
-            (Nesting::Group, Value::Null) => empty_collections(&block.body, nothing(&block.body)),
+            (Nesting::Group, Value::Null) => empty_collections(&block.body, null_object(&block.body)),
             (Nesting::Single | Nesting::Group, inner) if inner.is_known() => {
                 empty_collections(&block.body, inner.clone())
             }
@@ -182,8 +182,8 @@ pub fn empty_collections(body: &Body, mut value: Value) -> Value {
     value
 }
 
-/// A state as the schema has it: collections of blocks are empty, never null, and an attribute with a default has it where
-/// the service, an import or an older version of the provider left it out.
+/// Completes a state: null collections of blocks become empty, and attributes that the service, an import or an older
+/// version of the provider left out get their default.
 pub fn complete(body: &Body, mut value: Value) -> Value {
     if !value.is_known() {
         return value;
@@ -198,7 +198,7 @@ pub fn complete(body: &Body, mut value: Value) -> Value {
         let inner = match (block.nesting, inner) {
             (Nesting::List, Value::Null) => Value::List(Vec::new()),
             (Nesting::Set, Value::Null) => Value::Set(Vec::new()),
-            (Nesting::Group, Value::Null) => complete(&block.body, nothing(&block.body)),
+            (Nesting::Group, Value::Null) => complete(&block.body, null_object(&block.body)),
             (Nesting::Single | Nesting::Group, inner) => complete(&block.body, inner),
             (Nesting::List, Value::List(elements)) => {
                 Value::List(elements.into_iter().map(|e| complete(&block.body, e)).collect())
@@ -214,23 +214,23 @@ pub fn complete(body: &Body, mut value: Value) -> Value {
 }
 
 // An object of nulls.
-fn nothing(body: &Body) -> Value {
+fn null_object(body: &Body) -> Value {
     let attributes = body.attributes.iter().map(|attribute| (attribute.name, Value::Null));
     Value::object(attributes.chain(body.blocks.iter().map(|block| (block.name, Value::Null))))
 }
 
-// What the provider gives by itself is left out: computed values, defaults, empty optional collections.
+// Leaves out computed values, defaults and empty optional collections.
 fn generated(body: &Body, state: &Value) -> Value {
     if !state.is_known() {
         return Value::Null;
     }
     let attributes = body.attributes.iter().map(|attribute| {
         let value = state.get(attribute.name);
-        let silent = !attribute.is_configurable()
+        let is_omitted = !attribute.is_configurable()
             || attribute.deprecated.is_some()
             || attribute.default.as_ref() == Some(value)
             || attribute.mode != crate::schema::spec::Mode::Required && value.is_unset();
-        (attribute.name, if silent { Value::Null } else { value.clone() })
+        (attribute.name, if is_omitted { Value::Null } else { value.clone() })
     });
     let blocks = body.blocks.iter().map(|block| {
         let value = match state.get(block.name) {

@@ -1,4 +1,4 @@
-//! Running actions: validation, the look ahead at plan, and the invocation with its progress.
+//! Running actions: validation, the check at plan, and the invocation with its progress.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use super::action::{ActionEntry, ActionEvent, Progress};
 use super::provider::{Provider, Server, unsupported};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
-/// How long looking ahead may take.
+/// The timeout of the check at plan.
 const PLAN_TIMEOUT: Duration = Duration::from_secs(300);
-/// Progress is shown no more often than this.
+/// The minimum time between progress messages.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(3);
 
 impl<P: Provider> Server<P> {
@@ -27,7 +27,7 @@ impl<P: Provider> Server<P> {
         self.actions.iter().map(|(name, entry)| (*name, entry))
     }
 
-    /// Checks the `config` block of an action; unknown is no error.
+    /// Validates the `config` block of an action. Unknown values are not an error.
     pub fn validate_action(&self, entry: &ActionEntry<P::Context>, config: &Value) -> Diagnostics {
         let mut found = Diagnostics::new();
         if config.is_known() {
@@ -37,7 +37,7 @@ impl<P: Provider> Server<P> {
         found
     }
 
-    /// Looks for what would make the action fail, as far as its configuration is known.
+    /// Checks whether the action would fail, as far as its configuration is known.
     pub async fn plan_action(&self, entry: &ActionEntry<P::Context>, config: &Value) -> Diagnostics {
         let mut found = self.validate_action(entry, config);
         if let (false, Some(context)) = (found.has_errors(), self.context()) {
@@ -51,8 +51,8 @@ impl<P: Provider> Server<P> {
         with_arguments_in_text(found)
     }
 
-    /// Runs the action `name` and sends its progress to `out`, then that it has ended. When nobody receives that any
-    /// more, the action is stopped, as by an interrupt.
+    /// Runs the action `name` and sends its progress and then its completion to `out`. Stops the action, like an interrupt,
+    /// when the receiver is dropped.
     pub async fn invoke_action(self: Arc<Self>, name: &str, config: &Value, out: mpsc::Sender<ActionEvent>) {
         let (progress, mut reports) = Progress::channel();
         let stop = self.stop_token().child_token();
@@ -75,7 +75,7 @@ impl<P: Provider> Server<P> {
                 ended = &mut work => break ended.unwrap_or_else(|errors| errors),
                 Some(report) = reports.recv() => waiting.push(report),
                 () = tokio::time::sleep_until(next), if !waiting.is_empty() => {
-                    // An error means that nobody listens, which is handled below.
+                    // An error means that the receiver is gone, which is handled below.
                     let _ = out.send(ActionEvent::Progress(std::mem::take(&mut waiting).join("; "))).await;
                     next = Instant::now() + PROGRESS_PAUSE;
                 }
@@ -92,7 +92,7 @@ impl<P: Provider> Server<P> {
     }
 }
 
-/// The diagnostics with the argument in their text: Terraform drops the paths of a triggered action.
+/// Adds the argument to the text of each diagnostic, because Terraform drops the attribute paths of a triggered action.
 fn with_arguments_in_text(found: Diagnostics) -> Diagnostics {
     let named = found.into_iter().map(|diagnostic| {
         let argument = diagnostic.path.to_string();

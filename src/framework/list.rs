@@ -1,4 +1,4 @@
-//! List resources: what exists of a resource type, for `terraform query` (Terraform 1.14 and later).
+//! List resources: the existing objects of a resource type, for `terraform query` (Terraform 1.14 and later).
 
 use async_trait::async_trait;
 
@@ -16,7 +16,7 @@ pub trait ListResource<C: Send + Sync>: Send + Sync + 'static {
     /// The name of the resource type whose objects it lists.
     fn type_name(&self) -> &'static str;
 
-    /// Checks a configuration beyond its schema; values may be unknown, which is no error.
+    /// Validates a configuration beyond its schema. Unknown values are not an error.
     fn validate(&self, _config: &Value, _found: &mut Diagnostics) {}
 
     /// Finds the objects. Their order must be stable: Terraform numbers the generated blocks by it.
@@ -26,13 +26,13 @@ pub trait ListResource<C: Send + Sync>: Send + Sync + 'static {
 /// An object that a list resource has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The ID by which the resource type imports it.
+    /// The ID with which it can be imported.
     pub id: String,
-    /// Its name for people.
+    /// Its display name.
     pub display_name: String,
 }
 
-/// A [`ListResource`] in values, so that all of them fit in one list.
+/// A [`ListResource`] without its model type, so that one list can contain all list resources.
 #[async_trait]
 pub trait AnyListResource<C: Send + Sync>: Send + Sync {
     /// See [`ListResource::type_name`].
@@ -67,12 +67,12 @@ impl<C: Send + Sync, L: ListResource<C>> AnyListResource<C> for L {
 /// A registered list resource.
 pub type ListEntry<C> = Registered<dyn AnyListResource<C>>;
 
-/// One object in the answer to a query.
+/// One object in the response to a query.
 pub struct Listed {
-    /// Its name for people.
+    /// Its display name.
     pub display_name: String,
     /// Its identity.
     pub identity: Value,
-    /// Its state, when that was asked for.
+    /// Its state, if it was requested.
     pub state: Option<Value>,
 }

@@ -1,6 +1,6 @@
-//! What a provider is: resource types, data sources and functions, and the requests that Terraform makes. Knows nothing of Azure.
+//! The provider framework: resource types, data sources and functions, and Terraform's requests. Independent of Azure.
 //!
-//! A provider implements [`Provider`]; [`Server`] answers every request of the protocol from it, in Terraform's own values.
+//! A provider implements [`Provider`], and [`Server`] uses it to answer every request of the protocol with Terraform values.
 //! Decisions are pure functions, mostly in [`plan`] and [`spelling`]; only resources and data sources call a service.
 
 pub mod action;

@@ -1,4 +1,4 @@
-//! The scope of one request: its deadline, its cancellation, its warnings, and what the walk has planned so far.
+//! The scope of one request: its timeout, cancellation and warnings, and the objects that the run has planned so far.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,34 +12,34 @@ use crate::sync::lock;
 
 /// The scope in which a resource plans, reads, creates, updates or deletes.
 pub struct Op {
-    /// How long it may take, from the `timeouts` block or the resource's default.
+    /// The timeout, from the `timeouts` block or the resource's default.
     pub timeout: Duration,
-    /// Cancelled when the user interrupts the run.
+    /// A token that is cancelled when the user interrupts the run.
     pub stop: CancellationToken,
-    /// When `timeout` began.
+    /// The start of `timeout`.
     pub begun: Instant,
     warnings: Mutex<Diagnostics>,
-    walk: Arc<RunIds>,
+    run_ids: Arc<RunIds>,
 }
 
 impl Op {
     /// A scope that begins now, lasts for `timeout`, and ends early with `stop`.
     pub fn new(timeout: Duration, stop: CancellationToken) -> Op {
-        Op { timeout, stop, begun: Instant::now(), warnings: Mutex::default(), walk: Arc::default() }
+        Op { timeout, stop, begun: Instant::now(), warnings: Mutex::default(), run_ids: Arc::default() }
     }
 
-    /// The same scope as part of a walk.
-    pub fn of_walk(self, walk: &Arc<RunIds>) -> Op {
-        Op { walk: walk.clone(), ..self }
+    /// Sets the objects of the run.
+    pub fn with_run_ids(self, run_ids: &Arc<RunIds>) -> Op {
+        Op { run_ids: run_ids.clone(), ..self }
     }
 
-    /// The planned state of the object `id` when this walk has planned it: a parent or a source that may not exist yet.
-    /// Values in it may be unknown.
+    /// The planned state of the object `id`, if this run has planned it: for example a parent or source that does not exist
+    /// yet. Values in it may be unknown.
     pub fn planned_object(&self, id: &str) -> Option<Arc<Value>> {
-        self.walk.object(id)
+        self.run_ids.object(id)
     }
 
-    /// Adds a warning to the answer.
+    /// Adds a warning to the response.
     pub fn warn(&self, diagnostic: Diagnostic) {
         lock(&self.warnings).push(diagnostic);
     }

@@ -1,13 +1,13 @@
-//! Pure planning: the configuration and the prior state become the planned state, in a fixed order of steps.
+//! Pure planning: computes the planned state from the configuration and the prior state in a fixed order of steps.
 //!
-//! 1. the configuration, with defaults where it says nothing and the prior value where the provider computes it;
-//! 2. the prior spelling wherever the meaning is the same;
+//! 1. the configuration, with defaults and with prior values of computed attributes where it has no value;
+//! 2. the prior spelling of values that have not changed in meaning;
 //! 3. the resource's own changes ([`Resource::prepare`](super::Resource::prepare) and
 //!    [`Resource::resolve`](super::Resource::resolve));
 //! 4. the paths whose change replaces the resource;
 //! 5. only if anything changed: computed values that may change become unknown.
 
-use super::spelling::{NullAndEmpty, keep_prior_spelling, partner};
+use super::spelling::{NullAndEmpty, find_match, keep_prior_spelling};
 use crate::schema::{Attribute, Block, Body, Diagnostics, Nesting, Path, Value};
 
 /// A plan while the resource may still change it.
@@ -45,7 +45,7 @@ pub struct Plan {
     pub replace: Vec<Path>,
 }
 
-/// Steps 1 and 2. `config` is not null. Terraform's proposed state is not needed: it is step 1 without the defaults.
+/// Steps 1 and 2. `config` is not null. Terraform's proposed state is not needed: it equals step 1 without the defaults.
 pub fn begin(body: &Body, config: &Value, prior: &Value) -> Value {
     keep_prior_spelling(body, fill(body, config, prior), prior, NullAndEmpty::Distinct)
 }
@@ -111,7 +111,7 @@ fn fill_block(block: &Block, config: &Value, prior: &Value) -> Value {
                 .elements()
                 .iter()
                 .map(|config| {
-                    let prior = partner(block.key, config, prior.elements()).unwrap_or(&Value::Null);
+                    let prior = find_match(block.key, config, prior.elements()).unwrap_or(&Value::Null);
                     fill_element(block, config, prior)
                 })
                 .collect(),
@@ -163,15 +163,16 @@ fn mark_unknown(body: &Body, config: &Value, planned: Value, prior: &Value, is_s
                     })
                     .collect(),
             ),
-            // planned elements stand in the configuration's order unless nothing in the set changed
+            // planned elements are in the configuration's order unless nothing in the set has changed
             (Nesting::Set, Value::Set(elements)) => Value::Set(
                 elements
                     .into_iter()
                     .map(|element| {
-                        let config =
-                            partner(block.key, &element, config.elements()).unwrap_or(&Value::Null).clone();
+                        let config = find_match(block.key, &element, config.elements())
+                            .unwrap_or(&Value::Null)
+                            .clone();
                         let prior =
-                            partner(block.key, &element, prior.elements()).unwrap_or(&Value::Null).clone();
+                            find_match(block.key, &element, prior.elements()).unwrap_or(&Value::Null).clone();
                         mark_unknown(&block.body, &config, element, &prior, is_sent)
                     })
                     .collect(),
@@ -182,7 +183,7 @@ fn mark_unknown(body: &Body, config: &Value, planned: Value, prior: &Value, is_s
     Value::Object(fields)
 }
 
-// A computed value that nothing determines yet, or that may change with any request.
+// Whether a computed value is not determined yet, or may change with any request.
 fn may_change(attribute: &Attribute, config: &Value, planned: &Value, prior: &Value, is_sent: bool) -> bool {
     attribute.is_computed()
         && attribute.default.is_none()
@@ -228,7 +229,7 @@ fn replacing(body: &Body, planned: &Value, prior: &Value, path: &Path, out: &mut
                     replacing(&block.body, planned, prior, &path.index(index), out);
                 }
             }
-            // elements of sets cannot be addressed: a resource that cares says so itself
+            // elements of sets cannot be addressed; a resource adds such paths itself where it needs to
             _ => {}
         }
     }
@@ -332,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn create_knows_defaults_and_leaves_the_rest_unknown() {
+    fn create_plans_defaults_and_leaves_other_computed_values_unknown() {
         let plan = run(&config(&[("inner", inner("k"))]), &Value::Null);
         assert_eq!(plan.planned.get("mode").as_str(), Some("full"));
         for unknown in ["id", "etag", "location"] {
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_missing_from_the_prior_state_replaces_nothing() {
+    fn a_value_missing_from_the_prior_state_does_not_force_replacement() {
         let mut prior = state();
         prior.set("location", Value::Null);
         let plan = run(&config(&[("note", "new".into()), ("inner", inner("k"))]), &prior);
@@ -367,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_the_state_alone_leaves_volatile_values() {
+    fn a_change_of_local_attributes_keeps_volatile_values() {
         let config = config(&[
             ("keep", true.into()),
             ("region", state().get("region").clone()),
@@ -379,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_keeps_what_it_does_not_touch() {
+    fn an_update_keeps_unrelated_values() {
         let config = config(&[
             ("note", "hello".into()),
             ("region", regions(&[("west", Some(3)), ("north", None)])),

@@ -1,4 +1,4 @@
-//! Private state: what a resource remembers beside its attributes, seen by nobody else.
+//! Private state: values that a resource stores beside its attributes and that only the provider can read.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use serde_json::Value as Json;
 pub struct Private(BTreeMap<String, Json>);
 
 impl Private {
-    /// Reads what was stored; anything that is not ours is dropped, so that foreign bytes never stop a run.
+    /// Decodes stored bytes. Bytes that this provider did not write are dropped, so that they never fail a run.
     pub fn from_bytes(bytes: &[u8]) -> Private {
         Private(serde_json::from_slice(bytes).unwrap_or_default())
     }
 
-    /// The bytes to store; none when there is nothing to remember.
+    /// The bytes to store; empty if there are no values.
     pub fn to_bytes(&self) -> Vec<u8> {
         if self.0.is_empty() {
             return Vec::new();
@@ -24,19 +24,19 @@ impl Private {
         serde_json::to_vec(&self.0).unwrap_or_default()
     }
 
-    /// The value under `key`, when there is one of that shape.
+    /// The value of `key`, if there is one of type `T`.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         serde_json::from_value(self.0.get(key)?.clone()).ok()
     }
 
-    /// Remembers `value` under `key`.
+    /// Stores `value` as `key`.
     pub fn set<T: Serialize>(&mut self, key: &str, value: &T) {
         if let Ok(json) = serde_json::to_value(value) {
             self.0.insert(key.to_owned(), json);
         }
     }
 
-    /// Forgets what is under `key`.
+    /// Removes `key`.
     pub fn remove(&mut self, key: &str) {
         self.0.remove(key);
     }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn round_trips_and_survives_foreign_bytes() {
+    fn round_trips_and_ignores_foreign_bytes() {
         let mut private = Private::default();
         assert!(private.to_bytes().is_empty());
         private.set("operation", &"https://x");

@@ -1,4 +1,4 @@
-//! A provider as a whole: its registry, its configuration, and the server that answers the protocol from them.
+//! The provider: its resource types and configuration, and the server that uses them to answer the protocol's requests.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
@@ -18,10 +18,10 @@ use super::{FunctionError, Op};
 use crate::schema::{Body, Diagnostic, Diagnostics, Path, Type, Value};
 use crate::sync::{lock, read, write};
 
-/// What a provider must say.
+/// A provider: its schema, and everything that it registers.
 #[async_trait]
 pub trait Provider: Send + Sync + 'static {
-    /// What its resources work with once it is configured.
+    /// What a configured provider passes to its resources.
     type Context: Send + Sync + 'static;
 
     /// The schema of the provider block.
@@ -46,13 +46,13 @@ pub trait Provider: Send + Sync + 'static {
     /// Its functions.
     fn functions(&self) -> Vec<Box<dyn Function>>;
 
-    /// Checks the provider block beyond its schema; unknown is no error.
+    /// Validates the provider block beyond its schema. Unknown values are not an error.
     fn validate(&self, _config: &Value, _diagnostics: &mut Diagnostics) {}
 
-    /// Looks, while something new is planned, for what would stop every apply: no credentials, no way to the service.
+    /// Checks, when a new object is planned, for causes that would fail every apply: no credentials, or no connection.
     async fn check(&self, _context: &Self::Context, _op: &Op, _found: &mut Diagnostics) {}
 
-    /// Makes the context. `config` is wholly known. Must not reach out: what is not needed is not looked up.
+    /// Creates the context. `config` is wholly known. Must not make requests: not every run needs them.
     fn configure(
         &self,
         config: &Value,
@@ -61,7 +61,7 @@ pub trait Provider: Send + Sync + 'static {
     ) -> Option<Self::Context>;
 }
 
-/// A resource type with its schema, worked out once.
+/// A resource type with its schema, which is built once.
 pub struct Entry<C: Send + Sync> {
     /// The resource.
     pub resource: Box<dyn AnyResource<C>>,
@@ -86,7 +86,7 @@ impl<C: Send + Sync> Entry<C> {
     }
 }
 
-/// A data source with its schema, worked out once.
+/// A data source with its schema, which is built once.
 pub struct DataEntry<C: Send + Sync> {
     /// The data source.
     pub source: Box<dyn AnyDataSource<C>>,
@@ -106,17 +106,17 @@ impl<C: Send + Sync> DataEntry<C> {
     }
 }
 
-/// How far the provider is configured.
+/// Whether the provider is configured.
 pub(super) enum Configured<C> {
-    /// Not at all.
+    /// Not yet.
     No,
-    /// Its configuration depends on what is not known yet: planning goes on, without a context.
+    /// Its configuration contains unknown values: plans have no context.
     Unknown,
-    /// Ready.
+    /// Configured.
     Yes(Arc<C>),
 }
 
-/// Answers every request of the protocol from a [`Provider`].
+/// Answers the protocol's requests with a [`Provider`].
 pub struct Server<P: Provider> {
     provider: Arc<P>,
     resources: BTreeMap<&'static str, Entry<P::Context>>,
@@ -190,7 +190,7 @@ impl<P: Provider> Server<P> {
         }
     }
 
-    /// A server of the same provider for another host, not configured yet.
+    /// A server with the same provider for another Terraform process, not configured yet.
     pub fn separate(&self) -> Server<P> {
         Server::of(self.provider.clone()).detecting_destroy(self.is_destroying)
     }
@@ -230,7 +230,7 @@ impl<P: Provider> Server<P> {
         self.data_sources.get(name).ok_or_else(|| unsupported("data source", name))
     }
 
-    /// Checks a provider block.
+    /// Validates a provider block.
     pub fn validate_provider(&self, config: &Value) -> Diagnostics {
         let mut found = Diagnostics::new();
         self.body().validate(config, &Path::root(), &mut found);
@@ -238,8 +238,8 @@ impl<P: Provider> Server<P> {
         found
     }
 
-    /// Configures the provider. Terraform does so at the beginning of each walk of its graph, and a process in debug mode
-    /// serves many: the last configuration counts.
+    /// Configures the provider. Terraform does so at the start of each graph walk, and a process in debug mode serves several:
+    /// the last configuration applies.
     pub fn configure(&self, config: &Value, terraform_version: &str) -> Diagnostics {
         self.run_ids.clear();
         let mut found = Diagnostics::new();
@@ -255,7 +255,7 @@ impl<P: Provider> Server<P> {
         found
     }
 
-    /// Checks the configuration of a resource; unknown is no error.
+    /// Validates the configuration of a resource. Unknown values are not an error.
     pub fn validate_resource(&self, entry: &Entry<P::Context>, config: &Value) -> Diagnostics {
         let mut found = Diagnostics::new();
         if config.is_known() {
@@ -265,7 +265,7 @@ impl<P: Provider> Server<P> {
         self.unless_destroying(found)
     }
 
-    /// Checks the configuration of a data source; unknown is no error.
+    /// Validates the configuration of a data source. Unknown values are not an error.
     pub fn validate_data_source(&self, entry: &DataEntry<P::Context>, config: &Value) -> Diagnostics {
         let mut found = Diagnostics::new();
         if config.is_known() {
@@ -275,7 +275,7 @@ impl<P: Provider> Server<P> {
         found
     }
 
-    /// Reads a data source. What the user wrote stays exactly as written.
+    /// Reads a data source. Configured values stay exactly as the user wrote them.
     pub async fn read_data_source(
         &self,
         entry: &DataEntry<P::Context>,
@@ -306,7 +306,7 @@ impl<P: Provider> Server<P> {
         }
     }
 
-    /// Calls a function. Arguments may hold nulls and unknowns only where core lets them through, which is nowhere.
+    /// Calls a function. No parameter allows unknown values, so Terraform Core never passes any.
     pub fn call(&self, name: &str, arguments: &[Value]) -> Result<Value, FunctionError> {
         let function = self.functions.get(name).ok_or_else(|| FunctionError {
             text: format!("There is no function {name:?} in this provider."),
@@ -325,18 +325,19 @@ impl<P: Provider> Server<P> {
         self.functions.get(name).map(|function| &**function)
     }
 
-    /// The user wants the run to end: everything under way ends soon, truthfully; what comes later runs as ever.
+    /// Stops the running operations, after the user has interrupted the run. They end soon and return the actual state. Later
+    /// operations run normally.
     pub fn stop(&self) {
         let mut token = lock(&self.stop);
         std::mem::replace(&mut *token, CancellationToken::new()).cancel();
     }
 
-    /// Ends with the next [`stop`](Server::stop).
+    /// A token that the next [`stop`](Server::stop) cancels.
     pub fn stop_token(&self) -> CancellationToken {
         lock(&self.stop).clone()
     }
 
-    /// The context, when the provider is configured and its configuration known.
+    /// The context, if the provider is configured and its configuration is known.
     pub fn context(&self) -> Option<Arc<P::Context>> {
         match &*read(&self.configured) {
             Configured::Yes(context) => Some(context.clone()),
@@ -344,12 +345,12 @@ impl<P: Provider> Server<P> {
         }
     }
 
-    /// Whether the provider's configuration waits for values known only after apply.
+    /// Whether the provider's configuration depends on values that are known only after apply.
     pub(super) fn is_unknown(&self) -> bool {
         matches!(&*read(&self.configured), Configured::Unknown)
     }
 
-    /// The objects that this walk has met.
+    /// The objects of this run, by ID.
     pub fn run_ids(&self) -> &Arc<RunIds> {
         &self.run_ids
     }
@@ -390,14 +391,14 @@ impl<P: Provider> Server<P> {
         self.provider.check(context, op, found).await;
     }
 
-    /// The context, or why there is none.
+    /// The context, or an error that says why there is none.
     pub(super) fn ready(&self) -> Result<Arc<P::Context>, Diagnostics> {
         self.context().ok_or_else(|| {
             let why = if self.is_unknown() {
                 "The provider block depends on values that are known only after apply. Apply what it depends on first \
                  (terraform apply -target=…), or give it known values."
             } else {
-                "Terraform asked for work before it configured the provider."
+                "Terraform sent a request before it configured the provider."
             };
             Diagnostic::error("The provider is not configured", why).into()
         })
@@ -423,8 +424,8 @@ fn without_results(body: &Body, config: &Value) -> Value {
     result
 }
 
-// Core plans a deferred read with the values of the configuration, so a result carries them unchanged, but for those
-// that are there to be resolved.
+// Terraform Core plans a deferred read with the configured values, so the result must contain them unchanged, except for
+// attributes that the read resolves.
 fn as_configured(body: &Body, config: &Value, state: Value) -> Value {
     let Value::Object(mut fields) = state else {
         return state;

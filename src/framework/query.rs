@@ -11,9 +11,9 @@ use super::list::{Found, ListEntry, Listed};
 use super::provider::{Provider, Server, unsupported};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
-/// How long finding the objects may take.
+/// The timeout of finding the objects.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30 * 60);
-/// How many objects are read at once.
+/// How many objects are read concurrently.
 const READ_AT_ONCE: usize = 8;
 
 impl<P: Provider> Server<P> {
@@ -27,7 +27,7 @@ impl<P: Provider> Server<P> {
         self.lists.iter().map(|(name, entry)| (*name, entry))
     }
 
-    /// Checks the `config` block of a list resource; unknown is no error.
+    /// Validates the `config` block of a list resource. Unknown values are not an error.
     pub fn validate_list(&self, entry: &ListEntry<P::Context>, config: &Value) -> Diagnostics {
         let mut found = Diagnostics::new();
         if config.is_known() {
@@ -37,8 +37,8 @@ impl<P: Provider> Server<P> {
         found
     }
 
-    /// Sends at most `limit` objects of the type `name` to `out`, with their states if `with_states`. Ends early when
-    /// nobody receives them any more. A failure is the last that is sent, because it invalidates the whole list.
+    /// Sends at most `limit` objects of the type `name` to `out`, with their states if `with_states`. Ends early when the
+    /// receiver is dropped. An error is sent last, because it invalidates the whole list.
     pub async fn list(
         self: Arc<Self>,
         name: &str,
@@ -75,7 +75,7 @@ impl<P: Provider> Server<P> {
         entry.item.list(&context, &op, config).await
     }
 
-    /// The object as an import sees it; `None` when it is gone by now.
+    /// Reads the object as an import does; `None` if it no longer exists.
     async fn look_at(
         &self,
         name: &str,
@@ -89,7 +89,7 @@ impl<P: Provider> Server<P> {
             return Ok(Some(Listed { display_name, identity: imported.identity, state: None }));
         }
         let read = self.read(entry, imported.state, imported.private).await;
-        // Warnings are left out: after one, Terraform drops what follows without a word.
+        // Warnings are left out: Terraform silently drops the results after one.
         let errors: Vec<Diagnostic> = read.diagnostics.into_iter().filter(Diagnostic::is_error).collect();
         if !errors.is_empty() {
             return Err(Diagnostics(errors));

@@ -1,4 +1,4 @@
-//! Reading a resource: what exists now, in the words that its state uses.
+//! Reading a resource: refreshes its state, and keeps the spelling of values that have not changed.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use super::spelling::{NullAndEmpty, keep_prior_spelling};
 use super::{Op, Private};
 use crate::schema::{Diagnostic, Diagnostics, Value};
 
-/// What a read yields.
+/// The result of a read.
 pub struct Read {
-    /// What exists now; null when it is gone for certain; what was known before when reading failed.
+    /// The object as it is now; null if it certainly does not exist, and the prior state if the read failed.
     pub state: Value,
     /// The identity.
     pub identity: Value,
-    /// What to remember.
+    /// The private state to store.
     pub private: Private,
-    /// What to tell the user.
+    /// Errors and warnings.
     pub diagnostics: Diagnostics,
 }
 
@@ -36,7 +36,7 @@ impl<P: Provider> Server<P> {
         }
         let context = match self.ready() {
             Ok(context) => context,
-            // a plan must stay possible while the provider block waits for something
+            // a plan must be possible while the provider's configuration is unknown
             Err(_) if self.is_unknown() => {
                 let warning = Diagnostic::warning(
                     format!("{name} was not refreshed"),
@@ -47,7 +47,7 @@ impl<P: Provider> Server<P> {
             Err(found) => return answer(state, private, found),
         };
         let timeout = entry.resource.timeouts().configured(&state).read;
-        let op = Op::new(timeout, self.stop_token()).of_walk(self.run_ids());
+        let op = Op::new(timeout, self.stop_token()).with_run_ids(self.run_ids());
         let id = entry.resource.object_id(&state);
         let result = entry.resource.read(&context, &op, &state, &mut private).await;
         let mut found = op.take_warnings();
@@ -62,10 +62,10 @@ impl<P: Provider> Server<P> {
                 let new = complete(entry.body(), new);
                 let is_import = private.get(UNREAD) == Some(true);
                 private.remove(UNREAD);
-                // what an import named in some spelling is not spelt by anybody yet
+                // after an import, the service's spelling applies, not that of the import ID
                 let old = if is_import { Value::Object(BTreeMap::new()) } else { state };
                 let new = keep_prior_spelling(entry.body(), new, &old, NullAndEmpty::Equal);
-                // an old state may have kept a null
+                // keeping the prior spelling may have restored a null of an old state
                 answer(complete(entry.body(), new), private, found)
             }
             Ok(None) => answer(Value::Null, private, found),

@@ -1,4 +1,4 @@
-//! A registered type with its schema, which is made when it is first needed.
+//! A registered type and its schema, which is built when it is first needed.
 
 use std::sync::OnceLock;
 
@@ -14,7 +14,7 @@ pub struct Registered<T: ?Sized> {
 }
 
 impl<T: ?Sized> Registered<T> {
-    /// Registers `item`, whose schema is `make_body`.
+    /// Registers `item`, whose schema `make_body` builds.
     pub fn new(item: Box<T>, make_body: fn(&T) -> Body) -> Self {
         Self { item, make_body, body: OnceLock::new(), ty: OnceLock::new() }
     }

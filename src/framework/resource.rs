@@ -1,4 +1,4 @@
-//! What a resource type must say and may say, in its own typed model; and the same seen without its type.
+//! Resource types: the trait that they implement with their typed model, and its form without the model type.
 
 use std::collections::BTreeMap;
 
@@ -9,57 +9,57 @@ use super::timeouts::Defaults;
 use super::{Draft, Op, Private};
 use crate::schema::{Body, Diagnostic, Diagnostics, Model, Nesting, Slot, Value};
 
-/// One attribute of a resource's identity; all are texts.
+/// One attribute of a resource's identity; all are strings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct IdentityField {
     /// Its name.
     pub name: &'static str,
-    /// Must be given to import by identity; otherwise it may be left out.
+    /// Whether an import by identity must set it.
     pub required: bool,
-    /// What it is.
+    /// Its documentation.
     pub doc: &'static str,
 }
 
-/// How an import names the object.
+/// The object that an import names.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ImportFrom {
-    /// By the id that `terraform import` or `import { id = … }` gave.
+    /// By the ID of `terraform import` or `import { id = … }`.
     Id(String),
-    /// By identity: the values given, none empty.
+    /// By identity: the non-empty values.
     Identity(BTreeMap<String, String>),
 }
 
-/// An object of another provider, or of another type of ours, that a `moved` block brings over.
+/// An object of another resource type, usually of another provider, that a `moved` block names.
 #[derive(Clone, Debug)]
 pub struct MoveSource {
     /// The provider's address, such as `registry.terraform.io/hashicorp/azurerm`.
     pub provider: String,
-    /// The type there.
+    /// The resource type there.
     pub type_name: String,
-    /// The version of its schema.
+    /// Its schema version.
     pub schema_version: i64,
-    /// Its state, in its own schema.
+    /// Its state, in the schema of its own type.
     pub state: Json,
 }
 
 impl MoveSource {
-    /// A text of the source's state.
+    /// A string attribute of the source's state.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.state.get(name)?.as_str()
     }
 }
 
-/// Why creating or updating did not end well, and what exists now.
+/// A failed create or update: the errors, and the object as it is now.
 #[derive(Debug)]
 pub struct Failed<M> {
-    /// What exists, as far as known; `None` when nothing came to be (or, for an update, nothing changed).
+    /// The object, as far as it is known; `None` if nothing was created (or, for an update, changed).
     pub state: Option<M>,
-    /// What to tell the user.
+    /// The errors and warnings.
     pub diagnostics: Diagnostics,
 }
 
 impl<M> Failed<M> {
-    /// Failed after `state` came to be.
+    /// A failure after `state` was created.
     pub fn with(state: M, diagnostics: impl Into<Diagnostics>) -> Failed<M> {
         Failed { state: Some(state), diagnostics: diagnostics.into() }
     }
@@ -71,7 +71,7 @@ impl<M, D: Into<Diagnostics>> From<D> for Failed<M> {
     }
 }
 
-/// A resource type. Values reach it decoded into its model, in which what is unknown or null is absent.
+/// A resource type. Its values are decoded into its model, where unknown and null are absent.
 #[async_trait]
 pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
     /// Its attributes.
@@ -80,43 +80,42 @@ pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
     /// Its name in HCL.
     fn type_name(&self) -> &'static str;
 
-    /// What identifies it for good.
+    /// The attributes of its identity, which never change.
     fn identity(&self) -> &'static [IdentityField];
 
-    /// The values of [`identity`](Resource::identity), in its order; `None` for what is not known.
+    /// The values of [`identity`](Resource::identity), in its order; `None` for a value that is not known.
     fn identify(&self, model: &Self::Model) -> Vec<Option<String>>;
 
-    /// The ID of the object, for a type of which two objects cannot share one. It is asked for only when every value of the
-    /// identity is known, and must follow from the configuration alone: plans know it before the object exists.
+    /// The ID of the object, for types whose IDs are unique. It is requested only when the whole identity is known, and must
+    /// depend only on the configuration, so that plans know it before the object exists.
     fn id(&self, _model: &Self::Model) -> Option<String> {
         None
     }
 
-    /// How long its operations may take when the user says nothing.
+    /// The default timeouts of its operations.
     fn timeouts(&self) -> Defaults;
 
-    /// The little of the model by which [`read`](Resource::read) can find the object that an import names.
+    /// The part of the model that [`read`](Resource::read) needs to find the object that an import names.
     fn import(&self, context: Option<&C>, from: &ImportFrom) -> Result<Self::Model, Diagnostic>;
 
-    /// Checks a configuration beyond what the schema says; values may be unknown, and unknown is no error.
+    /// Validates a configuration beyond its schema. Unknown values are not an error.
     fn validate(&self, _config: &Value, _diagnostics: &mut Diagnostics) {}
 
-    /// The resource's own say in a plan, pure: sets computed values that are known already, adds paths that force a
-    /// replacement. Runs before it is decided whether anything changes. `context` is absent while the provider's
-    /// configuration is unknown.
+    /// Changes a plan without I/O: sets computed values that are known already and adds paths that force a replacement. Runs
+    /// before it is decided whether anything changes. `context` is absent while the provider's configuration is unknown.
     fn prepare(&self, _context: Option<&C>, _draft: &mut Draft<'_>) {}
 
-    /// Plans computed values of a new object that follow from other objects, such as the location of its parent. May ask the
-    /// service; must plan the same again at apply, when those objects exist.
+    /// Plans computed values of a new object that depend on other objects, such as the location of its parent. May call the
+    /// service. Must plan the same values again at apply, when those objects exist.
     async fn resolve(&self, _context: &C, _op: &Op, _draft: &mut Draft<'_>) {}
 
-    /// Looks at a finished plan and objects to it; may ask the service, but may not change a value.
+    /// Checks a finished plan and reports errors. May call the service, but cannot change a value.
     async fn check(&self, _context: &C, _op: &Op, _draft: &Draft<'_>, _found: &mut Diagnostics) {}
 
-    /// Looks at a planned destruction of `prior`, for warnings: nothing may stop a destroy at plan.
+    /// Adds warnings to a planned destroy of `prior`. A plan must never refuse a destroy.
     fn check_destroy(&self, _context: Option<&C>, _prior: &Self::Model, _found: &mut Diagnostics) {}
 
-    /// What exists now; `None` when it is gone for certain.
+    /// The object as it is now; `None` only if it certainly does not exist.
     async fn read(
         &self,
         context: &C,
@@ -125,7 +124,7 @@ pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
         private: &mut Private,
     ) -> Result<Option<Self::Model>, Diagnostics>;
 
-    /// Makes it.
+    /// Creates the object.
     async fn create(
         &self,
         context: &C,
@@ -134,7 +133,7 @@ pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
         private: &mut Private,
     ) -> Result<Self::Model, Failed<Self::Model>>;
 
-    /// Changes it in place.
+    /// Updates the object in place.
     async fn update(
         &self,
         context: &C,
@@ -144,7 +143,7 @@ pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
         private: &mut Private,
     ) -> Result<Self::Model, Failed<Self::Model>>;
 
-    /// Removes it; fine when it is gone already.
+    /// Deletes the object. Succeeds if it does not exist any more.
     async fn delete(
         &self,
         context: &C,
@@ -153,19 +152,19 @@ pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
         private: &mut Private,
     ) -> Result<(), Diagnostics>;
 
-    /// The model of an object that another provider's state describes; `None` when that type is none of ours to take.
+    /// The model of an object of another type; `None` if objects of that type cannot be moved here.
     fn move_from(&self, _source: &MoveSource) -> Option<Result<Self::Model, Diagnostic>> {
         None
     }
 
-    /// Changes a generated configuration so that it plans to no change.
+    /// Adjusts a generated configuration so that it plans no changes.
     fn generate(&self, _config: &mut Value) {}
 }
 
-/// [`Failed`] without the model's type.
+/// [`Failed`] without the model type.
 pub type FailedValue = (Option<Value>, Diagnostics);
 
-/// A [`Resource`] in values, so that all of them fit in one list.
+/// A [`Resource`] without its model type, so that one list can contain all resources.
 #[async_trait]
 pub trait AnyResource<C: Send + Sync>: Send + Sync {
     /// See [`Resource::type_name`].
@@ -176,7 +175,7 @@ pub trait AnyResource<C: Send + Sync>: Send + Sync {
     fn identity(&self) -> &'static [IdentityField];
     /// The identity of a state, as an object value.
     fn identify(&self, state: &Value) -> Value;
-    /// The ID of an object or of a plan; `None` while it is not known, and for types whose objects may share one.
+    /// The ID of a state or plan; `None` while it is not known, and for types whose IDs are not unique.
     fn object_id(&self, value: &Value) -> Option<String>;
     /// See [`Resource::timeouts`].
     fn timeouts(&self) -> Defaults;
@@ -261,7 +260,7 @@ impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
         }
         let model = model_of::<R::Model>(value);
         let identity = Resource::identify(self, &model);
-        // an unknown text is decoded as an empty one
+        // an unknown string is decoded as an empty one
         let is_known = identity.iter().all(|text| text.as_deref().is_some_and(|text| !text.is_empty()));
         if is_known { Resource::id(self, &model) } else { None }
     }
@@ -352,7 +351,7 @@ impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
     }
 }
 
-// The model of a value. A group block with nothing but defaults is absent to the resource.
+// The model of a value. The resource sees a group block with nothing but defaults as absent.
 fn model_of<M: Model>(value: &Value) -> M {
     let groups = M::schema().blocks.iter().filter(|block| block.nesting == Nesting::Group);
     let absent: Vec<_> =

@@ -1,10 +1,10 @@
-//! The objects that one walk of Terraform's graph has met, by ID: which exist in the state, which are planned, and so whether
-//! a create makes something new, replaces an object, or claims an ID that another address manages.
+//! The objects of a run of Terraform by ID: which exist in the state and which are planned. This tells whether a create
+//! makes a new object, replaces one, or claims an ID that another address manages.
 //!
-//! Terraform hides a replacement: it plans it as a create. Three things reveal it. An attribute change, `-replace` and
-//! `replace_triggered_by` plan the old object first and hand the private state of that plan to the create, so the plan of an
-//! object leaves its ID there (see [`PLANNED_FROM`]). A tainted object is planned as a create at once, but its state has just
-//! been upgraded and read. Everything else with that ID is another address.
+//! Terraform plans a replacement as a create, without saying so. For an attribute change, `-replace` and
+//! `replace_triggered_by` it plans the old object first and passes the private state of that plan to the create, so the plan
+//! of an object stores its ID there (see [`PLANNED_FROM`]). A tainted object is planned only as a create, but its state has
+//! been upgraded and read just before. Any other create with that ID comes from another address.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,29 +12,29 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::schema::Value;
 use crate::sync::lock;
 
-/// Key in the private state of a plan: the ID of the object that was planned. Never stored in a state.
+/// The key in a plan's private state of the ID of the planned object. It is never stored in a state.
 pub const PLANNED_FROM: &str = "planned_from";
 
-/// What is known of each ID, in any case of its letters.
+/// What is known about each ID, ignoring case.
 #[derive(Default)]
 pub struct RunIds(Mutex<HashMap<String, Known>>);
 
 #[derive(Default)]
 struct Known {
-    /// The state holds an object with this ID, and it has not been found missing since.
+    /// The state contains an object with this ID, which no read has found missing since.
     in_state: bool,
-    /// An object with this ID was planned: to be kept, changed or deleted.
+    /// An existing object with this ID was planned: to be kept, changed or deleted.
     planned: bool,
-    /// A create with this ID was planned that does not replace the object itself.
+    /// A create with this ID was planned that is not the object's own replacement.
     created: bool,
-    /// What it is planned to be, or has become in this walk.
+    /// Its planned state, or its new state once it is applied.
     object: Option<Arc<Value>>,
 }
 
-/// What a create does to the object with its ID.
+/// The meaning of a planned create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Creation {
-    /// There is no such object yet.
+    /// There is no object with the ID yet.
     New,
     /// The object exists, and this create replaces it.
     Replacement,
@@ -43,17 +43,17 @@ pub enum Creation {
 }
 
 impl RunIds {
-    /// Forgets everything: a new walk begins.
+    /// Forgets everything when a new run begins.
     pub fn clear(&self) {
         self.known().clear();
     }
 
-    /// The state holds the object.
+    /// Notes that the state contains the object.
     pub fn found_in_state(&self, id: &str) {
         self.known().entry(key(id)).or_default().in_state = true;
     }
 
-    /// The object does not exist any more: a read did not find it, or it was deleted.
+    /// Notes that the object does not exist any more: a read did not find it, or it was deleted.
     pub fn found_missing(&self, id: &str) {
         if let Some(entry) = self.known().get_mut(&key(id)) {
             (entry.in_state, entry.planned, entry.object) = (false, false, None);
@@ -68,8 +68,8 @@ impl RunIds {
         !entry.created
     }
 
-    /// Notes that an object is planned to be created, and tells what that means. `planned_from` is the ID that the private
-    /// state of the plan holds, if any.
+    /// Notes that an object is planned to be created, and returns the meaning of the create. `planned_from` is the ID in the
+    /// private state of the plan, if any.
     pub fn plan_create(&self, id: &str, planned_from: Option<&str>) -> Creation {
         let mut known = self.known();
         let entry = known.entry(key(id)).or_default();
@@ -85,24 +85,24 @@ impl RunIds {
         }
     }
 
-    /// Remembers what the object is planned to be, or has become.
+    /// Stores the planned or new state of the object.
     pub fn set_object(&self, id: &str, object: Value) {
         self.known().entry(key(id)).or_default().object = Some(Arc::new(object));
     }
 
-    /// Remembers what the object has become. What was planned for it is done, so a later plan of it is no conflict.
+    /// Stores the new state of an applied object. Its plan is complete, so a later plan of it is not a conflict.
     pub fn set_applied(&self, id: &str, object: Value) {
         let mut known = self.known();
         let entry = known.entry(key(id)).or_default();
         *entry = Known { in_state: true, object: Some(Arc::new(object)), ..Known::default() };
     }
 
-    /// Whether this walk has planned to create the object, which does not exist yet.
+    /// Whether this run has planned to create the object, which does not exist yet.
     pub fn is_to_be_created(&self, id: &str) -> bool {
         self.known().get(&key(id)).is_some_and(|entry| entry.created && !entry.in_state)
     }
 
-    /// What this walk has planned or made of the object; `None` when it has done neither.
+    /// The state that this run has planned or applied for the object, if any.
     pub fn object(&self, id: &str) -> Option<Arc<Value>> {
         self.known().get(&key(id))?.object.clone()
     }
@@ -123,9 +123,9 @@ mod tests {
     const ID: &str = "/galleries/g";
 
     #[test]
-    fn a_create_is_told_apart_by_what_came_before_it() {
-        type Before = fn(&RunIds);
-        let rows: &[(&str, Before, Option<&str>, Creation)] = &[
+    fn earlier_requests_determine_the_meaning_of_a_create() {
+        type Earlier = fn(&RunIds);
+        let rows: &[(&str, Earlier, Option<&str>, Creation)] = &[
             ("nothing", |_| {}, None, Creation::New),
             (
                 "the plan of the same object",
@@ -183,7 +183,7 @@ mod tests {
         let ids = RunIds::default();
         assert!(ids.plan_existing(ID));
         assert_eq!(ids.plan_create(ID, Some(ID)), Creation::Replacement);
-        assert!(ids.plan_existing(ID), "its own replacement is no conflict");
+        assert!(ids.plan_existing(ID), "its own replacement is not a conflict");
         ids.clear();
         ids.plan_create(ID, None);
         assert!(!ids.plan_existing(ID));

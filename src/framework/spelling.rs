@@ -1,17 +1,17 @@
-//! Spelling: where two values mean the same, the old one stays, so that a difference of case, order or blanks is never a diff.
+//! Keeps the prior spelling of values whose meaning has not changed, so that case, order and spaces never cause a diff.
 
 use crate::schema::{Attribute, Body, Model, Nesting, Value};
 
-/// What to do with empty values.
+/// How null and empty values compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NullAndEmpty {
-    /// Null and empty differ: in a plan, core wants exactly what the user wrote.
+    /// Null and empty differ: a plan must contain exactly what the user wrote.
     Distinct,
-    /// Null, `""` and empty collections mean the same: services drop or add them at will.
+    /// Null, `""` and empty collections are equal: services add and remove them.
     Equal,
 }
 
-/// `new` in the spelling of `old` wherever both mean the same. Unknown values of `old` are ignored.
+/// `new`, in the spelling of `old` wherever their meaning is the same. Unknown values of `old` are ignored.
 pub fn keep_prior_spelling(body: &Body, new: Value, old: &Value, null_and_empty: NullAndEmpty) -> Value {
     let Value::Object(mut fields) = new else {
         return new;
@@ -48,16 +48,16 @@ pub fn keep_prior_spelling(body: &Body, new: Value, old: &Value, null_and_empty:
                     .collect(),
             ),
             (Nesting::Set, Value::Set(elements), Value::Set(olds)) => {
-                let settled: Vec<Value> = elements
+                let result: Vec<Value> = elements
                     .into_iter()
-                    .map(|element| match partner(block.key, &element, olds) {
+                    .map(|element| match find_match(block.key, &element, olds) {
                         Some(old) => keep_prior_spelling(&block.body, element, old, null_and_empty),
                         None => element,
                     })
                     .collect();
-                let settled = Value::Set(settled);
-                // the old order too, so that nothing changed is nothing changed byte for byte
-                if settled == *old { old.clone() } else { settled }
+                let result = Value::Set(result);
+                // keep the old order too, so that an unchanged set is also unchanged byte for byte
+                if result == *old { old.clone() } else { result }
             }
             (_, new, _) => new,
         };
@@ -65,7 +65,7 @@ pub fn keep_prior_spelling(body: &Body, new: Value, old: &Value, null_and_empty:
     Value::Object(fields)
 }
 
-/// Whether a read that yields `new` leaves a state of `old` as it is.
+/// Whether a read of `new` leaves the state `old` unchanged.
 pub fn is_unchanged<M: Model>(new: &M, old: &M) -> bool {
     new == old || {
         let old = old.encode();
@@ -75,8 +75,8 @@ pub fn is_unchanged<M: Model>(new: &M, old: &M) -> bool {
     }
 }
 
-/// The element of `candidates` that is the same thing as `element`: by key, else by equality.
-pub fn partner<'v>(
+/// The element of `candidates` that has the same key as `element`, or without a key function the one that equals it.
+pub fn find_match<'v>(
     key: Option<fn(&Value) -> Option<String>>,
     element: &Value,
     candidates: &'v [Value],
@@ -99,7 +99,7 @@ fn keep_prior_attribute_spelling(
         return;
     }
     if let (Value::Map(new), Value::Map(old), NullAndEmpty::Equal) = (&mut *new, old, null_and_empty) {
-        // an element without a value is no element to a service, and yet must stay as the user wrote it
+        // services drop map elements that are null, but the state must keep them as the user wrote them
         for name in old.iter().filter(|(_, value)| value.is_null()).map(|(name, _)| name) {
             new.entry(name.clone()).or_insert(Value::Null);
         }
@@ -135,7 +135,7 @@ fn keep_prior_attribute_spelling(
     if new == old {
         *new = old.clone();
     } else if null_and_empty == NullAndEmpty::Distinct {
-        // core takes what the user wrote or what there was, and no mixture of both
+        // Terraform Core accepts the configured or the prior value, but not a mixture of both
         *new = written;
     }
 }
@@ -184,17 +184,17 @@ mod tests {
     }
 
     #[test]
-    fn the_old_spelling_stays_and_the_new_meaning_comes() {
+    fn keeps_the_prior_spelling_and_takes_new_values() {
         let body = <Thing as Model>::body();
         let old = thing("West", &["A", "b"], &[("East", 1), ("West", 2)]);
         let new = thing("WEST", &["B", "a", "c"], &[("WEST", 3), ("east", 1)]);
-        let settled =
+        let result =
             Thing::decode(&keep_prior_spelling(&body, new.encode(), &old.encode(), NullAndEmpty::Equal));
-        assert_eq!(settled, thing("West", &["b", "A", "c"], &[("West", 3), ("East", 1)]));
-        // in a plan a set is as it was or as it is written now
-        let settled =
+        assert_eq!(result, thing("West", &["b", "A", "c"], &[("West", 3), ("East", 1)]));
+        // in a plan, a set is either the prior or the configured one
+        let result =
             Thing::decode(&keep_prior_spelling(&body, new.encode(), &old.encode(), NullAndEmpty::Distinct));
-        assert_eq!(settled, thing("West", &["B", "a", "c"], &[("West", 3), ("East", 1)]));
+        assert_eq!(result, thing("West", &["B", "a", "c"], &[("West", 3), ("East", 1)]));
         let same = thing("WEST", &["B", "a"], &[("west", 2), ("east", 1)]);
         assert_eq!(
             keep_prior_spelling(&body, same.encode(), &old.encode(), NullAndEmpty::Distinct),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_without_a_value_stay_as_written() {
+    fn keeps_map_elements_that_are_null() {
         let body = <Thing as Model>::body();
         let tags = |entries: &[(&str, Value)]| {
             let mut thing = Thing::default().encode();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_and_null_agree_only_when_asked() {
+    fn null_and_empty_are_equal_only_when_requested() {
         let body = <Thing as Model>::body();
         let old = Thing { tags: Some(BTreeMap::new()), ..Default::default() }.encode();
         let new = Thing::default().encode();

@@ -1,4 +1,4 @@
-//! The `timeouts {}` block: durations in Go's spelling, with each resource's own defaults.
+//! The `timeouts {}` block: durations in Go's syntax, with defaults for each resource.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ model! {
     }
 }
 
-/// What a resource allows each operation when the user says nothing.
+/// The default timeouts of a resource.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Defaults {
     /// For creating.
@@ -42,7 +42,7 @@ pub struct Defaults {
 }
 
 impl Defaults {
-    /// Minutes for create, read, update, delete.
+    /// Defaults in minutes, for create, read, update and delete.
     pub const fn minutes(create: u64, read: u64, update: u64, delete: u64) -> Defaults {
         Defaults {
             create: Duration::from_secs(create * 60),
@@ -52,7 +52,7 @@ impl Defaults {
         }
     }
 
-    /// The same with what the `timeouts` block of `object` says.
+    /// Overrides the defaults with the `timeouts` block of `object`.
     pub fn configured(mut self, object: &Value) -> Defaults {
         let block = Timeouts::decode(object.get("timeouts"));
         for (slot, text) in [
@@ -72,12 +72,13 @@ impl Defaults {
 fn check_duration(text: &str) -> Result<(), String> {
     match parse_duration(text) {
         Some(duration) if !duration.is_zero() => Ok(()),
-        Some(_) => Err("must be longer than nothing".to_owned()),
+        Some(_) => Err("must be longer than zero".to_owned()),
         None => Err("is not a valid duration; use 45s, 30m or 1h30m".to_owned()),
     }
 }
 
-/// Reads Go's durations: numbers with the units h, m, s, ms, us, ns, in any order. Units are required; signs are refused.
+/// Parses Go's durations: numbers with the units h, m, s, ms, us, ns, in any order. Units are required and signs are not
+/// allowed.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut seconds = 0.0;
@@ -101,11 +102,11 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         seconds += rest[..number].parse::<f64>().ok()? * factor;
         rest = &rest[unit..];
     }
-    // A century is longer than any operation, and far below what a Duration holds.
+    // A century is longer than any operation and far below the maximum of Duration.
     Some(Duration::from_secs_f64(seconds.min(3.2e9)))
 }
 
-/// Reads a period: a duration in Go's spelling, or whole days such as `90d`.
+/// Parses a period: a duration in Go's syntax, or whole days such as `90d`.
 pub fn parse_period(text: &str) -> Option<Duration> {
     match text.strip_suffix('d') {
         Some(days) => Some(Duration::from_secs(days.parse::<u64>().ok()?.checked_mul(86_400)?)),
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn go_durations() {
+    fn parses_go_durations() {
         let rows: &[(&str, Option<u64>)] = &[
             ("30m", Some(1_800_000)),
             ("1h30m", Some(5_400_000)),
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_block_wins_over_the_default() {
+    fn the_block_takes_precedence_over_the_default() {
         let object = Value::object([("timeouts", Value::object([("create", "2h".into())]))]);
         let chosen = Defaults::minutes(30, 5, 30, 30).configured(&object);
         assert_eq!(chosen.create, Duration::from_secs(7200));

@@ -83,7 +83,7 @@ impl Resource<Context> for MarketplaceAgreement {
         match from {
             ImportFrom::Id(id) => parse(id).ok_or_else(|| {
                 Diagnostic::error(
-                    format!("Importing azimage_marketplace_agreement: {id:?} is not its id"),
+                    format!("Importing azimage_marketplace_agreement: {id:?} is not a valid ID"),
                     format!("Expected {SHAPE}"),
                 )
             }),

@@ -4,12 +4,12 @@ use std::fmt;
 
 use super::Path;
 
-/// How bad it is.
+/// Whether a message is an error or a warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// Stops the run.
+    /// Fails the operation.
     Error,
-    /// Is shown, and the run goes on.
+    /// Is shown, and the run continues.
     Warning,
 }
 
@@ -42,12 +42,12 @@ impl Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(summary, detail) }
     }
 
-    /// The same, pointing at `path`.
+    /// Sets the attribute path.
     pub fn at(self, path: Path) -> Diagnostic {
         Diagnostic { path, ..self }
     }
 
-    /// Whether it stops the run.
+    /// Whether it is an error.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
@@ -67,22 +67,22 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Some messages, in the order they arose.
+/// Messages, in the order in which they were added.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Diagnostics(pub Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// None yet.
+    /// No messages.
     pub fn new() -> Diagnostics {
         Diagnostics::default()
     }
 
-    /// Whether one of them stops the run.
+    /// Whether there is an error.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(Diagnostic::is_error)
     }
 
-    /// Adds one, once: the same message twice helps nobody.
+    /// Adds a message, unless the same one is already there.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         if !self.0.contains(&diagnostic) {
             self.0.push(diagnostic);

@@ -1,23 +1,23 @@
-//! State JSON: what Terraform stored, read leniently by the current schema; and JSON forms of DynamicValue.
+//! The JSON of stored states, decoded leniently with the current schema, and of DynamicValue.
 
 use serde_json::Value as Json;
 
 use super::msgpack::DecodeError;
 use super::{Number, Path, Type, Value};
 
-/// Reads a value of type `ty`. Object attributes that the type lacks are dropped, missing ones are null;
-/// numbers and bools may be written as strings, as old states do.
+/// Decodes a value of type `ty`. Object attributes that the type lacks are dropped, missing ones are null, and numbers and
+/// bools may be strings, as in old states.
 pub fn decode(json: &Json, ty: &Type) -> Result<Value, DecodeError> {
     read(json, ty, &Path::root())
 }
 
-/// Writes `value` in state JSON; unknown becomes null.
+/// Encodes `value` as state JSON; unknown becomes null.
 pub fn encode(value: &Value) -> Json {
     match value {
         Value::Null | Value::Unknown => Json::Null,
         Value::Bool(bool) => Json::Bool(*bool),
         Value::Number(Number::Int(int)) => Json::from(*int),
-        // kept exact as text: state readers take numbers as strings
+        // a string keeps it exact; readers of states accept strings as numbers
         Value::Number(number @ (Number::Float(_) | Number::Decimal(_))) => Json::String(number.exact()),
         Value::String(text) => Json::String(text.clone()),
         Value::List(elements) | Value::Set(elements) => elements.iter().map(encode).collect(),
@@ -93,7 +93,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn state_is_read_leniently() {
+    fn decodes_states_leniently() {
         let ty = Type::object([
             ("n", Type::Number),
             ("b", Type::Bool),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_stored_exactly() {
+    fn stores_numbers_exactly() {
         for number in
             [Number::from_f64(0.1), Number::from_f64(-1e300), Number::parse("Inf"), Number::parse("0.5")]
         {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_where() {
+    fn errors_name_the_path() {
         let ty = Type::object([("a", Type::list(Type::object([("b", Type::Bool)])))]);
         let error = decode(&json!({"a": [{"b": 1}]}), &ty).unwrap_err();
         assert_eq!(error.to_string(), "a[0].b: a value of type \"bool\" is required");

@@ -1,4 +1,4 @@
-//! The value world of Terraform, pure: types, values with unknowns, paths, diagnostics, specs, msgpack and JSON.
+//! Terraform's type system without I/O: types, values with unknowns, paths, diagnostics, schemas, msgpack and JSON.
 
 pub mod diagnostic;
 pub mod json;

@@ -1,4 +1,4 @@
-//! Typed models: [`model!`](crate::model!) says each field once, and schema, decode, encode and docs are readings of it.
+//! Typed models: [`model!`](crate::model!) declares each field once; schema, decoding, encoding and docs are derived from it.
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
@@ -6,33 +6,34 @@ use std::ops::{Deref, DerefMut};
 use super::spec::{Body, Nesting, Spec};
 use super::{Number, Type, Value};
 
-/// A struct that mirrors a body. Made by [`model!`](crate::model!).
+/// A struct with a field for each attribute and block of a body. [`model!`](crate::model!) implements it.
 pub trait Model: Slot + Clone + PartialEq + Send + Sync {
-    /// The schema, read from the fields.
+    /// The schema, derived from the fields.
     fn body() -> Body;
-    /// The same, worked out once.
+    /// The schema, built once and cached.
     fn schema() -> &'static Body;
 }
 
-/// A Rust type that holds one value. Reading never fails: core has checked the type, and what is unknown or null is the default.
+/// A Rust type that holds one value. Decoding never fails: Terraform Core has checked the type, and null or unknown becomes
+/// the default.
 pub trait Slot: Sized + Default {
     /// The Terraform type.
     fn ty() -> Type;
-    /// Reads a value; null and unknown become the default.
+    /// Decodes a value; null and unknown become the default.
     fn decode(value: &Value) -> Self;
-    /// Writes the value.
+    /// Encodes the value.
     fn encode(&self) -> Value;
-    /// For models and collections of them: the body inside and how it nests.
+    /// For models and collections of models: the nested body and its nesting.
     fn body() -> Option<(Body, Nesting)> {
         None
     }
-    /// What every value of this slot must satisfy.
+    /// A check that every known value of this type must pass.
     fn check(_value: &Value) -> Result<(), String> {
         Ok(())
     }
 }
 
-/// A set: an attribute of texts, or repeatable blocks.
+/// A set of strings, or of repeatable blocks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Set<T>(pub Vec<T>);
 
@@ -118,7 +119,7 @@ impl<T: Slot> Slot for Option<T> {
         T::ty()
     }
     fn decode(value: &Value) -> Option<T> {
-        // null and empty mean the same to every resource, so that both send the same request
+        // resources treat null and empty alike, so that both send the same request
         (value.is_known() && !value.is_unset()).then(|| T::decode(value))
     }
     fn encode(&self) -> Value {
@@ -175,11 +176,11 @@ impl<T: Slot> Slot for BTreeMap<String, T> {
 }
 
 impl Spec {
-    /// Adds itself to `body` under the name, type and doc comment of a field of type `T`.
-    pub fn place<T: Slot + 'static>(self, name: &'static str, doc: &str, body: &mut Body) {
-        // a field named by a keyword is written r#type
+    /// Adds the attribute or block to `body`, with the name and doc comment of a field of type `T`.
+    pub fn add_to<T: Slot + 'static>(self, name: &'static str, doc: &str, body: &mut Body) {
+        // a field whose name is a keyword is written as r#type
         let name = name.strip_prefix("r#").unwrap_or(name);
-        let doc = tidy(doc);
+        let doc = doc_text(doc);
         match self {
             Spec::Attribute(mut attribute) => {
                 attribute.name = name;
@@ -206,8 +207,8 @@ impl Spec {
     }
 }
 
-/// The text of doc comments: each line without its leading blank, paragraphs kept.
-pub fn tidy(doc: &str) -> String {
+/// The text of doc comments: lines without their leading space, paragraphs kept.
+pub fn doc_text(doc: &str) -> String {
     doc.lines()
         .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end())
         .collect::<Vec<_>>()
@@ -218,9 +219,9 @@ pub fn tidy(doc: &str) -> String {
 
 /// Declares a struct whose fields are the attributes and blocks of a body.
 ///
-/// The doc comment of a field is its documentation; its type gives the Terraform type; the expression after `=` gives
-/// its flags. `Option<M>` of another model is a single block, `Set<M>` and `Vec<M>` repeat; a model placed as an
-/// attribute (`computed()`, say) is an object attribute.
+/// The doc comment of a field is its documentation, its Rust type determines the Terraform type, and the expression after
+/// `=` sets its flags. With `block()`, `Option<M>` of another model is a single block, and `Set<M>` and `Vec<M>` are
+/// repeatable blocks. With an attribute such as `computed()`, a model is an object attribute.
 ///
 /// ```
 /// use azimage::model;
@@ -253,12 +254,12 @@ macro_rules! model {
         impl $crate::schema::model::Model for $name {
             fn body() -> $crate::schema::spec::Body {
                 let mut body = $crate::schema::spec::Body {
-                    doc: $crate::schema::model::tidy(concat!($($about, "\n"),*)),
+                    doc: $crate::schema::model::doc_text(concat!($($about, "\n"),*)),
                     ..Default::default()
                 };
                 $(
                     $crate::schema::spec::Spec::from($spec)
-                        .place::<$ty>(stringify!($field), concat!($($doc, "\n"),*), &mut body);
+                        .add_to::<$ty>(stringify!($field), concat!($($doc, "\n"),*), &mut body);
                 )*
                 body
             }
@@ -295,7 +296,7 @@ macro_rules! model {
     };
 }
 
-/// The HCL name of a Rust field: without the `r#` of keywords.
+/// The HCL name of a Rust field, without the `r#` prefix of keywords.
 pub fn field_name(name: &'static str) -> &'static str {
     name.strip_prefix("r#").unwrap_or(name)
 }
@@ -332,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn one_list_is_schema_docs_and_codec() {
+    fn fields_determine_schema_docs_and_encoding() {
         let body = <Outer as Model>::body();
         assert_eq!(body.doc, "A thing.\n\nWith a second paragraph.");
         assert_eq!(body.attribute("name").unwrap().doc, "Its name.");
@@ -352,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_and_null_read_as_default() {
+    fn unknown_and_null_decode_to_the_default() {
         let value = Value::object([("name", Value::Unknown), ("disk", Value::Unknown)]);
         assert_eq!(Outer::decode(&value), Outer::default());
     }

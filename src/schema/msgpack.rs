@@ -1,6 +1,6 @@
-//! DynamicValue's msgpack: typed decoding of what core sends, canonical encoding of what we answer.
+//! The msgpack encoding of DynamicValue: typed decoding of values from Terraform Core, canonical encoding of responses.
 //!
-//! Unknown is `d4 00 00`, refined unknown is extension 12: any extension is read as unknown, none but the plain one is written.
+//! Unknown is `d4 00 00`, refined unknown is extension 12. Any extension is decoded as unknown; only plain unknown is written.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,12 +10,12 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::{Number, Path, Type, Value};
 
-/// Why bytes are no value of a type, and where.
+/// Why decoding failed, and at which path.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecodeError {
-    /// Where in the value.
+    /// The path in the value.
     pub path: Path,
-    /// What is wrong there.
+    /// What is error_at with the value at that path.
     pub reason: String,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// Reads one value of type `ty`; no bytes at all are null, bytes after the value are ignored.
+/// Decodes one value of type `ty`. No bytes mean null; bytes after the value are ignored.
 pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value, DecodeError> {
     if bytes.is_empty() {
         return Ok(Value::Null);
@@ -39,136 +39,144 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value, DecodeError> {
     Reader { rest: bytes, depth: 0 }.value(ty, &mut Vec::new())
 }
 
-/// Writes `value`, which is of type `ty`.
+/// Encodes `value`, which is of type `ty`.
 pub fn encode(value: &Value, ty: &Type) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     write(&mut out, value, ty);
     out
 }
 
-/// How deep values may stand in one another. Schemas end long before; dynamic values, which bring their own types along,
-/// need not end at all.
-const DEEPEST: usize = 256;
+/// The maximum nesting depth. Schemas stay far below it, but dynamic values, which carry their own types, have no limit.
+const MAXIMUM_DEPTH: usize = 256;
 
 struct Reader<'a> {
     rest: &'a [u8],
     depth: usize,
 }
 
-// The place is kept as names only and turned into a path when something is wrong.
-type Place<'t> = Vec<Here<'t>>;
+// The position of the reader, which becomes a path only when there is an error.
+type Position<'t> = Vec<Segment<'t>>;
 
-enum Here<'t> {
+enum Segment<'t> {
     Name(&'t str),
     Key(String),
     Index(usize),
     Element,
 }
 
-fn wrong(place: &Place<'_>, reason: impl Into<String>) -> DecodeError {
-    let path = place.iter().fold(Path::root(), |path, here| match here {
-        Here::Name(name) => path.then(name.to_string()),
-        Here::Key(key) => path.key(key.clone()),
-        Here::Index(index) => path.index(*index),
-        Here::Element => path.element(),
+fn error_at(position: &Position<'_>, reason: impl Into<String>) -> DecodeError {
+    let path = position.iter().fold(Path::root(), |path, segment| match segment {
+        Segment::Name(name) => path.then(name.to_string()),
+        Segment::Key(key) => path.key(key.clone()),
+        Segment::Index(index) => path.index(*index),
+        Segment::Element => path.element(),
     });
     DecodeError { path, reason: reason.into() }
 }
 
 impl<'a> Reader<'a> {
-    fn value<'t>(&mut self, ty: &'t Type, place: &mut Place<'t>) -> Result<Value, DecodeError> {
-        if self.depth == DEEPEST {
-            return Err(wrong(place, "the value is nested too deep"));
+    fn value<'t>(&mut self, ty: &'t Type, position: &mut Position<'t>) -> Result<Value, DecodeError> {
+        if self.depth == MAXIMUM_DEPTH {
+            return Err(error_at(position, "the value is nested too deep"));
         }
         self.depth += 1;
-        let value = self.value_here(ty, place);
+        let value = self.value_at_depth(ty, position);
         self.depth -= 1;
         value
     }
 
-    fn value_here<'t>(&mut self, ty: &'t Type, place: &mut Place<'t>) -> Result<Value, DecodeError> {
-        let marker = Marker::from_u8(self.byte(place)?);
+    fn value_at_depth<'t>(
+        &mut self,
+        ty: &'t Type,
+        position: &mut Position<'t>,
+    ) -> Result<Value, DecodeError> {
+        let marker = Marker::from_u8(self.byte(position)?);
         if marker == Marker::Null {
             return Ok(Value::Null);
         }
-        if let Some(length) = self.extension(marker, place)? {
+        if let Some(length) = self.extension(marker, position)? {
             // one type byte, then the payload
-            self.take(length + 1, place)?;
+            self.take(length + 1, position)?;
             return Ok(Value::Unknown);
         }
         match ty {
             Type::Bool => match marker {
                 Marker::True => Ok(Value::Bool(true)),
                 Marker::False => Ok(Value::Bool(false)),
-                _ => Err(wrong(place, "a bool is required")),
+                _ => Err(error_at(position, "a bool is required")),
             },
-            Type::String => Ok(Value::String(self.text(marker, place)?)),
-            Type::Number => self.number(marker, place).map(Value::Number),
-            Type::List(element) => self.sequence(marker, element, place, Here::Index).map(Value::List),
-            Type::Set(element) => self.sequence(marker, element, place, |_| Here::Element).map(Value::Set),
+            Type::String => Ok(Value::String(self.text(marker, position)?)),
+            Type::Number => self.number(marker, position).map(Value::Number),
+            Type::List(element) => self.sequence(marker, element, position, Segment::Index).map(Value::List),
+            Type::Set(element) => {
+                self.sequence(marker, element, position, |_| Segment::Element).map(Value::Set)
+            }
             Type::Tuple(elements) => {
-                let length = self.array(marker, place)?;
+                let length = self.array(marker, position)?;
                 if length != elements.len() {
                     let reason =
                         format!("a tuple of {} elements is required ({length} given)", elements.len());
-                    return Err(wrong(place, reason));
+                    return Err(error_at(position, reason));
                 }
                 let mut values = Vec::with_capacity(length);
                 for (index, element) in elements.iter().enumerate() {
-                    place.push(Here::Index(index));
-                    values.push(self.value(element, place)?);
-                    place.pop();
+                    position.push(Segment::Index(index));
+                    values.push(self.value(element, position)?);
+                    position.pop();
                 }
                 Ok(Value::List(values))
             }
             Type::Map(element) => {
-                let length = self.map(marker, place)?;
+                let length = self.map(marker, position)?;
                 let mut entries = BTreeMap::new();
                 for _ in 0..length {
-                    let key = self.key(place)?;
-                    place.push(Here::Key(key.clone()));
-                    let value = self.value(element, place)?;
-                    place.pop();
+                    let key = self.key(position)?;
+                    position.push(Segment::Key(key.clone()));
+                    let value = self.value(element, position)?;
+                    position.pop();
                     entries.insert(key, value);
                 }
                 Ok(Value::Map(entries))
             }
             Type::Object(attributes) => {
-                let length = self.map(marker, place)?;
+                let length = self.map(marker, position)?;
                 if length != attributes.len() {
                     let reason = format!(
                         "an object with {} attributes is required ({length} given)",
                         attributes.len()
                     );
-                    return Err(wrong(place, reason));
+                    return Err(error_at(position, reason));
                 }
                 let mut fields = BTreeMap::new();
                 for _ in 0..length {
-                    let key = self.key(place)?;
+                    let key = self.key(position)?;
                     let Some((name, ty)) = attributes.get_key_value(&key) else {
-                        return Err(wrong(place, format!("unsupported attribute {key:?}")));
+                        return Err(error_at(position, format!("unsupported attribute {key:?}")));
                     };
-                    place.push(Here::Name(name));
-                    let value = self.value(ty, place)?;
-                    place.pop();
+                    position.push(Segment::Name(name));
+                    let value = self.value(ty, position)?;
+                    position.pop();
                     if fields.insert(key, value).is_some() {
-                        return Err(wrong(place, format!("attribute {name:?} is given twice")));
+                        return Err(error_at(position, format!("attribute {name:?} is given twice")));
                     }
                 }
                 Ok(Value::Object(fields))
             }
             Type::Dynamic => {
-                if self.array(marker, place)? != 2 {
-                    return Err(wrong(place, "a dynamic value must be an array of its type and its value"));
+                if self.array(marker, position)? != 2 {
+                    return Err(error_at(
+                        position,
+                        "a dynamic value must be an array of its type and its value",
+                    ));
                 }
-                let marker = Marker::from_u8(self.byte(place)?);
-                let bytes = self.binary(marker, place)?;
+                let marker = Marker::from_u8(self.byte(position)?);
+                let bytes = self.binary(marker, position)?;
                 let ty = serde_json::from_slice(bytes)
                     .ok()
                     .and_then(|json| Type::from_json(&json))
-                    .ok_or_else(|| wrong(place, "the type of a dynamic value cannot be read"))?;
-                // its own type outlives nothing here: errors inside point at the dynamic value
-                let inner = self.value(&ty, &mut Vec::new()).map_err(|e| wrong(place, e.reason))?;
+                    .ok_or_else(|| error_at(position, "the type of a dynamic value cannot be read"))?;
+                // the type does not outlive this call, so errors inside point at the dynamic value
+                let inner = self.value(&ty, &mut Vec::new()).map_err(|e| error_at(position, e.reason))?;
                 Ok(Value::Dynamic(ty, Box::new(inner)))
             }
         }
@@ -178,130 +186,130 @@ impl<'a> Reader<'a> {
         &mut self,
         marker: Marker,
         element: &'t Type,
-        place: &mut Place<'t>,
-        here: impl Fn(usize) -> Here<'t>,
+        position: &mut Position<'t>,
+        segment: impl Fn(usize) -> Segment<'t>,
     ) -> Result<Vec<Value>, DecodeError> {
-        let length = self.array(marker, place)?;
-        // a length is only believed as far as there are bytes for it
+        let length = self.array(marker, position)?;
+        // do not allocate more than the bytes that are there could fill
         let mut values = Vec::with_capacity(length.min(self.rest.len()));
         for index in 0..length {
-            place.push(here(index));
-            values.push(self.value(element, place)?);
-            place.pop();
+            position.push(segment(index));
+            values.push(self.value(element, position)?);
+            position.pop();
         }
         Ok(values)
     }
 
-    fn number(&mut self, marker: Marker, place: &Place<'_>) -> Result<Number, DecodeError> {
-        let none = || wrong(place, "a number is required");
+    fn number(&mut self, marker: Marker, position: &Position<'_>) -> Result<Number, DecodeError> {
+        let none = || error_at(position, "a number is required");
         match marker {
             Marker::FixPos(int) => Ok(Number::Int(i64::from(int))),
             Marker::FixNeg(int) => Ok(Number::Int(i64::from(int))),
-            Marker::U8 => Ok(Number::Int(i64::from(self.array_of::<1>(place)?[0]))),
-            Marker::U16 => Ok(Number::Int(i64::from(u16::from_be_bytes(self.array_of(place)?)))),
-            Marker::U32 => Ok(Number::Int(i64::from(u32::from_be_bytes(self.array_of(place)?)))),
-            Marker::U64 => Ok(Number::from_u64(u64::from_be_bytes(self.array_of(place)?))),
-            Marker::I8 => Ok(Number::Int(i64::from(i8::from_be_bytes(self.array_of(place)?)))),
-            Marker::I16 => Ok(Number::Int(i64::from(i16::from_be_bytes(self.array_of(place)?)))),
-            Marker::I32 => Ok(Number::Int(i64::from(i32::from_be_bytes(self.array_of(place)?)))),
-            Marker::I64 => Ok(Number::Int(i64::from_be_bytes(self.array_of(place)?))),
+            Marker::U8 => Ok(Number::Int(i64::from(self.array_of::<1>(position)?[0]))),
+            Marker::U16 => Ok(Number::Int(i64::from(u16::from_be_bytes(self.array_of(position)?)))),
+            Marker::U32 => Ok(Number::Int(i64::from(u32::from_be_bytes(self.array_of(position)?)))),
+            Marker::U64 => Ok(Number::from_u64(u64::from_be_bytes(self.array_of(position)?))),
+            Marker::I8 => Ok(Number::Int(i64::from(i8::from_be_bytes(self.array_of(position)?)))),
+            Marker::I16 => Ok(Number::Int(i64::from(i16::from_be_bytes(self.array_of(position)?)))),
+            Marker::I32 => Ok(Number::Int(i64::from(i32::from_be_bytes(self.array_of(position)?)))),
+            Marker::I64 => Ok(Number::Int(i64::from_be_bytes(self.array_of(position)?))),
             Marker::F32 => {
-                Number::from_f64(f64::from(f32::from_be_bytes(self.array_of(place)?))).ok_or_else(none)
+                Number::from_f64(f64::from(f32::from_be_bytes(self.array_of(position)?))).ok_or_else(none)
             }
-            Marker::F64 => Number::from_f64(f64::from_be_bytes(self.array_of(place)?)).ok_or_else(none),
-            marker => Number::parse(&self.raw_text(marker, place).map_err(|_| none())?).ok_or_else(none),
+            Marker::F64 => Number::from_f64(f64::from_be_bytes(self.array_of(position)?)).ok_or_else(none),
+            marker => Number::parse(&self.raw_text(marker, position).map_err(|_| none())?).ok_or_else(none),
         }
     }
 
-    fn key(&mut self, place: &Place<'_>) -> Result<String, DecodeError> {
-        let marker = Marker::from_u8(self.byte(place)?);
-        self.text(marker, place).map_err(|_| wrong(place, "a key must be a string"))
+    fn key(&mut self, position: &Position<'_>) -> Result<String, DecodeError> {
+        let marker = Marker::from_u8(self.byte(position)?);
+        self.text(marker, position).map_err(|_| error_at(position, "a key must be a string"))
     }
 
-    fn text(&mut self, marker: Marker, place: &Place<'_>) -> Result<String, DecodeError> {
-        let text = self.raw_text(marker, place)?;
-        // core holds its strings in NFC, so ours are compared in it
+    fn text(&mut self, marker: Marker, position: &Position<'_>) -> Result<String, DecodeError> {
+        let text = self.raw_text(marker, position)?;
+        // Terraform Core normalises strings to NFC, so compare them in NFC
         if text.is_ascii() { Ok(text) } else { Ok(text.nfc().collect()) }
     }
 
-    fn raw_text(&mut self, marker: Marker, place: &Place<'_>) -> Result<String, DecodeError> {
+    fn raw_text(&mut self, marker: Marker, position: &Position<'_>) -> Result<String, DecodeError> {
         let length = match marker {
             Marker::FixStr(length) => usize::from(length),
-            Marker::Str8 => usize::from(self.array_of::<1>(place)?[0]),
-            Marker::Str16 => usize::from(u16::from_be_bytes(self.array_of(place)?)),
-            Marker::Str32 => u32::from_be_bytes(self.array_of(place)?) as usize,
-            _ => return Err(wrong(place, "a string is required")),
+            Marker::Str8 => usize::from(self.array_of::<1>(position)?[0]),
+            Marker::Str16 => usize::from(u16::from_be_bytes(self.array_of(position)?)),
+            Marker::Str32 => u32::from_be_bytes(self.array_of(position)?) as usize,
+            _ => return Err(error_at(position, "a string is required")),
         };
-        let bytes = self.take(length, place)?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| wrong(place, "the string is not UTF-8"))
+        let bytes = self.take(length, position)?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| error_at(position, "the string is not UTF-8"))
     }
 
-    fn binary(&mut self, marker: Marker, place: &Place<'_>) -> Result<&'a [u8], DecodeError> {
+    fn binary(&mut self, marker: Marker, position: &Position<'_>) -> Result<&'a [u8], DecodeError> {
         let length = match marker {
-            Marker::Bin8 | Marker::Str8 => usize::from(self.array_of::<1>(place)?[0]),
-            Marker::Bin16 | Marker::Str16 => usize::from(u16::from_be_bytes(self.array_of(place)?)),
-            Marker::Bin32 | Marker::Str32 => u32::from_be_bytes(self.array_of(place)?) as usize,
+            Marker::Bin8 | Marker::Str8 => usize::from(self.array_of::<1>(position)?[0]),
+            Marker::Bin16 | Marker::Str16 => usize::from(u16::from_be_bytes(self.array_of(position)?)),
+            Marker::Bin32 | Marker::Str32 => u32::from_be_bytes(self.array_of(position)?) as usize,
             Marker::FixStr(length) => usize::from(length),
-            _ => return Err(wrong(place, "the type of a dynamic value must be bytes")),
+            _ => return Err(error_at(position, "the type of a dynamic value must be bytes")),
         };
-        self.take(length, place)
+        self.take(length, position)
     }
 
-    fn array(&mut self, marker: Marker, place: &Place<'_>) -> Result<usize, DecodeError> {
+    fn array(&mut self, marker: Marker, position: &Position<'_>) -> Result<usize, DecodeError> {
         match marker {
             Marker::FixArray(length) => Ok(usize::from(length)),
-            Marker::Array16 => Ok(usize::from(u16::from_be_bytes(self.array_of(place)?))),
-            Marker::Array32 => Ok(u32::from_be_bytes(self.array_of(place)?) as usize),
-            _ => Err(wrong(place, "a sequence is required")),
+            Marker::Array16 => Ok(usize::from(u16::from_be_bytes(self.array_of(position)?))),
+            Marker::Array32 => Ok(u32::from_be_bytes(self.array_of(position)?) as usize),
+            _ => Err(error_at(position, "a sequence is required")),
         }
     }
 
-    fn map(&mut self, marker: Marker, place: &Place<'_>) -> Result<usize, DecodeError> {
+    fn map(&mut self, marker: Marker, position: &Position<'_>) -> Result<usize, DecodeError> {
         match marker {
             Marker::FixMap(length) => Ok(usize::from(length)),
-            Marker::Map16 => Ok(usize::from(u16::from_be_bytes(self.array_of(place)?))),
-            Marker::Map32 => Ok(u32::from_be_bytes(self.array_of(place)?) as usize),
-            _ => Err(wrong(place, "a map is required")),
+            Marker::Map16 => Ok(usize::from(u16::from_be_bytes(self.array_of(position)?))),
+            Marker::Map32 => Ok(u32::from_be_bytes(self.array_of(position)?) as usize),
+            _ => Err(error_at(position, "a map is required")),
         }
     }
 
-    // The payload length of an extension; `None` when the marker is no extension.
-    fn extension(&mut self, marker: Marker, place: &Place<'_>) -> Result<Option<usize>, DecodeError> {
+    // The payload length of an extension; `None` if the marker is not an extension.
+    fn extension(&mut self, marker: Marker, position: &Position<'_>) -> Result<Option<usize>, DecodeError> {
         Ok(Some(match marker {
             Marker::FixExt1 => 1,
             Marker::FixExt2 => 2,
             Marker::FixExt4 => 4,
             Marker::FixExt8 => 8,
             Marker::FixExt16 => 16,
-            Marker::Ext8 => usize::from(self.array_of::<1>(place)?[0]),
-            Marker::Ext16 => usize::from(u16::from_be_bytes(self.array_of(place)?)),
-            Marker::Ext32 => u32::from_be_bytes(self.array_of(place)?) as usize,
+            Marker::Ext8 => usize::from(self.array_of::<1>(position)?[0]),
+            Marker::Ext16 => usize::from(u16::from_be_bytes(self.array_of(position)?)),
+            Marker::Ext32 => u32::from_be_bytes(self.array_of(position)?) as usize,
             _ => return Ok(None),
         }))
     }
 
-    fn byte(&mut self, place: &Place<'_>) -> Result<u8, DecodeError> {
-        self.take(1, place).map(|bytes| bytes[0])
+    fn byte(&mut self, position: &Position<'_>) -> Result<u8, DecodeError> {
+        self.take(1, position).map(|bytes| bytes[0])
     }
 
-    fn array_of<const N: usize>(&mut self, place: &Place<'_>) -> Result<[u8; N], DecodeError> {
+    fn array_of<const N: usize>(&mut self, position: &Position<'_>) -> Result<[u8; N], DecodeError> {
         let mut array = [0; N];
-        array.copy_from_slice(self.take(N, place)?);
+        array.copy_from_slice(self.take(N, position)?);
         Ok(array)
     }
 
-    fn take(&mut self, length: usize, place: &Place<'_>) -> Result<&'a [u8], DecodeError> {
+    fn take(&mut self, length: usize, position: &Position<'_>) -> Result<&'a [u8], DecodeError> {
         match self.rest.split_at_checked(length) {
             Some((taken, rest)) => {
                 self.rest = rest;
                 Ok(taken)
             }
-            None => Err(wrong(place, "the value ends before it is complete")),
+            None => Err(error_at(position, "the value ends before it is complete")),
         }
     }
 }
 
-// Writing to a Vec cannot fail, so the results below carry nothing.
+// Writing to a Vec cannot fail, so the results are ignored.
 fn write(out: &mut Vec<u8>, value: &Value, ty: &Type) {
     match (value, ty) {
         (Value::Null, _) => out.push(0xc0),
@@ -346,7 +354,7 @@ fn write(out: &mut Vec<u8>, value: &Value, ty: &Type) {
                 write(out, value, element);
             }
         }
-        // core demands every attribute: what the value lacks is written as null
+        // Terraform Core requires every attribute: missing ones are written as null
         (Value::Object(fields), Type::Object(attributes)) => {
             let _ = rmp::encode::write_map_len(out, attributes.len() as u32);
             for (name, ty) in attributes {
@@ -362,29 +370,35 @@ fn write(out: &mut Vec<u8>, value: &Value, ty: &Type) {
 mod tests {
     use super::*;
 
-    fn round(value: Value, ty: Type) {
+    fn assert_round_trip(value: Value, ty: Type) {
         let bytes = encode(&value, &ty);
         assert_eq!(decode(&bytes, &ty).unwrap(), value, "{ty:?}");
     }
 
     #[test]
-    fn every_type_round_trips_with_null_and_unknown_at_each_depth() {
+    fn round_trips_every_type_with_null_and_unknown_at_each_depth() {
         let leaf = |ty: Type, value: Value| {
             for value in [value, Value::Null, Value::Unknown] {
-                round(value.clone(), ty.clone());
-                round(Value::List(vec![value.clone(), value.clone()]), Type::list(ty.clone()));
-                round(Value::Set(vec![value.clone()]), Type::set(ty.clone()));
-                round(Value::Map([("k".to_owned(), value.clone())].into()), Type::map(ty.clone()));
-                round(
+                assert_round_trip(value.clone(), ty.clone());
+                assert_round_trip(Value::List(vec![value.clone(), value.clone()]), Type::list(ty.clone()));
+                assert_round_trip(Value::Set(vec![value.clone()]), Type::set(ty.clone()));
+                assert_round_trip(
+                    Value::Map([("k".to_owned(), value.clone())].into()),
+                    Type::map(ty.clone()),
+                );
+                assert_round_trip(
                     Value::object([("a", value.clone()), ("b", Value::Null)]),
                     Type::object([("a", ty.clone()), ("b", Type::Bool)]),
                 );
-                round(Value::List(vec![value.clone()]), Type::Tuple(vec![ty.clone()]));
-                round(Value::Set(vec![Value::Set(vec![value])]), Type::set(Type::set(ty.clone())));
+                assert_round_trip(Value::List(vec![value.clone()]), Type::Tuple(vec![ty.clone()]));
+                assert_round_trip(
+                    Value::Set(vec![Value::Set(vec![value])]),
+                    Type::set(Type::set(ty.clone())),
+                );
             }
-            round(Value::List(vec![]), Type::list(ty.clone()));
-            round(Value::Set(vec![]), Type::set(ty.clone()));
-            round(Value::Map(BTreeMap::new()), Type::map(ty));
+            assert_round_trip(Value::List(vec![]), Type::list(ty.clone()));
+            assert_round_trip(Value::Set(vec![]), Type::set(ty.clone()));
+            assert_round_trip(Value::Map(BTreeMap::new()), Type::map(ty));
         };
         leaf(Type::String, "ä".into());
         leaf(Type::Number, Value::int(-7));
@@ -393,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_in_their_canonical_form() {
+    fn encodes_numbers_in_canonical_form() {
         let rows: &[(&str, &[u8])] = &[
             ("5", &[5]),
             ("-1", &[0xff]),
@@ -404,12 +418,12 @@ mod tests {
         for (text, bytes) in rows {
             let value = Value::Number(Number::parse(text).unwrap());
             assert_eq!(encode(&value, &Type::Number), *bytes, "{text}");
-            round(value, Type::Number);
+            assert_round_trip(value, Type::Number);
         }
     }
 
     #[test]
-    fn numbers_are_read_in_every_form() {
+    fn decodes_numbers_in_every_form() {
         let rows: &[(&[u8], &str)] = &[
             (&[0xcc, 200], "200"),
             (&[0xcd, 1, 0], "256"),
@@ -427,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn every_extension_is_unknown() {
+    fn decodes_every_extension_as_unknown() {
         for bytes in [
             &[0xd4, 0, 0][..],
             &[0xd4, 99, 7],
@@ -442,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_read_in_nfc() {
+    fn decodes_strings_to_nfc() {
         let decomposed = "u\u{308}";
         let mut bytes = vec![0xa0 | decomposed.len() as u8];
         bytes.extend(decomposed.bytes());
@@ -450,12 +464,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_null() {
+    fn decodes_no_bytes_as_null() {
         assert_eq!(decode(&[], &Type::object([("a", Type::String)])), Ok(Value::Null));
     }
 
     #[test]
-    fn garbage_is_an_error_that_says_where() {
+    fn errors_name_the_path_of_malformed_bytes() {
         let ty = Type::object([("a", Type::list(Type::Bool)), ("b", Type::String)]);
         let rows: &[(&[u8], &str)] = &[
             (&[0x81, 0xa1, b'a', 0x90], "an object with 2 attributes is required (1 given)"),
@@ -473,14 +487,14 @@ mod tests {
         }
         assert!(decode(&[0xdd, 255, 255, 255, 255], &Type::list(Type::Bool)).is_err());
         assert!(decode(&[0x92, 0xc4, 1, b'x', 0xc0], &Type::Dynamic).is_err());
-        // a dynamic value in a dynamic value, and so on, would use up the stack
+        // endlessly nested dynamic values must not overflow the stack
         let endless = b"\x92\xc4\x09\"dynamic\"".repeat(100_000);
         assert_eq!(decode(&endless, &Type::Dynamic).unwrap_err().reason, "the value is nested too deep");
     }
 
     proptest::proptest! {
         #[test]
-        fn no_bytes_panic(bytes: Vec<u8>) {
+        fn never_panics(bytes: Vec<u8>) {
             let ty = Type::object([("a", Type::Dynamic), ("b", Type::set(Type::map(Type::Number)))]);
             let _ = decode(&bytes, &ty);
             let _ = decode(&bytes, &Type::Dynamic);

@@ -1,16 +1,16 @@
-//! Exact decimal numbers: Terraform computes with 512-bit mantissas, so no value may pass through an f64 by accident.
+//! Exact decimal numbers: Terraform computes with 512-bit mantissas, so values must not lose precision in an f64.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// A number in its one canonical form, so that equal numbers are equal values.
+/// A number in its canonical form, so that equal numbers are equal values.
 #[derive(Clone, Debug)]
 pub enum Number {
-    /// Any integer that fits.
+    /// An integer that fits an i64.
     Int(i64),
-    /// A non-integral number that an f64 holds exactly, or an infinity.
+    /// A non-integral number that an f64 represents exactly, or an infinity.
     Float(f64),
-    /// Everything else: a plain decimal text (`-12.5`, no exponent, no superfluous zeros).
+    /// Any other number, as plain decimal text (`-12.5`, without exponent or superfluous zeros).
     Decimal(String),
 }
 
@@ -20,11 +20,11 @@ impl Default for Number {
     }
 }
 
-/// Longest plain decimal that is worth keeping: beyond this a text is no number we accept.
+/// The longest plain decimal that is accepted.
 const MAXIMUM_DIGITS: usize = 4096;
 
 impl Number {
-    /// Reads decimal text (`12`, `-0.5`, `1e400`, `Inf`); `None` when it is none or absurdly long.
+    /// Parses decimal text (`12`, `-0.5`, `1e400`, `Inf`); `None` if it is not a number or has too many digits.
     pub fn parse(text: &str) -> Option<Number> {
         match text {
             "Inf" | "+Inf" => return Some(Number::Float(f64::INFINITY)),
@@ -47,7 +47,7 @@ impl Number {
         Number::from_digits(negative, &digits, exponent.checked_sub(fraction.len() as i64)?)
     }
 
-    /// The number an f64 holds, exactly; `None` for NaN.
+    /// The exact value of an f64; `None` for NaN.
     pub fn from_f64(float: f64) -> Option<Number> {
         if float.is_nan() {
             return None;
@@ -58,7 +58,7 @@ impl Number {
         Number::parse(&format!("{float:.0}"))
     }
 
-    /// The number an unsigned integer holds.
+    /// The value of an unsigned integer.
     pub fn from_u64(int: u64) -> Number {
         match i64::try_from(int) {
             Ok(int) => Number::Int(int),
@@ -66,7 +66,7 @@ impl Number {
         }
     }
 
-    /// The integer, when it is one that fits.
+    /// The integer, if it is one that fits an i64.
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Number::Int(int) => Some(*int),
@@ -74,8 +74,8 @@ impl Number {
         }
     }
 
-    /// Text that [`parse`](Number::parse) reads as this very number. `Display` shows a float in as few digits as tell it from
-    /// its neighbours, which as a decimal is another number.
+    /// Text that [`parse`](Number::parse) reads as exactly this number. `Display` shows a float with as few digits as
+    /// distinguish it from other floats; as a decimal, that is a different number.
     pub fn exact(&self) -> String {
         match self {
             Number::Float(float) if float.is_finite() => format!("{float:.*}", exact_places(*float)),
@@ -83,7 +83,7 @@ impl Number {
         }
     }
 
-    // digits × 10^exponent, brought to the canonical form
+    // digits × 10^exponent in canonical form
     fn from_digits(negative: bool, digits: &str, exponent: i64) -> Option<Number> {
         let digits = digits.trim_start_matches('0');
         let significant = digits.trim_end_matches('0');
@@ -111,7 +111,7 @@ impl Number {
                 Err(_) => Number::Decimal(plain),
             });
         }
-        // exactly an f64 only when the f64's own full expansion is this very text
+        // an f64 is exact only if its full decimal expansion equals the text
         if let Ok(float) = plain.parse::<f64>() {
             let places = (-exponent) as usize;
             if format!("{float:.places$}") == plain && exact_places(float) <= places {
@@ -122,7 +122,7 @@ impl Number {
     }
 }
 
-// How many decimal places the exact value of a non-integral f64 has.
+// The number of decimal places of the exact value of a non-integral f64.
 fn exact_places(float: f64) -> usize {
     let bits = float.to_bits();
     let exponent = ((bits >> 52) & 0x7ff) as i64;
@@ -150,7 +150,7 @@ impl From<i64> for Number {
     }
 }
 
-// Canonical forms are unique, so a structural order is an equality that means something.
+// Canonical forms are unique, so comparing them structurally is correct.
 impl Ord for Number {
     fn cmp(&self, other: &Number) -> Ordering {
         match (self, other) {
@@ -214,7 +214,7 @@ mod tests {
             assert_eq!(number, Number::from_f64(float).unwrap());
             assert_eq!(Number::parse(&number.exact()), Some(number));
         }
-        assert_ne!(Number::from_f64(0.1), Number::parse("0.1"), "0.1 is not the f64 nearest to it");
+        assert_ne!(Number::from_f64(0.1), Number::parse("0.1"), "0.1 differs from the nearest f64");
         assert_eq!(Number::from_f64(0.5), Number::parse("0.5"));
         assert_eq!(Number::from_f64(-0.0), Some(Number::Int(0)));
         assert_eq!(Number::from_f64(f64::NAN), None);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_no_number() {
+    fn rejects_text_that_is_not_a_number() {
         for text in ["", "-", "1.2.3", "0x10", "1e", "e5", "1e99999999999999999999", "NaN", " 1", "1e999999"]
         {
             assert_eq!(Number::parse(text), None, "{text}");

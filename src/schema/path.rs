@@ -1,4 +1,4 @@
-//! Where in a configuration a value stands: the steps from the root to an attribute.
+//! Paths: the steps from the root of a configuration to a value in it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ pub enum Step {
     Key(String),
     /// A list element.
     Index(i64),
-    /// Some element of a set: cannot be addressed on the wire, so a path ends before it there.
+    /// An element of a set. The protocol cannot address it, so the path that is sent ends before it.
     Element,
 }
 
@@ -31,27 +31,27 @@ impl Path {
         Path::root().then(name)
     }
 
-    /// Goes on to an attribute or block.
+    /// The path of an attribute or block in this one.
     pub fn then(&self, name: impl Into<Cow<'static, str>>) -> Path {
         self.with(Step::Attribute(name.into()))
     }
 
-    /// Goes on to a list element.
+    /// The path of a list element.
     pub fn index(&self, index: usize) -> Path {
         self.with(Step::Index(index as i64))
     }
 
-    /// Goes on to a map element.
+    /// The path of a map element.
     pub fn key(&self, key: impl Into<String>) -> Path {
         self.with(Step::Key(key.into()))
     }
 
-    /// Goes on to some element of a set.
+    /// The path of an unspecified element of a set.
     pub fn element(&self) -> Path {
         self.with(Step::Element)
     }
 
-    /// The steps that the wire can carry: all before the first set element.
+    /// The steps that the protocol can address: all before the first set element.
     pub fn addressable(&self) -> &[Step] {
         let end = self.0.iter().position(|step| *step == Step::Element).unwrap_or(self.0.len());
         &self.0[..end]
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_as_hcl_and_ends_at_a_set() {
+    fn displays_as_hcl_and_is_addressable_up_to_a_set() {
         let path = Path::attribute("target_region").element().then("encryption").then("x");
         assert_eq!(path.to_string(), "target_region[*].encryption.x");
         assert_eq!(path.addressable().len(), 1);

@@ -1,4 +1,4 @@
-//! What may be written where: attributes, blocks and their flags, the one list that schema, planning, validation and docs read.
+//! Schemas: the attributes and blocks of a body and their flags. Planning, validation and docs are derived from them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,22 +8,22 @@ use super::{Diagnostics, Path, Type, Value};
 /// A check of one known, non-null value; the error is a sentence without the attribute's name.
 pub type Check = Arc<dyn Fn(&Value) -> Result<(), String> + Send + Sync>;
 
-/// A check across the attributes of one body, given the body's value and where it stands. Unknowns must pass.
+/// A check across the attributes of one body, given the body's value and its path. Unknown values must pass.
 pub type BodyCheck = fn(&Value, &Path, &mut Diagnostics);
 
-/// Whether two spellings mean the same.
+/// Whether two spellings have the same meaning.
 pub type Equivalence = fn(&str, &str) -> bool;
 
-/// Who gives the value.
+/// Whether the user or the provider sets the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// The user must.
+    /// The user must set it.
     Required,
-    /// The user may.
+    /// The user may set it.
     Optional,
-    /// The provider does.
+    /// The provider sets it.
     Computed,
-    /// The user may, else the provider does.
+    /// The user may set it; otherwise the provider does.
     OptionalComputed,
 }
 
@@ -34,7 +34,7 @@ pub struct Attribute {
     pub name: &'static str,
     /// Its type.
     pub ty: Type,
-    /// Who gives it.
+    /// Whether the user or the provider sets it.
     pub mode: Mode,
     /// A change replaces the resource.
     pub force_new: bool,
@@ -42,26 +42,26 @@ pub struct Attribute {
     pub sensitive: bool,
     /// Computed, and unknown again whenever the resource changes.
     pub volatile: bool,
-    /// The value of a volatile attribute that a change leaves as it is.
+    /// A volatile attribute with this value keeps it when the resource changes.
     pub steady: Option<&'static str>,
-    /// Kept in the state only: a change of it does not reach the service.
+    /// Kept in the state only: a change is not sent to the service.
     pub local: bool,
-    /// In a data source: the result says exactly what the configuration asked for in other words (`latest`, say), so it
-    /// replaces the configured value.
+    /// In a data source: the result replaces the configured value, because it is more specific (for example a version instead
+    /// of `latest`).
     pub resolved: bool,
-    /// Planned when the configuration says nothing.
+    /// Planned when the attribute is not configured.
     pub default: Option<Value>,
-    /// The empty value of the attribute's type becomes its default.
+    /// The default is the empty value of the attribute's type.
     pub empty_default: bool,
-    /// The only texts allowed; empty = any.
+    /// The allowed strings; empty means that any is allowed.
     pub one_of: &'static [&'static str],
     /// Further checks of a known value.
     pub checks: Vec<Check>,
-    /// When two spellings mean the same, the old one stays.
+    /// Spellings that this function considers equal are no change: the prior spelling is kept.
     pub equivalence: Option<Equivalence>,
     /// Markdown, from the model's doc comment.
     pub doc: String,
-    /// Why not to use it any more.
+    /// Why it is deprecated.
     pub deprecated: Option<&'static str>,
 }
 
@@ -72,12 +72,12 @@ impl fmt::Debug for Attribute {
 }
 
 impl Attribute {
-    /// Whether the provider may give the value.
+    /// Whether the provider may set the value.
     pub fn is_computed(&self) -> bool {
         matches!(self.mode, Mode::Computed | Mode::OptionalComputed)
     }
 
-    /// Whether the user may give the value.
+    /// Whether the user may set the value.
     pub fn is_configurable(&self) -> bool {
         self.mode != Mode::Computed
     }
@@ -100,52 +100,52 @@ impl Attribute {
         self
     }
 
-    /// Unknown again whenever the resource changes, unless it has this value, which a successful change leaves as it is.
+    /// Unknown again whenever the resource changes, unless it has the value `steady`, which a successful change keeps.
     pub fn volatile_unless(mut self, steady: &'static str) -> Self {
         self.steady = Some(steady);
         self.volatile()
     }
 
-    /// Kept in the state only: a change of it alone leaves volatile attributes as they are.
+    /// Kept in the state only: a change of it alone does not make volatile attributes unknown.
     pub fn local(mut self) -> Self {
         self.local = true;
         self
     }
 
-    /// The result of a data source replaces what was configured.
+    /// The result of a data source replaces the configured value.
     pub fn resolved(mut self) -> Self {
         self.resolved = true;
         self
     }
 
-    /// Planned when the configuration says nothing; makes the attribute optional and computed, as Terraform demands.
+    /// Planned when the attribute is not configured. Makes the attribute optional and computed, as Terraform requires.
     pub fn default(mut self, value: impl Into<Value>) -> Self {
         self.default = Some(value.into());
         self.mode = Mode::OptionalComputed;
         self
     }
 
-    /// Null and empty mean the same: an attribute that is not configured is planned as empty. A module that passes `""` or
-    /// `[]` for "not set" then changes nothing, and neither does an import of an object without the value.
+    /// Null and empty are equal: an attribute that is not configured is planned as empty. So neither a module that passes `""`
+    /// or `[]` for "not set" nor an import of an object without the value plans a change.
     pub fn or_empty(mut self) -> Self {
         self.empty_default = true;
         self.mode = Mode::OptionalComputed;
         self
     }
 
-    /// Only these texts (for a set or list: each element).
+    /// Allows only these strings (in a set or list: for each element).
     pub fn one_of(mut self, texts: &'static [&'static str]) -> Self {
         self.one_of = texts;
         self
     }
 
-    /// A further check of a known value.
+    /// Adds a check of a known value.
     pub fn check(mut self, check: impl Fn(&Value) -> Result<(), String> + Send + Sync + 'static) -> Self {
         self.checks.push(Arc::new(check));
         self
     }
 
-    /// A further check of a known text, or of each text of a collection.
+    /// Adds a check of a known string, or of each string of a collection.
     pub fn check_text(self, check: fn(&str) -> Result<(), String>) -> Self {
         self.check(move |value| match value {
             Value::String(text) => check(text),
@@ -153,7 +153,7 @@ impl Attribute {
         })
     }
 
-    /// An integer between `low` and `high`, both included.
+    /// Allows only integers from `low` to `high`, both included.
     pub fn between(self, low: i64, high: i64) -> Self {
         self.check(move |value| match value.as_i64() {
             Some(int) if (low..=high).contains(&int) => Ok(()),
@@ -161,26 +161,26 @@ impl Attribute {
         })
     }
 
-    /// Spellings that mean the same are no difference.
+    /// Keeps the prior value where `equivalence` considers the new one equal to it.
     pub fn equivalent_if(mut self, equivalence: Equivalence) -> Self {
         self.equivalence = Some(equivalence);
         self
     }
 
-    /// Not to be used any more, and why.
+    /// Deprecates the attribute, and says why.
     pub fn deprecated(mut self, why: &'static str) -> Self {
         self.deprecated = Some(why);
         self
     }
 }
 
-/// How often a block may stand.
+/// How often a block may occur, and how its occurrences are ordered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Nesting {
     /// At most once: an object.
     #[default]
     Single,
-    /// At most once: an object that is never null. An absent block means one with nothing in it.
+    /// At most once: an object that is never null. An absent block is equal to an empty one.
     Group,
     /// In order: a list of objects.
     List,
@@ -193,19 +193,19 @@ pub enum Nesting {
 pub struct Block {
     /// Its name in HCL.
     pub name: &'static str,
-    /// How often it may stand.
+    /// How often it may occur.
     pub nesting: Nesting,
-    /// At least so often (list and set; a single block is required when 1).
+    /// The minimum number of blocks (a single block is required when this is 1).
     pub min: u64,
-    /// At most so often; 0 = any number.
+    /// The maximum number of blocks; 0 means any number.
     pub max: u64,
-    /// An absent block and one with nothing but defaults mean the same: a single block becomes a [`Nesting::Group`].
+    /// An absent block is equal to one with nothing but defaults: a single block becomes a [`Nesting::Group`].
     pub group: bool,
-    /// A change of whether it stands (and, in a set or list, of anything in it) replaces the resource.
+    /// Adding or removing the block (and, in a set or list, changing anything in it) replaces the resource.
     pub force_new: bool,
-    /// What makes two elements of a set the same element.
+    /// Identifies an element of a set: elements with the same key are the same element.
     pub key: Option<fn(&Value) -> Option<String>>,
-    /// What may be written inside.
+    /// The attributes and blocks in it.
     pub body: Body,
 }
 
@@ -216,37 +216,37 @@ impl Block {
         self
     }
 
-    /// An absent block and one with nothing but defaults mean the same.
+    /// Makes an absent block equal to one with nothing but defaults.
     pub fn group(mut self) -> Self {
         self.group = true;
         self
     }
 
-    /// At least one must stand.
+    /// At least one block is required.
     pub fn required(mut self) -> Self {
         self.min = 1;
         self
     }
 
-    /// What makes two elements of the set the same element.
+    /// Sets the function that identifies an element of the set.
     pub fn key(mut self, key: fn(&Value) -> Option<String>) -> Self {
         self.key = Some(key);
         self
     }
 
-    /// Checks across its attributes.
+    /// Adds a check across its attributes.
     pub fn check(mut self, check: BodyCheck) -> Self {
         self.body.checks.push(check);
         self
     }
 }
 
-/// What may be written in a resource, a data source, a provider or a block.
+/// The attributes and blocks of a resource, data source, provider or block.
 #[derive(Clone, Default)]
 pub struct Body {
-    /// Attributes, in the order of the docs.
+    /// Attributes, in the order in which the docs list them.
     pub attributes: Vec<Attribute>,
-    /// Nested blocks, in the order of the docs.
+    /// Nested blocks, in the order in which the docs list them.
     pub blocks: Vec<Block>,
     /// Checks across attributes.
     pub checks: Vec<BodyCheck>,
@@ -261,12 +261,12 @@ impl fmt::Debug for Body {
 }
 
 impl Body {
-    /// The attribute of that name.
+    /// The attribute `name`.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attributes.iter().find(|a| a.name == name)
     }
 
-    /// The block of that name.
+    /// The block `name`.
     pub fn block(&self, name: &str) -> Option<&Block> {
         self.blocks.iter().find(|b| b.name == name)
     }
@@ -301,7 +301,7 @@ impl Body {
             let path = path.then(block.name);
             let value = value.get(block.name);
             match block.nesting {
-                // how often a block stands is enforced by core, from min and max
+                // Terraform Core checks the number of blocks against min and max
                 Nesting::Single | Nesting::Group => block.body.validate(value, &path, diagnostics),
                 Nesting::List => {
                     for (index, element) in value.elements().iter().enumerate() {
@@ -334,15 +334,15 @@ impl Attribute {
             diagnostics.error(
                 path.clone(),
                 format!("Invalid value for {path}"),
-                format!("{path} must not be an empty text. Omit it, or set it to null."),
+                format!("{path} must not be an empty string. Omit it, or set it to null."),
             );
             return;
         }
         if value.elements().iter().any(Value::is_null) {
             diagnostics.error(
                 path.clone(),
-                format!("{path} holds a null"),
-                "Every element needs a value: leave those out that have none, with compact([…]) say.",
+                format!("{path} contains a null element"),
+                "Every element needs a value. Remove null elements, for example with compact([…]).",
             );
             return;
         }
@@ -354,7 +354,7 @@ impl Attribute {
             for text in texts {
                 if !self.one_of.contains(&text) {
                     let allowed = self.one_of.iter().map(|t| format!("{t:?}")).collect::<Vec<_>>().join(", ");
-                    // a wrong case is the commonest slip: name the right spelling
+                    // wrong case is the most common mistake: suggest the right spelling
                     let hint = self
                         .one_of
                         .iter()
@@ -371,7 +371,7 @@ impl Attribute {
         }
         for check in &self.checks {
             if let Err(reason) = check(value) {
-                // a reason that quotes the value itself is a whole sentence already
+                // a reason that begins with the quoted value is already a complete sentence
                 let sentence =
                     if reason.starts_with('"') { reason } else { format!("{} {reason}", show(value)) };
                 let stop = if sentence.ends_with(['.', '?', '!']) { "" } else { "." };
@@ -385,7 +385,7 @@ impl Attribute {
     }
 }
 
-// A value as the user might have written it, short.
+// A value as the user would have written it.
 fn show(value: &Value) -> String {
     match value {
         Value::String(text) => format!("{text:?}"),
@@ -395,7 +395,7 @@ fn show(value: &Value) -> String {
     }
 }
 
-/// What a model's field declares: an attribute or a block, before it knows its name and type.
+/// The declaration of a model's field: an attribute or a block whose name and type are not set yet.
 pub enum Spec {
     /// An attribute.
     Attribute(Box<Attribute>),
@@ -436,22 +436,22 @@ fn attribute(mode: Mode) -> Attribute {
     }
 }
 
-/// An attribute that the user must give.
+/// An attribute that the user must set.
 pub fn required() -> Attribute {
     attribute(Mode::Required)
 }
 
-/// An attribute that the user may give.
+/// An attribute that the user may set.
 pub fn optional() -> Attribute {
     attribute(Mode::Optional)
 }
 
-/// An attribute that the provider gives.
+/// An attribute that the provider sets.
 pub fn computed() -> Attribute {
     attribute(Mode::Computed)
 }
 
-/// An attribute that the user may give, else the provider does.
+/// An attribute that the user may set; otherwise the provider does.
 pub fn optional_computed() -> Attribute {
     attribute(Mode::OptionalComputed)
 }

@@ -13,7 +13,7 @@ pub enum Type {
     Number,
     /// True or false.
     Bool,
-    /// Any type: the value says its own.
+    /// Any type: each value carries its own.
     Dynamic,
     /// Ordered, one element type.
     List(Box<Type>),
@@ -23,7 +23,7 @@ pub enum Type {
     Map(Box<Type>),
     /// Fixed attributes.
     Object(BTreeMap<String, Type>),
-    /// Fixed length, one type a position.
+    /// Fixed length, with a type for each position.
     Tuple(Vec<Type>),
 }
 
@@ -74,7 +74,7 @@ impl Type {
         self.to_json().to_string().into_bytes()
     }
 
-    /// Reads the JSON form; `None` when it is not one.
+    /// Parses the JSON form; `None` if it is not a type.
     pub fn from_json(json: &Json) -> Option<Type> {
         match json {
             Json::String(name) => match name.as_str() {
@@ -102,7 +102,7 @@ impl Type {
         }
     }
 
-    /// How documentation names it: `string`, `set(string)`, `map(string)`, `list(object)`.
+    /// The name in documentation: `string`, `set(string)`, `map(string)`, `list(object)`.
     pub fn friendly(&self) -> String {
         match self {
             Type::String => "String".into(),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_no_type() {
+    fn rejects_json_that_is_not_a_type() {
         for text in [r#""text""#, "[]", r#"["list"]"#, r#"["object",[]]"#, "3", r#"["map",["x"]]"#] {
             let json: Json = serde_json::from_str(text).unwrap();
             assert_eq!(Type::from_json(&json), None, "{text}");

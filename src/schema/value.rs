@@ -1,15 +1,15 @@
-//! Terraform values, with the unknown that planning works on.
+//! Terraform values, including the unknown values of a plan.
 
 use std::collections::BTreeMap;
 
 use super::{Number, Type};
 
-/// A value of any type; which type it must have is said by the schema.
+/// A value of any type. The schema determines which type it must have.
 #[derive(Clone, Debug, Eq)]
 pub enum Value {
     /// Absent.
     Null,
-    /// Will be known after apply.
+    /// Known only after apply.
     Unknown,
     /// True or false.
     Bool(bool),
@@ -19,7 +19,7 @@ pub enum Value {
     String(String),
     /// Elements of a list or a tuple.
     List(Vec<Value>),
-    /// Elements of a set, in the order they came; equal to any other order.
+    /// Elements of a set, in the order in which they arrived. Sets are equal in any order.
     Set(Vec<Value>),
     /// Elements of a map.
     Map(BTreeMap<String, Value>),
@@ -37,7 +37,7 @@ impl Value {
         Value::String(text.into())
     }
 
-    /// The empty value of a text or a collection; null for any other type.
+    /// The empty string or collection; null for any other type.
     pub fn empty(ty: &Type) -> Value {
         match ty {
             Type::String => Value::string(""),
@@ -63,7 +63,7 @@ impl Value {
         Value::Map(entries.into_iter().map(|(k, v)| (k.clone(), Value::string(v.as_str()))).collect())
     }
 
-    /// The attribute of an object; null where there is none, unknown inside an unknown.
+    /// The attribute of an object: null when it is missing, unknown when the object is unknown.
     pub fn get(&self, name: &str) -> &Value {
         match self {
             Value::Object(fields) => fields.get(name).unwrap_or(&NULL),
@@ -79,7 +79,7 @@ impl Value {
         }
     }
 
-    /// The text, when it is text.
+    /// The text, if it is a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::String(text) => Some(text),
@@ -87,7 +87,7 @@ impl Value {
         }
     }
 
-    /// The integer, when it is one.
+    /// The integer, if it is one.
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Value::Number(number) => number.as_i64(),
@@ -95,7 +95,7 @@ impl Value {
         }
     }
 
-    /// The truth value, when it is one.
+    /// The bool, if it is one.
     pub fn as_bool(&self) -> Option<bool> {
         match self {
             Value::Bool(bool) => Some(*bool),
@@ -125,7 +125,7 @@ impl Value {
         matches!(self, Value::Null)
     }
 
-    /// Unknown itself (not: somewhere inside).
+    /// Unknown as a whole; an unknown nested value does not count.
     pub fn is_unknown(&self) -> bool {
         matches!(self, Value::Unknown)
     }
@@ -146,7 +146,7 @@ impl Value {
         }
     }
 
-    /// Null, or a collection with nothing in it.
+    /// Null or an empty collection.
     pub fn is_empty(&self) -> bool {
         match self {
             Value::Null => true,
@@ -156,12 +156,12 @@ impl Value {
         }
     }
 
-    /// Null, an empty collection or an empty text.
+    /// Null, an empty collection or an empty string.
     pub fn is_unset(&self) -> bool {
         self.is_empty() || self.as_str() == Some("")
     }
 
-    /// The same with every unknown replaced by null.
+    /// Replaces every unknown by null.
     pub fn unknown_to_null(self) -> Value {
         match self {
             Value::Unknown => Value::Null,
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_is_found_at_any_depth() {
+    fn finds_unknown_at_any_depth() {
         let value = Value::object([("a", Value::List(vec![Value::object([("b", Value::Unknown)])]))]);
         assert!(!value.is_wholly_known());
         assert!(value.unknown_to_null().is_wholly_known());

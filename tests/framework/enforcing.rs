@@ -1,4 +1,4 @@
-//! Results that do not match their plan: whatever the service answers, core accepts what the provider makes of it.
+//! Results that do not match their plan: `enforce_plan` makes every result acceptable to Terraform Core.
 
 use azimage::framework::enforce_plan::enforce_plan;
 use azimage::schema::{Body, Nesting, Type, Value};
@@ -6,7 +6,7 @@ use azimage::schema::{Body, Nesting, Type, Value};
 use crate::core::oracle::object_complaints;
 use crate::core::{Core, serve};
 
-/// Values made at random, small enough that two of them often agree in part.
+/// Random values, small enough that two of them are often partly equal.
 struct Random(fastrand::Rng);
 
 impl Random {
@@ -14,7 +14,7 @@ impl Random {
         self.0.u32(..bound)
     }
 
-    /// A value of type `ty`; unknown now and then when `open`.
+    /// A value of type `ty`; sometimes unknown if `open`.
     fn value(&mut self, ty: &Type, open: bool) -> Value {
         match self.below(8) {
             0 => return Value::Null,
@@ -49,7 +49,7 @@ impl Random {
         elements
     }
 
-    /// An object of `body`, as core has it: no block is null where it is a collection, and no element is a null.
+    /// An object of `body` that Terraform Core could send: collections of blocks and their elements are not null.
     fn object(&mut self, body: &Body, open: bool) -> Value {
         let attributes: Vec<_> = body.attributes.iter().map(|a| (a.name, self.value(&a.ty, open))).collect();
         let blocks: Vec<_> = body
@@ -82,7 +82,7 @@ impl Random {
 }
 
 #[tokio::test]
-async fn core_accepts_every_result_that_was_fitted_to_its_plan() {
+async fn core_accepts_every_enforced_result() {
     let core = Core::new().await;
     let (server, _) = serve();
     let mut random = Random(fastrand::Rng::with_seed(14));
@@ -91,7 +91,7 @@ async fn core_accepts_every_result_that_was_fitted_to_its_plan() {
         for _ in 0..300 {
             let planned = random.object(entry.body(), true);
             let actual = random.object(entry.body(), false);
-            // half of the results come of the plan itself, so that there are some with no difference
+            // half of the results are based on the plan, so that some do not differ from it
             let actual = if random.below(2) == 0 { planned.clone().unknown_to_null() } else { actual };
             let (state, differing) = enforce_plan(entry.body(), &planned, actual.clone());
             let complaints = object_complaints(core.block(name), &planned, &state);
@@ -105,6 +105,6 @@ async fn core_accepts_every_result_that_was_fitted_to_its_plan() {
             let refused = !object_complaints(core.block(name), &planned, &actual).is_empty();
             assert!(!refused || !differing.is_empty(), "{name}: no warning\n{planned:#?}\n{actual:#?}");
         }
-        assert!(same > 20 && other > 20, "{name}: {same} agree, {other} differ");
+        assert!(same > 20 && other > 20, "{name}: {same} equal their plan, {other} differ");
     }
 }

@@ -1,4 +1,4 @@
-//! What is no configuration and no state: garbage in every message, states of other versions, private bytes of others.
+//! Malformed input: garbage in every message, states of other versions, and foreign private state.
 
 use crate::cases;
 use crate::core::oracle;
@@ -13,7 +13,7 @@ pub fn garbage(seed: u64) -> Vec<Option<pb::DynamicValue>> {
     let bytes = |msgpack: &[u8], json: &[u8]| {
         Some(pb::DynamicValue { msgpack: msgpack.to_vec(), json: json.to_vec() })
     };
-    // well-formed and of the wrong type, cut off, endless nesting, keys that are no text
+    // the wrong type, truncated, endlessly nested, keys that are not strings
     let wrong: [&[u8]; 14] = [
         b"\xc3",
         b"\x01",
@@ -39,7 +39,7 @@ pub fn garbage(seed: u64) -> Vec<Option<pb::DynamicValue>> {
     for _ in 0..40 {
         let length = random.usize(1..60);
         let mut noise: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();
-        // null and extensions would be fine
+        // null and extensions are valid
         if matches!(noise[0], 0xc0 | 0xc7..=0xc9 | 0xd4..=0xd8) {
             noise[0] = 0xc1;
         }
@@ -48,12 +48,12 @@ pub fn garbage(seed: u64) -> Vec<Option<pb::DynamicValue>> {
     all
 }
 
-// An answer to garbage: an error for the user, and never a bug of ours.
+// The response to garbage must be an error for the user, not a panic.
 #[track_caller]
 pub fn assert_refused(rpc: &str, diagnostics: &[pb::Diagnostic]) {
     assert!(
         diagnostics.iter().any(|diagnostic| diagnostic.severity == 1),
-        "{rpc} took garbage: {:?}",
+        "{rpc} accepted garbage: {:?}",
         Diagnostics(diagnostics.to_vec())
     );
     for diagnostic in diagnostics {
@@ -63,7 +63,7 @@ pub fn assert_refused(rpc: &str, diagnostics: &[pb::Diagnostic]) {
 }
 
 #[tokio::test]
-async fn garbage_in_every_value_of_every_call_is_an_error() {
+async fn refuses_garbage_in_every_value_of_every_call() {
     let core = Core::new().await;
     let rpc = &core.service;
     for dv in garbage(7) {
@@ -148,7 +148,7 @@ async fn garbage_in_every_value_of_every_call_is_an_error() {
                 let before = request.prior_state.clone();
                 let answer = rpc.apply_resource_change(Request::new(request)).await.unwrap().into_inner();
                 assert_refused("apply", &answer.diagnostics);
-                assert_eq!(answer.new_state, before, "what was in the state stays");
+                assert_eq!(answer.new_state, before, "the state is kept");
             }
             let request =
                 pb::generate_resource_config::Request { type_name: name.clone(), state: dv.clone() };
@@ -171,7 +171,7 @@ async fn garbage_in_every_value_of_every_call_is_an_error() {
 }
 
 #[tokio::test]
-async fn garbage_in_every_stored_json_is_an_error() {
+async fn refuses_garbage_in_every_stored_json() {
     let core = Core::new().await;
     let rpc = &core.service;
     for text in ["", "{", "[]", "3", "null", "\"x\"", "{\"timeouts\":3}", "\u{feff}{}", "{\"id\":[]}"] {
@@ -204,7 +204,7 @@ async fn garbage_in_every_stored_json_is_an_error() {
                     raw_identity: raw,
                 };
                 let answer = rpc.upgrade_resource_identity(Request::new(request)).await.unwrap().into_inner();
-                // attributes that an identity does not have are dropped, as in states
+                // unknown attributes of an identity are dropped, as in states
                 if !text.starts_with("{\"") {
                     assert_refused("upgrade identity", &answer.diagnostics);
                 }
@@ -214,7 +214,7 @@ async fn garbage_in_every_stored_json_is_an_error() {
 }
 
 #[tokio::test]
-async fn stored_state_is_read_leniently_and_never_guessed() {
+async fn reads_stored_states_leniently() {
     let core = Core::new().await;
     let rpc = &core.service;
     for case in cases::all() {
@@ -229,7 +229,7 @@ async fn stored_state_is_read_leniently_and_never_guessed() {
         };
         let raw =
             |json: &Json| pb::RawState { json: json.to_string().into_bytes(), flatmap: Default::default() };
-        // attributes of other versions of this provider: unknown ones go, missing ones are null, blocks are empty
+        // states of other provider versions: unknown attributes are dropped, missing ones are null, missing blocks are empty
         let mut old = case.small.clone();
         merge(&mut old, &json!({"gone_since": {"a": [1]}, "id": "x"}));
         let answer = upgrade(0, raw(&old)).await;
@@ -258,7 +258,7 @@ async fn stored_state_is_read_leniently_and_never_guessed() {
             "move",
             &rpc.move_resource_state(Request::new(request)).await.unwrap().into_inner().diagnostics,
         );
-        // a state from before there were identities has none to upgrade, and that is fine
+        // states written before identities existed have none to upgrade
         let request = pb::upgrade_resource_identity::Request {
             type_name: name.clone(),
             version: 0,
@@ -271,7 +271,7 @@ async fn stored_state_is_read_leniently_and_never_guessed() {
 
 // An identity that is stored as JSON is returned unchanged.
 #[tokio::test(start_paused = true)]
-async fn identities_survive_an_upgrade_and_fill_in_where_they_are_missing() {
+async fn an_upgrade_keeps_identities_and_completes_missing_parts() {
     for case in cases::all() {
         let core = Core::new().await;
         (case.prepare)(&core);
@@ -292,7 +292,7 @@ async fn identities_survive_an_upgrade_and_fill_in_where_they_are_missing() {
         without.identity = None;
         let (read, _) = core.read(&without).await.unwrap();
         assert_eq!(read.unwrap().identity, Some(identity.clone()), "{}", case.name);
-        // optional parts may be left out: they are the provider's
+        // optional parts may be missing: they default to the provider's
         let mut partly = identity.clone();
         let fields = &core.identities[case.type_name].identity_attributes;
         for field in fields.iter().filter(|field| field.optional_for_import) {
@@ -311,7 +311,7 @@ async fn identities_survive_an_upgrade_and_fill_in_where_they_are_missing() {
 
 // Private data of this or another provider is returned or dropped, and causes no error.
 #[tokio::test(start_paused = true)]
-async fn foreign_private_bytes_hurt_nobody() {
+async fn foreign_private_state_causes_no_error() {
     for case in cases::all() {
         let core = Core::new().await;
         (case.prepare)(&core);
@@ -331,7 +331,7 @@ async fn foreign_private_bytes_hurt_nobody() {
             assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
             held = core.change(&applied.held.unwrap(), &case.small, Action::Update).await;
         }
-        // private bytes that are ours travel on
+        // our own private state is passed on
         held.private = b"{\"kept\":1}".to_vec();
         let (read, _) = core.read(&held).await.unwrap();
         assert_eq!(read.unwrap().private, b"{\"kept\":1}", "{}", case.name);

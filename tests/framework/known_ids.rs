@@ -1,4 +1,4 @@
-//! IDs in plans: known for new objects, unknown for replaced ones, and refused where two addresses claim the same one.
+//! IDs in plans: known for new objects, unknown for replaced ones, and an error if two addresses claim the same ID.
 
 use crate::cases::{self, Case};
 use crate::core::{Action, Core, Held, UNKNOWN, json, patched};
@@ -6,8 +6,8 @@ use azimage::schema::Value;
 
 const CLAIM: &[&str] = &["already managed in this configuration", "moved block"];
 
-// The types whose objects have an ID of their own.
-fn claiming() -> impl Iterator<Item = Case> {
+// The types whose IDs are unique.
+fn types_with_unique_ids() -> impl Iterator<Item = Case> {
     cases::all().into_iter().filter(|case| {
         ["gallery", "image_definition", "image_version", "managed_image"]
             .iter()
@@ -23,7 +23,7 @@ async fn created(core: &Core, case: &Case) -> Held {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_object_has_a_known_id() {
-    for case in claiming() {
+    for case in types_with_unique_ids() {
         let core = Core::new().await;
         (case.prepare)(&core);
         let plan = core.plan(case.type_name, None, &case.small).await;
@@ -36,7 +36,7 @@ async fn a_new_object_has_a_known_id() {
 
 #[tokio::test(start_paused = true)]
 async fn an_id_with_an_unknown_part_is_unknown() {
-    for case in claiming() {
+    for case in types_with_unique_ids() {
         let core = Core::new().await;
         (case.prepare)(&core);
         let name = if case.type_name == "azimage_image_version" { "version" } else { "name" };
@@ -47,11 +47,11 @@ async fn an_id_with_an_unknown_part_is_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn replaced_with_the_same_id_it_is_unknown() {
-    for case in claiming() {
+async fn the_id_of_a_replacement_is_unknown() {
+    for case in types_with_unique_ids() {
         let core = Core::new().await;
         let held = created(&core, &case).await;
-        // -replace and replace_triggered_by: nothing changes, and the plan is repeated as a create
+        // -replace and replace_triggered_by: the unchanged object is planned again as a create
         core.begin_walk();
         let config = core.config(case.type_name, &case.small);
         core.upgrade(&held).await;
@@ -63,12 +63,12 @@ async fn replaced_with_the_same_id_it_is_unknown() {
         assert!(!diagnostics.has_errors(), "{}: {diagnostics:?}", case.name);
         let planned = crate::core::decode(&second.planned_state, &core.ty(case.type_name));
         assert!(planned.get("id").is_unknown(), "{}", case.name);
-        // tainted: planned as a create at once
+        // tainted: planned only as a create
         let tainted = Held { tainted: true, ..held.clone() };
         let plan = core.try_plan(case.type_name, Some(&tainted), &config).await.unwrap();
         assert_eq!(plan.action, Action::Replace);
         assert!(plan.state.get("id").is_unknown(), "{}", case.name);
-        // and so it ends: the object is deleted, and its successor has the same ID
+        // the apply deletes the object and creates another with the same ID
         let again = core.apply(&plan).await.held.unwrap();
         assert_eq!(again.get("id"), held.get("id"), "{}", case.name);
     }
@@ -76,7 +76,7 @@ async fn replaced_with_the_same_id_it_is_unknown() {
 
 #[tokio::test(start_paused = true)]
 async fn an_object_that_is_missing_is_created_with_a_known_id() {
-    for case in claiming() {
+    for case in types_with_unique_ids() {
         let core = Core::new().await;
         let held = created(&core, &case).await;
         core.azure("DELETE", case.id.as_deref().unwrap(), json!(null));
@@ -91,7 +91,7 @@ async fn an_object_that_is_missing_is_created_with_a_known_id() {
 
 #[tokio::test(start_paused = true)]
 async fn two_addresses_cannot_claim_one_id() {
-    for case in claiming() {
+    for case in types_with_unique_ids() {
         let core = Core::new().await;
         (case.prepare)(&core);
         let config = core.config(case.type_name, &case.small);
@@ -105,7 +105,7 @@ async fn two_addresses_cannot_claim_one_id() {
         core.begin_walk();
         core.try_plan_in_walk(name, Some(&held), &config).await.unwrap();
         core.try_plan_in_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
-        // and before it
+        // a create before that plan
         core.begin_walk();
         core.try_plan_in_walk(name, None, &config).await.unwrap();
         core.try_plan_in_walk(name, Some(&held), &config).await.unwrap_err().assert_error(CLAIM);

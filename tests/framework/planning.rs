@@ -1,4 +1,4 @@
-//! What PlanResourceChange answers beyond the planned values: private state and what it means to apply.
+//! The private state in responses to PlanResourceChange, and its effect on apply.
 
 use azimage::framework::Private;
 use azimage::schema::Value;

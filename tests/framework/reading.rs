@@ -1,4 +1,4 @@
-//! What only answers: data sources and functions.
+//! Data sources and functions.
 
 use super::garbage::garbage;
 use crate::cases;
@@ -8,25 +8,29 @@ use pb::provider_server::Provider as Wire;
 use tonic::Request;
 
 #[tokio::test(start_paused = true)]
-async fn a_data_source_says_what_it_was_asked_in_the_same_words() {
+async fn a_data_source_keeps_configured_values_unchanged() {
     const NAME: &str = "azimage_marketplace_image";
     let core = Core::new().await;
     let parts = json!({"location": "East US", "publisher": "kinvolk", "offer": "flatcar-container-linux-free", "sku": "stable-gen2"});
     let latest = core.data(NAME, &parts).await.unwrap();
     assert_eq!(latest.get("location").as_str(), Some("East US"));
     let constrained = core.data(NAME, &patched(&parts, &json!({"version": "~> 4081.2"}))).await.unwrap();
-    assert_eq!(constrained.get("version").as_str(), Some("4081.2.1"), "documented to come back exact");
+    assert_eq!(
+        constrained.get("version").as_str(),
+        Some("4081.2.1"),
+        "documented to be resolved to an exact version"
+    );
     assert_eq!(constrained.get("exact_version").as_str(), Some("4081.2.1"));
     let urn = constrained.get("exact_urn").as_str().unwrap().to_owned();
     assert_eq!(urn, cases::URN.replace("3374.2.5", "4081.2.1"));
     let exact = core.data(NAME, &json!({"location": "eastus", "urn": urn})).await.unwrap();
     assert_eq!(exact.get("urn").as_str(), Some(urn.as_str()));
     assert_eq!(exact.get("id"), constrained.get("id"));
-    // twice the same is the same
+    // reading twice gives the same result
     assert_eq!(core.data(NAME, &parts).await.unwrap(), latest);
-    // what is not known yet is read at apply
+    // a configuration with unknown values is read at apply
     assert!(core.data(NAME, &patched(&parts, &json!({"sku": UNKNOWN}))).await.unwrap().is_unknown());
-    // what does not exist is an error, not null
+    // a missing object is an error, not null
     for (patch, says) in [
         (json!({"version": "9.9.9"}), "9.9.9"),
         (json!({"version": "~> 9.9"}), "~> 9.9"),
@@ -44,7 +48,7 @@ async fn a_data_source_says_what_it_was_asked_in_the_same_words() {
 }
 
 #[tokio::test]
-async fn functions_answer_without_a_configuration_and_point_at_the_wrong_argument() {
+async fn functions_work_without_a_provider_configuration_and_point_at_the_wrong_argument() {
     let (_, rpc) = serve();
     let signatures =
         rpc.get_functions(Request::new(Default::default())).await.unwrap().into_inner().functions;
@@ -91,7 +95,7 @@ async fn functions_answer_without_a_configuration_and_point_at_the_wrong_argumen
     ];
     for (name, arguments, expected) in rows {
         let first = call(name, &arguments).await;
-        assert_eq!(first, call(name, &arguments).await, "{name} is the same every time");
+        assert_eq!(first, call(name, &arguments).await, "{name} returns the same result every time");
         match (first, expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{name} {arguments:?}"),
             (Err((argument, _)), Err(expected)) => {
@@ -105,7 +109,7 @@ async fn functions_answer_without_a_configuration_and_point_at_the_wrong_argumen
             signature.parameters.iter().all(|p| !p.allow_null_value && !p.allow_unknown_values),
             "{name}"
         );
-        // core never lets null, nothing, too few, too many or garbage through: errors all the same
+        // Terraform Core never sends these arguments, but they are errors rather than panics
         let good = || {
             vec![
                 Some(pb::DynamicValue { msgpack: b"\xc0".to_vec(), json: vec![] });

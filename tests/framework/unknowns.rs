@@ -1,4 +1,4 @@
-//! Configurations that hold unknowns, in every place; and those that are wrong, told where they are.
+//! Configurations with unknown values in every position, and errors that point at invalid values.
 
 use crate::cases;
 use crate::core::oracle::{self, implied_type};
@@ -10,7 +10,7 @@ use tonic::Request;
 
 // An unknown value is never an error, in any attribute, alone or combined.
 #[tokio::test]
-async fn validation_lets_unknowns_pass() {
+async fn validation_accepts_unknown_values() {
     let core = Core::new().await;
     for case in cases::all() {
         let block = core.block(case.type_name);
@@ -46,7 +46,7 @@ async fn validation_lets_unknowns_pass() {
 
 // Plans with every attribute unknown in turn, for a new object and for an existing one.
 #[tokio::test(start_paused = true)]
-async fn plans_with_any_unknown_are_what_core_takes() {
+async fn core_accepts_plans_with_any_attribute_unknown() {
     for case in cases::all() {
         let core = Core::new().await;
         (case.prepare)(&core);
@@ -67,7 +67,7 @@ async fn plans_with_any_unknown_are_what_core_takes() {
 }
 
 #[tokio::test]
-async fn bad_values_are_refused_where_they_stand() {
+async fn errors_point_at_invalid_values() {
     let core = Core::new().await;
     let rows: Vec<(cases::Case, Json, &str, &str)> = vec![
         (cases::gallery(), json!({"name": "my-gallery"}), "name", "hyphen"),
@@ -200,7 +200,7 @@ async fn bad_values_are_refused_where_they_stand() {
         (cases::agreement(), json!({"plan": ""}), "plan", "empty"),
     ];
     for (case, patch, path, says) in rows {
-        // a patch of the small configuration, with what it needs to be wrong in one way only
+        // patches that make the small configuration invalid in exactly one way
         let mut base = case.small.clone();
         if patch.get("end_of_life_date") == Some(&Json::Null) {
             base["end_of_life_date"] = Json::Null;
@@ -217,7 +217,7 @@ async fn bad_values_are_refused_where_they_stand() {
     }
 }
 
-// Everything that a user may write, unknown.
+// An object with every configurable value unknown.
 pub fn unknown_everywhere(block: &Block) -> Value {
     let mut config = oracle::nothing(block);
     for attribute in block.attributes.iter().filter(|attribute| attribute.required || attribute.optional) {
@@ -229,7 +229,7 @@ pub fn unknown_everywhere(block: &Block) -> Value {
     config
 }
 
-// The same value with each part of it, at any depth, unknown in turn.
+// The value with each nested value, at any depth, unknown in turn.
 fn holes(value: &Value, out: &mut dyn FnMut(Value)) {
     match value {
         Value::Object(fields) | Value::Map(fields) => {
@@ -243,7 +243,7 @@ fn holes(value: &Value, out: &mut dyn FnMut(Value)) {
                         Value::Object(fields)
                     });
                 };
-                // null stands for what is not configured, or not configurable
+                // null values are not configured or not configurable
                 if !field.is_null() {
                     with(Value::Unknown);
                     holes(field, &mut with);

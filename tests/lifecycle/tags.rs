@@ -102,6 +102,6 @@ async fn null_in_a_set_is_rejected() {
             &gallery(json!({"sharing": {"permission": "Groups", "tenant_ids": [null]}})),
         )
         .await;
-    diagnostics.assert_error(&["holds a null"]);
+    diagnostics.assert_error(&["contains a null element"]);
     assert_eq!(diagnostics.error_paths(), ["sharing.tenant_ids"]);
 }

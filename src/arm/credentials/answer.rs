@@ -1,4 +1,4 @@
-//! What a token endpoint answers: a token and its lifetime, or the reason why there is none.
+//! Responses of token endpoints: a token and its lifetime, or an error.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::arm::secret::Secret;
 use crate::arm::token::Fresh;
 use crate::arm::transport::Response;
 
-/// Reads the answer of `host`, in the form of Entra ID or of a managed identity endpoint.
+/// Parses a response of `host`, in the format of Entra ID or of a managed identity endpoint.
 pub fn read(response: &Response, host: &str) -> Result<Fresh, Failure> {
     let body = error::json(&response.body);
     let token = body.as_ref().and_then(|body| body.get("access_token")?.as_str()).unwrap_or_default();
@@ -31,7 +31,7 @@ pub fn read(response: &Response, host: &str) -> Result<Fresh, Failure> {
     }
 }
 
-/// No token is trusted for longer than this, so that no sum with it overflows.
+/// The maximum lifetime of a token, so that adding it does not overflow.
 const LONGEST: f64 = 7.0 * 86_400.0;
 
 /// `expires_in`, or else `expires_on`: numbers, or numbers as text.
@@ -45,7 +45,7 @@ fn lifetime(body: &Value) -> Option<Duration> {
     Some(Duration::from_secs(seconds.clamp(0.0, LONGEST) as u64))
 }
 
-/// The code and the description in an error's body, and what to do about it where that is known.
+/// The code and description in an error body, with a remedy if there is one.
 fn reason(body: &Value) -> String {
     let mut error = Error::new(Kind::Service, "");
     error.read(body);
@@ -58,7 +58,7 @@ fn reason(body: &Value) -> String {
     with_remedy(&said)
 }
 
-/// `said`, followed by what to do when it holds a known code.
+/// Appends a remedy to `said` if it contains a known code.
 pub fn with_remedy(said: &str) -> String {
     match REMEDIES.iter().find(|(code, _)| contains_code(said, code)) {
         Some((_, remedy)) => format!("{} {remedy}", said.trim_end_matches(['.', ' ']).to_owned() + "."),
@@ -66,7 +66,7 @@ pub fn with_remedy(said: &str) -> String {
     }
 }
 
-/// At most 400 characters on one line, without the links and trace IDs that help nobody in a terminal.
+/// Shortens a text to at most 400 characters on one line, without links and trace IDs.
 pub fn short(text: &str) -> String {
     let text = text.split("\nTo troubleshoot").next().unwrap_or(text);
     let text = text.split("Trace ID:").next().unwrap_or(text);
@@ -82,7 +82,7 @@ fn contains_code(text: &str, code: &str) -> bool {
     })
 }
 
-/// What to do about the login service's codes.
+/// Remedies for the login service's error codes.
 /// <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>
 const REMEDIES: [(&str, &str); 10] = [
     ("7000215", "The client secret is wrong: use the secret's value, not its ID."),

@@ -1,4 +1,4 @@
-//! Tokens by the first sign-in method of the settings that works, chosen when the first token is needed.
+//! Tokens from the first configured sign-in method that works, which is chosen when the first token is needed.
 
 use std::sync::{Arc, OnceLock, RwLock};
 
@@ -19,10 +19,10 @@ use crate::arm::token::{Cache, Fresh, Source, Tokens};
 use crate::arm::transport::Transport;
 use crate::sync::{lock, read, write};
 
-/// Tokens for the cloud's Resource Manager by the first configured method that works, in azurerm's order.
+/// Tokens for the cloud's Resource Manager from the first configured method that works, in azurerm's order.
 ///
-/// Nothing is read or sent before the first token is needed. The method is one log line at INFO; when none
-/// works, one error lists all of them with the reason of each.
+/// Nothing is read or sent before the first token is needed. The method is logged at INFO. If none works, a single error
+/// lists the reason of each.
 pub fn auto(credentials: Credentials, cloud: CloudSource, transport: Arc<dyn Transport>) -> Arc<dyn Tokens> {
     with_environment(credentials, cloud, transport, |name| std::env::var(name).ok(), None)
 }
@@ -90,7 +90,7 @@ impl Tokens for Auto {
     }
 
     fn reject(&self, token: &Secret) {
-        // The service does not say which of the tokens that it got is too old.
+        // The service does not say which of the tokens has expired.
         if self.home.reject(token) {
             self.auxiliary.iter().for_each(Cache::forget);
         }
@@ -126,12 +126,12 @@ impl Source for Tenant {
         let deadline = Instant::now() + SIGN_IN_LIMIT;
         let mut failures = Vec::new();
         for attempt in &attempts {
-            // A method that has worked is kept: the identity must not change in the middle of a run.
+            // Keep using a method that has worked: the identity must not change during a run.
             if attempt.skip.is_some() || chosen.is_some_and(|chosen| chosen != attempt.way) {
                 continue;
             }
             if Instant::now() >= deadline {
-                failures.push((attempt.way, Failure::transient("no time was left for it")));
+                failures.push((attempt.way, Failure::transient("there was no time left")));
                 continue;
             }
             let fetched = tokio::time::timeout_at(deadline, fetch(attempt.way, &context)).await;
@@ -157,7 +157,7 @@ impl Source for Tenant {
     }
 }
 
-/// The failure of a method that was cut off; the last answer says more than the limit does.
+/// The failure of a method that exceeded the time limit: the last response, if there is one.
 fn out_of_time(context: &Context<'_>) -> Failure {
     let last = lock(&context.last_failure).take();
     last.unwrap_or_else(|| {
@@ -178,7 +178,7 @@ async fn fetch(way: Way, context: &Context<'_>) -> Result<Fresh, Failure> {
     }
 }
 
-/// One error for all methods: the reasons of those that were tried, why the others were not, and what to do.
+/// The error if all methods failed: the reason of each, why others were not tried, and the remedy.
 fn all_failed(attempts: &[Attempt], failures: &[(Way, Failure)], tenant: Option<&str>) -> String {
     let tenant = tenant.map(|tenant| format!(" for the auxiliary tenant {tenant}")).unwrap_or_default();
     let mut reasons: Vec<String> =
@@ -198,7 +198,7 @@ fn all_failed(attempts: &[Attempt], failures: &[(Way, Failure)], tenant: Option<
     }
     let only_az = failures.iter().all(|(way, _)| *way == Way::AzureCli);
     text.push_str(if !failures.is_empty() && failures.iter().all(|(_, failure)| failure.transient) {
-        " Check the way to this host (proxy, firewall, DNS), or try again later."
+        " Check the connection to this host (proxy, firewall, DNS), or try again later."
     } else if only_az {
         " Run `az login`, or set ARM_TENANT_ID, ARM_CLIENT_ID and ARM_CLIENT_SECRET."
     } else {

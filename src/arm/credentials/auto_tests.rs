@@ -1,4 +1,4 @@
-//! Every sign-in method, against a substitute for the login service, the pipelines and the metadata service.
+//! Every sign-in method, with a fake of the login service, the pipelines and the metadata service.
 
 use std::process::Output;
 use std::sync::Mutex;
@@ -8,18 +8,18 @@ use azure_identity::Executor;
 use super::*;
 use crate::arm::transport::{Method, Request, Response, TransportError};
 
-/// Answers by host and path, and keeps the requests.
+/// Responds by host and path, and records the requests.
 #[derive(Default)]
-struct World {
+struct FakeHosts {
     seen: Mutex<Vec<Request>>,
-    /// What the login service answers instead of a token.
+    /// The response of the login service instead of a token.
     refusal: Mutex<Option<(u16, String)>>,
-    /// What it answers to the first requests; status 0 is no answer at all.
+    /// Its responses to the first requests; status 0 means no response.
     first: Mutex<Vec<(u16, String)>>,
 }
 
 #[async_trait]
-impl Transport for World {
+impl Transport for FakeHosts {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let url = url::Url::parse(&request.url).unwrap();
         let number = self.seen.lock().unwrap().len() + 1;
@@ -50,7 +50,7 @@ impl Transport for World {
     }
 }
 
-impl World {
+impl FakeHosts {
     /// The form members of the last token request, decoded.
     fn form(&self) -> Vec<(String, String)> {
         let seen = self.seen.lock().unwrap();
@@ -76,60 +76,60 @@ fn app() -> Credentials {
 }
 
 fn tokens_in(
-    world: &Arc<World>,
+    hosts: &Arc<FakeHosts>,
     credentials: Credentials,
     cloud: Cloud,
     env: fn(&str) -> Option<String>,
 ) -> Arc<dyn Tokens> {
-    with_environment(credentials, CloudSource::Known(cloud), world.clone(), env, None)
+    with_environment(credentials, CloudSource::Known(cloud), hosts.clone(), env, None)
 }
 
-fn tokens(world: &Arc<World>, credentials: Credentials) -> Arc<dyn Tokens> {
-    tokens_in(world, credentials, Cloud::public(), |_| None)
+fn tokens(hosts: &Arc<FakeHosts>, credentials: Credentials) -> Arc<dyn Tokens> {
+    tokens_in(hosts, credentials, Cloud::public(), |_| None)
 }
 
 #[tokio::test]
 async fn signs_in_with_a_client_secret() {
-    let world = Arc::new(World::default());
-    let tokens = tokens(&world, Credentials { client_secret: some("s3cret&"), ..app() });
-    assert!(world.seen.lock().unwrap().is_empty(), "no request before the first token is needed");
+    let hosts = Arc::new(FakeHosts::default());
+    let tokens = tokens(&hosts, Credentials { client_secret: some("s3cret&"), ..app() });
+    assert!(hosts.seen.lock().unwrap().is_empty(), "no request before the first token is needed");
     assert_eq!(tokens.token().await.unwrap().expose(), "token-1");
     assert_eq!(tokens.token().await.unwrap().expose(), "token-1");
-    let request = world.last();
+    let request = hosts.last();
     assert_eq!(request.method, Method::Post);
     assert_eq!(request.url, "https://login.microsoftonline.com/tenant-1/oauth2/v2.0/token");
-    assert_eq!(world.member("client_secret"), "s3cret&");
-    assert_eq!(world.member("client_id"), "client-1");
-    assert_eq!(world.member("scope"), "https://management.azure.com/.default");
-    // A refused token is not used again, not even out of the library's own cache.
+    assert_eq!(hosts.member("client_secret"), "s3cret&");
+    assert_eq!(hosts.member("client_id"), "client-1");
+    assert_eq!(hosts.member("scope"), "https://management.azure.com/.default");
+    // A rejected token is not used again, not even from the library's own cache.
     tokens.reject(&Secret::new("token-1"));
     assert_eq!(tokens.token().await.unwrap().expose(), "token-2");
 }
 
 #[tokio::test]
 async fn login_service_on_loopback_may_use_plain_http() {
-    let world = Arc::new(World::default());
+    let hosts = Arc::new(FakeHosts::default());
     let mut cloud = Cloud::public();
     cloud.authority = "http://127.0.0.1:8099".to_owned();
-    let tokens = tokens_in(&world, Credentials { client_secret: some("s"), ..app() }, cloud, |_| None);
+    let tokens = tokens_in(&hosts, Credentials { client_secret: some("s"), ..app() }, cloud, |_| None);
     tokens.token().await.unwrap();
-    assert_eq!(world.last().url, "http://127.0.0.1:8099/tenant-1/oauth2/v2.0/token");
+    assert_eq!(hosts.last().url, "http://127.0.0.1:8099/tenant-1/oauth2/v2.0/token");
 }
 
 #[tokio::test]
 async fn discovered_cloud_issues_tokens_at_its_own_login_service() {
-    let world = Arc::new(World::default());
+    let hosts = Arc::new(FakeHosts::default());
     let source = CloudSource::Discover { metadata_host: "arm.local".to_owned() };
     let tokens = with_environment(
         Credentials { client_secret: some("s"), ..app() },
         source,
-        world.clone(),
+        hosts.clone(),
         |_| None,
         None,
     );
     tokens.token().await.unwrap();
-    assert_eq!(world.last().url, "https://login.local/tenant-1/oauth2/v2.0/token");
-    assert_eq!(world.member("scope"), "https://arm.local/.default");
+    assert_eq!(hosts.last().url, "https://login.local/tenant-1/oauth2/v2.0/token");
+    assert_eq!(hosts.member("scope"), "https://arm.local/.default");
 }
 
 #[tokio::test]
@@ -138,9 +138,9 @@ async fn reads_secret_and_id_files_again_for_each_token() {
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(path("secret"), "first\n").unwrap();
     std::fs::write(path("id"), "client-2\n").unwrap();
-    let world = Arc::new(World::default());
+    let hosts = Arc::new(FakeHosts::default());
     let tokens = tokens(
-        &world,
+        &hosts,
         Credentials {
             tenant_id: some("tenant-1"),
             client_id_file_path: Some(path("id")),
@@ -150,13 +150,13 @@ async fn reads_secret_and_id_files_again_for_each_token() {
     );
     let first = tokens.token().await.unwrap();
     assert_eq!(
-        (world.member("client_secret"), world.member("client_id")),
+        (hosts.member("client_secret"), hosts.member("client_id")),
         ("first".into(), "client-2".into())
     );
     std::fs::write(path("secret"), "second").unwrap();
     tokens.reject(&first);
     tokens.token().await.unwrap();
-    assert_eq!(world.member("client_secret"), "second");
+    assert_eq!(hosts.member("client_secret"), "second");
 }
 
 #[tokio::test]
@@ -179,11 +179,11 @@ async fn signs_in_with_federated_tokens() {
             "jwt-of-devops",
         ),
     ] {
-        let world = Arc::new(World::default());
-        tokens(&world, credentials).token().await.unwrap();
-        assert_eq!(world.member("client_assertion"), assertion);
-        assert_eq!(world.member("client_id"), "client-1");
-        let first = world.seen.lock().unwrap()[0].clone();
+        let hosts = Arc::new(FakeHosts::default());
+        tokens(&hosts, credentials).token().await.unwrap();
+        assert_eq!(hosts.member("client_assertion"), assertion);
+        assert_eq!(hosts.member("client_id"), "client-1");
+        let first = hosts.seen.lock().unwrap()[0].clone();
         if first.url.starts_with("https://pipeline.local/") {
             assert_eq!(first.header("authorization"), Some("Bearer pipeline-token"));
             assert!(
@@ -193,40 +193,40 @@ async fn signs_in_with_federated_tokens() {
             );
         }
     }
-    // The file rotates.
-    let world = Arc::new(World::default());
+    // The file was rotated.
+    let hosts = Arc::new(FakeHosts::default());
     let tokens =
-        tokens(&world, Credentials { oidc_token_file_path: file.to_str().map(str::to_owned), ..oidc() });
+        tokens(&hosts, Credentials { oidc_token_file_path: file.to_str().map(str::to_owned), ..oidc() });
     let token = tokens.token().await.unwrap();
     std::fs::write(&file, "jwt-renewed").unwrap();
     tokens.reject(&token);
     tokens.token().await.unwrap();
-    assert_eq!(world.member("client_assertion"), "jwt-renewed");
+    assert_eq!(hosts.member("client_assertion"), "jwt-renewed");
 }
 
 #[tokio::test]
 async fn pipeline_token_is_only_sent_over_https() {
-    let world = Arc::new(World::default());
+    let hosts = Arc::new(FakeHosts::default());
     let credentials = Credentials {
         use_oidc: true,
         oidc_request_url: some("http://pipeline.local/github"),
         oidc_request_token: some("pipeline-token"),
         ..app()
     };
-    let error = tokens(&world, credentials).token().await.unwrap_err().to_string();
+    let error = tokens(&hosts, credentials).token().await.unwrap_err().to_string();
     assert!(error.contains("must begin with https://"), "{error}");
-    assert!(world.seen.lock().unwrap().is_empty());
+    assert!(hosts.seen.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn finds_aks_workload_identity_in_the_pod_environment() {
-    let world = Arc::new(World::default());
+    let hosts = Arc::new(FakeHosts::default());
     let tokens = tokens_in(
-        &world,
+        &hosts,
         Credentials { use_aks_workload_identity: true, ..Credentials::default() },
         Cloud::public(),
         |name| match name {
-            // Any file can stand for a token.
+            // Any file may contain the token.
             "AZURE_FEDERATED_TOKEN_FILE" => some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
             "AZURE_TENANT_ID" => some("pod-tenant"),
             "AZURE_CLIENT_ID" => some("pod-client"),
@@ -234,18 +234,18 @@ async fn finds_aks_workload_identity_in_the_pod_environment() {
         },
     );
     tokens.token().await.unwrap();
-    assert!(world.last().url.contains("/pod-tenant/"));
-    assert_eq!(world.member("client_id"), "pod-client");
-    assert!(world.member("client_assertion").contains("[package]"));
+    assert!(hosts.last().url.contains("/pod-tenant/"));
+    assert_eq!(hosts.member("client_id"), "pod-client");
+    assert!(hosts.member("client_assertion").contains("[package]"));
 }
 
 #[tokio::test]
 async fn signs_in_with_managed_identities() {
-    let world = Arc::new(World::default());
+    let hosts = Arc::new(FakeHosts::default());
     let msi = || Credentials { use_msi: true, client_id: some("identity-1"), ..Credentials::default() };
     let own = Credentials { msi_endpoint: some("http://169.254.169.254/msi"), ..msi() };
-    assert_eq!(tokens(&world, own).token().await.unwrap().expose(), "token-of-msi");
-    let request = world.last();
+    assert_eq!(tokens(&hosts, own).token().await.unwrap().expose(), "token-of-msi");
+    let request = hosts.last();
     assert_eq!(request.header("metadata"), Some("true"));
     assert_eq!(
         request.url,
@@ -257,23 +257,23 @@ async fn signs_in_with_managed_identities() {
         msi_api_version: some("2019-08-01"),
         ..msi()
     };
-    tokens(&world, newer(None)).token().await.unwrap();
-    let request = world.last();
+    tokens(&hosts, newer(None)).token().await.unwrap();
+    let request = hosts.last();
     let start = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2019-08-01&";
     assert!(request.url.starts_with(start), "{}", request.url);
     // The header of App Service and Container Apps is only sent to the endpoint in their environment.
     for (endpoint, header) in [("http://169.254.169.254/msi", Some("h")), ("http://127.0.0.1/msi", None)] {
-        let tokens = tokens_in(&world, newer(some(endpoint)), Cloud::public(), |name| match name {
+        let tokens = tokens_in(&hosts, newer(some(endpoint)), Cloud::public(), |name| match name {
             "IDENTITY_ENDPOINT" => some("http://169.254.169.254/msi"),
             "IDENTITY_HEADER" => some("h"),
             _ => None,
         });
         tokens.token().await.unwrap();
-        assert_eq!(world.last().header("x-identity-header"), header, "{endpoint}");
+        assert_eq!(hosts.last().header("x-identity-header"), header, "{endpoint}");
     }
 
-    assert_eq!(tokens(&world, msi()).token().await.unwrap().expose(), "token-of-imds");
-    let request = world.last();
+    assert_eq!(tokens(&hosts, msi()).token().await.unwrap().expose(), "token-of-imds");
+    let request = hosts.last();
     assert!(
         request.url.starts_with("http://169.254.169.254/metadata/identity/oauth2/token?"),
         "{}",
@@ -281,7 +281,7 @@ async fn signs_in_with_managed_identities() {
     );
     assert!(request.url.contains("client_id=identity-1"), "{}", request.url);
 
-    let arc = tokens_in(&world, msi(), Cloud::public(), |name| match name {
+    let arc = tokens_in(&hosts, msi(), Cloud::public(), |name| match name {
         "IDENTITY_ENDPOINT" => some("http://127.0.0.1:40342/arc"),
         "IMDS_ENDPOINT" => some("http://127.0.0.1:40342"),
         _ => None,
@@ -290,7 +290,7 @@ async fn signs_in_with_managed_identities() {
     assert!(error.contains("not in its own folder"), "{error}");
 }
 
-/// A substitute for `az`.
+/// A fake of `az`.
 #[derive(Debug)]
 struct Az(i32, &'static str, &'static str, Mutex<Vec<String>>);
 
@@ -312,8 +312,8 @@ impl Executor for Az {
 }
 
 fn with_az(az: &Arc<Az>, credentials: Credentials) -> Arc<dyn Tokens> {
-    let world = Arc::new(World::default());
-    with_environment(credentials, CloudSource::Known(Cloud::public()), world, |_| None, Some(az.clone()))
+    let hosts = Arc::new(FakeHosts::default());
+    with_environment(credentials, CloudSource::Known(Cloud::public()), hosts, |_| None, Some(az.clone()))
 }
 
 #[tokio::test]
@@ -373,9 +373,9 @@ async fn reports_refusals_with_status_code_and_remedy_but_without_the_secret() {
             "login.microsoftonline.com answered 404: the answer is an HTML page",
         ),
     ] {
-        let world = Arc::new(World::default());
-        *world.refusal.lock().unwrap() = Some((status, body.to_owned()));
-        let error = tokens(&world, Credentials { client_secret: some("hunter2"), ..app() })
+        let hosts = Arc::new(FakeHosts::default());
+        *hosts.refusal.lock().unwrap() = Some((status, body.to_owned()));
+        let error = tokens(&hosts, Credentials { client_secret: some("hunter2"), ..app() })
             .token()
             .await
             .unwrap_err();
@@ -386,17 +386,17 @@ async fn reports_refusals_with_status_code_and_remedy_but_without_the_secret() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn asks_again_after_garbled_or_missing_answers() {
+async fn retries_after_malformed_or_missing_responses() {
     let portal = (200, "<html><title>Guest Wi-Fi</title>".to_owned());
     for first in [portal.clone(), (200, "{}".into()), (503, String::new()), (0, String::new())] {
-        let world = Arc::new(World::default());
-        *world.first.lock().unwrap() = vec![first.clone()];
-        let tokens = tokens(&world, Credentials { client_secret: some("s"), ..app() });
+        let hosts = Arc::new(FakeHosts::default());
+        *hosts.first.lock().unwrap() = vec![first.clone()];
+        let tokens = tokens(&hosts, Credentials { client_secret: some("s"), ..app() });
         assert_eq!(tokens.token().await.unwrap().expose(), "token-2", "{first:?}");
     }
-    let world = Arc::new(World::default());
-    *world.refusal.lock().unwrap() = Some(portal);
-    let tokens = tokens(&world, Credentials { client_secret: some("s"), ..app() });
+    let hosts = Arc::new(FakeHosts::default());
+    *hosts.refusal.lock().unwrap() = Some(portal);
+    let tokens = tokens(&hosts, Credentials { client_secret: some("s"), ..app() });
     let error = tokens.token().await.unwrap_err();
     assert_eq!(error.kind, Kind::Credential { transient: true });
     let text = error.to_string();
@@ -408,13 +408,13 @@ async fn asks_again_after_garbled_or_missing_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silent_login_service_is_named_within_half_a_minute() {
-    let world = Arc::new(World::default());
-    *world.refusal.lock().unwrap() = Some((0, String::new()));
+async fn reports_an_unresponsive_login_service_within_half_a_minute() {
+    let hosts = Arc::new(FakeHosts::default());
+    *hosts.refusal.lock().unwrap() = Some((0, String::new()));
     let credentials =
         Credentials { client_secret: some("s"), use_oidc: true, oidc_token: some("jwt"), ..app() };
     let begun = tokio::time::Instant::now();
-    let error = tokens(&world, credentials).token().await.unwrap_err();
+    let error = tokens(&hosts, credentials).token().await.unwrap_err();
     assert!(begun.elapsed() <= SIGN_IN_LIMIT, "{:?}", begun.elapsed());
     assert_eq!(error.kind, Kind::Credential { transient: true });
     let text = error.to_string();
@@ -424,18 +424,18 @@ async fn silent_login_service_is_named_within_half_a_minute() {
 #[tokio::test]
 async fn accepts_any_number_as_lifetime() {
     for lifetime in [r#""3600""#, "1e18", "9223372036854775807", "3600.5"] {
-        let world = Arc::new(World::default());
-        *world.refusal.lock().unwrap() =
+        let hosts = Arc::new(FakeHosts::default());
+        *hosts.refusal.lock().unwrap() =
             Some((200, format!(r#"{{"access_token":"t","expires_in":{lifetime},"token_type":"Bearer"}}"#)));
-        let tokens = tokens(&world, Credentials { client_secret: some("s"), ..app() });
+        let tokens = tokens(&hosts, Credentials { client_secret: some("s"), ..app() });
         assert_eq!(tokens.token().await.unwrap().expose(), "t", "{lifetime}");
     }
 }
 
 #[tokio::test]
 async fn tries_the_next_configured_method_and_keeps_it() {
-    let world = Arc::new(World::default());
-    *world.refusal.lock().unwrap() =
+    let hosts = Arc::new(FakeHosts::default());
+    *hosts.refusal.lock().unwrap() =
         Some((401, r#"{"error_description":"AADSTS7000222: expired","error_codes":[7000222]}"#.to_owned()));
     let credentials = Credentials {
         client_secret: some("s"),
@@ -443,10 +443,10 @@ async fn tries_the_next_configured_method_and_keeps_it() {
         msi_endpoint: some("http://169.254.169.254/msi"),
         ..app()
     };
-    let tokens = tokens(&world, credentials);
+    let tokens = tokens(&hosts, credentials);
     let token = tokens.token().await.unwrap();
     assert_eq!(token.expose(), "token-of-msi");
-    *world.refusal.lock().unwrap() = None;
+    *hosts.refusal.lock().unwrap() = None;
     tokens.reject(&token);
     assert_eq!(
         tokens.token().await.unwrap().expose(),
@@ -457,27 +457,27 @@ async fn tries_the_next_configured_method_and_keeps_it() {
 
 #[tokio::test]
 async fn auxiliary_tenants_have_their_own_tokens() {
-    let world = Arc::new(World::default());
+    let hosts = Arc::new(FakeHosts::default());
     let credentials = Credentials {
         client_secret: some("s"),
         auxiliary_tenant_ids: vec!["tenant-2".into(), " ".into(), "tenant-3".into()],
         ..app()
     };
-    let tokens = tokens(&world, credentials);
+    let tokens = tokens(&hosts, credentials);
     tokens.token().await.unwrap();
     let auxiliary = tokens.auxiliary().await.unwrap();
     assert_eq!(auxiliary.iter().map(Secret::expose).collect::<Vec<_>>(), ["token-2", "token-3"]);
-    assert!(world.last().url.contains("/tenant-3/"));
+    assert!(hosts.last().url.contains("/tenant-3/"));
     tokens.auxiliary().await.unwrap();
-    assert_eq!(world.seen.lock().unwrap().len(), 3);
-    // One refusal renews all of them once.
+    assert_eq!(hosts.seen.lock().unwrap().len(), 3);
+    // One rejection renews all of them once.
     tokens.reject(&Secret::new("token-1"));
     assert_eq!(tokens.token().await.unwrap().expose(), "token-4");
     let renewed = tokens.auxiliary().await.unwrap();
     assert_eq!(renewed.iter().map(Secret::expose).collect::<Vec<_>>(), ["token-5", "token-6"]);
     tokens.reject(&Secret::new("token-1"));
     tokens.auxiliary().await.unwrap();
-    assert_eq!(world.seen.lock().unwrap().len(), 6);
+    assert_eq!(hosts.seen.lock().unwrap().len(), 6);
 }
 
 #[cfg(feature = "client-cert")]

@@ -1,4 +1,4 @@
-//! The user who is signed in to the Azure CLI.
+//! Signs in as the user of the Azure CLI.
 
 use std::ffi::OsStr;
 use std::io;
@@ -14,7 +14,7 @@ use crate::arm::token::Fresh;
 
 pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
     let tenant = context.tenant().ok();
-    // The CLI takes one or the other. The subscription selects the right account among several.
+    // The CLI accepts one or the other. The subscription selects the right one of several accounts.
     let subscription =
         if tenant.is_some() { None } else { set(&context.credentials.subscription_id).map(str::to_owned) };
     let executor = context.az.clone().unwrap_or_else(|| Arc::new(Killing));
@@ -25,8 +25,7 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
     })
 }
 
-/// Runs `az` and kills it, with all its children, when nobody waits for the answer any more: after an interrupt or the
-/// time limit.
+/// Runs `az`, and kills it and its children after an interrupt or the time limit.
 #[derive(Debug)]
 struct Killing;
 
@@ -36,7 +35,7 @@ impl Executor for Killing {
         let mut command = tokio::process::Command::new(program);
         command.args(arguments).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // `az` is a script that starts an interpreter: a group of its own lets the kill reach both.
+        // `az` is a script that starts an interpreter; a process group of its own lets the kill reach both.
         #[cfg(unix)]
         command.process_group(0);
         let child = command.spawn()?;
@@ -49,7 +48,7 @@ impl Executor for Killing {
     }
 }
 
-/// The process group that is killed unless it was taken out.
+/// A process group that is killed on drop, unless it was taken out.
 #[cfg(unix)]
 struct KillOnDrop(Option<rustix::process::Pid>);
 
@@ -57,7 +56,7 @@ struct KillOnDrop(Option<rustix::process::Pid>);
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // An error means that it has ended already.
+            // An error means that it has already ended.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
     }

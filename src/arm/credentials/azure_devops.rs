@@ -1,4 +1,4 @@
-//! An application that signs in with the federated token of an Azure DevOps pipeline.
+//! Signs in as an application with the federated token of an Azure DevOps pipeline.
 //! <https://learn.microsoft.com/rest/api/azure/devops/distributedtask/oidctoken/create>
 
 use super::{Context, github, oidc, set};
@@ -14,7 +14,7 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
         .append_pair("api-version", "7.1")
         .append_pair("serviceConnectionId", connection)
         .append_pair("audience", github::AUDIENCE);
-    // Without this header a refusal is a redirect to a sign-in page.
+    // Without this header, the response to an unauthorised request is a redirect to a sign-in page.
     let headers = vec![
         ("X-TFS-FedAuthRedirect".to_owned(), "Suppress".to_owned()),
         ("Content-Type".to_owned(), "application/json".to_owned()),

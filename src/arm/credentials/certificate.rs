@@ -1,24 +1,24 @@
-//! An application that signs in with a certificate: a signed statement of who it is, in place of a secret.
+//! Signs in as an application with a certificate: a signed assertion instead of a secret.
 //! <https://learn.microsoft.com/entra/identity-platform/certificate-credentials>
 
 use super::Context;
 use crate::arm::ask::Failure;
 use crate::arm::token::Fresh;
 
-/// With the certificate and key of the bundle in the settings, or in the file that they name; a file is read again for
-/// every token, because certificates are renewed.
+/// Signs in with the certificate and key of the configured bundle or bundle file. A file is read again for every token,
+/// because certificates are renewed.
 #[cfg(feature = "client-cert")]
 pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
     use super::{oidc, set};
     let settings = context.credentials;
     let given = set(&settings.client_certificate).map(str::to_owned);
     let path = set(&settings.client_certificate_path).map(str::to_owned);
-    // Not trimmed: a space may be a part of it.
+    // Not trimmed: a password may contain spaces.
     let password = settings.client_certificate_password.clone().unwrap_or_default();
     let (tenant, client) = (context.tenant()?, context.client_id()?);
     let audience = format!("{}/{tenant}/oauth2/v2.0/token", context.cloud.authority.trim_end_matches('/'));
     let subject = client.clone();
-    // To derive the bundle's key can take the better part of a second.
+    // Deriving the bundle's key can take most of a second.
     let assertion = tokio::task::spawn_blocking(move || {
         let (bytes, place) = signed::bytes(given.as_deref(), path.as_deref())?;
         let identity = signed::Identity::read(&bytes, &password).map_err(|why| format!("{place}: {why}"))?;
@@ -31,7 +31,7 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
     oidc::exchange(context, tenant, client, assertion).await
 }
 
-/// This build has none of it.
+/// Fails, because this build lacks the feature.
 #[cfg(not(feature = "client-cert"))]
 pub async fn fetch(_context: &Context<'_>) -> Result<Fresh, Failure> {
     Err("this build cannot sign in with a client certificate: it was built without the feature \"client-cert\""
@@ -49,38 +49,38 @@ mod signed {
     use super::super::der::{Der, Malformed, tag};
     use super::super::pfx::{self, Unreadable};
 
-    /// How long an assertion is good for: it is used at once, and clocks differ.
+    /// The validity of an assertion in seconds. It is used immediately, but clocks differ.
     const VALIDITY: i64 = 600;
 
-    /// A key and the certificates that vouch for it.
+    /// A private key and its certificate chain.
     pub struct Identity {
         key: rsa::KeyPair,
-        /// Its own certificate, then that one's issuer and so on, in DER.
+        /// The key's certificate, followed by its issuers, in DER.
         chain: Vec<Vec<u8>>,
     }
 
-    /// The bundle's bytes, and what to call the place that they are from.
+    /// The bundle's bytes, and the name of their source for messages.
     pub fn bytes(given: Option<&str>, path: Option<&str>) -> Result<(Vec<u8>, String), String> {
         if let Some(text) = given {
             let bytes = decode(text.as_bytes())
-                .ok_or("client_certificate is not base64: give a PKCS#12 bundle in base64, or client_certificate_path")?;
+                .ok_or("client_certificate is not base64: set it to a PKCS#12 bundle in base64, or set client_certificate_path")?;
             return Ok((bytes, "client_certificate".to_owned()));
         }
         let path = path.ok_or("client_certificate is not set")?;
         let place = format!("{path:?} (client_certificate_path)");
         let bytes = super::super::files::read_bytes("client_certificate_path", path)?;
-        // Key Vault gives bundles out in base64, and so they land in files.
+        // Key Vault returns bundles in base64, so files may contain base64 too.
         Ok((decode(&bytes).unwrap_or(bytes), place))
     }
 
-    /// Base64 with any white space in it.
+    /// Decodes base64 that may contain white space.
     fn decode(text: &[u8]) -> Option<Vec<u8>> {
         let text: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
         STANDARD.decode(text).ok().filter(|bytes| !bytes.is_empty())
     }
 
     impl Identity {
-        /// The first key of the bundle that has a certificate there.
+        /// The first key of the bundle that has a certificate.
         pub fn read(bytes: &[u8], password: &str) -> Result<Self, String> {
             if bytes.starts_with(b"-----BEGIN") {
                 return Err(format!("it is PEM, not PKCS#12; {CONVERT}"));
@@ -95,7 +95,7 @@ mod signed {
             })?;
             if bundle.keys.is_empty() {
                 return Err(
-                    "there is no private key in it: export the certificate together with its key".to_owned()
+                    "it contains no private key: export the certificate together with its key".to_owned()
                 );
             }
             let mut refused = String::new();
@@ -109,7 +109,7 @@ mod signed {
                         continue;
                     }
                 };
-                // A certificate holds its public key in the very bytes that the key pair writes it in.
+                // A certificate contains its public key in the same encoding as the key pair.
                 let public = key.public().as_ref();
                 let own = bundle
                     .certificates
@@ -117,20 +117,20 @@ mod signed {
                     .find(|der| der.windows(public.len()).any(|part| part == public));
                 match own {
                     Some(own) => return Ok(Self { chain: chain(own, &bundle.certificates), key }),
-                    None => refused = "there is no certificate in it for its private key".to_owned(),
+                    None => refused = "it contains no certificate for its private key".to_owned(),
                 }
             }
             Err(refused)
         }
 
-        /// The statement, signed, that its bearer is the application `client`, for the service at `audience`.
+        /// A signed assertion that identifies the application `client` to the service at `audience`.
         pub fn assertion(&self, client: &str, audience: &str, now: i64, id: &str) -> Result<String, String> {
             let own = self.chain.first().map(Vec::as_slice).unwrap_or_default();
             let header = json!({
                 "alg": "PS256",
                 "typ": "JWT",
                 "x5t#S256": URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, own)),
-                // with it, applications may trust any certificate of a subject and issuer
+                // the chain allows applications that trust any certificate of a subject and issuer
                 "x5c": self.chain.iter().map(|der| STANDARD.encode(der)).collect::<Vec<_>>(),
             });
             let claims = json!({
@@ -153,10 +153,9 @@ mod signed {
     }
 
     const CONVERT: &str =
-        "openssl pkcs12 -export -in cert.pem -inkey key.pem -out bundle.pfx makes one that is read";
+        "convert it with openssl pkcs12 -export -in cert.pem -inkey key.pem -out bundle.pfx";
 
-    /// `own` and its issuers, as far as they are among `certificates`; without the root, which nobody trusts for being
-    /// sent along.
+    /// `own` and its issuers among `certificates`, without the root, which the login service must know anyway.
     fn chain(own: &[u8], certificates: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let mut chain = vec![own.to_vec()];
         let mut at = names(own).ok();
@@ -174,10 +173,10 @@ mod signed {
         chain
     }
 
-    /// The issuer's and the subject's name of a certificate.
+    /// The issuer and subject of a certificate.
     fn names(certificate: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
         let mut fields = Der::new(certificate).sequence()?.sequence()?;
-        // the version is only there when it is not the first
+        // the version is optional
         let _ = fields.take(tag::EXPLICIT_0);
         fields.take(tag::INTEGER)?;
         fields.sequence()?;

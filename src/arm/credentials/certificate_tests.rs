@@ -1,4 +1,4 @@
-//! Certificates in place of secrets: what the login service is told, checked as it would check it.
+//! Client certificates: checks the assertions like the login service does.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -23,13 +23,13 @@ fn with_path(path: impl Into<String>, password: &str) -> Credentials {
     }
 }
 
-/// The header and claims of an assertion, when the client's certificate vouches for its signature.
+/// The header and claims of an assertion whose signature matches the client's certificate.
 fn opened(assertion: &str) -> (Value, Value) {
     let (statement, signature) = assertion.rsplit_once('.').unwrap();
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
     let certificate = fixture("client.der");
     let mut fields = Der::new(&certificate).sequence().unwrap().sequence().unwrap();
-    // it is of the first version, which is not written
+    // it has the first version, which is omitted
     fields.take(tag::INTEGER).unwrap();
     for _ in ["algorithm", "issuer", "validity", "subject"] {
         fields.sequence().unwrap();
@@ -46,9 +46,9 @@ fn opened(assertion: &str) -> (Value, Value) {
 }
 
 #[tokio::test]
-async fn the_assertion_says_who_to_whom_and_for_how_long() {
+async fn the_assertion_names_the_client_audience_and_validity() {
     let base64 = |name: &str| STANDARD.encode(fixture(name));
-    // as `base64` on a command line wraps it
+    // wrapped lines, like the output of the command `base64`
     let wrapped = base64("modern.pfx")
         .as_bytes()
         .chunks(76)
@@ -63,28 +63,28 @@ async fn the_assertion_says_who_to_whom_and_for_how_long() {
             client_certificate_password: some(PASSWORD),
             ..app()
         },
-        // without a password, and before the secret
+        // without a password; it takes precedence over the secret
         Credentials {
             client_certificate: Some(base64("null-password.pfx")),
             client_secret: some("s"),
             ..app()
         },
     ] {
-        let world = Arc::new(World::default());
-        assert_eq!(tokens(&world, credentials).token().await.unwrap().expose(), "token-1");
+        let hosts = Arc::new(FakeHosts::default());
+        assert_eq!(tokens(&hosts, credentials).token().await.unwrap().expose(), "token-1");
         assert_eq!(
-            (world.member("client_id").as_str(), world.member("client_secret").as_str()),
+            (hosts.member("client_id").as_str(), hosts.member("client_secret").as_str()),
             ("client-1", "")
         );
         assert_eq!(
-            world.member("client_assertion_type"),
+            hosts.member("client_assertion_type"),
             "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
         );
 
-        let (header, mut claims) = opened(&world.member("client_assertion"));
+        let (header, mut claims) = opened(&hosts.member("client_assertion"));
         let certificate = fixture("client.der");
         let thumbprint = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, &certificate));
-        // The root is left out: it is trusted for being known.
+        // The root is left out.
         let expected = json!({"alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint, "x5c": [STANDARD.encode(&certificate)]});
         assert_eq!(header, expected);
         let mut number = |name: &str| claims.as_object_mut().unwrap().remove(name).unwrap().as_i64().unwrap();
@@ -102,17 +102,17 @@ async fn the_assertion_says_who_to_whom_and_for_how_long() {
 }
 
 #[tokio::test]
-async fn each_assertion_is_new_and_of_its_tenant() {
-    let world = Arc::new(World::default());
+async fn each_assertion_is_new_and_for_one_tenant() {
+    let hosts = Arc::new(FakeHosts::default());
     let credentials = Credentials {
         auxiliary_tenant_ids: vec!["tenant-2".into()],
         ..with_path(format!("{FOLDER}/modern.pfx"), PASSWORD)
     };
-    let tokens = tokens(&world, credentials);
+    let tokens = tokens(&hosts, credentials);
     tokens.token().await.unwrap();
-    let (_, home) = opened(&world.member("client_assertion"));
+    let (_, home) = opened(&hosts.member("client_assertion"));
     tokens.auxiliary().await.unwrap();
-    let (_, other) = opened(&world.member("client_assertion"));
+    let (_, other) = opened(&hosts.member("client_assertion"));
     assert_ne!(home["jti"], other["jti"]);
     assert_eq!(other["aud"], "https://login.microsoftonline.com/tenant-2/oauth2/v2.0/token");
 }
@@ -122,14 +122,14 @@ async fn a_renewed_file_is_read_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bundle.pfx");
     std::fs::write(&path, fixture("modern.pfx")).unwrap();
-    let world = Arc::new(World::default());
-    let tokens = tokens(&world, with_path(path.to_str().unwrap(), PASSWORD));
+    let hosts = Arc::new(FakeHosts::default());
+    let tokens = tokens(&hosts, with_path(path.to_str().unwrap(), PASSWORD));
     let first = tokens.token().await.unwrap();
-    // in base64 now, as Key Vault gives it out
+    // now in base64, like Key Vault's
     std::fs::write(&path, STANDARD.encode(fixture("legacy.pfx"))).unwrap();
     tokens.reject(&first);
     tokens.token().await.unwrap();
-    opened(&world.member("client_assertion"));
+    opened(&hosts.member("client_assertion"));
     std::fs::write(&path, fixture("no-key.pfx")).unwrap();
     tokens.reject(&Secret::new("token-2"));
     let error = tokens.token().await.unwrap_err().to_string();
@@ -137,7 +137,7 @@ async fn a_renewed_file_is_read_again() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_bundle_is_said() {
+async fn errors_explain_what_is_wrong_with_a_bundle() {
     let dir = tempfile::tempdir().unwrap();
     let pem = dir.path().join("bundle.pem").to_str().unwrap().to_owned();
     std::fs::write(&pem, "-----BEGIN CERTIFICATE-----\n").unwrap();
@@ -146,29 +146,29 @@ async fn what_is_wrong_with_a_bundle_is_said() {
     for (credentials, why) in [
         (with_path(path("modern.pfx"), "wrong"), "client_certificate_password does not open it"),
         (with_path(path("modern.pfx"), ""), "it has a password: set client_certificate_password"),
-        (with_path(path("no-key.pfx"), PASSWORD), "there is no private key in it"),
+        (with_path(path("no-key.pfx"), PASSWORD), "it contains no private key"),
         (with_path(path("ec.pfx"), PASSWORD), "Azure takes RSA keys"),
         (with_path(path("client.der"), ""), "it is not a PKCS#12 bundle"),
         (with_path(path("absent.pfx"), ""), "absent.pfx\" (client_certificate_path): "),
-        (with_path(pem, ""), "it is PEM, not PKCS#12; openssl pkcs12 -export"),
+        (with_path(pem, ""), "it is PEM, not PKCS#12; convert it with openssl pkcs12 -export"),
         (given("%%%"), "client_certificate is not base64"),
         (given("aGVsbG8="), "client_certificate: it is not a PKCS#12 bundle"),
     ] {
-        let world = Arc::new(World::default());
-        let error = tokens(&world, credentials).token().await.unwrap_err().to_string();
+        let hosts = Arc::new(FakeHosts::default());
+        let error = tokens(&hosts, credentials).token().await.unwrap_err().to_string();
         assert!(error.contains("client certificate: ") && error.contains(why), "{why}: {error}");
-        assert!(!error.contains(PASSWORD) && world.seen.lock().unwrap().is_empty(), "{error}");
+        assert!(!error.contains(PASSWORD) && hosts.seen.lock().unwrap().is_empty(), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_certificate_that_the_application_does_not_have_is_told() {
-    let world = Arc::new(World::default());
-    *world.refusal.lock().unwrap() = Some((
+async fn reports_a_certificate_that_is_not_registered_with_the_application() {
+    let hosts = Arc::new(FakeHosts::default());
+    *hosts.refusal.lock().unwrap() = Some((
         401,
         r#"{"error":"invalid_client","error_description":"AADSTS700027: The certificate …"}"#.to_owned(),
     ));
     let credentials = with_path(format!("{FOLDER}/modern.pfx"), PASSWORD);
-    let error = tokens(&world, credentials).token().await.unwrap_err().to_string();
+    let error = tokens(&hosts, credentials).token().await.unwrap_err().to_string();
     assert!(error.contains("not registered with the application"), "{error}");
 }

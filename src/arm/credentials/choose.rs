@@ -1,4 +1,4 @@
-//! Which sign-in methods the settings configure, in azurerm's order, and why; pure.
+//! Determines which sign-in methods the settings configure, in azurerm's order. Pure.
 
 use super::{Credentials, set};
 
@@ -24,7 +24,7 @@ pub enum Way {
 }
 
 impl Way {
-    /// Its name in messages.
+    /// The name in messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Certificate => "client certificate",
@@ -46,14 +46,14 @@ pub struct Attempt {
     pub way: Way,
     /// The settings that configure it, by name.
     pub reason: String,
-    /// Why it is not tried; `None` when it is.
+    /// Why it is not tried; `None` if it is.
     pub skip: Option<String>,
 }
 
-/// All methods in the order in which they are tried, each with the reason to try it or not.
+/// All methods in the order in which they are tried, each with the reason why it is tried or skipped.
 ///
-/// The Azure CLI is only tried when nothing else is configured: a mistyped secret must not make the run act as the
-/// user who happens to be signed in.
+/// The Azure CLI is only tried if nothing else is configured, so that a mistyped secret does not make the run act as the
+/// user who is signed in.
 pub fn choose(credentials: &Credentials) -> Vec<Attempt> {
     let c = credentials;
     let tenant = ("tenant_id", set(&c.tenant_id).is_some());
@@ -85,7 +85,7 @@ pub fn choose(credentials: &Credentials) -> Vec<Attempt> {
         ),
         attempt(
             Way::AksWorkloadIdentity,
-            // The pod's environment holds the tenant and the client when they are not set.
+            // The pod's environment contains the tenant and the client if they are not set.
             if c.use_aks_workload_identity {
                 Ok("use_aks_workload_identity")
             } else {
@@ -131,7 +131,7 @@ pub fn choose(credentials: &Credentials) -> Vec<Attempt> {
     attempts
 }
 
-/// An attempt that is made if there is a `reason` and all of `needs` are set.
+/// An attempt that is tried if there is a `reason` and all of `needs` are set.
 fn attempt(way: Way, reason: Result<&str, &str>, needs: &[(&str, bool)]) -> Attempt {
     let reason = match reason {
         Ok(reason) => reason,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn says_why_a_method_is_not_tried() {
+    fn explains_why_a_method_is_not_tried() {
         for (credentials, way, why) in [
             (
                 Credentials { client_secret: some("s"), ..Credentials::default() },

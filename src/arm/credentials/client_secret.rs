@@ -1,4 +1,4 @@
-//! An application that signs in with a secret.
+//! Signs in as an application with a client secret.
 
 use azure_core::credentials::Secret;
 use azure_identity::{ClientSecretCredential, ClientSecretCredentialOptions};
@@ -16,7 +16,7 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
     )?
     .ok_or("client_secret (ARM_CLIENT_SECRET) is not set")?;
     let (tenant, client) = (context.tenant()?, context.client_id()?);
-    // A new credential for each token: the cache is ours, and a refused token must not come out of another one.
+    // A new credential for each token, so that a rejected token does not come from the library's cache.
     entra::fetch(context, |client_options| {
         let options = ClientSecretCredentialOptions { client_options };
         ClientSecretCredential::new(&tenant, client, Secret::new(secret), Some(options))

@@ -1,11 +1,11 @@
-//! A small reader of DER, and of the BER that some programs write in its place.
+//! A small reader of DER, and of the BER that some programs write instead.
 //! <https://www.itu.int/rec/T-REC-X.690>
 
-/// The bytes are not what they should be.
+/// The bytes do not have the expected structure.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Tags, as they stand in the first byte of an element.
+/// Tags: the first byte of an element.
 pub mod tag {
     #![allow(missing_docs)]
     pub const INTEGER: u8 = 0x02;
@@ -16,12 +16,12 @@ pub mod tag {
     pub const IMPLICIT_0: u8 = 0x80;
 }
 
-/// Constructed: made of elements itself.
+/// The bit of a constructed element, which contains other elements.
 const CONSTRUCTED: u8 = 0x20;
-/// Deeper than anything that is read here.
-const DEEPEST: u8 = 32;
+/// The maximum nesting depth.
+const MAXIMUM_DEPTH: u8 = 32;
 
-/// Elements that follow each other; a reader takes them from the front.
+/// A sequence of elements that is read from the front.
 #[derive(Clone, Copy)]
 pub struct Der<'a>(&'a [u8]);
 
@@ -31,14 +31,14 @@ impl<'a> Der<'a> {
         Self(bytes)
     }
 
-    /// True when nothing follows.
+    /// True if there are no more elements.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The content of the next element, which must have the tag `tag`.
     pub fn take(&mut self, tag: u8) -> Result<&'a [u8], Malformed> {
-        let next = read(self.0, DEEPEST)?;
+        let next = read(self.0, MAXIMUM_DEPTH)?;
         if next.tag != tag {
             return Err(Malformed);
         }
@@ -46,29 +46,29 @@ impl<'a> Der<'a> {
         Ok(next.content)
     }
 
-    /// The elements inside the next element.
+    /// The elements in the next element.
     pub fn inside(&mut self, tag: u8) -> Result<Der<'a>, Malformed> {
         self.take(tag).map(Der)
     }
 
-    /// The elements of the sequence that is next.
+    /// The elements of the next element, a sequence.
     pub fn sequence(&mut self) -> Result<Der<'a>, Malformed> {
         self.inside(tag::SEQUENCE)
     }
 
-    /// The whole of the next element, its tag and length too.
+    /// The next element with its tag and length.
     pub fn element(&mut self, tag: u8) -> Result<&'a [u8], Malformed> {
         let before = self.0;
         self.take(tag)?;
         before.get(..before.len() - self.0.len()).ok_or(Malformed)
     }
 
-    /// The octet string that is next, put together where it comes in pieces.
+    /// The next element, an octet string that may be split into pieces.
     pub fn octets(&mut self) -> Result<Vec<u8>, Malformed> {
         self.pieces(tag::OCTETS)
     }
 
-    /// The octet string that is next and has a context's tag 0 in place of its own.
+    /// The next element, an octet string with the context-specific tag 0.
     pub fn octets_tagged_0(&mut self) -> Result<Vec<u8>, Malformed> {
         self.pieces(tag::IMPLICIT_0)
     }
@@ -95,7 +95,7 @@ struct Element<'a> {
 fn read(bytes: &[u8], depth: u8) -> Result<Element<'_>, Malformed> {
     let [tag, length, rest @ ..] = bytes else { return Err(Malformed) };
     let (length, rest) = match *length {
-        0x80 => return until_its_end(*tag, rest, depth),
+        0x80 => return read_indefinite(*tag, rest, depth),
         short @ 0..0x80 => (usize::from(short), rest),
         long => {
             let (digits, rest) = rest.split_at_checked(usize::from(long & 0x7f)).ok_or(Malformed)?;
@@ -109,8 +109,8 @@ fn read(bytes: &[u8], depth: u8) -> Result<Element<'_>, Malformed> {
     Ok(Element { tag: *tag, content, rest })
 }
 
-/// BER may leave the length out and end an element with two zeros.
-fn until_its_end(tag: u8, bytes: &[u8], depth: u8) -> Result<Element<'_>, Malformed> {
+/// Reads an element of indefinite length (BER), which two zero bytes end.
+fn read_indefinite(tag: u8, bytes: &[u8], depth: u8) -> Result<Element<'_>, Malformed> {
     let depth = depth.checked_sub(1).filter(|_| tag & CONSTRUCTED != 0).ok_or(Malformed)?;
     let mut rest = bytes;
     while !rest.starts_with(&[0, 0]) {
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn elements() {
+    fn reads_elements() {
         let long = [&[4, 0x81, 200][..], &[7; 200]].concat();
         for (bytes, content, left) in [
             (&[4, 0][..], &[][..], 0),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_refused() {
+    fn refuses_malformed_elements() {
         for bytes in [
             &[][..],
             &[4],
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_element_keeps_its_head() {
+    fn element_includes_tag_and_length() {
         let mut der = Der::new(&[0x30, 3, 2, 1, 3, 5, 0]);
         assert_eq!(der.element(tag::SEQUENCE), Ok(&[0x30, 3, 2, 1, 3][..]));
         assert_eq!(der.0, [5, 0]);

@@ -1,8 +1,8 @@
-//! The credentials of `azure_identity`, over our transport and with our reading of answers.
+//! The credentials of `azure_identity`, with our transport and our parsing of responses.
 //!
-//! The library fails on error descriptions with JSON escapes and on lifetimes that are text or too large, and its own
-//! errors name neither host nor status. So each answer is read here: the library gets a token in one plain form or a
-//! status to act on, and the reason of a failure is kept beside it.
+//! The library fails on error descriptions with JSON escapes and on lifetimes that are text or too large, and its errors
+//! contain neither host nor status. So each response is parsed here: the library gets a token in a simple format or a
+//! status, and the reason of a failure is stored separately.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -25,13 +25,13 @@ use crate::arm::token::Fresh;
 use crate::arm::transport::{self, Method, Transport};
 use crate::sync::lock;
 
-/// Asks the credential that `make` builds for a token for the cloud's Resource Manager.
+/// Requests a token for the cloud's Resource Manager from the credential that `make` builds.
 pub async fn fetch<T: TokenCredential>(
     context: &Context<'_>,
     make: impl FnOnce(ClientOptions) -> azure_core::Result<Arc<T>>,
 ) -> Result<Fresh, Failure> {
     let (authority, plain) = match context.cloud.authority.strip_prefix("http://") {
-        // Only loopback may be plain http. The library insists on https, so the bridge changes it back.
+        // Only loopback may be plain HTTP. The library requires HTTPS, so the bridge changes it back.
         Some(rest) => (format!("https://{rest}"), Some(rest.to_owned())),
         None => (context.cloud.authority.clone(), None),
     };
@@ -54,7 +54,7 @@ pub async fn fetch<T: TokenCredential>(
     token(context, credential).await
 }
 
-/// The token that `credential` gives, or the reason of the last answer it got.
+/// The token of `credential`, or the reason in its last response.
 pub async fn token(
     context: &Context<'_>,
     credential: azure_core::Result<Arc<impl TokenCredential>>,
@@ -71,7 +71,7 @@ pub async fn token(
     token.map(|token| fresh(&token)).map_err(|error| failed(&error))
 }
 
-/// All layers of an error; the library prints only the outermost one.
+/// All causes of an error; the library's message contains only the outermost one.
 fn causes(error: &azure_core::Error) -> String {
     let mut text = error.to_string();
     let mut next = std::error::Error::source(error);
@@ -93,9 +93,9 @@ fn fresh(token: &AccessToken) -> Fresh {
 /// Our transport as the library's HTTP client.
 struct Bridge {
     transport: Arc<dyn Transport>,
-    /// The `HOST:PORT` on loopback that is spoken to without TLS.
+    /// The `HOST:PORT` on loopback that is called without TLS.
     plain: Option<String>,
-    /// Why the last request gave no token.
+    /// Why the last request returned no token.
     failure: Arc<Mutex<Option<Failure>>>,
 }
 
@@ -116,7 +116,7 @@ impl HttpClient for Bridge {
         let secrets = secrets(&request);
         let read = ask_once(&*self.transport, request).await.and_then(|response| {
             answer::read(&response, &host).map_err(|mut failure| {
-                // 410: the metadata service is being updated. 404: it has only just started.
+                // 410: the metadata service is being updated. 404: it has just started.
                 failure.transient |= is_metadata && matches!(response.status, 404 | 410);
                 failure
             })
@@ -164,16 +164,16 @@ impl Bridge {
     }
 }
 
-/// The secrets in the form of a token request, which an answer may quote.
+/// The secrets in a token request's form, which a response may quote.
 fn secrets(request: &transport::Request) -> Vec<String> {
     url::form_urlencoded::parse(request.body.as_deref().unwrap_or_default())
-        // Replacing a very short text would garble the message and hide nothing.
+        // Masking a very short text would garble the message without protecting anything.
         .filter(|(name, value)| matches!(&**name, "client_secret" | "client_assertion") && value.len() > 5)
         .map(|(_, value)| value.into_owned())
         .collect()
 }
 
-/// A token in the form that every credential of the library reads.
+/// A token in the format that every credential of the library can parse.
 fn plain_token(fresh: &Fresh) -> Value {
     let seconds = fresh.lifetime.as_secs();
     let expires_on = time::OffsetDateTime::now_utc().unix_timestamp() + seconds as i64;

@@ -1,9 +1,9 @@
-//! Settings that are kept in files, and warnings about files that others may read.
+//! Settings in files, and warnings about files that other users can read.
 
 use super::{Credentials, set};
 
-/// The setting `name`, or the content of the file that the setting `path_name` names; both may be given
-/// when they agree. Files are read again every time, because they rotate.
+/// The setting `name`, or the content of the file that `path_name` names. Both may be set if they are equal. Files are read
+/// again every time, because they may be rotated.
 pub fn either(
     name: &str,
     value: Option<&str>,
@@ -21,7 +21,7 @@ pub fn either(
     }
 }
 
-/// The content of the file `path` without the white space around it; `setting` is its name in messages.
+/// The content of the file `path` without surrounding white space. `setting` is its name in messages.
 pub fn read(setting: &str, path: &str) -> Result<String, String> {
     let bytes = read_bytes(setting, path)?;
     let content =
@@ -33,10 +33,10 @@ pub fn read(setting: &str, path: &str) -> Result<String, String> {
     Ok(content.to_owned())
 }
 
-/// Larger files are not what they should be, and would only fill the memory.
+/// The maximum size of a file.
 const LARGEST: u64 = 1 << 20;
 
-/// The content of the regular file `path`. A pipe or a device is refused, because reading it may never end.
+/// The content of the regular file `path`. Pipes and devices are refused, because reading them may never end.
 pub fn read_bytes(setting: &str, path: &str) -> Result<Vec<u8>, String> {
     let failed = |why: &dyn std::fmt::Display| format!("reading {path:?} ({setting}): {why}");
     let metadata = std::fs::metadata(path).map_err(|error| failed(&error))?;
@@ -49,7 +49,7 @@ pub fn read_bytes(setting: &str, path: &str) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| failed(&error))
 }
 
-/// Warnings about careless settings: files with secrets that every user of the machine may read.
+/// Warnings about files with secrets that every user of the machine can read.
 pub fn warnings(credentials: &Credentials) -> Vec<String> {
     let files = [
         ("client_secret_file_path", &credentials.client_secret_file_path),
@@ -107,7 +107,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn pipes_and_devices_are_refused_instead_of_waited_for() {
+    fn refuses_pipes_and_devices() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());

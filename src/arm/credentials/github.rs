@@ -1,4 +1,4 @@
-//! An application that signs in with the federated token of a GitHub Actions job.
+//! Signs in as an application with the federated token of a GitHub Actions job.
 //! <https://docs.github.com/actions/reference/security/oidc>
 
 use url::Url;
@@ -27,7 +27,7 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
 pub fn request_url(context: &Context<'_>) -> Result<Url, String> {
     let text = set(&context.credentials.oidc_request_url).ok_or("oidc_request_url is not set")?;
     let url = Url::parse(text).map_err(|error| format!("oidc_request_url is not a URL: {error}"))?;
-    // The request carries the pipeline's own token.
+    // The request contains the pipeline's own token.
     if url.scheme() == "https" || (url.scheme() == "http" && clouds::is_loopback(&url)) {
         Ok(url)
     } else {
@@ -35,7 +35,7 @@ pub fn request_url(context: &Context<'_>) -> Result<Url, String> {
     }
 }
 
-/// Asks the pipeline for a token, which is in the member `name` of the answer.
+/// Requests a token from the pipeline. It is the member `name` of the response.
 pub async fn ask(
     context: &Context<'_>,
     method: Method,

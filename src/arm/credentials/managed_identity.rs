@@ -1,4 +1,4 @@
-//! A managed identity: of a virtual machine, of App Service, of an Arc machine, or at a given endpoint.
+//! Signs in with a managed identity of a virtual machine, App Service or an Arc machine, or at a configured endpoint.
 
 use azure_identity::{ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId};
 use url::Url;
@@ -44,7 +44,7 @@ async fn library(context: &Context<'_>) -> Result<Fresh, Failure> {
     .await
 }
 
-/// The client ID of a user-assigned identity, when one is configured.
+/// The client ID of a user-assigned identity, if one is configured.
 fn client_id(context: &Context<'_>) -> Result<Option<String>, String> {
     files::either(
         "client_id",
@@ -54,11 +54,11 @@ fn client_id(context: &Context<'_>) -> Result<Option<String>, String> {
     )
 }
 
-/// The protocol of the virtual machines' metadata service, at the endpoint or in the version of the settings.
+/// The protocol of the virtual machines' metadata service, at the configured endpoint or API version.
 async fn endpoint_of_settings(context: &Context<'_>, endpoint: &str) -> Result<Fresh, Failure> {
     let version = set(&context.credentials.msi_api_version).unwrap_or("2018-02-01");
     let url = url(context, endpoint, version, client_id(context)?)?;
-    // App Service and Container Apps require the header that they give to their own processes.
+    // App Service and Container Apps require a header with a value from the process's environment.
     let is_theirs = ["IDENTITY_ENDPOINT", "MSI_ENDPOINT"]
         .iter()
         .any(|name| (context.env)(name).as_deref().is_some_and(|theirs| theirs == endpoint));
@@ -66,8 +66,8 @@ async fn endpoint_of_settings(context: &Context<'_>, endpoint: &str) -> Result<F
     token(context, &url, proof.map(|header| ("X-IDENTITY-HEADER", header))).await
 }
 
-/// An Arc machine's agent answers with the path of a file that only its group may read; the content is the key for a
-/// second request. <https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication>
+/// The agent of an Arc machine responds with the path of a file that only its group can read. The content is the key for
+/// a second request. <https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication>
 async fn arc(context: &Context<'_>, endpoint: &str) -> Result<Fresh, Failure> {
     let url = url(context, endpoint, "2020-06-01", None)?;
     let challenge = ask_once(&**context.transport, request(&url, None)).await?;
@@ -84,7 +84,7 @@ async fn arc(context: &Context<'_>, endpoint: &str) -> Result<Fresh, Failure> {
     token(context, &url, Some(("Authorization", format!("Basic {key}")))).await
 }
 
-/// Accepts the agent's own folder only: a false agent could otherwise have any file sent to it.
+/// Accepts only the agent's own folder: a fake agent could otherwise make us send it any file.
 fn is_arc_key(path: &str, program_data: Option<&str>) -> bool {
     let file = |folder: &str, separator: char| {
         path.strip_prefix(folder)
@@ -123,7 +123,7 @@ async fn token(
     let host = host(url.as_str());
     ask(&**context.transport, request(url, proof), |response| {
         answer::read(response, &host).map_err(|mut failure| {
-            // 410: the metadata service is being updated. 404: it has only just started.
+            // 410: the metadata service is being updated. 404: it has just started.
             failure.transient |= matches!(response.status, 404 | 410);
             failure
         })
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_arc_agents_own_keys_are_read() {
+    fn reads_only_keys_in_the_arc_agents_folder() {
         for (path, own) in [
             ("/var/opt/azcmagent/tokens/abc.key", true),
             ("/var/opt/azcmagent/tokens/../../../etc/shadow.key", false),

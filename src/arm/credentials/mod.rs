@@ -1,6 +1,6 @@
-//! Signing in: the settings, the method that they configure, and the tokens.
+//! Signing in: the settings, the configured method, and its tokens.
 //!
-//! The settings and their order are those of the azurerm provider, so that pipelines need no change:
+//! The settings and the order of the methods are those of the azurerm provider, so that pipelines need no change:
 //! certificate, secret, federated token, Azure DevOps, GitHub Actions, managed identity, Azure CLI.
 
 mod answer;
@@ -32,53 +32,53 @@ use super::ask::Failure;
 use super::clouds::Cloud;
 use super::transport::Transport;
 
-/// How long one attempt to sign in may take, over all methods.
+/// The time limit of one attempt to sign in, over all methods.
 const SIGN_IN_LIMIT: Duration = Duration::from_secs(30);
 
-/// The settings for signing in, as in the provider block. An empty text counts as not set.
+/// The settings for signing in, as in the provider block. An empty string counts as not set.
 #[derive(Clone)]
 pub struct Credentials {
-    /// Default subscription, which selects the account of the Azure CLI.
+    /// The default subscription, which selects the account of the Azure CLI.
     pub subscription_id: Option<String>,
     /// Home tenant.
     pub tenant_id: Option<String>,
-    /// Further tenants whose tokens are sent along, at most three.
+    /// Up to three auxiliary tenants, whose tokens are sent too.
     pub auxiliary_tenant_ids: Vec<String>,
     /// Application, or user-assigned managed identity.
     pub client_id: Option<String>,
-    /// File that holds the client id.
+    /// File with the client ID.
     pub client_id_file_path: Option<String>,
     /// Client secret.
     pub client_secret: Option<String>,
-    /// File that holds the client secret; read again for every token.
+    /// File with the client secret; read again for every token.
     pub client_secret_file_path: Option<String>,
     /// PKCS#12 bundle in base64.
     pub client_certificate: Option<String>,
-    /// File that holds a PKCS#12 bundle.
+    /// File with a PKCS#12 bundle.
     pub client_certificate_path: Option<String>,
     /// Password of the bundle.
     pub client_certificate_password: Option<String>,
-    /// Sign in with a federated token.
+    /// Whether to sign in with a federated token.
     pub use_oidc: bool,
     /// The federated token.
     pub oidc_token: Option<String>,
-    /// File that holds it; read again for every token, because such tokens rotate.
+    /// File with the federated token; read again for every token, because it is rotated.
     pub oidc_token_file_path: Option<String>,
-    /// Where to ask for a federated token (GitHub Actions, Azure DevOps).
+    /// The URL of federated tokens (GitHub Actions, Azure DevOps).
     pub oidc_request_url: Option<String>,
-    /// Bearer token for that request.
+    /// The bearer token for that URL.
     pub oidc_request_token: Option<String>,
-    /// Service connection of an Azure DevOps pipeline.
+    /// The service connection of an Azure DevOps pipeline.
     pub ado_pipeline_service_connection_id: Option<String>,
-    /// Sign in with the workload identity of an AKS pod.
+    /// Whether to sign in with the workload identity of an AKS pod.
     pub use_aks_workload_identity: bool,
-    /// Sign in with a managed identity.
+    /// Whether to sign in with a managed identity.
     pub use_msi: bool,
-    /// The endpoint of managed identities, when it is not one of the usual ones.
+    /// The endpoint of managed identities, unless it is a standard one.
     pub msi_endpoint: Option<String>,
     /// The API version of that endpoint.
     pub msi_api_version: Option<String>,
-    /// Sign in as the user of the Azure CLI if nothing else is configured.
+    /// Whether to sign in as the user of the Azure CLI if nothing else is configured.
     pub use_cli: bool,
 }
 
@@ -111,7 +111,7 @@ impl Default for Credentials {
 }
 
 impl fmt::Debug for Credentials {
-    // Names only, no values: a new field cannot leak.
+    // Prints only names, so that a new field cannot leak its value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let methods: Vec<String> = choose(self)
             .into_iter()
@@ -122,7 +122,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// What every sign-in method works with.
+/// The context of all sign-in methods.
 struct Context<'a> {
     credentials: &'a Credentials,
     cloud: &'a Cloud,
@@ -132,7 +132,7 @@ struct Context<'a> {
     az: Option<Arc<dyn azure_identity::Executor>>,
     /// The tenant, if it is not the home tenant.
     tenant: Option<&'a str>,
-    /// Why the last request for a token failed, so far.
+    /// Why the last request for a token failed.
     last_failure: Arc<Mutex<Option<Failure>>>,
 }
 

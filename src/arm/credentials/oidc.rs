@@ -1,4 +1,4 @@
-//! An application that signs in with a federated token: from a setting, from a file, or of an AKS pod.
+//! Signs in as an application with a federated token from a setting, a file, or an AKS pod.
 
 use async_trait::async_trait;
 use azure_core::http::ClientMethodOptions;
@@ -9,9 +9,9 @@ use crate::arm::ask::Failure;
 use crate::arm::secret::Secret;
 use crate::arm::token::Fresh;
 
-/// Signs in with the token in the settings, or in the file that they name.
+/// Signs in with the configured token or token file.
 pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
-    // The setting takes precedence: a file that rotates would soon differ from it.
+    // The setting takes precedence: the file may have been rotated.
     let token = match set(&context.credentials.oidc_token) {
         Some(token) => token.to_owned(),
         None => {
@@ -22,8 +22,8 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
     exchange(context, context.tenant()?, context.client_id()?, token).await
 }
 
-/// Signs in with the token that Kubernetes renews in a file of the pod, named in the pod's environment by the workload
-/// identity webhook.
+/// Signs in with the token in a file of the pod. Kubernetes renews it, and the workload identity webhook sets its path in
+/// the pod's environment.
 pub async fn fetch_aks(context: &Context<'_>) -> Result<Fresh, Failure> {
     let env = |name: &str| (context.env)(name).filter(|value| !value.is_empty());
     let path = env("AZURE_FEDERATED_TOKEN_FILE")

@@ -1,8 +1,8 @@
-//! Reads PKCS#12 bundles (PFX): the private keys and certificates in them, once their password has opened them.
+//! Reads the private keys and certificates of PKCS#12 bundles (PFX).
 //! <https://www.rfc-editor.org/rfc/rfc7292>
 //!
-//! Bundles by OpenSSL (new and `-legacy`), Windows, Key Vault, Java and macOS are read; their checksum (MAC) tells a
-//! wrong password from a broken file. RC4 and public-key protection, which nobody writes any more, are not.
+//! It supports bundles of OpenSSL (new and `-legacy`), Windows, Key Vault, Java and macOS. Their checksum (MAC) distinguishes
+//! a wrong password from a damaged file. RC4 and public-key protection, which are no longer used, are not supported.
 
 use std::cell::Cell;
 use std::num::NonZeroU32;
@@ -13,7 +13,7 @@ use ring::{digest, hmac, pbkdf2};
 
 use super::der::{Der, Malformed, tag};
 
-/// What is in a bundle.
+/// The contents of a bundle.
 #[derive(Default)]
 pub struct Bundle {
     /// Private keys as PKCS#8, in DER.
@@ -25,11 +25,11 @@ pub struct Bundle {
 /// Why a bundle cannot be read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// The bytes are no PKCS#12, or are damaged.
+    /// The bytes are not PKCS#12, or are damaged.
     NotPkcs12,
-    /// The password does not open it.
+    /// The password is wrong.
     WrongPassword,
-    /// It is protected in a way that is not known here; which one.
+    /// Its protection is not supported; the text describes it.
     Unsupported(&'static str),
 }
 
@@ -39,12 +39,13 @@ impl From<Malformed> for Unreadable {
     }
 }
 
-/// A bundle may ask for work, but not for minutes of it: so many rounds with all its parts together. Makers write thousands.
-const MOST_ROUNDS: u32 = 5_000_000;
+/// The maximum number of key derivation rounds of all parts together. Common bundles need thousands; more than this could
+/// take minutes.
+const MAXIMUM_ROUNDS: u32 = 5_000_000;
 
-/// Opens the bundle `bytes` with `password`, which is empty where there is none.
+/// Opens the bundle `bytes` with `password`, which is empty if there is none.
 pub fn open(bytes: &[u8], password: &str) -> Result<Bundle, Unreadable> {
-    // An empty password is two bytes of zero to some programs and nothing at all to others.
+    // Some programs encode an empty password as two zero bytes, others as no bytes.
     let utf16 = password.encode_utf16().chain([0]).flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
     let first = open_as(bytes, &Password::new(password, &utf16));
     match first {
@@ -53,7 +54,7 @@ pub fn open(bytes: &[u8], password: &str) -> Result<Bundle, Unreadable> {
     }
 }
 
-/// A password in the two forms that keys are made of, and how many rounds may still be spent on making them.
+/// A password in the two encodings for key derivation, and the number of rounds that are left.
 struct Password<'a> {
     plain: &'a str,
     utf16: &'a [u8],
@@ -62,10 +63,10 @@ struct Password<'a> {
 
 impl<'a> Password<'a> {
     fn new(plain: &'a str, utf16: &'a [u8]) -> Self {
-        Self { plain, utf16, rounds_left: Cell::new(MOST_ROUNDS) }
+        Self { plain, utf16, rounds_left: Cell::new(MAXIMUM_ROUNDS) }
     }
 
-    /// The rounds that `integer` asks for, taken from those that are left.
+    /// The number of rounds in `integer`, which is subtracted from the rounds that are left.
     fn rounds(&self, integer: &[u8]) -> Result<NonZeroU32, Unreadable> {
         let rounds = rounds(integer)?;
         let left = self.rounds_left.get().checked_sub(rounds.get()).ok_or(TOO_MUCH_WORK)?;
@@ -102,9 +103,9 @@ fn open_as(bytes: &[u8], password: &Password<'_>) -> Result<Bundle, Unreadable> 
                 encrypted.take(tag::INTEGER)?;
                 let mut info = encrypted.sequence()?;
                 info.take(tag::OID)?;
-                let way = info.sequence()?;
-                let plain = decrypt(way, &info.octets_tagged_0()?, password)?;
-                // The same chance as with keys.
+                let algorithm = info.sequence()?;
+                let plain = decrypt(algorithm, &info.octets_tagged_0()?, password)?;
+                // As for keys, wrong padding means a wrong password.
                 bags(&plain, password, &mut bundle).map_err(|why| match why {
                     Unreadable::NotPkcs12 => Unreadable::WrongPassword,
                     why => why,
@@ -120,7 +121,7 @@ fn open_as(bytes: &[u8], password: &Password<'_>) -> Result<Bundle, Unreadable> 
     Ok(bundle)
 }
 
-/// Compares the checksum of `content`, which only the right password gives.
+/// Verifies the checksum of `content`, which depends on the password.
 fn check(content: &[u8], mut mac: Der<'_>, password: &Password<'_>) -> Result<(), Unreadable> {
     let mut info = mac.sequence()?;
     let hash = info.sequence()?.take(tag::OID)?.to_vec();
@@ -134,7 +135,7 @@ fn check(content: &[u8], mut mac: Der<'_>, password: &Password<'_>) -> Result<()
         oid::SHA512 => (&digest::SHA512, hmac::HMAC_SHA512),
         _ => {
             return Err(Unreadable::Unsupported(
-                "its checksum is none of HMAC with SHA-1, SHA-256, SHA-384 and SHA-512",
+                "its checksum is not HMAC with SHA-1, SHA-256, SHA-384 or SHA-512",
             ));
         }
     };
@@ -143,7 +144,7 @@ fn check(content: &[u8], mut mac: Der<'_>, password: &Password<'_>) -> Result<()
     hmac::verify(&hmac::Key::new(algorithm, &key), content, &expected).map_err(|_| Unreadable::WrongPassword)
 }
 
-/// Adds the keys and certificates among the bags in `content`.
+/// Adds the keys and certificates of the bags in `content`.
 fn bags(content: &[u8], password: &Password<'_>, bundle: &mut Bundle) -> Result<(), Unreadable> {
     let mut bags = Der::new(content).sequence()?;
     while !bags.is_empty() {
@@ -154,9 +155,9 @@ fn bags(content: &[u8], password: &Password<'_>, bundle: &mut Bundle) -> Result<
             oid::KEY_BAG => bundle.keys.push(value.element(tag::SEQUENCE)?.to_vec()),
             oid::SHROUDED_KEY_BAG => {
                 let mut shrouded = value.sequence()?;
-                let way = shrouded.sequence()?;
-                let key = decrypt(way, &shrouded.octets()?, password)?;
-                // Without a checksum, a wrong password may leave padding that looks right by chance.
+                let algorithm = shrouded.sequence()?;
+                let key = decrypt(algorithm, &shrouded.octets()?, password)?;
+                // Without a checksum, a wrong password may produce valid padding by chance.
                 Der::new(&key).sequence().map_err(|_| Unreadable::WrongPassword)?;
                 bundle.keys.push(key);
             }
@@ -166,29 +167,29 @@ fn bags(content: &[u8], password: &Password<'_>, bundle: &mut Bundle) -> Result<
                     bundle.certificates.push(certificate.inside(tag::EXPLICIT_0)?.octets()?);
                 }
             }
-            // lists of revoked certificates, other secrets
+            // revocation lists and other secrets are ignored
             _ => {}
         }
     }
     Ok(())
 }
 
-/// Decrypts `data` by the algorithm and parameters that `way` holds.
-fn decrypt(mut way: Der<'_>, data: &[u8], password: &Password<'_>) -> Result<Vec<u8>, Unreadable> {
-    let name = way.take(tag::OID)?;
-    let mut parameters = way.sequence()?;
+/// Decrypts `data` with the algorithm and parameters in `algorithm`.
+fn decrypt(mut algorithm: Der<'_>, data: &[u8], password: &Password<'_>) -> Result<Vec<u8>, Unreadable> {
+    let name = algorithm.take(tag::OID)?;
+    let mut parameters = algorithm.sequence()?;
     if name == oid::PBES2 {
         let mut derivation = parameters.sequence()?;
         let mut cipher = parameters.sequence()?;
         if derivation.take(tag::OID)? != oid::PBKDF2 {
-            return Err(Unreadable::Unsupported("its key is derived by something else than PBKDF2"));
+            return Err(Unreadable::Unsupported("its key is not derived with PBKDF2"));
         }
         let mut derivation = derivation.sequence()?;
         let salt = derivation.octets()?;
         let rounds = password.rounds(derivation.take(tag::INTEGER)?)?;
         let mut function = pbkdf2::PBKDF2_HMAC_SHA1;
         while !derivation.is_empty() {
-            // the key's length, which the cipher says too, or the function
+            // the key's length, which also follows from the cipher, or the function
             if let Ok(mut named) = derivation.sequence() {
                 function = match named.take(tag::OID)? {
                     oid::HMAC_SHA1 => pbkdf2::PBKDF2_HMAC_SHA1,
@@ -213,7 +214,7 @@ fn decrypt(mut way: Der<'_>, data: &[u8], password: &Password<'_>) -> Result<Vec
             oid::AES_192 => cbc(aes::Aes192::new_from_slice(&key(24)), &iv, data),
             oid::AES_256 => cbc(aes::Aes256::new_from_slice(&key(32)), &iv, data),
             oid::TRIPLE_DES => cbc(des::TdesEde3::new_from_slice(&key(24)), &iv, data),
-            _ => Err(Unreadable::Unsupported("it is encrypted with something else than AES or Triple DES")),
+            _ => Err(Unreadable::Unsupported("it is not encrypted with AES or Triple DES")),
         }
     } else {
         let salt = parameters.octets()?;
@@ -227,14 +228,12 @@ fn decrypt(mut way: Der<'_>, data: &[u8], password: &Password<'_>) -> Result<Vec
             oid::SHA1_TRIPLE_DES => cbc(des::TdesEde3::new_from_slice(&key(24)), &iv, data),
             oid::SHA1_RC2_128 => cbc(Ok(rc2::Rc2::new_with_eff_key_len(&key(16), 128)), &iv, data),
             oid::SHA1_RC2_40 => cbc(Ok(rc2::Rc2::new_with_eff_key_len(&key(5), 40)), &iv, data),
-            _ => Err(Unreadable::Unsupported(
-                "it is encrypted with something else than AES, Triple DES or RC2",
-            )),
+            _ => Err(Unreadable::Unsupported("it is not encrypted with AES, Triple DES or RC2")),
         }
     }
 }
 
-/// Cipher block chaining; padding that is not right means a key that is not.
+/// Decrypts with cipher block chaining. Wrong padding means a wrong key.
 fn cbc<C: BlockCipherDecrypt>(
     cipher: Result<C, aes::cipher::common::InvalidLength>,
     iv: &[u8],
@@ -247,7 +246,7 @@ fn cbc<C: BlockCipherDecrypt>(
         .map_err(|_| Unreadable::WrongPassword)
 }
 
-/// What derived bytes are for.
+/// The purpose of derived bytes.
 #[derive(Clone, Copy)]
 enum Purpose {
     Key = 1,
@@ -255,7 +254,7 @@ enum Purpose {
     Mac = 3,
 }
 
-/// PKCS#12's own way from a password to a key: RFC 7292, appendix B.2.
+/// PKCS#12's own key derivation: RFC 7292, appendix B.2.
 fn derive(
     hash: &'static digest::Algorithm,
     purpose: Purpose,
@@ -280,7 +279,7 @@ fn derive(
             derived.truncate(length);
             return derived;
         }
-        // Each block of the input, as a number, grows by the sum, repeated to a block's length, and one.
+        // To each block of the input, as a number, add the hash (repeated to a block's length) and one.
         let addend: Vec<u8> = sum.as_ref().iter().copied().cycle().take(block).collect();
         for part in input.chunks_mut(block) {
             let mut carry = 1_u16;
@@ -297,13 +296,13 @@ fn rounds(integer: &[u8]) -> Result<NonZeroU32, Unreadable> {
     let number = integer
         .iter()
         .try_fold(0_u32, |number, byte| number.checked_mul(256).map(|number| number + u32::from(*byte)));
-    number.and_then(NonZeroU32::new).filter(|rounds| rounds.get() <= MOST_ROUNDS).ok_or(TOO_MUCH_WORK)
+    number.and_then(NonZeroU32::new).filter(|rounds| rounds.get() <= MAXIMUM_ROUNDS).ok_or(TOO_MUCH_WORK)
 }
 
 const TOO_MUCH_WORK: Unreadable =
-    Unreadable::Unsupported("it wants an unreasonable number of rounds to derive its key");
+    Unreadable::Unsupported("deriving its key needs an unreasonable number of rounds");
 
-/// Names, as they stand in DER after tag and length.
+/// Object identifiers: the DER content without tag and length.
 #[rustfmt::skip]
 mod oid {
     pub const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
@@ -345,7 +344,7 @@ mod tests {
     const PASSWORD: &str = "pässword";
 
     #[test]
-    fn bundles_of_many_makers_open() {
+    fn opens_bundles_of_many_programs() {
         for (name, bytes, password, certificates) in [
             ("modern", fixture!("modern.pfx"), PASSWORD, 2),
             ("legacy", fixture!("legacy.pfx"), PASSWORD, 2),
@@ -364,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_open_says_why() {
+    fn errors_explain_why_a_bundle_cannot_be_opened() {
         let fail = |bytes, password| open(bytes, password).err();
         for bytes in [fixture!("modern.pfx"), fixture!("legacy.pfx"), fixture!("no-mac.pfx")] {
             for password in ["", "password", "pässword "] {
@@ -378,12 +377,12 @@ mod tests {
     }
 
     #[test]
-    fn no_damage_makes_it_panic() {
+    fn damaged_bundles_cause_no_panic() {
         let whole = fixture!("null-password.pfx");
         for length in 0..whole.len() {
             assert!(open(&whole[..length], "").is_err(), "{length}");
         }
-        // each byte of the outer headers in turn, to the extremes
+        // set each byte of the outer headers in turn to extreme values
         for at in 0..45 {
             for value in [0, 0x80, 0xff] {
                 let mut damaged = whole.to_vec();
@@ -394,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_are_bounded() {
+    fn limits_the_number_of_rounds() {
         assert_eq!(rounds(&[8, 0]).map(NonZeroU32::get), Ok(2048));
         assert_eq!(rounds(&[0, 0xff]).map(NonZeroU32::get), Ok(255));
         for wrong in
@@ -402,9 +401,9 @@ mod tests {
         {
             assert!(rounds(wrong).is_err(), "{wrong:?}");
         }
-        // of all parts together
+        // the limit applies to all parts together
         let password = Password::new("", &[]);
-        let half = (MOST_ROUNDS / 2).to_be_bytes();
+        let half = (MAXIMUM_ROUNDS / 2).to_be_bytes();
         assert!(password.rounds(&half).is_ok() && password.rounds(&half).is_ok());
         assert_eq!(password.rounds(&[1]), Err(TOO_MUCH_WORK));
     }

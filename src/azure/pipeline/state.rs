@@ -3,7 +3,7 @@
 use super::write::Task;
 use crate::arm::{Error, Kind};
 use crate::azure::fault;
-use crate::framework::spelling::{NullAndEmpty, keep_prior_spelling, partner};
+use crate::framework::spelling::{NullAndEmpty, find_match, keep_prior_spelling};
 use crate::schema::spec::{Body, Nesting};
 use crate::schema::{Diagnostic, Model, Value};
 
@@ -29,7 +29,7 @@ fn complete(body: &Body, state: &mut Value, read: &Value) {
         match (&mut inner, read.get(block.name)) {
             (Value::Set(elements), Value::Set(read)) => {
                 for element in elements {
-                    if let Some(read) = partner(block.key, element, read) {
+                    if let Some(read) = find_match(block.key, element, read) {
                         complete(&block.body, element, read);
                     }
                 }

@@ -444,7 +444,7 @@ impl<'t, 'a> Write<'t, 'a> {
             Err(Unready::Gone) => Ended { body, outcome: Outcome::Failed(self.invisible(true)) },
             Err(unready) => {
                 let told = unready.diagnostic(task.scope.what(), &task.id.to_string());
-                let body = unready.look().map_or(body, |look| look.body.clone());
+                let body = unready.snapshot().map_or(body, |snapshot| snapshot.body.clone());
                 let outcome = match unready {
                     Unready::Failed(..) => Outcome::RegionsFailed(told),
                     _ => Outcome::Failed(told),

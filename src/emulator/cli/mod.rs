@@ -1,4 +1,4 @@
-//! The `emulator` command: serve, run another program against it, and change its state by hand.
+//! The `emulator` command: serves the emulator, runs a program against it, and inspects or changes its state.
 
 mod run;
 pub mod usage;
@@ -17,7 +17,7 @@ use super::server::{self, ServeOptions};
 use super::settings::Options;
 use super::{Emulator, Request, tls, versions_known};
 
-/// Runs the command; `arguments` are those after `emulator`. Returns the exit code.
+/// Runs the command with the arguments after `emulator`. Returns the exit code.
 pub fn main(arguments: Vec<String>) -> i32 {
     let plan = match parse(arguments) {
         Ok(plan) => plan,
@@ -33,7 +33,7 @@ pub fn main(arguments: Vec<String>) -> i32 {
         }
         Action::Serve { listen, tls_dir, options } => in_runtime(serve(plan.state, listen, tls_dir, options)),
         Action::Run { command, log } => in_runtime(run::run(plan.state, command, log)),
-        Action::ByHand(change) => by_hand(plan.state, &change).map(|shown| {
+        Action::Change(change) => apply_change(plan.state, &change).map(|shown| {
             print(&format!("{}\n", serde_json::to_string_pretty(&shown).unwrap_or_default()));
             0
         }),
@@ -58,10 +58,10 @@ enum Action {
     Help,
     Serve { listen: SocketAddr, tls_dir: Option<PathBuf>, options: ServeOptions },
     Run { command: Vec<String>, log: bool },
-    ByHand(Change),
+    Change(Change),
 }
 
-/// What is looked at or changed by hand.
+/// An inspection or change of the state.
 #[derive(Debug, PartialEq)]
 enum Change {
     Get(String),
@@ -82,8 +82,8 @@ fn parse(arguments: Vec<String>) -> Result<Plan, String> {
     }
     let (remote, log) = (words.flag("--allow-remote").is_some(), words.flag("--log-requests").is_some());
     let action = match (words.command.clone(), words.flag("--listen")) {
-        (None, None) => return Err("give --listen HOST:PORT, or a command".to_owned()),
-        (Some((name, _)), Some(_)) => return Err(format!("--listen and {name} exclude each other")),
+        (None, None) => return Err("a command or --listen HOST:PORT is required".to_owned()),
+        (Some((name, _)), Some(_)) => return Err(format!("--listen cannot be used with {name}")),
         (None, Some(listen)) => Action::Serve {
             listen: address(listen, remote)?,
             tls_dir: words.flag("--tls-dir").map(PathBuf::from),
@@ -94,12 +94,12 @@ fn parse(arguments: Vec<String>) -> Result<Plan, String> {
             },
         },
         (Some(("run", command)), None) => Action::Run { command, log },
-        (Some((name, arguments)), None) => Action::ByHand(change(name, &arguments)?),
+        (Some((name, arguments)), None) => Action::Change(change(name, &arguments)?),
     };
     Ok(Plan { state, action })
 }
 
-/// The change that a command names; the number of its arguments is checked.
+/// The change that a command makes. The number of its arguments has been checked.
 fn change(name: &str, arguments: &[String]) -> Result<Change, String> {
     let at = |index: usize| arguments.get(index).cloned().unwrap_or_default();
     let control =
@@ -137,7 +137,7 @@ fn change(name: &str, arguments: &[String]) -> Result<Change, String> {
     })
 }
 
-/// A JSON argument, or the JSON in the file that it names as `@FILE`.
+/// A JSON argument, or the JSON in the file of an argument `@FILE`.
 fn json(argument: &str) -> Result<Json, String> {
     let text = match argument.strip_prefix('@') {
         Some(path) => std::fs::read(path).map_err(|error| format!("reading {path}: {error}"))?,
@@ -146,7 +146,7 @@ fn json(argument: &str) -> Result<Json, String> {
     Json::parse(&text).map_err(|why| format!("'{argument}' is not JSON: {why}"))
 }
 
-/// An address of this machine, unless others are allowed: the emulator accepts any credentials.
+/// Parses an address. It must be a loopback address unless `remote`, because the emulator accepts any credentials.
 fn address(text: &str, remote: bool) -> Result<SocketAddr, String> {
     let plain = text.replace("localhost:", "127.0.0.1:");
     let address: SocketAddr =
@@ -193,7 +193,9 @@ async fn serve(
     let bound = listener.local_addr().map_err(|error| error.to_string())?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut signals = run::Signals::listen()?;
-    print(&format!("listening on {scheme}://{bound}\n"));
+    print(&format!(
+        "listening on {scheme}://{bound}\nopen {scheme}://{bound} in a browser to watch the emulator\n"
+    ));
     server::serve(listener, emulator, tls, options, async move {
         signals.next().await;
     })
@@ -201,8 +203,8 @@ async fn serve(
     Ok(0)
 }
 
-fn by_hand(state: Option<PathBuf>, change: &Change) -> Result<Json, String> {
-    let state = state.ok_or("give --state FILE: the state to look at or change")?;
+fn apply_change(state: Option<PathBuf>, change: &Change) -> Result<Json, String> {
+    let state = state.ok_or("--state FILE is required: the state to read or change")?;
     if !state.exists() {
         return Err(format!("{} does not exist", state.display()));
     }
@@ -246,7 +248,7 @@ fn by_hand(state: Option<PathBuf>, change: &Change) -> Result<Json, String> {
             ask("GET", url(id), None)
         }
         Change::Delete(id) => {
-            // Looked up first, so that a mistyped ID is an error and not the 204 of something absent.
+            // Read it first, so that a mistyped ID is an error instead of the 204 of a missing resource.
             ask("GET", url(id), None)?;
             ask("DELETE", url(id), None)?;
             Ok(Json::object().with("deleted", id.as_str()))
@@ -273,7 +275,7 @@ fn list(summary: &Json, prefix: &str) -> Json {
 
 fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    // A reader that went away is no reason to fail.
+    // Ignore a closed pipe.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn command_lines() {
+    fn parses_command_lines() {
         let plan = read("--listen localhost:0 --state s.json --tls-dir d").unwrap();
         assert_eq!(plan.state, Some("s.json".into()));
         let Action::Serve { listen, tls_dir, options } = plan.action else { panic!() };
@@ -314,7 +316,7 @@ mod tests {
                 Change::Control("POST", "clock/advance".into(), Json::object().with("seconds", -1.5)),
             ),
         ] {
-            let Action::ByHand(change) = read(&format!("--state s {line}")).unwrap().action else { panic!() };
+            let Action::Change(change) = read(&format!("--state s {line}")).unwrap().action else { panic!() };
             assert_eq!(change, wanted, "{line}");
         }
         for (line, why) in [
@@ -334,10 +336,10 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_changed_by_hand() {
+    fn commands_change_the_state_file() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("s.json");
-        let hand = |change: Change| by_hand(Some(state.clone()), &change);
+        let hand = |change: Change| apply_change(Some(state.clone()), &change);
         assert!(hand(Change::Get("/subscriptions".into())).is_err());
         drop(Emulator::open(&state).unwrap());
         let group = format!("/subscriptions/{}/resourceGroups/my-rg", subscriptions::DEFAULT);

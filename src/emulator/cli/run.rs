@@ -1,4 +1,4 @@
-//! `emulator run -- COMMAND`: another program runs against the emulator, and finds it by its environment.
+//! `emulator run -- COMMAND`: runs a program whose environment points at the emulator.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -13,7 +13,7 @@ use super::super::server::{self, ServeOptions};
 use super::super::{Emulator, tls};
 use super::{open, say};
 
-/// Serves while the command runs; returns its exit code.
+/// Serves while the command runs, and returns its exit code.
 pub async fn run(state: Option<PathBuf>, command: Vec<String>, log: bool) -> Result<i32, String> {
     let emulator = Arc::new(open(state.as_deref())?);
     let folder = std::env::temp_dir().join(format!(
@@ -23,12 +23,12 @@ pub async fn run(state: Option<PathBuf>, command: Vec<String>, log: bool) -> Res
     ));
     create_private(&folder).map_err(|error| format!("creating {}: {error}", folder.display()))?;
     let result = run_in(&folder, emulator, command, log).await;
-    // Best effort: what is left in a temporary folder harms nobody.
+    // Best effort: files that remain in a temporary folder do no harm.
     let _ = std::fs::remove_dir_all(&folder);
     result
 }
 
-/// A new folder that only this user can read: a key is kept in it.
+/// Creates a folder that only this user can read, because it will contain a private key.
 fn create_private(folder: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
@@ -79,8 +79,8 @@ async fn run_in(
     }
 }
 
-/// Waits for the command. An interrupt from a terminal reaches the command as well, which decides when to end; what is sent
-/// to this process alone is passed on, and when it comes again the command is killed.
+/// Waits for the command. An interrupt from a terminal also reaches the command, which decides when to end. A signal to this
+/// process alone is forwarded, and a second one kills the command.
 async fn wait_for(
     mut child: tokio::process::Child,
     mut signals: Signals,
@@ -95,22 +95,22 @@ async fn wait_for(
         if signal == "INT" && terminal {
             continue;
         }
-        if asked || !pass_on(signal, &child).await {
+        if asked || !forward(signal, &child).await {
             let _ = child.start_kill();
         }
         asked = true;
     }
 }
 
-/// Sends the signal to the command; false where that cannot be done.
-async fn pass_on(signal: &str, child: &tokio::process::Child) -> bool {
+/// Sends the signal to the command; false if that is not possible.
+async fn forward(signal: &str, child: &tokio::process::Child) -> bool {
     let Some(id) = child.id().filter(|_| cfg!(unix)) else { return false };
     let sent =
         tokio::process::Command::new("kill").arg(format!("-{signal}")).arg(id.to_string()).status().await;
     sent.is_ok_and(|status| status.success())
 }
 
-/// Ways to log in, and choices of a cloud, that would lead a command away from the emulator.
+/// Environment variables of other sign-in methods and clouds, which would point the command away from the emulator.
 const OTHER_LOGINS: &[&str] = &[
     "ARM_ENVIRONMENT",
     "ARM_USE_CLI",
@@ -146,10 +146,10 @@ fn exit_code(status: std::process::ExitStatus) -> i32 {
     status.code().unwrap_or(1)
 }
 
-/// The service principal of commands that are run.
+/// The service principal that the command signs in as.
 const CLIENT: &str = "33333333-3333-3333-3333-333333333333";
 
-/// What points terraform, az and SDKs at the emulator.
+/// The environment that points Terraform, the Azure CLI and the SDKs at the emulator.
 fn environment(port: u16, folder: &Path, bundle: &Path) -> Vec<(&'static str, OsString)> {
     let base = format!("https://127.0.0.1:{port}");
     let local = "127.0.0.1,localhost,::1";
@@ -183,7 +183,7 @@ fn environment(port: u16, folder: &Path, bundle: &Path) -> Vec<(&'static str, Os
     ]
 }
 
-/// The system's certificates with ours behind them, so that the child still trusts everybody else.
+/// A file with the system's certificates and ours, so that the command still trusts other servers.
 fn bundle(folder: &Path) -> Result<PathBuf, String> {
     let system = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from).into_iter().chain(
         [
@@ -204,7 +204,7 @@ fn bundle(folder: &Path) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// The signals that ask for an end, listened to from the moment this is made.
+/// Termination signals. They are caught from the moment this is created.
 pub struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -214,7 +214,7 @@ pub struct Signals {
 
 impl Signals {
     #[cfg(unix)]
-    /// Starts to listen.
+    /// Starts catching signals.
     pub fn listen() -> Result<Signals, String> {
         use tokio::signal::unix::{SignalKind, signal};
         let listen = |kind| signal(kind).map_err(|error| format!("listening for signals: {error}"));
@@ -225,12 +225,12 @@ impl Signals {
     }
 
     #[cfg(not(unix))]
-    /// Starts to listen.
+    /// Starts catching signals.
     pub fn listen() -> Result<Signals, String> {
         Ok(Signals {})
     }
 
-    /// Waits for one and names it: `INT` or `TERM`.
+    /// Waits for a signal and returns its name: `INT` or `TERM`.
     #[cfg(unix)]
     pub async fn next(&mut self) -> &'static str {
         tokio::select! {

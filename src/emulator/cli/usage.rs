@@ -1,4 +1,4 @@
-//! The command line of the emulator as one table, which the parser, the help and the guide read.
+//! The emulator's command line as a table, which the parser, the help text and the guide are derived from.
 
 use super::super::gate::CONTROL_HEADER;
 
@@ -6,19 +6,19 @@ use super::super::gate::CONTROL_HEADER;
 pub struct Flag {
     /// `--state`.
     pub name: &'static str,
-    /// What its value is; empty for an option without one.
+    /// The name of its value; empty for an option without one.
     pub value: &'static str,
-    /// What it does.
+    /// Its description.
     pub help: &'static str,
 }
 
 /// A command and its arguments.
 pub struct Command {
-    /// Its word.
+    /// Its name.
     pub name: &'static str,
-    /// What its arguments are; one in brackets may be left out.
+    /// The names of its arguments. Those in brackets are optional.
     pub arguments: &'static [&'static str],
-    /// What it does.
+    /// Its description.
     pub help: &'static str,
 }
 
@@ -27,37 +27,37 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         name: "--listen",
         value: "HOST:PORT",
-        help: "Serve there until interrupted. Port 0 is a free port; a line on standard output names it.",
+        help: "Serve at this address until interrupted. Port 0 is a free port. The first line of standard output names the address.",
     },
     Flag {
         name: "--state",
         value: "FILE",
-        help: "Keep the state in this file. Without it, the state ends with the process.",
+        help: "Keep the state in this file. Without it, the state is lost when the process ends.",
     },
     Flag {
         name: "--tls-dir",
         value: "DIR",
-        help: "Serve https, with certificates kept there; clients trust DIR/ca.pem.",
+        help: "Serve HTTPS, with certificates in this folder. Clients trust DIR/ca.pem.",
     },
     Flag {
         name: "--allow-remote",
         value: "",
-        help: "Serve other machines too. Any credentials are accepted, so without it only loopback addresses are served.",
+        help: "Allow addresses that other machines can reach. The emulator accepts any credentials, so by default only loopback addresses are allowed.",
     },
     Flag {
         name: "--log-requests",
         value: "",
-        help: "Write a line to standard error for each request. The default with --listen on a terminal.",
+        help: "Write a line to standard error for each request. This is the default with --listen on a terminal.",
     },
     Flag { name: "--help", value: "", help: "Show this help." },
 ];
 
-/// The commands. All but `run` work on the state file by hand, as another person's program would, and print JSON.
+/// The commands. All except `run` read or change the state file, as another client would, and print JSON.
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "run",
         arguments: &["--", "COMMAND", "[ARGUMENT...]"],
-        help: "Serve https on a free port while COMMAND runs, with its environment pointing there.",
+        help: "Serve HTTPS on a free port while COMMAND runs, with an environment that points at the emulator.",
     },
     Command { name: "get", arguments: &["ID"], help: "Show a resource." },
     Command {
@@ -99,7 +99,7 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "faults", arguments: &["clear"], help: "Remove all scripted faults." },
 ];
 
-/// What a command that is run finds.
+/// The environment of a command that `run` starts.
 const RUN: &str = "\
 COMMAND gets these variables, in place of whatever they were:
   AZIMAGE_EMULATOR                                           the address, https://127.0.0.1:PORT
@@ -134,7 +134,7 @@ pub fn help() -> String {
         text += &row(&synopsis(command), command.help);
     }
     text += &format!(
-        "\nA fresh state holds the resource groups my-rg and rg, each with a running Linux machine, golden-vm.\nThe control calls of a served emulator are below /_emulator/; those that change something need the header {CONTROL_HEADER}: true.\n\n{RUN}"
+        "\nA new state contains the resource groups my-rg and rg, each with a running Linux machine, golden-vm.\nThe control calls of a served emulator are below /_emulator/; those that change something need the header {CONTROL_HEADER}: true.\n\n{RUN}"
     );
     text
 }
@@ -152,32 +152,32 @@ pub fn tables() -> String {
     text
 }
 
-/// What the command line says.
+/// A parsed command line.
 #[derive(Debug, Default, PartialEq)]
-pub struct Words {
-    /// The options that were given, with their values.
+pub struct CommandLine {
+    /// The options with their values.
     pub flags: Vec<(&'static str, String)>,
     /// The command, and its arguments.
     pub command: Option<(&'static str, Vec<String>)>,
 }
 
-impl Words {
+impl CommandLine {
     /// The value of an option.
     pub fn flag(&self, name: &str) -> Option<&str> {
         self.flags.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// Sorts arguments into options and a command with as many arguments as it takes.
-pub fn parse(arguments: Vec<String>) -> Result<Words, String> {
-    let mut words = Words::default();
+/// Splits arguments into options, and a command with the arguments that it takes.
+pub fn parse(arguments: Vec<String>) -> Result<CommandLine, String> {
+    let mut words = CommandLine::default();
     let mut rest = arguments.into_iter();
     let mut command: Option<(&Command, Vec<String>)> = None;
     while let Some(word) = rest.next() {
         if word == "--" {
             match &mut command {
                 Some((known, given)) if known.name == "run" => given.extend(rest.by_ref()),
-                _ => return Err("'--' belongs to run: run -- COMMAND".to_owned()),
+                _ => return Err("'--' is only used with run: run -- COMMAND".to_owned()),
             }
         } else if word.starts_with('-') && word.len() > 1 && !is_number(&word) {
             let (name, value) = match word.split_once('=') {
@@ -241,12 +241,12 @@ fn check_count(command: &Command, given: &[String]) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn read(line: &str) -> Result<Words, String> {
+    fn read(line: &str) -> Result<CommandLine, String> {
         parse(line.split_whitespace().map(str::to_owned).collect())
     }
 
     #[test]
-    fn options_and_commands_are_told_apart() {
+    fn separates_options_and_commands() {
         let words = read("--state s.json get /x").unwrap();
         assert_eq!((words.flag("--state"), words.flag("--listen")), (Some("s.json"), None));
         assert_eq!(words.command, Some(("get", vec!["/x".to_owned()])));
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_name_what_is_missing() {
+    fn errors_name_missing_and_unknown_arguments() {
         for (line, why) in [
             ("get", "get needs ID: get ID"),
             ("put /x", "put needs BODY: put ID BODY"),
@@ -272,7 +272,7 @@ mod tests {
             ("--state", "--state needs a value: --state FILE"),
             ("--loud", "there is no option --loud"),
             ("--allow-remote=yes", "--allow-remote takes no value"),
-            ("get /x -- y", "'--' belongs to run"),
+            ("get /x -- y", "'--' is only used with run"),
             ("fetch", "there is no command 'fetch'; there are run, get,"),
         ] {
             let error = read(line).unwrap_err();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_and_the_guide_name_everything() {
+    fn the_help_text_and_the_guide_name_all_options_and_commands() {
         let (help, tables) = (help(), tables());
         for name in FLAGS.iter().map(|flag| flag.name).chain(COMMANDS.iter().map(|command| command.name)) {
             assert!(help.contains(&format!("  {name}")) && tables.contains(&format!("| `{name}")), "{name}");

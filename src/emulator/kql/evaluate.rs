@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::super::json::Json;
 use super::syntax::{Aggregate, Comparison, Expression, Function, Operator, QueryError, TextTest};
 
-/// Where the columns of a row come from before any operator has changed them.
+/// A source of rows' columns, before any operator changes them.
 pub trait Source {
     /// The value of a column; `None` when the table has no such column.
     fn column(&self, name: &str) -> Option<Cow<'_, Json>>;
@@ -15,7 +15,7 @@ pub trait Source {
     fn names(&self) -> &'static [&'static str];
 }
 
-/// A row on its way through the operators.
+/// A row that passes through the operators.
 struct Row<'s> {
     source: Option<&'s dyn Source>,
     columns: Vec<(String, Json)>,
@@ -61,9 +61,9 @@ impl Row<'_> {
 pub struct Rows {
     /// The rows of the page.
     pub page: Vec<Json>,
-    /// How many rows there are in all.
+    /// The total number of rows.
     pub total: usize,
-    /// Whether the rows have a column `id`, without which the service cannot page.
+    /// Whether the rows have a column `id`, which the service needs for paging.
     pub has_id: bool,
 }
 
@@ -294,7 +294,7 @@ fn call<'r>(
             Json::String(text) if text.eq_ignore_ascii_case("false") => Json::Bool(false),
             _ => Json::Null,
         }),
-        // The first value that is neither null nor an empty text.
+        // The first value that is neither null nor an empty string.
         Function::Coalesce => {
             for index in 0..arguments.len() {
                 let candidate = value(index)?;
@@ -391,7 +391,7 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
-/// Null equals nothing, as in the language.
+/// Null does not equal anything, as in Kusto.
 fn equal(left: &Json, right: &Json) -> bool {
     match (number(left), number(right)) {
         (Some(a), Some(b)) => a == b,
@@ -403,7 +403,7 @@ fn comparable(left: &Json, right: &Json) -> bool {
     !left.is_null() && !right.is_null()
 }
 
-/// Numbers before texts, null first.
+/// Null first, then numbers, then strings.
 fn order(left: &Json, right: &Json) -> Ordering {
     match (number(left), number(right)) {
         (Some(a), Some(b)) => a.total_cmp(&b),
@@ -429,7 +429,7 @@ fn is_true(value: &Json) -> bool {
     *value == Json::Bool(true)
 }
 
-/// `tostring`: null is the empty text, and a dynamic value its JSON.
+/// `tostring`: null becomes an empty string, and a dynamic value its JSON.
 fn to_string(value: &Json) -> Cow<'_, str> {
     match value {
         Json::Null => Cow::Borrowed(""),

@@ -1,4 +1,4 @@
-//! The part of the Kusto query language that Resource Graph clients use: parsed to a tree, then evaluated over rows.
+//! The part of the Kusto query language that Resource Graph clients use: a parser and an evaluator.
 
 pub mod evaluate;
 pub mod parse;

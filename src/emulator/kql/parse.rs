@@ -1,11 +1,11 @@
-//! From the text of a query to its tree.
+//! Parses the text of a query into its syntax tree.
 
 use super::super::json::Json;
 use super::syntax::{
     Aggregate, Comparison, Expression, FUNCTIONS, Function, Operator, Query, QueryError, SortKey, TextTest,
 };
 
-/// The tables that Resource Graph has and the emulator fills.
+/// The Resource Graph tables that the emulator supports.
 pub const TABLES: &[&str] = &[
     "resources",
     "computeresources",
@@ -30,7 +30,7 @@ const OPERATORS: &[&str] = &[
     "summarize",
 ];
 
-/// Operators of the language that are not emulated; they are told apart from spelling mistakes.
+/// Operators of the language that are not emulated, to distinguish them from spelling mistakes.
 const OTHER_OPERATORS: &[&str] = &[
     "join",
     "union",
@@ -57,7 +57,7 @@ const OTHER_OPERATORS: &[&str] = &[
     "datatable",
 ];
 
-/// Reads a query.
+/// Parses a query.
 pub fn parse(text: &str) -> Result<Query, QueryError> {
     let tokens = tokens(text)?;
     let mut parser = Parser { tokens, at: 0 };
@@ -128,7 +128,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, QueryError> {
     Ok(found)
 }
 
-/// A string literal and its length; `None` when it does not end.
+/// A string literal and its length; `None` if it is not terminated.
 fn quoted(text: &str) -> Option<(Kind, usize)> {
     let verbatim = text.starts_with('@');
     let body = text.strip_prefix('@').unwrap_or(text);
@@ -302,7 +302,7 @@ impl Parser {
         }
     }
 
-    /// `name = expression, expression, …`; an expression without a name is called after its path.
+    /// `name = expression, expression, …`. An expression without a name is named after its path.
     fn columns(&mut self) -> Result<Vec<(String, Expression)>, QueryError> {
         let mut columns = Vec::new();
         loop {
@@ -477,7 +477,7 @@ impl Parser {
                 match word.to_ascii_lowercase().as_str() {
                     "true" => Ok(Expression::Literal(Json::Bool(true))),
                     "false" => Ok(Expression::Literal(Json::Bool(false))),
-                    // The service says the same of `where where`: it is at the end of the text that it gives up.
+                    // The service reports `where where` in the same way: at the end of the text.
                     "where" | "project" | "extend" | "by" => Err(self.unexpected()),
                     _ => Ok(Expression::Column(word)),
                 }
@@ -533,7 +533,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_the_place_of_the_unexpected_token() {
+    fn errors_name_the_position_of_the_unexpected_token() {
         for (text, line, column, token) in [
             ("where where", 1, 11, "<EOF>"),
             ("resources | where type = 'x'", 1, 23, "="),
@@ -549,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn names_what_is_not_emulated() {
+    fn errors_name_unsupported_operators_and_functions() {
         for (text, what) in [
             ("resources | join kind=inner (x) on id", "operator 'join'"),
             ("resources | mv-expand x", "operator 'mv-expand'"),

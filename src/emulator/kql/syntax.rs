@@ -1,11 +1,11 @@
-//! The tree of a query, and the ways in which a query can be wrong.
+//! The syntax tree of a query, and the errors of queries.
 
 use super::super::json::Json;
 
-/// A query: a table and the operators that its rows pass through.
+/// A query: a table and the operators that are applied to its rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
-    /// The table's name in lower case; `resources` when the query begins with an operator.
+    /// The table's name in lower case; `resources` if the query begins with an operator.
     pub table: String,
     /// The operators in order.
     pub operators: Vec<Operator>,
@@ -37,7 +37,7 @@ pub enum Operator {
 /// One key of a sort.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SortKey {
-    /// What to sort by.
+    /// The expression to sort by.
     pub expression: Expression,
     /// Descending, which is the language's default.
     pub descending: bool,
@@ -71,7 +71,7 @@ pub enum Expression {
     Member(Box<Expression>, String),
     /// An element of a dynamic array; negative numbers count from the end.
     Element(Box<Expression>, i64),
-    /// A comparison, or a test of a text.
+    /// A comparison, or a test of a string.
     Compare(Box<Expression>, Comparison, Box<Expression>),
     /// Membership in a list; `ignore_case` for `in~`, `negated` for `!in`.
     In {
@@ -97,12 +97,12 @@ pub enum Expression {
 pub enum Comparison {
     /// `==` and `!=`.
     Equal {
-        /// Inverted.
+        /// Whether the result is inverted.
         negated: bool,
     },
     /// `=~` and `!~`.
     EqualIgnoreCase {
-        /// Inverted.
+        /// Whether the result is inverted.
         negated: bool,
     },
     /// `<`.
@@ -113,18 +113,18 @@ pub enum Comparison {
     Greater,
     /// `>=`.
     GreaterOrEqual,
-    /// A test of the text on the left against the text on the right.
+    /// A test of the left string against the right one.
     Text {
-        /// Which one.
+        /// The test.
         test: TextTest,
         /// Whether case matters (`contains_cs`).
         case_sensitive: bool,
-        /// Inverted.
+        /// Whether the result is inverted.
         negated: bool,
     },
 }
 
-/// A test of a text.
+/// A test of a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum TextTest {
@@ -161,7 +161,7 @@ pub enum Function {
     ReplaceText,
 }
 
-/// Name, function, least and most arguments.
+/// Name, function, and minimum and maximum number of arguments.
 pub const FUNCTIONS: &[(&str, Function, usize, usize)] = &[
     ("tolower", Function::ToLower, 1, 1),
     ("toupper", Function::ToUpper, 1, 1),
@@ -189,10 +189,10 @@ pub const FUNCTIONS: &[(&str, Function, usize, usize)] = &[
     ("replace_string", Function::ReplaceText, 3, 3),
 ];
 
-/// Why a query cannot be answered.
+/// Why a query fails.
 #[derive(Clone, Debug, PartialEq)]
 pub enum QueryError {
-    /// The text is not a query; the place is that of the unexpected token, counted as the service does.
+    /// The text is not a query. The position is that of the unexpected token, counted like the service does.
     Syntax {
         /// From 1.
         line: usize,
@@ -201,11 +201,11 @@ pub enum QueryError {
         /// The token, `<EOF>` at the end.
         token: String,
     },
-    /// The query uses something that the service may know and the emulator does not.
+    /// The query uses something that the emulator does not support, but the service may.
     NotEmulated(String),
-    /// A column that does not exist there.
+    /// A column that does not exist at that point.
     UnknownColumn {
-        /// The operator that names it.
+        /// The operator that uses it.
         operator: &'static str,
         /// The column.
         column: String,

@@ -1,9 +1,9 @@
-//! The page at `/`: galleries and versions, running operations, other resources and the last requests.
+//! The web page at `/`: galleries and versions, running operations, other resources and the latest requests.
 
 use super::{Fault, Response};
 use crate::page::{SCRIPT, STYLE};
 
-/// One HTML file that loads nothing else.
+/// The HTML document, which loads no other files.
 fn document() -> String {
     let script = SCRIPT.to_owned() + include_str!("live.js");
     include_str!("page.html").replacen("/* STYLE */\n", STYLE, 1).replacen("/* SCRIPT */\n", &script, 1)
@@ -30,7 +30,7 @@ mod tests {
     use super::super::json::Json;
     use super::super::{Emulator, Request};
 
-    /// The page loads nothing from elsewhere, and reads only fields that a summary has.
+    /// The page loads nothing from other hosts, and every field that it reads exists.
     #[test]
     fn is_self_contained_and_reads_existing_fields() {
         let emulator = Emulator::in_memory();

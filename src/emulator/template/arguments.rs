@@ -2,7 +2,7 @@
 
 use super::super::json::Json;
 
-/// The arguments of one call, read by place and type.
+/// The arguments of one call, by position and type.
 pub struct Arguments<'a> {
     /// The function's name, for errors.
     pub name: &'a str,
@@ -16,7 +16,7 @@ impl Arguments<'_> {
         format!("Unable to evaluate the template language function '{}': {why}", self.name)
     }
 
-    /// Checks how many there are.
+    /// Checks the number of arguments.
     pub fn count(&self, least: usize, most: usize) -> Result<(), String> {
         let count = self.values.len();
         if (least..=most).contains(&count) {
@@ -34,22 +34,22 @@ impl Arguments<'_> {
         self.fault(&format!("argument {} must be {wanted}, but is {found}.", at + 1))
     }
 
-    /// The string at a place.
+    /// The string at a position.
     pub fn text(&self, at: usize) -> Result<&str, String> {
         self.values.get(at).and_then(Json::as_str).ok_or_else(|| self.wrong(at, "a string"))
     }
 
-    /// The whole number at a place.
+    /// The integer at a position.
     pub fn int(&self, at: usize) -> Result<i64, String> {
         as_int(self.values.get(at)).ok_or_else(|| self.wrong(at, "an integer"))
     }
 
-    /// The length or index at a place: a whole number that is not negative.
+    /// The length or index at a position: an integer that is not negative.
     pub fn size(&self, at: usize) -> Result<usize, String> {
         usize::try_from(self.int(at)?).map_err(|_| self.wrong(at, "an integer that is not negative"))
     }
 
-    /// The boolean at a place.
+    /// The boolean at a position.
     pub fn flag(&self, at: usize) -> Result<bool, String> {
         match self.values.get(at) {
             Some(Json::Bool(value)) => Ok(*value),
@@ -57,7 +57,7 @@ impl Arguments<'_> {
         }
     }
 
-    /// The array at a place.
+    /// The array at a position.
     pub fn array(&self, at: usize) -> Result<&[Json], String> {
         match self.values.get(at) {
             Some(Json::Array(items)) => Ok(items),
@@ -65,7 +65,7 @@ impl Arguments<'_> {
         }
     }
 
-    /// The object at a place.
+    /// The object at a position.
     pub fn object(&self, at: usize) -> Result<&[(String, Json)], String> {
         match self.values.get(at) {
             Some(Json::Object(pairs)) => Ok(pairs),
@@ -82,7 +82,7 @@ pub fn as_int(value: Option<&Json>) -> Option<i64> {
     }
 }
 
-/// What a value is, for errors.
+/// The type of a value, for errors.
 pub fn kind_of(value: &Json) -> &'static str {
     match value {
         Json::Null => "null",
@@ -95,7 +95,7 @@ pub fn kind_of(value: &Json) -> &'static str {
     }
 }
 
-/// A value as text, as `string()`, `concat()` and `format()` write it.
+/// A value as text, in the form of `string()`, `concat()` and `format()`.
 pub fn text_of(value: &Json) -> String {
     match value {
         Json::Null => String::new(),

@@ -3,10 +3,10 @@
 use super::super::json::{Json, same};
 use super::arguments::{Arguments, text_of};
 
-/// The most elements that a function makes.
+/// The maximum number of elements that a function returns.
 const MOST: i64 = 10_000;
 
-/// Calls a function; `None` when it is not one of those here.
+/// Calls a function; `None` if it is not in this file.
 pub fn call(it: &Arguments<'_>) -> Option<Result<Json, String>> {
     let result = match it.name {
         "array" => it.count(1, 1).map(|()| match &it.values[0] {
@@ -82,7 +82,7 @@ pub fn call(it: &Arguments<'_>) -> Option<Result<Json, String>> {
     Some(result)
 }
 
-/// A member of an object, whatever its case, or an element of an array.
+/// A member of an object, ignoring case, or an element of an array.
 pub fn member<'a>(value: &'a Json, key: &Json) -> Option<&'a Json> {
     match (value, key) {
         (Json::Object(pairs), Json::String(key)) => pairs
@@ -95,7 +95,7 @@ pub fn member<'a>(value: &'a Json, key: &Json) -> Option<&'a Json> {
     }
 }
 
-/// Sets a member, whatever its case.
+/// Sets a member, ignoring case.
 fn set(object: &mut Json, key: &str, value: Json) {
     let known = object.pairs().iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
     let name = known.map_or(key, |(name, _)| name).to_owned();

@@ -1,4 +1,4 @@
-//! The functions of template expressions on dates. They are written in ISO 8601, and in the few .NET formats below.
+//! Template functions on dates. Dates are in ISO 8601, or in one of the .NET formats below.
 
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Duration, Month, OffsetDateTime, UtcOffset};
@@ -6,7 +6,7 @@ use time::{Date, Duration, Month, OffsetDateTime, UtcOffset};
 use super::super::json::Json;
 use super::arguments::Arguments;
 
-/// Calls a function; `None` when it is not one of those here.
+/// Calls a function; `None` if it is not in this file.
 pub fn call(it: &Arguments<'_>) -> Option<Result<Json, String>> {
     Some(match it.name {
         "datetimeadd" => add(it),
@@ -22,7 +22,7 @@ pub fn call(it: &Arguments<'_>) -> Option<Result<Json, String>> {
     })
 }
 
-/// A date in a .NET format: those that people use in templates.
+/// A date in one of the .NET formats that templates commonly use.
 pub fn format(at: OffsetDateTime, format: &str) -> Result<String, String> {
     let pattern = match format {
         "d" => "MM/dd/yyyy",

@@ -2,10 +2,10 @@
 
 use super::super::json::Json;
 
-/// The deepest nesting that is read.
-const DEEPEST: usize = 60;
+/// The maximum nesting depth.
+const MAXIMUM_DEPTH: usize = 60;
 
-/// An expression, read.
+/// A parsed expression.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expression {
     /// A string or a whole number.
@@ -17,7 +17,7 @@ pub enum Expression {
 }
 
 impl Expression {
-    /// Visits this expression and all within it.
+    /// Visits this expression and all expressions in it.
     pub fn visit(&self, visitor: &mut impl FnMut(&Expression)) {
         visitor(self);
         match self {
@@ -31,16 +31,16 @@ impl Expression {
     }
 }
 
-/// What a string of a template stands for.
+/// The meaning of a string in a template.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Text {
-    /// Itself.
+    /// A plain string.
     Plain(String),
-    /// The value of an expression.
+    /// An expression.
     Expression(Expression),
 }
 
-/// Reads a string of a template: `[…]` is an expression, `[[…` a plain string that begins with one bracket.
+/// Parses a string of a template: `[…]` is an expression, and `[[…` a plain string that begins with one bracket.
 pub fn read(text: &str) -> Result<Text, String> {
     match text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
         Some(escaped) if escaped.starts_with('[') => Ok(Text::Plain(format!("{escaped}]"))),
@@ -75,7 +75,7 @@ impl Reader<'_> {
     }
 
     fn expression(&mut self, depth: usize) -> Result<Expression, String> {
-        if depth > DEEPEST {
+        if depth > MAXIMUM_DEPTH {
             return Err(self.fault("the nesting is too deep"));
         }
         let mut expression = self.primary(depth)?;
@@ -130,7 +130,7 @@ impl Reader<'_> {
         Ok(Expression::Call(name.to_ascii_lowercase(), arguments))
     }
 
-    /// The rest of a string whose first quote was read; two quotes stand for one.
+    /// The rest of a string after its opening quote. Two quotes stand for one.
     fn string(&mut self) -> Result<String, String> {
         let mut text = String::new();
         loop {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_expressions() {
+    fn parses_expressions() {
         let text = |text: &str| Expression::Literal(Json::from(text));
         let member =
             |object: Expression, member: Expression| Expression::Member(Box::new(object), Box::new(member));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_strings_in_brackets_are_expressions() {
+    fn only_strings_fully_in_brackets_are_expressions() {
         for (text, plain) in
             [("plain", "plain"), ("[[a]", "[a]"), ("[a] b", "[a] b"), ("", ""), ("[", "["), ("[[a", "[[a")]
         {

@@ -1,4 +1,4 @@
-//! The functions of template expressions whose value depends on their arguments alone: strings, numbers, logic and comparison.
+//! Template functions whose value depends only on their arguments: strings, numbers, logic and comparison.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,12 +8,12 @@ use super::super::json::{Json, same};
 use super::arguments::{Arguments, as_int, text_of};
 use super::{collections, dates, unique};
 
-/// The namespace of the identifiers that `guid()` makes.
+/// The namespace of the identifiers that `guid()` returns.
 const GUIDS: [u8; 16] = 0x11fb_06fb_712d_4ddd_98c7_e71b_bd58_8830_u128.to_be_bytes();
-/// The longest string that a function makes.
+/// The maximum length of a string that a function returns.
 const LONGEST: i64 = 131_072;
 
-/// Calls a function; `None` when it is not one of those here.
+/// Calls a function; `None` if it is not in this file.
 pub fn call(name: &str, values: &[Json]) -> Option<Result<Json, String>> {
     let arguments = Arguments { name, values };
     strings(&arguments)
@@ -62,7 +62,6 @@ fn strings(it: &Arguments<'_>) -> Option<Result<Json, String>> {
         "split" => split(it),
         "format" => format(it),
         "guid" => joined(it).map(|text| Json::from(name_guid(&text))),
-        // Thirteen letters and digits that depend on the arguments, as the service's do; they are not the service's own.
         "uniquestring" => joined(it).map(|text| Json::from(unique::string(&text))),
         _ => return None,
     })

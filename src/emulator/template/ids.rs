@@ -1,9 +1,9 @@
-//! Resource IDs as template functions make them, and as the resources of a template have them.
+//! Resource IDs in templates: those that functions return and those of the template's resources.
 
 use super::super::json::Json;
 use super::place::Place;
 
-/// The id of a resource below a scope: `A.B/c/d` and `x/y` make `<scope>/providers/A.B/c/x/d/y`.
+/// The ID of a resource below a scope: `A.B/c/d` and `x/y` give `<scope>/providers/A.B/c/x/d/y`.
 pub fn below(scope: &str, kind: &str, name: &str) -> Result<String, String> {
     let (mut types, names) = (kind.split('/'), name.split('/'));
     let namespace = types.next().unwrap_or_default();
@@ -37,7 +37,7 @@ pub fn group_scope(subscription: &str, group: &str) -> String {
     format!("/subscriptions/{subscription}/resourceGroups/{group}")
 }
 
-/// `resourceId()` and its kin. The type is the first argument with a slash; what stands before it says where.
+/// `resourceId()` and similar functions. The type is the first argument with a slash; those before it name the scope.
 pub fn from_function(function: &str, place: &Place, texts: &[&str]) -> Result<Json, String> {
     let wrong = || format!("The arguments of the template function '{function}' are not valid.");
     let (scope, texts) = match function {
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn functions_make_ids() {
+    fn functions_return_ids() {
         const OTHER: &str = "11111111-2222-3333-4444-555555555555";
         let group = Json::object().with("name", "g");
         let place = Place { subscription: "s".to_owned(), group: Some(group), ..Place::default() };

@@ -1,4 +1,4 @@
-//! Templates of Azure Resource Manager, read and evaluated without making anything: see [`Reading`].
+//! Azure Resource Manager templates, parsed and evaluated without creating anything: see [`Reading`].
 
 mod arguments;
 mod collections;
@@ -18,7 +18,7 @@ use place::Place;
 use resources::Item;
 use scope::{Bounds, Live, Scope};
 
-/// The members that a template may have.
+/// The members that a template may contain.
 const MEMBERS: &[&str] = &[
     "$schema",
     "contentVersion",
@@ -33,17 +33,17 @@ const MEMBERS: &[&str] = &[
     "metadata",
 ];
 
-/// A template with the values of its parameters, and its resources in the order in which to make them.
+/// A template with the values of its parameters, and its resources in the order in which they are created.
 pub struct Reading<'a> {
-    /// The resources, as the template has them.
+    /// The resources, in the template's order.
     pub items: Vec<Item<'a>>,
-    /// Places in `items`.
+    /// Indices of `items`, in the order of creation.
     pub order: Vec<usize>,
     template: &'a Json,
     scope: Scope<'a>,
 }
 
-/// Reads a template. The error is the text of an `InvalidTemplate`.
+/// Parses a template. The error is the message of an `InvalidTemplate`.
 pub fn read<'a>(
     template: &'a Json,
     given: &Json,
@@ -88,7 +88,7 @@ fn check_members(template: &Json) -> Result<(), String> {
 }
 
 impl Reading<'_> {
-    /// The parameters as a deployment shows them: secure ones without their values.
+    /// The parameters in the form of a deployment's response: secure ones have no value.
     pub fn parameters(&self) -> Json {
         let mut shown = Json::object();
         for (name, declaration) in self.template.get("parameters").map_or(&[][..], Json::pairs) {
@@ -99,7 +99,7 @@ impl Reading<'_> {
         shown
     }
 
-    /// The outputs as a deployment shows them.
+    /// The outputs in the form of a deployment's response.
     pub fn outputs(&self, live: Live<'_>) -> Result<Json, String> {
         let scope = self.scope.live(live);
         let mut shown = Json::object();
@@ -122,7 +122,7 @@ impl Reading<'_> {
     }
 }
 
-/// `securestring` as `SecureString`, as the service shows types.
+/// A type in the service's spelling: `securestring` is `SecureString`.
 fn display_kind(kind: &str) -> &str {
     match kind {
         "string" => "String",

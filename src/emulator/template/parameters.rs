@@ -1,11 +1,11 @@
-//! The parameters of a template: what is given, the defaults, and whether each value is of its type and allowed.
+//! The parameters of a template: values, defaults, and checks of types and limits.
 
 use super::super::json::{Json, same};
 use super::arguments::kind_of;
 use super::collections::member;
 use super::scope::Scope;
 
-/// Gives a scope its parameters, in the order in which the template declares them; a default may use those before it.
+/// Adds the parameters to a scope in the order of their declarations. A default may use parameters before it.
 pub fn fill(scope: &mut Scope<'_>, template: &Json, given: &Json) -> Result<(), String> {
     let declared = template.get("parameters").cloned().unwrap_or_else(Json::object);
     let unknown: Vec<&str> = given
@@ -66,7 +66,7 @@ fn value_given(name: &str, given: &Json) -> Result<Json, String> {
     })
 }
 
-/// Follows `$ref` to the definition of a type.
+/// Resolves `$ref` to the definition of a type.
 fn definition<'a>(declaration: &'a Json, template: &'a Json) -> &'a Json {
     let mut found = declaration;
     for _ in 0..20 {
@@ -81,12 +81,12 @@ fn definition<'a>(declaration: &'a Json, template: &'a Json) -> &'a Json {
     found
 }
 
-/// The type that a declaration names, through its definition; lower case.
+/// The type of a declaration, with references resolved, in lower case.
 pub fn kind(declaration: &Json, template: &Json) -> String {
     definition(declaration, template).text("type").unwrap_or_default().to_ascii_lowercase()
 }
 
-/// Whether a type's values are never shown.
+/// Whether the values of a type are secret.
 pub fn is_secure(kind: &str) -> bool {
     kind.starts_with("secure")
 }
@@ -126,7 +126,7 @@ fn check_limits(name: &str, declaration: &Json, value: &Json) -> Result<(), Stri
     let listed = |value: &Json| allowed.iter().any(|allowed| same(allowed, value));
     let is_allowed = allowed.is_empty()
         || listed(value)
-        // Several of the allowed values may be given as an array.
+        // An array may contain several of the allowed values.
         || matches!(value, Json::Array(items) if items.iter().all(listed));
     if !is_allowed {
         let texts: Vec<String> = allowed.iter().map(super::arguments::text_of).collect();

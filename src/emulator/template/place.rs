@@ -2,7 +2,7 @@
 
 use super::super::json::Json;
 
-/// Where and as what a template is deployed.
+/// The context in which a template is deployed.
 #[derive(Clone, Debug, Default)]
 pub struct Place {
     /// The subscription's id.
@@ -11,15 +11,15 @@ pub struct Place {
     pub tenant: String,
     /// The caller's object id.
     pub object: String,
-    /// What `resourceGroup()` returns; nothing at the scope of a subscription.
+    /// The value of `resourceGroup()`; none at the scope of a subscription.
     pub group: Option<Json>,
-    /// What `deployment()` returns.
+    /// The value of `deployment()`.
     pub deployment: Json,
-    /// What `environment()` returns.
+    /// The value of `environment()`.
     pub environment: Json,
     /// The time, in seconds since 1970.
     pub now: i64,
-    /// What `newGuid()` is made of.
+    /// The seed of `newGuid()`.
     pub seed: String,
 }
 

@@ -1,20 +1,19 @@
-//! JSON as people write templates and the Azure CLI sends them: comments, unquoted keys, single quotes, trailing commas, and
-//! strings over several lines.
+//! The relaxed JSON of templates: comments, unquoted keys, single quotes, trailing commas, and multi-line strings.
 
 use super::super::json::Json;
 
-/// The deepest nesting that is read.
-const DEEPEST: usize = 120;
+/// The maximum nesting depth.
+const MAXIMUM_DEPTH: usize = 120;
 
-/// Reads a document; the error names the line.
+/// Parses a document. The error names the line.
 pub fn parse(text: &str) -> Result<Json, String> {
     let mut reader = Reader { rest: text, whole: text };
     let value = reader.value(0)?;
-    reader.skip_blanks()?;
+    reader.skip_whitespace()?;
     if reader.rest.is_empty() {
         Ok(value)
     } else {
-        Err(reader.fault("something follows the end of the document"))
+        Err(reader.fault("there is text after the end of the document"))
     }
 }
 
@@ -29,7 +28,7 @@ impl<'a> Reader<'a> {
         format!("{what} at line {}", read.matches('\n').count() + 1)
     }
 
-    fn skip_blanks(&mut self) -> Result<(), String> {
+    fn skip_whitespace(&mut self) -> Result<(), String> {
         loop {
             self.rest = self.rest.trim_start();
             if let Some(comment) = self.rest.strip_prefix("//") {
@@ -43,16 +42,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes `token` if it comes next.
+    /// Consumes `token` if it comes next.
     fn take(&mut self, token: char) -> Result<bool, String> {
-        self.skip_blanks()?;
+        self.skip_whitespace()?;
         let after = self.rest.strip_prefix(token);
         self.rest = after.unwrap_or(self.rest);
         Ok(after.is_some())
     }
 
     fn value(&mut self, depth: usize) -> Result<Json, String> {
-        if depth > DEEPEST {
+        if depth > MAXIMUM_DEPTH {
             return Err(self.fault("the document is nested too deeply"));
         }
         if self.take('{')? {
@@ -134,7 +133,7 @@ impl<'a> Reader<'a> {
                 '"' | '\'' | '\\' | '/' => escape,
                 'u' => {
                     let (unit, next) = self.unit(at + 1)?;
-                    // A character outside the basic plane is written as a pair.
+                    // A character outside the basic plane is a surrogate pair.
                     let pair = (0xd800..0xdc00).contains(&unit)
                         && self.rest.get(next..next + 2).is_some_and(|start| start == "\\u");
                     let (code, next) = if pair {
@@ -155,7 +154,7 @@ impl<'a> Reader<'a> {
         Err(self.fault("a string has no end"))
     }
 
-    /// The four hexadecimal digits at `at`, and where they end.
+    /// The four hexadecimal digits at `at`, and the position after them.
     fn unit(&self, at: usize) -> Result<(u32, usize), String> {
         self.rest
             .get(at..at + 4)
@@ -171,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_people_write() {
+    fn parses_relaxed_json() {
         for (text, wanted) in [
             (r#"{"a": [1, -2.5, true, null], "b": {}}"#, r#"{"a":[1,-2.5,true,null],"b":{}}"#),
             ("{a: 'it', $b: \"x\", /* c */ 'c': [1,], // d\n}", r#"{"a":"it","$b":"x","c":[1]}"#),

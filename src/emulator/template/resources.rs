@@ -1,4 +1,4 @@
-//! The resources of a template: loops and children spread out, conditions decided, and the order in which they are made.
+//! The resources of a template: expands loops and children, evaluates conditions, and determines the order of creation.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use super::expression::{self, Expression, Text};
 use super::ids;
 use super::scope::Scope;
 
-/// The type of a deployment within a deployment.
+/// The type of a nested deployment.
 pub const DEPLOYMENT: &str = "Microsoft.Resources/deployments";
-/// The most resources of one template.
+/// The maximum number of resources of a template.
 const MOST: usize = 800;
-/// What a resource of a template says about its deployment, and not about itself.
+/// Members of a template resource that are not part of the resource's body.
 const ABOUT_DEPLOYMENT: &[&str] = &[
     "type",
     "apiVersion",
@@ -30,11 +30,11 @@ const ABOUT_DEPLOYMENT: &[&str] = &[
     "@options",
 ];
 
-/// One resource, its loops spread out.
+/// One resource, after its loops are expanded.
 pub struct Item<'a> {
-    /// Its name in templates whose resources are an object.
+    /// Its symbolic name, in templates whose resources are an object.
     pub symbol: Option<String>,
-    /// The name of the loop that it comes from, and its index there.
+    /// The name of its loop, and its index in the loop.
     pub copy: Option<(String, i64)>,
     /// `Microsoft.Compute/galleries/images`.
     pub kind: String,
@@ -42,19 +42,19 @@ pub struct Item<'a> {
     pub name: String,
     /// The API version.
     pub api: String,
-    /// The id that it will have.
+    /// Its resource ID.
     pub id: String,
-    /// False when its condition does not hold, or it is only referred to.
+    /// False if its condition is false, or the template only refers to it.
     pub deployed: bool,
-    /// Places in the list of what must be there before it.
+    /// The indices of the resources that must be created before it.
     pub depends_on: Vec<usize>,
-    /// What it is evaluated in.
+    /// The scope in which it is evaluated.
     pub scope: Scope<'a>,
     raw: Json,
 }
 
 impl Item<'_> {
-    /// The body with its expressions still in it.
+    /// The body with unevaluated expressions.
     pub fn raw_body(&self) -> Json {
         let mut body = self.raw.clone();
         for key in ABOUT_DEPLOYMENT {
@@ -65,7 +65,7 @@ impl Item<'_> {
 }
 
 impl Item<'_> {
-    /// The body without the template of a nested deployment that evaluates its own expressions.
+    /// The body, without the template of a nested deployment that evaluates its own expressions.
     fn own_expressions(&self) -> Json {
         let mut body = self.raw_body();
         let scope = body.text("properties.expressionEvaluationOptions.scope").unwrap_or_default();
@@ -76,19 +76,19 @@ impl Item<'_> {
     }
 }
 
-/// Reads the resources of a template.
+/// Parses the resources of a template.
 pub fn read<'a>(template: &Json, scope: &Scope<'a>) -> Result<Vec<Item<'a>>, String> {
     let mut items = Vec::new();
     match template.get("resources") {
         None => {}
         Some(Json::Array(resources)) => {
             for resource in resources {
-                spread(&mut items, None, resource, scope, None)?;
+                expand(&mut items, None, resource, scope, None)?;
             }
         }
         Some(Json::Object(resources)) => {
             for (symbol, resource) in resources {
-                spread(&mut items, Some(symbol), resource, scope, None)?;
+                expand(&mut items, Some(symbol), resource, scope, None)?;
             }
         }
         Some(_) => return Err("The template's 'resources' must be an array or an object.".to_owned()),
@@ -109,7 +109,7 @@ pub fn read<'a>(template: &Json, scope: &Scope<'a>) -> Result<Vec<Item<'a>>, Str
 }
 
 /// Adds a resource, once for each repetition of its loop, and its children.
-fn spread<'a>(
+fn expand<'a>(
     items: &mut Vec<Item<'a>>,
     symbol: Option<&str>,
     raw: &Json,
@@ -178,7 +178,7 @@ fn add<'a>(
         raw: raw.clone(),
     });
     for child in raw.list("resources") {
-        spread(items, None, child, scope, Some((&kind, &name)))?;
+        expand(items, None, child, scope, Some((&kind, &name)))?;
     }
     Ok(())
 }
@@ -211,7 +211,7 @@ fn id_of(
     ids::below(&base, kind, name)
 }
 
-/// What an item waits for: what its `dependsOn` names, and what its expressions refer to.
+/// The dependencies of an item: the resources that its `dependsOn` names and that its expressions refer to.
 fn dependencies(items: &[Item<'_>], at: usize) -> Result<Vec<usize>, String> {
     let item = &items[at];
     let mut found = BTreeSet::new();
@@ -244,7 +244,7 @@ fn dependencies(items: &[Item<'_>], at: usize) -> Result<Vec<usize>, String> {
             }
         }
     })?;
-    // What depends on nothing that exists is evaluated at once, so that its errors are found before anything is made.
+    // Evaluate items that do not depend on existing resources, so that errors are found before anything is created.
     if is_static && item.deployed {
         item.scope.resolve(&body).map_err(|why| {
             format!(
@@ -257,7 +257,7 @@ fn dependencies(items: &[Item<'_>], at: usize) -> Result<Vec<usize>, String> {
     Ok(found.into_iter().collect())
 }
 
-/// Visits every expression in a value, with all that is within it.
+/// Visits every expression in a value, including nested ones.
 fn visit_expressions(value: &Json, visitor: &mut impl FnMut(&Expression)) -> Result<(), String> {
     match value {
         Json::Object(pairs) => pairs.iter().try_for_each(|(_, value)| visit_expressions(value, visitor)),
@@ -272,7 +272,7 @@ fn visit_expressions(value: &Json, visitor: &mut impl FnMut(&Expression)) -> Res
     }
 }
 
-/// The items that a reference means: by symbol, loop, `symbol[0]`, id, `Type/name` or name.
+/// The items of a reference: a symbolic name, a loop, `symbol[0]`, an ID, `Type/name` or a name.
 pub fn find(items: &[Item<'_>], wanted: &str) -> Vec<usize> {
     let same = |text: &str| text.eq_ignore_ascii_case(wanted);
     let all = |matches: &dyn Fn(&Item<'_>) -> bool| -> Vec<usize> {
@@ -295,7 +295,7 @@ pub fn find(items: &[Item<'_>], wanted: &str) -> Vec<usize> {
     if by_id.is_empty() { all(&|item| same(&item.name)) } else { by_id }
 }
 
-/// The order in which to make the items: each after what it depends on, otherwise as the template has them.
+/// The order of creation: each item after its dependencies, otherwise in the template's order.
 pub fn order(items: &[Item<'_>]) -> Result<Vec<usize>, String> {
     let mut order: Vec<usize> = Vec::new();
     let mut done = vec![false; items.len()];

@@ -1,4 +1,4 @@
-//! Working out the values of a template: its expressions, variables, loops, and what they say of the place it is deployed to.
+//! Evaluates the expressions, variables and loops of a template in the context of its deployment.
 
 use std::cell::Cell;
 
@@ -11,27 +11,27 @@ use super::expression::{self, Expression, Text};
 use super::place::Place;
 use super::{dates, functions, ids};
 
-/// How deep expressions, variables and functions may lead into each other.
-const DEEPEST: u32 = 150;
-/// How many steps the evaluation of a template may take.
+/// The maximum nesting depth of expressions, variables and functions.
+const MAXIMUM_DEPTH: u32 = 150;
+/// The maximum number of evaluation steps of a template.
 const STEPS: u32 = 2_000_000;
-/// How many repetitions a loop may have.
+/// The maximum number of iterations of a loop.
 pub const MOST_COPIES: i64 = 800;
 
-/// What a template asks of resources that exist.
+/// A query of existing resources.
 pub enum Lookup<'x> {
-    /// `reference()`: the resource as a GET shows it, or its properties alone.
+    /// `reference()`: the resource in the form of a GET, or only its properties.
     Reference {
-        /// An id, or the name of a resource of the template.
+        /// An ID, or the name of a resource of the template.
         target: &'x str,
-        /// The API version, which may be left out for resources of the template.
+        /// The API version, which is optional for resources of the template.
         api: Option<&'x str>,
-        /// The whole resource.
+        /// Whether the whole resource is returned.
         full: bool,
     },
     /// `references()`: the properties of each resource of a loop.
     References(&'x str),
-    /// `listKeys()` and its kin: a POST.
+    /// `listKeys()` and similar functions: a POST.
     List {
         /// The action, as written.
         action: &'x str,
@@ -42,29 +42,29 @@ pub enum Lookup<'x> {
     },
 }
 
-/// Answers a [`Lookup`]; none while the template is only read.
+/// Performs a [`Lookup`]. Absent while the template is only parsed.
 pub type Live<'a> = &'a dyn Fn(&Lookup<'_>) -> Result<Json, String>;
 
-/// Everything that the expressions of a template can speak of.
+/// Everything that the expressions of a template can refer to.
 #[derive(Clone)]
 pub struct Scope<'a> {
     place: &'a Place,
     template: &'a Json,
     parameters: Json,
     live: Option<Live<'a>>,
-    /// Loops that are running, the innermost last: name and index.
+    /// Enclosing loops, the innermost last: name and index.
     copies: Vec<(String, i64)>,
     /// Arguments of lambdas, the innermost last.
     lambdas: Vec<(String, Json)>,
-    /// The default of a parameter, where `utcNow()` and `newGuid()` are allowed.
+    /// Whether this is the default of a parameter, where `utcNow()` and `newGuid()` are allowed.
     in_default: bool,
-    /// Inside a function of the template's own, which sees nothing but its parameters.
+    /// Whether this is a function of the template's own, which can only use its parameters.
     in_function: bool,
     depth: &'a Cell<u32>,
     steps: &'a Cell<u32>,
 }
 
-/// The counters that bound an evaluation.
+/// The counters that limit an evaluation.
 #[derive(Default)]
 pub struct Bounds {
     depth: Cell<u32>,
@@ -88,7 +88,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Where the template is deployed.
+    /// The context of the deployment.
     pub fn place(&self) -> &'a Place {
         self.place
     }
@@ -108,14 +108,14 @@ impl<'a> Scope<'a> {
         Scope { in_default: true, ..self.clone() }
     }
 
-    /// The same scope in one repetition of a loop.
+    /// The same scope in one iteration of a loop.
     pub fn in_copy(&self, name: &str, index: i64) -> Scope<'a> {
         let mut scope = self.clone();
         scope.copies.push((name.to_owned(), index));
         scope
     }
 
-    /// The same scope, once resources exist.
+    /// The same scope, with access to existing resources.
     pub fn live<'b>(&self, live: Live<'b>) -> Scope<'b>
     where
         'a: 'b,
@@ -123,7 +123,7 @@ impl<'a> Scope<'a> {
         Scope { live: Some(live), ..self.clone() }
     }
 
-    /// The number of repetitions of a loop.
+    /// The number of iterations of a loop.
     pub fn copy_count(&self, copy: &Json) -> Result<i64, String> {
         let count = copy.get("count").ok_or("A copy loop has no 'count'.")?;
         match self.resolve(count)? {
@@ -138,7 +138,7 @@ impl<'a> Scope<'a> {
 
     fn deeper<T>(&self, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
         self.steps.set(self.steps.get() + 1);
-        if self.depth.get() >= DEEPEST {
+        if self.depth.get() >= MAXIMUM_DEPTH {
             return Err(
                 "The template's expressions are nested too deeply, or refer to themselves.".to_owned()
             );
@@ -152,7 +152,7 @@ impl<'a> Scope<'a> {
         result
     }
 
-    /// A value with all its expressions worked out.
+    /// A value with all its expressions evaluated.
     pub fn resolve(&self, value: &Json) -> Result<Json, String> {
         self.deeper(|| match value {
             Json::Object(pairs) => {
@@ -209,7 +209,7 @@ impl<'a> Scope<'a> {
     }
 
     fn call(&self, name: &str, arguments: &[Expression]) -> Result<Json, String> {
-        // Those that do not evaluate all their arguments.
+        // Functions that do not evaluate all their arguments.
         match (name, arguments) {
             ("if", [condition, yes, no]) => {
                 return self.evaluate(if self.flag(name, condition)? { yes } else { no });
@@ -255,7 +255,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Functions that depend on where the template is, or on what exists.
+    /// Functions that depend on the deployment or on existing resources.
     fn contextual(&self, name: &str, values: &[Json]) -> Result<Json, String> {
         let texts: Vec<&str> = values.iter().filter_map(Json::as_str).collect();
         let all_texts = texts.len() == values.len();
@@ -460,7 +460,7 @@ impl<'a> Scope<'a> {
                 Ok(result)
             }
             ("sort", [lambda]) => {
-                // By insertion, since the comparison can fail.
+                // An insertion sort, because the comparison can fail.
                 let mut sorted: Vec<Json> = Vec::new();
                 for item in &items {
                     let mut at = sorted.len();

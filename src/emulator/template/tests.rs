@@ -1,4 +1,4 @@
-//! Templates and expressions, from text to values.
+//! Evaluation of templates and expressions.
 
 use super::expression::Text;
 use super::*;
@@ -45,7 +45,7 @@ fn value(text: &str) -> Result<String, String> {
 }
 
 #[test]
-fn expressions_have_the_values_of_the_service() {
+fn expressions_have_the_same_values_as_in_the_service() {
     for (text, wanted) in [
         ("parameters('P')", r#""one""#),
         ("variables('greeting')", r#""one-two""#),
@@ -139,7 +139,7 @@ fn expressions_have_the_values_of_the_service() {
 }
 
 #[test]
-fn what_cannot_be_evaluated_says_why() {
+fn errors_explain_why_an_expression_cannot_be_evaluated() {
     for (text, why) in [
         ("nope('x')", "'nope'"),
         ("parameters('none')", "parameter 'none' is not found"),
@@ -175,7 +175,7 @@ fn what_cannot_be_evaluated_says_why() {
     }
 }
 
-/// Reads a template and shows its resources in their order: type, name, what is before it, and whether it is made.
+/// The resources of a template in order of creation: type, name, dependencies, and whether it is created.
 fn items(text: &str, given: &str) -> Result<Vec<String>, String> {
     let template = relaxed::parse(&format!("{{$schema: 's', contentVersion: '1.0.0.0', {text}}}")).unwrap();
     let (place, bounds) = (place(), Bounds::default());
@@ -190,7 +190,7 @@ fn items(text: &str, given: &str) -> Result<Vec<String>, String> {
 }
 
 #[test]
-fn resources_are_spread_out_and_ordered() {
+fn expands_and_orders_resources() {
     for (text, wanted) in [
         ("resources: [{type: 'N.A/b', apiVersion: '1', name: 'x'}]", &["b:x"][..]),
         (
@@ -247,7 +247,7 @@ fn resources_are_spread_out_and_ordered() {
 }
 
 #[test]
-fn parameters_are_checked() {
+fn checks_parameters() {
     let with = |declaration: &str, given: &str| {
         items(&format!("parameters: {{p: {{{declaration}}}}}, resources: []"), given)
             .err()
