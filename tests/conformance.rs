@@ -1,4 +1,4 @@
-//! The emulator answers recorded requests as the service did: recordings are replayed in order and the answers compared.
+//! The emulator responds to recorded requests as the service did: replays recordings in order and compares the responses.
 //!
 //! The recordings lie beside the repository (`AZIMAGE_SHARED` names the folder that holds `recordings/`); where they are
 //! absent the test says so and passes. Compared are status, headers that clients act on, and bodies with the order of their
@@ -9,6 +9,7 @@
 #[path = "support/external.rs"]
 #[macro_use]
 mod external;
+
 #[path = "conformance/created.rs"]
 mod created;
 
@@ -19,381 +20,362 @@ use azimage::emulator::json::Json;
 use azimage::emulator::{Emulator, Request, Response};
 use time::{Duration, OffsetDateTime};
 
-/// A difference that is known: where (file, path in the answer; both are prefixes, `*` is any) and why it stands.
+/// A known difference: prefixes of file names and of paths in the response (`*` is any), and the reason.
 struct Accepted {
-    file: &'static str,
-    at: &'static str,
+    files: &'static [&'static str],
+    at: &'static [&'static str],
     why: &'static str,
 }
 
 const ACCEPTED: &[Accepted] = &[
     Accepted {
-        file: "*",
-        at: "properties.storageProfile.imageReference.exactVersion",
+        files: &["*"],
+        at: &["properties.storageProfile.imageReference.exactVersion"],
         why: "the newest version in the emulator's catalogue is a later one",
     },
     Accepted {
-        file: "*",
-        at: "properties.instanceView.vmAgent.vmAgentVersion",
+        files: &["*"],
+        at: &["properties.instanceView.vmAgent.vmAgentVersion"],
         why: "the emulator's machines have a later agent",
     },
     Accepted {
-        file: "test_vm_with_",
-        at: "properties.instanceView.osVersion",
-        why: "what is in an image of a gallery was not kept",
+        files: &["test_vm_with_"],
+        at: &["properties.instanceView.osVersion"],
+        why: "the content of gallery images was not kept",
     },
     Accepted {
-        file: "test_vm_with_",
-        at: "header x-ms-ratelimit-remaining-resource",
-        why: "the classes of operations of machines had other names in 2023",
+        files: &["test_vm_image_list"],
+        at: &["[]"],
+        why: "the emulator's catalogue has fewer offers and SKUs; other recordings show the form of each entry",
     },
     Accepted {
-        file: "test_vm_trusted_launch",
-        at: "header x-ms-ratelimit-remaining-resource",
-        why: "as above",
+        files: &["test_vm_image_terms"],
+        at: &[
+            "properties.licenseTextLink",
+            "properties.marketplaceTermsLink",
+            "properties.privacyPolicyLink",
+        ],
+        why: "the links are made up, because the emulator does not have the texts",
     },
     Accepted {
-        file: "test_vm_image_list",
-        at: "[]",
-        why: "the emulator's catalogue has fewer offers and skus; the form of each entry is that of the other recordings",
+        files: &["*"],
+        at: &["properties.features"],
+        why: "all versions of an image have the same features here; the service's changed between versions",
     },
     Accepted {
-        file: "test_vm_image_terms",
-        at: "properties.licenseTextLink",
-        why: "the link to the text is made up, since the text itself is not there",
-    },
-    Accepted { file: "test_vm_image_terms", at: "properties.marketplaceTermsLink", why: "as above" },
-    Accepted { file: "test_vm_image_terms", at: "properties.privacyPolicyLink", why: "as above" },
-    Accepted {
-        file: "*",
-        at: "properties.features",
-        why: "the features of an image are the same for all its versions here; the service's changed from version to version",
+        files: &["test_resource_graph"],
+        at: &["data[]", "totalRecords"],
+        why: "the recorded subscription contained other resources; the number of rows is compared",
     },
     Accepted {
-        file: "test_resource_graph",
-        at: "data[]",
-        why: "the recorded subscription held other resources; that there are as many rows is compared by count",
-    },
-    Accepted { file: "test_resource_graph", at: "totalRecords", why: "as above" },
-    Accepted {
-        file: "test_resource_graph_paged_query",
-        at: "$skipToken",
-        why: "the name of the answering cluster stands in it",
+        files: &["test_resource_graph_paged_query"],
+        at: &["$skipToken"],
+        why: "the token is opaque and contains the name of the cluster",
     },
     Accepted {
-        file: "test_run_command_v2",
-        at: "header x-ms-ratelimit-remaining-resource",
-        why: "the classes of operations of machines had other names in 2023",
+        files: &[
+            "test_run_command_v2",
+            "test_vm_run_command_with_parameters",
+            "test_vm_boot_diagnostics",
+            "test_vm_with_",
+            "test_vm_trusted_launch",
+        ],
+        at: &["header x-ms-ratelimit-remaining-resource"],
+        why: "the budgets of machine operations had other names in 2023",
     },
     Accepted {
-        file: "test_vm_run_command_with_parameters",
-        at: "header x-ms-ratelimit-remaining-resource",
-        why: "as above",
-    },
-    Accepted {
-        file: "test_vm_boot_diagnostics",
-        at: "header x-ms-ratelimit-remaining-resource",
-        why: "as above",
-    },
-    Accepted {
-        file: "test_vm_boot_diagnostics",
-        at: "consoleScreenshotBlobUri",
+        files: &["test_vm_boot_diagnostics"],
+        at: &["consoleScreenshotBlobUri", "serialConsoleLogBlobUri"],
         why: "the blobs are on the emulator's own host",
     },
-    Accepted { file: "test_vm_boot_diagnostics", at: "serialConsoleLogBlobUri", why: "as above" },
     Accepted {
-        file: "test_create_disk_from_diff_gallery_image_version",
-        at: "properties.osType",
-        why: "what made the image was not kept",
+        files: &["test_create_disk_from_diff_gallery_image_version"],
+        at: &["properties.osType", "properties.supportedCapabilities"],
+        why: "the requests that created the image were not kept",
     },
     Accepted {
-        file: "test_create_disk_from_diff_gallery_image_version",
-        at: "properties.supportedCapabilities",
-        why: "as above",
+        files: &["test_resource_graph_query_error"],
+        at: &["error.message"],
+        why: "the text contains a time and an identifier",
     },
     Accepted {
-        file: "test_resource_graph_query_error",
-        at: "error.message",
-        why: "a time and an identifier stand in the text",
+        files: &["test_role_assignment_create_update"],
+        at: &["value[]"],
+        why: "the recorded subscription had other assignments at higher scopes",
     },
     Accepted {
-        file: "test_role_assignment_create_update",
-        at: "value[]",
-        why: "the recorded subscription held other assignments, above this one",
-    },
-    Accepted {
-        file: "test_aks_create_default_service_with_virtual_node_addon",
-        at: "error.message",
+        files: &["test_aks_create_default_service_with_virtual_node_addon"],
+        at: &["error.message"],
         why: "the service names the existing assignment by now, and so does the emulator",
     },
     Accepted {
-        file: "test_create_disk_from_diff_gallery_image_version",
-        at: "header azure-asyncoperation",
+        files: &["test_create_disk_from_diff_gallery_image_version"],
+        at: &["header azure-asyncoperation"],
         why: "recorded before polling URLs were signed",
     },
     Accepted {
-        file: "test_aks_create_default_service_with_virtual_node_addon",
-        at: "header x-ms-failure-cause",
-        why: "the recording's headers were cut down",
-    },
-    Accepted { file: "test_resource_policy_identity", at: "header x-ms-failure-cause", why: "as above" },
-    Accepted {
-        file: "test_resource_graph_paged_query",
-        at: "$skipToken",
-        why: "the token is opaque, and the emulator's own",
+        files: &["test_aks_create_default_service_with_virtual_node_addon", "test_resource_policy_identity"],
+        at: &["header x-ms-failure-cause"],
+        why: "the recordings do not contain all headers",
     },
     Accepted {
-        file: "test_image_build_trigger",
-        at: "properties.source.exactVersion",
+        files: &["test_image_build_trigger"],
+        at: &["properties.source.exactVersion"],
         why: "the emulator's catalogue has fewer versions",
     },
     Accepted {
-        file: "test_image_build_managed_image",
-        at: "properties.storageProfile.osDisk.blobUri",
+        files: &["test_image_build_managed_image"],
+        at: &["properties.storageProfile.osDisk.blobUri"],
         why: "the storage account's name is made up",
     },
     Accepted {
-        file: "test_image_build_shared_image",
-        at: "properties.storageProfile.osDiskImage.source",
-        why: "as above",
-    },
-    Accepted {
-        file: "test_vm_generalize",
-        at: "properties.output.resources[].properties.storageProfile.osDisk",
+        files: &["test_image_build_shared_image"],
+        at: &["properties.storageProfile.osDiskImage.source"],
         why: "the storage account's name is made up",
     },
     Accepted {
-        file: "test_vm_generalize",
-        at: "resources[].properties.storageProfile.osDisk",
-        why: "as above",
+        files: &["test_vm_generalize"],
+        at: &[
+            "properties.output.resources[].properties.storageProfile.osDisk",
+            "resources[].properties.storageProfile.osDisk",
+        ],
+        why: "the storage account's name is made up",
     },
 ];
 
-/// Requests that are not replayed: file, numbers (none is all), a part of their URL, and why.
+/// Requests that are not replayed: file, numbers (none means all), part of their URL, and the reason.
 const SKIPPED: &[(&str, &[i64], &str, &str)] = &[
-    ("test_image_build_managed_image", &[56, 59], "", "what created the machine was not kept"),
+    ("test_image_build_managed_image", &[56, 59], "", "the requests that created the machine were not kept"),
     (
         "test_vm_create_custom_data_activity_log_2019",
         &[],
         "",
-        "it asks for days that are long past here, and what created the machine was not kept",
+        "it queries past days, and the requests that created the machine were not kept",
     ),
     (
         "test_run_command_v2",
         &[11],
         "",
-        "an hour has passed here since the machine was created, and its agent is ready",
+        "an hour has passed here since the machine was created, so its agent is ready",
     ),
-    ("test_vm_boot_diagnostics", &[22], "", "the blobs are on the emulator's own host"),
+    (
+        "test_vm_boot_diagnostics",
+        &[15, 16, 20, 22],
+        "",
+        "the requests that created the machine were not kept",
+    ),
     (
         "manual_2026_excerpts",
         &[11, 12, 13, 14, 15, 16, 17, 18, 19, 21],
         "",
-        "an excerpt: what comes before it was not kept",
+        "an excerpt: the requests before it were not kept",
     ),
     ("test_resource_graph_management_groups_query", &[], "", "the emulator has no management groups"),
     (
         "test_resource_policy_identity",
         &[21, 22, 23, 24, 25, 37, 38, 39, 40],
         "",
-        "an hour passes between two requests here, so that the directory knows the principal at the second one",
+        "an hour passes between two requests here, so the directory already knows the principal at the second one",
     ),
     (
         "test_role_assignment_audits",
         &[],
         "eventtypes",
-        "role assignments leave no events in the emulator's activity log",
+        "role assignments create no events in the emulator's activity log",
     ),
-    ("test_gallery_e2e", &[101], "", "what created the machine was not kept"),
-    ("aso_Test_Compute_Image_20220301_CRUD", &[22], "", "what deleted the snapshot was not kept"),
+    ("test_gallery_e2e", &[101], "", "the requests that created the machine were not kept"),
+    ("aso_Test_Compute_Image_20220301_CRUD", &[22], "", "the request that deleted the snapshot was not kept"),
 ];
 
-/// Settings that a recording needs beside those of all.
+/// Additional settings of a recording.
 const SETTINGS: &[(&str, &str)] = &[
     ("test_resource_policy_identity", r#"{"eventual_consistency":true}"#),
     // Hours pass here between requests that were seconds apart, and the run must still be queued.
     ("test_image_builder_cancel", r#"{"time_scale":0.0065}"#),
 ];
 
-/// What failed in a recording for reasons that were not kept.
+/// Faults that reproduce failures of a recording whose causes were not kept.
 const FAULTS: &[(&str, &str)] = &[(
     "test_image_builder_vm_profile",
     r#"{"method":"PUT","path":"/imageTemplates/","fail_operation":{"code":"Unauthorized","message":"Not authorized to access the resource: /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/img_tmpl_vmprofile000001/providers/Microsoft.Network/virtualNetworks/vnet_000002. Please check the user assigned identity has the correct permissions. For more details, go to https://aka.ms/azvmimagebuilderts."}}"#,
 )];
 
-/// Something for a query without a filter to find: more than one page of three.
-const RESOURCES_TO_LIST: &[Prepared] = &[
-    (
-        "PUT",
-        "listed/providers/Microsoft.Network/networkInterfaces/nic1?api-version=2022-09-01",
-        r#"{"location":"westus"}"#,
-    ),
-    (
-        "PUT",
-        "listed/providers/Microsoft.Network/networkInterfaces/nic2?api-version=2022-09-01",
-        r#"{"location":"westus"}"#,
-    ),
-    (
-        "PUT",
-        "listed/providers/Microsoft.Network/networkInterfaces/nic3?api-version=2022-09-01",
-        r#"{"location":"westus"}"#,
-    ),
-    (
-        "PUT",
-        "listed/providers/Microsoft.Network/networkInterfaces/nic4?api-version=2022-09-01",
-        r#"{"location":"westus"}"#,
-    ),
-    (
-        "PUT",
-        "listed/providers/Microsoft.Network/networkInterfaces/nic5?api-version=2022-09-01",
-        r#"{"location":"westus"}"#,
-    ),
-    (
-        "PUT",
-        "listed/providers/Microsoft.Network/networkInterfaces/nic6?api-version=2022-09-01",
-        r#"{"location":"westus"}"#,
-    ),
-    (
-        "PUT",
-        "listed/providers/Microsoft.Network/networkInterfaces/nic7?api-version=2022-09-01",
-        r#"{"location":"westus"}"#,
-    ),
-    (
-        "PUT",
-        "listed/providers/Microsoft.Network/networkInterfaces/nic8?api-version=2022-09-01",
-        r#"{"location":"westus"}"#,
-    ),
-];
+/// A request that must come before a recording, because its own requests were reduced to the interesting ones. Paths are below
+/// the resource groups.
+enum Prepared {
+    /// Creates a resource.
+    Put { path: &'static str, api: &'static str, body: &'static str },
+    /// Creates a Linux machine from an image, with further members of its operating system disk and of its properties.
+    Machine {
+        path: (&'static str, &'static str),
+        location: &'static str,
+        os_disk: &'static str,
+        properties: &'static str,
+    },
+    /// Stops a machine.
+    PowerOff { path: (&'static str, &'static str) },
+    /// Creates resources for a query without a filter: more than two pages of three.
+    Interfaces,
+}
 
-/// Method, path below the resource groups, body.
-type Prepared = (&'static str, &'static str, &'static str);
+const BOOT_DIAGNOSTICS: &str = r#","diagnosticsProfile":{"bootDiagnostics":{"enabled":true}}"#;
+const NAMED_DISK: &str = r#","name":"vm000002_disk1_00000000000000000000000000000000""#;
 
-/// What a recording's own requests do not create, since they were cut down to the interesting ones: file, and requests below
-/// the subscription (method, path, body).
 const PREPARED: &[(&str, &[Prepared])] = &[
     (
         "test_vm_run_command_with_parameters",
-        &[(
-            "PUT",
-            "cli_test_vm_run_command_w_params000001/providers/Microsoft.Compute/virtualMachines/test-run-command-vm2?api-version=2022-11-01",
-            r#"{"location":"westus","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux"}},"diagnosticsProfile":{"bootDiagnostics":{"enabled":true}}}}"#,
-        )],
+        &[Prepared::Machine {
+            path: ("cli_test_vm_run_command_w_params000001", "test-run-command-vm2"),
+            location: "westus",
+            os_disk: "",
+            properties: BOOT_DIAGNOSTICS,
+        }],
     ),
     (
         "test_image_build_shared_image",
         &[
-            (
-                "PUT",
-                "img_tmpl_sig000001/providers/Microsoft.Compute/galleries/ib_sig000003?api-version=2022-03-03",
-                r#"{"location":"westus"}"#,
-            ),
-            (
-                "PUT",
-                "img_tmpl_sig000001/providers/Microsoft.Compute/galleries/ib_sig000003/images/image1?api-version=2022-03-03",
-                r#"{"location":"westus","properties":{"osType":"Linux","osState":"Generalized","hyperVGeneration":"V1","identifier":{"publisher":"p","offer":"o","sku":"s"}}}"#,
-            ),
+            Prepared::Put {
+                path: "img_tmpl_sig000001/providers/Microsoft.Compute/galleries/ib_sig000003",
+                api: "2022-03-03",
+                body: r#"{"location":"westus"}"#,
+            },
+            Prepared::Put {
+                path: "img_tmpl_sig000001/providers/Microsoft.Compute/galleries/ib_sig000003/images/image1",
+                api: "2022-03-03",
+                body: r#"{"location":"westus","properties":{"osType":"Linux","osState":"Generalized","hyperVGeneration":"V1","identifier":{"publisher":"p","offer":"o","sku":"s"}}}"#,
+            },
         ],
     ),
-    ("test_resource_graph_query", RESOURCES_TO_LIST),
-    ("test_resource_graph_paged_query", RESOURCES_TO_LIST),
-    ("test_resource_graph_skip_token_query", RESOURCES_TO_LIST),
+    ("test_resource_graph_query", &[Prepared::Interfaces]),
+    ("test_resource_graph_paged_query", &[Prepared::Interfaces]),
+    ("test_resource_graph_skip_token_query", &[Prepared::Interfaces]),
     (
         "test_role_assignment_create_update",
-        &[("PUT", "cli_role_assign000001?api-version=2022-09-01", r#"{"location":"westus"}"#)],
+        &[Prepared::Put {
+            path: "cli_role_assign000001",
+            api: "2022-09-01",
+            body: r#"{"location":"westus"}"#,
+        }],
     ),
     (
         "test_aks_create_default_service_with_virtual_node_addon",
         &[
-            (
-                "PUT",
-                "clitest000001/providers/Microsoft.Network/virtualNetworks/clitest.vn000002?api-version=2022-09-01",
-                r#"{"location":"westus"}"#,
-            ),
-            (
-                "PUT",
-                "clitest000001/providers/Microsoft.Network/virtualNetworks/clitest.vn000002/providers/Microsoft.Authorization/roleAssignments/f323fcb5-bf7d-408f-935e-1fa519de0550?api-version=2022-04-01",
-                r#"{"properties":{"roleDefinitionId":"/subscriptions/00000000-0000-0000-0000-000000000000/providers/Microsoft.Authorization/roleDefinitions/b24988ac-6180-42a0-ab88-20f7382dd24c","principalId":"1571adef-1c85-4f66-880f-926ee3136272"}}"#,
-            ),
+            Prepared::Put {
+                path: "clitest000001/providers/Microsoft.Network/virtualNetworks/clitest.vn000002",
+                api: "2022-09-01",
+                body: r#"{"location":"westus"}"#,
+            },
+            Prepared::Put {
+                path: "clitest000001/providers/Microsoft.Network/virtualNetworks/clitest.vn000002/providers/Microsoft.Authorization/roleAssignments/f323fcb5-bf7d-408f-935e-1fa519de0550",
+                api: "2022-04-01",
+                body: r#"{"properties":{"roleDefinitionId":"/subscriptions/00000000-0000-0000-0000-000000000000/providers/Microsoft.Authorization/roleDefinitions/b24988ac-6180-42a0-ab88-20f7382dd24c","principalId":"1571adef-1c85-4f66-880f-926ee3136272"}}"#,
+            },
         ],
     ),
     (
         "test_community_gallery_operations",
-        &[(
-            "PUT",
-            "cli_test_community_gallery_operations_000001/providers/Microsoft.Compute/virtualMachines/vm000002?api-version=2022-11-01",
-            r#"{"location":"centraluseuap","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux","name":"vm000002_disk1_00000000000000000000000000000000"}}}}"#,
-        )],
+        &[Prepared::Machine {
+            path: ("cli_test_community_gallery_operations_000001", "vm000002"),
+            location: "centraluseuap",
+            os_disk: NAMED_DISK,
+            properties: "",
+        }],
     ),
     (
         "test_create_image_version_with_allow_replicated_location_deletion",
-        &[(
-            "PUT",
-            "clitest.rg000001/providers/Microsoft.Compute/virtualMachines/vm000002?api-version=2022-11-01",
-            r#"{"location":"centraluseuap","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux","name":"vm000002_disk1_00000000000000000000000000000000"}}}}"#,
-        )],
+        &[Prepared::Machine {
+            path: ("clitest.rg000001", "vm000002"),
+            location: "centraluseuap",
+            os_disk: NAMED_DISK,
+            properties: "",
+        }],
     ),
     (
         "test_gallery_e2e",
-        &[(
-            "PUT",
-            "clitest.rg000001/providers/Microsoft.Compute/virtualMachines/vm1?api-version=2022-11-01",
-            r#"{"location":"eastus2","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux"},"dataDisks":[{"lun":0,"createOption":"Empty","diskSizeGB":10}]}}}"#,
-        )],
+        &[Prepared::Put {
+            path: "clitest.rg000001/providers/Microsoft.Compute/virtualMachines/vm1",
+            api: "2022-11-01",
+            body: r#"{"location":"eastus2","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux"},"dataDisks":[{"lun":0,"createOption":"Empty","diskSizeGB":10}]}}}"#,
+        }],
     ),
     (
         "test_replication_mode",
-        &[(
-            "PUT",
-            "clitest.rg000001/providers/Microsoft.Compute/virtualMachines/vm_000007?api-version=2022-11-01",
-            r#"{"location":"westus","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux","name":"vm_000007_disk1_00000000000000000000000000000000"}}}}"#,
-        )],
+        &[Prepared::Machine {
+            path: ("clitest.rg000001", "vm_000007"),
+            location: "westus",
+            os_disk: r#","name":"vm_000007_disk1_00000000000000000000000000000000""#,
+            properties: "",
+        }],
     ),
     (
         "test_vm_capture_zone_resilient_image",
-        &[(
-            "PUT",
-            "cli_test_generalize_vm000001/providers/Microsoft.Compute/virtualMachines/vm-generalize?api-version=2022-11-01",
-            r#"{"location":"francecentral","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux"}}}}"#,
-        )],
+        &[Prepared::Machine {
+            path: ("cli_test_generalize_vm000001", "vm-generalize"),
+            location: "francecentral",
+            os_disk: "",
+            properties: "",
+        }],
     ),
     (
         "test_vm_custom_image_management",
-        &[(
-            "PUT",
-            "cli_test_vm_custom_image_mgmt_000001/providers/Microsoft.Compute/virtualMachines/vm1?api-version=2022-11-01",
-            r#"{"location":"westus","properties":{"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux"}}}}"#,
-        )],
+        &[Prepared::Machine {
+            path: ("cli_test_vm_custom_image_mgmt_000001", "vm1"),
+            location: "westus",
+            os_disk: "",
+            properties: "",
+        }],
     ),
     (
         "test_vm_generalize",
         &[
-            (
-                "PUT",
-                "cli_test_generalize_vm000001/providers/Microsoft.Compute/virtualMachines/vm-generalize?api-version=2022-11-01",
-                r#"{"location":"westus","properties":{"hardwareProfile":{"vmSize":"Standard_DS1_v2"},"storageProfile":{"osDisk":{"createOption":"FromImage","osType":"Linux","name":"cli-test-os-disk","vhd":{"uri":"https://vhdstorageb1d2d53d93c670.blob.core.windows.net/vhds/osdisk_b1d2d53d93.vhd"}}}}}"#,
-            ),
-            (
-                "POST",
-                "cli_test_generalize_vm000001/providers/Microsoft.Compute/virtualMachines/vm-generalize/powerOff?api-version=2022-11-01",
-                "",
-            ),
+            Prepared::Machine {
+                path: ("cli_test_generalize_vm000001", "vm-generalize"),
+                location: "westus",
+                os_disk: r#","name":"cli-test-os-disk","vhd":{"uri":"https://vhdstorageb1d2d53d93c670.blob.core.windows.net/vhds/osdisk_b1d2d53d93.vhd"}"#,
+                properties: r#","hardwareProfile":{"vmSize":"Standard_DS1_v2"}"#,
+            },
+            Prepared::PowerOff { path: ("cli_test_generalize_vm000001", "vm-generalize") },
         ],
     ),
 ];
 
-fn prepare(file: &str) -> Vec<(&'static str, String, &'static str)> {
-    PREPARED
-        .iter()
-        .filter(|(name, _)| *name == file)
-        .flat_map(|(_, requests)| requests.iter())
-        .map(|(method, tail, body)| {
-            let url = format!("/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/{tail}");
-            (*method, url, *body)
-        })
-        .collect()
+impl Prepared {
+    /// Method, URL and body of its requests.
+    fn requests(&self) -> Vec<(&'static str, String, String)> {
+        let url = |path: &str, api: &str| {
+            format!(
+                "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/{path}?api-version={api}"
+            )
+        };
+        let machine = |(group, name): (&str, &str), action: &str| {
+            let path = format!("{group}/providers/Microsoft.Compute/virtualMachines/{name}{action}");
+            url(&path, "2022-11-01")
+        };
+        match self {
+            Prepared::Put { path, api, body } => vec![("PUT", url(path, api), (*body).to_owned())],
+            Prepared::Machine { path, location, os_disk, properties } => {
+                let body = format!(
+                    r#"{{"location":"{location}","properties":{{"storageProfile":{{"osDisk":{{"createOption":"FromImage","osType":"Linux"{os_disk}}}}}{properties}}}}}"#
+                );
+                vec![("PUT", machine(*path, ""), body)]
+            }
+            Prepared::PowerOff { path } => vec![("POST", machine(*path, "/powerOff"), String::new())],
+            Prepared::Interfaces => (1..=8)
+                .map(|number| {
+                    let path = format!("listed/providers/Microsoft.Network/networkInterfaces/nic{number}");
+                    ("PUT", url(&path, "2022-09-01"), r#"{"location":"westus"}"#.to_owned())
+                })
+                .collect(),
+        }
+    }
 }
 
-fn recordings_are_answered_as_they_were() {
+fn prepare(file: &str) -> Vec<(&'static str, String, String)> {
+    let prepared = PREPARED.iter().filter(|(name, _)| *name == file).flat_map(|(_, prepared)| *prepared);
+    prepared.flat_map(Prepared::requests).collect()
+}
+
+fn responds_to_recorded_requests_as_the_service_did() {
     let folder = external::shared("recordings");
     let entries = std::fs::read_dir(&folder).unwrap();
     let mut files: Vec<PathBuf> = entries
@@ -424,16 +406,16 @@ fn recordings_are_answered_as_they_were() {
     assert!(report.is_empty(), "{} differences:\n{}", report.len(), report.join("\n"));
 }
 
-/// One recording being replayed.
+/// The replay of one recording.
 struct Replay {
     file: String,
     emulator: Emulator,
     now: OffsetDateTime,
-    /// Operations: the recorded GUID and the URLs that the emulator gave for it (status, monitor).
+    /// Operations by recorded GUID: the emulator's URLs (status, monitor).
     operations: HashMap<String, (String, String)>,
-    /// Names that the service made up, and what the emulator made up instead.
+    /// Names that the service generated, and those that the emulator generated instead.
     names: HashMap<String, String>,
-    /// Where each operation is last seen running.
+    /// The last exchange in which each operation is running.
     running: HashMap<String, usize>,
 }
 
@@ -456,7 +438,7 @@ impl Replay {
             replay.send("PUT", "/_emulator/faults", fault);
         }
         for (method, url, body) in prepare(file) {
-            let response = replay.send(method, &url, body);
+            let response = replay.send(method, &url, &body);
             assert!(
                 response.status < 300,
                 "{file}: preparing {url}: {}",
@@ -487,7 +469,7 @@ impl Replay {
         }
     }
 
-    /// Creates the resources whose creation was not kept.
+    /// Creates the resources whose creation the recording does not contain.
     fn create(&mut self, exchanges: &[Json]) {
         let mut requests: Vec<(&str, String, String)> = created::REQUESTS
             .iter()
@@ -512,7 +494,7 @@ impl Replay {
         }
     }
 
-    /// Replays one exchange; `None` when it is skipped.
+    /// Replays one exchange; `None` if it is skipped.
     fn exchange(&mut self, index: usize, recorded: &Json) -> Option<Vec<String>> {
         let uri = recorded.text("uri").unwrap_or_default();
         let number = recorded.int("n").unwrap_or(index as i64 + 1);
@@ -525,7 +507,7 @@ impl Replay {
             return None;
         }
         if recorded.get("status").is_none_or(Json::is_null) {
-            // An exchange without an answer only prepares what follows.
+            // An exchange without a response only prepares the following ones.
             let body = recorded.get("request_body").map(Json::compact).unwrap_or_default();
             self.send(recorded.text("method").unwrap_or_default(), uri, &body);
             self.now += Duration::hours(1);
@@ -535,7 +517,7 @@ impl Replay {
         let still_running =
             self.operations.keys().any(|guid| self.running.get(guid).is_some_and(|last| *last >= index));
         if !still_running {
-            // Whatever runs has ended by the time the recording goes on.
+            // All operations have ended before the recording continues.
             self.now += Duration::hours(1);
         }
         let url = match guid_of_operation(uri) {
@@ -573,9 +555,9 @@ impl Replay {
                 format!("{} {body}", response.status),
             ));
         }
-        // Excerpts do not have all headers: what they lack says nothing there.
+        // Excerpts do not contain all headers.
         let excerpt = self.file.starts_with("manual");
-        // The command line's recordings have Retry-After taken out.
+        // The Azure CLI removes Retry-After from its recordings.
         let scrubbed = self.file.starts_with("test_");
         for name in [
             "azure-asyncoperation",
@@ -587,7 +569,7 @@ impl Replay {
         ] {
             let theirs = headers(name).map(|value| shape(name, &value));
             let mut ours = header(&response, name).map(|value| shape(name, value));
-            // Until 2024 poll URLs were not signed.
+            // Before 2024, poll URLs were not signed.
             if theirs.as_ref().is_some_and(|theirs| !theirs.ends_with(",t,c,s,h")) {
                 ours = ours.map(|ours| ours.trim_end_matches(",t,c,s,h").to_owned());
             }
@@ -608,7 +590,7 @@ impl Replay {
             self.names.insert(theirs.to_owned(), ours.to_owned());
         }
         for (theirs, ours) in answer.list("value").iter().zip(ours.list("value")) {
-            // The unique name of a shared gallery, by which it is asked for from then on.
+            // The unique name of a shared gallery, which later requests use.
             if let (Some(_), Some(theirs), Some(ours)) =
                 (theirs.at("identifier.uniqueId"), theirs.text("name"), ours.text("name"))
             {
@@ -635,10 +617,12 @@ impl Replay {
 }
 
 fn accepted(file: &str, at: &str) -> bool {
+    let is_any = |patterns: &[&str], text: &str| {
+        patterns.iter().any(|pattern| *pattern == "*" || text.starts_with(pattern))
+    };
     ACCEPTED.iter().any(|accepted| {
         debug_assert!(!accepted.why.is_empty());
-        let fits = |pattern: &str, text: &str| pattern == "*" || text.starts_with(pattern);
-        fits(accepted.file, file) && fits(accepted.at, at)
+        is_any(accepted.files, file) && is_any(accepted.at, at)
     })
 }
 
@@ -663,7 +647,7 @@ fn guid_of_operation(url: &str) -> Option<String> {
         .map(|(_, rest)| rest.chars().take_while(|c| *c != '?' && *c != '/').collect())
 }
 
-/// A header without what changes from call to call.
+/// A header without the parts that change from call to call.
 fn shape(name: &str, value: &str) -> String {
     match name {
         "azure-asyncoperation" | "location" => {
@@ -680,7 +664,7 @@ fn shape(name: &str, value: &str) -> String {
     }
 }
 
-/// Texts with GUIDs, dates and signatures replaced by their kind.
+/// A text with GUIDs, dates and signatures replaced by their kind.
 fn plain(text: &str) -> String {
     thread_local! {
         static GUID: regex_lite::Regex =
@@ -694,7 +678,7 @@ fn plain(text: &str) -> String {
     GUID.with(|guid| guid.replace_all(&group(text), "<guid>").into_owned())
 }
 
-/// Resource group names were replaced in some places only; what is left of them is whether they are in upper case.
+/// Replaces the resource group's name, which the recordings replaced only in some places. Its case is kept.
 fn group(text: &str) -> String {
     let Some((before, rest)) = text.split_once("/resourceGroups/") else {
         return text.to_owned();
@@ -750,10 +734,10 @@ fn compare(at: &str, theirs: &Json, ours: &Json, differences: &mut Vec<Differenc
             let (a, b) = if at.ends_with("properties.signature") {
                 (a.len().to_string(), b.len().to_string())
             } else if at == "etag" {
-                // A count of changes.
+                // The number of changes.
                 (a.len().min(1).to_string(), b.len().min(1).to_string())
             } else if at.ends_with("uniqueName") {
-                // The name in it was left as it was when names elsewhere were replaced.
+                // The recordings did not replace the name in it.
                 (
                     plain(a).split_once("<guid>-").is_some().to_string(),
                     plain(b).split_once("<guid>-").is_some().to_string(),
@@ -770,4 +754,4 @@ fn compare(at: &str, theirs: &Json, ours: &Json, differences: &mut Vec<Differenc
     }
 }
 
-tests!(recordings_are_answered_as_they_were,);
+tests!(responds_to_recorded_requests_as_the_service_did,);

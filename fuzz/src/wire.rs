@@ -1,4 +1,4 @@
-//! Calls as they come over the wire: the first byte chooses one, the rest is its message.
+//! Calls of the protocol: the first byte chooses the call, and the rest is its message.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use azimage::arm::{Request, Response, Transport, TransportError};
 use azimage::emulator::{self, Emulator};
 use azimage::framework::Server;
 use azimage::provider::Provider;
-use azimage::rpc::Service;
 use azimage::rpc::proto::tfplugin5 as pb;
+use azimage::rpc::{BUG, Service};
 use azimage::schema::{Type, msgpack};
 use pb::provider_server::Provider as Wire;
 use prost::Message;
@@ -38,7 +38,7 @@ impl Transport for Emulated {
 
 fn emulated() -> Arc<Server<Over>> {
     let transport = Emulated(Emulator::in_memory());
-    // nothing takes time
+    // operations end immediately
     let settings = emulator::Request {
         method: "PUT".to_owned(),
         url: "/_emulator/settings".to_owned(),
@@ -49,7 +49,7 @@ fn emulated() -> Arc<Server<Over>> {
     Arc::new(Over::server(Arc::new(transport)))
 }
 
-/// The calls that there are, in the order of the bytes that choose them.
+/// The calls, in the order of the bytes that choose them.
 pub const CALLS: [&str; 15] = [
     "PrepareProviderConfig",
     "Configure",
@@ -65,7 +65,7 @@ pub const CALLS: [&str; 15] = [
     "GenerateResourceConfig",
     "ReadDataSource",
     "CallFunction",
-    "everything that takes nothing",
+    "calls without arguments",
 ];
 
 /// A call.
@@ -75,16 +75,19 @@ pub fn rpc(data: &[u8]) {
 }
 
 async fn call(choice: usize, message: &[u8]) {
-    // what is configured by bytes is never asked to do anything: it would look for credentials
+    // a provider that is configured with arbitrary bytes must not be used further: it would look for credentials
     let real = Service::new(Arc::new(Server::new(Provider)));
     let server = emulated();
     let service = Service::new(server.clone());
     macro_rules! ask {
         ($service:expr, $module:ident, $method:ident) => {{
             let Ok(request) = pb::$module::Request::decode(message) else { return };
-            let answer =
-                $service.$method(tonic::Request::new(request.clone())).await.expect("an answer").into_inner();
-            told(&answer.diagnostics);
+            let answer = $service
+                .$method(tonic::Request::new(request.clone()))
+                .await
+                .expect("a response")
+                .into_inner();
+            assert_valid(&answer.diagnostics);
             (request, answer)
         }};
     }
@@ -96,20 +99,20 @@ async fn call(choice: usize, message: &[u8]) {
         3 => drop(ask!(service, validate_data_source_config, validate_data_source_config)),
         4 => {
             let (request, answer) = ask!(service, upgrade_resource_state, upgrade_resource_state);
-            known(&answer.upgraded_state, resource(&request.type_name));
+            is_known(&answer.upgraded_state, resource(&request.type_name));
         }
         5 => drop(ask!(service, upgrade_resource_identity, upgrade_resource_identity)),
         6 => {
             let (request, answer) = ask!(service, read_resource, read_resource);
-            // a state may hold unknowns only where a caller put some
-            whole(&answer.new_state, resource(&request.type_name));
+            // a state may contain unknown values only where the caller sent some
+            has_type(&answer.new_state, resource(&request.type_name));
         }
         7 => {
             let (request, answer) = ask!(service, plan_resource_change, plan_resource_change);
-            whole(&answer.planned_state, resource(&request.type_name));
+            has_type(&answer.planned_state, resource(&request.type_name));
             let again = service.plan_resource_change(tonic::Request::new(request)).await;
-            let again = again.expect("an answer").into_inner();
-            assert_eq!(again.planned_state, answer.planned_state, "the same is planned for the same");
+            let again = again.expect("a response").into_inner();
+            assert_eq!(again.planned_state, answer.planned_state, "planning twice gives the same result");
             assert_eq!(again.requires_replace, answer.requires_replace);
         }
         8 => {
@@ -122,32 +125,35 @@ async fn call(choice: usize, message: &[u8]) {
                     "a failure lost the state"
                 );
             } else {
-                whole(&answer.new_state, resource(&request.type_name));
+                has_type(&answer.new_state, resource(&request.type_name));
             }
         }
         9 => {
             let (_, answer) = ask!(service, import_resource_state, import_resource_state);
             assert_eq!(answer.imported_resources.is_empty(), failed(&answer.diagnostics));
             for brought in answer.imported_resources {
-                known(&brought.state, resource(&brought.type_name));
+                is_known(&brought.state, resource(&brought.type_name));
             }
         }
         10 => {
             let (request, answer) = ask!(service, move_resource_state, move_resource_state);
-            known(&answer.target_state, resource(&request.target_type_name));
+            is_known(&answer.target_state, resource(&request.target_type_name));
         }
         11 => {
             let (request, answer) = ask!(service, generate_resource_config, generate_resource_config);
-            whole(&answer.config, resource(&request.type_name));
+            has_type(&answer.config, resource(&request.type_name));
         }
         12 => {
             let (request, answer) = ask!(service, read_data_source, read_data_source);
-            whole(&answer.state, server.data_source(&request.type_name).ok().map(|entry| entry.ty().clone()));
+            has_type(
+                &answer.state,
+                server.data_source(&request.type_name).ok().map(|entry| entry.ty().clone()),
+            );
         }
         13 => {
             let Ok(request) = pb::call_function::Request::decode(message) else { return };
             let answer =
-                service.call_function(tonic::Request::new(request)).await.expect("an answer").into_inner();
+                service.call_function(tonic::Request::new(request)).await.expect("a response").into_inner();
             assert_ne!(answer.result.is_some(), answer.error.is_some(), "a result or an error");
             assert!(!answer.error.is_some_and(|error| error.text.contains(&format!("{BUG}. It panicked"))));
         }
@@ -158,35 +164,32 @@ async fn call(choice: usize, message: &[u8]) {
     }
 }
 
-/// How a panic is told; what comes before it may be anything that was sent.
-const BUG: &str = ": the provider met a bug of its own";
-
-fn told(diagnostics: &[pb::Diagnostic]) {
-    for told in diagnostics {
-        assert!(matches!(told.severity, 1 | 2) && !told.summary.is_empty(), "{told:?}");
-        assert!(!told.summary.ends_with(BUG), "{told:?}");
+fn assert_valid(diagnostics: &[pb::Diagnostic]) {
+    for diagnostic in diagnostics {
+        assert!(matches!(diagnostic.severity, 1 | 2) && !diagnostic.summary.is_empty(), "{diagnostic:?}");
+        assert!(!diagnostic.summary.ends_with(&format!(": {BUG}")), "{diagnostic:?}");
     }
 }
 
 fn failed(diagnostics: &[pb::Diagnostic]) -> bool {
-    diagnostics.iter().any(|told| told.severity == 1)
+    diagnostics.iter().any(|diagnostic| diagnostic.severity == 1)
 }
 
 fn empty(value: &Option<pb::DynamicValue>) -> bool {
     value.as_ref().is_none_or(|value| matches!(value.msgpack.first(), None | Some(0xc0)))
 }
 
-// An answer's value is of its type.
-fn whole(value: &Option<pb::DynamicValue>, ty: Option<Type>) -> Option<azimage::schema::Value> {
+// Checks that a value in a response has its type.
+fn has_type(value: &Option<pb::DynamicValue>, ty: Option<Type>) -> Option<azimage::schema::Value> {
     let (value, ty) = (value.as_ref()?, ty?);
-    // a state that was not understood is handed back as it came
+    // a state that cannot be decoded is returned unchanged
     let read = msgpack::decode(&value.msgpack, &ty).ok()?;
     assert_eq!(msgpack::decode(&msgpack::encode(&read, &ty), &ty).as_ref(), Ok(&read));
     Some(read)
 }
 
-fn known(value: &Option<pb::DynamicValue>, ty: Option<Type>) {
-    if let Some(value) = whole(value, ty) {
+fn is_known(value: &Option<pb::DynamicValue>, ty: Option<Type>) {
+    if let Some(value) = has_type(value, ty) {
         assert!(value.is_wholly_known(), "{value:?}");
     }
 }

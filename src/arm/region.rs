@@ -1,30 +1,28 @@
-//! Azure regions: normalised names, display names, and guesses for misspelt ones.
+//! Azure regions: normalised names, display names, and suggestions for misspelt names.
 
 /// The short name of a region in any spelling: `West Europe` is `westeurope`.
 pub fn normalise(name: &str) -> String {
     name.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect()
 }
 
-/// True when `a` and `b` are spellings of one region.
+/// True if `a` and `b` are spellings of the same region.
 pub fn same_region(a: &str, b: &str) -> bool {
     normalise(a) == normalise(b)
 }
 
-/// The display name of a region in any spelling; `None` for one that is not in the table, which may be newer than this
-/// program.
+/// The display name of a region in any spelling; `None` if it is not in the table, for example because it is newer.
 pub fn display_name(name: &str) -> Option<&'static str> {
     let short = normalise(name);
     REGIONS.iter().find(|(known, _)| *known == short).map(|(_, display)| *display)
 }
 
-/// The short name of the known region that `name` was probably meant to be. `None` when `name` is a known region or
-/// similar to none.
+/// The short name of the known region that is most similar to `name`. `None` if `name` is a known region, or none is similar.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let short = normalise(name);
     if short.is_empty() || display_name(&short).is_some() {
         return None;
     }
-    // "east-us", "us-east", "useast": the same words, otherwise put together.
+    // "east-us", "us-east" and "useast" have the same letters.
     let letters = |text: &str| {
         let mut letters: Vec<char> = text.chars().filter(|c| c.is_alphanumeric()).collect();
         letters.sort_unstable();
@@ -36,30 +34,10 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     let allowed = if short.len() < 8 { 2 } else { 3 };
     REGIONS
         .iter()
-        .map(|(known, _)| (distance(&short, known), *known))
+        .map(|(known, _)| (strsim::osa_distance(&short, known), *known))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| *distance <= allowed)
         .map(|(_, known)| known)
-}
-
-/// Letters to insert, remove, replace or swap with their neighbour to turn `a` into `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replace = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replace.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(before_last[j - 2] + 1);
-            }
-            row.push(best);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 /// Short and display names of the physical regions of all clouds.
@@ -159,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn guesses_misspelt_regions() {
+    fn suggests_similar_regions() {
         for (given, meant) in [
             ("westeuorpe", Some("westeurope")),
             ("west-europe", Some("westeurope")),
@@ -180,6 +158,6 @@ mod tests {
         for (short, display) in REGIONS {
             assert_eq!(normalise(display), *short);
         }
-        assert!(REGIONS.windows(2).all(|pair| pair[0].0 < pair[1].0), "sorted, nothing twice");
+        assert!(REGIONS.windows(2).all(|pair| pair[0].0 < pair[1].0), "sorted, without duplicates");
     }
 }

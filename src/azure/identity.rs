@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Context;
 use super::context::scope;
 use crate::arm::{ResourceId, Target, region};
-use crate::framework::{Draft, IdentityField, MoveSource, Op};
+use crate::framework::{Draft, IdentityField, MoveFrom, Op};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
 const fn field(name: &'static str, required: bool, doc: &'static str) -> IdentityField {
@@ -52,27 +52,10 @@ pub fn subscription<'c>(
     }
 }
 
-/// Whether a `moved` block names a resource of azapi whose `type` is one of `kinds`.
-pub fn is_azapi_resource(source: &MoveSource, kinds: &[&str]) -> bool {
-    let kind = source.text("type").and_then(|kind| kind.split('@').next());
-    source.type_name == "azapi_resource"
-        && kind.is_some_and(|kind| kinds.iter().any(|known| known.eq_ignore_ascii_case(kind)))
-}
-
-/// The ID of the object that a `moved` block moves from azurerm's type `from`, or from azapi with a `type` of `kind`.
-/// `None` for any other source. The provider's address does not matter: for some instances of a `count`, OpenTofu sends
-/// that of the target's provider.
-pub fn moved(source: &MoveSource, from: &str, kind: &str) -> Option<Result<ResourceId, Diagnostic>> {
-    let ours = source.type_name == from || is_azapi_resource(source, &[kind]);
-    ours.then(|| {
-        let id = source.text("id").unwrap_or_default();
-        ResourceId::parse_as(id, kind).map_err(|error| {
-            Diagnostic::error(
-                format!("Moving {}: its id {id:?} cannot be read", source.type_name),
-                error.to_string(),
-            )
-        })
-    })
+/// The objects that a `moved` block can move here: of azurerm's type `azurerm`, and of azapi with a `type` in `kinds`.
+pub fn moves_from(azurerm: &'static str, kinds: &[&'static str]) -> Vec<MoveFrom> {
+    let azapi = kinds.iter().map(|kind| MoveFrom { type_name: "azapi_resource", kind: Some(kind) });
+    std::iter::once(MoveFrom { type_name: azurerm, kind: None }).chain(azapi).collect()
 }
 
 /// Plans `subscription_id`: defaults to the provider's.

@@ -325,7 +325,7 @@ impl Unready {
                 diagnostic
             }
             Unready::Gone => {
-                error("the version does not exist", "Create it first, or correct the id.".to_owned())
+                error("the version does not exist", "Create it first, or correct the ID.".to_owned())
             }
         }
     }

@@ -19,14 +19,18 @@ pub fn candidate(version: &Version) -> Candidate {
         let region = replication.regions.get(&region::normalise(name));
         region.map(|region| region.state).unwrap_or_default().as_str().to_owned()
     };
-    let region = |target: &TargetRegion| RegionState {
+    let state = |target: &TargetRegion| RegionState {
         excluded: target.exclude_from_latest,
         state: replication.reported.then(|| state_in(&target.name)),
     };
     Candidate {
         version: version.name.clone(),
         excluded_globally: version.exclude_from_latest.unwrap_or_default(),
-        regions: version.target_region.iter().map(|target| (target.name.clone(), region(target))).collect(),
+        regions: version
+            .target_region
+            .iter()
+            .map(|target| (region::normalise(&target.name), state(target)))
+            .collect(),
         provisioning_state: version.provisioning_state.clone().unwrap_or_default(),
         end_of_life_date: version.end_of_life_date.iter().flatten().find_map(|date| instant(date)),
         tags: version.tags.clone(),

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::finding::{self, argument};
 use super::gallery_version::{self, candidate};
 use crate::arm::id::IMAGE_DEFINITION;
-use crate::arm::{ResourceId, Target};
+use crate::arm::{ResourceId, Target, region};
 use crate::azure::attributes::{check_location, id_of};
 use crate::azure::context::scope;
 use crate::azure::marketplace::check_version;
@@ -101,9 +101,10 @@ impl DataSource<Context> for ImageVersion {
         let definition = gallery_version::definition(&config.image_definition_id)?;
         let wanted = finding::wanted(config.version.as_deref())?;
         let filter = config.tags.clone().unwrap_or_default();
+        let location = config.location.as_deref().map(region::normalise);
         let selection = Selection {
             wanted: &wanted,
-            location: config.location.as_deref(),
+            location: location.as_deref(),
             tags: &filter,
             include_excluded: config.include_excluded.unwrap_or_default(),
             include_unreplicated: config.include_unreplicated.unwrap_or_default(),

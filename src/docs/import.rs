@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde_json::json;
-
 use super::{Written, terraform};
+use crate::framework::ImportFrom;
 use crate::framework::provider::Entry;
-use crate::framework::{ImportFrom, MoveSource};
 
 const BY_IDENTITY: &str = "import-by-identity.tf";
 const BY_ID: &str = "import-by-string-id.tf";
@@ -84,46 +82,13 @@ fn identity(example: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Types of other providers that may be moved into this one; each is offered to the resource, which takes it or not.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("azurerm", "azurerm_shared_image_gallery"),
-    ("azurerm", "azurerm_shared_image"),
-    ("azurerm", "azurerm_shared_image_version"),
-    ("azurerm", "azurerm_image"),
-    ("azurerm", "azurerm_marketplace_agreement"),
-    ("azurerm", "azurerm_role_assignment"),
-    ("azapi", "Microsoft.Compute/galleries"),
-    ("azapi", "Microsoft.Compute/galleries/images"),
-    ("azapi", "Microsoft.Compute/galleries/images/versions"),
-    ("azapi", "Microsoft.Compute/images"),
-    ("azapi", "Microsoft.VirtualMachineImages/imageTemplates"),
-    ("azapi", "Microsoft.Authorization/roleAssignments"),
-    ("azapi", "Microsoft.MarketplaceOrdering/agreements/offers/plans"),
-    ("azapi", "Microsoft.MarketplaceOrdering/offerTypes/publishers/offers/plans/agreements"),
-];
-
+/// The types that can be moved into this one, as the page names them.
 fn moved<C: Send + Sync>(entry: &Entry<C>) -> Vec<String> {
-    let taken = ELSEWHERE.iter().filter(|(provider, name)| {
-        let source = match *provider {
-            "azapi" => MoveSource {
-                provider: "registry.terraform.io/azure/azapi".to_owned(),
-                type_name: "azapi_resource".to_owned(),
-                schema_version: 2,
-                state: json!({"type": format!("{name}@2024-03-03")}),
-            },
-            _ => MoveSource {
-                provider: "registry.terraform.io/hashicorp/azurerm".to_owned(),
-                type_name: (*name).to_owned(),
-                schema_version: 1,
-                state: json!({}),
-            },
-        };
-        entry.resource.move_from(&source).is_some()
-    });
-    taken
-        .map(|(provider, name)| match *provider {
-            "azapi" => format!("`azapi_resource` of type `{name}`"),
-            _ => format!("`{name}`"),
+    let sources = entry.resource.moves_from().into_iter();
+    sources
+        .map(|from| match from.kind {
+            Some(kind) => format!("`{}` of type `{kind}`", from.type_name),
+            None => format!("`{}`", from.type_name),
         })
         .collect()
 }

@@ -55,15 +55,21 @@ impl<P: Provider> Server<P> {
             })?
         } else {
             private.set(UNREAD, &true);
-            let moved = entry.resource.move_from(source).unwrap_or_else(|| {
-                Err(Diagnostic::error(
+            if !entry.resource.moves_from().iter().any(|from| from.matches(source)) {
+                return Err(Diagnostic::error(
                     format!("Cannot move {} into {target}", source.type_name),
                     format!(
-                        "The moved block names {} of {} (schema version {}), which {target} cannot take over. \
+                        "The moved block names {} of {} (schema version {}), which cannot become {target}. \
                          Import the object instead: import {{ to = …, id = \"…\" }}.",
                         source.type_name, source.provider, source.schema_version
                     ),
-                ))
+                )
+                .into());
+            }
+            let moved = entry.resource.move_from(source).map_err(|error| {
+                let id = source.text("id").unwrap_or_default();
+                let summary = format!("Moving {}: {id:?} is not a valid ID", source.type_name);
+                Diagnostic { summary, ..error }
             })?;
             with_timeouts(entry, moved, source)
         };

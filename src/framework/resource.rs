@@ -42,6 +42,25 @@ pub struct MoveSource {
     pub state: Json,
 }
 
+/// Objects that `moved` blocks can move to a resource type.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MoveFrom {
+    /// Their resource type, such as `azurerm_image`.
+    pub type_name: &'static str,
+    /// Only those whose attribute `type` has this value, ignoring case and a version after `@`.
+    pub kind: Option<&'static str>,
+}
+
+impl MoveFrom {
+    /// Whether `source` is such an object. The provider's address does not matter: for some instances of a `count`, OpenTofu
+    /// sends that of the target's provider.
+    pub fn matches(&self, source: &MoveSource) -> bool {
+        let kind = || source.text("type").and_then(|kind| kind.split('@').next());
+        source.type_name == self.type_name
+            && self.kind.is_none_or(|wanted| kind().is_some_and(|kind| kind.eq_ignore_ascii_case(wanted)))
+    }
+}
+
 impl MoveSource {
     /// A string attribute of the source's state.
     pub fn text(&self, name: &str) -> Option<&str> {
@@ -152,9 +171,14 @@ pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
         private: &mut Private,
     ) -> Result<(), Diagnostics>;
 
-    /// The model of an object of another type; `None` if objects of that type cannot be moved here.
-    fn move_from(&self, _source: &MoveSource) -> Option<Result<Self::Model, Diagnostic>> {
-        None
+    /// The objects of other types that can be moved here.
+    fn moves_from(&self) -> Vec<MoveFrom> {
+        Vec::new()
+    }
+
+    /// The model of an object that [`moves_from`](Resource::moves_from) lists, as an import makes it.
+    fn move_from(&self, source: &MoveSource) -> Result<Self::Model, Diagnostic> {
+        self.import(None, &ImportFrom::Id(source.text("id").unwrap_or_default().to_owned()))
     }
 
     /// Adjusts a generated configuration so that it plans no changes.
@@ -224,8 +248,10 @@ pub trait AnyResource<C: Send + Sync>: Send + Sync {
         prior: &Value,
         private: &mut Private,
     ) -> Result<(), Diagnostics>;
+    /// See [`Resource::moves_from`].
+    fn moves_from(&self) -> Vec<MoveFrom>;
     /// See [`Resource::move_from`].
-    fn move_from(&self, source: &MoveSource) -> Option<Result<Value, Diagnostic>>;
+    fn move_from(&self, source: &MoveSource) -> Result<Value, Diagnostic>;
     /// See [`Resource::generate`].
     fn generate(&self, config: &mut Value);
 }
@@ -342,8 +368,12 @@ impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
         Resource::delete(self, context, op, model_of::<R::Model>(prior), private).await
     }
 
-    fn move_from(&self, source: &MoveSource) -> Option<Result<Value, Diagnostic>> {
-        Resource::move_from(self, source).map(|moved| moved.map(|model| model.encode()))
+    fn moves_from(&self) -> Vec<MoveFrom> {
+        Resource::moves_from(self)
+    }
+
+    fn move_from(&self, source: &MoveSource) -> Result<Value, Diagnostic> {
+        Resource::move_from(self, source).map(|model| model.encode())
     }
 
     fn generate(&self, config: &mut Value) {

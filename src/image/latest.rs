@@ -64,7 +64,7 @@ pub struct Candidate {
     pub version: String,
     /// `publishingProfile.excludeFromLatest`.
     pub excluded_globally: bool,
-    /// Its target regions; the keys in any spelling ("West Europe", "westeurope").
+    /// Its target regions, by short name such as `westeurope`.
     pub regions: BTreeMap<String, RegionState>,
     /// `provisioningState`, `Succeeded` in any case of letters.
     pub provisioning_state: String,
@@ -89,7 +89,7 @@ pub struct RegionState {
 pub struct Selection<'a> {
     /// Exact, latest, or a constraint.
     pub wanted: &'a Wanted,
-    /// The region in which the version will be used, in any spelling.
+    /// The short name of the region in which the version will be used.
     pub location: Option<&'a str>,
     /// Tags that the version must have: names without regard to case, values exactly.
     pub tags: &'a BTreeMap<String, String>,
@@ -157,7 +157,7 @@ fn why_not(candidate: &Candidate, version: &Version, selection: &Selection<'_>) 
             reasons.push(format!("past its end of life, {end}"));
         }
     }
-    let region = selection.location.map(|location| (location, find_region(candidate, location)));
+    let region = selection.location.map(|location| (location, candidate.regions.get(location)));
     if !is_exact && !selection.include_excluded {
         let regional = region.and_then(|(location, state)| Some((location, state.and_then(|s| s.excluded)?)));
         match regional {
@@ -178,16 +178,6 @@ fn why_not(candidate: &Candidate, version: &Version, selection: &Selection<'_>) 
         }
     }
     (!reasons.is_empty()).then(|| reasons.join("; "))
-}
-
-fn find_region<'a>(candidate: &'a Candidate, location: &str) -> Option<&'a RegionState> {
-    let location = normalise_location(location);
-    candidate.regions.iter().find(|(name, _)| normalise_location(name) == location).map(|(_, state)| state)
-}
-
-/// ARM returns display names for names that were sent: "West Europe" and "westeurope" are the same region.
-fn normalise_location(name: &str) -> String {
-    name.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// Prefers the greater number; of equal numbers the requested spelling, and otherwise always the same one.
@@ -229,13 +219,13 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
 
-    /// A version that qualifies, in West Europe (as ARM spells it) and North Europe.
+    /// A version in West Europe and North Europe that qualifies.
     fn good(version: &str) -> Candidate {
         let completed = RegionState { excluded: None, state: Some("Completed".to_owned()) };
         Candidate {
             version: version.to_owned(),
             provisioning_state: "Succeeded".to_owned(),
-            regions: [("West Europe", completed.clone()), ("northeurope", completed)]
+            regions: [("westeurope", completed.clone()), ("northeurope", completed)]
                 .map(|(name, state)| (name.to_owned(), state))
                 .into(),
             tags: [("channel".to_owned(), "prod".to_owned())].into(),
@@ -250,7 +240,7 @@ mod tests {
     }
 
     fn in_west(candidate: &mut Candidate) -> &mut RegionState {
-        candidate.regions.get_mut("West Europe").expect("it is there")
+        candidate.regions.get_mut("westeurope").expect("it is there")
     }
 
     struct Asked {
@@ -327,7 +317,7 @@ mod tests {
                 in_west(c).excluded = Some(false);
             })
         };
-        let north = Asked { location: Some("North Europe"), ..LATEST };
+        let north = Asked { location: Some("northeurope"), ..LATEST };
         let anyway = Asked { include_excluded: true, ..LATEST_WEST };
 
         check(&LATEST, global(), Some("excluded from latest"));
@@ -344,14 +334,13 @@ mod tests {
 
     #[test]
     fn requires_replication_to_the_location() {
-        let absent = || changed("2.0.0", |c| drop(c.regions.remove("West Europe")));
+        let absent = || changed("2.0.0", |c| drop(c.regions.remove("westeurope")));
         let with = |state: Option<&str>| changed("2.0.0", |c| in_west(c).state = state.map(str::to_owned));
-        let spelt = Asked { location: Some(" WEST europe"), ..LATEST };
         let anyway = Asked { include_unreplicated: true, ..LATEST_WEST };
 
         check(&LATEST, absent(), None);
         check(&LATEST_WEST, absent(), Some("not replicated to westeurope"));
-        check(&spelt, with(Some("Completed")), None);
+        check(&LATEST_WEST, with(Some("Completed")), None);
         check(&LATEST_WEST, with(Some("completed")), None);
         check(&LATEST_WEST, with(None), None);
         check(

@@ -12,9 +12,7 @@ use crate::azure::objects::image_template::LastRun;
 use crate::azure::pipeline::{Task, unfinished};
 use crate::azure::{Context, fault, identity};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{
-    Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
-};
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Private, Resource, Timeouts};
 use crate::model;
 use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
@@ -189,10 +187,6 @@ impl Resource<Context> for BuilderRun {
         };
         let task = task(context, op, id_of_template(&prior)?);
         builds::cancel(&task, started_at).await.map_err(|error| task.failed(&error).into())
-    }
-
-    fn move_from(&self, _source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
-        None
     }
 }
 

@@ -17,9 +17,7 @@ use crate::azure::objects::image_template::{
 use crate::azure::tags::{self, Tags};
 use crate::azure::{Context, identity, pipeline, provisioning};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{
-    Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
-};
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource, Timeouts};
 use crate::model;
 use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
@@ -194,10 +192,9 @@ impl Resource<Context> for BuilderTemplate {
         managed::delete(self, context, op, id_of_template(&prior)).await
     }
 
-    // hashicorp/azurerm is about to have the type
-    fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
-        identity::moved(source, "azurerm_image_builder_template", IMAGE_TEMPLATE)
-            .map(|id| id.map(|id| stub(&id)))
+    // hashicorp/azurerm is about to add this type
+    fn moves_from(&self) -> Vec<MoveFrom> {
+        identity::moves_from("azurerm_image_builder_template", &[IMAGE_TEMPLATE])
     }
 }
 

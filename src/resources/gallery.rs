@@ -12,9 +12,7 @@ use crate::azure::objects::gallery::{Identity, Sharing, same_identity_type};
 use crate::azure::tags::{self, Tags};
 use crate::azure::{Context, identity, pipeline, provisioning};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{
-    Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
-};
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource, Timeouts};
 use crate::model;
 use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
@@ -174,8 +172,8 @@ impl Resource<Context> for Gallery {
         managed::delete(context, op, &prior).await
     }
 
-    fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
-        identity::moved(source, "azurerm_shared_image_gallery", GALLERY).map(|id| id.map(|id| stub(&id)))
+    fn moves_from(&self) -> Vec<MoveFrom> {
+        identity::moves_from("azurerm_shared_image_gallery", &[GALLERY])
     }
 }
 

@@ -16,9 +16,7 @@ use crate::azure::objects::definition::{
 use crate::azure::tags::{self, Tags};
 use crate::azure::{Context, identity, pipeline, provisioning};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{
-    Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
-};
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource, Timeouts};
 use crate::model;
 use crate::schema::spec::{block, computed, optional, optional_computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
@@ -221,8 +219,8 @@ impl Resource<Context> for ImageDefinition {
         managed::delete(context, op, &prior, private).await
     }
 
-    fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
-        identity::moved(source, "azurerm_shared_image", IMAGE_DEFINITION).map(|id| id.map(|id| stub(&id)))
+    fn moves_from(&self) -> Vec<MoveFrom> {
+        identity::moves_from("azurerm_shared_image", &[IMAGE_DEFINITION])
     }
 }
 

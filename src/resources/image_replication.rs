@@ -11,9 +11,7 @@ use crate::azure::context::scope;
 use crate::azure::replication::{Replication, Wanted, wait_until};
 use crate::azure::{Context, fault, identity};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{
-    Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
-};
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Private, Resource, Timeouts};
 use crate::model;
 use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
@@ -145,10 +143,6 @@ impl Resource<Context> for ImageReplication {
     ) -> Result<(), Diagnostics> {
         Ok(())
     }
-
-    fn move_from(&self, _source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
-        None
-    }
 }
 
 async fn wait(context: &Context, op: &Op, plan: &Model) -> Result<Model, Diagnostics> {
@@ -278,7 +272,7 @@ mod tests {
         assert!(told.contains("1m30s") && told.contains("westeurope 40 %"), "{told}");
 
         let told = run(&FakeArm::new(), &op(), &[]).await.unwrap_err().diagnostics.0[0].to_string();
-        assert!(told.contains("no such version"), "{told}");
+        assert!(told.contains("does not exist"), "{told}");
     }
 
     #[tokio::test]

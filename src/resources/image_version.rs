@@ -23,7 +23,7 @@ use crate::azure::pipeline;
 use crate::azure::run_log::Event;
 use crate::azure::{Context, identity, tags};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource};
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource};
 use crate::schema::{Diagnostic, Diagnostics, Value};
 use model::{Model, id_of, stub};
 
@@ -162,8 +162,7 @@ impl Resource<Context> for ImageVersion {
         deletion::delete(context, op, &prior).await
     }
 
-    fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
-        identity::moved(source, "azurerm_shared_image_version", IMAGE_VERSION)
-            .map(|id| id.map(|id| stub(&id)))
+    fn moves_from(&self) -> Vec<MoveFrom> {
+        identity::moves_from("azurerm_shared_image_version", &[IMAGE_VERSION])
     }
 }

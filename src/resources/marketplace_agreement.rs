@@ -10,9 +10,7 @@ use crate::azure::attributes::{check_filled, eq_ignore_case, subscription_id};
 use crate::azure::pipeline::{self, Change, Managed, Step, Task, Write};
 use crate::azure::{Context, body, fault, identity};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{
-    Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
-};
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource, Timeouts};
 use crate::model;
 use crate::schema::Attribute;
 use crate::schema::spec::{block, computed, optional, required};
@@ -156,18 +154,8 @@ impl Resource<Context> for MarketplaceAgreement {
         cancel(&task, private).await.map_err(|error| task.failed(&error).into())
     }
 
-    fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
-        let ours = source.type_name == "azurerm_marketplace_agreement"
-            || identity::is_azapi_resource(source, &KINDS);
-        ours.then(|| {
-            let id = source.text("id").unwrap_or_default();
-            parse(id).ok_or_else(|| {
-                Diagnostic::error(
-                    format!("Moving {}: its id {id:?} cannot be read", source.type_name),
-                    format!("Expected {SHAPE}"),
-                )
-            })
-        })
+    fn moves_from(&self) -> Vec<MoveFrom> {
+        identity::moves_from("azurerm_marketplace_agreement", &KINDS)
     }
 }
 

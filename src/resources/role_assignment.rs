@@ -13,7 +13,7 @@ use crate::azure::pipeline::{self, Change, Managed, Step, Task, already_exists};
 use crate::azure::{Context, body, fault, identity};
 use crate::framework::timeouts::Defaults;
 use crate::framework::{
-    Draft, Failed, IdentityField, ImportFrom, MoveSource, Op, Private, Resource, Timeouts,
+    Draft, Failed, IdentityField, ImportFrom, MoveFrom, MoveSource, Op, Private, Resource, Timeouts,
 };
 use crate::model;
 use crate::schema::spec::{block, computed, optional, optional_computed, required};
@@ -128,7 +128,7 @@ impl Resource<Context> for RoleAssignment {
         };
         stub(&id).ok_or_else(|| {
             Diagnostic::error(
-                format!("Importing {TYPE_NAME}: {id:?} is not its ID"),
+                format!("Importing {TYPE_NAME}: {id:?} is not a valid ID"),
                 format!(
                     "Expected SCOPE_ID/providers/{KIND}/GUID, where SCOPE_ID is the ID of one of: {}.",
                     SCOPES.join(", ")
@@ -266,19 +266,14 @@ impl Resource<Context> for RoleAssignment {
         pipeline::delete(self, context, op, id.clone(), &self.target(&id)).await
     }
 
-    fn move_from(&self, source: &MoveSource) -> Option<Result<Model, Diagnostic>> {
-        let ours =
-            source.type_name == "azurerm_role_assignment" || identity::is_azapi_resource(source, &[KIND]);
-        ours.then(|| {
-            // azurerm may put a tenant behind the ID.
-            let id = source.text("id").unwrap_or_default().split('|').next().unwrap_or_default();
-            stub(id).ok_or_else(|| {
-                Diagnostic::error(
-                    format!("Moving {}: {id:?} is not a role assignment on an image", source.type_name),
-                    format!("{TYPE_NAME} assigns roles on: {}.", SCOPES.join(", ")),
-                )
-            })
-        })
+    fn moves_from(&self) -> Vec<MoveFrom> {
+        identity::moves_from("azurerm_role_assignment", &[KIND])
+    }
+
+    fn move_from(&self, source: &MoveSource) -> Result<Model, Diagnostic> {
+        // azurerm may append a tenant to the ID
+        let id = source.text("id").unwrap_or_default().split('|').next().unwrap_or_default();
+        self.import(None, &ImportFrom::Id(id.to_owned()))
     }
 
     /// An import knows the role by name and by ID; one of them is enough.

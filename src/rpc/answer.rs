@@ -1,4 +1,4 @@
-//! Failures as answers: an error or a panic becomes a diagnostic and does not end the process.
+//! Failures: an error or a panic becomes a diagnostic in the response and does not end the process.
 
 use std::future::Future;
 
@@ -9,9 +9,9 @@ use super::proto::tfplugin5 as pb;
 use crate::plugin::{panics, traces};
 use crate::schema::{Diagnostic, Diagnostics};
 
-/// An answer that can report a failure.
+/// A response that can report a failure.
 pub trait Answer: Default {
-    /// An answer with nothing but `found`.
+    /// A response with only the diagnostics `found`.
     fn failed(found: Diagnostics) -> Self;
 }
 
@@ -33,10 +33,13 @@ pub async fn guarded<T: Answer>(
     Ok(Response::new(answer))
 }
 
+/// The end of the summary of a diagnostic that reports a panic.
+pub const BUG: &str = "the provider has a bug";
+
 /// The diagnostic of a panic in the work about `what`.
 pub fn panicked(what: &str, panic: &str) -> Diagnostics {
     Diagnostic::error(
-        format!("{what}: the provider has a bug"),
+        format!("{what}: {BUG}"),
         format!(
             "It panicked: {panic}. Nothing is lost: run terraform plan to see the current state. \
              Please report this with the output of TF_LOG=debug."
@@ -48,7 +51,7 @@ pub fn panicked(what: &str, panic: &str) -> Diagnostics {
 macro_rules! answers {
     ($($module:ident),* $(,)?) => {$(
         impl Answer for pb::$module::Response {
-            #[allow(clippy::needless_update)] // some answers have no other field
+            #[allow(clippy::needless_update)] // some responses have no other field
             fn failed(found: Diagnostics) -> Self {
                 Self { diagnostics: diagnostics(found), ..Default::default() }
             }
@@ -96,7 +99,7 @@ mod tests {
         let answer = guarded::<pb::configure::Response>("Configure", async { panic!("oh {}", 1) }).await;
         let found = answer.unwrap().into_inner().diagnostics;
         assert_eq!(found.len(), 1);
-        assert!(found[0].detail.contains("oh 1"), "{}", found[0].detail);
+        assert!(found[0].summary.ends_with(BUG) && found[0].detail.contains("oh 1"), "{:?}", found[0]);
         assert_eq!(found[0].severity, pb::diagnostic::Severity::Error as i32);
     }
 }

@@ -6,6 +6,8 @@ pub mod proto;
 mod schema;
 mod stream;
 
+pub use answer::BUG;
+
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use futures_util::StreamExt;

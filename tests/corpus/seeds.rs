@@ -362,7 +362,7 @@ fn data_sources(core: &Core, all: &mut Vec<Seed>) {
     let request =
         pb::configure::Request { config, terraform_version: "1.14.0".into(), client_capabilities: None };
     all.push(("rpc", "configure".into(), coded("Configure", &request.encode_to_vec())));
-    all.push(("rpc", "nothing".into(), coded("everything that takes nothing", b"")));
+    all.push(("rpc", "nothing".into(), coded("calls without arguments", b"")));
 }
 
 fn functions(all: &mut Vec<Seed>) {

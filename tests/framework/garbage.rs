@@ -58,7 +58,7 @@ pub fn assert_refused(rpc: &str, diagnostics: &[pb::Diagnostic]) {
     );
     for diagnostic in diagnostics {
         assert!(matches!(diagnostic.severity, 1 | 2) && !diagnostic.summary.is_empty());
-        assert!(!diagnostic.summary.contains("bug of its own"), "{rpc}: {}", diagnostic.detail);
+        assert!(!diagnostic.summary.contains(azimage::rpc::BUG), "{rpc}: {}", diagnostic.detail);
     }
 }
 

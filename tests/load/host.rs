@@ -296,7 +296,7 @@ fn resident(status: &str) -> Option<f64> {
 
 fn failed(diagnostics: &[pb::Diagnostic], outcome: &mut Outcome) -> bool {
     for diagnostic in diagnostics {
-        assert!(!diagnostic.summary.contains("bug of its own"), "{diagnostic:?}");
+        assert!(!diagnostic.summary.contains(azimage::rpc::BUG), "{diagnostic:?}");
     }
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == 1);
     outcome.failed |= failed;

@@ -88,7 +88,7 @@ pub fn checked(block: &Block, diagnostics: Vec<pb::Diagnostic>) -> Diagnostics {
         assert!(matches!(diagnostic.severity, 1 | 2), "{diagnostic:?}");
         assert!(!diagnostic.summary.is_empty(), "{diagnostic:?}");
         assert!(
-            !diagnostic.summary.contains("bug of its own"),
+            !diagnostic.summary.contains(azimage::rpc::BUG),
             "{}: {}",
             diagnostic.summary,
             diagnostic.detail

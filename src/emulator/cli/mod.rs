@@ -323,7 +323,7 @@ mod tests {
             ("", "--listen HOST:PORT"),
             ("--listen 0.0.0.0:80", "--allow-remote"),
             ("--listen here", "not HOST:PORT"),
-            ("--listen localhost:0 list", "exclude"),
+            ("--listen localhost:0 list", "cannot be used with list"),
             ("patch /x {", "'{' is not JSON"),
             ("put /x @/no/such/file", "reading /no/such/file"),
             ("advance soon", "'soon' is not a number"),

@@ -1,4 +1,4 @@
-//! The arguments of a template function, and what a value is called and looks like as text.
+//! The arguments of a template function, and the names and text forms of values.
 
 use super::super::json::Json;
 

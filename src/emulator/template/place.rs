@@ -1,4 +1,4 @@
-//! Where a template is deployed.
+//! The context in which a template is deployed.
 
 use super::super::json::Json;
 

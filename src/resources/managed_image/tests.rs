@@ -15,7 +15,7 @@ use crate::framework::change::{Change, Planned};
 use crate::framework::data_source::AnyDataSource;
 use crate::framework::function::Function;
 use crate::framework::resource::AnyResource;
-use crate::framework::{Provider, Server};
+use crate::framework::{MoveSource, Provider, Server};
 use crate::schema::{Body, Slot};
 use world::{Machine, Service, World};
 
@@ -712,16 +712,17 @@ fn moves_and_identity() {
         "azapi_resource",
         json!({"id": image(), "type": "Microsoft.Compute/images@2024-07-01"}),
     );
+    let can_move =
+        |source: &MoveSource| Resource::moves_from(&ManagedImage).iter().any(|from| from.matches(source));
     for source in [azurerm, azapi] {
-        let stub = Resource::move_from(&ManagedImage, &source).unwrap().unwrap();
+        assert!(can_move(&source));
+        let stub = Resource::move_from(&ManagedImage, &source).unwrap();
         assert_eq!(
             Resource::identify(&ManagedImage, &stub),
             [Some(SUBSCRIPTION.to_owned()), Some("rg".to_owned()), Some("img".to_owned())]
         );
     }
-    assert!(
-        Resource::move_from(&ManagedImage, &source("hashicorp/azurerm", "azurerm_disk", json!({}))).is_none()
-    );
+    assert!(!can_move(&source("hashicorp/azurerm", "azurerm_disk", json!({}))));
     let given = BTreeMap::from([
         ("resource_group_name".to_owned(), "rg".to_owned()),
         ("name".to_owned(), "img".to_owned()),
