@@ -167,7 +167,7 @@ fn no_way_in_is_told_at_plan() {
     let ran = workspace.run(&["plan"]).says("Signing in failed").says("client_secret is not set");
     assert_eq!(ran.code, 1);
     workspace.env("ARM_METADATA_HOSTNAME", "127.0.0.1:9");
-    let ran = workspace.run(&["plan"]).says("127.0.0.1:9").says("can be reached from here");
+    let ran = workspace.run(&["plan"]).says("127.0.0.1:9").says("is correct and reachable");
     assert_eq!(ran.code, 1);
 }
 

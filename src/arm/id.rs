@@ -171,7 +171,8 @@ impl ResourceId {
         Self { provider: String::new(), ..Self::compute(subscription, group, &[]) }
     }
 
-    fn compute(subscription: &str, group: &str, parts: &[(&str, &str)]) -> Self {
+    /// The ID of a resource of `Microsoft.Compute`, from the types and names in `parts`, outermost first.
+    pub fn compute(subscription: &str, group: &str, parts: &[(&str, &str)]) -> Self {
         Self {
             subscription: subscription.to_owned(),
             group: group.to_owned(),

@@ -90,9 +90,9 @@ mod tests {
         }});
         let candidate = candidate(&Version::read(&version));
         assert!(candidate.excluded_globally && candidate.end_of_life_date.is_some());
-        let east = &candidate.regions["East US 2"];
+        let east = &candidate.regions["eastus2"];
         assert_eq!((east.excluded, east.state.as_deref()), (Some(false), Some("Replicating")));
-        assert_eq!(candidate.regions["West US"].state.as_deref(), Some("Unknown"));
+        assert_eq!(candidate.regions["westus"].state.as_deref(), Some("Unknown"));
     }
 
     #[test]

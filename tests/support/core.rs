@@ -140,6 +140,11 @@ impl Core {
         core
     }
 
+    /// The state file of the emulator.
+    pub fn state_path(&self) -> std::path::PathBuf {
+        self.dir.path().join("emulator.json")
+    }
+
     /// PrepareProviderConfig and Configure.
     pub async fn configure(&self, config: &Json) -> Diagnostics {
         let block = self.schema.provider.as_ref().unwrap().block.as_ref().unwrap();
