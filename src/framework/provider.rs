@@ -286,7 +286,7 @@ impl<P: Provider> Server<P> {
             Err(found) => return (None, found),
         };
         let defaults = Defaults { read: READ_TIMEOUT, ..Defaults::minutes(0, 0, 0, 0) };
-        let op = Op::new(defaults.configured(config).read, self.stop_token()).of_walk(self.run_ids());
+        let op = Op::new(defaults.configured(config).read, self.stop_token()).with_run_ids(self.run_ids());
         let read = match self.planned_argument(entry, config) {
             Some(error) => Err(error.into()),
             None => entry.source.read(&context, &op, config).await,
