@@ -18,7 +18,7 @@ use super::{Context, pipeline, recycle_bin};
 use crate::arm::{Error, ResourceId, Scope, Target};
 use crate::framework::timeouts::parse_period;
 use crate::image::Constraint;
-use crate::image::retention::{Candidate, Decision, InUse, Rules, decide};
+use crate::image::retention::{Candidate, Decision, InUse, MANAGED, Rules, decide};
 use crate::schema::{Attribute, Diagnostics, Path, Value};
 
 /// How many versions are deleted at the same time.
@@ -137,6 +137,8 @@ pub struct Survey<'a> {
     scope: &'a Scope,
     definition: &'a ResourceId,
     policy: &'a Policy,
+    /// Versions that the plan has found to be managed. The apply is another process, which has not met their resources.
+    planned_managed: BTreeSet<String>,
     candidates: Vec<Candidate>,
     /// The last look for usage, and when it began.
     usage: AsyncMutex<(Instant, Arc<InUse>)>,
@@ -168,12 +170,13 @@ enum Fate {
 }
 
 impl<'a> Survey<'a> {
-    /// Reads the versions and their usage.
+    /// Reads the versions and their usage. `kept_by_plan` is what the plan of this run keeps, and why.
     pub async fn read(
         context: &'a Context,
         scope: &'a Scope,
         definition: &'a ResourceId,
         policy: &'a Policy,
+        kept_by_plan: &BTreeMap<String, String>,
     ) -> Result<Survey<'a>, Error> {
         let target = Target::at(format!("{definition}/versions"));
         let listing = context.client.list(scope, &target);
@@ -188,6 +191,11 @@ impl<'a> Survey<'a> {
             scope,
             definition,
             policy,
+            planned_managed: kept_by_plan
+                .iter()
+                .filter(|(_, why)| why.as_str() == MANAGED)
+                .map(|(version, _)| version.clone())
+                .collect(),
             candidates,
             usage: AsyncMutex::new((begun, Arc::new(in_use))),
             decision: Decision::default(),
@@ -198,7 +206,8 @@ impl<'a> Survey<'a> {
 
     fn decide(&self, candidates: &[Candidate], in_use: &InUse) -> Decision {
         // What this run manages is asked for last, so that resources that are refreshed at the same time have been met.
-        let managed = managed(self.context, self.definition);
+        let mut managed = managed(self.context, self.definition);
+        managed.extend(self.planned_managed.iter().cloned());
         decide(candidates, &self.policy.rules, in_use, &managed, OffsetDateTime::now_utc())
     }
 

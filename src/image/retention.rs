@@ -68,6 +68,9 @@ pub struct Decision {
     pub prunable: Vec<String>,
 }
 
+/// The reason of versions that no rule keeps and another resource manages.
+pub const MANAGED: &str = "managed in this configuration";
+
 /// Applies `rules` to `candidates`. `managed` are the versions that other resources of the configuration manage.
 pub fn decide(
     candidates: &[Candidate],
@@ -108,9 +111,6 @@ fn reason(
     now: OffsetDateTime,
 ) -> Option<String> {
     let version = candidate.version.as_str();
-    if managed.contains(version) {
-        return Some("managed in this configuration".to_owned());
-    }
     if !candidate.is_at_rest() {
         return Some(format!("an operation on it is running ({})", candidate.state));
     }
@@ -142,16 +142,17 @@ fn reason(
     if let Some((name, value)) = tag {
         return Some(format!("tagged {name} = {value:?}"));
     }
-    if !rules.in_use {
-        return None;
-    }
-    if let Some(users) = in_use.versions.get(version) {
+    if let Some(users) = in_use.versions.get(version).filter(|_| rules.in_use) {
         return Some(format!("in use by {users} resource{}", if *users == 1 { "" } else { "s" }));
     }
-    if in_use.latest && place == Some(0) {
+    if rules.in_use && in_use.latest && place == Some(0) {
         return Some("a scale set creates its instances from the latest version".to_owned());
     }
-    (!in_use.unknown.is_empty())
+    // After the rules: not every step of a run knows what is managed, and the reason must not depend on the step.
+    if managed.contains(version) {
+        return Some(MANAGED.to_owned());
+    }
+    (rules.in_use && !in_use.unknown.is_empty())
         .then(|| format!("it may be in use, since not all usage is known: {}", in_use.unknown.join("; ")))
 }
 
@@ -254,6 +255,19 @@ mod tests {
         assert_eq!(decision.prunable, ["1.0.0", "1.2.0", "1.3.0"]);
         assert_eq!(decision.kept["1.1.0"], "the latest version");
         assert!(decision.kept["1.4.0"].contains("Creating"));
+    }
+
+    #[test]
+    fn a_rule_is_named_before_the_configuration() {
+        let versions = vec![version("1.0.0", 9), version("1.1.0", 8), version("1.2.0", 7)];
+        let rules = Rules { latest: Some(1), ..Rules::default() };
+        let managed = ["1.1.0", "1.2.0"].map(str::to_owned).into();
+        let decision = decide(&versions, &rules, &InUse::default(), &managed, NOW);
+        assert_eq!(decision.prunable, ["1.0.0"]);
+        assert_eq!(
+            (decision.kept["1.1.0"].as_str(), decision.kept["1.2.0"].as_str()),
+            (MANAGED, "the latest version")
+        );
     }
 
     #[test]

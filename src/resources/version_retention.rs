@@ -188,7 +188,7 @@ impl Resource<Context> for VersionRetention {
         let doing = format!("reading the versions of {:?}", definition.name());
         let scope = scope(op, &doing);
         let policy = policy_of(&state);
-        let decided = match Survey::read(context, &scope, &definition, &policy).await {
+        let decided = match Survey::read(context, &scope, &definition, &policy, &BTreeMap::new()).await {
             Ok(survey) => survey.decision,
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(fault::diagnostic(&error, &doing, &definition.to_string()).into()),
@@ -207,7 +207,7 @@ impl Resource<Context> for VersionRetention {
         let definition = definition(&plan)?;
         let doing = format!("choosing among the versions of {:?}", definition.name());
         let (scope, policy) = (scope(op, &doing), policy_of(&plan));
-        let decided = Survey::read(context, &scope, &definition, &policy)
+        let decided = Survey::read(context, &scope, &definition, &policy, &BTreeMap::new())
             .await
             .map_err(|error| fault::diagnostic(&error, &doing, &definition.to_string()))?
             .decision;
@@ -228,8 +228,9 @@ impl Resource<Context> for VersionRetention {
         let scope = scope(op, &doing);
         let failed = |error: &Error| fault::diagnostic(error, &doing, &definition.to_string());
         let policy = policy_of(&plan);
-        let survey =
-            Survey::read(context, &scope, &definition, &policy).await.map_err(|error| failed(&error))?;
+        let survey = Survey::read(context, &scope, &definition, &policy, &prior.kept)
+            .await
+            .map_err(|error| failed(&error))?;
         let rules_changed = policy_of(&prior) != policy || prior.delete_versions != plan.delete_versions;
         let mut blocked = if rules_changed { BTreeMap::new() } else { prior.blocked.clone() };
         let (going, mut spared) = match plan.delete_versions {
