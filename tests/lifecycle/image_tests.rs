@@ -29,20 +29,12 @@ async fn apply(core: &Core, config: &Json, held: Option<&Held>) -> Applied {
     core.apply(&plan).await
 }
 
-/// The machines, disks and network interfaces of tests that exist.
+/// Everything of tests that exists: machines and their run commands, disks, network interfaces.
 fn left(core: &Core) -> Vec<String> {
-    let base = rg("").trim_end_matches("/Microsoft.Compute/").to_owned();
-    let lists = [
-        "Microsoft.Compute/virtualMachines?api-version=2026-03-01",
-        "Microsoft.Compute/disks?api-version=2026-03-02",
-        "Microsoft.Network/networkInterfaces?api-version=2024-05-01",
-    ];
-    let names = lists.iter().flat_map(|list| {
-        let (status, body) = core.azure("GET", &format!("{base}/{list}"), Json::Null);
-        assert_eq!(status, 200, "{list}: {body}");
-        body["value"].as_array().unwrap().clone()
-    });
-    names
+    let summary = core.control("GET", "summary?all=true", json!({}));
+    let resources = summary["resources"].as_array().unwrap();
+    resources
+        .iter()
         .filter_map(|object| object["id"].as_str().map(str::to_owned))
         .filter(|id| id.contains("azimage-test-"))
         .collect()
@@ -268,7 +260,12 @@ async fn a_kept_machine_is_removed_by_the_next_apply_and_by_destroy() {
     let held = applied.held.unwrap();
     applied.diagnostics.assert_error(&["The machine is kept", held.text("id")]);
     assert!(core.exists(held.text("id")));
-    assert_eq!(left(&core).len(), 3, "{:?}", left(&core));
+    assert_eq!(
+        left(&core).len(),
+        6,
+        "a machine with three commands, its disk and its interface: {:?}",
+        left(&core)
+    );
     let gone = core.destroy(&held).await;
     assert!(gone.held.is_none(), "{:?}", gone.diagnostics);
     nothing_left(&core, "after the destroy");

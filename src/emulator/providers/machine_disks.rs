@@ -59,7 +59,7 @@ pub fn hold(call: &mut Call<'_, '_>, machine: &str, before: Option<&Json>, now: 
     }
 }
 
-/// Deletes, with a machine, its disks and network interfaces whose `deleteOption` requests it.
+/// Deletes, with a machine, its run commands, and its disks and network interfaces whose `deleteOption` requests it.
 pub fn release(call: &mut Call<'_, '_>, machine: &Resource, operation: &Operation) {
     if operation.error.is_some() {
         return;
@@ -78,7 +78,9 @@ pub fn release(call: &mut Call<'_, '_>, machine: &Resource, operation: &Operatio
                 .filter_map(|interface| interface.text("id")),
         )
         .collect();
-    for id in going {
+    let commands = call.children(&format!("{}/runCommands", machine.id()));
+    let commands: Vec<String> = commands.iter().map(|command| command.id().to_owned()).collect();
+    for id in going.into_iter().chain(commands.iter().map(String::as_str)) {
         if let Some(mut resource) = call.find(id) {
             resource.bind(operation, Verb::Delete, 0);
             call.save(&resource);
