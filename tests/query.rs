@@ -212,8 +212,62 @@ action "azimage_run_builder" "web" {{
     }
 }
 
+/// Versions are listed, and deleted only when asked to; one that the configuration manages is refused at plan.
+fn versions_are_pruned_by_an_action() {
+    for release in RELEASES {
+        let (served, workspace) = start(release);
+        let main = |rules: &str| {
+            format!(
+                r#"{}
+variable "delete" {{
+  default = false
+}}
+action "azimage_prune_versions" "d" {{
+  config {{
+    image_definition_id = azimage_image_definition.d.id
+    {rules}
+    dry_run             = !var.delete
+  }}
+}}
+"#,
+                golden()
+            )
+        };
+        workspace.write("main.tf", &main("keep_latest = 1"));
+        workspace.apply().ok();
+        let body = served.by_hand(&["get", &id(golden::VERSION)]);
+        for number in ["0.9.0", "0.9.1"] {
+            served.by_hand(&["put", &id(golden::VERSION).replace("1.0.0", number), &body]);
+        }
+        let invoke = ["apply", "-auto-approve", "-invoke=action.azimage_prune_versions.d"];
+        workspace
+            .run(&invoke)
+            .ok()
+            .says("would delete 0.9.0, 0.9.1")
+            .says("keeping 1.0.0: the latest version");
+        assert!(served.by_hand(&["list"]).contains("/versions/0.9.0"));
+
+        let delete = [&invoke[..], &["-var=delete=true"]].concat();
+        workspace.run(&delete).ok().says("deleted 2 versions");
+        let left = served.by_hand(&["list"]);
+        assert!(!left.contains("/versions/0.9.") && left.contains("/versions/1.0.0"), "{left}");
+        workspace.run(&delete).ok().says("no version is to be deleted");
+
+        // Terraform reads only what the action refers to; without that, the action cannot know the version.
+        let referring = main("keep_versions = [\"> 1.0.0\"]\n    keep_in_use = false").replace(
+            "azimage_image_definition.d.id\n    keep",
+            "azimage_image_version.v.image_definition_id\n    keep",
+        );
+        workspace.write("main.tf", &referring);
+        let ran = workspace.run(&delete).says("is managed in this configuration").says("keep_versions");
+        assert_eq!(ran.code, 1);
+        assert!(served.by_hand(&["list"]).contains("/versions/1.0.0"));
+    }
+}
+
 tests!(
     image_templates_are_built_by_an_action,
+    versions_are_pruned_by_an_action,
     generated_configuration_plans_to_no_change,
     failed_query_says_why,
     actions_run_by_trigger_and_by_invoke,

@@ -1,5 +1,6 @@
 //! `azimage_prune_versions`: deletes the versions of an image definition that no rule keeps, or lists them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,9 +23,11 @@ model! {
     /// `azimage_version_retention`.
     ///
     /// By default nothing is deleted: the progress lists the versions that would be. Before each deletion, the version and its
-    /// usage are read again; a version that has come into use or was tagged since is spared and reported. An action
-    /// remembers nothing, so it knows only some of the versions that other resources of the configuration manage: name these
-    /// in `keep_versions`, or use the resource.
+    /// usage are read again; a version that has come into use or was tagged since is spared and reported.
+    ///
+    /// With `-invoke`, Terraform reads only the resources that the action refers to, so the action does not know which versions
+    /// the others manage: refer to these in `keep_versions`, as in `[azimage_image_version.web.version]`, or use the
+    /// resource.
     pub struct Model {
         /// The ID of the image definition.
         pub image_definition_id: String = id_of(required(), IMAGE_DEFINITION),
@@ -96,7 +99,9 @@ impl Action<Context> for PruneVersions {
         let (scope, policy) =
             (scope(op, format!("reading the versions of {:?}", definition.name())), model.policy());
         // What cannot be read now may be created by the same run.
-        let Ok(survey) = Survey::read(context, &scope, &definition, &policy).await else { return };
+        let Ok(survey) = Survey::read(context, &scope, &definition, &policy, &BTreeMap::new()).await else {
+            return;
+        };
         let without = survey.decision_without_managed().await;
         let managed = managed(context, &definition);
         let both: Vec<&str> = without
@@ -134,8 +139,9 @@ impl Action<Context> for PruneVersions {
             fault::diagnostic(error, scope.what(), &definition.to_string()).at(Path::attribute(DEFINITION))
         };
         let policy = config.policy();
-        let survey =
-            Survey::read(context, &scope, &definition, &policy).await.map_err(|error| failed(&error))?;
+        let survey = Survey::read(context, &scope, &definition, &policy, &BTreeMap::new())
+            .await
+            .map_err(|error| failed(&error))?;
         let going = survey.decision.prunable.clone();
         for (version, why) in &survey.decision.kept {
             progress.report(format!("keeping {version}: {why}"));
