@@ -10,6 +10,7 @@ mod cases;
 mod core;
 
 use crate::core::{Action, Core, Diagnostics, Json, UNKNOWN, json, merge, patched, path_text};
+use azimage::schema::Value;
 use cases::{put, rg};
 
 const DEFINITION: &str = "azimage_image_definition";
@@ -590,4 +591,28 @@ async fn a_captured_machine_is_generalized_or_refused() {
     let done = capture(false, &rg("virtualMachines/golden-vm"));
     assert_silent(&core.plan(IMAGE, None, &done).await.diagnostics);
     core.create(IMAGE, &capture(true, &machine())).await;
+}
+
+// Terraform plans the removal of one version and the creation of another in any order.
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_is_planned_later_makes_room() {
+    let core = Core::new().await;
+    cases::with_sources(&core);
+    let version = |number: &str| {
+        json!({"version": number, "image_definition_id": cases::rg("galleries/gal/images/def"),
+            "source": {"managed_image_id": cases::rg("images/img")}})
+    };
+    const VERSION: &str = "azimage_image_version";
+    let old = core.create(VERSION, &version("1.0.0")).await;
+    let core = core.again(json!({"guardrails": {"maximum_versions_per_definition": 1}})).await;
+    let old = core.refresh(&old).await.unwrap().unwrap();
+    let removal = async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        core.plan_once(VERSION, &old.state, &Value::Null, &old.private, old.identity.as_ref()).await
+    };
+    let new = core.config(VERSION, &version("1.1.0"));
+    let (plan, _) = tokio::join!(core.try_plan_in_walk(VERSION, None, &new), removal);
+    assert!(plan.is_ok(), "{plan:?}");
+    let refused = core.plan_refused(VERSION, None, &version("1.2.0")).await;
+    refused.assert_error(&["maximum_versions_per_definition"]);
 }

@@ -2,6 +2,8 @@
 //! imported, moved, drifted, repaired and destroyed, with an empty plan after each step.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "lifecycle/answers.rs"]
+mod answers;
 #[path = "lifecycle/builds.rs"]
 mod builds;
 #[path = "support/cases.rs"]

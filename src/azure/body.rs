@@ -10,7 +10,7 @@ pub fn at<'j>(json: &'j Json, path: &str) -> Option<&'j Json> {
     path.split('.').try_fold(json, |json, name| json.get(name)).filter(|json| !json.is_null())
 }
 
-/// The text at a dotted path; numbers and bools are told as text.
+/// The text at a dotted path; numbers and booleans become text.
 pub fn text(json: &Json, path: &str) -> Option<String> {
     match at(json, path)? {
         Json::String(text) => Some(text.clone()),

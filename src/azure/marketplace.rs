@@ -32,12 +32,12 @@ impl<'a> Market<'a> {
         location: &str,
         doing: impl Into<String>,
     ) -> Result<Market<'a>, Diagnostic> {
-        let subscription = context.subscription(None).map_err(|told| Diagnostic {
+        let subscription = context.subscription(None).map_err(|diagnostic| Diagnostic {
             detail:
                 "Set subscription_id in the provider block, or the environment variable ARM_SUBSCRIPTION_ID."
                     .to_owned(),
             path: Path::root(),
-            ..told
+            ..diagnostic
         })?;
         if let Some(why) = context.unknown_location(op, subscription, location).await {
             return Err(Diagnostic::error("Invalid value for location", why).at(Path::attribute("location")));

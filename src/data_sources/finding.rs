@@ -26,7 +26,7 @@ pub fn argument(mut attribute: Attribute) -> Attribute {
     attribute
 }
 
-/// Warnings are told; errors end the reading.
+/// Adds warnings to the operation; an error ends the read.
 pub fn tell(op: &Op, found: Diagnostics) -> Result<(), Diagnostics> {
     if found.has_errors() {
         return Err(found);
@@ -137,10 +137,10 @@ mod tests {
     #[test]
     fn what_is_absent_is_told_with_what_is_there() {
         let names = ["golden-web".to_owned(), "golden-db".to_owned()];
-        let told = absent("There is no image".to_owned(), Path::root(), "goldenweb", &names, "Gallery g");
-        assert!(told.detail.starts_with("Did you mean \"golden-web\""), "{told}");
-        let told = absent(String::new(), Path::root(), "zzz", &names, "Gallery g");
-        assert_eq!(told.detail, "Gallery g holds: golden-web, golden-db.");
+        let message = absent("There is no image".to_owned(), Path::root(), "goldenweb", &names, "Gallery g");
+        assert!(message.detail.starts_with("Did you mean \"golden-web\""), "{message}");
+        let message = absent(String::new(), Path::root(), "zzz", &names, "Gallery g");
+        assert_eq!(message.detail, "Gallery g holds: golden-web, golden-db.");
         assert!(absent(String::new(), Path::root(), "zzz", &[], "Gallery g").detail.contains("none"));
         let many: Vec<String> = (0..12).map(|number| number.to_string()).collect();
         assert!(some(&many).ends_with("9 and 2 more"));

@@ -180,9 +180,9 @@ async fn all_looks_together_take_no_longer_than_the_timeout() {
     let short = Op::new(Duration::from_secs(100), CancellationToken::new());
     let begun = Instant::now();
     // two pages, and then a look
-    let told = ImageVersion.read(&arm.context(), &short, config(None, None)).await.unwrap_err().0;
+    let message = ImageVersion.read(&arm.context(), &short, config(None, None)).await.unwrap_err().0;
     assert_eq!(begun.elapsed(), Duration::from_secs(100));
-    assert!(told[0].to_string().contains("1m40s"), "{}", told[0]);
+    assert!(message[0].to_string().contains("1m40s"), "{}", message[0]);
 }
 
 #[tokio::test]

@@ -181,7 +181,7 @@ mod tests {
         let context = arm.context();
         assert!(ImageVersions.read(&context, &op(), config(DEFINITION)).await.unwrap().versions.is_empty());
         let missing = DEFINITION.replace("/web", "/none");
-        let told = ImageVersions.read(&context, &op(), config(&missing)).await.unwrap_err().0;
-        assert_eq!(told[0].path, Path::attribute("image_definition_id"));
+        let message = ImageVersions.read(&context, &op(), config(&missing)).await.unwrap_err().0;
+        assert_eq!(message[0].path, Path::attribute("image_definition_id"));
     }
 }

@@ -279,9 +279,9 @@ mod tests {
             match newest {
                 Ok(name) => assert_eq!(got.unwrap().name.as_deref(), Some(name)),
                 Err(text) => {
-                    let told = got.unwrap_err().0;
-                    assert_eq!(told[0].path, Path::attribute("name_regex"));
-                    assert!(told[0].to_string().contains(text), "{}", told[0]);
+                    let message = got.unwrap_err().0;
+                    assert_eq!(message[0].path, Path::attribute("name_regex"));
+                    assert!(message[0].to_string().contains(text), "{}", message[0]);
                 }
             }
         }
@@ -296,9 +296,9 @@ mod tests {
             (config(None, Some("^app"), false), "name_regex", "web-10, web-9, db-11"),
             (stage("rc", config(Some("web-9"), None, false)), "tags", "stage = \"ga\""),
         ] {
-            let told = ManagedImage.read(&context, &op(), config).await.unwrap_err().0;
-            assert_eq!(told[0].path, Path::attribute(path), "{}", told[0]);
-            assert!(told[0].to_string().contains(text), "{}", told[0]);
+            let message = ManagedImage.read(&context, &op(), config).await.unwrap_err().0;
+            assert_eq!(message[0].path, Path::attribute(path), "{}", message[0]);
+            assert!(message[0].to_string().contains(text), "{}", message[0]);
         }
     }
 
@@ -315,7 +315,7 @@ mod tests {
             given.set("name_regex", regex);
             let mut found = Diagnostics::new();
             ManagedImage.validate(&given, &mut found);
-            assert_eq!(found.0.first().map(|told| told.path.to_string()).as_deref(), wrong);
+            assert_eq!(found.0.first().map(|message| message.path.to_string()).as_deref(), wrong);
         }
     }
 }

@@ -58,8 +58,8 @@ impl DataSource<Context> for MarketplaceImages {
             None => Wanted::Latest,
             Some(Ok(constraint)) => Wanted::Constraint(constraint),
             Some(Err(error)) => {
-                let told = Diagnostic::error("The constraint cannot be read", error.to_string());
-                return Err(told.at(Path::attribute("constraint")).into());
+                let diagnostic = Diagnostic::error("The constraint cannot be read", error.to_string());
+                return Err(diagnostic.at(Path::attribute("constraint")).into());
             }
         };
         let market = Market::open(

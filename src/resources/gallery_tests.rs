@@ -76,8 +76,8 @@ async fn what_happens_after_the_list_is_told_by_gets() {
         change(&arm);
         arm.forget();
         let found = read(&context, known).await.unwrap();
-        let told = found.map(|found| found.sharing.unwrap().permission);
-        assert_eq!(told.as_deref(), permission, "{what}");
+        let message = found.map(|found| found.sharing.unwrap().permission);
+        assert_eq!(message.as_deref(), permission, "{what}");
         assert_eq!(arm.calls()[0], format!("GET {}", path("")), "{what}: it was listed");
     }
 }

@@ -151,8 +151,11 @@ impl Resource<Context> for ImageTest {
         let session = Session::open(context, op, &plan).await?;
         let _guard = context.lock(&session.machine.to_string()).await;
         let removing = session.scope.anew(session.scope.remaining(), "removing leftovers of earlier tests");
-        if let Err(told) = cleanup::remove_leftovers(context, op, &removing, &session.machine).await {
-            return Err(session.verdict().not_judged(&format!("{}. {}", told.summary, told.detail)).into());
+        if let Err(message) = cleanup::remove_leftovers(context, op, &removing, &session.machine).await {
+            return Err(session
+                .verdict()
+                .not_judged(&format!("{}. {}", message.summary, message.detail))
+                .into());
         }
         let mut findings = Findings::default();
         let ended = session.conduct(&mut findings).await;
@@ -179,7 +182,7 @@ impl Resource<Context> for ImageTest {
         };
         match (ended, removal) {
             (Ok(()), Ok(())) => Ok(state("passed")),
-            (Ok(()), Err(told)) => Err(Failed::with(state("passed"), told)),
+            (Ok(()), Err(message)) => Err(Failed::with(state("passed"), message)),
             (Err(Trouble { was_judged: true, mut diagnostics }), removal) => {
                 if is_kept && let Some(first) = diagnostics.0.first_mut() {
                     first.detail += &format!(

@@ -206,12 +206,12 @@ impl Resource<Context> for MarketplacePin {
                 seen.tell(op, &urn, &state.location);
                 Ok(Some(seen.into_state(state)))
             }
-            Err(Unseen::Ended(told)) => Err(told.into()),
+            Err(Unseen::Ended(diagnostic)) => Err(diagnostic.into()),
             // a pin holds whether or not the Marketplace can be asked
-            Err(Unseen::Failed(told)) => {
+            Err(Unseen::Failed(diagnostic)) => {
                 op.warn(Diagnostic::warning(
                     "A pinned Marketplace image could not be looked up",
-                    format!("The pin of {urn} stays as it is. {}: {}", told.summary, told.detail),
+                    format!("The pin of {urn} stays as it is. {}: {}", diagnostic.summary, diagnostic.detail),
                 ));
                 Ok(Some(state))
             }
@@ -333,7 +333,7 @@ enum Unseen {
 // A look at a version that is to be pinned: it must exist.
 async fn look(context: &Context, op: &Op, location: &str, urn: &Urn) -> Result<Seen, Diagnostics> {
     let seen = look_back(context, op, location, urn).await.map_err(|unseen| match unseen {
-        Unseen::Ended(told) | Unseen::Failed(told) => Diagnostics::from(told),
+        Unseen::Ended(diagnostic) | Unseen::Failed(diagnostic) => Diagnostics::from(diagnostic),
     })?;
     if seen.status.is_some() {
         return Ok(seen);
@@ -351,8 +351,8 @@ async fn look_back(context: &Context, op: &Op, location: &str, urn: &Urn) -> Res
     let doing = format!("reading Marketplace image \"{urn}\"");
     let market = Market::open(context, op, location, doing).await.map_err(Unseen::Ended)?;
     let unseen = |error: crate::arm::Error| {
-        let told = market.fault(&error, &urn.to_string());
-        if error.kind == Kind::Stopped { Unseen::Ended(told) } else { Unseen::Failed(told) }
+        let diagnostic = market.fault(&error, &urn.to_string());
+        if error.kind == Kind::Stopped { Unseen::Ended(diagnostic) } else { Unseen::Failed(diagnostic) }
     };
     let mut listed = market.versions(urn).await.map_err(unseen)?;
     let entry = listed.iter().find(|listed| listed.version == urn.version);

@@ -302,9 +302,9 @@ async fn making_and_moving_pins_what_was_planned_and_looks_around() {
     let failed = MarketplacePin
         .create(&context, &op(), planned("Canonical:jammy:gen2:22.04.1"), &mut Private::default())
         .await;
-    let told = failed.unwrap_err().diagnostics.0;
-    assert_eq!(told[0].path, Path::attribute("urn"));
-    assert!(told[0].detail.contains("22.04.20269"), "{}", told[0]);
+    let message = failed.unwrap_err().diagnostics.0;
+    assert_eq!(message[0].path, Path::attribute("urn"));
+    assert!(message[0].detail.contains("22.04.20269"), "{}", message[0]);
 }
 
 #[tokio::test]
@@ -363,11 +363,14 @@ async fn a_refresh_tells_and_changes_nothing() {
             .await
             .unwrap()
             .unwrap();
-        let told: Vec<String> = op.take_warnings().0.into_iter().map(|told| told.summary).collect();
-        assert_eq!(told.len(), warnings.len(), "{told:?}");
+        let message: Vec<String> = op.take_warnings().0.into_iter().map(|message| message.summary).collect();
+        assert_eq!(message.len(), warnings.len(), "{message:?}");
         assert!(
-            told.iter().zip(*warnings).all(|(told, text)| told.ends_with(text) || told.contains(text)),
-            "{told:?}"
+            message
+                .iter()
+                .zip(*warnings)
+                .all(|(message, text)| message.ends_with(text) || message.contains(text)),
+            "{message:?}"
         );
         assert_eq!((after.upgrade_available, after.withdrawn), (*upgrade, *withdrawn));
         assert_eq!(after.urn, before.urn);

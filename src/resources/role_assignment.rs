@@ -458,10 +458,10 @@ fn expand_change(plan: &Model, current: &Json) -> Json {
 
 fn flatten(known: Model, found: &Json) -> Model {
     let text = |name: &str| body::text(found, &format!("properties.{name}")).filter(|text| !text.is_empty());
-    let keep = |have: Option<String>, told: Option<String>, same: fn(&str, &str) -> bool| match (have, told) {
-        (Some(have), Some(told)) if same(&have, &told) => Some(have),
+    let keep = |have: Option<String>, read: Option<String>, same: fn(&str, &str) -> bool| match (have, read) {
+        (Some(have), Some(read)) if same(&have, &read) => Some(have),
         (have, None) => have,
-        (_, told) => told,
+        (_, read) => read,
     };
     let principal = Some(known.principal_id).filter(|id| !id.is_empty());
     Model {
@@ -652,8 +652,8 @@ mod tests {
                 .create(&arm.context(), &op(), plan(), &mut Private::default())
                 .await
                 .unwrap_err();
-            let told: String = failed.diagnostics.0.iter().map(ToString::to_string).collect();
-            assert!(told.contains(&other) && told.contains("import {"), "{told}");
+            let message: String = failed.diagnostics.0.iter().map(ToString::to_string).collect();
+            assert!(message.contains(&other) && message.contains("import {"), "{message}");
         }
     }
 

@@ -21,7 +21,7 @@ use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Slot, Value};
 
 model! {
-    /// Keeps the versions of an image definition that its rules name, and deletes the others when told to.
+    /// Keeps the versions of an image definition that its rules name, and deletes the others if `delete_versions` is true.
     ///
     /// Creating this resource deletes nothing. Each refresh computes `prunable`; with `delete_versions = true` the plan lists
     /// these versions as those that the next apply deletes, with the reason why every other one is kept. The apply deletes
@@ -431,8 +431,8 @@ mod tests {
         assert_eq!(state.pruned.keys().map(String::as_str).collect::<Vec<_>>(), ["1.0.0", "1.0.1"]);
         assert!(state.blocked["1.0.2"].contains("locked"), "{:?}", state.blocked);
         assert_eq!(prunable(&state), "1.0.5");
-        let told: String = frame.take_warnings().0.iter().map(ToString::to_string).collect();
-        assert!(told.contains("1.1.0: in use by 1 resource") && told.contains("1.0.2"), "{told}");
+        let message: String = frame.take_warnings().0.iter().map(ToString::to_string).collect();
+        assert!(message.contains("1.1.0: in use by 1 resource") && message.contains("1.0.2"), "{message}");
     }
 
     #[tokio::test]
@@ -464,11 +464,11 @@ mod tests {
         assert_eq!(state.kept["1.0.0"], "in use by 1 resource");
         assert_eq!(state.kept["1.0.1"], "tagged keep = \"yes\"");
         assert!(prunable(&state).is_empty() && !state.kept.contains_key("1.0.2"), "{state:?}");
-        let told: String = frame.take_warnings().0.iter().map(ToString::to_string).collect();
+        let message: String = frame.take_warnings().0.iter().map(ToString::to_string).collect();
         for part in
             ["1.0.0: in use by 1 resource", "1.0.1: tagged keep", "1.0.2: somebody else has deleted it"]
         {
-            assert!(told.contains(part), "{part} in {told}");
+            assert!(message.contains(part), "{part} in {message}");
         }
     }
 

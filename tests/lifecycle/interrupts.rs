@@ -102,3 +102,32 @@ async fn while_deleting() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_during_a_write_that_stalls_ends_soon_and_keeps_what_was_accepted() {
+    each(async |case, id| {
+        for stall in ["before", "after"] {
+            let (core, full) = prepared(case).await;
+            let plan = core.plan(case.type_name, None, &full).await;
+            core.fault(json!({"method": "PUT", "stall": stall, "count": 0}));
+            let begun = tokio::time::Instant::now();
+            let halt = async {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                core.stop().await;
+                std::future::pending::<()>().await
+            };
+            let applied =
+                tokio::select! { applied = core.apply(&plan) => applied, () = halt => unreachable!() };
+            core.heal();
+            let what = format!("{} stalled {stall}: {:?}", case.name, applied.diagnostics);
+            assert!(begun.elapsed() <= Duration::from_secs(5 + 30), "{:?}: {what}", begun.elapsed());
+            if core.exists(id) {
+                let held = applied.held.as_ref().unwrap_or_else(|| panic!("lost: {what}"));
+                assert_eq!(held.text("id").to_lowercase(), id.to_lowercase(), "{what}");
+                assert!(!held.tainted, "{what}");
+            }
+            finish(&core, case, applied.held, &full).await;
+        }
+    })
+    .await;
+}

@@ -25,7 +25,7 @@ pub async fn remove(context: &Context, scope: &Scope, target: &Target) -> Result
             Err(error) if error.is_stopped() || error.is_timed_out() || error.kind == Kind::Operation => {
                 return Err(error);
             }
-            // the operation's URL is no use: the object decides
+            // the operation's URL is dead: the object decides
             Err(error) => wait_until_gone(client, scope, target, error).await?,
         }
     }
@@ -35,7 +35,7 @@ pub async fn remove(context: &Context, scope: &Scope, target: &Target) -> Result
 
 async fn wait_until_gone(client: &Client, scope: &Scope, target: &Target, error: Error) -> Result<(), Error> {
     let begun = Instant::now();
-    // a delete option such as bypassSoftDelete is none of a GET
+    // a GET has no options such as bypassSoftDelete
     let target = Target::at(target.path());
     for pause in pauses() {
         match client.get_opt(scope, &target).await {

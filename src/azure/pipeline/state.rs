@@ -52,7 +52,7 @@ fn complete(body: &Body, state: &mut Value, read: &Value) {
     }
 }
 
-/// Whether `read` is what `plan` says, but for what the plan leaves open.
+/// Whether `read` equals `plan`, except where the plan is open.
 pub fn is_as_planned<M: Model>(plan: &M, read: &M) -> bool {
     let (plan, read) = (plan.encode(), read.encode());
     let read = keep_prior_spelling(M::schema(), read, &plan, NullAndEmpty::Equal);
@@ -80,14 +80,14 @@ pub fn unfinished(noun: &str, id: &str, error: &Error, progress: &str) -> Diagno
     )
 }
 
-/// What to tell of a creation that the service may have accepted.
+/// The error for a creation that the service may have accepted.
 pub fn may_exist(task: &Task<'_>, noun: &str, error: &Error) -> Diagnostic {
-    let mut told = task.failed(error);
-    told.summary = format!("It is unknown whether {noun} was created");
-    told.detail = format!(
+    let mut diagnostic = task.failed(error);
+    diagnostic.summary = format!("It is unknown whether {noun} was created");
+    diagnostic.detail = format!(
         "The answer to the request was lost, and the object could not be read: {}\n\nIt is kept in the state with its ID. \
          The next plan reads it, and creates it when it is not there.",
-        told.detail
+        diagnostic.detail
     );
-    told
+    diagnostic
 }

@@ -94,8 +94,8 @@ async fn an_object_that_failed_is_an_error_although_its_operation_succeeded() {
         let (context, op, mut private) = (arm.context(), op(), Private::default());
         for until in [WaitUntil::Final, WaitUntil::Accepted] {
             let ended = put(&task(&context, &op), &mut private, until).await.unwrap();
-            let Outcome::Failed(told) = ended.outcome else { panic!("{state}: {:?}", ended.outcome) };
-            assert!(told.detail.contains(state), "{told}");
+            let Outcome::Failed(message) = ended.outcome else { panic!("{state}: {:?}", ended.outcome) };
+            assert!(message.detail.contains(state), "{message}");
         }
     }
 }
@@ -107,8 +107,8 @@ async fn an_object_that_never_appears_is_an_error() {
     let (op, mut private) =
         (Op::new(Duration::from_secs(1800), CancellationToken::new()), Private::default());
     let ended = put(&task(&context, &op), &mut private, WaitUntil::Final).await.unwrap();
-    let Outcome::Failed(told) = ended.outcome else { panic!("{:?}", ended.outcome) };
-    assert!(told.detail.contains("5 minutes"), "{told}");
+    let Outcome::Failed(message) = ended.outcome else { panic!("{:?}", ended.outcome) };
+    assert!(message.detail.contains("5 minutes"), "{message}");
     assert_eq!(ended.body["properties"]["provisioningState"], "Creating");
 }
 

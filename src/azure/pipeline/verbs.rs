@@ -1,4 +1,4 @@
-//! Create, read, update and delete as every resource does them; a resource says only what is its own.
+//! Create, read, update and delete for all resources; a resource adds only what is special to it.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ pub trait Managed: Send + Sync {
         task.failed(error)
     }
 
-    /// The object in the model. `known` is the state or the plan, for what the service does not tell.
+    /// The object in the model. `known` is the state or the plan, for values that the service does not return.
     async fn flatten(
         &self,
         task: &Task<'_>,
@@ -209,7 +209,7 @@ pub async fn read<R: Managed>(
     let failed = |error: Error| Diagnostics::from(task.failed(&error));
     if resource.plain_read_suffices(&state, None) {
         let read = context.read(&task.scope, &target).await;
-        // a list decides nothing, and neither does what is read because of it
+        // a list only confirms the state; anything else needs a GET
         if let Some(object) = &read.listed
             && resource.plain_read_suffices(&state, Some(object))
             && let Ok(listed) = resource.flatten(&task, object, &task.id, &state).await
@@ -250,7 +250,7 @@ async fn finish_read<R: Managed>(
             }
             Ok(Some(read))
         }
-        // deleted before the rest of it was read
+        // deleted between the two reads
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(task.failed(&error).into()),
     }
@@ -429,7 +429,7 @@ pub async fn update<R: Managed>(
     let Some(mut current) = write.look().await.map_err(|error| task.failed(&error))? else {
         return Err(identity::deleted_since_plan(R::NOUN, &task.id).into());
     };
-    // an earlier write must end before another begins, unless there is nothing more to send
+    // wait for an earlier write, unless nothing more needs to be sent
     if is_in_flight(&current) && !is_sent(&resource.steps(context, &prior, &plan, &current), &current) {
         let ended = write.wait(&WaitUntil::Final, current).await;
         if let Outcome::Unfinished(error) = &ended.outcome {
@@ -468,7 +468,7 @@ async fn change<R: Managed>(
             Ok(begun) => begun,
             Err(refused) => return Err(task.failed(&refused.error).into()),
         };
-        // each step needs the effect of the one before; only after the last one is the wait a matter of choice
+        // each step needs the effect of the one before, so only the wait for the last one is configurable
         sent = index + 1 == steps.len();
         ended = write.wait(if sent { &until } else { &WaitUntil::Final }, begun).await;
         if !matches!(ended.outcome, Outcome::Done) {
@@ -495,7 +495,7 @@ pub async fn delete<R: Managed>(
     parents::remove(context, &task.scope, target).await.map_err(|error| task.failed(&error).into())
 }
 
-// The state after a write, and what to tell about it.
+// The state after a write, with its warnings or errors.
 async fn state_after_write<R: Managed>(
     resource: &R,
     task: &Task<'_>,
@@ -530,33 +530,33 @@ async fn state_after_write<R: Managed>(
             Ok(accepted())
         }
         Outcome::Unknown(error) => {
-            let told = may_exist(task, &resource.label(&task.id), &error);
+            let diagnostic = may_exist(task, &resource.label(&task.id), &error);
             // an interrupted run fails anyway; an error would have Terraform replace the object
             if error.is_stopped() {
-                task.op.warn(Diagnostic::warning(told.summary, told.detail));
+                task.op.warn(Diagnostic::warning(diagnostic.summary, diagnostic.detail));
                 return Ok(accepted());
             }
-            Err(Failed::with(accepted(), told))
+            Err(Failed::with(accepted(), diagnostic))
         }
-        // an error while creating would have Terraform replace the version at the next apply, with every region that is fine
-        Outcome::RegionsFailed(told) if prior.is_none() => {
-            task.op.warn(regions_failed(&resource.label(&task.id), told));
+        // an error while creating would taint the version, and the next apply would replace it in every region
+        Outcome::RegionsFailed(diagnostic) if prior.is_none() => {
+            task.op.warn(regions_failed(&resource.label(&task.id), diagnostic));
             Ok(state)
         }
-        Outcome::RegionsFailed(told) | Outcome::Failed(told) => {
+        Outcome::RegionsFailed(diagnostic) | Outcome::Failed(diagnostic) => {
             let state = if state.encode().get("provisioning_state").is_null() { accepted() } else { state };
-            Err(Failed::with(state, told))
+            Err(Failed::with(state, diagnostic))
         }
     }
 }
 
-fn regions_failed(label: &str, told: Diagnostic) -> Diagnostic {
+fn regions_failed(label: &str, diagnostic: Diagnostic) -> Diagnostic {
     Diagnostic::warning(
         format!("{} was kept although its replication failed", fault::capital(label)),
         format!(
             "{}\n\n{}\n\nThe next apply removes the failed regions and adds them again. To make a run fail when a region \
              does, put an azimage_image_replication after the version.",
-            told.summary, told.detail
+            diagnostic.summary, diagnostic.detail
         ),
     )
 }

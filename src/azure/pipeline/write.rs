@@ -28,11 +28,11 @@ const LOOKS_AFTER_LOST_ANSWER: usize = 4;
 /// How often a difference is sent again after its answer was lost.
 const DIFFERENCE_REPEATED: usize = 6;
 
-/// What is being done to which object, in which frame.
+/// What is being done to which object, and within which limits.
 pub struct Task<'a> {
     /// The configured provider.
     pub context: &'a Context,
-    /// The framework's frame: time, interrupt and warnings.
+    /// The operation of the framework: time limit, interrupt and warnings.
     pub op: &'a Op,
     /// The same for the client, with the name of the work: `creating image version "1.0.0" of "i"`.
     pub scope: Scope,
@@ -144,7 +144,7 @@ pub struct NotBegun {
     pub may_exist: bool,
 }
 
-/// The way of one object's writes to the service.
+/// The writes to one object.
 pub struct Write<'t, 'a> {
     task: &'t Task<'a>,
     target: Target,
@@ -260,11 +260,11 @@ impl<'t, 'a> Write<'t, 'a> {
         Err(NotBegun { error, may_exist: false })
     }
 
-    // The object was there before: only one that has become what was sent shows that the service acted.
+    // The object was there before: the service has acted if it equals what was sent.
     async fn look_after_lost_update(&mut self, change: &Change, error: Error) -> Result<Json, NotBegun> {
         let scope = self.usable_scope();
         let mut wanted = change.body().clone();
-        // the region cannot change, so it says nothing
+        // the region cannot change, so it proves nothing
         body::set(&mut wanted, "location", Json::Null);
         for pause in pauses() {
             match self.task.client().get_opt(&scope, &self.read).await {
@@ -307,7 +307,7 @@ impl<'t, 'a> Write<'t, 'a> {
                 }
             }
         };
-        // a body without an ID is what was sent, which says nothing
+        // a body without an ID is the request's own
         if body::text(&ended.body, "id").is_some() {
             forget_if_final(self.private, &ended.body);
         }
@@ -335,10 +335,10 @@ impl<'t, 'a> Write<'t, 'a> {
             Some(error) => {
                 let seen = self.task.client().get_opt(&self.usable_scope(), &self.read).await;
                 let body = seen.ok().flatten().unwrap_or(body);
-                let told = self.task.failed(&error);
+                let diagnostic = self.task.failed(&error);
                 let outcome = match replication::home_is_complete(&body) {
-                    true => Outcome::RegionsFailed(told),
-                    false => Outcome::Failed(told),
+                    true => Outcome::RegionsFailed(diagnostic),
+                    false => Outcome::Failed(diagnostic),
                 };
                 Ended { body, outcome }
             }
@@ -381,7 +381,7 @@ impl<'t, 'a> Write<'t, 'a> {
         Ended { body: last, outcome: Outcome::Done }
     }
 
-    // What a final object amounts to.
+    // The outcome that a final object shows.
     fn judged(&self, body: Json) -> Ended {
         if Provisioning::of(&body) != Provisioning::Failed {
             return Ended { body, outcome: Outcome::Done };
@@ -391,11 +391,11 @@ impl<'t, 'a> Write<'t, 'a> {
         if let Some(reason) = body::text(&body, "properties.provisioningError.message") {
             why = format!("{why}: {reason}");
         }
-        let told = self.task.failed(&Error::new(Kind::Operation, why));
+        let diagnostic = self.task.failed(&Error::new(Kind::Operation, why));
         let outcome = if replication::home_is_complete(&body) {
-            Outcome::RegionsFailed(told)
+            Outcome::RegionsFailed(diagnostic)
         } else {
-            Outcome::Failed(told)
+            Outcome::Failed(diagnostic)
         };
         Ended { body, outcome }
     }
@@ -417,7 +417,7 @@ impl<'t, 'a> Write<'t, 'a> {
         )
     }
 
-    // The wait ended early. The last word is a read where that is possible, but the reason stays the first error.
+    // The wait ended early. A last read shows the object, where that is possible; the reason stays the first error.
     async fn interrupted(&mut self, body: Json, error: Error) -> Ended {
         let seen = self.task.client().get_opt(&final_read_scope(&self.task.scope), &self.read).await;
         match seen {
@@ -443,11 +443,11 @@ impl<'t, 'a> Write<'t, 'a> {
             }
             Err(Unready::Gone) => Ended { body, outcome: Outcome::Failed(self.invisible(true)) },
             Err(unready) => {
-                let told = unready.diagnostic(task.scope.what(), &task.id.to_string());
+                let diagnostic = unready.diagnostic(task.scope.what(), &task.id.to_string());
                 let body = unready.snapshot().map_or(body, |snapshot| snapshot.body.clone());
                 let outcome = match unready {
-                    Unready::Failed(..) => Outcome::RegionsFailed(told),
-                    _ => Outcome::Failed(told),
+                    Unready::Failed(..) => Outcome::RegionsFailed(diagnostic),
+                    _ => Outcome::Failed(diagnostic),
                 };
                 Ended { body, outcome }
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::definition::Definition;
+use super::definition;
 use super::regions::check_duplicates;
 use super::source_check::SourceCheck;
 use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION};
@@ -117,7 +117,7 @@ pub async fn plan(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Dia
     }
     dates(planned, found);
     let scope = scope(op, "checking the plan of an image version");
-    let facts = Definition::of(context, op, &scope, &definition).await;
+    let facts = definition::find(context, op, &scope, &definition).await;
     let location = match planned.get("location").as_str() {
         Some(location) => Some(location.to_owned()),
         // it is configured, and may become any region

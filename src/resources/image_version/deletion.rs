@@ -71,10 +71,10 @@ async fn after_conflict(task: &Task<'_>, error: Error) -> Result<(), Diagnostics
             .await
             .map_err(|error| failed(&error));
     }
-    let mut told = task.failed(&error);
-    told.detail += "\n\nThe gallery's soft delete protects failed versions from deletion. Set deletion_policy = \"purge\", \
+    let mut diagnostic = task.failed(&error);
+    diagnostic.detail += "\n\nThe gallery's soft delete protects failed versions from deletion. Set deletion_policy = \"purge\", \
                     apply, and destroy it then: it is deleted for good.";
-    Err(told.at(Path::attribute("deletion_policy")).into())
+    Err(diagnostic.at(Path::attribute("deletion_policy")).into())
 }
 
 fn before_end_of_life(id: &ResourceId) -> Diagnostic {

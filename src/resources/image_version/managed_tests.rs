@@ -68,3 +68,46 @@ fn is_the_same_image_only_with_the_same_source_in_the_same_place() {
         assert!(!is_same_image(&left, &other), "{:?}", other.source);
     }
 }
+
+#[test]
+fn updates_send_no_read_only_members() {
+    let context = FakeArm::new().context();
+    let current = json!({
+        "id": "/x", "name": "1.0.0", "type": "Microsoft.Compute/galleries/images/versions", "location": "eastus",
+        "tags": {"a": "b"}, "etag": "e", "systemData": {"createdAt": "2026-01-01T00:00:00Z"},
+        "properties": {
+            "provisioningState": "Succeeded",
+            "replicationStatus": {"aggregatedState": "Completed", "summary": []},
+            "validationsProfile": {"validationEtag": "v"},
+            "publishingProfile": {
+                "targetRegions": [{"name": "East US", "regionalReplicaCount": 1, "storageAccountType": "Standard_LRS"}],
+                "replicaCount": 1, "excludeFromLatest": false, "publishedDate": "2026-01-01T00:00:00Z",
+                "storageAccountType": "Standard_LRS", "replicationMode": "Full",
+            },
+            "safetyProfile": {"reportedForPolicyViolation": false, "allowDeletionOfReplicatedLocations": false},
+            "storageProfile": {
+                "source": {"id": "/image"},
+                "osDiskImage": {"sizeInGB": 30, "hostCaching": "ReadWrite", "source": {}},
+                "dataDiskImages": [{"lun": 0, "sizeInGB": 10, "hostCaching": "None", "source": {}}],
+            },
+        },
+    });
+    let body = json::expand_change(&context, &Model::default(), &current);
+    let text = body.to_string();
+    for read_only in [
+        "sizeInGB",
+        "osDiskImage",
+        "publishedDate",
+        "provisioningState",
+        "replicationStatus",
+        "reportedForPolicyViolation",
+        "validationsProfile",
+        "systemData",
+        "etag",
+        "\"id\"",
+        "\"type\"",
+    ] {
+        assert!(!text.contains(read_only), "{read_only} in {text}");
+    }
+    assert_eq!(body["properties"]["storageProfile"], json!({}));
+}

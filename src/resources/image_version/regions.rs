@@ -170,7 +170,7 @@ fn is_plain(region: &Value, home: &str, any_storage: bool) -> bool {
     })
 }
 
-/// The target regions to send when the user leaves them to the service: the version's own, where it is told.
+/// The target regions to send when the user leaves them to the service: the home region, as the version has it.
 pub fn only_home(current: &[Json], location: Option<&str>) -> Json {
     let is_home = |target: &&Json| {
         location.zip(body::text(target, "name")).is_some_and(|(home, name)| region::same_region(home, &name))
@@ -216,6 +216,6 @@ mod tests {
         let wanted =
             set(&[("East US", Some("Standard_ZRS")), ("westus", Some("Premium_LRS")), ("northeurope", lrs)]);
         assert_eq!(draft.planned, wanted);
-        assert_eq!(draft.replace, [Path::attribute("target_region")], "westus was told otherwise");
+        assert_eq!(draft.replace, [Path::attribute("target_region")], "westus changes its storage type");
     }
 }

@@ -2,9 +2,10 @@
 
 use serde_json::Value as Json;
 
-use super::definition::Definition;
+use super::definition;
 use crate::arm::id::{IMAGE_VERSION, MANAGED_IMAGE, VIRTUAL_MACHINE};
 use crate::arm::{ResourceId, Scope, Target, region};
+use crate::azure::objects::definition::Definition;
 use crate::azure::objects::source::{DISK, SNAPSHOT};
 use crate::azure::objects::version::Version;
 use crate::azure::{Context, body, fault};
@@ -140,7 +141,7 @@ impl SourceCheck<'_> {
     // A version has the properties of its definition.
     async fn version_facts(&self, id: &ResourceId, regions: Vec<String>) -> SourceFacts {
         let definition = match id.parent() {
-            Some(parent) => Definition::of(self.context, self.op, self.scope, &parent).await,
+            Some(parent) => definition::find(self.context, self.op, self.scope, &parent).await,
             None => None,
         };
         let definition = definition.unwrap_or_default();
@@ -202,7 +203,7 @@ impl SourceCheck<'_> {
     // The service says "Currently only Vhd Blob, User Image and Gallery Image Version sources are supported", and accepts
     // snapshots nevertheless.
     fn security_type(&self, id: &ResourceId, kind: &str, path: &Path, found: &mut Diagnostics) {
-        let supported = self.definition.and_then(|definition| definition.security_type.as_deref());
+        let supported = self.definition.and_then(|definition| definition.features.security_type.as_deref());
         if supported == Some("TrustedLaunchSupported") && [VIRTUAL_MACHINE, DISK].contains(&kind) {
             found.warning(
                 path.clone(),

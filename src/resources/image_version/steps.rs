@@ -81,22 +81,22 @@ pub fn known(prior: &Model) -> Vec<String> {
     prior.target_region.iter().map(|target| region::normalise(&target.name)).collect()
 }
 
-/// Leaves in `told` the regions that were planned: nothing else may come of a plan. Returns those that were not even known.
+/// Keeps in `actual` only the planned regions, as a plan demands. Returns the removed ones that the prior state did not have.
 pub fn drop_unplanned_regions(
-    told: &mut Vec<TargetRegion>,
+    actual: &mut Vec<TargetRegion>,
     planned: &[TargetRegion],
     known: &[String],
 ) -> Vec<String> {
     let is_planned =
         |target: &TargetRegion| planned.iter().any(|other| region::same_region(&other.name, &target.name));
-    let foreign = told
+    let foreign = actual
         .iter()
         .filter(|target| !is_planned(target) && !known.contains(&region::normalise(&target.name)))
         .map(|target| target.name.clone())
         .collect();
     // who leaves the regions to the service takes what it chooses
     if !planned.is_empty() {
-        told.retain(is_planned);
+        actual.retain(is_planned);
     }
     foreign
 }
@@ -228,11 +228,11 @@ mod tests {
         let bodies: Vec<Json> =
             steps.iter().map(|step| step.body(&context, &plan, &known, &current)).collect();
         assert_eq!(shape(&bodies), ["eastus+uksouth+northeurope true"]);
-        let mut told =
+        let mut actual =
             Set(vec![region("East US"), region("UK South"), region("North Europe"), region("West US")]);
-        assert_eq!(drop_unplanned_regions(&mut told, &plan.target_region, &known), ["North Europe"]);
+        assert_eq!(drop_unplanned_regions(&mut actual, &plan.target_region, &known), ["North Europe"]);
         assert_eq!(
-            told.iter().map(|region| region.name.as_str()).collect::<Vec<_>>(),
+            actual.iter().map(|region| region.name.as_str()).collect::<Vec<_>>(),
             ["East US", "UK South"]
         );
     }

@@ -77,7 +77,7 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
     );
 }
 
-/// Whether replication was complete when `state` was told, so that a version without changes need not be asked for it.
+/// Whether replication was complete when `state` was read, so that a refresh of an unchanged version need not request it.
 pub fn may_be_complete(state: &Model) -> bool {
     is_succeeded(state.provisioning_state.as_deref())
         && state

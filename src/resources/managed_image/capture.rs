@@ -77,7 +77,7 @@ enum Deprovisioned {
     /// Its agent reports that it is ready.
     No,
     /// The machine is off, or has no agent.
-    Unseen,
+    Unknown,
 }
 
 impl Machine {
@@ -108,7 +108,7 @@ impl Machine {
         }
         match self.agent.as_deref() {
             Some(agent) if agent.eq_ignore_ascii_case("Ready") && !self.is_off() => Deprovisioned::No,
-            _ => Deprovisioned::Unseen,
+            _ => Deprovisioned::Unknown,
         }
     }
 
@@ -171,20 +171,20 @@ impl Machine {
         .at(Path::attribute("capture").then("generalize"))
     }
 
-    // The warning, or with require_deprovisioned the error, that the machine may not have been deprovisioned.
+    // The warning (or the error, with require_deprovisioned) for a machine that may not be deprovisioned.
     fn deprovisioning(&self, capture: &Capture, planning: bool) -> Option<Diagnostic> {
         if !capture.generalize && !self.generalized {
             return None;
         }
         let cleaned = "Run `waagent -deprovision+user` (Linux) or Sysprep with /generalize /shutdown (Windows) in it, and shut it down.";
-        let told = match self.deprovisioned() {
+        let diagnostic = match self.deprovisioned() {
             Deprovisioned::Yes => return None,
-            Deprovisioned::Unseen if !capture.require_deprovisioned => return None,
-            Deprovisioned::Unseen => Diagnostic::warning(
-                format!("Whether virtual machine {:?} was deprovisioned cannot be seen", self.name),
+            Deprovisioned::Unknown if !capture.require_deprovisioned => return None,
+            Deprovisioned::Unknown => Diagnostic::warning(
+                format!("It is unknown whether virtual machine {:?} was deprovisioned", self.name),
                 format!(
-                    "It is {} and its agent reports nothing, as after a deprovisioning and a shut-down, but also after a mere \
-                     shut-down. It is captured as it is.",
+                    "It is {} and its agent reports nothing. That is so after a deprovisioning and shutdown, and also after a shutdown \
+                     alone. It is captured as it is.",
                     if self.power.is_empty() { "in an unknown power state" } else { &self.power }
                 ),
             ),
@@ -195,14 +195,14 @@ impl Machine {
                     Diagnostic::error(
                         format!("Virtual machine {:?} was not deprovisioned", self.name),
                         format!(
-                            "{seen}\n\n{cleaned} Nothing was done to the machine. To capture it all the same, set require_deprovisioned = false."
+                            "{seen}\n\n{cleaned} Nothing was done to the machine. To capture it anyway, set require_deprovisioned = false."
                         ),
                     )
                 } else {
                     let then = if capture.require_deprovisioned {
-                        "Unless that changes before it is captured, applying fails, as require_deprovisioned demands."
+                        "With require_deprovisioned, the apply fails unless that changes before."
                     } else {
-                        "It is captured all the same; require_deprovisioned = true makes this an error."
+                        "It is captured anyway; require_deprovisioned = true makes this an error."
                     };
                     Diagnostic::warning(
                         format!("Virtual machine {:?} does not look deprovisioned", self.name),
@@ -211,7 +211,7 @@ impl Machine {
                 }
             }
         };
-        Some(told.at(Path::attribute("capture")))
+        Some(diagnostic.at(Path::attribute("capture")))
     }
 }
 
@@ -291,8 +291,8 @@ pub async fn prepare_machine(
     if !machine.generalized && !capture.generalize {
         refusals.push(machine.not_generalized());
     }
-    if let Some(told) = machine.deprovisioning(capture, false) {
-        if told.is_error() { refusals.push(told) } else { op.warn(told) }
+    if let Some(diagnostic) = machine.deprovisioning(capture, false) {
+        if diagnostic.is_error() { refusals.push(diagnostic) } else { op.warn(diagnostic) }
     }
     if refusals.has_errors() {
         return Err(refusals);
@@ -312,7 +312,7 @@ pub async fn prepare_machine(
         let action = if step == Step::Deallocate { "deallocate" } else { "generalize" };
         let target = Target::at(format!("{}/{action}", id.trim_end_matches('/')));
         if let Err(error) = act(&context.client, outer, &target, None).await {
-            return Err(explained(failed(&error, &doing), &error, step).into());
+            return Err(with_advice(failed(&error, &doing), &error, step).into());
         }
         machine = found(context, outer, id).await?;
         match step {
@@ -332,32 +332,35 @@ pub async fn prepare_machine(
 }
 
 /// Adds advice to the error of a refused image.
-pub fn advise(told: Diagnostic, error: &Error) -> Diagnostic {
+pub fn advise(diagnostic: Diagnostic, error: &Error) -> Diagnostic {
     let message = error.message.to_lowercase();
     if message.contains("security type") || message.contains("trustedlaunch") {
-        return hint(
-            told,
+        return with_hint(
+            diagnostic,
             "Publish the machine to a gallery instead: an azimage_image_version whose source block names it by virtual_machine_id.",
         );
     }
     if message.contains("generalized") {
-        return hint(told, "Set generalize = true in the capture block, or generalize the machine first.");
+        return with_hint(
+            diagnostic,
+            "Set generalize = true in the capture block, or generalize the machine first.",
+        );
     }
-    told
+    diagnostic
 }
 
-fn explained(told: Diagnostic, error: &Error, step: Step) -> Diagnostic {
+fn with_advice(diagnostic: Diagnostic, error: &Error, step: Step) -> Diagnostic {
     if step == Step::Generalize && error.is_conflict() {
-        return hint(
-            told,
+        return with_hint(
+            diagnostic,
             "The service generalizes only machines that are stopped: set deallocate = true, or stop the machine first.",
         );
     }
-    hint(told, "What is done already is not done again by the next apply.")
+    with_hint(diagnostic, "The next apply skips the steps that are done.")
 }
 
-fn hint(told: Diagnostic, hint: &str) -> Diagnostic {
-    Diagnostic { detail: format!("{}\n\n{hint}", told.detail), ..told }
+fn with_hint(diagnostic: Diagnostic, hint: &str) -> Diagnostic {
+    Diagnostic { detail: format!("{}\n\n{hint}", diagnostic.detail), ..diagnostic }
 }
 
 async fn found(context: &Context, scope: &Scope, id: &str) -> Result<Machine, Diagnostics> {
@@ -401,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_step() {
+    fn skips_steps_that_are_done() {
         let rows: &[(&[&str], bool, bool, Step)] = &[
             (&["PowerState/running"], true, true, Step::Deallocate),
             (&["PowerState/stopping"], true, true, Step::Deallocate),
@@ -420,13 +423,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen_of_a_deprovisioning() {
+    fn recognises_machines_that_were_not_deprovisioned() {
         let rows: &[(&[&str], Option<&str>, Deprovisioned)] = &[
             (&["PowerState/running"], Some("Ready"), Deprovisioned::No),
-            (&["PowerState/running"], Some("Not Ready"), Deprovisioned::Unseen),
-            (&["PowerState/running"], None, Deprovisioned::Unseen),
-            // what a machine that is off last said is old
-            (&["PowerState/deallocated"], Some("Ready"), Deprovisioned::Unseen),
+            (&["PowerState/running"], Some("Not Ready"), Deprovisioned::Unknown),
+            (&["PowerState/running"], None, Deprovisioned::Unknown),
+            // the last report of a machine that is off is outdated
+            (&["PowerState/deallocated"], Some("Ready"), Deprovisioned::Unknown),
             (&["PowerState/running", "OSState/generalized"], Some("Ready"), Deprovisioned::Yes),
         ];
         for (codes, agent, seen) in rows {

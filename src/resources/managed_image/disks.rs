@@ -195,11 +195,15 @@ mod tests {
             (json!({"properties": {"hyperVGeneration": "V2"}}), "Set hyper_v_generation = \"V2\"."),
             (json!({"properties": {"osType": "Windows"}}), "Set os_disk.os_type = \"Windows\"."),
         ];
-        for (disk, told) in rows {
+        for (disk, expected) in rows {
             let mut found = Diagnostics::new();
             compare(&disk, &format!("{ID}/disks/os"), &planned, &mut found);
             let text = found.0.iter().map(ToString::to_string).collect::<String>();
-            if told.is_empty() { assert_eq!(text, "") } else { assert!(text.contains(told), "{text}") }
+            if expected.is_empty() {
+                assert_eq!(text, "")
+            } else {
+                assert!(text.contains(expected), "{text}")
+            }
         }
     }
 
