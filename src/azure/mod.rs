@@ -11,6 +11,7 @@ pub mod build_log;
 pub mod builds;
 pub mod context;
 pub mod fault;
+pub mod gallery_version;
 pub mod guardrails;
 pub mod identity;
 pub mod machine;

@@ -4,27 +4,23 @@ mod checks;
 mod definition;
 mod deletion;
 mod json;
-mod location;
 mod managed;
 mod model;
 mod recycle_bin;
-mod regions;
-mod retain;
 mod source_check;
-mod steps;
 mod uefi;
-mod unfinished;
 
 use async_trait::async_trait;
 
 use crate::arm::ResourceId;
 use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION};
+use crate::azure::gallery_version::{IMAGE_VERSION as KIND, regions, retain, unfinished};
 use crate::azure::pipeline;
 use crate::azure::run_log::Event;
 use crate::azure::{Context, identity, tags};
 use crate::framework::timeouts::Defaults;
 use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource};
-use crate::schema::{Diagnostic, Diagnostics, Value};
+use crate::schema::{Diagnostic, Diagnostics, Slot, Value};
 use model::{Model, id_of, stub};
 
 /// The resource type.
@@ -92,8 +88,13 @@ impl Resource<Context> for ImageVersion {
 
     fn prepare(&self, context: Option<&Context>, draft: &mut Draft<'_>) {
         tags::prepare(context, draft);
-        regions::prepare(context, draft);
-        unfinished::prepare(context, draft);
+        regions::prepare(context, draft, &KIND);
+        if unfinished::prepare(context, draft, &KIND) {
+            // the sizes of the disks may be missing yet
+            for name in ["os_disk_size_gb", "data_disk_sizes_gb"] {
+                draft.planned.set(name, Value::Unknown);
+            }
+        }
     }
 
     async fn resolve(&self, context: &Context, op: &Op, draft: &mut Draft<'_>) {
@@ -102,15 +103,19 @@ impl Resource<Context> for ImageVersion {
 
     async fn check(&self, context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
         tags::check_required(context, draft, found);
-        retain::check(draft, found);
-        retain::check_creation(context, op, draft, found).await;
+        retain::check(draft, &KIND, found);
+        let plan = Model::decode(&draft.planned);
+        if let Ok(id) = id_of(&plan) {
+            let is_same = |object: &_| managed::is_same_image(object, &plan);
+            retain::check_creation(context, op, draft, &KIND, &id, is_same, found).await;
+        }
         checks::plan(context, op, draft, found).await;
         pipeline::check_api_version(self, context, &draft.planned, found);
     }
 
     fn check_destroy(&self, context: Option<&Context>, prior: &Model, found: &mut Diagnostics) {
         if prior.deletion_policy.as_deref() == Some("retain") {
-            retain::stays(&prior.version, found);
+            retain::stays(&KIND, &prior.version, found);
         } else if let (Some(context), Ok(id)) = (context, id_of(prior)) {
             context.run.record(&id.to_string(), Event::PlannedAway);
         }
@@ -123,10 +128,14 @@ impl Resource<Context> for ImageVersion {
         state: Model,
         private: &mut Private,
     ) -> Result<Option<Model>, Diagnostics> {
-        retain::remember(context, &state);
+        if let Ok(id) = id_of(&state) {
+            retain::remember(context, &id, state.deletion_policy.as_deref());
+        }
         let read = pipeline::read(self, context, op, state.clone(), private).await?;
-        if let Some(read) = &read {
-            regions::remember_added(context, &state, read);
+        if let Some(read) = &read
+            && let Some(id) = read.id.as_deref().filter(|_| state.provisioning_state.is_some())
+        {
+            regions::remember_added(context, id, &state.target_region, &read.target_region);
         }
         Ok(read)
     }

@@ -6,12 +6,12 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::definition;
-use super::regions::check_duplicates;
 use super::source_check::SourceCheck;
 use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION};
 use crate::arm::{ResourceId, Scope, Target, region};
 use crate::azure::attributes::instant;
 use crate::azure::context::scope;
+use crate::azure::gallery_version::regions::check_duplicates;
 use crate::azure::objects::target_region::region_key;
 use crate::azure::run_log::Event;
 use crate::azure::{Context, body};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::model::Model;
-use super::regions;
 use crate::arm::{ResourceId, region};
+use crate::azure::gallery_version::regions;
 use crate::azure::objects::version::Version;
 use crate::azure::objects::{source, target_region};
 use crate::azure::provisioning::is_failed;

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde_json::Value as Json;
 
-use super::location::location;
-use super::model::{Model, id_of, label, target};
-use super::steps::{self, drop_unplanned_regions};
-use super::unfinished::{is_complete, may_be_complete, wait_of};
+use super::model::{Model, id_of, label, location, target};
 use super::{ImageVersion, json, recycle_bin, uefi};
 use crate::arm::id::same_id;
 use crate::arm::{Error, ResourceId, Target};
+use crate::azure::gallery_version::steps::{self, drop_unplanned_regions};
+use crate::azure::gallery_version::unfinished::{Progress, wait_of};
 use crate::azure::objects::source;
 use crate::azure::pipeline::{Change, Ended, Managed, Member, Outcome, Start, Step, Task, WaitUntil};
 use crate::azure::replication::{Replication, Wait};
@@ -83,12 +82,15 @@ impl Managed for ImageVersion {
         plan: &'s Model,
         current: &Json,
     ) -> Vec<Step<'s>> {
-        let known = steps::known(prior);
-        steps::steps(plan, &known, current, &Replication::parse(current))
+        let known = steps::known(&prior.target_region);
+        steps::steps(&plan.target_region, &known, current, &Replication::parse(current))
             .into_iter()
             .map(|step| {
                 let known = known.clone();
-                let step = move |current: &Json| Change::Put(step.body(context, plan, &known, current));
+                let step = move |current: &Json| {
+                    let body = json::expand_change(context, plan, current);
+                    Change::Put(step.body(&plan.target_region, &known, current, body))
+                };
                 Box::new(step) as Step<'s>
             })
             .collect()
@@ -120,9 +122,13 @@ impl Managed for ImageVersion {
 
     // replication costs a request of its own, and is asked for only while it can have moved
     fn plain_read_suffices(&self, state: &Model, object: Option<&Json>) -> bool {
+        let progress = Progress {
+            provisioning_state: state.provisioning_state.as_deref(),
+            replication_state: state.replication_state.as_ref(),
+        };
         match object {
-            None => may_be_complete(state),
-            Some(object) => is_complete(state, object),
+            None => progress.may_be_complete(),
+            Some(object) => progress.is_complete(object),
         }
     }
 
@@ -136,7 +142,7 @@ impl Managed for ImageVersion {
             state.end_of_life_date = None;
             task.op.warn(kept_date(&task.id));
         }
-        let known = prior.map(steps::known);
+        let known = prior.map(|prior| steps::known(&prior.target_region));
         let added = drop_unplanned_regions(
             &mut state.target_region,
             &plan.target_region,

@@ -6,15 +6,17 @@ use super::uefi;
 use crate::arm::id::IMAGE_DEFINITION;
 use crate::arm::{ResourceId, Target, region};
 use crate::azure::attributes::{self, date};
+use crate::azure::gallery_version;
 use crate::azure::objects::source::{self, Source};
 use crate::azure::objects::target_region::{TargetRegion, region_key};
+use crate::azure::pipeline::Task;
 use crate::azure::replication::Wait;
 use crate::azure::tags::Tags;
 use crate::framework::Timeouts;
 use crate::image::check_gallery_version;
 use crate::model;
 use crate::schema::spec::{block, computed, optional, optional_computed, required};
-use crate::schema::{Diagnostic, Path, Set};
+use crate::schema::{Diagnostic, Diagnostics, Path, Set};
 
 model! {
     /// Manages a version of an image definition: its content, and the regions that it is replicated to.
@@ -111,4 +113,15 @@ pub fn stub(id: &ResourceId) -> Model {
 /// The version in messages: number and definition.
 pub fn label(id: &ResourceId) -> String {
     format!("image version {:?} of {:?}", id.name(), id.name_of("images").unwrap_or_default())
+}
+
+/// The home region of a new version.
+pub async fn location(task: &Task<'_>, plan: &Model) -> Result<String, Diagnostics> {
+    gallery_version::location::location(
+        task,
+        &gallery_version::IMAGE_VERSION,
+        plan.location.as_deref(),
+        &plan.image_definition_id,
+    )
+    .await
 }

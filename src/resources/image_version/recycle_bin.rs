@@ -2,8 +2,7 @@
 
 use serde_json::json;
 
-use super::location::location;
-use super::model::{Model, label, target};
+use super::model::{Model, label, location, target};
 use crate::arm::ResourceId;
 use crate::azure::objects::soft_deleted::SoftDeletedVersion;
 use crate::azure::pipeline::{Start, Task};

@@ -1,20 +1,22 @@
 //! `deletion_policy = "retain"` in plans that replace the version: which policy counts, and whose number stays taken.
 
-use super::managed::is_same_image;
-use super::model::{Model, id_of, target};
+use serde_json::Value as Json;
+
+use super::Kind;
+use crate::arm::{ResourceId, Target};
 use crate::azure::Context;
 use crate::azure::context::scope;
 use crate::azure::run_log::Event;
 use crate::framework::{Draft, Op};
-use crate::schema::{Diagnostics, Path, Slot, Value};
+use crate::schema::{Diagnostics, Path, Value};
 
 /// Checks a replacement that deletes what is to be retained from now on, or that needs the number of what is retained.
-pub fn check(draft: &Draft<'_>, found: &mut Diagnostics) {
+pub fn check(draft: &Draft<'_>, kind: &Kind, found: &mut Diagnostics) {
     if draft.is_create() || draft.replace.is_empty() {
         return;
     }
-    let version = draft.prior.get("version").as_str().unwrap_or_default();
-    let unknown = unknown_causes(draft);
+    let version = draft.prior.get(kind.number).as_str().unwrap_or_default();
+    let unknown = unknown_causes(draft, kind);
     let because: Vec<String> = draft
         .replace
         .iter()
@@ -50,9 +52,9 @@ pub fn check(draft: &Draft<'_>, found: &mut Diagnostics) {
     if !retains(draft.prior) {
         return;
     }
-    if !draft.changes("version") && !draft.changes("image_definition_id") {
+    if !draft.changes(kind.number) && !draft.changes(kind.parent) {
         found.error(
-            Path::attribute("version"),
+            Path::attribute(kind.number),
             format!("Version {version:?} is retained, so its number stays taken"),
             format!(
                 "The plan replaces the version (because of {because}), and deletion_policy = \"retain\" keeps the old one in \
@@ -60,44 +62,53 @@ pub fn check(draft: &Draft<'_>, found: &mut Diagnostics) {
             ),
         );
     } else {
-        stays(version, found);
+        stays(kind, version, found);
     }
 }
 
 /// Says that Terraform's "destroy" leaves the version in Azure.
-pub fn stays(version: &str, found: &mut Diagnostics) {
+pub fn stays(kind: &Kind, version: &str, found: &mut Diagnostics) {
     found.warning(
         Path::attribute("deletion_policy"),
         format!("Version {version} stays in Azure; it only leaves this state"),
-        "deletion_policy = \"retain\" keeps it. Its image definition and its gallery cannot be destroyed while it exists.",
+        format!(
+            "deletion_policy = \"retain\" keeps it. Its {} and its gallery cannot be destroyed while it exists.",
+            kind.parent_noun
+        ),
     );
 }
 
 /// Remembers a version of the state that destroying leaves in Azure: Terraform plans -replace and taint as a creation.
-pub fn remember(context: &Context, state: &Model) {
-    if let (Some("retain"), Ok(id)) = (state.deletion_policy.as_deref(), id_of(state)) {
+pub fn remember(context: &Context, id: &ResourceId, deletion_policy: Option<&str>) {
+    if deletion_policy == Some("retain") {
         context.run.record(&id.to_string(), Event::KeptOnDestroy);
     }
 }
 
 /// Checks a creation with the number of a version that this state retains, which is what -replace and taint plan: the
-/// retained version is adopted again where it has the planned content.
-pub async fn check_creation(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
-    let is_known = |name: &str| draft.planned.get(name).is_wholly_known();
-    if !draft.is_create() || !["version", "image_definition_id", "source"].into_iter().all(is_known) {
+/// retained version is adopted again where `is_same` says that it has the planned content.
+pub async fn check_creation(
+    context: &Context,
+    op: &Op,
+    draft: &Draft<'_>,
+    kind: &Kind,
+    id: &ResourceId,
+    is_same: impl FnOnce(&Json) -> bool,
+    found: &mut Diagnostics,
+) {
+    let is_known = |name: &&str| draft.planned.get(name).is_wholly_known();
+    if !draft.is_create()
+        || ![kind.number, kind.parent, kind.source].iter().all(is_known)
+        || !context.run.has(&id.to_string(), Event::KeptOnDestroy)
+    {
         return;
     }
-    let plan = Model::decode(&draft.planned);
-    let Ok(id) = id_of(&plan) else { return };
-    if !context.run.has(&id.to_string(), Event::KeptOnDestroy) {
-        return;
-    }
-    let scope = scope(op, "reading a retained image version");
-    let Ok(Some(object)) = context.client.get_opt(&scope, &target(&id)).await else { return };
-    if !is_same_image(&object, &plan) {
+    let scope = scope(op, format!("reading a retained {}", kind.noun));
+    let Ok(Some(object)) = context.client.get_opt(&scope, &Target::at(id.to_string())).await else { return };
+    if !is_same(&object) {
         found.error(
-            Path::attribute("version"),
-            format!("Version {:?} is retained, so its number stays taken", plan.version),
+            Path::attribute(kind.number),
+            format!("Version {:?} is retained, so its number stays taken", id.name()),
             format!(
                 "The plan replaces the version by one with another source or place, and deletion_policy = \"retain\" keeps \
                  the old one in Azure. Choose another version number.\n\n{id}"
@@ -107,9 +118,10 @@ pub async fn check_creation(context: &Context, op: &Op, draft: &Draft<'_>, found
 }
 
 // The attributes whose planned values are unknown, and which force the replacement for that.
-fn unknown_causes(draft: &Draft<'_>) -> Vec<&'static str> {
-    ["version", "image_definition_id", "location", "source", "uefi_settings_json"]
-        .into_iter()
+fn unknown_causes(draft: &Draft<'_>, kind: &Kind) -> Vec<&'static str> {
+    kind.immutable
+        .iter()
+        .copied()
         .filter(|name| {
             let forces = draft.replace.iter().any(|path| path.to_string().starts_with(name));
             let value = draft.planned.get(name);
@@ -167,7 +179,7 @@ mod tests {
                 diagnostics: Diagnostics::new(),
             };
             let mut found = Diagnostics::new();
-            check(&draft, &mut found);
+            check(&draft, &super::super::IMAGE_VERSION, &mut found);
             let errors = found.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
             let paths: Vec<String> = errors.map(|error| error.path.to_string()).collect();
             assert_eq!(paths, path.into_iter().collect::<Vec<_>>(), "{before} to {after}: {planned:?}");

@@ -2,16 +2,16 @@
 
 use serde_json::{Value as Json, json};
 
-use super::model::Model;
+use super::Kind;
 use crate::arm::region;
-use crate::azure::objects::target_region::{is_empty_encryption, region_key};
+use crate::azure::objects::target_region::{TargetRegion, is_empty_encryption, region_key};
 use crate::azure::run_log::Event;
 use crate::azure::{Context, body};
 use crate::framework::Draft;
 use crate::schema::{Diagnostics, Path, Value};
 
 /// Refuses the removal of a region that may not be removed, and replaces where the service refuses a change.
-pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
+pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>, kind: &Kind) {
     keep_storage(draft);
     keep_home_only(draft);
     let planned = draft.planned.get("target_region").clone();
@@ -47,7 +47,7 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
         draft.replace.push(path.clone());
         draft.diagnostics.warning(
             path.clone(),
-            "The image version is replaced",
+            format!("The {} is replaced", kind.noun),
             format!(
                 "The service changes no {} in place. To avoid the replacement, take the change back, or drop the \
                  region in one apply and add it anew in the next.",
@@ -56,8 +56,12 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
         );
         return;
     }
+    // dropping matters only for a version that stays
     let allowed = draft.planned.get("allow_deletion_of_replicated_locations");
-    if !dropped.is_empty() && allowed.as_bool() == Some(false) && !replaced_anyway(draft) {
+    if !dropped.is_empty()
+        && allowed.as_bool() == Some(false)
+        && !kind.immutable.iter().any(|name| draft.changes(name))
+    {
         let id = draft.prior.get("id").as_str().unwrap_or_default();
         let by_others = |name: &&String| {
             context.is_some_and(|context| context.run.has(&region_id(id, name), Event::AddedByOthers))
@@ -79,11 +83,10 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
     }
 }
 
-/// Remembers the regions that a refresh found and that the state did not have.
-pub fn remember_added(context: &Context, state: &Model, read: &Model) {
-    let Some(id) = read.id.as_deref().filter(|_| state.provisioning_state.is_some()) else { return };
-    for target in read.target_region.iter() {
-        if !state.target_region.iter().any(|old| region::same_region(&old.name, &target.name)) {
+/// Remembers the regions of the version `id` that a refresh has read and that the state did not have.
+pub fn remember_added(context: &Context, id: &str, state: &[TargetRegion], read: &[TargetRegion]) {
+    for target in read {
+        if !state.iter().any(|old| region::same_region(&old.name, &target.name)) {
             context.run.record(&region_id(id, &target.name), Event::AddedByOthers);
         }
     }
@@ -112,13 +115,6 @@ fn keep_storage(draft: &mut Draft<'_>) {
         }
     }
     draft.planned.set("target_region", Value::Set(regions));
-}
-
-// Dropping matters only for a version that stays.
-fn replaced_anyway(draft: &Draft<'_>) -> bool {
-    ["version", "image_definition_id", "location", "replication_mode", "source", "uefi_settings_json"]
-        .iter()
-        .any(|name| draft.changes(name))
 }
 
 fn means_same(attribute: &str, new: &Value, old: &Value) -> bool {
@@ -212,7 +208,7 @@ mod tests {
             replace: Vec::new(),
             diagnostics: Diagnostics::new(),
         };
-        prepare(None, &mut draft);
+        prepare(None, &mut draft, &super::super::IMAGE_VERSION);
         let wanted =
             set(&[("East US", Some("Standard_ZRS")), ("westus", Some("Premium_LRS")), ("northeurope", lrs)]);
         assert_eq!(draft.planned, wanted);

@@ -1,8 +1,10 @@
 //! Versions whose replication is unfinished or failed: what the next plan says, and when a refresh must ask again.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 
-use super::model::Model;
+use super::Kind;
 use crate::arm::region;
 use crate::azure::provisioning::Provisioning;
 use crate::azure::replication::{Replication, Wait};
@@ -10,10 +12,11 @@ use crate::azure::{Context, body};
 use crate::framework::Draft;
 use crate::schema::{Path, Value};
 
-/// Plans an update for a version that is not finished, so that apply goes on waiting, or repairs a failed region.
-pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
+/// Plans an update for a version that is not finished, so that apply goes on waiting, or repairs a failed region. Returns
+/// whether it did.
+pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>, kind: &Kind) -> bool {
     if draft.is_create() {
-        return;
+        return false;
     }
     let wait = wait_of(context, draft.planned.get("wait_for_replication").as_str());
     let states = draft.prior.get("replication_state");
@@ -35,17 +38,9 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
         Wait::None => false,
     };
     if !failed && !open {
-        return;
+        return false;
     }
-    // of a version that is not finished, the sizes of its disks may be missing yet
-    const OPEN: [&str; 5] = [
-        "provisioning_state",
-        "replication_state",
-        "replication_progress",
-        "os_disk_size_gb",
-        "data_disk_sizes_gb",
-    ];
-    for name in OPEN {
+    for name in ["provisioning_state", "replication_state", "replication_progress"] {
         draft.planned.set(name, Value::Unknown);
     }
     let progress: Vec<String> = states
@@ -65,7 +60,7 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
     };
     draft.diagnostics.warning(
         Path::attribute("replication_state"),
-        format!("The image version {what}"),
+        format!("The {} {what}", kind.noun),
         format!(
             "{}. {next}",
             if progress.is_empty() {
@@ -75,23 +70,33 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>) {
             }
         ),
     );
+    true
 }
 
-/// Whether replication was complete when `state` was read, so that a refresh of an unchanged version need not request it.
-pub fn may_be_complete(state: &Model) -> bool {
-    is_succeeded(state.provisioning_state.as_deref())
-        && state
-            .replication_state
-            .as_ref()
-            .is_some_and(|known| known.values().all(|state| state == "Completed"))
+/// What a state says about the progress of a version.
+#[derive(Clone, Copy)]
+pub struct Progress<'s> {
+    /// The provisioning state.
+    pub provisioning_state: Option<&'s str>,
+    /// The replication state by region.
+    pub replication_state: Option<&'s BTreeMap<String, String>>,
 }
 
-/// Whether the version in `object`, read without its replication, gives no reason to ask for it.
-pub fn is_complete(state: &Model, object: &Json) -> bool {
-    let regions = Replication::parse(object).regions;
-    may_be_complete(state)
-        && is_succeeded(body::text(object, "properties.provisioningState").as_deref())
-        && state.replication_state.iter().flat_map(|known| known.keys()).eq(regions.keys())
+impl Progress<'_> {
+    /// Whether replication was complete when the state was read, so that a version without changes need not be asked
+    /// for it.
+    pub fn may_be_complete(self) -> bool {
+        is_succeeded(self.provisioning_state)
+            && self.replication_state.is_some_and(|known| known.values().all(|state| state == "Completed"))
+    }
+
+    /// Whether the version in `object`, read without its replication, gives no reason to ask for it.
+    pub fn is_complete(self, object: &Json) -> bool {
+        let regions = Replication::parse(object).regions;
+        self.may_be_complete()
+            && is_succeeded(body::text(object, "properties.provisioningState").as_deref())
+            && self.replication_state.into_iter().flat_map(BTreeMap::keys).eq(regions.keys())
+    }
 }
 
 fn is_succeeded(state: Option<&str>) -> bool {

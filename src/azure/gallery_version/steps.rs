@@ -3,12 +3,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::json::expand_change;
-use super::model::Model;
 use crate::arm::region;
+use crate::azure::body;
 use crate::azure::objects::target_region::TargetRegion;
 use crate::azure::replication::{Replication, Wanted};
-use crate::azure::{Context, body};
 
 const REGIONS: &str = "properties.publishingProfile.targetRegions";
 const ALLOW: &str = "properties.safetyProfile.allowDeletionOfReplicatedLocations";
@@ -25,15 +23,14 @@ pub enum Step {
 }
 
 impl Step {
-    /// The body to put, over what the service has now. Regions that came after the plan was made stay.
-    pub fn body(&self, context: &Context, plan: &Model, known: &[String], current: &Json) -> Json {
-        let mut body = expand_change(context, plan, current);
+    /// The body to put, from `body` with everything that is planned. Regions that came after the plan was made stay.
+    pub fn body(&self, planned: &[TargetRegion], known: &[String], current: &Json, mut body: Json) -> Json {
         let targets = match self {
             Step::AllowRemoval => body::at(current, REGIONS).cloned().unwrap_or_default(),
             _ => {
                 let failed = if let Step::DropFailed(failed) = self { failed.as_slice() } else { &[] };
                 let wanted = body::items(&body, REGIONS).to_vec();
-                let foreign = foreign(plan, known, current);
+                let foreign = foreign(planned, known, current);
                 let (wanted, foreign) = (wanted.iter(), foreign.iter());
                 let kept = |target: &&Json| name(target).is_none_or(|name| !failed.contains(&name));
                 wanted.filter(kept).chain(foreign).cloned().collect()
@@ -49,13 +46,18 @@ impl Step {
 
 /// The steps from `current` to `plan`: permission to drop regions comes before they are dropped, and a failed region leaves
 /// before it comes again.
-pub fn steps(plan: &Model, known: &[String], current: &Json, replication: &Replication) -> Vec<Step> {
+pub fn steps(
+    planned: &[TargetRegion],
+    known: &[String],
+    current: &Json,
+    replication: &Replication,
+) -> Vec<Step> {
     let home = body::text(current, "location").map(|home| region::normalise(&home)).unwrap_or_default();
-    let wanted: Vec<String> = match plan.target_region.as_slice() {
+    let wanted: Vec<String> = match planned {
         [] => vec![home.clone()],
         targets => targets.iter().map(|target| region::normalise(&target.name)).collect(),
     };
-    let foreign = foreign(plan, known, current);
+    let foreign = foreign(planned, known, current);
     let drops = body::items(current, REGIONS)
         .iter()
         .any(|target| !foreign.contains(target) && name(target).is_some_and(|name| !wanted.contains(&name)));
@@ -77,8 +79,8 @@ pub fn steps(plan: &Model, known: &[String], current: &Json, replication: &Repli
 }
 
 /// The regions that the plan was made over.
-pub fn known(prior: &Model) -> Vec<String> {
-    prior.target_region.iter().map(|target| region::normalise(&target.name)).collect()
+pub fn known(prior: &[TargetRegion]) -> Vec<String> {
+    prior.iter().map(|target| region::normalise(&target.name)).collect()
 }
 
 /// Keeps in `actual` only the planned regions, as a plan demands. Returns the removed ones that the prior state did not have.
@@ -102,7 +104,7 @@ pub fn drop_unplanned_regions(
 }
 
 // What somebody else added since the plan was made: neither the plan nor what it was made over knows it.
-fn foreign(plan: &Model, known: &[String], current: &Json) -> Vec<Json> {
+fn foreign(planned: &[TargetRegion], known: &[String], current: &Json) -> Vec<Json> {
     let home = body::text(current, "location").map(|home| region::normalise(&home));
     body::items(current, REGIONS)
         .iter()
@@ -110,7 +112,7 @@ fn foreign(plan: &Model, known: &[String], current: &Json) -> Vec<Json> {
             name(target).is_some_and(|name| {
                 !known.contains(&name)
                     && Some(&name) != home.as_ref()
-                    && !plan.target_region.iter().any(|planned| region::normalise(&planned.name) == name)
+                    && !planned.iter().any(|planned| region::normalise(&planned.name) == name)
             })
         })
         .cloned()
@@ -124,7 +126,6 @@ fn name(target: &Json) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::Set;
 
     fn region(name: &str) -> TargetRegion {
         TargetRegion {
@@ -165,14 +166,19 @@ mod tests {
             .collect()
     }
 
-    #[tokio::test]
-    async fn permission_comes_before_dropping_and_failed_regions_leave_and_return() {
-        let context = crate::azure::testing::FakeArm::new().context();
-        let plan = |regions: &[&str], allow: bool| Model {
-            target_region: Set(regions.iter().map(|name| region(name)).collect()),
-            allow_deletion_of_replicated_locations: Some(allow),
-            exclude_from_latest: Some(false),
-            ..Model::default()
+    // The body that would change everything else, and the target regions.
+    fn change(planned: &[TargetRegion], allow: bool) -> Json {
+        let names: Vec<Json> = planned.iter().map(|region| json!({"name": region.name})).collect();
+        json!({"properties": {
+            "publishingProfile": {"targetRegions": names},
+            "safetyProfile": {"allowDeletionOfReplicatedLocations": allow},
+        }})
+    }
+
+    #[test]
+    fn permission_comes_before_dropping_and_failed_regions_leave_and_return() {
+        let plan = |regions: &[&str], allow: bool| -> (Vec<TargetRegion>, bool) {
+            (regions.iter().map(|name| region(name)).collect(), allow)
         };
         let failed = |name: &str| {
             Replication::parse(&json!({"properties": {"replicationStatus": {"summary": [
@@ -203,34 +209,27 @@ mod tests {
             ),
             (plan(&["eastus"], false), current(&["East US"], false), failed("East US"), vec!["eastus false"]),
         ];
-        for (plan, current, replication, expected) in rows {
+        for ((planned, allow), current, replication, expected) in rows {
             let known: Vec<String> = all.iter().map(|name| region::normalise(name)).collect();
-            let bodies: Vec<Json> = steps(&plan, &known, &current, &replication)
+            let bodies: Vec<Json> = steps(&planned, &known, &current, &replication)
                 .iter()
-                .map(|step| step.body(&context, &plan, &known, &current))
+                .map(|step| step.body(&planned, &known, &current, change(&planned, allow)))
                 .collect();
             assert_eq!(shape(&bodies), expected);
         }
     }
 
-    #[tokio::test]
-    async fn what_came_after_the_plan_stays() {
-        let context = crate::azure::testing::FakeArm::new().context();
-        let plan = Model {
-            target_region: Set(vec![region("eastus"), region("uksouth")]),
-            allow_deletion_of_replicated_locations: Some(true),
-            ..Model::default()
-        };
-        let known =
-            known(&Model { target_region: Set(vec![region("East US"), region("West US")]), ..plan.clone() });
+    #[test]
+    fn what_came_after_the_plan_stays() {
+        let planned = [region("eastus"), region("uksouth")];
+        let known = known(&[region("East US"), region("West US")]);
         let current = current(&["East US", "West US", "North Europe"], true);
-        let steps = steps(&plan, &known, &current, &Replication::default());
+        let steps = steps(&planned, &known, &current, &Replication::default());
         let bodies: Vec<Json> =
-            steps.iter().map(|step| step.body(&context, &plan, &known, &current)).collect();
+            steps.iter().map(|step| step.body(&planned, &known, &current, change(&planned, true))).collect();
         assert_eq!(shape(&bodies), ["eastus+uksouth+northeurope true"]);
-        let mut actual =
-            Set(vec![region("East US"), region("UK South"), region("North Europe"), region("West US")]);
-        assert_eq!(drop_unplanned_regions(&mut actual, &plan.target_region, &known), ["North Europe"]);
+        let mut actual = vec![region("East US"), region("UK South"), region("North Europe"), region("West US")];
+        assert_eq!(drop_unplanned_regions(&mut actual, &planned, &known), ["North Europe"]);
         assert_eq!(
             actual.iter().map(|region| region.name.as_str()).collect::<Vec<_>>(),
             ["East US", "UK South"]
