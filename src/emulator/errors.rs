@@ -63,6 +63,15 @@ impl ArmError {
         .target(target)
     }
 
+    /// The same error about another kind of object: replaces each old name by its new one.
+    pub fn renamed(mut self, names: &[(&str, &str)]) -> ArmError {
+        for (old, new) in names {
+            self.message = self.message.replace(old, new);
+            self.target = self.target.map(|target| target.replace(old, new));
+        }
+        self
+    }
+
     /// 404 of the resource provider for a source that does not exist in the region.
     pub fn no_entity(target: &str) -> ArmError {
         ArmError::new(404, "NotFound", "The entity was not found in this Azure location.").target(target)

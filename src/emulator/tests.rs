@@ -4,6 +4,7 @@ use super::*;
 
 const S: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10";
 
+mod applications;
 mod builds;
 mod clients;
 mod compute;

@@ -5,6 +5,7 @@ use super::super::clock::Ticks;
 use super::super::json::Json;
 use super::super::operations::stable;
 use super::super::regions;
+use super::super::resource::Resource;
 
 /// A replication plan.
 pub struct Plan {
@@ -27,9 +28,27 @@ impl Plan {
     }
 }
 
-/// Plans the copies. Regions that already have as many replicas stay unchanged. The home region is copied first; the others
-/// start when it is done. Each region has a constant speed between 0.7 and 1.2 times `base`, derived from its name.
-pub fn plan(call: &Call<'_, '_>, home: &str, wanted: &[(String, i64)], before: &[Json], base: Ticks) -> Plan {
+/// Plans the copies of a version to its target regions. What it has already stays, unless the plan is to begin `anew`.
+pub fn plan_version(call: &Call<'_, '_>, version: &Resource, base: Ticks, anew: bool) -> Plan {
+    let profile = version.property("publishingProfile").cloned().unwrap_or_default();
+    let wanted: Vec<(String, i64)> = profile
+        .list("targetRegions")
+        .iter()
+        .map(|region| {
+            let name = regions::normalize(region.text("name").unwrap_or_default());
+            (name, region.int("regionalReplicaCount").unwrap_or(1))
+        })
+        .collect();
+    let before = match version.hidden("replication") {
+        Some(Json::Array(entries)) if !anew => entries.clone(),
+        _ => Vec::new(),
+    };
+    plan(call, &regions::normalize(version.location()), &wanted, &before, base)
+}
+
+// Plans the copies. Regions that already have as many replicas stay unchanged. The home region is copied first; the others
+// start when it is done. Each region has a constant speed between 0.7 and 1.2 times `base`, derived from its name.
+fn plan(call: &Call<'_, '_>, home: &str, wanted: &[(String, i64)], before: &[Json], base: Ticks) -> Plan {
     let mut plan = Plan { regions: Vec::new(), end: call.now + base / 8, error: None };
     let mut failed = Vec::new();
     let kept_of = |name: &str, replicas: i64| {

@@ -6,7 +6,6 @@ use super::super::errors::ArmError;
 use super::super::ids::{self, version_number};
 use super::super::json::{Json, same};
 use super::super::operations::{Begin, Family, begin};
-use super::super::regions;
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
 use super::super::shapes;
@@ -127,24 +126,7 @@ fn put(
         (false, true) => Work::VersionRestore,
         (false, false) => Work::VersionUpdate,
     });
-    let wanted: Vec<(String, i64)> = version
-        .property("publishingProfile")
-        .map(|profile| profile.list("targetRegions").to_vec())
-        .unwrap_or_default()
-        .iter()
-        .map(|region| {
-            (
-                regions::normalize(region.text("name").unwrap_or_default()),
-                region.int("regionalReplicaCount").unwrap_or(1),
-            )
-        })
-        .collect();
-    let before = version.hidden("replication").cloned().unwrap_or_default();
-    let before = match &before {
-        Json::Array(entries) if !restoring => entries.as_slice(),
-        _ => &[],
-    };
-    let mut plan = replication::plan(call, &regions::normalize(&location), &wanted, before, base);
+    let mut plan = replication::plan_version(call, &version, base, restoring);
     let conflict = version.hidden("conflict").and_then(Json::as_str).map(str::to_owned);
     let error = match conflict {
         // Such an operation fails before anything is copied.

@@ -209,6 +209,31 @@ fn setting_enables_role_enforcement() {
 }
 
 #[test]
+fn a_role_on_an_application_covers_it_and_its_versions() {
+    const TEAM: &str = "0d9a0000-0000-0000-0000-00000000aaaa";
+    let mut world = World::new();
+    world.gallery();
+    let url = |tail: &str| gal(&format!("/applications{tail}?api-version=2026-03-03"));
+    let application = r#"{"location":"eastus","properties":{"supportedOSType":"Linux"}}"#;
+    let version = r#"{"location":"eastus","properties":{"publishingProfile":{"source":{"mediaLink":"https://a/x"},"manageActions":{"install":"i","remove":"r"}}}}"#;
+    for name in ["app", "other"] {
+        world.done("PUT", &url(&format!("/{name}")), application);
+    }
+    world.done("PUT", &url("/app/versions/1.0.0"), version);
+    world.ask("PUT", "/_emulator/settings", r#"{"enforce_roles":true}"#);
+    assert_eq!(assign(&world, &gal("/applications/app"), READER, TEAM, 1).status, 201);
+    for (method, tail, status) in [
+        ("GET", "/app", 200),
+        ("GET", "/app/versions/1.0.0", 200),
+        ("DELETE", "/app/versions/1.0.0", 403),
+        ("GET", "/other", 403),
+        ("GET", "", 403),
+    ] {
+        assert_eq!(ask_as(&world, TEAM, method, &url(tail), "").status, status, "{method} {tail}");
+    }
+}
+
+#[test]
 fn role_assignments_are_unique_and_deleted_with_their_scope() {
     const PRINCIPAL: &str = "0d9a0000-0000-0000-0000-00000000bbbb";
     let mut world = World::new();
