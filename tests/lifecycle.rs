@@ -4,6 +4,8 @@
 
 #[path = "lifecycle/answers.rs"]
 mod answers;
+#[path = "lifecycle/applications.rs"]
+mod applications;
 #[path = "lifecycle/builds.rs"]
 mod builds;
 #[path = "support/cases.rs"]

@@ -38,6 +38,12 @@ list "azimage_image_version" "all" {
     resource_group_name = "my-rg"
   }
 }
+list "azimage_gallery_application" "all" {
+  provider = azimage
+  config {
+    name_regex = "agent"
+  }
+}
 list "azimage_managed_image" "all" {
   provider = azimage
   config {
@@ -46,10 +52,24 @@ list "azimage_managed_image" "all" {
 }
 "#;
 
+const APPLICATION: &str = r#"
+resource "azimage_gallery_application" "agent" {
+  name              = "agent"
+  gallery_id        = azimage_gallery.g.id
+  supported_os_type = "Linux"
+  description       = "monitoring agent"
+
+  custom_action {
+    name   = "restart"
+    script = "systemctl restart agent"
+  }
+}
+"#;
+
 fn generated_configuration_plans_to_no_change() {
     for release in RELEASES {
         let (served, workspace) = start(release);
-        workspace.write("main.tf", &golden());
+        workspace.write("main.tf", &(golden() + APPLICATION));
         workspace.apply().ok();
 
         let mut other = Workspace::new(&terraform(release));
@@ -57,14 +77,14 @@ fn generated_configuration_plans_to_no_change() {
         other.write("main.tf", HEAD);
         other.write("all.tfquery.hcl", QUERIES);
         let listed = other.run(&["query", "-generate-config-out=generated.tf"]).ok();
-        for name in ["gal", "gal/def", "gal/def/1.0.0", "img"] {
+        for name in ["gal", "gal/agent", "gal/def", "gal/def/1.0.0", "img"] {
             assert!(
                 listed.text.lines().any(|line| line.split_whitespace().last() == Some(name)),
                 "no {name} in:\n{}",
                 listed.text
             );
         }
-        other.run(&["plan"]).ok().says("Plan: 4 to import, 0 to add, 0 to change, 0 to destroy.");
+        other.run(&["plan"]).ok().says("Plan: 5 to import, 0 to add, 0 to change, 0 to destroy.");
     }
 }
 

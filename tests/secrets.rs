@@ -174,6 +174,23 @@ resource "azimage_image_version" "v" {{
     }}
   }}
 }}
+resource "azimage_gallery_application" "a" {{
+  name              = "app"
+  gallery_id        = azimage_gallery.g.id
+  supported_os_type = "Linux"
+}}
+resource "azimage_gallery_application_version" "a" {{
+  name                   = "1.0.0"
+  gallery_application_id = azimage_gallery_application.a.id
+  source {{
+    media_link                 = var.signed[0]
+    default_configuration_link = var.signed[1]
+  }}
+  manage_action {{
+    install = "install"
+    remove  = "remove"
+  }}
+}}
 data "azimage_gallery" "g" {{
   name                = azimage_gallery.g.name
   resource_group_name = "rg"
@@ -348,7 +365,7 @@ fn check_kept(workspace: &Workspace, said: &str) {
     }
     let mut found = 0;
     without_addresses(&mut state, &mut found);
-    assert_eq!(found, 2, "the state holds both addresses: {state:#}");
+    assert_eq!(found, 4, "the state holds every address: {state:#}");
     search("the state", state.to_string().as_bytes(), &[]);
     // the plan is a zip; what the configuration says, and the variables, are the user's
     let script = "import sys, zipfile\nz = zipfile.ZipFile(sys.argv[1])\n\
@@ -376,7 +393,7 @@ fn check_kept(workspace: &Workspace, said: &str) {
         // before it stands the attribute that the user gave it to, or it is among the variables
         let elsewhere = places.iter().filter(|at| {
             let before = String::from_utf8_lossy(&plan[at.saturating_sub(24)..**at]).into_owned();
-            !before.contains("_uri")
+            !before.contains("_uri") && !before.contains("_link")
         });
         assert!(elsewhere.count() <= 1, "{signature} is somewhere else in the plan too");
     }
@@ -386,7 +403,9 @@ fn without_addresses(json: &mut Json, found: &mut usize) {
     match json {
         Json::Object(fields) => {
             for (name, value) in fields {
-                if (name == "blob_uri" || name == "vhd_uri") && value.is_string() {
+                const ADDRESSES: [&str; 4] =
+                    ["blob_uri", "vhd_uri", "media_link", "default_configuration_link"];
+                if ADDRESSES.contains(&name.as_str()) && value.is_string() {
                     *value = Json::Null;
                     *found += 1;
                 }

@@ -24,6 +24,10 @@ pub const GALLERY: &str = "Microsoft.Compute/galleries";
 pub const IMAGE_DEFINITION: &str = "Microsoft.Compute/galleries/images";
 /// The type of an image version.
 pub const IMAGE_VERSION: &str = "Microsoft.Compute/galleries/images/versions";
+/// The type of a gallery application.
+pub const GALLERY_APPLICATION: &str = "Microsoft.Compute/galleries/applications";
+/// The type of a version of a gallery application.
+pub const GALLERY_APPLICATION_VERSION: &str = "Microsoft.Compute/galleries/applications/versions";
 /// The type of a managed image.
 pub const MANAGED_IMAGE: &str = "Microsoft.Compute/images";
 /// The type of a virtual machine.

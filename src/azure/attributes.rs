@@ -114,6 +114,22 @@ pub fn check_image_name(name: &str) -> Result<(), String> {
     )
 }
 
+/// Name of a gallery application: letters, digits, `_`, `.` and `-`, at most 117, not ending in a full stop.
+pub fn check_application_name(name: &str) -> Result<(), String> {
+    if name.is_empty() || name.len() > 117 {
+        return Err(format!("must have 1 to 117 characters, and has {}", name.chars().count()));
+    }
+    if let Some(bad) = name.chars().find(|c| !c.is_ascii_alphanumeric() && !"_.-".contains(*c)) {
+        return Err(format!(
+            "must not contain {bad:?}: allowed are letters, digits, underscores, full stops and hyphens"
+        ));
+    }
+    if name.ends_with('.') {
+        return Err("must not end with a full stop".to_owned());
+    }
+    Ok(())
+}
+
 fn check_name(name: &str, middle: &str, allowed: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || middle.contains(c);
     if name.is_empty() || name.len() > 80 {
@@ -228,6 +244,9 @@ mod tests {
             (check_definition_name, "ubuntu-24.04_web", true),
             (check_definition_name, "-ubuntu", false),
             (check_definition_name, "ü", false),
+            (check_application_name, "_agent-1.2_x", true),
+            (check_application_name, "agent.", false),
+            (check_application_name, "my agent", false),
             (check_image_name, "img_", true),
             (check_image_name, "img-", false),
             (check_resource_group, "rg-(a).b", true),

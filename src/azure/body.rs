@@ -3,6 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::attributes::same_instant;
+use super::link::is_same_blob;
 use crate::arm::{id, region};
 
 /// The value at a dotted path, such as `properties.identifier.sku`.
@@ -106,6 +107,8 @@ pub fn covers(have: &Json, want: &Json) -> bool {
             let have = have.get(name).unwrap_or(&Json::Null);
             match name.as_str() {
                 "userAssignedIdentities" if !want.is_array() => same_identities(have, want),
+                // what the user leaves out of these is to go
+                "advancedSettings" | "customActions" => is_all_of(have, want),
                 _ => covers(have, want) || means_same(name, have, want),
             }
         }),
@@ -116,6 +119,30 @@ pub fn covers(have: &Json, want: &Json) -> bool {
         (Json::Null, Json::Array(want)) => want.is_empty(),
         (Json::Null, Json::String(want)) => want.is_empty(),
         (have, want) => have == want,
+    }
+}
+
+// Whether `have` says what `want` says, and nothing more. Members that are empty or false say nothing.
+fn is_all_of(have: &Json, want: &Json) -> bool {
+    match (have, want) {
+        (Json::Array(have), Json::Array(want)) => {
+            have.len() == want.len() && want.iter().all(|want| have.iter().any(|have| is_all_of(have, want)))
+        }
+        (Json::Object(have), Json::Object(want)) => {
+            let member = |object: &Map<String, Json>, name| object.get(name).cloned().unwrap_or_default();
+            have.keys().chain(want.keys()).all(|name| is_all_of(&member(have, name), &member(want, name)))
+        }
+        (have, want) => have == want || says_nothing(have) && says_nothing(want),
+    }
+}
+
+fn says_nothing(json: &Json) -> bool {
+    match json {
+        Json::Null | Json::Bool(false) => true,
+        Json::String(text) => text.is_empty(),
+        Json::Array(items) => items.is_empty(),
+        Json::Object(members) => members.is_empty(),
+        _ => false,
     }
 }
 
@@ -133,6 +160,7 @@ fn means_same(name: &str, have: &Json, want: &Json) -> bool {
         "name" | "location" => region::same_region(have, want),
         _ if name.ends_with("Id") => id::same_id(have, want),
         _ if name.ends_with("Date") => same_instant(have, want),
+        _ if name.ends_with("Link") => is_same_blob(have, want),
         _ => false,
     }
 }
@@ -182,7 +210,9 @@ mod tests {
     fn covering_ignores_what_is_not_wanted() {
         let have = json!({"a": {"b": 1, "c": 2}, "l": [1], "r": [{"name": "East US"}, {"name": "West US", "n": 1}],
             "endOfLifeDate": "2031-01-01T00:00:00Z", "d": {"diskId": "/subscriptions/s/X"}, "description": "text",
-            "userAssignedIdentities": {"/ids/A": {"clientId": "c"}}});
+            "userAssignedIdentities": {"/ids/A": {"clientId": "c"}}, "mediaLink": "https://a/x?sig=1",
+            "advancedSettings": {"x": "1", "y": "2"},
+            "customActions": [{"name": "n", "description": "d", "parameters": [{"name": "p", "required": false}]}]});
         let rows = [
             (json!({"a": {"b": 1}}), true),
             (json!({"a": {"b": 2}}), false),
@@ -199,6 +229,18 @@ mod tests {
             (json!({"endOfLifeDate": "2031-01-02T01:00:00+01:00"}), false),
             (json!({"d": {"diskId": "/subscriptions/S/x"}}), true),
             (json!({"description": "TEXT"}), false),
+            (json!({"mediaLink": "https://a/x?sig=2"}), true),
+            (json!({"mediaLink": "https://a/y?sig=1"}), false),
+            (json!({"advancedSettings": {"y": "2", "x": "1"}}), true),
+            (json!({"advancedSettings": {"x": "1"}}), false),
+            (json!({"advancedSettings": {}}), false),
+            (
+                json!({"customActions": [{"name": "n", "description": "d", "parameters": [{"name": "p"}]}]}),
+                true,
+            ),
+            (json!({"customActions": [{"name": "n", "parameters": [{"name": "p"}]}]}), false),
+            (json!({"customActions": [{"name": "n", "description": "d"}]}), false),
+            (json!({"customActions": []}), false),
         ];
         for (want, covered) in rows {
             assert_eq!(covers(&have, &want), covered, "{want}");

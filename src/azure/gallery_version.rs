@@ -39,3 +39,22 @@ pub const IMAGE_VERSION: Kind = Kind {
         "uefi_settings_json",
     ],
 };
+
+/// Versions of gallery applications.
+pub const APPLICATION_VERSION: Kind = Kind {
+    noun: "application version",
+    parent_noun: "gallery application",
+    number: "name",
+    parent: "gallery_application_id",
+    source: "source",
+    immutable: &[
+        "name",
+        "gallery_application_id",
+        "location",
+        "source",
+        "manage_action",
+        "package_file",
+        "config_file",
+        "script_behavior_after_reboot",
+    ],
+};

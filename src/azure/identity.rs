@@ -21,6 +21,8 @@ pub const RESOURCE_GROUP_NAME: IdentityField = field("resource_group_name", true
 pub const GALLERY_NAME: IdentityField = field("gallery_name", true, "The Compute Gallery.");
 /// The image definition.
 pub const IMAGE_NAME: IdentityField = field("image_name", true, "The image definition.");
+/// The gallery application.
+pub const APPLICATION_NAME: IdentityField = field("application_name", true, "The gallery application.");
 /// The resource itself.
 pub const NAME: IdentityField = field("name", true, "The name of the resource itself.");
 

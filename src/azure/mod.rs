@@ -14,6 +14,7 @@ pub mod fault;
 pub mod gallery_version;
 pub mod guardrails;
 pub mod identity;
+pub mod link;
 pub mod machine;
 pub mod marketplace;
 pub mod marketplace_cache;

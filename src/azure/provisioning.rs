@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::body;
+use crate::arm::ResourceId;
 use crate::arm::operation::poll_intervals;
 use crate::framework::Draft;
-use crate::schema::Value;
+use crate::schema::{Diagnostic, Path, Value};
 
 /// The meaning of an object's `provisioningState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,15 @@ pub fn plan_retry_if_unfinished(draft: &mut Draft<'_>) {
     if state.is_some_and(|state| Provisioning::parse(state) != Provisioning::Final) {
         draft.planned.set("provisioning_state", Value::Unknown);
     }
+}
+
+/// The warning for an end-of-life date that the service keeps although its removal was requested.
+pub fn kept_end_of_life_date(id: &ResourceId) -> Diagnostic {
+    Diagnostic::warning(
+        "The service kept the end-of-life date",
+        format!("The request to remove it succeeded, but {id} still has one. The next plan shows it."),
+    )
+    .at(Path::attribute("end_of_life_date"))
 }
 
 /// The pauses between reads of an object: 0.2 s, growing to 5 s. They never end, so a scope must limit them.

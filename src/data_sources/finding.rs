@@ -12,10 +12,10 @@ use crate::framework::Op;
 use crate::image::{Wanted, did_you_mean, nearest_names};
 use crate::schema::{Attribute, Diagnostic, Diagnostics, Path};
 
-/// The version that the attribute `version` asks for; `latest` when it is left out.
-pub fn wanted(version: Option<&str>) -> Result<Wanted, Diagnostic> {
+/// The version that `attribute` asks for; `latest` when it is left out.
+pub fn wanted(attribute: &'static str, version: Option<&str>) -> Result<Wanted, Diagnostic> {
     Wanted::parse(version.unwrap_or("latest")).map_err(|error| {
-        Diagnostic::error("The version cannot be read", error.to_string()).at(Path::attribute("version"))
+        Diagnostic::error("The version cannot be read", error.to_string()).at(Path::attribute(attribute))
     })
 }
 

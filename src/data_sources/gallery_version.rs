@@ -1,8 +1,12 @@
-//! Listing the versions of an image definition, and the facts that decide which of them is selected.
+//! Listing the versions of an image definition or a gallery application, and the facts that decide which of them is selected.
+
+use serde_json::Value as Json;
 
 use crate::arm::{ResourceId, Target, id, region};
 use crate::azure::attributes::instant;
 use crate::azure::context::scope;
+use crate::azure::gallery_version::Kind;
+use crate::azure::objects::application_version::ApplicationVersion;
 use crate::azure::objects::target_region::TargetRegion;
 use crate::azure::objects::version::Version;
 use crate::azure::{Context, fault};
@@ -37,31 +41,65 @@ pub fn candidate(version: &Version) -> Candidate {
     }
 }
 
-/// Lists the versions of the image definition that the attribute `image_definition_id` names.
-pub async fn list(context: &Context, op: &Op, definition: &ResourceId) -> Result<Vec<Version>, Diagnostics> {
-    let scope = scope(op, format!("listing versions of image definition {:?}", definition.name()));
-    match context.client.list(&scope, &versions(definition)).await {
-        Ok(versions) => Ok(versions.iter().map(Version::read).collect()),
+/// A version of an image definition or of a gallery application.
+pub trait GalleryVersion: Send + Sync {
+    /// Reads an answer.
+    fn read(version: &Json) -> Self;
+    /// What all kinds of versions have in common.
+    fn common(&self) -> &Version;
+}
+
+impl GalleryVersion for Version {
+    fn read(version: &Json) -> Version {
+        Version::read(version)
+    }
+
+    fn common(&self) -> &Version {
+        self
+    }
+}
+
+impl GalleryVersion for ApplicationVersion {
+    fn read(version: &Json) -> ApplicationVersion {
+        ApplicationVersion::read(version)
+    }
+
+    fn common(&self) -> &Version {
+        &self.common
+    }
+}
+
+/// Lists the versions of `parent`, an image definition or a gallery application.
+pub async fn list<V: GalleryVersion>(
+    context: &Context,
+    op: &Op,
+    kind: &Kind,
+    parent: &ResourceId,
+) -> Result<Vec<V>, Diagnostics> {
+    let scope = scope(op, format!("listing versions of {} {:?}", kind.parent_noun, parent.name()));
+    match context.client.list(&scope, &versions(parent)).await {
+        Ok(versions) => Ok(versions.iter().map(V::read).collect()),
         Err(error) if error.is_not_found() => {
-            let gallery = definition.parent().map(|gallery| gallery.to_string()).unwrap_or_default();
-            let siblings = Target::at(format!("{gallery}/images"));
+            let gallery = parent.parent().map(|gallery| gallery.to_string()).unwrap_or_default();
+            let siblings = parent.types().last().copied().unwrap_or_default();
+            let siblings = Target::at(format!("{gallery}/{siblings}"));
             let names = finding::names(context, &scope, &siblings).await;
             Err(absent(
-                format!("There is no image definition {:?}", definition.name()),
-                Path::attribute("image_definition_id"),
-                definition.name(),
+                format!("There is no {} {:?}", kind.parent_noun, parent.name()),
+                Path::attribute(kind.parent),
+                parent.name(),
                 &names,
                 &format!("The gallery {gallery}"),
             )
             .into())
         }
-        Err(error) => Err(fault::diagnostic(&error, scope.what(), &definition.to_string()).into()),
+        Err(error) => Err(fault::diagnostic(&error, scope.what(), &parent.to_string()).into()),
     }
 }
 
-/// The target that lists the versions of `definition`.
-pub fn versions(definition: &ResourceId) -> Target {
-    Target::at(format!("{definition}/versions"))
+/// The target that lists the versions of `parent`.
+pub fn versions(parent: &ResourceId) -> Target {
+    Target::at(format!("{parent}/versions"))
 }
 
 /// Parses the attribute `image_definition_id`.

@@ -1,28 +1,30 @@
 //! `azimage_image_version` as data: the one version of a gallery image to use, and why not each other.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use super::finding::{self, argument};
-use super::gallery_version::{self, candidate};
+use super::gallery_version;
+use super::version_search::Search;
+use crate::arm::ResourceId;
 use crate::arm::id::IMAGE_DEFINITION;
-use crate::arm::{ResourceId, Target, region};
+use crate::arm::region;
+use crate::azure::Context;
 use crate::azure::attributes::{check_location, id_of};
-use crate::azure::context::scope;
+use crate::azure::gallery_version::IMAGE_VERSION;
 use crate::azure::marketplace::check_version;
 use crate::azure::objects::source::Source;
 use crate::azure::objects::target_region::TargetRegion;
 use crate::azure::objects::version::{DataDiskImage, OsDiskImage, Version};
 use crate::azure::tags::Tags;
-use crate::azure::{Context, fault};
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
-use crate::image::{Selected, Selection, Wanted, did_you_mean, nearest_versions, newest, select};
+use crate::image::Selection;
 use crate::model;
 use crate::schema::spec::{block, computed, optional, optional_computed, required};
-use crate::schema::{Diagnostic, Diagnostics, Path, Set};
+use crate::schema::{Diagnostics, Set};
 
 model! {
     /// Finds one version of an image definition: an exact one, or the newest that will do.
@@ -99,7 +101,7 @@ impl DataSource<Context> for ImageVersion {
 
     async fn read(&self, context: &Context, op: &Op, config: Model) -> Result<Model, Diagnostics> {
         let definition = gallery_version::definition(&config.image_definition_id)?;
-        let wanted = finding::wanted(config.version.as_deref())?;
+        let wanted = finding::wanted("version", config.version.as_deref())?;
         let filter = config.tags.clone().unwrap_or_default();
         let location = config.location.as_deref().map(region::normalise);
         let selection = Selection {
@@ -110,103 +112,9 @@ impl DataSource<Context> for ImageVersion {
             include_unreplicated: config.include_unreplicated.unwrap_or_default(),
             now: OffsetDateTime::now_utc(),
         };
-        let search = Search { context, op, definition: &definition };
-        let (version, skipped) = search.find(&selection).await?;
+        let search = Search { context, op, kind: &IMAGE_VERSION, parent: &definition };
+        let (version, skipped): (Version, _) = search.find(&selection).await?;
         Ok(Model { skipped, ..flatten(config, &definition, version) })
-    }
-}
-
-/// The versions of one definition, as one operation looks among them.
-struct Search<'a> {
-    context: &'a Context,
-    op: &'a Op,
-    definition: &'a ResourceId,
-}
-
-impl Search<'_> {
-    async fn find(
-        &self,
-        selection: &Selection<'_>,
-    ) -> Result<(Version, BTreeMap<String, String>), Diagnostics> {
-        let mut looked_at = HashSet::new();
-        let mut versions = match selection.wanted {
-            Wanted::Exact(exact) => {
-                let found = self.exact(exact.as_str(), selection.wanted).await?;
-                looked_at.insert(found.name.clone());
-                vec![found]
-            }
-            _ => gallery_version::list(self.context, self.op, self.definition).await?,
-        };
-        loop {
-            let candidates: Vec<_> = versions.iter().map(candidate).collect();
-            let selected = select(&candidates, selection);
-            let Some(index) = selected.chosen else {
-                return Err(self.nothing(selection, &selected).into());
-            };
-            let name = candidates[index].version.clone();
-            if !looked_at.insert(name.clone()) {
-                return Ok((versions.swap_remove(index), selected.skipped));
-            }
-            // lists do not tell of replication: look at the one that would be chosen, then choose again
-            match self.look(&name).await? {
-                Some(version) => versions[index] = version,
-                None => drop(versions.remove(index)),
-            }
-        }
-    }
-
-    async fn exact(&self, name: &str, wanted: &Wanted) -> Result<Version, Diagnostics> {
-        if let Some(found) = self.look(name).await? {
-            return Ok(found);
-        }
-        let listed = gallery_version::list(self.context, self.op, self.definition).await?;
-        let names: Vec<String> = listed.into_iter().map(|version| version.name).collect();
-        // 1.02.0 is 1.2.0
-        if let Some(other) = newest(names.iter().map(String::as_str), wanted)
-            && other != name
-            && let Some(found) = self.look(other).await?
-        {
-            return Ok(found);
-        }
-        let near = nearest_versions(wanted, names.iter().map(String::as_str));
-        let mut detail = did_you_mean(&near).unwrap_or_else(|| "it has no versions at all.".to_owned());
-        detail[..1].make_ascii_uppercase();
-        let what = format!("There is no version {name} of image definition {:?}", self.definition.name());
-        Err(Diagnostic::error(what, format!("{detail}\n\n{}", self.definition))
-            .at(Path::attribute("version"))
-            .into())
-    }
-
-    async fn look(&self, name: &str) -> Result<Option<Version>, Diagnostics> {
-        let id = self.definition.child("versions", name);
-        let scope = scope(
-            self.op,
-            format!("reading version {name} of image definition {:?}", self.definition.name()),
-        );
-        let target = Target::at(id.to_string()).query("$expand", "ReplicationStatus");
-        let found = self.context.client.get_opt(&scope, &target).await;
-        let found = found.map_err(|error| fault::diagnostic(&error, scope.what(), &id.to_string()))?;
-        Ok(found.as_ref().map(Version::read))
-    }
-
-    fn nothing(&self, selection: &Selection<'_>, selected: &Selected) -> Diagnostic {
-        let name = self.definition.name();
-        let path = Path::attribute("version");
-        if selected.skipped.is_empty() {
-            let what = format!("Image definition {name:?} has no versions");
-            return Diagnostic::error(what, self.definition.to_string())
-                .at(Path::attribute("image_definition_id"));
-        }
-        let what = match selection.wanted {
-            Wanted::Exact(version) => {
-                format!("Version {version} of image definition {name:?} is not what is asked for")
-            }
-            Wanted::Latest => format!("No version of image definition {name:?} will do"),
-            Wanted::Constraint(constraint) => {
-                format!("No version of image definition {name:?} that satisfies \"{constraint}\" will do")
-            }
-        };
-        Diagnostic::error(what, format!("{}\n{}", selected.explain(10), self.definition)).at(path)
     }
 }
 

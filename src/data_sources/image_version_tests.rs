@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::azure::body;
 use crate::azure::testing::{FakeArm, op};
+use crate::schema::Path;
 
 const DEFINITION: &str =
     "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/galleries/gal/images/web";

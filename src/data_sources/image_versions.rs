@@ -10,6 +10,7 @@ use crate::arm::ResourceId;
 use crate::arm::id::IMAGE_DEFINITION;
 use crate::azure::Context;
 use crate::azure::attributes::id_of;
+use crate::azure::gallery_version::IMAGE_VERSION;
 use crate::azure::objects::target_region::TargetRegion;
 use crate::azure::objects::version::Version as ImageVersion;
 use crate::azure::tags::Tags;
@@ -86,12 +87,13 @@ impl DataSource<Context> for ImageVersions {
             }
             None => true,
         };
-        let mut found: Vec<Listed> = gallery_version::list(context, op, &definition)
-            .await?
-            .into_iter()
-            .map(|version| flatten(&definition, version))
-            .filter(|listed| fits(listed) && has_tags(&listed.tags, config.tags.as_ref()))
-            .collect();
+        let mut found: Vec<Listed> =
+            gallery_version::list::<ImageVersion>(context, op, &IMAGE_VERSION, &definition)
+                .await?
+                .into_iter()
+                .map(|version| flatten(&definition, version))
+                .filter(|listed| fits(listed) && has_tags(&listed.tags, config.tags.as_ref()))
+                .collect();
         let names: Vec<String> = found.iter().map(|listed| listed.version.clone()).collect();
         let order: HashMap<&str, usize> = sort_newest_first(names.iter().map(String::as_str))
             .into_iter()

@@ -2,6 +2,8 @@
 
 pub mod community_image_version;
 pub mod gallery;
+pub mod gallery_application;
+pub mod gallery_application_version;
 pub mod image_cost;
 pub mod image_definition;
 pub mod image_deployments;
@@ -20,6 +22,7 @@ mod finding;
 mod gallery_version;
 mod managed;
 mod published;
+mod version_search;
 
 use crate::azure::Context;
 use crate::framework::data_source::AnyDataSource;
@@ -29,6 +32,8 @@ pub fn all() -> Vec<Box<dyn AnyDataSource<Context>>> {
     vec![
         Box::new(community_image_version::CommunityImageVersion),
         Box::new(gallery::Gallery),
+        Box::new(gallery_application::GalleryApplication),
+        Box::new(gallery_application_version::GalleryApplicationVersion),
         Box::new(image_cost::ImageCost),
         Box::new(image_definition::ImageDefinition),
         Box::new(image_deployments::ImageDeployments),

@@ -137,7 +137,7 @@ pub(super) use published_version;
 
 /// Finds one version.
 pub async fn find(context: &Context, op: &Op, kind: &Kind, query: &Query<'_>) -> Result<Found, Diagnostics> {
-    let wanted = finding::wanted(query.version)?;
+    let wanted = finding::wanted("version", query.version)?;
     let subscription = context.subscription(None)?;
     if let Some(why) = context.unknown_location(op, subscription, query.location).await {
         let error = Diagnostic::error("Invalid value for location", why);

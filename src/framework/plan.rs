@@ -198,7 +198,13 @@ fn is_volatile(attribute: &Attribute, value: &Value) -> bool {
 // Step 4.
 fn replacing(body: &Body, planned: &Value, prior: &Value, path: &Path, out: &mut Vec<Path>) {
     for attribute in body.attributes.iter().filter(|a| a.force_new) {
-        if planned.get(attribute.name) != prior.get(attribute.name) {
+        let (planned, prior) = (planned.get(attribute.name), prior.get(attribute.name));
+        // a resource may plan another spelling of the same
+        let means_same = match (attribute.equivalence, planned.as_str(), prior.as_str()) {
+            (Some(same), Some(planned), Some(prior)) => same(planned, prior),
+            _ => planned == prior,
+        };
+        if !means_same {
             out.push(path.then(attribute.name));
         }
     }

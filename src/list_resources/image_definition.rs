@@ -48,7 +48,8 @@ impl ListResource<Context> for ImageDefinitions {
         let filter = Filter::new(config.name_regex.as_deref(), config.tags)?;
         let search = Search::new(context, op, "listing image definitions");
         let definitions = search
-            .definitions(
+            .in_galleries(
+                "images",
                 config.gallery_id.as_deref(),
                 config.subscription_id.as_deref(),
                 config.resource_group_name.as_deref(),

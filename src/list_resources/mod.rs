@@ -1,6 +1,7 @@
 //! The list resources of `terraform query`, one file each. None uses another.
 
 pub mod gallery;
+pub mod gallery_application;
 pub mod image_definition;
 pub mod image_version;
 pub mod managed_image;
@@ -14,6 +15,7 @@ use crate::framework::list::AnyListResource;
 pub fn all() -> Vec<Box<dyn AnyListResource<Context>>> {
     vec![
         Box::new(gallery::Galleries),
+        Box::new(gallery_application::GalleryApplications),
         Box::new(image_definition::ImageDefinitions),
         Box::new(image_version::ImageVersions),
         Box::new(managed_image::ManagedImages),

@@ -43,18 +43,19 @@ impl<'a> Search<'a> {
         self.list(format!("/subscriptions/{subscription}{group}/providers/{kind}")).await
     }
 
-    /// The image definitions of one gallery, or of all in a resource group or subscription.
-    pub async fn definitions(
+    /// The `kind` of objects (`images`, `applications`) in one gallery, or in all of a resource group or subscription.
+    pub async fn in_galleries(
         &self,
+        kind: &str,
         gallery: Option<&str>,
         subscription: Option<&str>,
         group: Option<&str>,
     ) -> Result<Vec<Json>, Diagnostics> {
         if let Some(gallery) = gallery {
-            return self.list(format!("{}/images", gallery.trim_end_matches('/'))).await;
+            return self.list(format!("{}/{kind}", gallery.trim_end_matches('/'))).await;
         }
         let galleries = self.top_level(GALLERY, subscription, group).await?;
-        self.children(&ids(&galleries, GALLERY), "images").await
+        self.children(&ids(&galleries, GALLERY), kind).await
     }
 
     /// The image versions of one image definition, or of all in a gallery, resource group or subscription.
@@ -68,7 +69,7 @@ impl<'a> Search<'a> {
         if let Some(definition) = definition {
             return self.list(format!("{}/versions", definition.trim_end_matches('/'))).await;
         }
-        let definitions = self.definitions(gallery, subscription, group).await?;
+        let definitions = self.in_galleries("images", gallery, subscription, group).await?;
         self.children(&ids(&definitions, IMAGE_DEFINITION), "versions").await
     }
 

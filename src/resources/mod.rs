@@ -3,6 +3,8 @@
 pub mod builder_run;
 pub mod builder_template;
 pub mod gallery;
+pub mod gallery_application;
+pub mod gallery_application_version;
 pub mod image_definition;
 pub mod image_replication;
 pub mod image_test;
@@ -22,6 +24,8 @@ pub fn all() -> Vec<Box<dyn AnyResource<Context>>> {
         Box::new(builder_run::BuilderRun),
         Box::new(builder_template::BuilderTemplate),
         Box::new(gallery::Gallery),
+        Box::new(gallery_application::GalleryApplication),
+        Box::new(gallery_application_version::GalleryApplicationVersion),
         Box::new(image_definition::ImageDefinition),
         Box::new(image_version::ImageVersion),
         Box::new(image_replication::ImageReplication),

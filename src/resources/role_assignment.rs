@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 
-use crate::arm::id::{GALLERY, IMAGE_DEFINITION, IMAGE_VERSION, MANAGED_IMAGE};
+use crate::arm::id::{
+    GALLERY, GALLERY_APPLICATION, GALLERY_APPLICATION_VERSION, IMAGE_DEFINITION, IMAGE_VERSION, MANAGED_IMAGE,
+};
 use crate::arm::{Error, ResourceId, Target};
 use crate::azure::attributes::{check_exactly_one, check_guid, eq_ignore_case};
 use crate::azure::context::scope;
@@ -62,8 +64,8 @@ const SCOPES: [&str; 6] = [
     GALLERY,
     IMAGE_DEFINITION,
     IMAGE_VERSION,
-    "Microsoft.Compute/galleries/applications",
-    "Microsoft.Compute/galleries/applications/versions",
+    GALLERY_APPLICATION,
+    GALLERY_APPLICATION_VERSION,
     MANAGED_IMAGE,
 ];
 

@@ -372,8 +372,8 @@ impl Attribute {
         for check in &self.checks {
             if let Err(reason) = check(value) {
                 // a reason that begins with the quoted value is already a complete sentence
-                let sentence =
-                    if reason.starts_with('"') { reason } else { format!("{} {reason}", show(value)) };
+                let subject = if self.sensitive { "The value".to_owned() } else { show(value) };
+                let sentence = if reason.starts_with('"') { reason } else { format!("{subject} {reason}") };
                 let stop = if sentence.ends_with(['.', '?', '!']) { "" } else { "." };
                 diagnostics.error(
                     path.clone(),

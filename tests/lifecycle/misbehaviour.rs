@@ -1,7 +1,7 @@
 //! Every resource type against every kind of service failure, temporary and permanent: diagnostics are true, nothing is lost or
 //! created twice, and the next run completes.
 
-use super::failures::{always, assert_reported, each, finish, prepared};
+use super::failures::{always, assert_reported, each, each_with_operations, finish, prepared};
 use crate::cases::Case;
 use crate::core::{Action, Core, Json, json, patched};
 use std::time::Duration;
@@ -207,7 +207,7 @@ async fn tick(core: &Core, until: impl Future<Output = crate::core::Applied>) ->
 
 #[tokio::test(start_paused = true)]
 async fn operations_that_go_astray() {
-    each(async |case, id| {
+    each_with_operations(async |case, id| {
         for (what, faults, fails, there) in operations() {
             let (core, full) = prepared(case).await;
             let full = patched(&full, &json!({"timeouts": {"create": "20m"}}));
@@ -222,7 +222,7 @@ async fn operations_that_go_astray() {
                 });
             }
             let applied = tick(&core, core.apply(&plan)).await;
-            let version = case.type_name == "azimage_image_version";
+            let version = case.is_version();
             let held = applied
                 .held
                 .clone()

@@ -10,7 +10,7 @@ const CLOUDS: [(&str, &[&str]); 5] = [
     ("2025-03-03", &["gallery"]),
     ("2024-03-03", &["gallery"]),
     ("2022-03-03", &["gallery"]),
-    ("2021-10-01", &["gallery", "image version"]),
+    ("2021-10-01", &["gallery", "gallery application", "gallery application version", "image version"]),
 ];
 
 async fn cloud(core: &Core, newest: &str) {

@@ -37,6 +37,23 @@ fn patches(case: &Case) -> Vec<Json> {
             json!({"target_region": [{"name": "East US"}]}),
             json!({"target_region": [{"name": "eastus", "regional_replica_count": 1}]}),
         ],
+        "azimage_gallery_application" => vec![
+            tags,
+            json!({"description": ""}),
+            json!({"eula": ""}),
+            json!({"privacy_statement_uri": ""}),
+            json!({"release_note_uri": ""}),
+            json!({"end_of_life_date": ""}),
+            json!({"custom_action": []}),
+        ],
+        "azimage_gallery_application_version" => vec![
+            tags,
+            json!({"end_of_life_date": ""}),
+            json!({"advanced_settings": {}}),
+            json!({"enable_health_check": false}),
+            json!({"target_region": [{"name": "East US"}]}),
+            json!({"target_region": [{"name": "eastus", "regional_replica_count": 1}]}),
+        ],
         "azimage_managed_image" => vec![tags],
         "azimage_builder_template" if case.name == "builder template" => vec![
             tags,

@@ -34,6 +34,24 @@ mock_resource "azimage_image_version" {
   }
 }
 
+mock_resource "azimage_gallery_application" {
+  defaults = {
+    id                 = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/mock/providers/Microsoft.Compute/galleries/mock/applications/mock"
+    location           = "eastus"
+    provisioning_state = "Succeeded"
+  }
+}
+
+mock_resource "azimage_gallery_application_version" {
+  defaults = {
+    id                 = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/mock/providers/Microsoft.Compute/galleries/mock/applications/mock/versions/1.0.0"
+    location           = "eastus"
+    published_date     = "2026-01-01T00:00:00Z"
+    provisioning_state = "Succeeded"
+    replication_state  = { eastus = "Completed" }
+  }
+}
+
 mock_resource "azimage_managed_image" {
   defaults = {
     id                 = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/mock/providers/Microsoft.Compute/images/mock"

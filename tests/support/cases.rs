@@ -2,6 +2,8 @@
 //! and drift.
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
+#[path = "cases_of_applications.rs"]
+mod of_applications;
 #[path = "cases_of_builds.rs"]
 mod of_builds;
 #[path = "cases_of_galleries.rs"]
@@ -12,6 +14,9 @@ mod of_images;
 mod of_state;
 
 use crate::core::{Core, Json, SUBSCRIPTION, json};
+pub use of_applications::{
+    application_version_with_files, gallery_application, gallery_application_version, with_applications,
+};
 pub use of_builds::{
     builder, builder_run, builder_template, builder_template_for_windows, to_gallery, with_templates,
 };
@@ -53,6 +58,18 @@ pub struct Case {
 
 /// Types that leave nothing in Azure that could be imported.
 pub const NOT_IMPORTABLE: &[&str] = &["azimage_image_test"];
+
+impl Case {
+    /// Whether it is a version, which is replicated and whose content in its own region must not be lost.
+    pub fn is_version(&self) -> bool {
+        ["azimage_image_version", "azimage_gallery_application_version"].contains(&self.type_name)
+    }
+
+    /// Whether the service answers its writes at once, without an operation.
+    pub fn is_synchronous(&self) -> bool {
+        self.type_name == "azimage_gallery_application"
+    }
+}
 
 /// A path in the resource group of all test objects.
 pub fn rg(rest: &str) -> String {
@@ -141,6 +158,9 @@ pub fn all() -> Vec<Case> {
     vec![
         gallery(),
         image_definition(),
+        gallery_application(),
+        gallery_application_version(),
+        application_version_with_files(),
         image_version(),
         version_of_disks(),
         captured_image(),

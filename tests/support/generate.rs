@@ -57,6 +57,7 @@ impl Pool {
             "galleries/gal2",
             "galleries/gal/images/def",
             "galleries/gal/images/def/versions/1.0.0",
+            "galleries/gal/applications/agent",
             "images/img",
             "disks/os",
             "snapshots/os",

@@ -45,6 +45,18 @@ const THINGS: &[(&str, &str, &str, &str)] = &[
         r#"{"properties":{"osType":"Linux","osState":"Generalized","hyperVGeneration":"V2","identifier":{"publisher":"p","offer":"o","sku":"web"}}}"#,
     ),
     ("azimage_image_version", "1.0.0", "galleries/golden/images/ubuntu-24.04/versions/1.0.0", VERSION),
+    (
+        "azimage_gallery",
+        "golden",
+        "galleries/golden/applications/monitoring-agent",
+        r#"{"properties":{"supportedOSType":"Linux"}}"#,
+    ),
+    (
+        "azimage_gallery_application",
+        "monitoring-agent",
+        "galleries/golden/applications/monitoring-agent/versions/2.3.0",
+        r#"{"properties":{"publishingProfile":{"source":{"mediaLink":"https://packages.blob.core.windows.net/agents/agent-2.3.0.tar.gz"},"manageActions":{"install":"i","remove":"r"},"targetRegions":[{"name":"eastus"}]}}}"#,
+    ),
     ("", "", "galleries/builder", "{}"),
     (
         "",

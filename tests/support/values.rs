@@ -147,7 +147,7 @@ pub fn no_null_blocks(block: &Block, value: &Value) {
             assert!(!inner.is_null(), "the blocks {} are null", nested.type_name);
         }
         let body = nested.block.as_ref().unwrap();
-        if inner.elements().is_empty() {
+        if matches!(inner, Value::Object(_)) {
             no_null_blocks(body, inner);
         }
         for element in inner.elements() {

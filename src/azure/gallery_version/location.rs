@@ -1,4 +1,4 @@
-//! The home region of a new version: as configured, else that of its parent.
+//! The home region of a new object: as configured, else that of its parent.
 
 use super::Kind;
 use crate::arm::Target;
@@ -6,26 +6,34 @@ use crate::azure::pipeline::Task;
 use crate::azure::{body, fault};
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
-/// The home region: `configured`, else that of the parent with the ID `parent`.
+/// The home region of a new version: `configured`, else that of the parent with the ID `parent`.
 pub async fn location(
     task: &Task<'_>,
     kind: &Kind,
     configured: Option<&str>,
     parent: &str,
 ) -> Result<String, Diagnostics> {
-    if let Some(location) = configured {
-        return Ok(location.to_owned());
+    match configured {
+        Some(location) => Ok(location.to_owned()),
+        None => parent_location(task, kind.noun, kind.parent_noun, kind.parent, parent).await,
     }
+}
+
+/// The region of the `parent` of a new `noun`, which `attribute` names.
+pub async fn parent_location(
+    task: &Task<'_>,
+    noun: &str,
+    parent_noun: &str,
+    attribute: &'static str,
+    parent: &str,
+) -> Result<String, Diagnostics> {
     let error = match task.context.run.parent(task.client(), &task.scope, &Target::at(parent)).await {
         Ok(Some(parent)) => return Ok(body::text(&parent, "location").unwrap_or_default()),
         Ok(None) => Diagnostic::error(
-            format!("The {} does not exist", kind.parent_noun),
-            format!("Create it first, or correct {}.\n\n{parent}", kind.parent),
+            format!("The {parent_noun} of the {noun} does not exist"),
+            format!("Create it first, or correct {attribute}.\n\n{parent}"),
         ),
-        Err(error) => {
-            let what = format!("reading the {} of the {}", kind.parent_noun, kind.noun);
-            fault::diagnostic(&error, &what, parent)
-        }
+        Err(error) => fault::diagnostic(&error, &format!("reading the {parent_noun} of the {noun}"), parent),
     };
-    Err(error.at(Path::attribute(kind.parent)).into())
+    Err(error.at(Path::attribute(attribute)).into())
 }

@@ -7,13 +7,13 @@ use crate::arm::region;
 use crate::azure::objects::target_region::{TargetRegion, is_empty_encryption, region_key};
 use crate::azure::run_log::Event;
 use crate::azure::{Context, body};
-use crate::framework::Draft;
+use crate::framework::{Draft, Op};
 use crate::schema::{Diagnostics, Path, Value};
 
 /// Refuses the removal of a region that may not be removed, and replaces where the service refuses a change.
 pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>, kind: &Kind) {
-    keep_storage(draft);
     keep_home_only(draft);
+    keep_storage(draft);
     let planned = draft.planned.get("target_region").clone();
     let prior = draft.prior.get("target_region").clone();
     if draft.is_create() || planned.is_unknown() || prior.elements().is_empty() {
@@ -102,16 +102,22 @@ fn keep_storage(draft: &mut Draft<'_>) {
     const STORAGE: &str = "storage_account_type";
     let Value::Set(mut regions) = draft.planned.get("target_region").clone() else { return };
     let (config, prior) = (draft.config.get("target_region"), draft.prior.get("target_region"));
+    // of a version without target regions, the state does not say which storage the service has chosen at home
+    let home = draft.prior.get("location").as_str().map(region::normalise);
+    let chosen_by_service = home.filter(|_| prior.is_known() && prior.is_empty());
     for region in &mut regions {
         let Some(key) = region_key(region) else { continue };
         let find = |set: &Value| {
             set.elements().iter().find(|other| region_key(other).as_ref() == Some(&key)).cloned()
         };
-        if let (Some(written), Some(existing)) = (find(config), find(prior))
-            && written.get(STORAGE).is_null()
-            && existing.get(STORAGE).is_known()
-        {
-            region.set(STORAGE, existing.get(STORAGE).clone());
+        if !find(config).is_some_and(|written| written.get(STORAGE).is_null()) {
+            continue;
+        }
+        let existing = find(prior).map(|existing| existing.get(STORAGE).clone());
+        if let Some(storage) = existing.filter(Value::is_known) {
+            region.set(STORAGE, storage);
+        } else if chosen_by_service.as_ref() == Some(&key) {
+            region.set(STORAGE, Value::Unknown);
         }
     }
     draft.planned.set("target_region", Value::Set(regions));
@@ -136,6 +142,45 @@ pub fn check_duplicates(targets: &Value, found: &mut Diagnostics) {
             }
             seen.push(key);
         }
+    }
+}
+
+/// Checks that the home region and the target regions exist in the subscription, where the plan changes them.
+pub async fn check_exist(
+    context: &Context,
+    op: &Op,
+    draft: &Draft<'_>,
+    subscription: &str,
+    found: &mut Diagnostics,
+) {
+    if !draft.changes("target_region") && !draft.changes("location") {
+        return;
+    }
+    let location = draft.planned.get("location").as_str().map(|name| ("location", name));
+    let targets = draft.planned.get("target_region").elements().iter();
+    let targets = targets.filter_map(|target| Some(("target_region", target.get("name").as_str()?)));
+    for (attribute, name) in location.into_iter().chain(targets) {
+        if let Some(why) = context.unknown_location(op, subscription, name).await {
+            found.error(Path::attribute(attribute), "There is no such region", why);
+        }
+    }
+}
+
+/// Checks that the home region `location` is among the target regions.
+pub fn check_home(targets: &Value, location: &str, found: &mut Diagnostics) {
+    if targets.is_unknown() || targets.elements().is_empty() {
+        return;
+    }
+    let names: Option<Vec<String>> = targets.elements().iter().map(region_key).collect();
+    if names.is_some_and(|names| !names.contains(&region::normalise(location))) {
+        found.error(
+            Path::attribute("target_region"),
+            format!("The version's own region {location:?} is missing"),
+            format!(
+                "The service keeps a version in its own region first, and copies it from there. Add target_region \
+                 {{ name = {location:?} }}, or set location to one of the target regions."
+            ),
+        );
     }
 }
 
@@ -213,5 +258,33 @@ mod tests {
             set(&[("East US", Some("Standard_ZRS")), ("westus", Some("Premium_LRS")), ("northeurope", lrs)]);
         assert_eq!(draft.planned, wanted);
         assert_eq!(draft.replace, [Path::attribute("target_region")], "westus changes its storage type");
+    }
+
+    #[test]
+    fn the_home_region_of_a_version_without_target_regions_keeps_the_storage_that_the_service_chose() {
+        let set = |rows: &[(&str, Value)]| {
+            let region = |(name, storage): &(&str, Value)| {
+                Value::object([("name", Value::from(*name)), ("storage_account_type", storage.clone())])
+            };
+            Value::object([
+                ("location", Value::from("eastus")),
+                ("target_region", Value::Set(rows.iter().map(region).collect())),
+            ])
+        };
+        let (lrs, zrs) = (Value::from("Standard_LRS"), Value::from("Standard_ZRS"));
+        for (written, planned, expected) in
+            [(Value::Null, lrs.clone(), Value::Unknown), (zrs.clone(), zrs.clone(), zrs)]
+        {
+            let mut draft = Draft {
+                config: &set(&[("East US", written), ("westus", Value::Null)]),
+                prior: &set(&[]),
+                planned: set(&[("East US", planned), ("westus", lrs.clone())]),
+                replace: Vec::new(),
+                diagnostics: Diagnostics::new(),
+            };
+            prepare(None, &mut draft, &super::super::IMAGE_VERSION);
+            assert_eq!(draft.planned, set(&[("East US", expected), ("westus", lrs.clone())]));
+            assert_eq!(draft.replace, []);
+        }
     }
 }

@@ -3,9 +3,13 @@
 use serde_json::Value as Json;
 
 use super::Kind;
-use crate::arm::{ResourceId, Target};
+use super::unfinished::Progress;
+use crate::arm::{Error, ResourceId, Target};
 use crate::azure::Context;
 use crate::azure::context::scope;
+use crate::azure::pipeline::Task;
+use crate::azure::provisioning::is_failed;
+use crate::azure::replication::{Replication, State};
 use crate::azure::run_log::Event;
 use crate::framework::{Draft, Op};
 use crate::schema::{Diagnostics, Path, Value};
@@ -115,6 +119,22 @@ pub async fn check_creation(
             ),
         );
     }
+}
+
+/// Whether a version with `deletion_policy = "retain"` stays: unless its creation failed everywhere, so that there is
+/// nothing to retain. `target` reads it with its replication.
+pub async fn is_to_stay(task: &Task<'_>, prior: Progress<'_>, target: &Target) -> Result<bool, Error> {
+    if prior.has_content() {
+        return Ok(true);
+    }
+    let object = task.client().get_opt(&task.scope, target).await?;
+    Ok(!object.is_some_and(|object| is_without_content(&object)))
+}
+
+/// Whether the version failed, and no region has its content.
+pub fn is_without_content(object: &Json) -> bool {
+    is_failed(object)
+        && Replication::parse(object).regions.values().all(|region| region.state != State::Completed)
 }
 
 // The attributes whose planned values are unknown, and which force the replacement for that.

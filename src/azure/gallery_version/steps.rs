@@ -3,10 +3,11 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::arm::region;
+use crate::arm::{ResourceId, region};
 use crate::azure::body;
 use crate::azure::objects::target_region::TargetRegion;
 use crate::azure::replication::{Replication, Wanted};
+use crate::schema::{Diagnostic, Path};
 
 const REGIONS: &str = "properties.publishingProfile.targetRegions";
 const ALLOW: &str = "properties.safetyProfile.allowDeletionOfReplicatedLocations";
@@ -101,6 +102,18 @@ pub fn drop_unplanned_regions(
         actual.retain(is_planned);
     }
     foreign
+}
+
+/// The warning for regions that somebody else added to the version `id`.
+pub fn regions_added_by_others(noun: &str, added: &[String], id: &ResourceId) -> Diagnostic {
+    Diagnostic::warning(
+        format!("The {noun} has regions that the plan did not know"),
+        format!(
+            "{} was added after the plan was made, so this apply left it as it is. The next plan shows it.\n\n{id}",
+            added.join(" and ")
+        ),
+    )
+    .at(Path::attribute("target_region"))
 }
 
 // What somebody else added since the plan was made: neither the plan nor what it was made over knows it.
@@ -228,7 +241,8 @@ mod tests {
         let bodies: Vec<Json> =
             steps.iter().map(|step| step.body(&planned, &known, &current, change(&planned, true))).collect();
         assert_eq!(shape(&bodies), ["eastus+uksouth+northeurope true"]);
-        let mut actual = vec![region("East US"), region("UK South"), region("North Europe"), region("West US")];
+        let mut actual =
+            vec![region("East US"), region("UK South"), region("North Europe"), region("West US")];
         assert_eq!(drop_unplanned_regions(&mut actual, &planned, &known), ["North Europe"]);
         assert_eq!(
             actual.iter().map(|region| region.name.as_str()).collect::<Vec<_>>(),

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::Kind;
 use crate::arm::region;
+use crate::azure::pipeline::WaitUntil;
 use crate::azure::provisioning::Provisioning;
 use crate::azure::replication::{Replication, Wait};
 use crate::azure::{Context, body};
@@ -90,6 +91,13 @@ impl Progress<'_> {
             && self.replication_state.is_some_and(|known| known.values().all(|state| state == "Completed"))
     }
 
+    /// Whether the version has succeeded somewhere.
+    pub fn has_content(self) -> bool {
+        let completed = |state: &String| state == "Completed";
+        is_succeeded(self.provisioning_state)
+            || self.replication_state.is_some_and(|states| states.values().any(completed))
+    }
+
     /// Whether the version in `object`, read without its replication, gives no reason to ask for it.
     pub fn is_complete(self, object: &Json) -> bool {
         let regions = Replication::parse(object).regions;
@@ -103,8 +111,20 @@ fn is_succeeded(state: Option<&str>) -> bool {
     state.is_some_and(|state| state.eq_ignore_ascii_case("Succeeded"))
 }
 
+/// How long to wait for the version in `object`. `location` is its home region where the service does not say it.
+pub fn wait_until(context: &Context, own: Option<&str>, location: Option<&str>, object: &Json) -> WaitUntil {
+    match wait_of(Some(context), own) {
+        Wait::All => WaitUntil::AllRegions,
+        Wait::None => WaitUntil::Accepted,
+        Wait::Home => {
+            let home = body::text(object, "location").or(location.map(str::to_owned));
+            WaitUntil::Home(home.unwrap_or_default())
+        }
+    }
+}
+
 /// How long to wait: as the resource says, else as the provider does.
-pub fn wait_of(context: Option<&Context>, own: Option<&str>) -> Wait {
+fn wait_of(context: Option<&Context>, own: Option<&str>) -> Wait {
     match own {
         Some(word) => Wait::parse(word),
         None => context.map(|context| context.wait_for_replication).unwrap_or_default(),

@@ -8,6 +8,8 @@ use serde_json::Value as Json;
 
 use super::body;
 
+pub mod application;
+pub mod application_version;
 pub mod build_step;
 pub mod build_target;
 pub mod definition;

@@ -11,7 +11,8 @@ use crate::model;
 use crate::schema::spec::{block, optional, required};
 use crate::schema::{Diagnostics, Path, Set, Value};
 
-const STORAGE_ACCOUNT_TYPES: &[&str] = &["Standard_LRS", "Premium_LRS", "Standard_ZRS", "PremiumV2_LRS"];
+/// The storage types of replicas.
+pub const STORAGE_ACCOUNT_TYPES: &[&str] = &["Standard_LRS", "Premium_LRS", "Standard_ZRS", "PremiumV2_LRS"];
 
 const ENCRYPTION_TYPES: &[&str] =
     &["EncryptedVMGuestStateOnlyWithPmk", "EncryptedWithPmk", "EncryptedWithCmk", "NonPersistedTPM"];

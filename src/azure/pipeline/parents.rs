@@ -54,25 +54,26 @@ async fn wait_until_gone(client: &Client, scope: &Scope, target: &Target, error:
     Ok(())
 }
 
-/// Fails when `children` lists anything that would be lost with its parent.
-pub async fn refuse_with_children(
-    task: &Task<'_>,
-    children: &Target,
-    child_noun: &str,
-) -> Result<(), Diagnostics> {
-    let left = remaining(task, children).await.map_err(|error| task.failed(&error))?;
-    if left.is_empty() { Ok(()) } else { Err(still_contains(task, child_noun, &left).into()) }
+/// Where children are listed, and what one is called ("image version").
+pub type Children = (Target, &'static str);
+
+/// Fails when one of the lists holds anything that would be lost with its parent.
+pub async fn refuse_with_children(task: &Task<'_>, lists: &[Children]) -> Result<(), Diagnostics> {
+    let (mut counts, mut ids) = (Vec::new(), Vec::new());
+    for (list, noun) in lists {
+        let left = remaining(task, list).await.map_err(|error| task.failed(&error))?;
+        if !left.is_empty() {
+            let plural = if left.len() == 1 { "" } else { "s" };
+            counts.push(format!("{} {noun}{plural}", left.len()));
+            ids.extend(left);
+        }
+    }
+    if ids.is_empty() { Ok(()) } else { Err(still_contains(task, &counts.join(" and "), &ids).into()) }
 }
 
 /// Deletes a parent. Just after its last child went, the service still believes in the child for some seconds: that
-/// conflict is retried. Children that really remain are named by the error. `children` lists them, `child_noun` names one
-/// ("image version").
-pub async fn delete_parent(
-    task: &Task<'_>,
-    target: &Target,
-    children: &Target,
-    child_noun: &str,
-) -> Result<(), Diagnostics> {
+/// conflict is retried. Children that really remain, in one of the lists, are named by the error.
+pub async fn delete_parent(task: &Task<'_>, target: &Target, lists: &[Children]) -> Result<(), Diagnostics> {
     let mut last = None;
     for pause in pauses().take(ATTEMPTS) {
         let error = match remove(task.context, &task.scope, target).await {
@@ -80,7 +81,7 @@ pub async fn delete_parent(
             Err(error) if is_nested(&error) => error,
             Err(error) => return Err(task.failed(&error).into()),
         };
-        refuse_with_children(task, children, child_noun).await?;
+        refuse_with_children(task, lists).await?;
         last = Some(error);
         task.scope.sleep(pause).await.map_err(|error| task.failed(&error))?;
     }
@@ -93,7 +94,11 @@ pub async fn delete_parent(
 async fn remaining(task: &Task<'_>, children: &Target) -> Result<Vec<String>, Error> {
     let (client, scope) = (task.client(), &task.scope);
     let mut ids = Vec::new();
-    for child in client.list(scope, children).await? {
+    let listed = match client.list(scope, children).await {
+        Err(error) if error.is_not_found() => Vec::new(),
+        listed => listed?,
+    };
+    for child in listed {
         let (Some(id), Some(name)) = (body::text(&child, "id"), body::text(&child, "name")) else {
             continue;
         };
@@ -106,14 +111,9 @@ async fn remaining(task: &Task<'_>, children: &Target) -> Result<Vec<String>, Er
     Ok(ids)
 }
 
-fn still_contains(task: &Task<'_>, child_noun: &str, left: &[String]) -> Diagnostic {
-    let plural = if left.len() == 1 { "" } else { "s" };
+fn still_contains(task: &Task<'_>, what: &str, left: &[String]) -> Diagnostic {
     Diagnostic::error(
-        format!(
-            "{} failed: it still contains {} {child_noun}{plural}",
-            fault::capital(task.scope.what()),
-            left.len()
-        ),
+        format!("{} failed: it still contains {what}", fault::capital(task.scope.what())),
         format!(
             "These are not in this state, or are kept by deletion_policy = \"retain\", and would be lost with it:\n\n  {}\n\n\
              Delete them, or import them into this state, and apply again. To forget the parent without \

@@ -193,14 +193,18 @@ pub fn note_purge(context: &Context, gallery: &Model) {
 pub async fn delete(context: &Context, op: &Op, prior: &Model) -> Result<(), Diagnostics> {
     let id = id_of(prior);
     let task = Task::new(context, op, format!("deleting gallery {:?}", prior.name), id, fault::diagnostic);
-    let (target, children) = (Target::at(task.id.to_string()), Target::at(format!("{}/images", task.id)));
+    let target = Target::at(task.id.to_string());
+    let children = [
+        (Target::at(format!("{}/images", task.id)), "image definition"),
+        (Target::at(format!("{}/applications", task.id)), "gallery application"),
+    ];
     let _guard = context.lock(&task.id.to_string()).await;
     if prior.sharing.as_ref().is_some_and(|sharing| !sharing.is_private()) {
         // unsharing a gallery that cannot be deleted would only harm its users
-        pipeline::refuse_with_children(&task, &children, "image definition").await?;
+        pipeline::refuse_with_children(&task, &children).await?;
         sharing::reset(&task)
             .await
             .map_err(|error| fault::diagnostic(&error, "unsharing the gallery", &task.id.to_string()))?;
     }
-    pipeline::delete_parent(&task, &target, &children, "image definition").await
+    pipeline::delete_parent(&task, &target, &children).await
 }

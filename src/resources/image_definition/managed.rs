@@ -5,11 +5,12 @@ use serde_json::{Value as Json, json};
 
 use super::{ImageDefinition, Model, features, id_of, recycle_bin};
 use crate::arm::{Error, ResourceId, Target};
+use crate::azure::gallery_version::location::parent_location;
 use crate::azure::objects::definition::{Definition, Recommended};
 use crate::azure::pipeline::{self, Change, Ended, Managed, Member, Step, Task};
-use crate::azure::{Context, body, fault, tags};
+use crate::azure::{Context, body, fault, provisioning, tags};
 use crate::framework::{Op, Private};
-use crate::schema::{Diagnostic, Diagnostics, Path, Set};
+use crate::schema::{Diagnostic, Diagnostics, Set};
 
 #[async_trait]
 impl Managed for ImageDefinition {
@@ -42,7 +43,7 @@ impl Managed for ImageDefinition {
     async fn expand_new(&self, task: &Task<'_>, plan: &Model) -> Result<Json, Diagnostics> {
         let location = match &plan.location {
             Some(location) => location.clone(),
-            None => gallery_location(task, &plan.gallery_id).await?,
+            None => parent_location(task, Self::NOUN, "gallery", "gallery_id", &plan.gallery_id).await?,
         };
         Ok(expand(task.context, plan, &location, None))
     }
@@ -75,35 +76,12 @@ impl Managed for ImageDefinition {
         ended: &Ended,
         state: &mut Model,
     ) {
-        let in_flight = crate::azure::provisioning::is_in_flight(&ended.body);
+        let in_flight = provisioning::is_in_flight(&ended.body);
         if plan.end_of_life_date.is_none() && state.end_of_life_date.is_some() && !in_flight {
-            task.op.warn(
-                Diagnostic::warning(
-                    "The service kept the end-of-life date",
-                    format!(
-                        "The request to remove it succeeded, but {} still has one. The next plan shows it.",
-                        task.id
-                    ),
-                )
-                .at(Path::attribute("end_of_life_date")),
-            );
+            task.op.warn(provisioning::kept_end_of_life_date(&task.id));
             state.end_of_life_date = None;
         }
     }
-}
-
-async fn gallery_location(task: &Task<'_>, gallery: &str) -> Result<String, Diagnostics> {
-    let what = "reading the gallery of the image definition";
-    let found = task.context.run.parent(task.client(), &task.scope, &Target::at(gallery)).await;
-    let error = match found {
-        Ok(Some(found)) => return Ok(body::text(&found, "location").unwrap_or_default()),
-        Ok(None) => Diagnostic::error(
-            "The gallery of the image definition does not exist",
-            format!("Create it first, or correct gallery_id.\n\n{gallery}"),
-        ),
-        Err(error) => fault::diagnostic(&error, what, gallery),
-    };
-    Err(error.at(Path::attribute("gallery_id")).into())
 }
 
 /// Deletes the definition `prior`, after the versions in the recycle bin where that is wanted.
@@ -111,9 +89,9 @@ pub async fn delete(context: &Context, op: &Op, prior: &Model, private: &Private
     let what = format!("deleting image definition {:?}", prior.name);
     let task = Task::new(context, op, what, id_of(prior)?, ImageDefinition::diagnose);
     let _guard = context.lock(&task.id.to_string()).await;
-    let children = Target::at(format!("{}/versions", task.id));
+    let versions = (Target::at(format!("{}/versions", task.id)), "image version");
     recycle_bin::empty(&task, private).await?;
-    pipeline::delete_parent(&task, &Target::at(task.id.to_string()), &children, "image version").await
+    pipeline::delete_parent(&task, &Target::at(task.id.to_string()), &[versions]).await
 }
 
 // The body to send: the plan, over the members of the existing definition that this provider does not manage.

@@ -11,7 +11,7 @@ use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION};
 use crate::arm::{ResourceId, Scope, Target, region};
 use crate::azure::attributes::instant;
 use crate::azure::context::scope;
-use crate::azure::gallery_version::regions::check_duplicates;
+use crate::azure::gallery_version::regions::{check_duplicates, check_exist, check_home};
 use crate::azure::objects::target_region::region_key;
 use crate::azure::run_log::Event;
 use crate::azure::{Context, body};
@@ -99,15 +99,13 @@ pub async fn plan(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Dia
         .as_str()
         .and_then(|id| ResourceId::parse_as(id, IMAGE_DEFINITION).ok());
     let Some(definition) = definition else { return };
-    if draft.changes("target_region") || draft.changes("location") {
-        regions_exist(context, op, draft, &definition, found).await;
-    }
+    check_exist(context, op, draft, definition.subscription_id(), found).await;
     if !draft.is_create() {
         note_replaced(context, draft);
         if draft.replace.is_empty() {
             if let (true, Some(location)) = (draft.changes("target_region"), planned.get("location").as_str())
             {
-                home(planned, location, found);
+                check_home(planned.get("target_region"), location, found);
             }
             return;
         }
@@ -125,30 +123,13 @@ pub async fn plan(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Dia
         None => facts.as_ref().and_then(|definition| definition.location.clone()),
     };
     if let Some(location) = &location {
-        home(planned, location, found);
+        check_home(planned.get("target_region"), location, found);
     }
     others(context, &scope, &definition, planned, found).await;
     encryption_sets(context, &scope, planned, found).await;
     let (definition, location) = (facts.as_ref(), location.as_deref());
     let check = SourceCheck { context, op, scope: &scope, definition, location };
     check.run(planned.get("source"), found).await;
-}
-
-async fn regions_exist(
-    context: &Context,
-    op: &Op,
-    draft: &Draft<'_>,
-    definition: &ResourceId,
-    found: &mut Diagnostics,
-) {
-    let location = draft.planned.get("location").as_str().map(|name| ("location", name));
-    let targets = draft.planned.get("target_region").elements().iter();
-    let targets = targets.filter_map(|target| Some(("target_region", target.get("name").as_str()?)));
-    for (attribute, name) in location.into_iter().chain(targets) {
-        if let Some(why) = context.unknown_location(op, definition.subscription_id(), name).await {
-            found.error(Path::attribute(attribute), "There is no such region", why);
-        }
-    }
 }
 
 // A version that is replaced makes room for its replacement.
@@ -239,25 +220,6 @@ fn dates(planned: &Value, found: &mut Diagnostics) {
             Path::attribute("end_of_life_date"),
             "end_of_life_date is in the past",
             "The service protects a version only until a date that is still to come.",
-        );
-    }
-}
-
-// The version's own region is among its target regions.
-fn home(planned: &Value, location: &str, found: &mut Diagnostics) {
-    let targets = planned.get("target_region");
-    if targets.is_unknown() || targets.elements().is_empty() {
-        return;
-    }
-    let names: Option<Vec<String>> = targets.elements().iter().map(region_key).collect();
-    if names.is_some_and(|names| !names.contains(&region::normalise(location))) {
-        found.error(
-            Path::attribute("target_region"),
-            format!("The version's own region {location:?} is missing"),
-            format!(
-                "The service keeps a version in its own region first, and copies it from there. Add target_region \
-                 {{ name = {location:?} }}, or set location to one of the target regions."
-            ),
         );
     }
 }

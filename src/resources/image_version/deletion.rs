@@ -1,15 +1,14 @@
 //! What destroying an image version does: delete, retain or purge.
 
-use serde_json::Value as Json;
-
 use super::ImageVersion;
 use super::model::{Model, id_of, label, target};
 use super::recycle_bin::is_on;
 use crate::arm::{Error, ResourceId};
+use crate::azure::gallery_version::retain::{is_to_stay, is_without_content};
+use crate::azure::gallery_version::unfinished::Progress;
 use crate::azure::pipeline::{self, Managed, Task};
 use crate::azure::provisioning::is_failed;
 use crate::azure::recycle_bin::purging;
-use crate::azure::replication::{Replication, State};
 use crate::azure::run_log::Event;
 use crate::azure::{Context, fault};
 use crate::framework::Op;
@@ -21,7 +20,13 @@ pub async fn delete(context: &Context, op: &Op, prior: &Model) -> Result<(), Dia
     let task = Task::new(context, op, format!("deleting {}", label(&id)), id.clone(), ImageVersion::diagnose);
     let _guard = context.lock(&id.to_string()).await;
     let policy = prior.deletion_policy.as_deref();
-    if policy == Some("retain") && !has_never_succeeded(&task, prior).await.map_err(|e| task.failed(&e))? {
+    let progress = Progress {
+        provisioning_state: prior.provisioning_state.as_deref(),
+        replication_state: prior.replication_state.as_ref(),
+    };
+    if policy == Some("retain")
+        && is_to_stay(&task, progress, &ImageVersion.read_target(&id)).await.map_err(|e| task.failed(&e))?
+    {
         tracing::info!(%id, "image version retained in Azure: deletion_policy = \"retain\"");
         context.run.record(&id.to_string(), Event::Retained);
         return Ok(());
@@ -37,24 +42,6 @@ pub async fn delete(context: &Context, op: &Op, prior: &Model) -> Result<(), Dia
         found.push(before_end_of_life(&id));
     }
     Err(found)
-}
-
-// Whether the creation failed everywhere, so that there is nothing to retain.
-async fn has_never_succeeded(task: &Task<'_>, prior: &Model) -> Result<bool, Error> {
-    let completed = |state: &String| state == State::Completed.as_str();
-    let is_succeeded = |state: &str| state.eq_ignore_ascii_case("Succeeded");
-    if prior.provisioning_state.as_deref().is_some_and(is_succeeded)
-        || prior.replication_state.iter().flat_map(|states| states.values()).any(completed)
-    {
-        return Ok(false);
-    }
-    let object = task.client().get_opt(&task.scope, &ImageVersion.read_target(&task.id)).await?;
-    Ok(object.is_some_and(|object| is_without_content(&object)))
-}
-
-fn is_without_content(object: &Json) -> bool {
-    is_failed(object)
-        && Replication::parse(object).regions.values().all(|region| region.state != State::Completed)
 }
 
 // Soft delete protects a failed version from deletion. One without content is no loss, so it is purged.

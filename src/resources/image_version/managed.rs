@@ -9,13 +9,15 @@ use super::model::{Model, id_of, label, location, target};
 use super::{ImageVersion, json, recycle_bin, uefi};
 use crate::arm::id::same_id;
 use crate::arm::{Error, ResourceId, Target};
+use crate::azure::gallery_version::IMAGE_VERSION as KIND;
 use crate::azure::gallery_version::steps::{self, drop_unplanned_regions};
-use crate::azure::gallery_version::unfinished::{Progress, wait_of};
+use crate::azure::gallery_version::unfinished::{Progress, wait_until};
 use crate::azure::objects::source;
 use crate::azure::pipeline::{Change, Ended, Managed, Member, Outcome, Start, Step, Task, WaitUntil};
-use crate::azure::replication::{Replication, Wait};
+use crate::azure::provisioning::kept_end_of_life_date;
+use crate::azure::replication::Replication;
 use crate::azure::{Context, body, fault};
-use crate::schema::{Diagnostic, Diagnostics, Path};
+use crate::schema::{Diagnostic, Diagnostics};
 
 #[async_trait]
 impl Managed for ImageVersion {
@@ -97,13 +99,7 @@ impl Managed for ImageVersion {
     }
 
     fn wait_until(&self, context: &Context, plan: &Model, object: &Json) -> WaitUntil {
-        match wait_of(Some(context), plan.wait_for_replication.as_deref()) {
-            Wait::All => WaitUntil::AllRegions,
-            Wait::None => WaitUntil::Accepted,
-            Wait::Home => {
-                WaitUntil::Home(body::text(object, "location").or(plan.location.clone()).unwrap_or_default())
-            }
-        }
+        wait_until(context, plan.wait_for_replication.as_deref(), plan.location.as_deref(), object)
     }
 
     fn can_adopt(&self, plan: &Model, object: &Json, is_retained: bool) -> bool {
@@ -140,7 +136,7 @@ impl Managed for ImageVersion {
     fn adjust(&self, task: &Task<'_>, plan: &Model, prior: Option<&Model>, ended: &Ended, state: &mut Model) {
         if plan.end_of_life_date.is_none() && state.end_of_life_date.is_some() {
             state.end_of_life_date = None;
-            task.op.warn(kept_date(&task.id));
+            task.op.warn(kept_end_of_life_date(&task.id));
         }
         let known = prior.map(|prior| steps::known(&prior.target_region));
         let added = drop_unplanned_regions(
@@ -149,32 +145,13 @@ impl Managed for ImageVersion {
             known.as_deref().unwrap_or_default(),
         );
         if known.is_some() && !added.is_empty() {
-            task.op.warn(regions_added_by_others(&added, &task.id));
+            task.op.warn(steps::regions_added_by_others(KIND.noun, &added, &task.id));
         }
         // replication_state shows which regions failed; the plan's regions are what the service has accepted
         if matches!(ended.outcome, Outcome::RegionsFailed(_)) {
             state.target_region = plan.target_region.clone();
         }
     }
-}
-
-fn kept_date(id: &ResourceId) -> Diagnostic {
-    Diagnostic::warning(
-        "The service kept the end-of-life date",
-        format!("Its removal was requested and not refused, but {id} still has one. The next plan shows it."),
-    )
-    .at(Path::attribute("end_of_life_date"))
-}
-
-fn regions_added_by_others(added: &[String], id: &ResourceId) -> Diagnostic {
-    Diagnostic::warning(
-        "The image version has regions that the plan did not know",
-        format!(
-            "{} was added after the plan was made, so this apply left it as it is. The next plan shows it.\n\n{id}",
-            added.join(" and ")
-        ),
-    )
-    .at(Path::attribute("target_region"))
 }
 
 /// Whether the version has the content and the place that are planned, so that an update can do the rest.

@@ -1,0 +1,1 @@
+terraform import azimage_gallery_application.example /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/galleries/golden/applications/monitoring-agent

@@ -1,0 +1,10 @@
+import {
+  to = azimage_gallery_application_version.example
+  identity = {
+    subscription_id     = "00000000-0000-0000-0000-000000000000"
+    resource_group_name = "images-rg"
+    gallery_name        = "golden"
+    application_name    = "monitoring-agent"
+    name                = "2.3.0"
+  }
+}

@@ -1,0 +1,115 @@
+//! Finding one version in a gallery: an exact one, or the newest that will do.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::gallery_version::{self, GalleryVersion, candidate};
+use crate::arm::{ResourceId, Target};
+use crate::azure::context::scope;
+use crate::azure::gallery_version::Kind;
+use crate::azure::{Context, fault};
+use crate::framework::Op;
+use crate::image::{Selected, Selection, Wanted, did_you_mean, nearest_versions, newest, select};
+use crate::schema::{Diagnostic, Diagnostics, Path};
+
+/// The versions of one parent, as one operation looks among them.
+pub struct Search<'a> {
+    /// The configured provider.
+    pub context: &'a Context,
+    /// The framework's frame.
+    pub op: &'a Op,
+    /// What the versions are called.
+    pub kind: &'a Kind,
+    /// The image definition or the gallery application.
+    pub parent: &'a ResourceId,
+}
+
+impl Search<'_> {
+    /// The version that `selection` wants, and why each other one was passed over.
+    pub async fn find<V: GalleryVersion>(
+        &self,
+        selection: &Selection<'_>,
+    ) -> Result<(V, BTreeMap<String, String>), Diagnostics> {
+        let mut looked_at = HashSet::new();
+        let mut versions = match selection.wanted {
+            Wanted::Exact(exact) => {
+                let found: V = self.exact(exact.as_str(), selection.wanted).await?;
+                looked_at.insert(found.common().name.clone());
+                vec![found]
+            }
+            _ => self.list().await?,
+        };
+        loop {
+            let candidates: Vec<_> = versions.iter().map(|version: &V| candidate(version.common())).collect();
+            let selected = select(&candidates, selection);
+            let Some(index) = selected.chosen else {
+                return Err(self.nothing(selection, &selected).into());
+            };
+            let name = candidates[index].version.clone();
+            if !looked_at.insert(name.clone()) {
+                return Ok((versions.swap_remove(index), selected.skipped));
+            }
+            // lists do not tell of replication: look at the one that would be chosen, then choose again
+            match self.look(&name).await? {
+                Some(version) => versions[index] = version,
+                None => drop(versions.remove(index)),
+            }
+        }
+    }
+
+    async fn exact<V: GalleryVersion>(&self, name: &str, wanted: &Wanted) -> Result<V, Diagnostics> {
+        if let Some(found) = self.look(name).await? {
+            return Ok(found);
+        }
+        let listed: Vec<V> = self.list().await?;
+        let names: Vec<String> = listed.iter().map(|version| version.common().name.clone()).collect();
+        // 1.02.0 is 1.2.0
+        if let Some(other) = newest(names.iter().map(String::as_str), wanted)
+            && other != name
+            && let Some(found) = self.look(other).await?
+        {
+            return Ok(found);
+        }
+        let near = nearest_versions(wanted, names.iter().map(String::as_str));
+        let mut detail = did_you_mean(&near).unwrap_or_else(|| "it has no versions at all.".to_owned());
+        detail[..1].make_ascii_uppercase();
+        let what = format!("There is no version {name} of {}", self.parent());
+        Err(Diagnostic::error(what, format!("{detail}\n\n{}", self.parent))
+            .at(Path::attribute(self.kind.number))
+            .into())
+    }
+
+    async fn list<V: GalleryVersion>(&self) -> Result<Vec<V>, Diagnostics> {
+        gallery_version::list(self.context, self.op, self.kind, self.parent).await
+    }
+
+    // The parent in messages: `image definition "web"`.
+    fn parent(&self) -> String {
+        format!("{} {:?}", self.kind.parent_noun, self.parent.name())
+    }
+
+    async fn look<V: GalleryVersion>(&self, name: &str) -> Result<Option<V>, Diagnostics> {
+        let id = self.parent.child("versions", name);
+        let scope = scope(self.op, format!("reading version {name} of {}", self.parent()));
+        let target = Target::at(id.to_string()).query("$expand", "ReplicationStatus");
+        let found = self.context.client.get_opt(&scope, &target).await;
+        let found = found.map_err(|error| fault::diagnostic(&error, scope.what(), &id.to_string()))?;
+        Ok(found.as_ref().map(V::read))
+    }
+
+    fn nothing(&self, selection: &Selection<'_>, selected: &Selected) -> Diagnostic {
+        let parent = self.parent();
+        if selected.skipped.is_empty() {
+            let what = format!("{} has no versions", fault::capital(&parent));
+            return Diagnostic::error(what, self.parent.to_string()).at(Path::attribute(self.kind.parent));
+        }
+        let what = match selection.wanted {
+            Wanted::Exact(version) => format!("Version {version} of {parent} is not what is asked for"),
+            Wanted::Latest => format!("No version of {parent} will do"),
+            Wanted::Constraint(constraint) => {
+                format!("No version of {parent} that satisfies \"{constraint}\" will do")
+            }
+        };
+        Diagnostic::error(what, format!("{}\n{}", selected.explain(10), self.parent))
+            .at(Path::attribute(self.kind.number))
+    }
+}

@@ -1,0 +1,185 @@
+//! `azimage_gallery_application_version`: one package of a gallery application, and the regions that it is replicated to.
+
+mod json;
+mod managed;
+mod model;
+
+use async_trait::async_trait;
+
+use crate::arm::ResourceId;
+use crate::arm::id::{GALLERY_APPLICATION, GALLERY_APPLICATION_VERSION};
+use crate::azure::gallery_version::{APPLICATION_VERSION as KIND, regions, retain, unfinished};
+use crate::azure::pipeline;
+use crate::azure::{Context, identity, tags};
+use crate::framework::timeouts::Defaults;
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource};
+use crate::schema::{Diagnostic, Diagnostics, Slot, Value};
+use model::{Model, id_of, stub};
+
+/// The resource type.
+pub struct GalleryApplicationVersion;
+
+const IDENTITY: &[IdentityField] = &[
+    identity::SUBSCRIPTION_ID,
+    identity::RESOURCE_GROUP_NAME,
+    identity::GALLERY_NAME,
+    identity::APPLICATION_NAME,
+    identity::NAME,
+];
+
+#[async_trait]
+impl Resource<Context> for GalleryApplicationVersion {
+    type Model = Model;
+
+    fn type_name(&self) -> &'static str {
+        "azimage_gallery_application_version"
+    }
+
+    fn identity(&self) -> &'static [IdentityField] {
+        IDENTITY
+    }
+
+    fn identify(&self, model: &Model) -> Vec<Option<String>> {
+        match ResourceId::parse_as(&model.gallery_application_id, GALLERY_APPLICATION) {
+            Ok(application) => vec![
+                Some(application.subscription_id().to_owned()),
+                Some(application.resource_group().to_owned()),
+                application.name_of("galleries").map(str::to_owned),
+                Some(application.name().to_owned()),
+                Some(model.name.clone()),
+            ],
+            Err(_) => vec![None; IDENTITY.len()],
+        }
+    }
+
+    fn id(&self, model: &Model) -> Option<String> {
+        id_of(model).ok().map(|id| id.to_string())
+    }
+
+    /// Packages are up to 2 GB, and the service copies them to every region.
+    fn timeouts(&self) -> Defaults {
+        Defaults::minutes(60, 5, 60, 30)
+    }
+
+    fn import(&self, context: Option<&Context>, from: &ImportFrom) -> Result<Model, Diagnostic> {
+        let id = match from {
+            ImportFrom::Id(id) => {
+                identity::parse(id, GALLERY_APPLICATION_VERSION, Resource::type_name(self))?
+            }
+            ImportFrom::Identity(given) => ResourceId::gallery(
+                identity::subscription(context, given)?,
+                identity::text(given, &identity::RESOURCE_GROUP_NAME),
+                identity::text(given, &identity::GALLERY_NAME),
+            )
+            .child("applications", identity::text(given, &identity::APPLICATION_NAME))
+            .child("versions", identity::text(given, &identity::NAME)),
+        };
+        Ok(stub(&id))
+    }
+
+    fn validate(&self, config: &Value, found: &mut Diagnostics) {
+        regions::check_duplicates(config.get("target_region"), found);
+    }
+
+    fn prepare(&self, context: Option<&Context>, draft: &mut Draft<'_>) {
+        tags::prepare(context, draft);
+        regions::prepare(context, draft, &KIND);
+        unfinished::prepare(context, draft, &KIND);
+        renew_tokens(draft);
+    }
+
+    async fn resolve(&self, context: &Context, op: &Op, draft: &mut Draft<'_>) {
+        identity::resolve_location(context, op, draft, KIND.parent).await;
+    }
+
+    async fn check(&self, context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
+        retain::check(draft, &KIND, found);
+        let plan = Model::decode(&draft.planned);
+        let Ok(id) = id_of(&plan) else { return };
+        let is_same = |object: &_| json::is_same_package(object, &plan);
+        retain::check_creation(context, op, draft, &KIND, &id, is_same, found).await;
+        regions::check_exist(context, op, draft, id.subscription_id(), found).await;
+        if let (true, Some(location)) =
+            (draft.changes("target_region"), draft.planned.get("location").as_str())
+        {
+            regions::check_home(draft.planned.get("target_region"), location, found);
+        }
+        pipeline::check_api_version(self, context, &draft.planned, found);
+    }
+
+    fn check_destroy(&self, _context: Option<&Context>, prior: &Model, found: &mut Diagnostics) {
+        if prior.deletion_policy.as_deref() == Some("retain") {
+            retain::stays(&KIND, &prior.name, found);
+        }
+    }
+
+    async fn read(
+        &self,
+        context: &Context,
+        op: &Op,
+        state: Model,
+        private: &mut Private,
+    ) -> Result<Option<Model>, Diagnostics> {
+        if let Ok(id) = id_of(&state) {
+            retain::remember(context, &id, state.deletion_policy.as_deref());
+        }
+        pipeline::read(self, context, op, state, private).await
+    }
+
+    async fn create(
+        &self,
+        context: &Context,
+        op: &Op,
+        plan: Model,
+        private: &mut Private,
+    ) -> Result<Model, Failed<Model>> {
+        pipeline::create(self, context, op, plan, private).await
+    }
+
+    async fn update(
+        &self,
+        context: &Context,
+        op: &Op,
+        prior: Model,
+        plan: Model,
+        private: &mut Private,
+    ) -> Result<Model, Failed<Model>> {
+        pipeline::update(self, context, op, prior, plan, private).await
+    }
+
+    async fn delete(
+        &self,
+        context: &Context,
+        op: &Op,
+        prior: Model,
+        _private: &mut Private,
+    ) -> Result<(), Diagnostics> {
+        managed::delete(context, op, &prior).await
+    }
+
+    fn moves_from(&self) -> Vec<MoveFrom> {
+        identity::moves_from("azurerm_gallery_application_version", &[GALLERY_APPLICATION_VERSION])
+    }
+}
+
+// A new token of a link is no reason for a change. Where there is another reason, the request carries the new one.
+fn renew_tokens(draft: &mut Draft<'_>) {
+    const LOCAL: [&str; 4] = ["timeouts", "wait_for_replication", "deletion_policy", "source"];
+    let Value::Object(planned) = &draft.planned else { return };
+    let is_sent = planned.keys().any(|name| !LOCAL.contains(&name.as_str()) && draft.changes(name));
+    let config = draft.config.get("source");
+    if draft.is_create() || !is_sent || !config.is_known() {
+        return;
+    }
+    let mut source = draft.planned.get("source").clone();
+    for link in ["media_link", "default_configuration_link"] {
+        if config.get(link).is_known() {
+            source.set(link, config.get(link).clone());
+        }
+    }
+    draft.planned.set("source", source);
+}
+
+#[cfg(test)]
+#[path = "gallery_application_version_tests.rs"]
+mod tests;
