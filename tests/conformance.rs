@@ -159,12 +159,6 @@ const SKIPPED: &[(&str, &[i64], &str, &str)] = &[
         "an hour has passed here since the machine was created, so its agent is ready",
     ),
     ("test_vm_boot_diagnostics", &[22], "", "the blobs are on the emulator's own host"),
-    (
-        "manual_2026_excerpts",
-        &[11, 12, 13, 14, 15, 16, 17, 18, 19, 21],
-        "",
-        "an excerpt: the requests before it were not kept",
-    ),
     ("test_resource_graph_management_groups_query", &[], "", "the emulator has no management groups"),
     (
         "test_resource_policy_identity",
@@ -466,33 +460,37 @@ impl Replay {
 
     /// Creates the resources whose creation the recording does not contain.
     fn create(&mut self, exchanges: &[Json]) {
-        let mut requests: Vec<(&str, String, String)> = created::REQUESTS
-            .iter()
-            .filter(|(file, ..)| *file == self.file)
-            .map(|(_, method, tail, body)| {
-                let groups = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups";
-                (*method, format!("{groups}/{tail}"), (*body).to_owned())
-            })
-            .collect();
-        for (_, number) in created::CREATED.iter().filter(|(file, _)| *file == self.file) {
+        self.send_before(0);
+        let own = self.file.clone();
+        for (_, number) in created::CREATED.iter().filter(|(file, _)| *file == own) {
             let shows = |exchange: &&Json| exchange.int("n") == Some(*number);
             let shown = exchanges.iter().find(shows).unwrap();
             let (url, body) = (shown.text("uri").unwrap(), body_of(shown.get("response_body")));
             let url = url.replace("$expand=instanceView&", "");
-            requests.push(("PUT", url, created::body_of(&body).compact()));
+            self.prepare("PUT", &url, &created::body_of(&body).compact());
         }
-        for (method, url, body) in requests {
-            let response = self.send(method, &url, &body);
-            let answer = String::from_utf8_lossy(&response.body).into_owned();
-            assert!(response.status < 300, "{}: creating {url}: {answer}", self.file);
-            self.now += Duration::hours(1);
+    }
+
+    /// Sends the requests that the recording lacks before an exchange.
+    fn send_before(&mut self, number: i64) {
+        let file = self.file.clone();
+        for request in created::REQUESTS.iter().filter(|one| one.file == file && one.before == number) {
+            self.prepare(request.method, request.url, request.body);
         }
+    }
+
+    fn prepare(&mut self, method: &str, url: &str, body: &str) {
+        let response = self.send(method, url, body);
+        let answer = String::from_utf8_lossy(&response.body).into_owned();
+        assert!(response.status < 300, "{}: {method} {url}: {answer}", self.file);
+        self.now += Duration::hours(1);
     }
 
     /// Replays one exchange; `None` if it is skipped.
     fn exchange(&mut self, index: usize, recorded: &Json) -> Option<Vec<String>> {
         let uri = recorded.text("uri").unwrap_or_default();
         let number = recorded.int("n").unwrap_or(index as i64 + 1);
+        self.send_before(number);
         if SKIPPED.iter().any(|(file, n, part, why)| {
             !why.is_empty()
                 && (*file == "*" || *file == self.file)
