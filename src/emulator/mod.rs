@@ -49,7 +49,7 @@ use errors::ArmError;
 use faults::When;
 use json::Json;
 use providers::identity::{self, Outside};
-use providers::{boot_diagnostics, build_runs};
+use providers::{boot_diagnostics, build_runs, directory};
 use settings::{Options, Settings};
 use store::{Store, Transaction};
 
@@ -332,6 +332,10 @@ impl Emulator {
                 )
             });
             return finish(answer, Vec::new(), request, wall, request_id);
+        }
+        let words: Vec<&str> = lower.iter().map(String::as_str).collect();
+        if let Some(outcome) = directory::answer(state, &words, &target.query, &request.body) {
+            return finish(outcome.unwrap_or_else(refusal), Vec::new(), request, wall, request_id);
         }
         if let ["blobs", _, name] = lower.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             let answer = boot_diagnostics::read(state, name, wall + settings.clock_offset);

@@ -7,9 +7,10 @@ use super::operations;
 use super::providers::applications;
 use super::providers::{
     access, activity_log, agreements, batch, build_operations, build_outputs, build_runs, build_triggers,
-    definitions, deployments, disks, export, galleries, gallery_parts, generic, groups, image_builder,
-    images, invitations, lists, locks, machines, marketplace, moves, preflight, resource_graph, run_commands,
-    scale_sets, seeds, sharing, sizes, soft_delete, storage, subscriptions, tags, versions,
+    definitions, deployments, disks, export, filters, galleries, gallery_parts, generic, groups,
+    image_builder, images, invitations, lists, locks, machines, marketplace, moves, preflight,
+    resource_graph, run_commands, scale_sets, seeds, sharing, sizes, soft_delete, storage, subscriptions,
+    tags, versions,
 };
 use super::{coverage, shapes, versions_known};
 
@@ -282,6 +283,10 @@ fn compute(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
     if !polling {
         versions_known::check(&call.api, kind, call.settings.newest_api_version.as_deref())?;
     }
+    let filters_itself = matches!(words, ["skus"] | ["locations", _, "publishers" | "edgezones", ..]);
+    if !filters_itself {
+        refuse_filter(call)?;
+    }
     match words {
         ["galleries"] => galleries::list(call, None),
         ["images"] => images::list(call, None),
@@ -359,6 +364,7 @@ fn in_group(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
     if matches!(call.method, Method::Put | Method::Patch) && !matches!(call.body, Json::Object(_)) {
         return Err(super::errors::invalid_content("The request body must be a JSON object"));
     }
+    refuse_filter(call)?;
     let (first, second, third) = (name(call, 1), name(call, 3), name(call, 5));
     match words {
         ["galleries"] => galleries::list(call, Some(&group)),
@@ -411,6 +417,11 @@ fn in_group(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
         }
         _ => generic::route(call),
     }
+}
+
+/// A list that cannot be filtered refuses a filter, as a list of everything would look like its result.
+fn refuse_filter(call: &Call<'_, '_>) -> Result<(), ArmError> {
+    filters::parse(call.query("$filter").unwrap_or_default(), &[]).map(|_| ())
 }
 
 fn type_path(words: &[&str], kind: &str) -> String {

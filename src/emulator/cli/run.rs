@@ -146,9 +146,6 @@ fn exit_code(status: std::process::ExitStatus) -> i32 {
     status.code().unwrap_or(1)
 }
 
-/// The service principal that the command signs in as.
-const CLIENT: &str = "33333333-3333-3333-3333-333333333333";
-
 /// The environment that points Terraform, the Azure CLI and the SDKs at the emulator.
 fn environment(port: u16, folder: &Path, bundle: &Path) -> Vec<(&'static str, OsString)> {
     let base = format!("https://127.0.0.1:{port}");
@@ -165,8 +162,8 @@ fn environment(port: u16, folder: &Path, bundle: &Path) -> Vec<(&'static str, Os
         ("ARM_METADATA_HOSTNAME", format!("127.0.0.1:{port}").into()),
         ("ARM_TENANT_ID", identity::TENANT.into()),
         ("AZURE_TENANT_ID", identity::TENANT.into()),
-        ("ARM_CLIENT_ID", CLIENT.into()),
-        ("AZURE_CLIENT_ID", CLIENT.into()),
+        ("ARM_CLIENT_ID", identity::CLIENT.into()),
+        ("AZURE_CLIENT_ID", identity::CLIENT.into()),
         ("ARM_CLIENT_SECRET", "emulator".into()),
         ("AZURE_CLIENT_SECRET", "emulator".into()),
         ("ARM_SUBSCRIPTION_ID", subscriptions::DEFAULT.into()),

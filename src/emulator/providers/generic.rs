@@ -4,7 +4,7 @@ use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::resource::Resource;
-use super::{access, identities, lists, network, roles, take_tags};
+use super::{access, filters, identities, lists, network, roles, take_tags};
 
 /// Dispatches by the shape of the path: an odd number of segments after the namespace is a collection, an even number a
 /// resource.
@@ -47,6 +47,7 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
                 lists::locks(call, &scope, show)
             }
             Method::Get => {
+                filters::parse(call.query("$filter").unwrap_or_default(), &[])?;
                 let values: Vec<Json> = call.children(&id).iter().map(show).collect();
                 Ok(Answer::compact(200, Json::object().with("value", values)))
             }

@@ -1,4 +1,4 @@
-//! Requests outside ARM: cloud metadata, OpenID configuration, tokens, parts of the directory, and prices.
+//! Requests outside ARM: cloud metadata, OpenID configuration, tokens, and prices.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,6 +14,8 @@ use super::prices;
 pub const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 /// The caller of requests without a token issued by the emulator.
 pub const OBJECT: &str = "22222222-2222-2222-2222-222222222222";
+/// The client that signs in without an ID.
+pub const CLIENT: &str = "33333333-3333-3333-3333-333333333333";
 /// The lifetime of a token, in seconds.
 const LIFETIME: i64 = 3_600;
 
@@ -43,7 +45,6 @@ pub fn outside(request: &Outside<'_>) -> Option<Outcome> {
         [tenant, "v2.0", ".well-known", "openid-configuration"]
         | [tenant, ".well-known", "openid-configuration"] => openid(base, tenant),
         [_, "discovery", ..] => Answer::compact(200, Json::object().with("keys", Vec::new())),
-        ["v1.0", "serviceprincipals", ..] | ["v1.0", "me"] => directory(),
         ["api", "retail", "prices"] => return Some(prices::list(request.query, base)),
         ["_emulator", "aliases.json"] => aliases(),
         _ => return None,
@@ -190,7 +191,7 @@ fn token(request: &Outside<'_>, tenant: &str, second: bool) -> Outcome {
             "AADSTS900144: The request body must contain the following parameter: 'grant_type'.",
         ));
     };
-    let client = field("client_id").unwrap_or("33333333-3333-3333-3333-333333333333").to_owned();
+    let client = field("client_id").unwrap_or(CLIENT).to_owned();
     let scope = field("scope").unwrap_or_default().to_owned();
     let audience = field("resource").map_or_else(
         || scope.split_whitespace().next().unwrap_or(request.base).trim_end_matches("/.default").to_owned(),
@@ -198,7 +199,7 @@ fn token(request: &Outside<'_>, tenant: &str, second: bool) -> Outcome {
     );
     let seconds = request.now / clock::SECOND;
     let tenant = if tenant.len() == 36 { tenant } else { TENANT };
-    let object = guid(super::super::operations::stable(&client), 7, 7);
+    let object = object_of(&client);
     let claims = Json::object()
         .with("aud", audience.as_str())
         .with("iss", format!("{}/{tenant}/", request.base))
@@ -242,13 +243,9 @@ fn token(request: &Outside<'_>, tenant: &str, second: bool) -> Outcome {
     Ok(Answer::compact(200, answer).header("Cache-Control", "no-store, no-cache"))
 }
 
-/// One service principal, for clients that look up their own identity.
-fn directory() -> Answer {
-    let principal = Json::object()
-        .with("id", OBJECT)
-        .with("appId", "33333333-3333-3333-3333-333333333333")
-        .with("displayName", "emulator");
-    Answer::compact(200, Json::object().with("value", vec![principal]))
+/// The object ID of the service principal of a client: the `oid` of its tokens.
+pub fn object_of(client: &str) -> String {
+    guid(super::super::operations::stable(client), 7, 7)
 }
 
 /// The document that `az vm image list` reads without `--all`.

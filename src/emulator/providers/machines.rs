@@ -526,7 +526,8 @@ pub fn show(call: &Call<'_, '_>, machine: &Resource) -> Json {
         data.iter_mut().for_each(hide);
         storage.set("dataDisks", data);
     }
-    if call.expands("instanceView") {
+    let status = call.query("statusOnly").is_some_and(|only| only.eq_ignore_ascii_case("true"));
+    if call.expands("instanceView") || status {
         let created = properties.remove("timeCreated");
         properties.set("instanceView", instance_view(call, machine));
         if let Some(created) = created {

@@ -13,6 +13,7 @@ pub mod build_triggers;
 pub mod catalogue;
 pub mod definitions;
 pub mod deployments;
+pub mod directory;
 pub mod disks;
 pub mod export;
 pub mod filters;

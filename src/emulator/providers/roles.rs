@@ -3,6 +3,7 @@
 use super::super::call::{Answer, Call, Outcome};
 use super::super::errors::ArmError;
 use super::super::json::Json;
+use super::filters;
 
 /// The resource type.
 pub const KIND: &str = "Microsoft.Authorization/roleDefinitions";
@@ -230,15 +231,17 @@ pub fn read(call: &Call<'_, '_>, id: &str, name: Option<&str>) -> Outcome {
         return found.map(|role| Answer::compact(200, role)).ok_or_else(|| does_not_exist(name));
     }
     let filter = call.query("$filter").unwrap_or_default().to_owned();
-    let wanted = filter.split_once("roleName eq '").and_then(|(_, rest)| rest.split('\'').next());
+    let filter = filters::parse(&filter, &["roleName", "type", "atScope()", "atScopeAndBelow()"])?;
     let custom = call.children(id).into_iter().map(|role| stored(&role.doc));
     let values: Vec<Json> = BUILT_IN
         .iter()
         .map(|role| show(call, role))
         .chain(custom)
         .filter(|role| {
-            wanted.is_none_or(|wanted| {
-                role.text("properties.roleName").is_some_and(|name| name.eq_ignore_ascii_case(wanted))
+            filter.passes(|term| match term.field {
+                "roleName" => term.matches(role.text("properties.roleName").unwrap_or_default()),
+                "type" => term.matches(role.text("properties.type").unwrap_or_default()),
+                _ => true,
             })
         })
         .collect();

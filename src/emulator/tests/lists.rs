@@ -90,3 +90,58 @@ fn lists_locks_across_scopes() {
     let deleted = world.ask("DELETE", &at(S, "locks/l0", ""), "");
     assert_eq!((deleted.status, deleted.raw.as_str()), (200, ""));
 }
+
+#[test]
+fn lists_without_filters_refuse_them() {
+    let mut world = World::new();
+    world.gallery();
+    for list in [
+        rg("galleries?api-version=2026-03-03"),
+        rg("virtualMachines?api-version=2024-03-01"),
+        format!("{S}/providers/Microsoft.Compute/virtualMachines?api-version=2024-03-01"),
+        format!(
+            "{S}/resourceGroups/my-rg/providers/Microsoft.Network/virtualNetworks?api-version=2024-05-01"
+        ),
+        format!("{S}/providers/Microsoft.Authorization/roleDefinitions?api-version=2022-04-01"),
+    ] {
+        assert_eq!(world.ask("GET", &list, "").status, 200, "{list}");
+        let filtered = world.ask("GET", &format!("{list}&$filter=colour%20eq%20%27red%27"), "");
+        assert_eq!(filtered.code(), "InvalidFilterInQueryString", "{list}");
+    }
+    let custom = "$filter=type%20eq%20%27CustomRole%27";
+    let roles =
+        format!("{S}/providers/Microsoft.Authorization/roleDefinitions?api-version=2022-04-01&{custom}");
+    assert_eq!(world.ask("GET", &roles, "").body.list("value").len(), 0);
+}
+
+#[test]
+fn directory_knows_clients_and_managed_identities_only() {
+    let world = World::new();
+    let identity = format!(
+        "{S}/resourceGroups/my-rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/builder?api-version=2023-01-31"
+    );
+    let made = world.ask("PUT", &identity, r#"{"location":"eastus"}"#);
+    let principal = made.body.text("properties.principalId").unwrap().to_owned();
+    let client = made.body.text("properties.clientId").unwrap().to_owned();
+    let one = world.ask("GET", &format!("/v1.0/servicePrincipals/{principal}"), "");
+    assert_eq!(one.body.text("servicePrincipalType"), Some("ManagedIdentity"), "{}", one.raw);
+    let absent = "5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f99";
+    let unknown = world.ask("GET", &format!("/v1.0/servicePrincipals/{absent}"), "");
+    assert_eq!((unknown.status, unknown.code()), (404, "Request_ResourceNotFound"));
+    let find = |filter: &str| {
+        let filter = filter.replace(' ', "%20").replace('\'', "%27");
+        world.ask("GET", &format!("/v1.0/servicePrincipals?$filter={filter}"), "")
+    };
+    let id = |got: &Got| got.body.list("value").first().and_then(|one| one.text("id")).map(str::to_owned);
+    assert_eq!(id(&find(&format!("appId eq '{client}'"))), Some(principal.clone()));
+    // A client has the object ID that its tokens name.
+    let object = super::providers::identity::object_of(absent);
+    assert_eq!(id(&find(&format!("servicePrincipalNames/any(c:c eq '{absent}')"))), Some(object));
+    assert_eq!(id(&find(&format!("id eq '{absent}'"))), None);
+    assert_eq!(find("colour eq 'red'").code(), "Request_UnsupportedQuery");
+    let ids = format!(r#"{{"ids":["{absent}","{principal}"]}}"#);
+    let got = world.ask("POST", "/v1.0/directoryObjects/getByIds", &ids);
+    assert_eq!((got.body.list("value").len(), id(&got)), (1, Some(principal)));
+    assert_eq!(world.ask("GET", "/v1.0/users", "").body.list("value").len(), 0);
+    assert_eq!(world.ask("GET", "/v1.0/policies", "").status, 501);
+}
