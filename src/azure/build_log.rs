@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::body;
 use super::objects::image_template::ImageTemplate;
-use super::pipeline::Task;
+use super::pipeline::{Task, start_action};
 use crate::arm::{ResourceId, Target};
 
 /// How many lines of a log an error shows.
@@ -73,7 +73,8 @@ async fn read(task: &Task<'_>, account_id: &str, blob: &Blob) -> Result<String, 
         "signedResource": "b", "signedPermission": "r", "signedExpiry": expiry, "signedProtocol": "https",
     });
     let action = Target::at(format!("{account_id}/ListServiceSas"));
-    let signed = client.post(scope, &action, Some(&request)).await.map_err(|error| error.to_string())?;
+    let signed =
+        start_action(client, scope, &action, Some(&request)).await.map_err(|error| error.to_string())?;
     let token = body::text(&signed.body, "serviceSasToken").ok_or("there is no signature")?;
     let url = format!("{}/{CONTAINER}/{}?{token}", endpoint.trim_end_matches('/'), blob.path);
     client.get_public_text(scope, &url).await.map_err(|error| error.to_string())

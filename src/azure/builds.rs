@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::objects::filled;
 use super::objects::image_template::{ImageTemplate, LastRun, RunState};
-use super::pipeline::{INVISIBLE_TOLERATED, Task, final_read_scope};
+use super::pipeline::{INVISIBLE_TOLERATED, Task, final_read_scope, start_action};
 use super::provisioning::{is_failed, is_in_flight, pauses};
 use super::run_log::Event;
 use super::{build_log, fault};
@@ -165,25 +165,30 @@ pub async fn start(task: &Task<'_>, report: Report<'_>) -> Result<LastRun, Diagn
             Next::Join(_) => {
                 let run = last.ok_or_else(|| lost(task))?;
                 if run.is_going() {
-                    report("a build that began after the plan is already running; joining it");
+                    tell(task, report, "a build that began after the plan is already running; joining it");
                 }
                 return Ok(run);
             }
             Next::Wait(started_at) => {
                 if waited.as_ref() != Some(&started_at) {
-                    report("waiting for a build that began before the plan");
+                    tell(task, report, "waiting for a build that began before the plan");
                     waited = Some(started_at.clone());
                 }
-                follow(task, &started_at, report).await.map_err(|error| task.failed(&error))??;
+                wait_for_end(task, &started_at, report).await?;
             }
             Next::Start => {
                 if let Some(run) = send(task, last.as_ref()).await? {
-                    report("the build has started");
+                    tell(task, report, "the build has started");
                     return Ok(run);
                 }
             }
         }
     }
+}
+
+fn tell(task: &Task<'_>, report: Report<'_>, text: &str) {
+    tracing::info!(template = %task.id, "{text}");
+    report(text);
 }
 
 /// Whether another run can start only when this one has ended.
@@ -219,7 +224,7 @@ async fn ready(task: &Task<'_>) -> Result<Json, Diagnostics> {
 // Sends the request. `None` when another run was faster, and the template must be looked at again.
 async fn send(task: &Task<'_>, before: Option<&LastRun>) -> Result<Option<LastRun>, Diagnostics> {
     let action = Target::at(format!("{}/run", task.id));
-    let refused = match task.client().post(&task.scope, &action, None).await {
+    let refused = match start_action(task.client(), &task.scope, &action, None).await {
         Ok(_) => None,
         Err(error) if is_busy(&error) => {
             // so that a service that always refuses is not asked all the time
@@ -276,13 +281,39 @@ fn lost(task: &Task<'_>) -> Diagnostic {
     )
 }
 
-/// Follows the run that started at `started_at` until it has ended, and returns its end. The outer error says why this
-/// process stopped following; the run goes on.
-async fn follow(
-    task: &Task<'_>,
-    started_at: &str,
-    report: Report<'_>,
-) -> Result<Result<LastRun, Diagnostic>, Error> {
+/// Why a run that was followed has no end.
+enum NoEnd {
+    /// This process stopped following; the run goes on.
+    Unseen(Error),
+    /// Another run began before the end was seen.
+    Superseded,
+    /// The template is gone.
+    Gone,
+    /// It stays in state Canceling.
+    Stuck,
+}
+
+impl NoEnd {
+    fn diagnostic(&self, task: &Task<'_>) -> Diagnostic {
+        match self {
+            NoEnd::Unseen(error) => task.failed(error),
+            NoEnd::Superseded => superseded(task),
+            NoEnd::Gone => gone(task),
+            NoEnd::Stuck => stuck(task),
+        }
+    }
+}
+
+// Waits until the run that started at `started_at` is over, however it ends.
+async fn wait_for_end(task: &Task<'_>, started_at: &str, report: Report<'_>) -> Result<(), Diagnostics> {
+    match follow(task, started_at, report).await {
+        Ok(_) | Err(NoEnd::Superseded) => Ok(()),
+        Err(none) => Err(none.diagnostic(task).into()),
+    }
+}
+
+// Follows the run that started at `started_at` until it has ended, and returns its end.
+async fn follow(task: &Task<'_>, started_at: &str, report: Report<'_>) -> Result<LastRun, NoEnd> {
     let mut stage = String::new();
     let mut canceling: Option<Instant> = None;
     let mut outage: Option<(Instant, Error)> = None;
@@ -291,37 +322,36 @@ async fn follow(
             Ok(Some(template)) => {
                 outage = None;
                 let Some(run) = LastRun::read(&template).filter(|run| run.started_at == started_at) else {
-                    return Ok(Err(superseded(task)));
+                    return Err(NoEnd::Superseded);
                 };
                 if !run.is_going() {
-                    return Ok(Ok(run));
+                    return Ok(run);
                 }
                 let seen = run.stage.clone().unwrap_or_else(|| run.word.clone());
                 if seen != stage {
-                    tracing::info!(template = %task.id, stage = seen, "the build goes on");
-                    report(&format!("the build is {}", seen.to_lowercase()));
+                    tell(task, report, &format!("the build is {}", seen.to_lowercase()));
                     stage = seen;
                 }
                 canceling =
                     (run.state == RunState::Canceling).then(|| canceling.unwrap_or_else(Instant::now));
                 if canceling.is_some_and(|since| since.elapsed() > CANCELING_TOLERATED) {
-                    return Ok(Err(stuck(task)));
+                    return Err(NoEnd::Stuck);
                 }
             }
-            Ok(None) => return Ok(Err(vanished(task))),
-            Err(error) if error.is_stopped() || error.is_timed_out() => return Err(error),
+            Ok(None) => return Err(NoEnd::Gone),
+            Err(error) if error.is_stopped() || error.is_timed_out() => return Err(NoEnd::Unseen(error)),
             Err(error) => {
                 let (since, first) = outage.get_or_insert((Instant::now(), error));
                 if since.elapsed() > OUTAGE_TOLERATED {
-                    return Err(first.clone());
+                    return Err(NoEnd::Unseen(first.clone()));
                 }
             }
         }
         if let Err(error) = task.scope.sleep(pause).await {
-            return Err(outage.map_or(error, |(_, first)| first));
+            return Err(NoEnd::Unseen(outage.map_or(error, |(_, first)| first)));
         }
     }
-    Ok(Err(lost(task)))
+    Err(NoEnd::Superseded)
 }
 
 fn superseded(task: &Task<'_>) -> Diagnostic {
@@ -335,7 +365,7 @@ fn superseded(task: &Task<'_>) -> Diagnostic {
     )
 }
 
-fn vanished(task: &Task<'_>) -> Diagnostic {
+fn gone(task: &Task<'_>) -> Diagnostic {
     Diagnostic::error(
         format!("{}: the template is gone", fault::capital(task.scope.what())),
         format!("Somebody deleted the template while it was built.\n\n{}", task.id),
@@ -357,11 +387,11 @@ fn stuck(task: &Task<'_>) -> Diagnostic {
 
 /// Follows the run to its end, and reads what it made.
 pub async fn finish(task: &Task<'_>, run: LastRun, report: Report<'_>) -> Result<Built, Unbuilt> {
-    let ended = match follow(task, &run.started_at, report).await {
-        Ok(ended) => ended?,
-        Err(error) => return Err(Unbuilt::GoesOn(Box::new(run), error)),
-    };
-    result(task, ended).await
+    match follow(task, &run.started_at, report).await {
+        Ok(ended) => result(task, ended).await,
+        Err(NoEnd::Unseen(error)) => Err(Unbuilt::GoesOn(Box::new(run), error)),
+        Err(none) => Err(none.diagnostic(task).into()),
+    }
 }
 
 /// What a run that has ended made; the error of one that failed.
@@ -433,7 +463,7 @@ pub async fn cancel(task: &Task<'_>, started_at: &str) -> Result<(), Error> {
         return Ok(());
     }
     let action = Target::at(format!("{}/cancel", task.id));
-    match task.client().post(&final_read_scope(&task.scope), &action, None).await {
+    match start_action(task.client(), &final_read_scope(&task.scope), &action, None).await {
         Err(error) if !is_busy(&error) => Err(error),
         _ => Ok(()),
     }
@@ -447,7 +477,7 @@ pub async fn wait_until_idle(task: &Task<'_>) -> Result<(), Diagnostics> {
     };
     if run.is_going() {
         tracing::info!(template = %task.id, "waiting for the build that goes on");
-        follow(task, &run.started_at, &|_| {}).await.map_err(|error| task.failed(&error))??;
+        wait_for_end(task, &run.started_at, &|_| {}).await?;
     }
     Ok(())
 }
@@ -455,27 +485,27 @@ pub async fn wait_until_idle(task: &Task<'_>) -> Result<(), Diagnostics> {
 /// Cancels the run of the template that goes on, and waits until it has ended. Succeeds when there is no template.
 pub async fn cancel_and_wait(task: &Task<'_>) -> Result<(), Diagnostics> {
     let failed = |error: Error| Diagnostics::from(task.failed(&error));
-    let mut asked = false;
+    let mut cancelled: Option<String> = None;
     loop {
         let Some(template) = task.client().get_opt(&task.scope, &target(task)).await.map_err(failed)? else {
             return Ok(());
         };
         let Some(run) = LastRun::read(&template).filter(LastRun::is_going) else { return Ok(()) };
-        if run.state == RunState::Running && !asked {
-            asked = true;
+        if run.state == RunState::Running && cancelled.as_ref() != Some(&run.started_at) {
+            cancelled = Some(run.started_at.clone());
             task.op.warn(Diagnostic::warning(
                 format!("A build of image template {:?} was cancelled", task.id.name()),
                 format!("The service deletes no template while it is built.\n\n{}", task.id),
             ));
             let action = Target::at(format!("{}/cancel", task.id));
-            match task.client().post(&task.scope, &action, None).await {
+            match start_action(task.client(), &task.scope, &action, None).await {
                 Err(error) if !is_busy(&error) => return Err(failed(error)),
                 _ => {}
             }
         }
-        match follow(task, &run.started_at, &|_| {}).await.map_err(failed)? {
-            Ok(_) => {}
-            Err(stuck) => return Err(stuck.into()),
+        match follow(task, &run.started_at, &|_| {}).await {
+            Ok(_) | Err(NoEnd::Superseded | NoEnd::Gone) => {}
+            Err(none) => return Err(none.diagnostic(task).into()),
         }
     }
 }

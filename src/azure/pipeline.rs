@@ -21,7 +21,7 @@ mod state;
 mod verbs;
 mod write;
 
-pub use actions::act;
+pub use actions::{act, start_action};
 pub use existing::already_exists;
 pub use members::Member;
 pub use parents::{delete_parent, refuse_with_children, remove};

@@ -2,12 +2,22 @@
 
 use serde_json::Value as Json;
 
-use crate::arm::{Client, Error, Kind, Scope, Target};
+use crate::arm::{Accepted, Client, Error, Kind, Scope, Target};
+
+/// Sends `body` to an action, and leaves its operation to the caller.
+pub async fn start_action(
+    client: &Client,
+    scope: &Scope,
+    target: &Target,
+    body: Option<&Json>,
+) -> Result<Accepted, Error> {
+    client.post(scope, target, body).await
+}
 
 /// Sends `body` to an action and waits for its operation. The caller checks the effect where it needs certainty: an
 /// operation whose URL is dead counts as ended.
 pub async fn act(client: &Client, scope: &Scope, target: &Target, body: Option<&Json>) -> Result<(), Error> {
-    let accepted = client.post(scope, target, body).await?;
+    let accepted = start_action(client, scope, target, body).await?;
     let Some(operation) = accepted.operation else { return Ok(()) };
     match client.wait(scope, &operation).await {
         Ok(_) => Ok(()),

@@ -476,3 +476,29 @@ fn done(body: Json) -> Ended {
 fn may_have_acted(error: &Error) -> bool {
     error.may_have_acted() || error.kind == Kind::Malformed || error.status.is_some() && error.code.is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_difference_is_made_when_each_of_its_members_has_changed() {
+        let object = |tags: &str, size: &str| json!({"tags": {"a": tags}, "properties": {"vmProfile": {"vmSize": size}, "x": 1}});
+        let prior = object("1", "small");
+        let both = json!({"tags": {"a": "2"}, "properties": {"vmProfile": {"vmSize": "large"}}});
+        let size = json!({"properties": {"vmProfile": {"vmSize": "large"}}});
+        for (now, difference, expected) in [
+            (object("2", "large"), &both, true),
+            (object("2", "small"), &both, false),
+            (object("1", "large"), &both, false),
+            (object("1", "large"), &size, true),
+            (prior.clone(), &size, false),
+        ] {
+            assert_eq!(has_changed(&now, &prior, difference), expected, "{now} {difference}");
+        }
+        assert!(Change::Difference(json!({})).is_up_to_date(&prior));
+        assert!(!Change::Difference(size).is_up_to_date(&prior));
+    }
+}
