@@ -87,7 +87,7 @@ pub fn image_test() -> Case {
             (json!({"location": "westeurope"}), &["location"]),
             (json!({"vm_size": "Standard_D4s_v5"}), &["vm_size"]),
             (json!({"keepers": {"rebuild": "2026-12"}}), &["keepers"]),
-            (json!({"check": [{"name": "boots", "script": "exit 0"}]}), &["check"]),
+            (json!({"check": [{"name": "boots", "script": "exit 0"}]}), &["check[0]"]),
             (json!({"check_deprovisioned": false}), &["check_deprovisioned"]),
         ],
         same: vec![
