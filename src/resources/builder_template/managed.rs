@@ -158,7 +158,8 @@ pub fn flatten(context: &Context, answer: &Json, id: &ResourceId, known: &Model)
     let or_known = |read: Option<String>, known: &Option<String>| read.or_else(|| known.clone());
     let run = template.last_run.as_ref();
     let minutes = template.build_timeout.as_secs() / 60;
-    let read_timeout = if minutes % 60 == 0 { format!("{}h", minutes / 60) } else { format!("{minutes}m") };
+    let read_timeout =
+        if minutes.is_multiple_of(60) { format!("{}h", minutes / 60) } else { format!("{minutes}m") };
     let build_timeout = match &known.build_timeout {
         Some(known) if same_duration(known, &read_timeout) || !says => known.clone(),
         None if !says => DEFAULT_BUILD_TIMEOUT.to_owned(),

@@ -342,7 +342,7 @@ impl<'s, 'a> Commands<'s, 'a> {
         };
         // The result is in the instance view, also after an operation that failed.
         match session.wait(&scope, &accepted, &target).await {
-            Err(error) if error.kind != Kind::Operation => return Err(self.failed(&error)),
+            Err(error) if error.kind != Kind::Operation => Err(self.failed(&error)),
             ended => {
                 let (target, begun) = (target.query("$expand", "instanceView"), Instant::now());
                 for pause in pauses() {
