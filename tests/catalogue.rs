@@ -157,7 +157,7 @@ async fn finds_the_newest_usable_version_across_pages() {
     }
     for (version, says) in [
         ("1.0.130", vec!["There is no version 1.0.130", "Did you mean", "\"1.0.129\""]),
-        ("> 3", vec!["that satisfies \"> 3\" will do", "does not satisfy"]),
+        ("> 3", vec!["that satisfies \"> 3\" qualifies", "does not satisfy"]),
         (">= 3", vec!["3.0.0: its provisioning state is Failed"]),
     ] {
         let config = json!({"image_definition_id": definition(), "version": version});

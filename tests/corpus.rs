@@ -30,7 +30,7 @@ fn corpus(name: &str) -> BTreeMap<String, Vec<u8>> {
 
 // Every input that is added to a corpus, including those found by fuzzing, runs here as well.
 #[test]
-fn every_seed_is_fine() {
+fn accepts_every_seed() {
     for (name, _) in fuzz::TARGETS {
         let seeds = corpus(name);
         assert!(!seeds.is_empty(), "{name} has no seed");

@@ -194,7 +194,7 @@ fn failing_az_is_run_once_for_forty_waiting_calls() {
 }
 
 #[test]
-fn hanging_az_is_killed_when_nobody_waits_any_more() {
+fn kills_a_hanging_az_after_the_last_caller_gave_up() {
     let az = Az::new("sleep 300 & echo $! >\"$(dirname \"$0\")/child\"; wait");
     assert_eq!(az.answer("interrupted"), "interrupted");
     let child = std::fs::read_to_string(az.dir.path().join("child")).unwrap();

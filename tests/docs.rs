@@ -37,7 +37,7 @@ const COMMANDS: [&str; 4] = ["resource.tf", "import.sh", "import-by-string-id.tf
 /// What leaves nothing in Azure that could be imported.
 const NOT_IMPORTABLE: [&str; 1] = ["azimage_image_test"];
 
-fn pages_are_what_the_schemas_say() {
+fn generated_pages_are_current() {
     assert!(COMPARED.is_empty(), "\n{}\nRun UPDATE=1 cargo test --test docs.\n", COMPARED.join("\n"));
 }
 
@@ -107,7 +107,7 @@ fn covered(guide: &str) -> String {
     )
 }
 
-fn whatever_is_registered_has_examples_and_a_heading() {
+fn everything_registered_has_examples_and_a_heading() {
     let server = Server::new(Provider);
     let written = written();
     let mut wrong = Vec::new();
@@ -157,7 +157,7 @@ fn whatever_is_registered_has_examples_and_a_heading() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-fn everything_that_a_user_meets_is_explained() {
+fn every_error_is_explained() {
     let server = Server::new(Provider);
     let mut wrong = Vec::new();
     let mut bodies = vec![("provider".to_owned(), server.body().clone())];
@@ -179,7 +179,7 @@ fn everything_that_a_user_meets_is_explained() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-fn pages_are_as_the_registry_wants_them() {
+fn pages_satisfy_the_registrys_rules() {
     let mut wrong = Vec::new();
     for (path, text) in pages_on_disk() {
         let front = text
@@ -223,7 +223,7 @@ fn pages_are_as_the_registry_wants_them() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-fn the_troubleshooting_guide_quotes_errors_as_they_are() {
+fn the_troubleshooting_guide_quotes_existing_errors() {
     let guide = fs::read_to_string(root().join("docs/guides/troubleshooting.md")).unwrap();
     let source: String = files(&root().join("src"))
         .iter()
@@ -244,7 +244,7 @@ fn the_troubleshooting_guide_quotes_errors_as_they_are() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-fn the_migration_guide_names_what_there_is() {
+fn the_migration_guide_names_existing_attributes() {
     let guide = fs::read_to_string(root().join("docs/guides/migrating-from-azurerm.md")).unwrap();
     let server = Server::new(Provider);
     let mut wrong = Vec::new();
@@ -309,7 +309,7 @@ const THEIRS: [(&str, &str); 5] = [
     ("azurerm_marketplace_agreement", "publisher offer plan"),
 ];
 
-fn the_migration_guide_leaves_nothing_of_azurerms_out() {
+fn the_migration_guide_covers_every_attribute_of_azurerm() {
     let guide = fs::read_to_string(root().join("docs/guides/migrating-from-azurerm.md")).unwrap();
     let mut wrong = Vec::new();
     for (theirs, arguments) in THEIRS {
@@ -337,7 +337,7 @@ fn names(body: &Body) -> BTreeSet<&str> {
 /// Variables that the pages name and that other programs read: the Azure CLI.
 const READ_BY_OTHERS: [&str; 1] = ["AZURE_CONFIG_DIR"];
 
-fn variables_that_the_pages_name_are_read() {
+fn the_provider_reads_every_variable_that_pages_name() {
     let source: String =
         files(&root().join("src")).iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
     let mut wrong = Vec::new();
@@ -353,7 +353,7 @@ fn variables_that_the_pages_name_are_read() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-fn promises_are_held_by_tests_that_exist() {
+fn promises_name_existing_tests() {
     let guide = fs::read_to_string(root().join("docs/guides/reliability.md")).unwrap();
     let mut wrong = Vec::new();
     let mut promises = 0;
@@ -373,7 +373,7 @@ fn promises_are_held_by_tests_that_exist() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-fn links_lead_somewhere() {
+fn links_have_targets() {
     let pages: BTreeMap<String, String> = pages_on_disk().into_iter().collect();
     let mut wrong = Vec::new();
     for guide in written().guides.keys() {
@@ -404,7 +404,7 @@ fn links_lead_somewhere() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-fn files_that_contributors_are_sent_to_are_there() {
+fn contributing_names_existing_files() {
     let mut wrong = Vec::new();
     let mut named = 0;
     for page in ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/guides/performance.md"] {
@@ -484,7 +484,7 @@ const REFUSED: &[(&str, &str)] =
     &[("docs/guides/guardrails", "Guardrail deny_latest: \"latest\" is not allowed")];
 
 #[cfg(feature = "emulator")]
-fn terraform_applies_and_then_has_nothing_to_do() {
+fn terraform_applies_to_an_empty_plan() {
     let terraform = Terraform::find();
     let mut cases = cases(&terraform);
     cases.retain(|case| {
@@ -526,7 +526,7 @@ fn terraform_applies_and_then_has_nothing_to_do() {
 }
 
 #[cfg(feature = "emulator")]
-fn a_violation_looks_as_the_guardrails_guide_shows() {
+fn the_guardrails_guide_quotes_a_violation() {
     const BROKEN: &str = r#"
 provider "azimage" {
   environment = "emulator"
@@ -666,21 +666,21 @@ fn root() -> &'static Path {
 }
 
 tests!(
-    pages_are_what_the_schemas_say,
-    whatever_is_registered_has_examples_and_a_heading,
-    everything_that_a_user_meets_is_explained,
-    pages_are_as_the_registry_wants_them,
-    the_troubleshooting_guide_quotes_errors_as_they_are,
-    the_migration_guide_names_what_there_is,
-    the_migration_guide_leaves_nothing_of_azurerms_out,
-    variables_that_the_pages_name_are_read,
-    promises_are_held_by_tests_that_exist,
-    links_lead_somewhere,
-    files_that_contributors_are_sent_to_are_there,
+    generated_pages_are_current,
+    everything_registered_has_examples_and_a_heading,
+    every_error_is_explained,
+    pages_satisfy_the_registrys_rules,
+    the_troubleshooting_guide_quotes_existing_errors,
+    the_migration_guide_names_existing_attributes,
+    the_migration_guide_covers_every_attribute_of_azurerm,
+    the_provider_reads_every_variable_that_pages_name,
+    promises_name_existing_tests,
+    links_have_targets,
+    contributing_names_existing_files,
     terraform_is_formatted,
     terraform_is_valid,
     #[cfg(feature = "emulator")]
-    terraform_applies_and_then_has_nothing_to_do,
+    terraform_applies_to_an_empty_plan,
     #[cfg(feature = "emulator")]
-    a_violation_looks_as_the_guardrails_guide_shows,
+    the_guardrails_guide_quotes_a_violation,
 );

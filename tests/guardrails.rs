@@ -280,7 +280,7 @@ fn made(core: &Core, row: &Row) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_breaks_a_rule_is_refused_at_plan() {
+async fn plan_refuses_violations() {
     for row in rows() {
         for mode in [None, Some("error")] {
             let core = ruled(&row, mode).await;
@@ -293,7 +293,7 @@ async fn what_breaks_a_rule_is_refused_at_plan() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_breaks_a_rule_is_only_warned_of_in_mode_warn() {
+async fn mode_warn_only_warns_about_violations() {
     for row in rows() {
         let core = ruled(&row, Some("warn")).await;
         let plan = core.plan(row.type_name, None, &row.breaks).await;
@@ -311,7 +311,7 @@ async fn what_breaks_a_rule_is_only_warned_of_in_mode_warn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_keeps_a_rule_hears_nothing_of_it() {
+async fn valid_configurations_get_no_diagnostics() {
     for row in rows() {
         let core = ruled(&row, None).await;
         let plan = core.plan(row.type_name, None, &row.keeps).await;
@@ -327,7 +327,7 @@ async fn what_keeps_a_rule_hears_nothing_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_that_is_not_set_is_none() {
+async fn unset_rules_do_not_apply() {
     // without the rule, a machine that is not generalized is still refused where the service would refuse it
     let rows = || rows().into_iter().filter(|row| row.rule != "require_generalized_source");
     for row in rows() {
@@ -350,7 +350,7 @@ async fn a_rule_that_is_not_set_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_unknown_at_plan_is_judged_before_anything_is_sent() {
+async fn apply_checks_unknown_values_before_it_sends_anything() {
     for row in rows() {
         for open in &row.open {
             let core = ruled(&row, None).await;
@@ -376,7 +376,7 @@ async fn what_is_unknown_at_plan_is_judged_before_anything_is_sent() {
 
 // What one run publishes itself is no news to it, in whichever order it does.
 #[tokio::test(start_paused = true)]
-async fn versions_of_one_run_need_not_be_published_in_order() {
+async fn versions_of_one_run_may_be_published_in_any_order() {
     let core = Core::new().await;
     with_versions(&core);
     let rules = json!({"guardrails": {"versions_must_increase": true}});
@@ -428,7 +428,7 @@ async fn planned_versions_of_one_run_count_towards_the_maximum() {
 
 // What a killed run left is joined or refused when it is made, and the number is not held against itself.
 #[tokio::test(start_paused = true)]
-async fn a_version_that_exists_is_not_held_against_its_own_number() {
+async fn an_existing_version_does_not_violate_the_rules_itself() {
     let core = Core::new().await;
     with_versions(&core);
     let core = core.again(json!({"guardrails": {"versions_must_increase": true}})).await;
@@ -439,7 +439,7 @@ async fn a_version_that_exists_is_not_held_against_its_own_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_that_is_replaced_makes_room_for_the_next() {
+async fn a_replaced_version_does_not_count_towards_the_maximum() {
     let core = Core::new().await;
     with_versions(&core);
     let rules = json!({"guardrails": {"maximum_versions_per_definition": 2}});
@@ -460,7 +460,7 @@ async fn a_version_that_is_replaced_makes_room_for_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn default_tags_count_as_tags() {
+async fn default_tags_count_towards_required_tags() {
     for row in rows().into_iter().filter(|row| row.rule == "required_tags") {
         let core = Core::new().await;
         (row.prepare)(&core);
@@ -476,7 +476,7 @@ async fn default_tags_count_as_tags() {
 
 // A change of what exists is judged like something new.
 #[tokio::test(start_paused = true)]
-async fn an_update_may_not_break_a_rule_either() {
+async fn updates_must_satisfy_the_rules_too() {
     for row in rows().into_iter().filter(|row| ["required_tags", "minimum_replicas"].contains(&row.rule)) {
         let core = ruled(&row, None).await;
         let leave = json!({"allow_deletion_of_replicated_locations": true});
@@ -488,7 +488,7 @@ async fn an_update_may_not_break_a_rule_either() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn latest_is_denied_however_it_is_asked_for() {
+async fn deny_latest_applies_to_every_way_to_request_latest() {
     let core = Core::new().await;
     with_market(&core);
     let parts = json!({"location": "eastus", "publisher": "contoso", "offer": "linux", "sku": "9"});
@@ -520,7 +520,7 @@ async fn latest_is_denied_however_it_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deprecated_image_is_denied_to_who_looks_it_up() {
+async fn deny_deprecated_applies_to_lookups() {
     let core = Core::new().await;
     with_market(&core);
     let strict = core.again(json!({"guardrails": {"deny_deprecated": true}})).await;
@@ -546,7 +546,7 @@ async fn a_deprecated_image_is_denied_to_who_looks_it_up() {
 
 // What was pinned before is judged by what the last refresh saw.
 #[tokio::test(start_paused = true)]
-async fn a_pin_whose_image_is_withdrawn_is_denied() {
+async fn deny_deprecated_applies_to_pins_of_withdrawn_images() {
     let core = Core::new().await;
     with_market(&core);
     let config = json!({"location": "eastus", "urn": urn("9.10.3")});
@@ -566,7 +566,7 @@ async fn a_pin_whose_image_is_withdrawn_is_denied() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_captured_machine_is_generalized_or_refused() {
+async fn require_generalized_source_applies_to_captures() {
     let core = Core::new().await;
     cases::with_sources(&core);
     let core = core.again(json!({"guardrails": {"require_generalized_source": true}})).await;

@@ -65,13 +65,13 @@ fn each(goal: Goal, boundaries: &[Boundary], mut test: impl FnMut(&Boundary) -> 
 
 tests!(
     interrupted::an_interrupt_at_any_request_loses_nothing,
-    interrupted::a_termination_of_the_whole_group_loses_nothing,
-    interrupted::two_interrupts_in_a_row_are_recovered_from,
+    interrupted::a_termination_of_the_process_group_loses_nothing,
+    interrupted::recovers_after_two_interrupts,
     interrupted::an_interrupt_while_replicating_keeps_the_version,
-    killed::a_killed_provider_is_recovered_from,
-    killed::a_killed_terraform_with_its_provider_is_recovered_from,
-    killed::a_killed_terraform_whose_provider_lives_on_is_recovered_from,
+    killed::recovers_after_the_provider_is_killed,
+    killed::recovers_after_terraform_and_the_provider_are_killed,
+    killed::recovers_after_terraform_is_killed_and_its_provider_is_not,
     together::two_aliases_and_two_runs_on_one_gallery,
     together::a_region_that_another_run_adds_after_the_plan_is_kept,
-    together::a_run_that_hangs_holds_up_nobody_else,
+    together::a_hanging_run_does_not_delay_others,
 );

@@ -71,7 +71,7 @@ async fn cases_cover_every_resource_type() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_made_has_nothing_to_do_and_what_is_destroyed_is_gone() {
+async fn apply_ends_in_an_empty_plan_and_destroy_deletes() {
     each(async |case| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &case.small).await;
@@ -108,7 +108,7 @@ async fn full_configuration_can_be_created() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_attribute_that_may_change_is_changed_in_place_and_back() {
+async fn changes_every_updatable_attribute_in_place_and_back() {
     each(async |case| {
         let (core, full) = prepared(case).await;
         let mut held = core.create(case.type_name, &full).await;
@@ -134,7 +134,7 @@ async fn every_attribute_that_may_change_is_changed_in_place_and_back() {
 
 // Plans only; the first plan is then planned again as a creation.
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_changed_replaces_and_says_why() {
+async fn changes_that_force_replacement_report_their_paths() {
     each(async |case| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;
@@ -201,7 +201,7 @@ fn all_forced(body: &Body) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_spelling_or_order_is_no_difference() {
+async fn another_spelling_or_order_is_not_a_change() {
     each(async |case| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;
@@ -236,7 +236,7 @@ async fn any_spelling_works_from_the_start() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_somebody_else_changes_is_seen_and_put_back() {
+async fn shows_and_repairs_drift() {
     each(async |case| {
         let (core, full) = prepared(case).await;
         let mut held = core.create(case.type_name, &full).await;
@@ -267,7 +267,7 @@ async fn what_somebody_else_changes_is_seen_and_put_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn imports_by_id_and_by_identity_plan_to_nothing() {
+async fn imports_by_id_and_by_identity_plan_no_changes() {
     each(async |case| {
         let (core, full) = prepared(case).await;
         if cases::NOT_IMPORTABLE.contains(&case.type_name) {
@@ -338,7 +338,7 @@ async fn import_of_a_wrong_id_shows_the_expected_format() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_provider_managed_moves_here_and_plans_to_nothing() {
+async fn moves_from_other_providers_plan_no_changes() {
     each(async |case| {
         let Some(azurerm) = case.azurerm else { return };
         let (core, _) = prepared(case).await;

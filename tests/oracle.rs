@@ -76,7 +76,7 @@ fn list(elements: &[Value]) -> Value {
 }
 
 #[test]
-fn a_proposal_is_the_configuration_with_what_the_provider_gave() {
+fn the_proposed_state_combines_configuration_and_computed_values() {
     let prior = object(&[
         ("note", "old".into()),
         ("id", "1".into()),
@@ -112,7 +112,7 @@ fn a_proposal_is_the_configuration_with_what_the_provider_gave() {
 }
 
 #[test]
-fn a_plan_must_keep_to_the_configuration() {
+fn rejects_plans_that_differ_from_the_configuration() {
     let prior = object(&[("note", "old".into()), ("id", "1".into()), ("place", "west".into())]);
     // planned, configured, and whether core takes it
     let rows: &[(&[(&str, Value)], &[(&str, Value)], bool)] = &[
@@ -159,7 +159,7 @@ fn a_plan_must_keep_to_the_configuration() {
 }
 
 #[test]
-fn a_result_must_keep_what_was_promised() {
+fn rejects_results_that_differ_from_the_plan() {
     let map = |entries: &[(&str, &str)]| {
         Value::Map(entries.iter().map(|(k, v)| (k.to_string(), (*v).into())).collect())
     };
@@ -207,7 +207,7 @@ fn a_result_must_keep_what_was_promised() {
 }
 
 #[test]
-fn a_schema_must_make_sense() {
+fn rejects_invalid_schemas() {
     let of = |attribute: Attribute| Block { attributes: vec![attribute], ..Default::default() };
     let block = |nested: NestedBlock| Block { block_types: vec![nested], ..Default::default() };
     let text = || attribute("a", Type::String, OPTIONAL);

@@ -80,7 +80,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
-fn a_release_has_the_registrys_names_and_the_same_bytes_each_time() {
+fn releases_have_the_registrys_names_and_are_reproducible() {
     require("python3");
     let dir = tempfile::tempdir().unwrap();
     let mut made = Vec::new();
@@ -141,7 +141,7 @@ fn a_release_has_the_registrys_names_and_the_same_bytes_each_time() {
     }
 }
 
-fn what_is_packed_runs() {
+fn the_packaged_binary_runs() {
     require("python3");
     let dir = tempfile::tempdir().unwrap();
     ran(&package(dir.path(), VERSION, &[format!("{}={BINARY}", host())])).ok();
@@ -153,7 +153,7 @@ fn what_is_packed_runs() {
     ran(&Command::new(binary).arg("--version").output().unwrap()).ok().says(VERSION);
 }
 
-fn mix_ups_are_refused() {
+fn refuses_mismatched_versions_and_platforms() {
     require("python3");
     let dir = tempfile::tempdir().unwrap();
     executables(dir.path());
@@ -171,7 +171,7 @@ fn mix_ups_are_refused() {
     }
 }
 
-fn the_sums_are_signed() {
+fn signs_the_checksums() {
     require("python3");
     require("gpg");
     // gpg-agent's socket wants a short path
@@ -206,7 +206,7 @@ fn the_sums_are_signed() {
     let _ = Command::new("gpgconf").env("GNUPGHOME", dir.path()).args(["--kill", "all"]).output();
 }
 
-fn what_is_installed_locally_is_found_by_init() {
+fn init_finds_a_local_installation() {
     let terraform = terraform("");
     let mut workspace = Workspace::new(&terraform);
     let mirror = workspace.path().join("mirror");
@@ -242,9 +242,9 @@ fn what_is_installed_locally_is_found_by_init() {
 }
 
 tests!(
-    a_release_has_the_registrys_names_and_the_same_bytes_each_time,
-    what_is_packed_runs,
-    mix_ups_are_refused,
-    the_sums_are_signed,
-    what_is_installed_locally_is_found_by_init,
+    releases_have_the_registrys_names_and_are_reproducible,
+    the_packaged_binary_runs,
+    refuses_mismatched_versions_and_platforms,
+    signs_the_checksums,
+    init_finds_a_local_installation,
 );

@@ -146,25 +146,25 @@ fn moves(peer: &Peer) {
     assert!(!left.contains("peers-rg"), "{left}");
 }
 
-fn azurerm_lives_on_the_emulator() {
+fn azurerm_works_with_the_emulator() {
     lives(&AZURERM);
 }
 
-fn azapi_lives_on_the_emulator() {
+fn azapi_works_with_the_emulator() {
     lives(&AZAPI);
 }
 
-fn what_azurerm_made_is_moved_here() {
+fn moves_objects_of_azurerm() {
     moves(&AZURERM);
 }
 
-fn what_azapi_made_is_moved_here() {
+fn moves_objects_of_azapi() {
     moves(&AZAPI);
 }
 
 tests!(
-    azurerm_lives_on_the_emulator,
-    azapi_lives_on_the_emulator,
-    what_azurerm_made_is_moved_here,
-    what_azapi_made_is_moved_here,
+    azurerm_works_with_the_emulator,
+    azapi_works_with_the_emulator,
+    moves_objects_of_azurerm,
+    moves_objects_of_azapi,
 );

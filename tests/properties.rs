@@ -109,7 +109,7 @@ fn made_known(value: Value, ty: &Type) -> Value {
 }
 
 #[test]
-fn plans_are_pure_and_such_as_core_takes() {
+fn plans_are_deterministic_and_accepted_by_core() {
     let core = runtime().block_on(Core::new());
     let (server, _) = serve();
     for case in cases::all() {
@@ -143,7 +143,7 @@ fn plans_are_pure_and_such_as_core_takes() {
 }
 
 #[test]
-fn what_was_planned_has_nothing_left_to_plan() {
+fn planning_a_planned_state_shows_no_changes() {
     for case in cases::all() {
         // with a context: without one the provider's own tags are not known, and so neither is what they make of a resource's
         let runtime = runtime();
@@ -183,7 +183,7 @@ fn what_was_planned_has_nothing_left_to_plan() {
 
 // The simulated core checks every plan against the configuration and every result against the plan, which is most of the test.
 #[test]
-fn what_was_planned_is_what_is_applied() {
+fn apply_results_match_the_plan() {
     for case in cases::all() {
         let runtime = runtime();
         let core = runtime.block_on(Core::new());

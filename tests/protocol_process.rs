@@ -58,7 +58,7 @@ async fn is_serving(channel: Channel) -> bool {
 // ---- Start ----
 
 #[tokio::test]
-async fn run_by_hand_it_says_what_it_is() {
+async fn explains_itself_when_run_by_hand() {
     for cookie in [None, Some("d602bf8f")] {
         let launch = Launch::new(BINARY);
         let launch = match cookie {
@@ -72,7 +72,7 @@ async fn run_by_hand_it_says_what_it_is() {
 }
 
 #[tokio::test]
-async fn it_announces_protocol_5_whatever_it_is_offered() {
+async fn always_announces_protocol_5() {
     for versions in [Some("5,6"), Some("6,5"), Some("6"), None] {
         let launch = Launch::new(BINARY);
         let launch = match versions {
@@ -88,14 +88,14 @@ async fn it_announces_protocol_5_whatever_it_is_offered() {
 }
 
 #[tokio::test]
-async fn it_says_that_it_does_not_multiplex_only_when_asked() {
+async fn reports_multiplexing_only_when_requested() {
     let plugin = Launch::new(BINARY).env("PLUGIN_MULTIPLEX_GRPC", "true").start().await;
     assert_eq!(plugin.handshake.multiplexing.as_deref(), Some("false"));
     assert!(is_serving(plugin.channel().await).await);
 }
 
 #[tokio::test]
-async fn a_host_certificate_that_cannot_be_read_is_reported() {
+async fn reports_an_unreadable_host_certificate() {
     for pem in ["nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let ended = Launch::new(BINARY).env("PLUGIN_CLIENT_CERT", pem).run().ended().await;
         assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(1), ""));
@@ -117,7 +117,7 @@ fn is_good_for(certificate: &[u8], name: &str, when: Duration) -> bool {
 }
 
 #[tokio::test]
-async fn its_certificate_is_for_localhost_and_was_valid_a_moment_ago() {
+async fn its_certificate_is_valid_and_for_localhost() {
     // That it is also the one presented is checked by every client here.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let certificate = Plugin::start(BINARY).await.handshake.certificate;
@@ -134,7 +134,7 @@ async fn its_certificate_is_for_localhost_and_was_valid_a_moment_ago() {
 }
 
 #[tokio::test]
-async fn the_host_gets_in_with_either_key_and_either_version_of_tls() {
+async fn the_host_can_connect_with_every_key_type_and_tls_version() {
     for identity in [Identity::p521(), Identity::p256()] {
         let plugin = Launch::new(BINARY).identity(Some(identity.clone())).start().await;
         for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
@@ -147,7 +147,7 @@ async fn the_host_gets_in_with_either_key_and_either_version_of_tls() {
 }
 
 #[tokio::test]
-async fn nobody_else_gets_in() {
+async fn refuses_other_clients() {
     let plugin = Plugin::start(BINARY).await;
     let host = plugin.identity.clone().unwrap();
     let stolen = Identity { certificate: host.certificate.clone(), key: Identity::p521().key };
@@ -171,7 +171,7 @@ async fn nobody_else_gets_in() {
 }
 
 #[tokio::test]
-async fn a_client_that_stalls_holds_up_nobody() {
+async fn a_stalled_client_does_not_delay_others() {
     let plugin = Plugin::start(BINARY).await;
     let mut stalled = Vec::new();
     for begun in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01"] {
@@ -199,7 +199,7 @@ fn is_empty(dir: &Path) -> bool {
 }
 
 #[tokio::test]
-async fn the_socket_is_private_and_goes_with_the_process() {
+async fn the_socket_is_private_and_removed_at_exit() {
     let dir = tempfile::tempdir().unwrap();
     for variable in ["TMPDIR", "PLUGIN_UNIX_SOCKET_DIR"] {
         for (end, code) in [("Shutdown", 0), ("TERM", 128 + 15), ("HUP", 128 + 1)] {
@@ -240,7 +240,7 @@ async fn a_directory_too_deep_for_a_socket_is_avoided_or_reported() {
 // ---- Small services ----
 
 #[tokio::test]
-async fn health_knows_the_plugin_and_nothing_else() {
+async fn health_reports_only_the_plugin() {
     let plugin = Plugin::start(BINARY).await;
     let channel = plugin.channel().await;
     assert!(is_serving(channel.clone()).await);
@@ -259,7 +259,7 @@ async fn open_streams(
 }
 
 #[tokio::test]
-async fn it_keeps_silent_on_every_channel_but_its_log() {
+async fn writes_only_to_its_log() {
     let plugin = Plugin::start(BINARY).await;
     let channel = plugin.channel().await;
     let (mut broker, mut stdio) = open_streams(&channel).await;
@@ -285,7 +285,7 @@ async fn a_broker_stream_ends_when_the_host_ends_it() {
 // ---- Size and number of messages ----
 
 #[tokio::test]
-async fn a_request_may_be_large_and_the_schema_is_not() {
+async fn accepts_large_requests_and_has_a_small_schema() {
     let plugin = Plugin::start(BINARY).await;
     let mut provider = ProviderClient::new(plugin.channel().await).max_decoding_message_size(64 << 20);
     let large = DynamicValue { msgpack: vec![0; 60 << 20], json: vec![] };
@@ -309,7 +309,7 @@ async fn fifty_calls_are_answered_at_the_same_time() {
 // ---- Log ----
 
 #[tokio::test]
-async fn log_lines_are_what_the_host_reads() {
+async fn log_lines_have_the_hosts_format() {
     let plugin = Launch::new(BINARY).env("TF_LOG", "trace").start().await;
     let mut provider = ProviderClient::new(plugin.channel().await);
     provider.get_schema(get_provider_schema::Request {}).await.unwrap();
@@ -329,7 +329,7 @@ async fn log_lines_are_what_the_host_reads() {
 }
 
 #[tokio::test]
-async fn the_level_is_taken_from_the_first_variable_that_is_set() {
+async fn the_first_variable_that_is_set_determines_the_log_level() {
     for (variables, logs) in [
         (&[("TF_LOG", "error")][..], false),
         (&[("TF_LOG", "trace"), ("TF_LOG_PROVIDER", "error")], false),
@@ -376,7 +376,7 @@ async fn shutdown_ends_it_with_calls_running() {
 
 // Whoever ends a job signals its whole group: the host hears it too, and takes the answers in before it ends us.
 #[tokio::test]
-async fn a_termination_calls_off_what_runs_and_leaves_the_end_to_the_host() {
+async fn a_termination_stops_running_operations_and_waits_for_the_host() {
     for signal in ["TERM", "HUP"] {
         let mut plugin = misbehaving().start().await;
         let provider = ProviderClient::new(plugin.channel().await);
@@ -427,7 +427,7 @@ async fn interrupts_are_left_to_the_host() {
 // ---- Panics ----
 
 #[tokio::test]
-async fn a_panic_in_a_call_is_an_answer_and_a_log_line() {
+async fn a_panic_in_a_call_becomes_an_error_and_a_log_line() {
     let plugin = misbehaving().env("TF_LOG", "error").start().await;
     let provider = ProviderClient::new(plugin.channel().await);
     let status = call(provider.clone(), "panic").await.unwrap_err();
@@ -456,7 +456,7 @@ async fn a_crash_leaves_no_core_file() {
 }
 
 #[tokio::test]
-async fn a_panic_elsewhere_is_reported_so_that_the_host_shows_it() {
+async fn other_panics_are_reported_in_the_hosts_format() {
     let plugin = misbehaving().start().await;
     call(ProviderClient::new(plugin.channel().await), "panic on a thread").await.unwrap();
     let stderr = plugin.shut_down().await.stderr;

@@ -281,7 +281,7 @@ impl Story {
     }
 }
 
-fn no_secret_is_anywhere_but_where_the_user_put_it() {
+fn secrets_occur_only_where_the_user_put_them() {
     let terraform = terraform("");
     let served = Served::start();
     let mut workspace = Workspace::new(&terraform);
@@ -433,7 +433,7 @@ fn search(what: &str, text: &[u8], but: &[&str]) {
 }
 
 // The search itself finds what it must.
-fn a_secret_is_found_in_every_form() {
+fn the_search_finds_secrets_in_every_encoding() {
     for text in [
         format!("x{CLIENT_SECRET}y"),
         format!("q={}", percent(CLIENT_SECRET)),
@@ -449,4 +449,4 @@ fn a_secret_is_found_in_every_form() {
     search("a text", b"nothing to hide", &[]);
 }
 
-tests!(no_secret_is_anywhere_but_where_the_user_put_it, a_secret_is_found_in_every_form,);
+tests!(secrets_occur_only_where_the_user_put_them, the_search_finds_secrets_in_every_encoding,);

@@ -32,7 +32,7 @@ fn modules_are_tested_with_terraform_test() {
     }
 }
 
-fn what_the_service_refuses_is_told_and_nothing_is_lost() {
+fn refusals_of_the_service_are_reported_and_lose_nothing() {
     let terraform = terraform("");
     let served = Served::start();
     let mut workspace = Workspace::new(&terraform);
@@ -58,7 +58,7 @@ fn what_the_service_refuses_is_told_and_nothing_is_lost() {
 }
 
 #[cfg(unix)]
-fn an_interrupt_keeps_the_version_and_the_next_apply_goes_on() {
+fn the_next_apply_continues_after_an_interrupt() {
     let terraform = terraform("");
     let served = Served::start();
     let mut workspace = Workspace::new(&terraform);
@@ -102,7 +102,7 @@ fn wait_for(mut done: impl FnMut() -> bool) {
     panic!("it did not come to be within ten seconds");
 }
 
-fn bad_input_is_told_before_anything_happens() {
+fn invalid_input_is_reported_before_any_change() {
     let terraform = terraform("");
     let gallery = |fields: &str| {
         format!(
@@ -156,7 +156,7 @@ fn bad_input_is_told_before_anything_happens() {
     }
 }
 
-fn no_way_in_is_told_at_plan() {
+fn missing_credentials_are_reported_at_plan() {
     let terraform = terraform("");
     let text = format!(
         "{HEAD}\nprovider \"azimage\" {{\n  use_cli = false\n}}\nresource \"azimage_gallery\" \"g\" {{\n  name = \"g\"\n  resource_group_name = \"rg\"\n  location = \"eastus\"\n}}\n"
@@ -171,7 +171,7 @@ fn no_way_in_is_told_at_plan() {
     assert_eq!(ran.code, 1);
 }
 
-fn mock_values_are_accepted_by_every_argument() {
+fn every_argument_accepts_mock_values() {
     let terraform = terraform("");
     let workspace = Workspace::new(&terraform);
     let mocks = workspace.path().join("tests/mocks");
@@ -215,10 +215,10 @@ data "azimage_image_version" "v" {
 
 tests!(
     modules_are_tested_with_terraform_test,
-    what_the_service_refuses_is_told_and_nothing_is_lost,
+    refusals_of_the_service_are_reported_and_lose_nothing,
     #[cfg(unix)]
-    an_interrupt_keeps_the_version_and_the_next_apply_goes_on,
-    bad_input_is_told_before_anything_happens,
-    no_way_in_is_told_at_plan,
-    mock_values_are_accepted_by_every_argument,
+    the_next_apply_continues_after_an_interrupt,
+    invalid_input_is_reported_before_any_change,
+    missing_credentials_are_reported_at_plan,
+    every_argument_accepts_mock_values,
 );

@@ -105,7 +105,7 @@ const SWITCHES: [(&str, &str); 10] = [
 ];
 
 #[test]
-fn only_certificates_that_prove_it_are_taken() {
+fn accepts_only_valid_certificates() {
     let folder = tempfile::tempdir().unwrap();
     let (authority, path) = authority(folder.path());
     let alone = |name: &str, days| {
@@ -168,7 +168,7 @@ fn record(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 #[test]
-fn no_tls_before_1_2_is_spoken() {
+fn refuses_tls_before_1_2() {
     let folder = tempfile::tempdir().unwrap();
     let (_, path) = authority(folder.path());
     for version in [[3, 2], [3, 1], [3, 0]] {
@@ -184,7 +184,7 @@ fn no_tls_before_1_2_is_spoken() {
 }
 
 #[test]
-fn a_redirect_takes_nothing_along() {
+fn redirects_receive_no_token() {
     let folder = tempfile::tempdir().unwrap();
     let (_, path) = authority(folder.path());
     for status in [301, 302, 303, 307, 308] {
@@ -215,7 +215,7 @@ fn a_redirect_takes_nothing_along() {
 }
 
 #[test]
-fn there_is_no_switch_to_turn_it_off() {
+fn no_setting_disables_verification() {
     fn names(body: &Body, all: &mut Vec<String>) {
         all.extend(body.attributes.iter().map(|attribute| attribute.name.to_owned()));
         for block in &body.blocks {

@@ -15,11 +15,11 @@ use crate::schema::spec::{optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
 model! {
-    /// Marks a virtual machine as generalized, so that images can be made from it. Each step that is done already is
-    /// skipped. A generalized machine can never be started again.
+    /// Marks a virtual machine as generalized, so that images can be made from it. Steps that are already done are skipped. A
+    /// generalized machine can never be started again.
     pub struct Model {
-        /// The ID of the virtual machine. What belongs to one machine must have been removed inside it before, by
-        /// `waagent -deprovision+user` or Sysprep.
+        /// The ID of the virtual machine. Before this action, run `waagent -deprovision+user` or Sysprep in the machine to remove
+        /// its machine-specific data.
         pub virtual_machine_id: String = id_of(required(), VIRTUAL_MACHINE),
         /// Whether to stop and deallocate a machine that is running. Defaults to `true`.
         pub deallocate: Option<bool> = optional(),
@@ -42,7 +42,7 @@ impl Action<Context> for Generalize {
     async fn plan(&self, context: &Context, op: &Op, config: &Value, found: &mut Diagnostics) {
         let Some(id) = config.get(MACHINE).as_str() else { return };
         let scope = scope(op, format!("reading virtual machine {id}"));
-        // A machine that does not exist may be created by the same run, and an unknown choice is not judged.
+        // A missing machine may be created by the same run, and an unknown argument cannot be checked.
         if let Ok(Some(machine)) = read(context, &scope, id).await
             && config.get("deallocate").as_bool() == Some(false)
         {
@@ -87,13 +87,13 @@ impl Action<Context> for Generalize {
     }
 }
 
-/// The error when a machine runs that must not be deallocated.
+/// The error if a machine is running and must not be deallocated.
 fn refusal(machine: &MachineState, id: &str) -> Option<Diagnostic> {
     let runs = !machine.is_generalized && !machine.power.is_empty() && !machine.is_off();
     runs.then(|| {
         Diagnostic::error(
             format!("The virtual machine is {} and cannot be generalized", machine.power),
-            format!("The service generalizes stopped machines only. Leave deallocate at true, or stop the machine first.\n\n{id}"),
+            format!("The service only generalizes stopped machines. Set deallocate = true, or stop the machine first.\n\n{id}"),
         )
         .at(Path::attribute("deallocate"))
     })
@@ -120,7 +120,7 @@ mod tests {
 
     const VM: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm";
 
-    /// The actions that are sent for a machine with these states, and what is shown and refused.
+    /// The requests for a machine with these states, and the result.
     async fn invoked(states: &[&str], deallocate: Option<bool>) -> (Vec<String>, Result<(), String>) {
         let arm = FakeArm::new();
         let statuses: Vec<_> = states.iter().map(|code| json!({"code": code})).collect();

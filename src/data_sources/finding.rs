@@ -1,4 +1,4 @@
-//! What looking something up takes: what is wanted, what exists beside it, and how to say that it does not exist.
+//! Helpers of data sources: the wanted version, suggestions for missing objects, and natural order of names.
 
 use std::cmp::Ordering;
 
@@ -15,11 +15,11 @@ use crate::schema::{Attribute, Diagnostic, Diagnostics, Path};
 /// The version that `attribute` asks for; `latest` when it is left out.
 pub fn wanted(attribute: &'static str, version: Option<&str>) -> Result<Wanted, Diagnostic> {
     Wanted::parse(version.unwrap_or("latest")).map_err(|error| {
-        Diagnostic::error("The version cannot be read", error.to_string()).at(Path::attribute(attribute))
+        Diagnostic::error("Invalid value for version", error.to_string()).at(Path::attribute(attribute))
     })
 }
 
-/// An attribute of a resource as a data source has it: nothing is replaced, and what is written stays.
+/// An attribute of a resource for a data source: without replacement and equivalence.
 pub fn argument(mut attribute: Attribute) -> Attribute {
     attribute.force_new = false;
     attribute.equivalence = None;
@@ -27,7 +27,7 @@ pub fn argument(mut attribute: Attribute) -> Attribute {
 }
 
 /// Adds warnings to the operation; an error ends the read.
-pub fn tell(op: &Op, found: Diagnostics) -> Result<(), Diagnostics> {
+pub fn report(op: &Op, found: Diagnostics) -> Result<(), Diagnostics> {
     if found.has_errors() {
         return Err(found);
     }
@@ -37,7 +37,7 @@ pub fn tell(op: &Op, found: Diagnostics) -> Result<(), Diagnostics> {
     Ok(())
 }
 
-/// `what` does not exist; `name` is what was looked for among `names`.
+/// The error that `what` does not exist, with suggestions for `name` from `names`.
 pub fn absent(what: String, path: Path, name: &str, names: &[String], among: &str) -> Diagnostic {
     let near = nearest_names(name, names.iter().map(String::as_str));
     let detail = match did_you_mean(&near) {
@@ -45,23 +45,23 @@ pub fn absent(what: String, path: Path, name: &str, names: &[String], among: &st
             hint[..1].make_ascii_uppercase();
             hint
         }
-        None if names.is_empty() => format!("{among} holds none, or does not exist itself."),
-        None => format!("{among} holds: {}.", some(names)),
+        None if names.is_empty() => format!("{among} contains none, or does not exist itself."),
+        None => format!("{among} contains: {}.", some(names)),
     };
     Diagnostic::error(what, detail).at(path)
 }
 
-/// A few of `names`, for a message.
+/// The first of `names`, for a message.
 pub fn some(names: &[String]) -> String {
-    const FEW: usize = 10;
-    let shown = names.iter().take(FEW).map(String::as_str).collect::<Vec<_>>().join(", ");
+    const SHOWN_NAMES: usize = 10;
+    let shown = names.iter().take(SHOWN_NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
     match names.len() {
-        0..=FEW => shown,
-        more => format!("{shown} and {} more", more - FEW),
+        0..=SHOWN_NAMES => shown,
+        more => format!("{shown} and {} more", more - SHOWN_NAMES),
     }
 }
 
-/// The names in the list at `target`, sorted. For a hint only: where they cannot be had there are none.
+/// The names in the list at `target`, sorted, for suggestions only: empty if the list cannot be read.
 pub async fn names(context: &Context, scope: &Scope, target: &Target) -> Vec<String> {
     let items = context.client.list(scope, target).await.unwrap_or_default();
     let mut names: Vec<String> = items.iter().filter_map(|item| body::text(item, "name")).collect();
@@ -69,7 +69,7 @@ pub async fn names(context: &Context, scope: &Scope, target: &Target) -> Vec<Str
     names
 }
 
-/// The items of the list at `target`; none where it, or what it is in, does not exist.
+/// The items of the list at `target`; empty if it or its parent does not exist.
 pub async fn list(context: &Context, scope: &Scope, target: &Target) -> Result<Vec<Json>, Error> {
     match context.client.list(scope, target).await {
         Err(error) if error.is_not_found() => Ok(Vec::new()),
@@ -77,7 +77,7 @@ pub async fn list(context: &Context, scope: &Scope, target: &Target) -> Result<V
     }
 }
 
-/// Compares names as people number them: `web-9` before `web-10`. Equal only when they are spelt the same.
+/// Natural order: `web-9` before `web-10`. Names are equal only if they are identical.
 pub fn natural(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a, b);
     while let (Some(one), Some(two)) = (left.chars().next(), right.chars().next()) {
@@ -97,7 +97,7 @@ pub fn natural(a: &str, b: &str) -> Ordering {
     left.len().cmp(&right.len()).then_with(|| a.cmp(b))
 }
 
-// The number that `text` begins with, without leading zeros, and what follows it.
+// The number at the beginning of `text`, without leading zeros, and the rest.
 fn digits(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     (text[..end].trim_start_matches('0'), &text[end..])
@@ -109,7 +109,7 @@ mod tests {
     use crate::azure::tags::Tags;
 
     #[test]
-    fn names_are_ordered_as_people_number_them() {
+    fn orders_names_naturally() {
         let mut names = ["web-10", "web-9", "web", "Web-9b", "web-009", "db-2026.11.2", "db-2026.2.11", "ü1"];
         names.sort_by(|a, b| natural(a, b));
         assert_eq!(
@@ -135,12 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_told_with_what_is_there() {
+    fn errors_suggest_existing_names() {
         let names = ["golden-web".to_owned(), "golden-db".to_owned()];
         let message = absent("There is no image".to_owned(), Path::root(), "goldenweb", &names, "Gallery g");
         assert!(message.detail.starts_with("Did you mean \"golden-web\""), "{message}");
         let message = absent(String::new(), Path::root(), "zzz", &names, "Gallery g");
-        assert_eq!(message.detail, "Gallery g holds: golden-web, golden-db.");
+        assert_eq!(message.detail, "Gallery g contains: golden-web, golden-db.");
         assert!(absent(String::new(), Path::root(), "zzz", &[], "Gallery g").detail.contains("none"));
         let many: Vec<String> = (0..12).map(|number| number.to_string()).collect();
         assert!(some(&many).ends_with("9 and 2 more"));

@@ -1,4 +1,4 @@
-//! `azimage_gallery` as data: a Compute Gallery and the image definitions in it.
+//! The data source `azimage_gallery`: a Compute Gallery and the names of its image definitions.
 
 use async_trait::async_trait;
 
@@ -101,7 +101,7 @@ impl DataSource<Context> for Gallery {
 }
 
 fn flatten(config: Model, id: &ResourceId, mut gallery: gallery::Gallery) -> Model {
-    // empty sets rather than null, so that expressions need no case for it
+    // empty sets rather than null, so that expressions need not handle null
     gallery.sharing.subscription_ids.get_or_insert_default();
     gallery.sharing.tenant_ids.get_or_insert_default();
     if let Some(identity) = &mut gallery.identity {

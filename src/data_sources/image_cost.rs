@@ -1,4 +1,4 @@
-//! `azimage_image_cost`: what the replicas of an image cost a month.
+//! The data source `azimage_image_cost`: the monthly cost of an image's replicas.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,12 +20,12 @@ use crate::schema::spec::{block, computed, optional};
 use crate::schema::{Diagnostic, Diagnostics, Number, Path, Value};
 
 model! {
-    /// Computes what the replicas of an image definition's versions, or of one version, cost a month: size in GB × replicas
-    /// × the price of a GB and month in each region, from Azure's public retail prices.
+    /// Computes the monthly cost of the replicas of an image definition's versions, or of one version: size in GB × replicas
+    /// × the price per GB and month in each region, from Azure's public retail prices.
     ///
-    /// Azure bills the occupied size, and reports the size of the disks only, which is often many times larger. So the
-    /// figures are an upper bound unless `used_gb` gives the occupied size. Network traffic between regions, discounts,
-    /// and versions in a gallery's recycle bin are not included.
+    /// Azure bills the occupied size but reports only the size of the disks, which is often many times larger. So the
+    /// figures are an upper bound unless `used_gb` is set. Network traffic between regions, discounts, and soft-deleted
+    /// versions are not included.
     pub struct Model {
         /// The ID of an image definition, all of whose versions are counted. Exactly one of the two IDs must be set.
         pub image_definition_id: Option<String> = argument(id_of(optional(), IMAGE_DEFINITION)),
@@ -33,16 +33,16 @@ model! {
         pub image_version_id: Option<String> = argument(id_of(optional(), IMAGE_VERSION)),
         /// The currency, such as `EUR`. Defaults to `USD`. Microsoft lists other currencies for reference only.
         pub currency: Option<String> = optional().check_text(check_currency),
-        /// The price of a GB and month by region. Takes precedence over the public price list, which is not asked when all
-        /// regions are given. Required in clouds other than the public one.
+        /// The price per GB and month by region. Takes precedence over the public price list, which is not requested if all
+        /// regions are set. Required in other clouds than the public one.
         pub prices: Option<BTreeMap<String, Number>> = optional(),
         /// The occupied size of one version in GB. Defaults to the sum of the sizes of its disks.
         pub used_gb: Option<Number> = optional(),
-        /// The cost a month, rounded to two places.
+        /// The cost per month, rounded to two decimals.
         pub monthly_cost: Number = computed(),
-        /// The cost a month in each region.
+        /// The cost per month in each region.
         pub by_region: BTreeMap<String, Number> = computed(),
-        /// The cost a month of each version.
+        /// The cost per month of each version.
         pub by_version: BTreeMap<String, Number> = computed(),
         /// The size of all replicas in GB.
         pub replica_gb: Number = computed(),
@@ -121,7 +121,7 @@ async fn versions(
     }
 }
 
-/// What one version holds in one region on one kind of storage.
+/// The replicas of one version in one region on one kind of storage.
 #[derive(Clone, Debug, PartialEq)]
 struct Holding {
     version: String,
@@ -130,11 +130,11 @@ struct Holding {
     gb: Decimal,
 }
 
-/// The replicas of a version. `used` is the occupied size; without it the sizes of the disks count.
+/// The replicas of a version. Their size is `used`, the occupied size, or else that of the disks.
 fn holdings_of(version: &Json, used: Option<Decimal>) -> Result<Vec<Holding>, String> {
     let name = body::text(version, "name").unwrap_or_default();
     let publishing = "properties.publishingProfile";
-    // A shallow replica copies nothing.
+    // A shallow version has no replicas of its own.
     let shallow = body::text(version, &format!("{publishing}.replicationMode"))
         .is_some_and(|mode| mode.eq_ignore_ascii_case("Shallow"));
     let size = match (shallow, used) {
@@ -169,7 +169,7 @@ fn holdings_of(version: &Json, used: Option<Decimal>) -> Result<Vec<Holding>, St
     Ok(holdings)
 }
 
-/// The sizes of a version's disks; `None` when that of the system disk is not reported.
+/// The size of a version's disks; `None` if that of the operating system disk is not reported.
 fn disks(version: &Json) -> Option<Decimal> {
     let system = body::int(version, "properties.storageProfile.osDiskImage.sizeInGB")?;
     let data: i64 = body::items(version, "properties.storageProfile.dataDiskImages")
@@ -228,7 +228,7 @@ fn cost(
     Err(Diagnostic::error(
         format!("There is no price for {}", regions.join(", ")),
         format!(
-            "Azure's public price list has no price for image replicas there. Give the price of a GB and month: prices = {{ {} }}",
+            "Azure's public price list has no price for image replicas there. Set the price per GB and month: prices = {{ {} }}",
             example.join(", ")
         ),
     )
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn five_regions_of_two_replicas_hold_ten_times_the_size() {
+    fn five_regions_with_two_replicas_cost_ten_times_the_size() {
         let regions: Vec<(&str, i64, &str)> = ["East US", "westeurope", "northeurope", "uksouth", "eastus2"]
             .map(|name| (name, 2, "Standard_LRS"))
             .into();
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_storage_has_its_price() {
+    fn uses_the_price_of_each_kind_of_storage() {
         let mut one = version("1.0.0", &[("eastus", 1, "Standard_ZRS"), ("westus", 1, "Premium_LRS")], 10);
         one["properties"]["publishingProfile"]["targetRegions"][0]["additionalReplicaSets"] =
             json!([{"regionalReplicaCount": 3, "storageAccountType": "Premium_LRS"}]);
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_occupied_size_takes_precedence_and_shallow_versions_hold_nothing() {
+    fn the_occupied_size_takes_precedence_and_shallow_versions_are_free() {
         let one = version("1.0.0", &[("eastus", 6, "Standard_LRS")], 127);
         assert_eq!(holdings_of(&one, Some(Decimal::from(10))).unwrap()[0].gb, Decimal::from(60));
         let mut shallow = one.clone();
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_that_is_not_reported_is_an_error_of_published_versions_only() {
+    fn a_missing_size_is_an_error_for_published_versions_only() {
         let mut one = version("1.0.0", &[("eastus", 1, "Standard_LRS")], 10);
         one["properties"]["storageProfile"] = json!({});
         assert!(holdings_of(&one, None).unwrap_err().contains("used_gb"));
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_region_without_a_price_is_named() {
+    fn errors_name_a_region_without_a_price() {
         let holdings = holdings_of(&version("1.0.0", &[("chinaeast", 1, "Standard_LRS")], 10), None).unwrap();
         let error = cost(&holdings, &BTreeMap::new(), None, "USD").unwrap_err();
         assert!(error.summary.contains("chinaeast") && error.detail.contains("chinaeast = 0.05"), "{error}");

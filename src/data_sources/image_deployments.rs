@@ -1,4 +1,4 @@
-//! `azimage_image_deployments`: how long machines made from an image took to deploy, and how many failed.
+//! The data source `azimage_image_deployments`: durations and failures of deployments from an image.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,11 +24,11 @@ use crate::schema::Diagnostics;
 use crate::schema::spec::{block, computed, optional, required};
 
 model! {
-    /// Reports how long virtual machines made from an image definition took to deploy and how many failed, from the
-    /// Activity Log of the subscriptions in which they are.
+    /// Reports how long virtual machines from an image definition took to deploy and how many deployments failed, from the
+    /// Activity Log of their subscriptions.
     ///
-    /// The log names no image. A machine that was deleted since can no longer be matched to one, and counts in
-    /// `unknown_image_count`. Instances of uniform scale sets are not in the log.
+    /// The log does not contain images. A machine that has been deleted since cannot be matched to an image any more, and
+    /// counts in `unknown_image_count`. The log does not contain instances of uniform scale sets.
     pub struct Model {
         /// The ID of the image definition.
         pub image_definition_id: String = argument(id_of(required(), IMAGE_DEFINITION)),
@@ -38,11 +38,11 @@ model! {
         pub deployment_count: i64 = computed(),
         /// How many of these deployments failed.
         pub failures: i64 = computed(),
-        /// The median duration of those that succeeded, in seconds. Null when there are none.
+        /// The median duration of successful deployments, in seconds. Null if there are none.
         pub p50_seconds: Option<i64> = computed(),
-        /// The duration in seconds that nine of ten did not exceed. Null when there are none.
+        /// The 90th percentile of the duration of successful deployments, in seconds. Null if there are none.
         pub p90_seconds: Option<i64> = computed(),
-        /// The same for each version, newest first.
+        /// The deployments of each version, newest first.
         pub by_version: Vec<OfVersion> = computed(),
         /// The number of deployments in the same subscriptions whose machine no longer exists, so that its image is unknown.
         pub unknown_image_count: i64 = computed(),
@@ -60,9 +60,9 @@ model! {
         pub count: i64 = computed(),
         /// How many of these deployments failed.
         pub failures: i64 = computed(),
-        /// The median duration of those that succeeded, in seconds. Null when there are none.
+        /// The median duration of successful deployments, in seconds. Null if there are none.
         pub p50_seconds: Option<i64> = computed(),
-        /// The duration in seconds that nine of ten did not exceed. Null when there are none.
+        /// The 90th percentile of the duration of successful deployments, in seconds. Null if there are none.
         pub p90_seconds: Option<i64> = computed(),
     }
 }
@@ -99,7 +99,7 @@ impl DataSource<Context> for ImageDeployments {
         let subscriptions: Vec<String> = subscriptions.into_iter().collect();
         let existing = existing(context, &scope, &subscriptions).await.map_err(failed)?;
         let since = config.since.as_deref().and_then(parse_period).unwrap_or(DEFAULT_SINCE);
-        // A minute less than the longest, so that the start is not too old by the time it arrives.
+        // A minute less than the maximum, so that the start is not too old when the request arrives.
         let since = since.min(LONGEST_SINCE - Duration::from_secs(60));
         let now = OffsetDateTime::now_utc();
         let mut deployments = Vec::new();
@@ -144,11 +144,11 @@ async fn events(
     context.client.list(scope, &target).await
 }
 
-/// A machine that was created, or failed to be.
+/// The deployment of a machine.
 #[derive(Clone, Debug, PartialEq)]
 struct Deployment {
     machine: String,
-    /// `None` while it runs.
+    /// `None` while it is running.
     ended: Option<(bool, Duration)>,
 }
 
@@ -171,7 +171,7 @@ fn creations(events: &[Json]) -> Vec<Deployment> {
         match text("status.value").as_str() {
             "Started" => traces.started = Some(traces.started.map_or(at, |known| known.min(at))),
             "Accepted" => traces.created |= text("subStatus.value") == "Created",
-            // An update in the same deployment ends later: the first end is that of the creation.
+            // An update in the same deployment ends later, so the first end is that of the creation.
             end @ ("Succeeded" | "Failed") if traces.ended.is_none_or(|(_, known)| at < known) => {
                 traces.ended = Some((end == "Succeeded", at));
             }
@@ -233,7 +233,7 @@ fn failures(deployments: &[&Deployment]) -> i64 {
     deployments.iter().filter(|deployment| matches!(deployment.ended, Some((false, _)))).count() as i64
 }
 
-/// The shortest duration that `percent` of the successful deployments did not exceed, in whole seconds.
+/// A percentile of the duration of successful deployments, in whole seconds.
 fn percentile(deployments: &[&Deployment], percent: usize) -> Option<i64> {
     let mut seconds: Vec<i64> = deployments
         .iter()
@@ -251,7 +251,7 @@ fn check_since(text: &str) -> Result<(), String> {
     match parse_period(text) {
         Some(since) if since <= LONGEST_SINCE && !since.is_zero() => Ok(()),
         Some(_) => {
-            Err("must be more than nothing and at most 90d, which is how long the Activity Log is kept"
+            Err("must be more than zero and at most 90d, which is how long the Activity Log is kept"
                 .to_owned())
         }
         None => Err("is not a valid duration; use 45m, 12h or 30d".to_owned()),
@@ -286,12 +286,12 @@ mod tests {
     }
 
     #[test]
-    fn a_creation_lasts_from_started_to_its_first_end() {
+    fn a_creation_ends_with_its_first_final_event() {
         let mut events = creation("a", 0, Some(("Succeeded", 40)));
         events.insert(0, event("a", "a", "Succeeded", "", 90));
         events.extend(creation("b", 0, Some(("Failed", 70))));
         events.extend(creation("c", 0, None));
-        // An update of a machine is the same operation, accepted with another status.
+        // An update of a machine is the same operation with another status.
         events.extend([
             event("d", "d", "Accepted", "OK", 1),
             event("d", "d", "Started", "", 0),
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn machines_that_are_gone_have_an_unknown_image() {
+    fn deleted_machines_have_an_unknown_image() {
         let mut events = Vec::new();
         for (number, seconds) in [(1, 30), (2, 40), (3, 50), (4, 200)] {
             events.extend(creation(&format!("a{number}"), 0, Some(("Succeeded", seconds))));
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn periods() {
+    fn checks_periods() {
         for (text, valid) in
             [("90d", true), ("720h", true), ("91d", false), ("0s", false), ("month", false), ("d", false)]
         {

@@ -1,4 +1,4 @@
-//! `azimage_image_usage`: what uses an image.
+//! The data source `azimage_image_usage`: the users of an image.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +21,8 @@ model! {
     /// managed images captured from such machines, and image versions made from it, in every subscription that the
     /// identity can read.
     ///
-    /// A scale set counts by its model, since it creates its next instances from it, and each instance of a uniform scale
-    /// set counts as well. Azure Resource Graph, which this data source asks, learns of changes within seconds to minutes.
+    /// A scale set counts by its model, from which it creates new instances, and each instance of a uniform scale set counts
+    /// too. Azure Resource Graph, which this data source queries, shows changes after seconds to minutes.
     pub struct Model {
         /// The ID of an image definition. Exactly one of the three IDs must be set.
         pub image_definition_id: Option<String> = argument(id_of(optional(), IMAGE_DEFINITION)),
@@ -30,13 +30,13 @@ model! {
         pub image_version_id: Option<String> = argument(id_of(optional(), IMAGE_VERSION)),
         /// The ID of a managed image.
         pub managed_image_id: Option<String> = argument(id_of(optional(), MANAGED_IMAGE)),
-        /// The IDs of the subscriptions to look in. Defaults to all that the identity can read.
+        /// The IDs of the subscriptions to search. Defaults to all that the identity can read.
         pub subscription_ids: Option<Set<String>> = optional().check_text(check_guid),
         /// What uses the image, sorted by ID.
         pub users: Vec<User> = computed(),
         /// The number of users of each version that is in use.
         pub versions_in_use: BTreeMap<String, i64> = computed(),
-        /// Whether `users` is certain to be complete.
+        /// Whether `users` is certainly complete.
         pub complete: bool = computed(),
         /// Why users may be missing. Null when `complete` is true.
         pub incomplete_reason: Option<String> = computed(),
@@ -46,7 +46,7 @@ model! {
 }
 
 model! {
-    /// Something that uses the image.
+    /// A user of the image.
     pub struct User {
         /// The resource ID.
         pub id: String = computed(),
@@ -110,7 +110,7 @@ impl DataSource<Context> for ImageUsage {
                 found
                     .outside
                     .iter()
-                    .map(|why| format!("{why}, and machines of other tenants cannot be seen")),
+                    .map(|why| format!("{why}, and machines in other tenants cannot be listed")),
             )
             .collect();
         Ok(Model {

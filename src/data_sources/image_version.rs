@@ -1,4 +1,4 @@
-//! `azimage_image_version` as data: the one version of a gallery image to use, and why not each other.
+//! The data source `azimage_image_version`: selects one version of a gallery image, and says why others were not selected.
 
 use std::collections::BTreeMap;
 
@@ -27,61 +27,61 @@ use crate::schema::spec::{block, computed, optional, optional_computed, required
 use crate::schema::{Diagnostics, Set};
 
 model! {
-    /// Finds one version of an image definition: an exact one, or the newest that will do.
+    /// Selects one version of an image definition: an exact one, or the newest that qualifies.
     ///
-    /// The newest is the greatest by number among those that are ready (`Succeeded`), not past their end of life, not
-    /// excluded from latest (in `location`, or altogether), replicated to `location` when that is set, satisfying
-    /// `version` when that is a constraint, and carrying all of `tags`. `skipped` says why each other was passed over.
+    /// The newest is the greatest by number among the versions that are `Succeeded`, not past their end of life, not excluded
+    /// from `latest` (in `location`, or globally), replicated to `location` if that is set, match `version` if that is a
+    /// constraint, and have all of `tags`. `skipped` says why each other version was not selected.
     pub struct Model {
-        /// The id of the image definition, in any subscription.
+        /// The ID of the image definition, in any subscription.
         pub image_definition_id: String = argument(id_of(required(), IMAGE_DEFINITION)),
-        /// An exact version, `latest`, or a constraint such as `~> 1.2`. `latest` unless set. The
-        /// result is always the version that was found.
+        /// An exact version, `latest`, or a constraint such as `~> 1.2`. Defaults to `latest`. The result is always the
+        /// selected version.
         pub version: Option<String> = optional_computed().resolved().or_empty().check_text(check_version),
-        /// The region that the version must be replicated to, in any spelling. Left out, no region is demanded, and this is
-        /// the region that the version itself is in.
+        /// The region that the version must be replicated to, in any spelling. Without it, any region is accepted, and the
+        /// result is the version's home region.
         pub location: Option<String> = optional_computed().check_text(check_location),
-        /// Tags that the version must carry, with these values. Left out, this is the tags that the version carries.
+        /// Tags that the version must have, with these values. Without it, the result is all tags of the version.
         pub tags: Option<Tags> = optional_computed(),
-        /// Takes versions that are excluded from latest as well.
+        /// Whether to include versions that are excluded from `latest`. Defaults to `false`.
         pub include_excluded: Option<bool> = optional(),
-        /// Takes versions that are not, or not yet, replicated to `location` as well.
+        /// Whether to include versions that are not, or not yet, replicated to `location`. Defaults to `false`.
         pub include_unreplicated: Option<bool> = optional(),
-        /// The same as `version`, but unknown, and not what you wrote, while reading waits for apply.
+        /// The same as `version`, but unknown while reading is deferred to apply.
         pub exact_version: Option<String> = computed(),
-        /// The ARM id of the image version.
+        /// The ARM ID of the image version.
         pub id: Option<String> = computed(),
         /// All tags of the image version.
         pub tags_all: Tags = computed(),
-        /// Whether regions may be taken out of the version.
+        /// Whether regions can be removed from the version.
         pub allow_deletion_of_replicated_locations: Option<bool> = computed(),
         /// Whether the service refuses to delete the version before its end-of-life date.
         pub block_deletion_before_end_of_life: Option<bool> = computed(),
-        /// When the version should no longer be used.
+        /// The end-of-life date of the version.
         pub end_of_life_date: Option<String> = computed(),
-        /// Whether the version is passed over by who asks for the latest one.
+        /// Whether the version is excluded when resolving `latest`.
         pub exclude_from_latest: Option<bool> = computed(),
         /// `Full` or `Shallow`.
         pub replication_mode: Option<String> = computed(),
-        /// State of the last operation on the version, `Succeeded` when all is well.
+        /// The state of the last operation on the version. `Succeeded` when the version is healthy.
         pub provisioning_state: Option<String> = computed(),
         /// When the version was published.
         pub published_date: Option<String> = computed(),
-        /// Replication by region: `Completed`, `Replicating`, `Failed` or `Unknown`. Regions in short spelling.
+        /// The replication state by region: `Completed`, `Replicating`, `Failed` or `Unknown`. Regions are short names.
         pub replication_state: BTreeMap<String, String> = computed(),
-        /// Replication by region, in percent. Regions in short spelling.
+        /// The replication progress by region, in percent. Regions are short names.
         pub replication_progress: BTreeMap<String, i64> = computed(),
         /// The size of the operating system disk, in GB.
         pub os_disk_size_gb: Option<i64> = computed(),
-        /// The operating system disk of the version, whatever the version was made from.
+        /// The operating system disk of the version.
         pub os_disk: Option<OsDiskImage> = computed(),
-        /// The data disks of the version, whatever the version was made from.
+        /// The data disks of the version.
         pub data_disk: Set<DataDiskImage> = computed(),
-        /// What the version was made from. Null when the service no longer reports it.
+        /// What the version was made from. Null if the service no longer reports it.
         pub source: Option<Source> = computed(),
         /// The regions that the version is replicated to.
         pub target_region: Set<TargetRegion> = computed(),
-        /// Why each other version was passed over, by version. Empty after an exact version.
+        /// Why each other version was not selected, by version. Empty if `version` is exact.
         pub skipped: BTreeMap<String, String> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),

@@ -1,4 +1,4 @@
-//! Which version is found among excluded, unready, unreplicated and outlived ones, and what is said of the rest.
+//! Selecting a version among excluded, unfinished, unreplicated and outdated ones, and the reasons for skipping others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +73,7 @@ fn service() -> Arc<FakeArm> {
         let name = version["name"].as_str().unwrap();
         arm.get(&format!("{DEFINITION}/versions/{name}?ReplicationStatus"), version.clone());
     }
-    // what only a look tells: 2.0.0 is on its way to eastus, 1.0.12 is there
+    // only a GET shows that 2.0.0 is still replicating to eastus and 1.0.12 is complete there
     arm.get(&format!("{DEFINITION}/versions/2.0.0?ReplicationStatus"), replicated("2.0.0", "Replicating"))
         .get(&format!("{DEFINITION}/versions/1.0.12?ReplicationStatus"), replicated("1.0.12", "Completed"));
     arm
@@ -93,7 +93,7 @@ fn stage(stage: &str, config: Model) -> Model {
 }
 
 #[tokio::test]
-async fn finds_the_newest_that_will_do() {
+async fn selects_the_newest_version_that_qualifies() {
     let arm = service();
     let context = arm.context();
     let rows: &[(&str, Model, &str)] = &[
@@ -103,17 +103,17 @@ async fn finds_the_newest_that_will_do() {
         ("replicated, not excluded there", config(Some("latest"), Some("East US")), "1.0.13"),
         ("by its tags", stage("ga", config(None, Some("eastus"))), "1.0.12"),
         (
-            "and also excluded ones",
+            "including excluded ones",
             Model { include_excluded: Some(true), ..config(None, Some("eastus")) },
             "1.0.15",
         ),
         (
-            "and also unreplicated ones",
+            "including unreplicated ones",
             Model { include_unreplicated: Some(true), ..config(None, Some("eastus")) },
             "2.0.0",
         ),
-        ("exactly, though excluded", config(Some("1.0.15"), None), "1.0.15"),
-        ("exactly, spelt otherwise", config(Some("1.0.012"), None), "1.0.12"),
+        ("exact, although excluded", config(Some("1.0.15"), None), "1.0.15"),
+        ("exact, in another spelling", config(Some("1.0.012"), None), "1.0.12"),
     ];
     for (what, config, version) in rows {
         let got = ImageVersion.read(&context, &op(), config.clone()).await.unwrap();
@@ -125,7 +125,7 @@ async fn finds_the_newest_that_will_do() {
 }
 
 #[tokio::test]
-async fn says_why_each_other_was_passed_over() {
+async fn explains_why_each_other_version_was_skipped() {
     let arm = service();
     let got =
         ImageVersion.read(&arm.context(), &op(), stage("ga", config(None, Some("eastus")))).await.unwrap();
@@ -150,7 +150,7 @@ async fn says_why_each_other_was_passed_over() {
 }
 
 #[tokio::test]
-async fn none_is_chosen_that_its_own_result_calls_unreplicated() {
+async fn never_selects_a_version_whose_own_status_is_unreplicated() {
     let arm = service();
     for (status, chosen) in [
         (json!({"aggregatedState": "InProgress", "summary": []}), "1.0.13"),
@@ -166,7 +166,7 @@ async fn none_is_chosen_that_its_own_result_calls_unreplicated() {
 }
 
 #[tokio::test]
-async fn what_vanishes_while_it_is_chosen_is_passed_over() {
+async fn skips_a_version_that_is_deleted_meanwhile() {
     let arm = service();
     let gone = json!({"error": {"code": "ResourceNotFound", "message": "gone"}});
     arm.on(crate::arm::Method::Get, &format!("{DEFINITION}/versions/2.0.0"), 404, gone);
@@ -175,19 +175,19 @@ async fn what_vanishes_while_it_is_chosen_is_passed_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_looks_together_take_no_longer_than_the_timeout() {
+async fn all_requests_together_respect_the_timeout() {
     let arm = service();
     arm.takes(Duration::from_secs(40));
     let short = Op::new(Duration::from_secs(100), CancellationToken::new());
     let begun = Instant::now();
-    // two pages, and then a look
+    // two pages and a GET
     let message = ImageVersion.read(&arm.context(), &short, config(None, None)).await.unwrap_err().0;
     assert_eq!(begun.elapsed(), Duration::from_secs(100));
     assert!(message[0].to_string().contains("1m40s"), "{}", message[0]);
 }
 
 #[tokio::test]
-async fn mistakes_are_told_at_the_argument_that_makes_them() {
+async fn errors_point_at_the_wrong_argument() {
     let arm = service();
     let gallery = DEFINITION.trim_end_matches("/web");
     arm.get(gallery, json!({"value": [{"name": "web"}, {"name": "none"}]}))

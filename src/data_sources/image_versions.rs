@@ -1,4 +1,4 @@
-//! `azimage_image_versions`: the versions of a gallery image.
+//! The data source `azimage_image_versions`: the versions of a gallery image.
 
 use std::collections::HashMap;
 
@@ -22,13 +22,13 @@ use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set};
 
 model! {
-    /// Lists the versions of an image definition, newest first by number, whatever their state. None is no error.
+    /// Lists the versions of an image definition, newest first by number, in any state. An empty list is not an error.
     pub struct Model {
-        /// The id of the image definition, in any subscription.
+        /// The ID of the image definition, in any subscription.
         pub image_definition_id: String = argument(id_of(required(), IMAGE_DEFINITION)),
-        /// Only versions that satisfy this, such as `~> 1.2`.
+        /// A constraint that the versions must satisfy, such as `~> 1.2`.
         pub constraint: Option<String> = optional().check_text(check_constraint),
-        /// Only versions that carry all of these tags, with these values.
+        /// Tags that the versions must have, with these values.
         pub tags: Option<Tags> = optional(),
         /// The versions, newest first.
         pub versions: Vec<Listed> = computed(),
@@ -42,17 +42,17 @@ model! {
     pub struct Listed {
         /// The version.
         pub version: String = computed(),
-        /// Its ARM id.
+        /// Its ARM ID.
         pub id: String = computed(),
-        /// The region that it is at home in.
+        /// Its home region.
         pub location: Option<String> = computed(),
         /// When it was published.
         pub published_date: Option<String> = computed(),
-        /// When it should no longer be used.
+        /// Its end-of-life date.
         pub end_of_life_date: Option<String> = computed(),
-        /// Whether it is passed over by who asks for the latest one.
+        /// Whether it is excluded when resolving `latest`.
         pub exclude_from_latest: bool = computed(),
-        /// State of the last operation on it, `Succeeded` when all is well.
+        /// The state of the last operation on it. `Succeeded` when it is healthy.
         pub provisioning_state: Option<String> = computed(),
         /// The size of the operating system disk, in GB.
         pub os_disk_size_gb: Option<i64> = computed(),
@@ -78,7 +78,7 @@ impl DataSource<Context> for ImageVersions {
         let definition = gallery_version::definition(&config.image_definition_id)?;
         let constraint =
             config.constraint.as_deref().map(Constraint::parse).transpose().map_err(|error| {
-                Diagnostic::error("The constraint cannot be read", error.to_string())
+                Diagnostic::error("Invalid value for constraint", error.to_string())
                     .at(Path::attribute("constraint"))
             })?;
         let fits = |listed: &Listed| match &constraint {
@@ -121,7 +121,7 @@ fn flatten(definition: &ResourceId, version: ImageVersion) -> Listed {
 }
 
 fn check_constraint(text: &str) -> Result<(), String> {
-    Constraint::parse(text).map(drop).map_err(|error| format!("is no constraint: {error}"))
+    Constraint::parse(text).map(drop).map_err(|error| format!("is not a constraint: {error}"))
 }
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ mod tests {
     #[tokio::test]
     async fn lists_newest_first_over_all_pages() {
         let arm = FakeArm::new();
-        // 130 versions in pages of 50, in the order of text
+        // 130 versions in pages of 50, sorted as text
         let mut all: Vec<String> = (0..130).map(|patch| format!("1.0.{patch}")).collect();
         all.sort();
         let pages: Vec<&[String]> = all.chunks(50).collect();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn empty_is_empty_but_a_missing_definition_is_an_error() {
+    async fn an_empty_list_is_not_an_error_but_a_missing_definition_is() {
         let arm = FakeArm::new();
         arm.get(&format!("{DEFINITION}/versions"), json!({"value": []}));
         let config = |id: &str| Model { image_definition_id: id.to_owned(), ..Model::default() };

@@ -57,7 +57,7 @@ impl Group<'_> {
         Target::at(format!("{group}/providers/Microsoft.Compute/images"))
     }
 
-    /// All its images, in descending natural order of their names. Empty when the group does not exist.
+    /// All its images, in descending natural order of their names. Empty if the group does not exist.
     pub async fn list(&self, context: &Context, scope: &Scope) -> Result<Vec<Image>, Diagnostic> {
         let listed = finding::list(context, scope, &self.images()).await.map_err(|error| {
             fault::diagnostic(&error, scope.what(), &format!("resource group {:?}", self.name))

@@ -1,4 +1,4 @@
-//! `azimage_managed_image` as data: one managed image, by its name or by what its name looks like.
+//! The data source `azimage_managed_image`: one managed image, by name or by a regular expression.
 
 use async_trait::async_trait;
 
@@ -21,31 +21,30 @@ model! {
     pub struct Model {
         /// The name of the image.
         pub name: Option<String> = optional_computed().check_text(check_image_name),
-        /// A regular expression that is found in the name of the image, instead of `name`.
+        /// A regular expression that the name of the image must match somewhere, instead of `name`.
         pub name_regex: Option<String> = optional().check_text(check_regex),
-        /// Of several images that match, takes the one with the greatest name among those that are ready (`Succeeded`),
-        /// where numbers in names count as numbers (`web-10` is greater than `web-9`). Several that match are an error
-        /// unless this is set.
+        /// Whether to select the image with the greatest name if several `Succeeded` images match. Numbers in names are
+        /// compared as numbers (`web-10` is greater than `web-9`). Defaults to `false`: several matches are an error.
         pub newest: Option<bool> = optional(),
         /// The resource group that the image is in.
         pub resource_group_name: String = argument(attributes::resource_group_name()),
-        /// The subscription that the image is in. The provider's unless set.
+        /// The ID of the subscription of the image. Defaults to the provider's.
         pub subscription_id: Option<String> = argument(attributes::subscription_id()),
-        /// Tags that the image must carry, with these values. Left out, this is the tags that the image carries.
+        /// Tags that the image must have, with these values. Without it, the result is all tags of the image.
         pub tags: Option<Tags> = optional_computed(),
         /// All tags of the image.
         pub tags_all: Tags = computed(),
-        /// The ARM id of the image.
+        /// The ARM ID of the image.
         pub id: Option<String> = computed(),
         /// The region that the image is in.
         pub location: Option<String> = computed(),
         /// The generation of the virtual machines that the image is for, `V1` or `V2`.
         pub hyper_v_generation: Option<String> = computed(),
-        /// Whether the image is kept in several zones of its region.
+        /// Whether the image is stored in several zones of its region.
         pub zone_resilient: bool = computed(),
-        /// State of the last operation on the image, `Succeeded` when all is well.
+        /// The state of the last operation on the image. `Succeeded` when the image is healthy.
         pub provisioning_state: Option<String> = computed(),
-        /// The id of the virtual machine that the image was captured from; null when it was made of disks.
+        /// The ID of the virtual machine that the image was captured from. Null if it was made from disks.
         pub source_virtual_machine_id: Option<String> = computed(),
         /// The operating system disk of the image.
         pub os_disk: Option<OsDisk> = computed(),
@@ -74,8 +73,8 @@ impl DataSource<Context> for ManagedImage {
         } else if name.is_known() && regex.is_known() {
             found.error(
                 Path::attribute("name_regex"),
-                "name_regex does not go with name",
-                "The name says which image it is: remove one of the two.",
+                "name_regex cannot be used with name",
+                "Both select the image: remove one of them.",
             );
         }
     }
@@ -88,14 +87,14 @@ impl DataSource<Context> for ManagedImage {
             None => by_regex(context, op, &group, &config).await?,
         };
         if !super::finding::has_tags(&image.tags, config.tags.as_ref()) {
-            let what = format!("Managed image {:?} does not carry the tags that are asked for", image.name);
+            let what = format!("Managed image {:?} does not have the required tags", image.name);
             let have = image
                 .tags
                 .iter()
                 .map(|(name, value)| format!("{name} = {value:?}"))
                 .collect::<Vec<_>>()
                 .join(", ");
-            return Err(Diagnostic::error(what, format!("It carries {{{have}}}."))
+            return Err(Diagnostic::error(what, format!("Its tags are {{{have}}}."))
                 .at(Path::attribute("tags"))
                 .into());
         }
@@ -134,7 +133,7 @@ async fn by_regex(
         let what = format!("No managed image in resource group {:?} matches", group.name);
         let mut detail = format!("The name must match {regex:?}");
         if config.tags.as_ref().is_some_and(|tags| !tags.is_empty()) {
-            detail.push_str(", and the image must carry the tags");
+            detail.push_str(", and the image must have the tags");
         }
         let there = if names.is_empty() {
             "There are none.".to_owned()
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_newest_is_one_that_is_ready() {
+    async fn newest_ignores_images_that_are_not_ready() {
         let with = |name: &str, state: Option<&str>| {
             let mut image = image(name, "ga");
             image["properties"]["provisioningState"] = json!(state);
@@ -288,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tells_what_does_not_match_or_matches_too_often() {
+    async fn errors_explain_missing_and_ambiguous_matches() {
         let context = service().context();
         for (config, path, text) in [
             (config(Some("web_9"), None, false), "name", "\"web-9\""),
@@ -303,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn one_way_of_naming_is_needed() {
+    fn requires_exactly_one_of_name_and_name_regex() {
         for (name, regex, wrong) in [
             (Value::Null, Value::Null, Some("name")),
             ("a".into(), "b".into(), Some("name_regex")),

@@ -1,4 +1,4 @@
-//! `azimage_managed_images`: the managed images of a resource group.
+//! The data source `azimage_managed_images`: the managed images of a resource group.
 
 use async_trait::async_trait;
 
@@ -15,20 +15,20 @@ use crate::schema::Diagnostics;
 use crate::schema::spec::{block, computed, optional};
 
 model! {
-    /// Lists the managed images of a resource group, greatest name first, where numbers in names count as numbers
-    /// (`web-10` is before `web-9`). None is no error.
+    /// Lists the managed images of a resource group, greatest name first. Numbers in names are compared as numbers (`web-10`
+    /// is before `web-9`). An empty list is not an error.
     pub struct Model {
         /// The resource group that the images are in.
         pub resource_group_name: String = argument(attributes::resource_group_name()),
-        /// The subscription that the images are in. The provider's unless set.
+        /// The ID of the subscription of the images. Defaults to the provider's.
         pub subscription_id: Option<String> = argument(attributes::subscription_id()),
-        /// Only the image of this name.
+        /// The name of the only image to list.
         pub name: Option<String> = optional(),
-        /// Only images in whose name this regular expression is found.
+        /// A regular expression that the names must match somewhere.
         pub name_regex: Option<String> = optional().check_text(check_regex),
-        /// Only images that carry all of these tags, with these values.
+        /// Tags that the images must have, with these values.
         pub tags: Option<Tags> = optional(),
-        /// Only the first of the images that match and are ready (`Succeeded`).
+        /// Whether to list only the first matching image that is `Succeeded`. Defaults to `false`.
         pub newest: Option<bool> = optional(),
         /// The images, greatest name first.
         pub images: Vec<Image> = computed(),
@@ -73,7 +73,7 @@ mod tests {
     const IMAGES: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/resourceGroups/rg/providers/Microsoft.Compute/images";
 
     #[tokio::test]
-    async fn lists_what_matches_and_nothing_where_there_is_nothing() {
+    async fn lists_matching_images_and_an_empty_list_if_there_are_none() {
         let arm = FakeArm::new();
         arm.get(
             IMAGES,

@@ -1,4 +1,4 @@
-//! `azimage_marketplace_catalog`: the names in the Marketplace, one level at a time.
+//! The data source `azimage_marketplace_catalog`: the names in the Marketplace, one level at a time.
 
 use async_trait::async_trait;
 use regex_lite::Regex;
@@ -15,15 +15,15 @@ use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
 model! {
     /// Lists names in the Marketplace: the publishers of a location; with `publisher`, its offers; with `offer` too, the
-    /// skus of that. What does not exist has nothing in it.
+    /// SKUs of that offer. The list is empty for a publisher or offer that does not exist.
     pub struct Model {
-        /// The location whose Marketplace is asked, in any spelling.
+        /// The location whose Marketplace is read, in any spelling.
         pub location: String = required().check_text(check_location),
         /// The publisher whose offers are listed.
         pub publisher: Option<String> = optional().check_text(check_publisher),
-        /// The offer whose skus are listed. Goes with `publisher`.
+        /// The offer whose SKUs are listed. Requires `publisher`.
         pub offer: Option<String> = optional().check_text(check_offer),
-        /// Only names in which this regular expression is found. `(?i)` at its beginning ignores case.
+        /// A regular expression that the names must match somewhere. Begin it with `(?i)` to ignore case.
         pub name_regex: Option<String> = optional().check_text(check_regex),
         /// The names, sorted.
         pub names: Vec<String> = computed(),
@@ -48,14 +48,14 @@ impl DataSource<Context> for MarketplaceCatalog {
             found.error(
                 Path::attribute("publisher"),
                 "publisher is missing",
-                "An offer is one of a publisher: name the publisher too.",
+                "Set the publisher of the offer too.",
             );
         }
     }
 
     async fn read(&self, context: &Context, op: &Op, config: Model) -> Result<Model, Diagnostics> {
         let regex = config.name_regex.as_deref().map(Regex::new).transpose().map_err(|error| {
-            Diagnostic::error("name_regex cannot be read", error.to_string())
+            Diagnostic::error("Invalid value for name_regex", error.to_string())
                 .at(Path::attribute("name_regex"))
         })?;
         let parents: Vec<&str> = config.publisher.iter().chain(&config.offer).map(String::as_str).collect();
@@ -83,7 +83,7 @@ mod tests {
     const PUBLISHERS: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/providers/Microsoft.Compute/locations/westus/publishers";
 
     #[tokio::test]
-    async fn lists_each_level_and_nothing_where_there_is_nothing() {
+    async fn lists_each_level_and_an_empty_list_for_missing_parents() {
         let arm = FakeArm::new();
         arm.get(PUBLISHERS, json!([{"name": "RedHat"}, {"name": "Canonical"}]))
             .get(
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_needs_its_publisher_and_a_regex_must_be_one() {
+    fn refuses_an_offer_without_a_publisher_and_an_invalid_regex() {
         let mut config =
             Model { location: "westus".to_owned(), offer: Some("o".to_owned()), ..Model::default() }.encode();
         let mut found = Diagnostics::new();

@@ -1,4 +1,4 @@
-//! `azimage_marketplace_image`: what a Marketplace URN, `latest` or a constraint means today, as one exact image.
+//! The data source `azimage_marketplace_image`: resolves a Marketplace URN, `latest` or a constraint to one exact image.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
 
-use super::finding::tell;
+use super::finding::report;
 use crate::azure::attributes::check_location;
 use crate::azure::marketplace::{
     Market, Pick, Status, check_offer, check_publisher, check_sku, check_urn, check_version, is_newer,
@@ -20,33 +20,33 @@ use crate::schema::spec::{block, computed, optional, optional_computed, required
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
 model! {
-    /// Resolves a Marketplace image (an exact version, `latest`, or a constraint) to one exact version, and tells what
-    /// the service knows of it. Versions are compared by number, however many segments they have.
+    /// Resolves a Marketplace image (an exact version, `latest`, or a constraint) to one exact version, and reads its
+    /// properties. Versions are compared by number, with any number of segments.
     ///
-    /// Name the image by `urn`, or by `publisher`, `offer`, `sku` and `version`. Whichever way, the result's `urn` and
-    /// `version` are exact.
+    /// Set either `urn`, or `publisher`, `offer`, `sku` and `version`. In both cases, `urn` and `version` of the result are
+    /// exact.
     pub struct Model {
-        /// The location whose Marketplace is asked, in any spelling.
+        /// The location whose Marketplace is read, in any spelling.
         pub location: String = required().check_text(check_location),
-        /// The image as `publisher:offer:sku:version`; its version may be exact, `latest`, or a constraint. The result is
-        /// always the exact URN.
+        /// The image as `publisher:offer:sku:version`. Its version may be exact, `latest`, or a constraint. The result is always
+        /// the exact URN.
         pub urn: Option<String> = optional_computed().resolved().check_text(check_urn),
         /// The publisher, such as `Canonical`.
         pub publisher: Option<String> = optional_computed().check_text(check_publisher),
         /// The offer, such as `0001-com-ubuntu-server-jammy`.
         pub offer: Option<String> = optional_computed().check_text(check_offer),
-        /// The sku, such as `22_04-lts-gen2`.
+        /// The SKU, such as `22_04-lts-gen2`.
         pub sku: Option<String> = optional_computed().check_text(check_sku),
-        /// An exact version, `latest`, or a constraint such as `~> 22.04.202501010`. `latest` unless set. The result is
-        /// always the exact version.
+        /// An exact version, `latest`, or a constraint such as `~> 22.04.202501010`. Defaults to `latest`. The result is always
+        /// the exact version.
         pub version: Option<String> = optional_computed().resolved().or_empty().check_text(check_version),
-        /// Lets `latest` and constraints choose versions that the publisher has deprecated. They are passed over unless set.
+        /// Whether `latest` and constraints may select versions that the publisher has deprecated. Defaults to `false`.
         pub include_deprecated: Option<bool> = optional(),
-        /// The same as `version`, but unknown, and not what you wrote, while reading waits for apply.
+        /// The same as `version`, but unknown while reading is deferred to apply.
         pub exact_version: Option<String> = computed(),
-        /// The same as `urn`, but unknown, and not what you wrote, while reading waits for apply.
+        /// The same as `urn`, but unknown while reading is deferred to apply.
         pub exact_urn: Option<String> = computed(),
-        /// The ARM id of the exact version in this location.
+        /// The ARM ID of the exact version in this location.
         pub id: Option<String> = computed(),
         /// `Linux` or `Windows`.
         pub os_type: Option<String> = computed(),
@@ -56,17 +56,16 @@ model! {
         pub hyper_v_generation: Option<String> = computed(),
         /// Further features by name, such as `SecurityType` or `IsAcceleratedNetworkSupported`.
         pub features: BTreeMap<String, String> = computed(),
-        /// The size of the operating system's disk in GiB.
+        /// The size of the operating system disk in GiB.
         pub os_disk_size_gb: Option<i64> = computed(),
         /// The number of data disks in the image.
         pub data_disk_count: Option<i64> = computed(),
-        /// The logical unit numbers of the data disks in the image, ascending. A virtual machine that is made from the
-        /// image gets these disks; further disks need other numbers.
+        /// The logical unit numbers of the data disks in the image, in ascending order. A virtual machine from the image gets
+        /// these disks; additional disks need other numbers.
         pub data_disk_luns: Vec<i64> = computed(),
-        /// The purchase plan that a virtual machine made from the image must name; null when the image has no terms to
-        /// accept.
+        /// The purchase plan that a virtual machine from the image must name. Null if the image has no terms to accept.
         pub plan: Option<Plan> = computed(),
-        /// The newest version that there is; deprecated ones count only with `include_deprecated`.
+        /// The newest version. Deprecated versions count only with `include_deprecated`.
         pub newest_version: Option<String> = computed(),
         /// Whether there is no newer version.
         pub is_newest: Option<bool> = computed(),
@@ -74,7 +73,7 @@ model! {
         pub deprecation_state: Option<String> = computed(),
         /// When the version is, or was, deprecated.
         pub scheduled_deprecation_time: Option<String> = computed(),
-        /// The URN that the publisher proposes instead of a deprecated image.
+        /// The publisher's proposed replacement of a deprecated image, as a URN.
         pub alternative_urn: Option<String> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),
@@ -120,7 +119,7 @@ impl DataSource<Context> for MarketplaceImage {
                 found.error(
                     Path::attribute(*part),
                     format!("{part} is missing"),
-                    "An image is named by publisher, offer and sku together, or by urn.",
+                    "Set either urn, or all of publisher, offer and sku.",
                 );
             }
         } else if urn.is_known() {
@@ -128,8 +127,8 @@ impl DataSource<Context> for MarketplaceImage {
                 if !config.get(part).is_null() {
                     found.error(
                         Path::attribute(part),
-                        format!("{part} does not go with urn"),
-                        format!("The urn names the {part} already: remove one of the two."),
+                        format!("{part} cannot be used with urn"),
+                        format!("The urn already contains the {part}: remove one of them."),
                     );
                 }
             }
@@ -143,7 +142,7 @@ impl DataSource<Context> for MarketplaceImage {
         if wanted.is_latest() {
             context.guardrails.latest(asked.path(UrnPart::Version), &mut found);
         }
-        tell(op, std::mem::take(&mut found))?;
+        report(op, std::mem::take(&mut found))?;
 
         let now = OffsetDateTime::now_utc();
         let include_deprecated = config.include_deprecated.unwrap_or_default();
@@ -155,7 +154,7 @@ impl DataSource<Context> for MarketplaceImage {
         let pick = market.pick(urn, &mut listed, wanted, include_deprecated, now).await.map_err(fault)?;
         let version = match (pick, wanted) {
             (Pick::One(version), _) => version,
-            // the service may know a version that it does not list
+            // the service may have a version that it does not list
             (Pick::Nothing, Wanted::Exact(version)) => version.to_string(),
             (Pick::Deprecated(version), _) => return Err(asked.deprecated(&version).into()),
             (Pick::Nothing, _) => String::new(),
@@ -179,7 +178,7 @@ impl DataSource<Context> for MarketplaceImage {
             alternative_urn.as_deref(),
             &mut found,
         );
-        tell(op, found)?;
+        report(op, found)?;
 
         let newest = match market
             .pick(urn, &mut listed, &Wanted::Latest, include_deprecated, now)
@@ -202,7 +201,7 @@ impl DataSource<Context> for MarketplaceImage {
     }
 }
 
-/// What the user asks for, and by which arguments.
+/// The requested image, and the arguments that name it.
 struct Asked {
     urn: Urn,
     wanted: Wanted,
@@ -222,10 +221,10 @@ impl Asked {
         };
         let urn = urn.map_err(|error| {
             let part = error.part.unwrap_or(UrnPart::Version);
-            Diagnostic::error("The image cannot be read", error.to_string()).at(path(by_urn, part))
+            Diagnostic::error("Invalid Marketplace image", error.to_string()).at(path(by_urn, part))
         })?;
         let wanted = Wanted::parse(&urn.version).map_err(|error| {
-            Diagnostic::error("The version cannot be read", error.to_string())
+            Diagnostic::error("Invalid value for version", error.to_string())
                 .at(path(by_urn, UrnPart::Version))
         })?;
         Ok(Asked { urn, wanted, by_urn })
@@ -305,7 +304,7 @@ fn flatten(config: Model, urn: &Urn, image: &Json) -> Model {
     }
 }
 
-// The file of a fixed disk is up to 2 MiB longer than the disk: 32213303808 bytes are 30 GiB.
+// The VHD of a fixed disk is up to 2 MiB larger than the disk: 32213303808 bytes are 30 GiB.
 fn gibibytes(bytes: i64) -> i64 {
     const GIB: i64 = 1 << 30;
     const FOOTER: i64 = 2 << 20;

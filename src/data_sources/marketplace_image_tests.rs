@@ -1,4 +1,4 @@
-//! What each way of naming an image gives, and what each mistake is told as.
+//! Resolving images by URN and by parts, and errors.
 
 use std::sync::Arc;
 
@@ -79,7 +79,7 @@ async fn read(context: &Context, config: Model) -> Result<Model, Diagnostics> {
 }
 
 #[tokio::test]
-async fn every_way_of_naming_gives_one_exact_image() {
+async fn resolves_urns_and_parts_to_an_exact_image() {
     let arm = service();
     let context = arm.context();
     let rows: &[(Model, &str, bool)] = &[
@@ -106,7 +106,7 @@ async fn every_way_of_naming_gives_one_exact_image() {
 }
 
 #[tokio::test]
-async fn everything_the_service_knows_is_there() {
+async fn reads_every_property() {
     let arm = service();
     let context = arm.context();
     let got = read(&context, by_parts(Some("8.4.2"))).await.unwrap();
@@ -126,7 +126,7 @@ async fn everything_the_service_knows_is_there() {
 }
 
 #[tokio::test]
-async fn an_old_or_sparse_answer_leaves_gaps_and_no_error() {
+async fn reads_responses_with_missing_members() {
     let arm = FakeArm::new();
     arm.get(VERSIONS, json!([{"name": "1.0.9"}, {"name": "1.0.12"}]))
         .get(&format!("{VERSIONS}/1.0.12"), json!({"name": "1.0.12"}));
@@ -137,7 +137,7 @@ async fn an_old_or_sparse_answer_leaves_gaps_and_no_error() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_not_listed_is_found_when_named_exactly() {
+async fn finds_an_unlisted_version_by_its_exact_name() {
     let arm = service();
     arm.get(&format!("{VERSIONS}/7.0.0"), image("7.0.0", "Active"));
     let got = read(&arm.context(), by_parts(Some("7.0.0"))).await.unwrap();
@@ -145,7 +145,7 @@ async fn a_version_that_is_not_listed_is_found_when_named_exactly() {
 }
 
 #[tokio::test]
-async fn mistakes_are_told_at_the_argument_that_makes_them() {
+async fn errors_point_at_the_wrong_argument() {
     let arm = service();
     let context = arm.context();
     let rows: &[(Model, &str, &str)] = &[
@@ -163,7 +163,7 @@ async fn mistakes_are_told_at_the_argument_that_makes_them() {
 }
 
 #[tokio::test]
-async fn guardrails_stop_or_warn() {
+async fn guardrails_are_errors_or_warnings() {
     let arm = service();
     let rows: &[(Model, &str, Option<&str>)] = &[
         (by_parts(None), "version", Some("deny_latest")),
@@ -200,7 +200,7 @@ async fn guardrails_stop_or_warn() {
 }
 
 #[test]
-fn validation_sees_what_does_not_go_together() {
+fn validation_refuses_conflicting_arguments() {
     type Row<'a> = (&'a [(&'a str, Value)], &'a [&'a str]);
     let rows: &[Row<'_>] = &[
         (&[("urn", "a:b:c:latest".into())], &[]),
@@ -241,7 +241,7 @@ fn validation_sees_what_does_not_go_together() {
 }
 
 #[test]
-fn sizes_are_those_of_the_disk() {
+fn reports_sizes_of_disks() {
     for (bytes, size) in
         [(32_213_303_808, 30), (2_147_484_160, 2), (34_359_738_368, 32), (136_365_212_160, 127), (0, 0)]
     {

@@ -1,4 +1,4 @@
-//! `azimage_marketplace_images`: the versions of one Marketplace image.
+//! The data source `azimage_marketplace_images`: the versions of one Marketplace image.
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -14,24 +14,23 @@ use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
 model! {
-    /// Lists the versions of a Marketplace image, newest first by number. An image that does not exist has none.
+    /// Lists the versions of a Marketplace image, newest first by number. The list is empty for an image that does not exist.
     pub struct Model {
-        /// The location whose Marketplace is asked, in any spelling.
+        /// The location whose Marketplace is read, in any spelling.
         pub location: String = required().check_text(check_location),
         /// The publisher, such as `Canonical`.
         pub publisher: String = required().check_text(check_publisher),
         /// The offer, such as `0001-com-ubuntu-server-jammy`.
         pub offer: String = required().check_text(check_offer),
-        /// The sku, such as `22_04-lts-gen2`.
+        /// The SKU, such as `22_04-lts-gen2`.
         pub sku: String = required().check_text(check_sku),
-        /// Only versions that satisfy this, such as `~> 22.04.202501010`.
+        /// A constraint that the versions must satisfy, such as `~> 22.04.202501010`.
         pub constraint: Option<String> = optional().check_text(check_constraint),
-        /// At most so many versions, the newest. All unless set.
+        /// The maximum number of versions; the newest are listed. Defaults to all.
         pub limit: Option<i64> = optional().between(1, 100_000),
-        /// The versions, newest first. Deprecated ones are among them.
+        /// The versions, newest first, including deprecated ones.
         pub versions: Vec<String> = computed(),
-        /// The newest of the versions that is not deprecated, which is what `azimage_marketplace_image` chooses; null when
-        /// there is none.
+        /// The newest version that is not deprecated, which `azimage_marketplace_image` selects. Null if there is none.
         pub newest_version: Option<String> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),
@@ -53,12 +52,12 @@ impl DataSource<Context> for MarketplaceImages {
         let Model { publisher, offer, sku, .. } = &config;
         let image = format!("{publisher}:{offer}:{sku}");
         let urn = Urn::new(publisher, offer, sku, "latest")
-            .map_err(|error| Diagnostic::error("The image cannot be read", error.to_string()))?;
+            .map_err(|error| Diagnostic::error("Invalid Marketplace image", error.to_string()))?;
         let wanted = match config.constraint.as_deref().map(Constraint::parse) {
             None => Wanted::Latest,
             Some(Ok(constraint)) => Wanted::Constraint(constraint),
             Some(Err(error)) => {
-                let diagnostic = Diagnostic::error("The constraint cannot be read", error.to_string());
+                let diagnostic = Diagnostic::error("Invalid value for constraint", error.to_string());
                 return Err(diagnostic.at(Path::attribute("constraint")).into());
             }
         };
@@ -94,7 +93,7 @@ impl DataSource<Context> for MarketplaceImages {
 }
 
 fn check_constraint(text: &str) -> Result<(), String> {
-    Constraint::parse(text).map(drop).map_err(|error| format!("is no constraint: {error}"))
+    Constraint::parse(text).map(drop).map_err(|error| format!("is not a constraint: {error}"))
 }
 
 #[cfg(test)]
@@ -107,7 +106,7 @@ mod tests {
     const VERSIONS: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/providers/Microsoft.Compute/locations/westus/publishers/p/artifacttypes/vmimage/offers/o/skus/s/versions";
 
     #[tokio::test]
-    async fn lists_newest_first_and_nothing_where_there_is_nothing() {
+    async fn lists_newest_first_and_an_empty_list_for_a_missing_image() {
         let arm = FakeArm::new();
         let item = |version: &str, state: &str| json!({"name": version, "properties": {"imageDeprecationStatus": {"imageState": state}}});
         arm.get(

@@ -71,7 +71,7 @@ macro_rules! published_version {
         $crate::model! {
             $(#[doc = $about])*
             pub struct Model {
-                /// The location in which the image is to be used, in any spelling.
+                /// The location in which the image will be used, in any spelling.
                 pub location: String = required().check_text(check_location),
                 $(#[doc = $gallery_doc])*
                 pub $gallery: String = required().check_text(check_filled),
@@ -156,7 +156,7 @@ pub async fn find(context: &Context, op: &Op, kind: &Kind, query: &Query<'_>) ->
         Err(error) if error.is_not_found() => {
             let names = finding::names(context, &scope, &Target::at(images)).await;
             let attribute = if names.is_empty() { kind.attribute } else { "image_name" };
-            let among = format!("The {} {:?}, as it is seen in {location},", kind.noun, query.gallery);
+            let among = format!("The {} {:?} in {location}", kind.noun, query.gallery);
             let what = format!("There is no {what}");
             return Err(absent(what, Path::attribute(attribute), query.image, &names, &among).into());
         }
@@ -185,9 +185,9 @@ pub async fn find(context: &Context, op: &Op, kind: &Kind, query: &Query<'_>) ->
         };
         let summary = match &wanted {
             Wanted::Exact(version) => format!("There is no version {version} of {what}"),
-            Wanted::Latest => format!("No version of {what} will do"),
+            Wanted::Latest => format!("No version of {what} qualifies"),
             Wanted::Constraint(constraint) => {
-                format!("No version of {what} that satisfies \"{constraint}\" will do")
+                format!("No version of {what} that satisfies \"{constraint}\" qualifies")
             }
         };
         let why = why.unwrap_or_else(|| "It has no versions.".to_owned());
@@ -209,7 +209,7 @@ pub async fn find(context: &Context, op: &Op, kind: &Kind, query: &Query<'_>) ->
     })
 }
 
-// A version that consumers can list is ready, unless it says that it was deleted.
+// A version that consumers can list is ready, unless it is marked as deleted.
 fn candidate(version: &Json) -> Candidate {
     let state =
         body::text(version, "properties.imageState").filter(|state| !state.eq_ignore_ascii_case("Active"));
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn points_at_the_argument_that_matches_nothing() {
+    async fn errors_point_at_the_argument_without_a_match() {
         let context = service().context();
         for (query, path, text) in [
             (query("bas", None), "image_name", "\"base\""),

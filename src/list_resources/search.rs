@@ -1,4 +1,4 @@
-//! Finding objects in Azure: lists below a subscription, a resource group or a parent, filtered and in a stable order.
+//! Searches of list resources: lists below a subscription, a resource group or a parent, filtered and in a stable order.
 
 use std::cmp::Ordering;
 
@@ -16,7 +16,7 @@ use crate::framework::list::Found;
 use crate::image::Version;
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
-/// How many parents are listed at once.
+/// How many parents are listed concurrently.
 const LISTS_AT_ONCE: usize = 8;
 
 /// The objects of one query.
@@ -26,7 +26,7 @@ pub struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// A search that is called `doing` in messages: "listing galleries".
+    /// A search with a description for messages, such as "listing galleries".
     pub fn new(context: &'a Context, op: &Op, doing: &str) -> Self {
         Self { context, scope: scope(op, doing) }
     }
@@ -73,7 +73,7 @@ impl<'a> Search<'a> {
         self.children(&ids(&definitions, IMAGE_DEFINITION), "versions").await
     }
 
-    /// The `kind` of children of all `parents`; a parent that is gone by now has none.
+    /// The children of type `kind` of all `parents`. A parent that no longer exists has none.
     async fn children(&self, parents: &[ResourceId], kind: &str) -> Result<Vec<Json>, Diagnostics> {
         let paths: Vec<String> = parents.iter().map(|parent| format!("{parent}/{kind}")).collect();
         let lists = stream::iter(paths.into_iter().map(|path| self.list_or_none(path)));
@@ -99,14 +99,14 @@ fn ids(items: &[Json], kind: &str) -> Vec<ResourceId> {
     items.iter().filter_map(parse).collect()
 }
 
-/// What the listed objects must be like.
+/// The filter of the listed objects.
 pub struct Filter {
     name: Option<Regex>,
     tags: Option<Tags>,
 }
 
 impl Filter {
-    /// From the arguments `name_regex` and `tags`.
+    /// A filter from the arguments `name_regex` and `tags`.
     pub fn new(name_regex: Option<&str>, tags: Option<Tags>) -> Result<Self, Diagnostic> {
         let name = name_regex.map(Regex::new).transpose().map_err(|error| {
             Diagnostic::error("Invalid value for name_regex", error.to_string())
@@ -115,7 +115,7 @@ impl Filter {
         Ok(Self { name, tags })
     }
 
-    /// The objects of `kind` among `items` that match, by ID, versions by number.
+    /// The matching objects of type `kind`, sorted by ID, and versions by number.
     pub fn found(&self, items: &[Json], kind: &str) -> Vec<Found> {
         let mut ids: Vec<ResourceId> = items
             .iter()
@@ -135,7 +135,7 @@ fn by_id(a: &ResourceId, b: &ResourceId) -> Ordering {
     parent(a).cmp(&parent(b)).then_with(|| version(a).cmp(&version(b))).then_with(|| a.key().cmp(&b.key()))
 }
 
-/// An argument that names a parent excludes those that would name the place of that parent.
+/// Checks that no argument for the scope is set together with the argument `parent`, which determines it.
 pub fn check_one_place(
     config: &Value,
     parent: &'static str,
@@ -147,7 +147,7 @@ pub fn check_one_place(
             found.error(
                 Path::attribute(*name),
                 format!("{name} cannot be used together with {parent}"),
-                format!("{parent} already says where to search: remove {name}."),
+                format!("{parent} already determines where to search: remove {name}."),
             );
         }
     }

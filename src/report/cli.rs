@@ -44,7 +44,7 @@ Options:
 
 A retention policy also keeps every version that is in use. Nothing is ever deleted by this command.";
 
-/// How long a report may take.
+/// The time limit of a report.
 const TIMEOUT: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -189,7 +189,9 @@ fn parse(args: Vec<OsString>) -> Result<Command, String> {
         }
     }
     if has_rules && !usage {
-        return Err("A retention policy needs to know what is in use: leave --no-usage out.".to_owned());
+        return Err(
+            "A retention policy needs to know which versions are in use: remove --no-usage.".to_owned()
+        );
     }
     command.request.usage = usage;
     command.request.currency = cost.then_some(currency);
@@ -215,7 +217,7 @@ fn text_of(found: Diagnostics) -> String {
     texts.join("\n\n")
 }
 
-// a person reads this output: the process is not a plugin here
+// this process is not a plugin, so it may print to standard output
 #[allow(clippy::print_stdout)]
 fn print(text: String, output: Option<PathBuf>) -> ExitCode {
     let written = match &output {
@@ -286,7 +288,7 @@ mod tests {
             (&["--price", "0.05"], "not NAME=VALUE"),
             (&["--price", "eastus=cheap"], "not a number"),
             (&["--keep-latest", "many"], "not a whole number"),
-            (&["--keep-latest", "3", "--no-usage"], "leave --no-usage out"),
+            (&["--keep-latest", "3", "--no-usage"], "remove --no-usage"),
             (&["--colour"], "--colour"),
         ] {
             let error = parsed(args).err().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Reads galleries, definitions and versions from the service, and what is known about their use and cost.
+//! Reads galleries, definitions and versions with their usage and cost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ use crate::image::retention::{self, Candidate, InUse, Rules};
 use crate::image::{Decimal, Urn, sort_newest_first};
 use crate::schema::{Diagnostic, Diagnostics, Number};
 
-/// How many definitions or versions are read at once. The client limits the calls in flight as well.
+/// How many definitions or versions are read concurrently. The client limits concurrent requests too.
 const AT_ONCE: usize = 8;
 
 /// What to report on.
@@ -36,13 +36,13 @@ pub struct Request {
     pub usage: bool,
     /// The currency of the costs; `None` for a report without costs.
     pub currency: Option<String>,
-    /// Prices of a GB and month by region, where the public list is not to be asked.
+    /// Prices per GB and month by region, instead of the public price list.
     pub prices: BTreeMap<String, Number>,
     /// The retention policy to try.
     pub rules: Option<Rules>,
 }
 
-/// Makes the report. What can be left out when it cannot be read becomes a note; an unreadable gallery is an error.
+/// Creates the report. An unreadable gallery is an error; other missing information becomes a note.
 pub async fn collect(context: &Context, op: &Op, request: &Request) -> Result<Report, Diagnostics> {
     let now = OffsetDateTime::now_utc();
     let scope = scope(op, "reading the galleries");
@@ -168,7 +168,7 @@ impl Reader<'_> {
     async fn version(&self, definition: &ResourceId, listed: &Json) -> Version {
         let name = body::text(listed, "name").unwrap_or_default();
         let id = definition.child("versions", &name);
-        // a list does not say how far a version is replicated
+        // lists do not contain the replication status
         let target = Target::at(id.to_string()).query("$expand", "ReplicationStatus");
         let expanded = self.context.client.get_opt(&self.scope, &target).await.ok().flatten();
         let read = objects::version::Version::read(expanded.as_ref().unwrap_or(listed));
@@ -276,7 +276,7 @@ impl Reader<'_> {
         sum
     }
 
-    /// A tag whose value is a URN names the image that the version was built from.
+    /// Adds the base image of each version: the Marketplace image whose URN is the value of a tag.
     async fn add_base_images(&self, definition: &mut Definition, notes: &mut Vec<String>) {
         for version in &mut definition.versions {
             let Some(urn) = version.tags.values().find_map(|value| Urn::parse(value).ok()) else { continue };

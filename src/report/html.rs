@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::model::Report;
 use crate::page::{SCRIPT, STYLE, escape, json_in_script};
 
-/// The page. It loads nothing: style, script and data are in it.
+/// The page. It contains its style, script and data, and loads nothing else.
 pub fn render(report: &Report) -> Result<String, serde_json::Error> {
     let data = json_in_script(&serde_json::to_string(report)?);
     let mut totals = String::new();
@@ -56,13 +56,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_self_contained_and_escapes_every_text() {
+    fn is_self_contained_and_escapes_every_text() {
         let mut report = sample::report();
         report.notes = vec!["<b>note</b>".to_owned()];
         report.galleries[0].name = "</script><script>alert(1)".to_owned();
         let page = render(&report).unwrap();
         assert!(page.contains("<p>&lt;b&gt;note&lt;/b&gt;</p>"));
-        assert_eq!(page.matches("</script>").count(), 1, "no text ends the script");
+        assert_eq!(page.matches("</script>").count(), 1, "text cannot end the script");
         assert!(!page.contains("http://") && !page.contains("https://") && !page.contains(" src="));
         assert!(page.contains("<b>6.00</b>USD a month at most"));
     }

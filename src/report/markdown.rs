@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::model::{Definition, Report, Version};
 
-/// The text.
+/// Renders the report.
 pub fn render(report: &Report) -> String {
     let totals: Vec<String> =
         report.totals().iter().map(|(number, what)| format!("**{number}** {what}")).collect();
@@ -98,7 +98,7 @@ fn day(date: &str) -> String {
     date.chars().take(10).collect()
 }
 
-/// Text that neither ends a table cell nor is read as HTML.
+/// Escapes a text so that it neither ends a table cell nor is HTML.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;").replace(['\r', '\n'], " ")
 }
@@ -125,7 +125,7 @@ Linux
     }
 
     #[test]
-    fn no_text_breaks_a_table() {
+    fn escapes_text_in_tables() {
         assert_eq!(cell("a|b\n<c>"), "a\\|b &lt;c>");
     }
 }

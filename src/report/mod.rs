@@ -1,4 +1,4 @@
-//! The `report` command: which image versions exist, where they are, who uses them and what they cost.
+//! The `report` command: lists image versions with their regions, users and costs.
 
 pub mod cli;
 mod collect;

@@ -1,4 +1,4 @@
-//! What a report contains. Serialised, it is the output of `report --format json` and the data of the HTML page.
+//! The contents of a report. Its JSON is the output of `report --format json` and the data of the HTML page.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use serde::Serialize;
 pub struct Report {
     /// When it was made, as an RFC 3339 date.
     pub generated_at: String,
-    /// The currency of every cost; absent when costs were not asked for.
+    /// The currency of all costs; absent if costs were not requested.
     pub currency: Option<String>,
-    /// The sum of all costs a month, in decimal notation.
+    /// The sum of all costs per month, in decimal notation.
     pub monthly_cost: Option<String>,
-    /// What is missing from the report and why, in whole sentences.
+    /// Notes on missing information, as complete sentences.
     pub notes: Vec<String>,
     /// The galleries, by ID.
     pub galleries: Vec<Gallery>,
@@ -34,7 +34,7 @@ pub struct Gallery {
     pub state: Option<String>,
     /// `Private`, `Groups` or `Community`.
     pub sharing: Option<String>,
-    /// Whether deleted versions go to a recycle bin.
+    /// Whether soft delete is enabled.
     pub soft_delete: bool,
     /// Its image definitions, by name.
     pub definitions: Vec<Definition>,
@@ -55,9 +55,9 @@ pub struct Definition {
     pub architecture: Option<String>,
     /// The security type, such as `TrustedLaunchSupported`.
     pub security_type: Option<String>,
-    /// The cost of all its versions a month.
+    /// The cost of all its versions per month.
     pub monthly_cost: Option<String>,
-    /// Why the users of its versions are not all known.
+    /// Why not all users of its versions are known.
     pub usage_note: Option<String>,
     /// Its versions, newest first.
     pub versions: Vec<Version>,
@@ -84,43 +84,43 @@ pub struct Version {
     pub tags: BTreeMap<String, String>,
     /// The size of all its disks, in GB.
     pub size_gb: Option<i64>,
-    /// Its cost a month.
+    /// Its cost per month.
     pub monthly_cost: Option<String>,
     /// The regions that it is replicated to.
     pub regions: Vec<Region>,
-    /// What uses it; absent when usage was not asked for.
+    /// Its users; absent if usage was not requested.
     pub users: Option<Vec<User>>,
-    /// The Marketplace image that a tag names as its base.
+    /// Its base image: the Marketplace image that a tag names.
     pub base_image: Option<BaseImage>,
-    /// What a retention policy would do with it; absent without a policy.
+    /// The result of a retention policy; absent without a policy.
     pub retention: Option<Retention>,
 }
 
 /// A region that a version is replicated to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Region {
-    /// Its name in short spelling.
+    /// Its short name.
     pub name: String,
-    /// How many replicas it has.
+    /// The number of replicas.
     pub replicas: i64,
     /// The storage account type of the replicas.
     pub storage_account_type: Option<String>,
     /// `Completed`, `Replicating`, `Failed` or `Unknown`.
     pub state: String,
-    /// Replication in percent.
+    /// The replication progress in percent.
     pub progress: i64,
     /// Whether the version is excluded when resolving `latest` in this region.
     pub exclude_from_latest: bool,
 }
 
-/// What uses a version.
+/// A user of a version.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct User {
     /// Its ARM ID.
     pub id: String,
     /// Its name.
     pub name: String,
-    /// What it is, such as `virtual machine`.
+    /// Its kind, such as `virtual machine`.
     pub kind: String,
 }
 
@@ -153,7 +153,7 @@ impl Report {
         self.galleries.iter().flat_map(|gallery| &gallery.definitions)
     }
 
-    /// The figures that the report starts with: a number and what it counts.
+    /// The figures at the beginning of the report, each with its label.
     pub fn totals(&self) -> Vec<(String, String)> {
         let count = |number: usize, noun: &str| (number.to_string(), plural(number, noun));
         let versions = self.versions().count();
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn totals_count_what_the_report_knows() {
+    fn totals_contain_only_requested_figures() {
         let totals: Vec<String> =
             sample::report().totals().into_iter().map(|(number, what)| format!("{number} {what}")).collect();
         assert_eq!(
@@ -282,6 +282,6 @@ mod tests {
         );
         let totals = Report::default().totals();
         assert_eq!(totals[0], ("0".to_owned(), "galleries".to_owned()));
-        assert_eq!(totals.len(), 3, "what was not asked for is not counted");
+        assert_eq!(totals.len(), 3, "figures that were not requested are omitted");
     }
 }

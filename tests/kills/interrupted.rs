@@ -104,11 +104,11 @@ pub fn an_interrupt_at_any_request_loses_nothing() {
     interrupting(3, 0, once);
 }
 
-pub fn a_termination_of_the_whole_group_loses_nothing() {
+pub fn a_termination_of_the_process_group_loses_nothing() {
     interrupting(2, 1, terminated);
 }
 
-pub fn two_interrupts_in_a_row_are_recovered_from() {
+pub fn recovers_after_two_interrupts() {
     interrupting(2, 2, twice);
 }
 

@@ -80,15 +80,15 @@ fn killing(victim: Victim, offset: usize) {
     }
 }
 
-pub fn a_killed_provider_is_recovered_from() {
+pub fn recovers_after_the_provider_is_killed() {
     killing(Victim::Provider, 1);
 }
 
-pub fn a_killed_terraform_with_its_provider_is_recovered_from() {
+pub fn recovers_after_terraform_and_the_provider_are_killed() {
     killing(Victim::Both, 3);
 }
 
-pub fn a_killed_terraform_whose_provider_lives_on_is_recovered_from() {
+pub fn recovers_after_terraform_is_killed_and_its_provider_is_not() {
     if all() {
         return killing(Victim::Terraform, 0);
     }

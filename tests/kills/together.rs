@@ -162,7 +162,7 @@ pub fn a_region_that_another_run_adds_after_the_plan_is_kept() {
 }
 
 /// While one run is held in the middle of its write, the other run completes everything else in the gallery.
-pub fn a_run_that_hangs_holds_up_nobody_else() {
+pub fn a_hanging_run_does_not_delay_others() {
     let terraform = support::terraform("");
     let (stage, _maker) = world(&terraform);
     let one = workspace(&stage, &terraform, &configuration(&[image("a", "one", &["eastus"])]));

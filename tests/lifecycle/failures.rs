@@ -82,7 +82,7 @@ pub fn assert_reported(applied: &Applied, case: &Case, what: &str, id: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_creation_that_fails_is_told_and_can_be_done_again() {
+async fn a_failed_create_is_reported_and_can_be_repeated() {
     each(async |case, id| {
         for (what, fault, done) in mishaps() {
             let (core, full) = prepared(case).await;
@@ -109,7 +109,7 @@ async fn a_creation_that_fails_is_told_and_can_be_done_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_fails_while_creating_leaves_a_tainted_object() {
+async fn a_failed_create_operation_leaves_a_tainted_object() {
     each_with_operations(async |case, id| {
         let (core, full) = prepared(case).await;
         let plan = core.plan(case.type_name, None, &full).await;
@@ -139,7 +139,7 @@ async fn an_operation_that_fails_while_creating_leaves_a_tainted_object() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_update_that_fails_keeps_what_was_true() {
+async fn a_failed_update_keeps_the_prior_values() {
     each(async |case, id| {
         for (what, fault, done) in mishaps() {
             let (core, full) = prepared(case).await;
@@ -172,7 +172,7 @@ async fn an_update_that_fails_keeps_what_was_true() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_fails_while_updating_leaves_an_object_that_the_next_run_repairs() {
+async fn the_next_run_repairs_an_object_after_a_failed_update_operation() {
     each_with_operations(async |case, id| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;
@@ -194,7 +194,7 @@ async fn an_operation_that_fails_while_updating_leaves_an_object_that_the_next_r
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deletion_that_fails_keeps_the_object_in_the_state() {
+async fn a_failed_delete_keeps_the_object_in_the_state() {
     each(async |case, id| {
         for (what, fault, done) in mishaps() {
             let (core, full) = prepared(case).await;
@@ -226,7 +226,7 @@ async fn a_deletion_that_fails_keeps_the_object_in_the_state() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_is_gone_for_certain_leaves_the_state() {
+async fn only_certainly_missing_objects_leave_the_state() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;
@@ -260,7 +260,7 @@ async fn only_what_is_gone_for_certain_leaves_the_state() {
 
 // An object that the service accepted is never discarded.
 #[tokio::test(start_paused = true)]
-async fn a_creation_that_takes_too_long_is_kept_and_finished_by_the_next_run() {
+async fn the_next_run_finishes_a_create_that_timed_out() {
     each_with_operations(async |case, id| {
         let (core, full) = prepared(case).await;
         let short = patched(&full, &json!({"timeouts": {"create": "1s"}}));
@@ -289,7 +289,7 @@ async fn a_creation_that_takes_too_long_is_kept_and_finished_by_the_next_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupted_run_ends_at_once_and_loses_nothing() {
+async fn an_interrupted_run_ends_immediately_and_loses_nothing() {
     each_with_operations(async |case, id| {
         if case.name == "captured image" {
             return;
@@ -344,7 +344,7 @@ async fn an_interrupted_run_ends_at_once_and_loses_nothing() {
 
 // A killed process leaves neither private data nor state, so the next creation joins the running operation.
 #[tokio::test(start_paused = true)]
-async fn what_a_killed_run_left_under_way_is_joined() {
+async fn joins_a_create_that_a_killed_run_started() {
     each_with_operations(async |case, id| {
         if case.name == "captured image" {
             return;
@@ -373,7 +373,7 @@ async fn what_a_killed_run_left_under_way_is_joined() {
 
 // An existing object that is in no state is not modified, and the error contains the import block.
 #[tokio::test(start_paused = true)]
-async fn what_exists_already_is_not_taken_over_silently() {
+async fn does_not_adopt_existing_objects_silently() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &case.small).await;
@@ -395,7 +395,7 @@ async fn what_exists_already_is_not_taken_over_silently() {
 
 // If the object is deleted before its update, the apply fails, and the next run recreates it.
 #[tokio::test(start_paused = true)]
-async fn what_vanished_between_plan_and_apply_is_told() {
+async fn reports_an_object_that_was_deleted_after_the_plan() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;
@@ -493,7 +493,7 @@ async fn stop_ends_a_read_at_once() {
 
 // For example, a policy adds a tag on every write: the stored object matches the plan and is not tainted.
 #[tokio::test(start_paused = true)]
-async fn what_the_service_adds_is_told_and_taints_nothing() {
+async fn reports_values_that_the_service_adds_without_tainting() {
     let core = Core::new().await;
     let (type_name, id) = ("azimage_gallery", rg("galleries/gal"));
     let body = json!({"id": id, "name": "gal", "location": "eastus", "tags": {"a": "b", "policy": "inherited"},
@@ -519,7 +519,7 @@ async fn what_the_service_adds_is_told_and_taints_nothing() {
 
 // An imported or moved object has little more than its ID: without a read, a plan would invent replacements.
 #[tokio::test(start_paused = true)]
-async fn what_was_brought_here_and_not_read_is_not_compared() {
+async fn does_not_compare_imported_objects_before_they_are_read() {
     each(async |case, _| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;

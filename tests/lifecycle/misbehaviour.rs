@@ -55,7 +55,7 @@ fn tagged(case: &Case, full: &Json) -> Json {
 }
 
 #[tokio::test(start_paused = true)]
-async fn for_a_while_is_borne_by_all_verbs() {
+async fn every_verb_survives_temporary_failures() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let full = patched(
@@ -97,7 +97,7 @@ async fn for_a_while_is_borne_by_all_verbs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn for_ever_is_told_and_loses_nothing() {
+async fn permanent_failures_are_reported_and_lose_nothing() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let short = json!({"timeouts": {"create": "20m", "update": "20m", "delete": "20m", "read": "5m"}});
@@ -206,7 +206,7 @@ async fn tick(core: &Core, until: impl Future<Output = crate::core::Applied>) ->
 }
 
 #[tokio::test(start_paused = true)]
-async fn operations_that_go_astray() {
+async fn abnormal_operations_leave_a_correct_state() {
     each_with_operations(async |case, id| {
         for (what, faults, fails, there) in operations() {
             let (core, full) = prepared(case).await;
@@ -263,7 +263,7 @@ async fn operations_that_go_astray() {
 
 /// The same for updates and deletions, where polling fails but the work itself succeeds.
 #[tokio::test(start_paused = true)]
-async fn operations_that_go_astray_later() {
+async fn abnormal_operations_of_updates_and_deletes_leave_a_correct_state() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let full = patched(&full, &json!({"timeouts": {"update": "20m", "delete": "20m"}}));
@@ -299,7 +299,7 @@ async fn operations_that_go_astray_later() {
 
 /// New objects are not found yet, and deleted ones are still found.
 #[tokio::test(start_paused = true)]
-async fn a_service_that_sees_its_own_work_late() {
+async fn waits_until_the_service_sees_its_own_changes() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         // its dependencies are old enough to be found

@@ -42,7 +42,7 @@ fn fine(applied: &Applied) -> &Held {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changes_of_one_version_at_once_keep_each_others_regions() {
+async fn concurrent_changes_of_one_version_keep_each_others_regions() {
     let (core, config, held) = world().await;
     // two configurations that each add a region, planned before either is applied
     let first = change(&core, &held, &config, &["eastus", "westus", "northeurope"]).await;
@@ -67,7 +67,7 @@ async fn changes_of_one_version_at_once_keep_each_others_regions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_process_loses_nothing_but_what_comes_between_its_look_and_its_write() {
+async fn another_process_overwrites_only_changes_between_its_read_and_its_write() {
     let (core, config, held) = world().await;
     let other = core.again(json!({})).await;
     let first = change(&core, &held, &config, &["eastus", "westus", "northeurope"]).await;
