@@ -276,7 +276,7 @@ impl<'a> Survey<'a> {
         }
         let asked = Instant::now();
         let mut last = self.scope.run(self.usage.lock()).await?;
-        if last.0 < asked {
+        if last.0 <= asked {
             let begun = Instant::now();
             *last = (begun, Arc::new(in_use(self.context, self.scope, self.definition, self.policy).await));
         }
