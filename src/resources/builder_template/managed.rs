@@ -160,9 +160,10 @@ pub fn flatten(context: &Context, answer: &Json, id: &ResourceId, known: &Model)
     let minutes = template.build_timeout.as_secs() / 60;
     let read_timeout =
         if minutes.is_multiple_of(60) { format!("{}h", minutes / 60) } else { format!("{minutes}m") };
+    let says_timeout = body::at(answer, "properties.buildTimeoutInMinutes").is_some();
     let build_timeout = match &known.build_timeout {
-        Some(known) if same_duration(known, &read_timeout) || !says => known.clone(),
-        None if !says => DEFAULT_BUILD_TIMEOUT.to_owned(),
+        Some(known) if same_duration(known, &read_timeout) || !says_timeout => known.clone(),
+        None if !says_timeout => DEFAULT_BUILD_TIMEOUT.to_owned(),
         _ => read_timeout,
     };
     let unless_silent = |read: bool, known: Option<bool>| if says { Some(read) } else { known };
