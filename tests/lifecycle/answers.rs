@@ -24,6 +24,8 @@ async fn reread(core: &Core, case: &Case, held: &Held, what: &str) -> Held {
 const WORDS: &[&str] = &[
     "provisioningState",
     "osType",
+    "supportedOSType",
+    "scriptBehaviorAfterReboot",
     "osState",
     "hyperVGeneration",
     "architecture",

@@ -139,10 +139,11 @@ fn read_source(read: Option<Source>, known: Option<&Source>) -> Option<Source> {
 }
 
 fn read_scripts(read: Option<ManageAction>, known: Option<&ManageAction>) -> Option<ManageAction> {
-    let Some(mut read) = read else { return known.cloned() };
-    if let (None, Some(known)) = (&read.update, known) {
-        read.update = known.update.clone();
+    let (Some(mut read), Some(known)) = (read.clone(), known) else { return read.or(known.cloned()) };
+    if read.remove.is_empty() {
+        read.remove = known.remove.clone();
     }
+    read.update = read.update.or_else(|| known.update.clone());
     Some(read)
 }
 
