@@ -109,8 +109,8 @@ async fn finds_the_newest_usable_version_across_pages() {
                 ("3.0.0", "Failed"),
                 ("2.0.0", "excluded from latest"),
                 ("1.11.0", "its tag STAGE is \"preview\", not \"ga\""),
-                ("1.9.0", "excluded from latest in West Europe"),
-                ("1.8.0", "not replicated to West Europe"),
+                ("1.9.0", "excluded from latest in westeurope"),
+                ("1.8.0", "not replicated to westeurope"),
             ],
         ),
         (

@@ -92,6 +92,18 @@ pub fn remove(json: &mut Json, path: &str) {
     }
 }
 
+/// Adds the members of `more` that `json` lacks, at any depth of objects.
+pub fn fill(json: &mut Json, more: &Json) {
+    let (Some(fields), Some(more)) = (json.as_object_mut(), more.as_object()) else { return };
+    for (name, value) in more {
+        let field = fields.entry(name.as_str()).or_insert(Json::Null);
+        match field.is_null() {
+            true => *field = value.clone(),
+            false => fill(field, value),
+        }
+    }
+}
+
 /// Drops every member but those named.
 pub fn keep_only(json: &mut Json, names: &[&str]) {
     if let Some(object) = json.as_object_mut() {
@@ -192,6 +204,13 @@ pub fn without_nulls(json: Json) -> Json {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn fills_in_what_is_missing() {
+        let mut json = json!({"a": {"b": 1}, "n": null, "l": [1]});
+        fill(&mut json, &json!({"a": {"b": 2, "c": 3}, "n": "x", "l": [2, 3], "m": {"o": true}}));
+        assert_eq!(json, json!({"a": {"b": 1, "c": 3}, "n": "x", "l": [1], "m": {"o": true}}));
+    }
 
     #[test]
     fn reads_leniently() {

@@ -120,7 +120,7 @@ pub enum Unbuilt {
     /// It did not start, or it failed.
     Failed(Diagnostics),
     /// It goes on, and this process does not see its end: it was interrupted, or out of time.
-    GoesOn(Box<LastRun>, Error),
+    GoesOn(Box<LastRun>, Box<Error>),
 }
 
 impl<D: Into<Diagnostics>> From<D> for Unbuilt {
@@ -284,7 +284,7 @@ fn lost(task: &Task<'_>) -> Diagnostic {
 /// Why a run that was followed has no end.
 enum NoEnd {
     /// This process stopped following; the run goes on.
-    Unseen(Error),
+    Unseen(Box<Error>),
     /// Another run began before the end was seen.
     Superseded,
     /// The template is gone.
@@ -339,16 +339,18 @@ async fn follow(task: &Task<'_>, started_at: &str, report: Report<'_>) -> Result
                 }
             }
             Ok(None) => return Err(NoEnd::Gone),
-            Err(error) if error.is_stopped() || error.is_timed_out() => return Err(NoEnd::Unseen(error)),
+            Err(error) if error.is_stopped() || error.is_timed_out() => {
+                return Err(NoEnd::Unseen(Box::new(error)));
+            }
             Err(error) => {
                 let (since, first) = outage.get_or_insert((Instant::now(), error));
                 if since.elapsed() > OUTAGE_TOLERATED {
-                    return Err(NoEnd::Unseen(first.clone()));
+                    return Err(NoEnd::Unseen(Box::new(first.clone())));
                 }
             }
         }
         if let Err(error) = task.scope.sleep(pause).await {
-            return Err(NoEnd::Unseen(outage.map_or(error, |(_, first)| first)));
+            return Err(NoEnd::Unseen(Box::new(outage.map_or(error, |(_, first)| first))));
         }
     }
     Err(NoEnd::Superseded)
@@ -404,7 +406,7 @@ pub async fn result(task: &Task<'_>, run: LastRun) -> Result<Built, Unbuilt> {
     let artifacts = match artifacts(task).await {
         Ok(artifacts) => artifacts,
         Err(error) if error.is_stopped() || error.is_timed_out() => {
-            return Err(Unbuilt::GoesOn(Box::new(run), error));
+            return Err(Unbuilt::GoesOn(Box::new(run), Box::new(error)));
         }
         Err(error) => return Err(task.failed(&error).into()),
     };

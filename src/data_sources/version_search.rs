@@ -1,4 +1,4 @@
-//! Finding one version in a gallery: an exact one, or the newest that will do.
+//! Finding one version in a gallery: an exact one, or the newest that qualifies.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -104,9 +104,9 @@ impl Search<'_> {
         }
         let what = match selection.wanted {
             Wanted::Exact(version) => format!("Version {version} of {parent} is not what is asked for"),
-            Wanted::Latest => format!("No version of {parent} will do"),
+            Wanted::Latest => format!("No version of {parent} qualifies"),
             Wanted::Constraint(constraint) => {
-                format!("No version of {parent} that satisfies \"{constraint}\" will do")
+                format!("No version of {parent} that satisfies \"{constraint}\" qualifies")
             }
         };
         Diagnostic::error(what, format!("{}\n{}", selected.explain(10), self.parent))

@@ -496,7 +496,11 @@ mod tests {
         assert_eq!(read[2].windows_update, Some(WindowsUpdate::default()));
         let restart = WindowsRestart { restart_timeout: text("5m"), ..WindowsRestart::default() };
         let known = Customizer { windows_restart: Some(restart), ..Customizer::default() };
-        assert_eq!(read_customizers(&answer, &[known.clone()])[0], known, "the user may say the same");
+        assert_eq!(
+            read_customizers(&answer, std::slice::from_ref(&known))[0],
+            known,
+            "the user may say the same"
+        );
     }
 
     #[test]

@@ -353,7 +353,7 @@ mod tests {
         ] {
             let json = expand(std::slice::from_ref(&target));
             let template = json!({"properties": {"distribute": json}});
-            assert_eq!(read(&template, &[]).0, [target.clone()]);
+            assert_eq!(read(&template, &[]).0, std::slice::from_ref(&target));
             assert_eq!(read(&template, std::slice::from_ref(&target)).0, [target]);
         }
     }

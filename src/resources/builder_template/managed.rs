@@ -150,9 +150,35 @@ fn difference(context: &Context, prior: &Model, plan: &Model, current: &Json) ->
     difference
 }
 
+/// The members of a template that the service never changes.
+const UNCHANGEABLE: &[&str] = &[
+    "source",
+    "customize",
+    "validate",
+    "optimize",
+    "buildTimeoutInMinutes",
+    "errorHandling",
+    "stagingResourceGroup",
+    "managedResourceTags",
+    "autoRun",
+];
+
+// The answer with the unchangeable members that it leaves out, as in `known`: an answer that says less replaces nothing.
+fn completed(context: &Context, answer: &Json, known: &Model) -> Json {
+    let mut answer = answer.clone();
+    // an import knows nothing yet
+    if known.source.is_some() {
+        let mut known = expand(context, known);
+        body::keep_only(&mut known["properties"], UNCHANGEABLE);
+        body::fill(&mut answer, &json!({"properties": known["properties"]}));
+    }
+    answer
+}
+
 /// The template in the model. What the answer does not say stays as in `known`.
 pub fn flatten(context: &Context, answer: &Json, id: &ResourceId, known: &Model) -> Model {
-    let template = ImageTemplate::read(answer, known.vm_profile.as_ref());
+    let whole = completed(context, answer, known);
+    let template = ImageTemplate::read(&whole, known.vm_profile.as_ref());
     // an answer without properties is what was sent, or says nothing
     let says = body::at(answer, "properties.source").is_some();
     let or_known = |read: Option<String>, known: &Option<String>| read.or_else(|| known.clone());
@@ -195,8 +221,8 @@ pub fn flatten(context: &Context, answer: &Json, id: &ResourceId, known: &Model)
         last_run_message: Some(run.and_then(|run| run.message.clone()).unwrap_or_default()),
         source: or_else(template.source.clone(), &known.source, says),
         identity: or_else(template.identity.clone(), &known.identity, says),
-        customize: if says { read_customizers(answer, &known.customize) } else { known.customize.clone() },
-        validate: or_else(read_validate(answer), &known.validate, says),
+        customize: if says { read_customizers(&whole, &known.customize) } else { known.customize.clone() },
+        validate: or_else(read_validate(&whole), &known.validate, says),
         distribute: if says {
             build_target::read(answer, &known.distribute)
         } else {
