@@ -292,6 +292,9 @@ async fn an_upgrade_keeps_identities_and_completes_missing_parts() {
         without.identity = None;
         let (read, _) = core.read(&without).await.unwrap();
         assert_eq!(read.unwrap().identity, Some(identity.clone()), "{}", case.name);
+        if cases::NOT_IMPORTABLE.contains(&case.type_name) {
+            continue;
+        }
         // optional parts may be missing: they default to the provider's
         let mut partly = identity.clone();
         let fields = &core.identities[case.type_name].identity_attributes;

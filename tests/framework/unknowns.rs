@@ -261,7 +261,10 @@ fn holes(value: &Value, out: &mut dyn FnMut(Value)) {
                         Value::List(elements)
                     });
                 };
-                with(Value::Unknown);
+                // of a list of blocks with an unknown one, core makes the whole list unknown
+                if !matches!((value, element), (Value::List(_), Value::Object(_))) {
+                    with(Value::Unknown);
+                }
                 holes(element, &mut with);
             }
         }
