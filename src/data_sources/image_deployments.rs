@@ -130,18 +130,23 @@ async fn events(
     from: OffsetDateTime,
     to: OffsetDateTime,
 ) -> Result<Vec<Json>, Error> {
-    let write =
-        |at: OffsetDateTime| at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default();
-    let filter = format!(
-        "eventTimestamp ge '{}' and eventTimestamp le '{}' and resourceProvider eq 'Microsoft.Compute'",
-        write(from),
-        write(to)
-    );
     let path =
         format!("/subscriptions/{subscription}/providers/Microsoft.Insights/eventtypes/management/values");
     let members = "eventTimestamp,operationName,resourceId,correlationId,status,subStatus";
-    let target = Target::at(path).query("$filter", filter).query("$select", members);
+    let target = Target::at(path).query("$filter", events_filter(from, to)).query("$select", members);
     context.client.list(scope, &target).await
+}
+
+/// The filter for the events of a period, in whole seconds. The end is rounded up: rounded down, it would leave out the
+/// events of the current second.
+fn events_filter(from: OffsetDateTime, to: OffsetDateTime) -> String {
+    let second = |at: OffsetDateTime| at.replace_nanosecond(0).unwrap_or(at);
+    let write = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
+    format!(
+        "eventTimestamp ge '{}' and eventTimestamp le '{}' and resourceProvider eq 'Microsoft.Compute'",
+        write(second(from)),
+        write(second(to) + Duration::from_secs(1))
+    )
 }
 
 /// The deployment of a machine.
@@ -271,6 +276,17 @@ mod tests {
             "status": {"value": status}, "subStatus": {"value": sub},
             "eventTimestamp": format!("2026-11-02T12:{:02}:{:02}.1234567Z", second / 60, second % 60),
         })
+    }
+
+    #[test]
+    fn the_filter_includes_the_current_second() {
+        let from = instant("2026-11-01T12:00:00.9Z").unwrap();
+        let to = instant("2026-11-02T23:59:59.5Z").unwrap();
+        assert_eq!(
+            events_filter(from, to),
+            "eventTimestamp ge '2026-11-01T12:00:00Z' and eventTimestamp le '2026-11-03T00:00:00Z' \
+             and resourceProvider eq 'Microsoft.Compute'"
+        );
     }
 
     fn creation(machine: &str, begin: u32, end: Option<(&str, u32)>) -> Vec<Json> {
