@@ -194,7 +194,7 @@ fn returned(ty: &Type) -> String {
     }
 }
 
-/// A type as HCL writes it.
+/// A type in HCL notation.
 fn hcl_type(ty: &Type) -> String {
     match ty {
         Type::String => "string".to_owned(),
@@ -255,7 +255,7 @@ fn short(type_name: &str) -> &str {
     type_name.strip_prefix(NAME).map_or(type_name, |rest| rest.trim_start_matches('_'))
 }
 
-/// A duration as `timeouts` takes it, in the largest unit that divides it.
+/// A duration as it is written in `timeouts`, in the largest unit that divides it.
 fn duration_text(duration: Duration) -> String {
     match duration.as_secs() {
         0 => format!("{}ms", duration.as_millis()),

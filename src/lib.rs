@@ -12,7 +12,7 @@
 //! 6. [`image`]: versions, constraints, URNs and what "latest" means. Pure.
 //! 7. [`azure`]: what Azure resources and data sources share: the configured context, attributes, the write pipeline,
 //!    diagnostics, guardrails.
-//!    [`sync`] takes locks, for all modules.
+//!    [`sync`]: locks for all modules.
 //! 8. [`resources`], [`data_sources`], [`list_resources`], [`actions`], [`functions`]: one file for each type that users write.
 //! 9. [`provider`]: the provider block, and the lists that register all of these.
 //! 10. [`docs`]: the Registry's pages, generated from the schemas.

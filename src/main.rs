@@ -36,14 +36,14 @@ fn services(interrupted: Arc<Notify>) -> Routes {
         Server::new(Provider).detecting_destroy(plugin::host::is_destroying),
     )));
     let stopped = service.clone();
-    // the operations under way end as after an interrupt
+    // stop running operations as after an interrupt
     tokio::spawn(async move {
         loop {
             interrupted.notified().await;
             stopped.stop_all();
         }
     });
-    // every host asks for the schema first: build it during the handshake
+    // every host requests the schema first: build it during the handshake
     let prepared = service.clone();
     tokio::task::spawn_blocking(move || prepared.prepare());
     Routes::new(ProviderServer::from_arc(service).max_decoding_message_size(MAXIMUM_MESSAGE))

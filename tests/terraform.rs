@@ -131,7 +131,7 @@ fn invalid_input_is_reported_before_any_change() {
         (
             "validate",
             version(&format!("version = \"1.0\"\nsource {{\n managed_image_id = {image:?}\n}}")),
-            "the service wants exactly three",
+            "exactly three are required",
         ),
         (
             "validate",

@@ -82,7 +82,7 @@ fn identity(example: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The types that can be moved into this one, as the page names them.
+/// The types that can be moved into this one, in the page's wording.
 fn moved<C: Send + Sync>(entry: &Entry<C>) -> Vec<String> {
     let sources = entry.resource.moves_from().into_iter();
     sources

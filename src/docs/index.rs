@@ -43,7 +43,7 @@ fn item(page: &mut String, name: &str, folder: &str, doc: &str) {
     let _ = writeln!(page, "- [{name}]({folder}/{}.md) ({category}): {}", short(name), summary(doc));
 }
 
-// In the order that their frontmatter gives; a guide without one comes last.
+// In the order given by their frontmatter; guides without one come last.
 fn guides(page: &mut String, written: &Written) {
     let mut guides: Vec<(&String, Guide)> =
         written.guides.iter().map(|(name, text)| (name, Guide::read(text))).collect();

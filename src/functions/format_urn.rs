@@ -1,4 +1,4 @@
-//! `format_urn(publisher, offer, sku, version)`: a Marketplace URN from its parts.
+//! `format_urn(publisher, offer, sku, version)`: joins the parts of a Marketplace URN.
 
 use super::{argument, text};
 use crate::framework::{Function, FunctionError, Signature};
@@ -15,8 +15,8 @@ impl Function for FormatUrn {
 
     fn signature(&self) -> Signature {
         Signature {
-            summary: "Puts the parts of a Marketplace URN together.",
-            doc: "Gives `publisher:offer:sku:version` after checking each part.\n\n\
+            summary: "Joins the parts of a Marketplace URN.",
+            doc: "Returns `publisher:offer:sku:version` after checking each part.\n\n\
                   ```terraform\n\
                   provider::azimage::format_urn(\"Canonical\", \"ubuntu-24_04-lts\", \"server\", \"24.04.202511010\")\n\
                   # \"Canonical:ubuntu-24_04-lts:server:24.04.202511010\"\n\

@@ -1,4 +1,4 @@
-//! The provider's functions, one file each: pure, offline, and usable with no provider configuration.
+//! The provider's functions, one file each: pure, offline, and usable without a provider configuration.
 
 mod format_urn;
 mod packer_artifact;
@@ -36,12 +36,12 @@ fn texts(name: &'static str, doc: &'static str) -> Parameter {
     Parameter { name, ty: Type::list(Type::String), doc }
 }
 
-/// The text argument at `index`; core has checked its type.
+/// The text argument at `index`; core has already checked its type.
 fn argument(arguments: &[Value], index: usize) -> &str {
     arguments.get(index).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The texts of the list argument at `index`. A null element is an error.
+/// The texts in the list argument at `index`. A null element is an error.
 fn elements(arguments: &[Value], index: usize) -> Result<Vec<&str>, FunctionError> {
     let list = arguments.get(index).map_or(&[][..], Value::elements);
     list.iter()
@@ -99,7 +99,7 @@ mod tests {
                 let _ = function.call(&arguments);
             }
             let _ = function.call(&[]);
-            // Terraform puts the text between a colon and a full stop.
+            // Terraform shows the text between a colon and a full stop.
             let error = function.call(&vec![Value::string("?"); function.signature().parameters.len()]);
             if let Err(FunctionError { text, argument }) = error {
                 assert!(argument.is_some() && !text.ends_with(['.', '?']), "{}: {text}", function.name());

@@ -1,4 +1,4 @@
-//! `packer_artifact(manifest_json)`: the images that the last run of Packer has made.
+//! `packer_artifact(manifest_json)`: the images that the last run of Packer built.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ impl Function for PackerArtifact {
         build.insert("build_time".to_owned(), Type::Number);
         build.insert("custom_data".to_owned(), Type::map(Type::String));
         Signature {
-            summary: "Reads what the last run of Packer has built.",
+            summary: "Returns the images that the last run of Packer built.",
             doc: "Reads the file that Packer's `manifest` post-processor writes. Packer appends to it, so only the builds of \
                   the last run count, of which there may be several. Builds that are not for Azure are left out.\n\n\
                   The result has `builds`, a map by the name of the source (`ubuntu` for `source.azure-arm.ubuntu`). All \
@@ -57,7 +57,7 @@ impl Function for PackerArtifact {
     }
 }
 
-/// The manifest, as far as it matters. Packer leaves members out or writes null.
+/// The members of the manifest that are used. Packer omits members or writes null.
 #[derive(Deserialize)]
 struct Manifest {
     builds: Vec<Build>,
@@ -77,7 +77,7 @@ struct Build {
 /// The Azure builds of the last run, by name.
 fn last_run(manifest: &str) -> Result<BTreeMap<String, Build>, String> {
     let manifest: Manifest = serde_json::from_str(manifest.trim_start_matches('\u{feff}'))
-        .map_err(|error| format!("this is not a manifest of Packer's: {error}"))?;
+        .map_err(|error| format!("this is not a Packer manifest: {error}"))?;
     let run = |build: &Build| build.packer_run_uuid.clone().filter(|run| !run.is_empty());
     let last =
         manifest.last_run_uuid.filter(|run| !run.is_empty()).or_else(|| manifest.builds.last().and_then(run));
@@ -110,7 +110,7 @@ impl Build {
                 (name.to_owned(), text.map_or(Value::Null, |(_, text)| Value::string(text.as_str())))
             })
             .collect();
-        // strip_time leaves it out, and 0 means the same.
+        // strip_time omits it, and 0 means the same
         let time = self.build_time.filter(|time| *time != 0);
         build.insert("build_time".to_owned(), time.map_or(Value::Null, Value::int));
         let custom_data = self.custom_data.iter().flatten().filter_map(|(name, value)| {
@@ -125,7 +125,7 @@ impl Build {
         Value::Object(build)
     }
 
-    /// The kind of the artifact, its ID and the parts of that.
+    /// The kind of the artifact, its ID, and the parts of the ID.
     fn artifact(&self) -> Vec<(&'static str, String)> {
         let given = self.custom_data.as_ref().and_then(|data| data.get("image_version_id")?.as_str());
         let version = |text: &str| ResourceId::parse_as(text, IMAGE_VERSION).ok();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_all_builds_of_the_last_run_and_no_others() {
+    fn returns_all_builds_of_the_last_run_only() {
         let version = format!("{GROUP}/galleries/g/images/web/versions/1.4.2");
         let manifest = json!({
             "builds": [
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_every_artifact() {
+    fn recognises_every_artifact() {
         let version = format!("{GROUP}/galleries/g/images/i/versions/1.0.0");
         let vhd = "https://acc.blob.core.windows.net/images/web.vhd";
         let disk = format!("{GROUP}/disks/os");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn copes_with_missing_members() {
+    fn tolerates_missing_members() {
         let found = builds(&json!({"builds": [{"artifact_id": format!("{GROUP}/images/i")}]})).unwrap();
         let build = &found["azure-arm"];
         assert_eq!(build.get("kind").as_str(), Some("managed_image"));
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(found["n"].get("kind").as_str(), Some("none"));
         assert!(builds(&json!({"builds": []})).unwrap().is_empty());
         let unfinished = json!({"builds": [build_of("a", "run-1")], "last_run_uuid": "run-2"});
-        assert!(builds(&unfinished).unwrap().is_empty(), "the last run has made nothing");
+        assert!(builds(&unfinished).unwrap().is_empty(), "the last run has built nothing");
         let without_last = json!({"builds": [build_of("a", "run-1"), build_of("b", "run-2")]});
         assert_eq!(builds(&without_last).unwrap().keys().collect::<Vec<_>>(), ["b"]);
     }
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_mistake() {
+    fn errors_describe_the_mistake() {
         for (manifest, why) in [
             (json!([]), "not a manifest"),
             (json!({"last_run_uuid": "r"}), "builds"),

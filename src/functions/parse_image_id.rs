@@ -1,4 +1,4 @@
-//! `parse_image_id(id)`: the parts of an image's ID, for every kind of image.
+//! `parse_image_id(id)`: splits the ID of any kind of image into its parts.
 
 use super::{argument, text};
 use crate::arm::ResourceId;
@@ -127,7 +127,7 @@ fn parse_arm(text: &str) -> Result<Found, String> {
             take("version", "versions");
             kind
         }
-        Some(_) => return Err("it names no resource group".to_owned()),
+        Some(_) => return Err("it has no resource group".to_owned()),
         None if id.is_a(MARKETPLACE)
             && id.name_of("artifacttypes").is_some_and(|kind| kind.eq_ignore_ascii_case("vmimage")) =>
         {
@@ -141,8 +141,8 @@ fn parse_arm(text: &str) -> Result<Found, String> {
         None => {
             let kind = id.resource_type();
             return Err(match kind.as_str() {
-                "" => "it names no resource".to_owned(),
-                kind => format!("it is the id of a {kind}"),
+                "" => "it has no resource".to_owned(),
+                kind => format!("it is the ID of a {kind}"),
             });
         }
     };
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_kind_and_leaves_the_rest_null() {
+    fn splits_every_kind_of_id_and_leaves_other_attributes_null() {
         let rows: &[(String, &[(&str, &str)])] = &[
             (format!("{GROUP}/galleries/g"), &[("kind", "gallery"), ("gallery", "g"), ("name", "g")]),
             (
@@ -230,11 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_mistake() {
+    fn errors_describe_the_mistake() {
         for (id, text) in [
             ("", "empty"),
             ("img", "slash"),
-            ("/subscriptions/s", "names no resource"),
+            ("/subscriptions/s", "has no resource"),
             (
                 "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm",
                 "virtualMachines",

@@ -1,4 +1,4 @@
-//! `parse_release(tag)`: the parts of a release tag, so that it can name a gallery image version.
+//! `parse_release(tag)`: splits a release tag into parts that can name a gallery image version.
 
 use semver::Version;
 
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn says_why_a_tag_is_not_a_release() {
+    fn errors_describe_why_a_tag_is_not_a_release() {
         for (tag, why) in [
             ("", "not a semantic version"),
             ("1.4", "not a semantic version"),

@@ -1,4 +1,4 @@
-//! `parse_urn(urn)`: the four parts of a Marketplace URN.
+//! `parse_urn(urn)`: splits a Marketplace URN into its four parts.
 
 use super::{argument, text};
 use crate::framework::{Function, FunctionError, Signature};
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_mistake() {
+    fn errors_describe_the_mistake() {
         for (urn, text) in [
             ("a:b:c", "version is missing"),
             ("", "empty"),

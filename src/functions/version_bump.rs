@@ -1,4 +1,4 @@
-//! `version_bump(version, part)`: the next gallery version.
+//! `version_bump(version, part)`: increments a gallery version.
 
 use super::{argument, text};
 use crate::framework::{Function, FunctionError, Signature};
@@ -15,14 +15,14 @@ impl Function for VersionBump {
 
     fn signature(&self) -> Signature {
         Signature {
-            summary: "Raises one number of a gallery image version.",
-            doc: "Raises the major, minor or patch number and sets those to its right to 0.\n\n\
+            summary: "Increments one number of a gallery image version.",
+            doc: "Increments the major, minor or patch number and sets the numbers to its right to 0.\n\n\
                   ```terraform\n\
                   provider::azimage::version_bump(\"1.4.2\", \"minor\") # \"1.5.0\"\n\
                   ```",
             parameters: vec![
                 text("version", "A gallery image version: three integers, such as 1.4.2."),
-                text("part", "Which number to raise: `major`, `minor` or `patch`."),
+                text("part", "Which number to increment: `major`, `minor` or `patch`."),
             ],
             returns: Type::String,
         }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn raises_one_number() {
+    fn increments_one_number() {
         for (version, part, next) in [
             ("1.4.2", "major", "2.0.0"),
             ("1.4.2", "minor", "1.5.0"),

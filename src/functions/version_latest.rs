@@ -16,7 +16,7 @@ impl Function for VersionLatest {
     fn signature(&self) -> Signature {
         Signature {
             summary: "Finds the newest version that satisfies a constraint.",
-            doc: "Gives the greatest version by number, as it is spelt in the list. The constraint may also be `latest`, for \
+            doc: "Returns the greatest version by number, with the spelling in the list. The constraint may also be `latest`, for \
                   any. It is an error when no version satisfies it, since a null would silently mean \"latest\" elsewhere; \
                   `try(…, null)` turns that into a null.\n\n\
                   ```terraform\n\
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_greatest_number() {
+    fn returns_the_version_with_the_greatest_number() {
         let versions = ["1.0.12", "1.0.9", "2.0.0", "9.2.20", "9.10.3"];
         for (constraint, version) in [
             ("~> 1.0", "1.0.12"),

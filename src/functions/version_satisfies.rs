@@ -1,4 +1,4 @@
-//! `version_satisfies(version, constraint)`: whether a version passes a constraint.
+//! `version_satisfies(version, constraint)`: whether a version satisfies a constraint.
 
 use super::{argument, text};
 use crate::framework::{Function, FunctionError, Signature};
@@ -15,7 +15,7 @@ impl Function for VersionSatisfies {
 
     fn signature(&self) -> Signature {
         Signature {
-            summary: "Tells whether a version satisfies a constraint.",
+            summary: "Reports whether a version satisfies a constraint.",
             doc: "Constraints are Terraform's own: `=`, `!=`, `>`, `>=`, `<`, `<=` and `~>`, with commas for \"and\". Versions \
                   are integers separated by dots, as many as there are, and are compared by number; missing ones count as 0.\n\n\
                   ```terraform\n\

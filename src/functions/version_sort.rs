@@ -1,4 +1,4 @@
-//! `version_sort(versions)`: versions in the order of their numbers.
+//! `version_sort(versions)`: sorts versions by number.
 
 use super::{elements, texts};
 use crate::framework::{Function, FunctionError, Signature};
@@ -33,7 +33,7 @@ impl Function for VersionSort {
     }
 }
 
-/// Each of `texts` as a version; the error is of argument 0.
+/// Parses each of `texts` as a version; errors point at argument 0.
 pub(super) fn parse(texts: Vec<&str>) -> Result<Vec<Version>, FunctionError> {
     texts
         .into_iter()
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn error_names_the_element_that_is_not_a_version() {
+    fn error_points_at_the_element_that_is_not_a_version() {
         let error = call(&["1.0.0", "1.0.x"]).unwrap_err();
         assert_eq!(error.argument, Some(0));
         assert!(error.text.contains("element 1") && error.text.contains("1.0.x"), "{}", error.text);

@@ -1,6 +1,6 @@
 //! Version constraints in Terraform's notation (`>= 1.2, < 2.0`, `~> 1.2`), and what a configuration can request.
 //!
-//! The operators have the meaning they have in `required_version`, but versions can have any length and any size.
+//! The operators mean the same as in `required_version`, but versions can have any length and any size.
 
 use super::version::{Version, VersionError};
 use std::fmt;
@@ -48,7 +48,7 @@ const OPERATORS: [(&str, Operator); 7] = [
     ("~>", Operator::Pessimistic),
 ];
 
-/// Operators of other tools, and what to write instead.
+/// Operators of other tools, and their replacements.
 const FOREIGN_OPERATORS: [(&str, &str); 9] = [
     ("==", "write = for equality"),
     ("=>", "write >= for \"at least\""),
@@ -82,7 +82,7 @@ impl Constraint {
         self.comparisons.iter().all(|comparison| comparison.matches(version))
     }
 
-    /// The versions it names, in the order written.
+    /// Its versions, in the order written.
     pub fn versions(&self) -> impl Iterator<Item = &Version> {
         self.comparisons.iter().map(|comparison| &comparison.version)
     }
@@ -205,22 +205,22 @@ fn is_operator_character(c: char) -> bool {
     matches!(c, '=' | '!' | '<' | '>' | '~' | '^' | '|' | '&' | '*')
 }
 
-/// Which version a configuration asks for.
+/// The version that a configuration requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
     /// One version, by number: `1.2` finds `1.2.0` when nothing is spelt `1.2`.
     Exact(Version),
-    /// The greatest there is.
+    /// The greatest version.
     Latest,
-    /// The greatest that passes.
+    /// The greatest version that satisfies a constraint.
     Constraint(Constraint),
 }
 
 impl Wanted {
-    /// Reads `latest` (in any case), a version, or a constraint; spaces around it do not count.
+    /// Parses `latest` (in any case), a version, or a constraint. Surrounding spaces are ignored.
     ///
     /// # Errors
-    /// Says what is wrong in the reading that was most likely meant.
+    /// Describes the mistake in the form that was most likely intended.
     pub fn parse(text: &str) -> Result<Wanted, WantedError> {
         let trimmed = text.trim();
         if trimmed.eq_ignore_ascii_case("latest") {
@@ -238,7 +238,7 @@ impl Wanted {
         }
     }
 
-    /// Whether `version` would do. Everything does for `latest`.
+    /// Whether `version` matches. `latest` matches every version.
     pub fn matches(&self, version: &Version) -> bool {
         match self {
             Wanted::Exact(wanted) => wanted == version,
@@ -247,12 +247,12 @@ impl Wanted {
         }
     }
 
-    /// Whether this is the moving `latest`, which a guardrail may forbid.
+    /// Whether this is `latest`, which a guardrail may forbid.
     pub fn is_latest(&self) -> bool {
         matches!(self, Wanted::Latest)
     }
 
-    /// Whether this names one version and so cannot move.
+    /// Whether this is one exact version, which cannot move.
     pub fn is_exact(&self) -> bool {
         matches!(self, Wanted::Exact(_))
     }
@@ -268,18 +268,18 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// Why a text asks for no version.
+/// Why a text cannot be parsed as a request for a version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WantedError {
-    /// It looks like an exact version, but is none.
+    /// It looks like an exact version, but is not valid.
     #[error("{0}. An exact version, \"latest\", or a constraint such as \"~> 1.2\" is expected")]
     Version(#[from] VersionError),
-    /// It looks like a constraint, but is none.
+    /// It looks like a constraint, but is not valid.
     #[error(transparent)]
     Constraint(#[from] ConstraintError),
-    /// The word that azurerm has for "the one published last".
+    /// azurerm's word for the version that was published last.
     #[error(
-        "\"recent\" is not known here, as the date of publishing decides nothing: write \"latest\" for the greatest version"
+        "\"recent\" is not supported, because versions are not compared by publishing date: use \"latest\" for the greatest version"
     )]
     Recent,
 }
@@ -326,10 +326,10 @@ mod tests {
         for (text, yes, no) in table {
             let parsed = constraint(text);
             for candidate in *yes {
-                assert!(parsed.matches(&version(candidate)), "{text} must admit {candidate}");
+                assert!(parsed.matches(&version(candidate)), "{text} must match {candidate}");
             }
             for candidate in *no {
-                assert!(!parsed.matches(&version(candidate)), "{text} must refuse {candidate}");
+                assert!(!parsed.matches(&version(candidate)), "{text} must not match {candidate}");
             }
         }
     }
@@ -442,14 +442,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_back_the_same(text in any_constraint()) {
+        fn display_and_parse_round_trip(text in any_constraint()) {
             let parsed = constraint(&text);
             prop_assert_eq!(&constraint(&parsed.to_string()), &parsed);
             prop_assert_eq!(constraint(&parsed.to_string()).to_string(), parsed.to_string());
         }
 
         #[test]
-        fn operators_agree_with_each_other(bound in any_version(), candidate in any_version()) {
+        fn operators_are_consistent(bound in any_version(), candidate in any_version()) {
             let v = version(&candidate);
             let holds = |sign: &str| constraint(&format!("{sign} {bound}")).matches(&v);
             prop_assert_eq!(holds("="), !holds("!="));
@@ -467,19 +467,19 @@ mod tests {
             let held = (0..bound.len() - 1).all(|index| at(index) == bound[index]);
             let v = version(&text(&candidate));
             let expected = held && v >= version(&text(&bound));
-            // A single segment holds nothing, so there the rule is "at least" alone.
+            // A single segment has no segment to its left, so the constraint is just "at least".
             prop_assert_eq!(constraint(&format!("~> {}", text(&bound))).matches(&v), expected);
         }
 
         #[test]
-        fn a_comma_means_and(left in any_constraint(), right in any_constraint(), candidate in any_version()) {
+        fn a_comma_combines_with_and(left in any_constraint(), right in any_constraint(), candidate in any_version()) {
             let v = version(&candidate);
             let both = constraint(&format!("{left},{right}")).matches(&v);
             prop_assert_eq!(both, constraint(&left).matches(&v) && constraint(&right).matches(&v));
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text in "[0-9.<>=~!, a-zé*|]{0,14}") {
+        fn any_text_parses_or_fails_without_panic(text in "[0-9.<>=~!, a-zé*|]{0,14}") {
             if let Err(error) = Constraint::parse(&text) {
                 prop_assert!((1..=text.chars().count() + 1).contains(&error.position));
             }

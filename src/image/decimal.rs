@@ -1,10 +1,10 @@
-//! Decimal numbers for money: exact sums and products, rounded only when asked to.
+//! Decimal numbers for money: exact sums and products, rounded only on request.
 
 use std::fmt;
 use std::iter::Sum;
 use std::ops::Add;
 
-/// Digits after the point that are kept.
+/// The number of digits after the point.
 const PLACES: u32 = 12;
 const ONE: i128 = 10_i128.pow(PLACES);
 
@@ -13,8 +13,8 @@ const ONE: i128 = 10_i128.pow(PLACES);
 pub struct Decimal(i128);
 
 impl Decimal {
-    /// Reads plain decimal text such as `0.05`, `-3` or `1e-3`; `None` when it is no number, is too large, or has more
-    /// digits than are kept.
+    /// Parses decimal text such as `0.05`, `-3` or `1e-3`; `None` if it is not a number, is too large, or has more
+    /// than twelve digits after the point.
     pub fn parse(text: &str) -> Option<Decimal> {
         let text = text.trim();
         let (mantissa, exponent) = match text.find(['e', 'E']) {
@@ -37,7 +37,7 @@ impl Decimal {
         Some(Decimal(if negative { -units } else { units }))
     }
 
-    /// The product; `None` when it is too large, or would need more digits than are kept.
+    /// The product; `None` if it is too large or has more than twelve digits after the point.
     pub fn times(self, other: Decimal) -> Option<Decimal> {
         let product = self.0.checked_mul(other.0)?;
         (product % ONE == 0).then_some(Decimal(product / ONE))
@@ -71,7 +71,7 @@ impl Sum for Decimal {
     }
 }
 
-/// Plain text without superfluous zeros.
+/// Plain text without trailing zeros.
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_and_writes() {
+    fn parses_and_displays() {
         for (text, shown) in [
             ("0.05", Some("0.05")),
             ("400", Some("400")),

@@ -1,4 +1,4 @@
-//! The meaning of "latest": which version of an image is chosen, and why each other one is not.
+//! The meaning of "latest": chooses a version of an image, and explains why each other version was not chosen.
 
 use super::constraint::Wanted;
 use super::version::Version;
@@ -10,11 +10,12 @@ use time::{OffsetDateTime, UtcOffset};
 
 /// Chooses one gallery version.
 ///
-/// For `latest` and for a constraint it is the greatest number, regardless of the published date, that
-/// - passes the constraint and carries every tag of the filter,
+/// For `latest` and for a constraint it is the version with the greatest number, regardless of its published date,
+/// that
+/// - satisfies the constraint and has every tag of the filter,
 /// - is provisioned (`Succeeded`),
 /// - is not past its end of life,
-/// - is not excluded from latest: the flag of the requested location if it has one, else the global flag,
+/// - is not excluded from latest: the flag of the requested location takes precedence over the global flag,
 /// - is replicated to the requested location, if there is one.
 ///
 /// For an exact version only the number, the tags and the location count. A version that is excluded from latest, unfinished
@@ -57,7 +58,7 @@ pub fn select(candidates: &[Candidate], selection: &Selection<'_>) -> Selected {
     Selected { chosen: best.map(|(index, _)| *index), skipped }
 }
 
-/// The properties of a gallery image version that the choice depends on.
+/// The properties of a gallery image version that affect the choice.
 #[derive(Debug, Clone, Default)]
 pub struct Candidate {
     /// Its name, `1.2.0`.
@@ -70,7 +71,7 @@ pub struct Candidate {
     pub provisioning_state: String,
     /// `publishingProfile.endOfLifeDate`.
     pub end_of_life_date: Option<OffsetDateTime>,
-    /// Its tags; none and empty are the same.
+    /// Its tags; null and empty are the same.
     pub tags: BTreeMap<String, String>,
 }
 
@@ -79,19 +80,19 @@ pub struct Candidate {
 pub struct RegionState {
     /// `targetRegions[].excludeFromLatest`, which takes precedence over the global flag.
     pub excluded: Option<bool>,
-    /// `replicationStatus.summary[].state`; `None` if the answer does not contain it (lists do not); a target region of a
-    /// version that succeeded then counts as replicated.
+    /// `replicationStatus.summary[].state`; `None` if the response does not contain it, as in lists. A target region
+    /// of a version that succeeded then counts as replicated.
     pub state: Option<String>,
 }
 
-/// What is requested.
+/// The requested version and filters.
 #[derive(Debug, Clone)]
 pub struct Selection<'a> {
     /// Exact, latest, or a constraint.
     pub wanted: &'a Wanted,
     /// The short name of the region in which the version will be used.
     pub location: Option<&'a str>,
-    /// Tags that the version must have: names without regard to case, values exactly.
+    /// Tags that the version must have: names are compared without regard to case, values exactly.
     pub tags: &'a BTreeMap<String, String>,
     /// Whether to include versions that are excluded from latest.
     pub include_excluded: bool,
@@ -106,8 +107,8 @@ pub struct Selection<'a> {
 pub struct Selected {
     /// An index into the candidates; `None` if no version qualifies.
     pub chosen: Option<usize>,
-    /// All reasons why each other version was not chosen, separated by `; `, by version. For an exact version only that
-    /// version itself can appear.
+    /// Why each other version was not chosen, by version; several reasons are separated by `; `. For an exact
+    /// version, only that version itself can appear.
     pub skipped: BTreeMap<String, String>,
 }
 
@@ -180,7 +181,7 @@ fn why_not(candidate: &Candidate, version: &Version, selection: &Selection<'_>) 
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
-/// Prefers the greater number; of equal numbers the requested spelling, and otherwise always the same one.
+/// Prefers the greater number; of equal numbers, the requested spelling; otherwise the order is always the same.
 fn by_preference(a: &Version, b: &Version, wanted: &Wanted) -> Ordering {
     let as_asked =
         |version: &Version| matches!(wanted, Wanted::Exact(exact) if exact.as_str() == version.as_str());
@@ -289,13 +290,14 @@ mod tests {
             let candidates: Vec<Candidate> = names.iter().map(|name| good(name)).collect();
             let (chosen, skipped) = ask(&candidates, &LATEST);
             assert_eq!(chosen.as_deref(), Some(latest));
-            assert_eq!(skipped.len(), names.len() - 1, "each other is accounted for");
+            assert_eq!(skipped.len(), names.len() - 1, "each other version has a reason");
             assert!(skipped.values().all(|why| *why == format!("older than {latest}")), "{skipped:?}");
         }
         assert_eq!(ask(&[], &LATEST), (None, BTreeMap::new()));
     }
 
-    /// Checks what becomes of 2.0.0, changed as told, beside a blameless 1.0.0: chosen (None) or skipped with a reason.
+    /// Checks the result for `candidate` (2.0.0) next to a good 1.0.0: chosen (`None`), or skipped with the reason
+    /// `why`.
     fn check(asked: &Asked, candidate: Candidate, why: Option<&str>) {
         let (chosen, skipped) = ask(&[good("1.0.0"), candidate], asked);
         match why {
@@ -459,7 +461,7 @@ mod tests {
             assert_eq!(newest(names, &wanted), found, "{wanted}");
         }
         let exact = Wanted::parse("1.2").expect("exact");
-        assert_eq!(newest(["1.2.0", "1.2", "1.02"], &exact), Some("1.2"), "the spelling that was asked for");
+        assert_eq!(newest(["1.2.0", "1.2", "1.02"], &exact), Some("1.2"), "the requested spelling");
         assert_eq!(newest(["1.2.0", "1.2"], &Wanted::Latest), newest(["1.2", "1.2.0"], &Wanted::Latest));
         assert_eq!(
             sort_newest_first(names),
@@ -469,7 +471,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_passes_is_greater(numbers in prop::collection::vec((0u32..3, 0u32..12, 0u32..12, any::<bool>()), 0..20)) {
+        fn chosen_version_is_the_greatest_that_qualifies(numbers in prop::collection::vec((0u32..3, 0u32..12, 0u32..12, any::<bool>()), 0..20)) {
             let candidates: Vec<Candidate> =
                 numbers.iter().map(|(a, b, c, excluded)| changed(&format!("{a}.{b}.{c}"), |v| v.excluded_globally = *excluded)).collect();
             let greatest = numbers.iter().filter(|(.., excluded)| !excluded).map(|(a, b, c, _)| (a, b, c)).max();
@@ -478,7 +480,7 @@ mod tests {
         }
 
         #[test]
-        fn sorting_loses_nothing_and_starts_with_the_newest(names in prop::collection::vec("[0-9]{1,3}(\\.[0-9]{1,12}){1,4}", 1..30)) {
+        fn sorting_keeps_every_name_and_starts_with_the_newest(names in prop::collection::vec("[0-9]{1,3}(\\.[0-9]{1,12}){1,4}", 1..30)) {
             let sorted = sort_newest_first(names.iter().map(String::as_str));
             prop_assert_eq!(newest(names.iter().map(String::as_str), &Wanted::Latest), sorted.first().copied());
             let (mut before, mut after) = (names.clone(), sorted.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());

@@ -1,6 +1,6 @@
 //! Image versions, constraints, Marketplace URNs, the meaning of "latest", and suggestions for misspelt names.
 //!
-//! All of it is pure: callers pass names and `now`, and get a decision. Nothing here depends on Terraform or ARM.
+//! All of it is pure: callers pass names and `now`, and get a decision. It does not depend on Terraform or ARM.
 //!
 //! - [`version`] – dotted integers of any length, ordered by number
 //! - [`constraint`] – `~> 1.2, != 1.2.7`, and what a configuration can request ([`Wanted`])

@@ -7,8 +7,9 @@ use super::version::Version;
 /// The largest number of suggestions.
 pub const LIMIT: usize = 5;
 
-/// Up to five names similar to `wanted`, best first, without duplicates. Names that differ in case, separators or one letter
-/// come first, then prefixes, substrings, names with a few different letters, and names that share a word.
+/// Up to five names similar to `wanted`, best first, without duplicates. Names that differ only in case, separators
+/// or one letter come first, then prefixes, substrings, names with a few different letters, and names with a common
+/// word.
 pub fn nearest_names<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = Folded::of(wanted);
     let mut ranked: Vec<(Rank, &str)> =
@@ -18,8 +19,8 @@ pub fn nearest_names<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>)
     ranked.into_iter().take(LIMIT).map(|(_, name)| name).collect()
 }
 
-/// Up to five versions close to `wanted`: for each version in `wanted` the equal one, the greatest below and the smallest above
-/// it; then the newest of all.
+/// Up to five versions close to `wanted`: for each version in `wanted`, the equal one, the greatest below it and the
+/// smallest above it; then the newest of all.
 pub fn nearest_versions<'a>(wanted: &Wanted, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let sorted = sort_newest_first(names);
     let versions: Vec<(Version, &str)> =
@@ -36,7 +37,8 @@ pub fn nearest_versions<'a>(wanted: &Wanted, names: impl IntoIterator<Item = &'a
         }
     };
     for anchor in anchors {
-        // Newest first: the first below is the greatest below, the last above the smallest above.
+        // Newest first, so the first version below is the greatest below, and the last version above is the smallest
+        // above.
         add(versions.iter().find(|(version, _)| version == anchor).map(|(_, name)| *name));
         add(versions.iter().find(|(version, _)| version < anchor).map(|(_, name)| *name));
         add(versions.iter().rfind(|(version, _)| version > anchor).map(|(_, name)| *name));
@@ -60,7 +62,7 @@ pub fn did_you_mean(names: &[&str]) -> Option<String> {
     Some(format!("did you mean {} or {last:?}?", others.join(", ")))
 }
 
-/// The similarity of a name: the kind, then two distances within the kind. Smaller is more similar.
+/// How similar a name is: the kind of similarity, then two distances. Smaller is more similar.
 type Rank = (Kind, usize, usize);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,7 +98,7 @@ impl Folded {
     }
 }
 
-/// Shorter pieces occur in almost any name, so they are no sign of similarity.
+/// Shorter pieces occur in almost any name and do not show similarity.
 const SHORTEST_PIECE: usize = 3;
 
 fn rank(wanted: &Folded, name: &Folded) -> Option<Rank> {
@@ -184,7 +186,7 @@ mod tests {
         ];
         for (wanted, names, expected) in table {
             let found = nearest_names(wanted, names.iter().copied());
-            // The first ones must be these; what follows is a matter of taste.
+            // The first suggestions must be these; the order of the others is not tested.
             assert_eq!(
                 found.iter().take(expected.len()).copied().collect::<Vec<_>>(),
                 *expected,
@@ -243,7 +245,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn existing_name_comes_first(names in prop::collection::vec("[A-Za-z0-9_-]{1,12}", 1..20), index in any::<prop::sample::Index>()) {
+        fn an_existing_name_is_the_first_suggestion(names in prop::collection::vec("[A-Za-z0-9_-]{1,12}", 1..20), index in any::<prop::sample::Index>()) {
             let name = index.get(&names).clone();
             let found = nearest_names(&name.to_uppercase(), names.iter().map(String::as_str));
             prop_assert!(found.first().is_some_and(|first| first.eq_ignore_ascii_case(&name)));
@@ -251,7 +253,7 @@ mod tests {
         }
 
         #[test]
-        fn neighbours_have_nothing_between(numbers in prop::collection::btree_set(0u32..200, 1..30), wanted in 0u32..200) {
+        fn suggests_the_versions_directly_below_and_above(numbers in prop::collection::btree_set(0u32..200, 1..30), wanted in 0u32..200) {
             let names: Vec<String> = numbers.iter().map(|number| format!("1.{number}")).collect();
             let exact = Wanted::parse(&format!("1.{wanted}")).expect("exact");
             let found = nearest_versions(&exact, names.iter().map(String::as_str));

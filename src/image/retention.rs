@@ -7,12 +7,12 @@ use time::OffsetDateTime;
 
 use super::{Constraint, Version};
 
-/// What deciding needs to know of a version.
+/// A version, with the properties that affect the decision.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Candidate {
     /// The version number.
     pub version: String,
-    /// When it was published, where that is known.
+    /// When it was published, if that is known.
     pub published: Option<OffsetDateTime>,
     /// Whether it is excluded when resolving `latest`.
     pub excluded: bool,
@@ -33,42 +33,42 @@ impl Candidate {
     }
 }
 
-/// What is to be kept.
+/// The rules for keeping versions. A version that satisfies one of them is kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
-    /// The newest versions, by number, that have succeeded and are not excluded from latest.
+    /// How many of the newest versions, by number, that have succeeded and are not excluded from latest.
     pub latest: Option<usize>,
-    /// Those published within this time.
+    /// Versions published within this time.
     pub newer_than: Option<Duration>,
-    /// Those that satisfy one of these.
+    /// Versions that satisfy one of these constraints.
     pub versions: Vec<Constraint>,
-    /// Those that carry one of these tags with its value.
+    /// Versions with one of these tags and values.
     pub tagged: BTreeMap<String, String>,
-    /// Those in use.
+    /// Whether versions in use are kept.
     pub in_use: bool,
 }
 
-/// Who uses which version.
+/// The users of each version.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InUse {
     /// The number of users of each version.
     pub versions: BTreeMap<String, i64>,
-    /// Whether something, such as the model of a scale set, takes whichever version is the latest.
+    /// Whether a resource, such as a scale set, always uses the latest version.
     pub latest: bool,
-    /// Why users may be missing; empty when all are known.
+    /// Why users may be missing; empty if all are known.
     pub unknown: Vec<String>,
 }
 
-/// What becomes of each version.
+/// The decision for each version.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decision {
-    /// The kept versions and why.
+    /// The kept versions and their reasons.
     pub kept: BTreeMap<String, String>,
-    /// Those that no rule keeps, oldest first.
+    /// Versions that no rule keeps, oldest first.
     pub prunable: Vec<String>,
 }
 
-/// The reason of versions that no rule keeps and another resource manages.
+/// The reason for keeping a version that no rule keeps but another resource manages.
 pub const MANAGED: &str = "managed in this configuration";
 
 /// Applies `rules` to `candidates`. `managed` are the versions that other resources of the configuration manage.
@@ -148,7 +148,8 @@ fn reason(
     if rules.in_use && in_use.latest && place == Some(0) {
         return Some("a scale set creates its instances from the latest version".to_owned());
     }
-    // After the rules: not every step of a run knows what is managed, and the reason must not depend on the step.
+    // Checked after the rules: not every step of a run knows the managed versions, and the reason must not depend on
+    // the step.
     if managed.contains(version) {
         return Some(MANAGED.to_owned());
     }
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_keeps_what_it_says() {
+    fn each_rule_keeps_the_versions_that_satisfy_it() {
         let mut versions = vec![
             version("1.10.0", 5),
             version("1.9.0", 20),
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn only_good_versions_count_as_latest_and_only_resting_ones_are_prunable() {
+    fn only_good_versions_count_as_latest_and_running_operations_prevent_pruning() {
         let mut versions = vec![
             version("1.0.0", 9),
             version("1.1.0", 8),
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_is_named_before_the_configuration() {
+    fn a_rule_takes_precedence_over_the_configuration_as_the_reason() {
         let versions = vec![version("1.0.0", 9), version("1.1.0", 8), version("1.2.0", 7)];
         let rules = Rules { latest: Some(1), ..Rules::default() };
         let managed = ["1.1.0", "1.2.0"].map(str::to_owned).into();
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_kept() {
+    fn keeps_versions_whose_usage_is_unknown() {
         let mut versions = vec![version("1.0.0", 900), version("1.1.0", 800)];
         versions[0].published = None;
         let rules = Rules { newer_than: Some(Duration::from_secs(86_400)), ..Rules::default() };
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_name_the_rule() {
+    fn reasons_state_the_rule() {
         let versions = vec![version("1.0.0", 30), version("1.1.0", 8), version("1.2.0", 7)];
         let rules = Rules { latest: Some(2), in_use: true, ..Rules::default() };
         let usage = InUse { versions: [("1.0.0".to_owned(), 1)].into(), ..InUse::default() };
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn two_thousand_versions_are_decided_at_once() {
+    fn decides_on_two_thousand_versions_quickly() {
         let versions: Vec<Candidate> =
             (0..2_000).map(|patch| version(&format!("1.0.{patch}"), 2_000 - patch)).collect();
         let rules = Rules {

@@ -1,13 +1,13 @@
-//! Marketplace URNs: the `publisher:offer:sku:version` that names an image of the Azure Marketplace.
+//! Marketplace URNs: `publisher:offer:sku:version` identifies an image of the Azure Marketplace.
 
 use super::constraint::Wanted;
 use std::fmt;
 use std::str::FromStr;
 
-/// The four names of a Marketplace image in their original spelling.
+/// The four parts of a Marketplace URN in their original spelling.
 ///
-/// Azure compares all of them without regard to case. `==` does not, so that a change of spelling stays visible in the
-/// state. [`Urn::is_same_image`] compares as Azure does.
+/// Azure compares all of them without regard to case. `==` does not, so that a different spelling stays visible in
+/// the state. [`Urn::is_same_image`] compares as Azure does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Urn {
     /// The publisher: `Canonical`.
@@ -24,7 +24,7 @@ impl Urn {
     /// Reads four parts separated by colons; the version may be exact, `latest`, or a constraint such as `~> 22.04.2025`.
     ///
     /// # Errors
-    /// The part that is missing or wrong. Frequent mistakes (slashes, three parts, spaces, an ID) are recognised.
+    /// The part that is missing or wrong. Recognises frequent mistakes: slashes, three parts, spaces, a resource ID.
     pub fn parse(text: &str) -> Result<Urn, UrnError> {
         let parts: Vec<&str> = text.split(':').collect();
         let [publisher, offer, sku, version] = parts.as_slice() else {
@@ -36,7 +36,7 @@ impl Urn {
     /// Like [`Urn::parse`], but refuses `latest` and constraints.
     ///
     /// # Errors
-    /// Like [`Urn::parse`], and what to do about a version that is not exact.
+    /// As for [`Urn::parse`], and advice for a version that is not exact.
     pub fn parse_exact(text: &str) -> Result<Urn, UrnError> {
         let urn = Urn::parse(text)?;
         if urn.is_exact() {
@@ -49,10 +49,10 @@ impl Urn {
         Err(UrnError { input: text.to_owned(), part: Some(UrnPart::Version), reason })
     }
 
-    /// Joins the four parts, with the checks of [`Urn::parse`].
+    /// Joins the four parts, and checks them as [`Urn::parse`] does.
     ///
     /// # Errors
-    /// Which of the four is wrong.
+    /// The part that is wrong.
     pub fn new(publisher: &str, offer: &str, sku: &str, version: &str) -> Result<Urn, UrnError> {
         Urn::check(&format!("{publisher}:{offer}:{sku}:{version}"), [publisher, offer, sku, version])
     }
@@ -72,7 +72,7 @@ impl Urn {
         self.version.eq_ignore_ascii_case("latest")
     }
 
-    /// Whether it has one exact version, as a pin requires.
+    /// Whether it has an exact version, as a pin requires.
     pub fn is_exact(&self) -> bool {
         Wanted::parse(&self.version).is_ok_and(|wanted| wanted.is_exact())
     }
@@ -119,7 +119,7 @@ pub enum UrnPart {
 }
 
 impl UrnPart {
-    /// In the order they are written.
+    /// All parts, in the order of the URN.
     pub const ALL: [UrnPart; 4] = [UrnPart::Publisher, UrnPart::Offer, UrnPart::Sku, UrnPart::Version];
 }
 
@@ -140,30 +140,31 @@ impl fmt::Display for UrnPart {
 pub struct UrnError {
     /// The whole text.
     pub input: String,
-    /// The part that is wrong or missing; None when the shape as a whole is wrong.
+    /// The part that is wrong or missing; `None` if the overall form is wrong.
     pub part: Option<UrnPart>,
-    /// What is wrong, and what to write instead if that is known.
+    /// The mistake, and the correct form if it is known.
     pub reason: String,
 }
 
-/// What is wrong with one part, if anything.
+/// The mistake in one part, if there is one.
 fn find_problem(value: &str, part: UrnPart) -> Option<String> {
     if value.is_empty() {
         return Some(format!("the {part} is empty"));
     }
     if value.trim() != value {
-        return Some(format!("the {part} {value:?} has spaces around it; leave them out"));
+        return Some(format!("the {part} {value:?} has spaces around it; remove them"));
     }
     if part == UrnPart::Version {
         return Wanted::parse(value).err().map(|error| format!("the version is wrong: {error}"));
     }
-    // The rules for these names are not published, but a character that a request's path cannot contain is certainly wrong.
+    // The rules for these names are not published, but they cannot contain a character that a request path cannot
+    // contain.
     let bad = value.chars().find(|c| !c.is_ascii_graphic() || "/\\?#%&<>\"':;,|".contains(*c))?;
     Some(match bad {
         c if c.is_whitespace() => {
-            format!("the {part} {value:?} has a space inside; names in the Marketplace have none")
+            format!("the {part} {value:?} contains a space, which Marketplace names do not have")
         }
-        c => format!("the {part} {value:?} has the character {c:?}, which no name in the Marketplace has"),
+        c => format!("the {part} {value:?} contains the character {c:?}, which Marketplace names do not have"),
     })
 }
 
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_wrong_part() {
+    fn errors_point_at_the_wrong_part() {
         use UrnPart::{Offer, Publisher, Sku, Version};
         for (text, part, says) in [
             ("", None, "empty"),
@@ -313,12 +314,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_back(text in "[A-Za-z0-9._-]{1,8}:[A-Za-z0-9._-]{1,8}:[A-Za-z0-9._-]{1,8}:([0-9]{1,9}(\\.[0-9]{1,20}){0,4}|latest|~> 1\\.2)") {
+        fn display_and_parse_round_trip(text in "[A-Za-z0-9._-]{1,8}:[A-Za-z0-9._-]{1,8}:[A-Za-z0-9._-]{1,8}:([0-9]{1,9}(\\.[0-9]{1,20}){0,4}|latest|~> 1\\.2)") {
             prop_assert_eq!(Urn::parse(&text).expect("well formed").to_string(), text);
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text in "[a-c1.:/ é]{0,12}") {
+        fn any_text_parses_or_fails_without_panic(text in "[a-c1.:/ é]{0,12}") {
             if let Ok(urn) = Urn::parse(&text) {
                 prop_assert_eq!(urn.to_string(), text);
             }

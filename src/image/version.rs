@@ -1,4 +1,4 @@
-//! Image versions: dotted integers of any length, compared by number and not as text.
+//! Image versions: dotted integers of any length, compared as numbers.
 //!
 //! Marketplace versions have two to five segments, and dates in them exceed 32 bits (`22.04.202601140`). Gallery versions have
 //! exactly three 32-bit integers. Both are a [`Version`]; [`check_gallery_version`] checks the narrower rule.
@@ -10,19 +10,19 @@ use std::str::FromStr;
 
 /// A version in its original spelling, ordered by number.
 ///
-/// Segments that are missing at the end count as 0, and leading zeros do not count: `1.2`, `1.2.0` and `1.02` are equal in
-/// `Ord`, `Eq` and `Hash` alike. The spelling is kept for display and for requests, because the service identifies a version by its
-/// spelling. A segment may have any number of digits.
+/// Missing segments at the end count as 0, and leading zeros are ignored: `1.2`, `1.2.0` and `1.02` are equal in
+/// `Ord`, `Eq` and `Hash` alike. The spelling is kept for display and for requests, because the service identifies a
+/// version by its spelling. A segment may have any number of digits.
 #[derive(Clone)]
 pub struct Version {
     text: String,
 }
 
 impl Version {
-    /// Reads digits separated by single dots; one segment is enough. Surrounding spaces are an error.
+    /// Parses digits separated by single dots; one segment is enough. Surrounding spaces are an error.
     ///
     /// # Errors
-    /// The wrong character and the reason: see [`VersionProblem`].
+    /// The mistake and its position: see [`VersionProblem`].
     pub fn parse(text: &str) -> Result<Version, VersionError> {
         match find_problem(text) {
             None => Ok(Version { text: text.to_owned() }),
@@ -40,7 +40,8 @@ impl Version {
         self.text.split('.').count()
     }
 
-    /// The digits of each segment without leading zeros; `0` is the empty string, so that a missing segment is the same thing.
+    /// The digits of each segment without leading zeros; `0` is the empty string, so that it equals a missing
+    /// segment.
     fn numbers(&self) -> impl Iterator<Item = &str> {
         self.text.split('.').map(|digits| digits.trim_start_matches('0'))
     }
@@ -50,8 +51,8 @@ impl Version {
         self.cmp(other).then_with(|| self.text.cmp(&other.text))
     }
 
-    /// The first version above everything that `~>` with this one allows: `22.04.2025` → `22.05`, `1.9` → `2`.
-    /// None for a single segment, which has no segment to its left and so no upper bound.
+    /// The first version above the range of `~>` with this version: `22.04.2025` → `22.05`, `1.9` → `2`. `None` for a
+    /// single segment, which has no segment to its left and therefore no upper bound.
     pub(super) fn pessimistic_limit(&self) -> Option<Version> {
         let (kept, _last) = self.text.rsplit_once('.')?;
         let (head, bumped) = match kept.rsplit_once('.') {
@@ -105,7 +106,7 @@ impl Hash for Version {
                 zeros += 1;
                 continue;
             }
-            // Zeros count only once something follows them, so that 1.2 and 1.2.0 hash alike.
+            // Zeros count only if another digit follows, so that 1.2 and 1.2.0 have the same hash.
             for _ in 0..zeros {
                 "".hash(state);
             }
@@ -140,28 +141,28 @@ impl FromStr for Version {
 pub struct VersionError {
     /// The whole text.
     pub input: String,
-    /// Where the trouble is, in characters from 0.
+    /// The position of the mistake, in characters from 0.
     pub offset: usize,
-    /// What the trouble is.
+    /// The mistake.
     pub problem: VersionProblem,
 }
 
-/// What is wrong at one place of a would-be version.
+/// A mistake in a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VersionProblem {
-    /// There is no text at all.
+    /// The text is empty.
     Empty,
-    /// Nothing stands before, after or between dots; counted from 1.
+    /// A segment is empty; counted from 1.
     EmptySegment(usize),
     /// A space, tab or line break.
     Whitespace,
     /// A `+` or `-` before the digits of a segment.
     Sign(char),
-    /// A `v` before the first digit, as tags in source repositories have it.
+    /// A `v` before the first digit, as in release tags.
     Prefix(char),
-    /// Digits, then a `-` or `+` suffix as semantic versioning has it.
+    /// Digits followed by a `-` or `+` suffix, as in semantic versions.
     Suffix(char),
-    /// Any other character that is no ASCII digit.
+    /// Any other character that is not an ASCII digit.
     NotADigit(char),
 }
 
@@ -182,10 +183,10 @@ impl fmt::Display for VersionError {
                 write!(f, "{shown:?} is not a version: a segment has the sign {sign:?}")?
             }
             VersionProblem::Prefix(letter) => {
-                return write!(f, "{shown:?} is not a version: leave out the leading {letter:?}");
+                return write!(f, "{shown:?} is not a version: remove the leading {letter:?}");
             }
             VersionProblem::Suffix(sign) => {
-                write!(f, "{shown:?} is not a version: a suffix after {sign:?} is not known to Azure")?;
+                write!(f, "{shown:?} is not a version: Azure does not support a suffix after {sign:?}")?;
             }
             VersionProblem::NotADigit(found) => {
                 write!(
@@ -201,7 +202,7 @@ impl fmt::Display for VersionError {
 
 impl std::error::Error for VersionError {}
 
-/// The first thing that is wrong with `text`, and its offset in characters.
+/// The first mistake in `text`, and its offset in characters.
 fn find_problem(text: &str) -> Option<(usize, VersionProblem)> {
     if text.is_empty() {
         return Some((0, VersionProblem::Empty));
@@ -231,7 +232,7 @@ fn find_problem(text: &str) -> Option<(usize, VersionProblem)> {
     (digits == 0).then(|| (text.chars().count(), VersionProblem::EmptySegment(segment)))
 }
 
-/// Adds one to a string of digits, keeping its width where it can: `04` → `05`, `99` → `100`.
+/// Adds one to a string of digits, keeping its width if possible: `04` → `05`, `99` → `100`.
 fn increment(digits: &str) -> String {
     let mut result: Vec<u8> = digits.bytes().collect();
     for digit in result.iter_mut().rev() {
@@ -250,15 +251,16 @@ pub const GALLERY_SEGMENT_MAXIMUM: u32 = 2_147_483_647;
 
 /// Checks that `text` can name a gallery image version: exactly three integers, each from 0 to 2147483647.
 ///
-/// Source: the service's naming rule "Major.Minor.Patch, each a 32-bit integer". A leading zero would give two names to one number.
+/// Source: the service's naming rule "Major.Minor.Patch, each a 32-bit integer". Leading zeros would allow two names
+/// for one version.
 ///
 /// # Errors
-/// Which segment is wrong, what is allowed, and for a release tag the function that takes it apart.
+/// The segment that is wrong and the allowed values; for a release tag, the function that splits it.
 pub fn check_gallery_version(text: &str) -> Result<(), String> {
     gallery_segments(text).map(drop).map_err(|why| {
         let is_tag = text.starts_with(['v', 'V']) || text.contains(['-', '+']);
         if is_tag {
-            format!("{why}; provider::azimage::parse_release takes a release tag apart")
+            format!("{why}; split a release tag with provider::azimage::parse_release")
         } else {
             why
         }
@@ -291,10 +293,10 @@ impl Part {
     }
 }
 
-/// The next gallery version: raises one number and sets those to its right to 0.
+/// The next gallery version: increments one number and sets the numbers to its right to 0.
 ///
 /// # Errors
-/// When `text` is not a gallery version, or the number cannot be raised any further.
+/// `text` is not a gallery version, or the number is already the greatest possible.
 pub fn bump(text: &str, part: Part) -> Result<String, String> {
     let [major, minor, patch] = gallery_segments(text)?;
     let raised = |name: &str, number: u32| {
@@ -302,7 +304,7 @@ pub fn bump(text: &str, part: Part) -> Result<String, String> {
             Ok(number + 1)
         } else {
             Err(format!(
-                "the {name} number of {text:?} is already the greatest a gallery version can have, {GALLERY_SEGMENT_MAXIMUM}"
+                "the {name} number of {text:?} is already the greatest that a gallery version can have, {GALLERY_SEGMENT_MAXIMUM}"
             ))
         }
     };
@@ -319,7 +321,7 @@ fn gallery_segments(text: &str) -> Result<[u32; 3], String> {
     let count = version.segment_count();
     if count != numbers.len() {
         return Err(format!(
-            "{text:?} is not a gallery image version: it has {count} segment{}, and the service wants exactly three, such as 1.2.0",
+            "{text:?} is not a gallery image version: it has {count} segment{}, but exactly three are required, such as 1.2.0",
             if count == 1 { "" } else { "s" }
         ));
     }
@@ -333,7 +335,7 @@ fn gallery_segments(text: &str) -> Result<[u32; 3], String> {
         *number = match digits {
             "" => 0,
             digits => digits.parse().ok().filter(|number| *number <= GALLERY_SEGMENT_MAXIMUM).ok_or_else(|| {
-                format!("{text:?} is not a gallery image version: its {name} number {digits} is above {GALLERY_SEGMENT_MAXIMUM}")
+                format!("{text:?} is not a gallery image version: its {name} number {digits} is greater than {GALLERY_SEGMENT_MAXIMUM}")
             })?,
         };
     }
@@ -386,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_that_differ_in_zeros_are_equal_and_hash_alike() {
+    fn versions_that_differ_only_in_zeros_are_equal_and_have_the_same_hash() {
         for (a, b) in [
             ("1.2", "1.2.0"),
             ("1.2", "1.2.0.0.0"),
@@ -490,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn raises_one_number() {
+    fn increments_one_number() {
         for (text, part, result) in [
             ("1.2.3", "major", "2.0.0"),
             ("1.2.3", "minor", "1.3.0"),
@@ -507,7 +509,7 @@ mod tests {
         assert!(Part::parse("Major").is_err_and(|error| error.contains("\"minor\"")));
     }
 
-    /// Versions that meet often: few digits, zeros at both ends, and now and then a huge number.
+    /// Typical versions: few digits, zeros at both ends, and sometimes a huge number.
     fn any_version() -> impl Strategy<Value = String> {
         let segment = prop_oneof![4 => "[0-2]", 2 => "0?[0-9]{1,2}", 1 => "[0-9]{18,24}"];
         prop::collection::vec(segment, 1..6).prop_map(|segments| segments.join("."))
@@ -529,18 +531,18 @@ mod tests {
         }
 
         #[test]
-        fn order_agrees_with_integers(a in prop::array::uniform4(0u64..300), b in prop::array::uniform4(0u64..300)) {
+        fn order_is_that_of_integers(a in prop::array::uniform4(0u64..300), b in prop::array::uniform4(0u64..300)) {
             let text = |numbers: [u64; 4]| numbers.map(|number| number.to_string()).join(".");
             prop_assert_eq!(version(&text(a)).cmp(&version(&text(b))), a.cmp(&b));
         }
 
         #[test]
-        fn display_gives_back_the_spelling(text in any_version()) {
+        fn display_returns_the_original_spelling(text in any_version()) {
             prop_assert_eq!(version(&text).to_string(), text);
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text in ".{0,12}") {
+        fn any_text_parses_or_fails_without_panic(text in ".{0,12}") {
             match Version::parse(&text) {
                 Ok(version) => prop_assert_eq!(version.as_str(), text),
                 Err(error) => prop_assert!(error.offset <= text.chars().count() && !error.to_string().is_empty()),
@@ -548,7 +550,7 @@ mod tests {
         }
 
         #[test]
-        fn a_bump_is_greater(numbers in prop::array::uniform3(0u32..GALLERY_SEGMENT_MAXIMUM)) {
+        fn a_bumped_version_is_greater(numbers in prop::array::uniform3(0u32..GALLERY_SEGMENT_MAXIMUM)) {
             let text = numbers.map(|number| number.to_string()).join(".");
             for part in [Part::Major, Part::Minor, Part::Patch] {
                 let next = bump(&text, part).expect("below the maximum");

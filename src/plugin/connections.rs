@@ -25,11 +25,11 @@ use tonic::transport::server::Connected;
 
 /// The time limit for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Accepting fails when descriptors run out; retrying at once would only use CPU time.
+/// The pause after a failure to accept, for example because no file descriptors are left.
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
-/// Accepts for ever and hands over the connections, encrypted ones after their handshake. If they are `separate`, each
-/// has a [`PerConnection`], because each belongs to another host.
+/// Accepts connections and yields each one once it is ready: encrypted ones after their TLS handshake. With
+/// `separate`, each gets a [`PerConnection`], because each belongs to a different host.
 pub fn incoming(
     listener: Listener,
     tls: Option<TlsAcceptor>,
@@ -87,24 +87,24 @@ async fn set_up(stream: Box<dyn Duplex>, tls: Option<TlsAcceptor>) -> Option<Box
 pub struct PerConnection(Arc<OnceLock<Arc<dyn Any + Send + Sync>>>);
 
 impl PerConnection {
-    /// The connection's own value, which is made at the first call. All calls must be for the same type.
+    /// Returns the value of this connection, and creates it on the first call. All calls must use the same type.
     pub fn get_or_init<T: Send + Sync + 'static>(&self, make: impl Fn() -> Arc<T>) -> Arc<T> {
         let own = self.0.get_or_init(|| make()).clone();
         own.downcast().unwrap_or_else(|_| make())
     }
 }
 
-/// How many connections there are now, counting those in the middle of a handshake.
+/// The number of open connections, including those whose handshake is not finished.
 #[derive(Debug, Clone, Default)]
 pub struct Open(Arc<AtomicUsize>);
 
 impl Open {
-    /// Whether there is no connection.
+    /// Whether no connection is open.
     pub fn none(&self) -> bool {
         self.0.load(Ordering::Acquire) == 0
     }
 
-    /// Counts one for as long as what is returned lives.
+    /// Counts a connection until the returned guard is dropped.
     pub(super) fn count(&self) -> Counted {
         self.0.fetch_add(1, Ordering::AcqRel);
         Counted(self.0.clone())
@@ -120,7 +120,7 @@ impl Drop for Counted {
     }
 }
 
-/// One connection, encrypted or not, over whatever socket.
+/// A connection over any kind of socket, with or without TLS.
 pub struct Connection {
     stream: Box<dyn Duplex>,
     own: Option<PerConnection>,

@@ -15,7 +15,7 @@ impl Fields {
         self.0.get(name)?.as_str()
     }
 
-    /// The text of a field, taken out.
+    /// Removes a text field and returns it.
     pub fn take_text(&mut self, name: &str) -> Option<String> {
         match self.0.remove(name) {
             Some(Value::String(text)) => Some(text),

@@ -1,19 +1,19 @@
-//! What the Terraform or OpenTofu that started this process was asked to do.
+//! Reads the command line of the Terraform or OpenTofu that started this process.
 
 use std::env;
 
-/// Whether the host's command destroys: `terraform destroy`, or `plan` and `apply` with `-destroy`. The protocol does not
-/// tell: before Terraform destroys, it plans the whole configuration once more as if to apply it. False where the command line
-/// of the host cannot be read.
+/// Whether the host runs `terraform destroy`, or `plan` or `apply` with `-destroy`. The protocol does not say so:
+/// before a destroy, Terraform plans the whole configuration as for an apply. False if the host's command line cannot
+/// be read.
 pub fn is_destroying() -> bool {
     let Some(command) = parent_command() else { return false };
     destroys(&command, |name| env::var(name).ok())
 }
 
-// Whether a command line destroys, with the arguments that Terraform takes from environment variables.
+// Whether a command line destroys. Terraform also takes arguments from environment variables.
 fn destroys(command: &[String], variable: impl Fn(&str) -> Option<String>) -> bool {
     let mut arguments = command.iter().skip(1).map(String::as_str);
-    // an interpreter may run the host, such as a wrapper in Python, whose path comes first then
+    // if an interpreter runs the host, such as a Python wrapper, its path comes first
     let is_host = |argument: &str| argument.contains(['/', '\\']) || matches!(argument, "terraform" | "tofu");
     let subcommand = arguments.by_ref().find(|argument| !argument.starts_with('-') && !is_host(argument));
     let Some(subcommand) = subcommand else { return false };

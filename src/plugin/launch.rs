@@ -4,8 +4,8 @@ use super::{StartError, address::Address};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use std::{ffi::OsString, ops::RangeInclusive, path::PathBuf};
 
-/// The plugin protocol that this process announces, whatever `PLUGIN_PROTOCOL_VERSIONS` offers: there is no other, and a
-/// host without it reports that well.
+/// The plugin protocol that this process always announces, even if `PLUGIN_PROTOCOL_VERSIONS` does not offer it: it
+/// supports no other, and a host without it reports that clearly.
 pub const PROTOCOL: u32 = 5;
 
 const COOKIE: (&str, &str) =
@@ -22,11 +22,11 @@ pub struct Launch {
     pub socket_group: Option<String>,
     /// The TCP ports to choose from where there are no unix sockets; `0..=0` is any free one.
     pub ports: Ports,
-    /// The host can use one connection for both directions, and asks whether this process can. It cannot.
-    pub multiplexing_asked: bool,
+    /// Whether the host asks for multiplexing (one connection for both directions). This process does not support it.
+    pub multiplexing_requested: bool,
 }
 
-/// TCP ports, first tried first.
+/// TCP ports, tried in ascending order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ports(pub RangeInclusive<u16>);
 
@@ -38,7 +38,7 @@ impl Default for Ports {
 
 impl Launch {
     /// Reads the variables of a process started by Terraform or OpenTofu.
-    pub fn by_host(get: impl Fn(&str) -> Option<OsString>) -> Result<Self, StartError> {
+    pub fn from_host(get: impl Fn(&str) -> Option<OsString>) -> Result<Self, StartError> {
         if get(COOKIE.0).is_none_or(|value| value != COOKIE.1) {
             return Err(StartError::NotByHost);
         }
@@ -47,13 +47,13 @@ impl Launch {
         };
         Ok(Self {
             client_certificate: text("PLUGIN_CLIENT_CERT"),
-            multiplexing_asked: text("PLUGIN_MULTIPLEX_GRPC").is_some(),
-            ..Self::by_hand(get)?
+            multiplexing_requested: text("PLUGIN_MULTIPLEX_GRPC").is_some(),
+            ..Self::for_debug(get)?
         })
     }
 
     /// Reads the variables of the listener, which apply in debug mode too.
-    pub fn by_hand(get: impl Fn(&str) -> Option<OsString>) -> Result<Self, StartError> {
+    pub fn for_debug(get: impl Fn(&str) -> Option<OsString>) -> Result<Self, StartError> {
         let given = |name: &str| get(name).filter(|value| !value.is_empty());
         let port = |name: &'static str| match given(name) {
             None => Ok(None),
@@ -73,11 +73,11 @@ impl Launch {
     }
 }
 
-/// The handshake: core protocol, plugin protocol, network, address, `grpc`, and the certificate (DER,
-/// base64 without padding, which the host cannot read) if the transport is encrypted. Whether we
-/// multiplex is answered only when asked: older hosts would take a seventh field for part of the sixth.
-pub fn handshake_line(address: &Address, certificate: &[u8], multiplexing_asked: bool) -> String {
-    let multiplexing = if multiplexing_asked { "|false" } else { "" };
+/// The handshake: core protocol, plugin protocol, network, address, `grpc`, and, with TLS, the certificate (DER in
+/// base64 without padding, which the host cannot read). It says whether multiplexing is supported only if the host
+/// asks, because older hosts would read a seventh field as part of the sixth.
+pub fn handshake_line(address: &Address, certificate: &[u8], multiplexing_requested: bool) -> String {
+    let multiplexing = if multiplexing_requested { "|false" } else { "" };
     let certificate = STANDARD_NO_PAD.encode(certificate);
     format!("1|{PROTOCOL}|{}|{address}|grpc|{certificate}{multiplexing}\n", address.network())
 }
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     fn launch(variables: &[(&str, &str)]) -> Result<Launch, StartError> {
-        Launch::by_host(|name| {
+        Launch::from_host(|name| {
             (name == COOKIE.0)
                 .then(|| COOKIE.1.into())
                 .or_else(|| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn requires_the_right_cookie() {
         for cookie in [None, Some(""), Some("wrong"), Some(&COOKIE.1[1..])] {
-            let launch = Launch::by_host(|name| cookie.filter(|_| name == COOKIE.0).map(Into::into));
+            let launch = Launch::from_host(|name| cookie.filter(|_| name == COOKIE.0).map(Into::into));
             assert!(matches!(launch, Err(StartError::NotByHost)), "{cookie:?}");
         }
         assert_eq!(launch(&[]).unwrap(), Launch::default());
@@ -120,7 +120,7 @@ mod tests {
                 socket_dir: Some("/run".into()),
                 socket_group: Some("users".into()),
                 ports: Ports(10000..=25000),
-                multiplexing_asked: true,
+                multiplexing_requested: true,
             }
         );
         let empty =
@@ -139,13 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn handshake_line_has_a_seventh_field_only_when_asked() {
+    fn handshake_line_has_a_seventh_field_only_on_request() {
         let unix = Address::Unix("/tmp/a/s".into());
         let tcp = Address::Tcp(([127, 0, 0, 1], 10000).into());
         for (address, certificate, asked, line) in [
             (&unix, &b""[..], false, "1|5|unix|/tmp/a/s|grpc|\n"),
             (&unix, b"", true, "1|5|unix|/tmp/a/s|grpc||false\n"),
-            // Three bytes more or fewer would hide padding: these four would need two signs of it.
+            // Four bytes would need two padding characters.
             (&tcp, b"\xfb\xff\xfe\x00", false, "1|5|tcp|127.0.0.1:10000|grpc|+//+AA\n"),
             (&tcp, b"abcd", true, "1|5|tcp|127.0.0.1:10000|grpc|YWJjZA|false\n"),
         ] {

@@ -9,24 +9,24 @@ use tokio_util::sync::CancellationToken;
 /// its socket behind.
 const GRACE: Duration = Duration::from_millis(500);
 /// How often a process without connections checks that its host still exists.
-const WATCH: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a process without connections waits before it considers its host gone, where it cannot check.
 #[cfg(any(not(unix), test))]
-const DESERTED: Duration = Duration::from_secs(60);
+const HOST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The end of the process, shared by everything that causes it or waits for it.
 #[derive(Debug, Clone)]
 pub struct Lifetime {
     ended: CancellationToken,
-    calls_off: Arc<Notify>,
+    stop_calls: Arc<Notify>,
     files: Arc<Files>,
 }
 
 impl Lifetime {
     /// With the listener's files, which are removed at the end.
     pub fn new(files: Files) -> Self {
-        Self { ended: CancellationToken::new(), calls_off: Arc::default(), files: Arc::new(files) }
+        Self { ended: CancellationToken::new(), stop_calls: Arc::default(), files: Arc::new(files) }
     }
 
     /// Without files, for tests.
@@ -40,9 +40,9 @@ impl Lifetime {
         self.ended.clone()
     }
 
-    /// Notified when running operations should end: at the end of the process, and before it by a signal.
-    pub fn calls_off(&self) -> Arc<Notify> {
-        self.calls_off.clone()
+    /// Notified when running operations should stop: at the end of the process, and when a signal arrives.
+    pub fn stop_calls(&self) -> Arc<Notify> {
+        self.stop_calls.clone()
     }
 
     /// Begins the end: streams close, and calls that watch for cancellation return. The rest is cut off soon, by a thread
@@ -52,8 +52,8 @@ impl Lifetime {
             return;
         }
         self.ended.cancel();
-        self.calls_off.notify_one();
-        otlp::hurry();
+        self.stop_calls.notify_one();
+        otlp::flush_soon();
         let files = self.files.clone();
         let deadline = thread::Builder::new().name("deadline".into()).spawn(move || {
             // Existing connections stay open; new ones are no longer possible.
@@ -83,7 +83,7 @@ pub enum Owner {
 
 /// Signals, caught until the process ends.
 ///
-/// They are caught rather than ignored because children such as the Azure CLI would inherit ignoring them.
+/// They are caught rather than ignored, because child processes such as the Azure CLI would inherit ignored signals.
 pub struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -117,25 +117,25 @@ impl Signals {
     ///
     /// A signal to the whole process group, as when a job is cancelled, also reaches the host, which then stops the run and
     /// ends this process. So while the host is connected, the first signal only stops running operations.
-    pub async fn ending(mut self, owner: Owner, open: &Open, calls_off: &Notify) -> u8 {
-        let mut asked = None;
+    pub async fn wait_for_exit_code(mut self, owner: Owner, open: &Open, stop_calls: &Notify) -> u8 {
+        let mut exit_code = None;
         loop {
             #[cfg(unix)]
             let code = tokio::select! {
                 _ = self.interrupt.recv() => None,
                 _ = self.terminate.recv() => Some(128 + 15),
                 _ = self.hangup.recv() => Some(128 + 1),
-                () = nobody(open), if asked.is_some() => asked,
+                () = wait_until_disconnected(open), if exit_code.is_some() => exit_code,
             };
             #[cfg(windows)]
             let code = self.interrupt.recv().await.and(None);
             match (owner, code) {
-                (Owner::Host, None) => tracing::debug!("interrupt seen and left to the host"),
-                (Owner::Host, Some(code)) if open.none() || asked.is_some() => return code,
+                (Owner::Host, None) => tracing::debug!("interrupt ignored: the host decides what to stop"),
+                (Owner::Host, Some(code)) if open.none() || exit_code.is_some() => return code,
                 (Owner::Host, Some(code)) => {
                     tracing::info!("signal received: stopping running operations and waiting for the host");
-                    calls_off.notify_one();
-                    asked = Some(code);
+                    stop_calls.notify_one();
+                    exit_code = Some(code);
                 }
                 (Owner::Person, _) => return 0,
             }
@@ -145,33 +145,33 @@ impl Signals {
 
 /// Waits until there is no connection.
 #[cfg(unix)]
-async fn nobody(open: &Open) {
+async fn wait_until_disconnected(open: &Open) {
     while !open.none() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// Waits until the parent process has died and there is no connection: a killed Terraform cannot end this process
-/// otherwise. `parent` is the parent's ID at the start.
+/// Waits until the parent process has died and no connection is open: a killed Terraform cannot end this process in
+/// any other way. `parent` is the parent's ID at the start.
 #[cfg(unix)]
-pub async fn orphaned(parent: u32, open: &Open) {
+pub async fn wait_until_orphaned(parent: u32, open: &Open) {
     loop {
-        tokio::time::sleep(WATCH).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
         if open.none() && parent_id() != parent {
             return;
         }
     }
 }
 
-/// On other systems the death of a parent cannot be seen this way. A host keeps its streams open while it lives, so one that
-/// was connected and is not for a minute is gone.
+/// Waits until the host has gone, on systems where the death of a parent cannot be seen. A host keeps its streams
+/// open, so a host that was connected and has had no connection for a minute is gone.
 #[cfg(any(not(unix), test))]
-pub async fn deserted(open: &Open) {
-    let (mut was_there, mut alone) = (false, Duration::ZERO);
-    while alone < DESERTED {
-        tokio::time::sleep(WATCH).await;
-        was_there |= !open.none();
-        alone = if was_there && open.none() { alone + WATCH } else { Duration::ZERO };
+pub async fn wait_until_host_is_gone(open: &Open) {
+    let (mut was_connected, mut idle) = (false, Duration::ZERO);
+    while idle < HOST_TIMEOUT {
+        tokio::time::sleep(CHECK_INTERVAL).await;
+        was_connected |= !open.none();
+        idle = if was_connected && open.none() { idle + CHECK_INTERVAL } else { Duration::ZERO };
     }
 }
 
@@ -190,21 +190,21 @@ mod tests {
         let open = Open::default();
         let gone = tokio::spawn({
             let open = open.clone();
-            async move { deserted(&open).await }
+            async move { wait_until_host_is_gone(&open).await }
         });
-        tokio::time::sleep(DESERTED * 3).await;
+        tokio::time::sleep(HOST_TIMEOUT * 3).await;
         assert!(!gone.is_finished(), "no connection so far");
         let there = open.count();
-        tokio::time::sleep(DESERTED * 3).await;
+        tokio::time::sleep(HOST_TIMEOUT * 3).await;
         drop(there);
-        tokio::time::sleep(DESERTED / 2).await;
+        tokio::time::sleep(HOST_TIMEOUT / 2).await;
         assert!(!gone.is_finished());
         let there = open.count();
-        tokio::time::sleep(WATCH).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
         drop(there);
-        tokio::time::sleep(DESERTED - WATCH).await;
+        tokio::time::sleep(HOST_TIMEOUT - CHECK_INTERVAL).await;
         assert!(!gone.is_finished(), "the minute starts again");
-        tokio::time::sleep(WATCH * 2).await;
+        tokio::time::sleep(CHECK_INTERVAL * 2).await;
         assert!(gone.is_finished());
     }
 }

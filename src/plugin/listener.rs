@@ -11,7 +11,7 @@ use tokio::{
     net::TcpListener,
 };
 
-/// A byte stream in both directions, of whatever kind.
+/// A byte stream in both directions.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
@@ -81,7 +81,7 @@ mod tests {
 
     #[tokio::test]
     async fn skips_a_busy_port_and_reports_a_busy_range() {
-        // Two neighbouring ports, of which the first is taken.
+        // Two neighbouring ports, of which the first is in use.
         let (taken, port) = loop {
             let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let port = listener.local_addr().unwrap().port();

@@ -128,7 +128,7 @@ fn line(level: Level, target: &str, now: OffsetDateTime, mut fields: Map<String,
         Some(other) => other.to_string(),
         None => String::new(),
     };
-    // Names that begin with this sign are the host's.
+    // Names that begin with this sign belong to the host.
     fields =
         fields.into_iter().map(|(name, value)| (name.trim_start_matches('@').to_owned(), value)).collect();
     let mut own = |key: &str, value: String| drop(fields.insert(key.to_owned(), Value::String(value)));

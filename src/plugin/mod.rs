@@ -60,22 +60,22 @@ pub fn debug(services: impl FnOnce(Arc<Notify>) -> Routes) -> ExitCode {
 pub enum StartError {
     /// The binary was not started by a host.
     #[error(
-        "This binary is a plugin: Terraform and OpenTofu start it, people need not.\n\
+        "This binary is a plugin: Terraform and OpenTofu start it, you need not start it yourself.\n\
          Name azimage in a configuration's required_providers and run terraform or tofu there.\n\
          To develop the provider, run it with -debug; to see its version, with --version."
     )]
     NotByHost,
-    /// A port variable holds something else.
+    /// A port variable is not a port number.
     #[error("reading {name}: {value:?} is not a port; give a number from 0 to 65535 or unset it")]
     Port {
         /// The variable.
         name: &'static str,
-        /// What it holds.
+        /// Its value.
         value: String,
     },
     /// `PLUGIN_CLIENT_CERT` cannot be read.
     #[error(
-        "reading the host's certificate from PLUGIN_CLIENT_CERT: {0}; it must hold one certificate in PEM \
+        "reading the host's certificate from PLUGIN_CLIENT_CERT: {0}; it must contain one certificate in PEM \
          (unset it for an unencrypted transport)"
     )]
     ClientCertificate(String),
@@ -89,27 +89,27 @@ pub enum StartError {
         dir.display()
     )]
     SocketPath {
-        /// The directory that was wanted.
+        /// The required directory.
         dir: PathBuf,
-        /// How many bytes its path may have.
+        /// The maximum length of its path, in bytes.
         longest: usize,
     },
     /// The socket or its directory could not be made.
     #[error("{what} {}: {why}; is TMPDIR (or PLUGIN_UNIX_SOCKET_DIR) a directory you may write to?", path.display())]
     Socket {
-        /// What was being done.
+        /// The operation.
         what: &'static str,
-        /// To which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         why: io::Error,
     },
-    /// `PLUGIN_UNIX_SOCKET_GROUP` names no group.
+    /// There is no group with the name in `PLUGIN_UNIX_SOCKET_GROUP`.
     #[error(
         "looking up the group {0:?} of PLUGIN_UNIX_SOCKET_GROUP: not in /etc/group; give its number instead"
     )]
     Group(String),
-    /// All ports are taken.
+    /// All ports are in use.
     #[error(
         "listening on 127.0.0.1, ports {first} to {last}: {why}; \
          free one of them or widen PLUGIN_MIN_PORT and PLUGIN_MAX_PORT"
@@ -119,7 +119,7 @@ pub enum StartError {
         first: u16,
         /// The last port tried.
         last: u16,
-        /// What the system said about the last.
+        /// The operating system's error for the last port.
         why: io::Error,
     },
     /// The address of the listener cannot be read.
@@ -146,8 +146,8 @@ fn run(owner: Owner, services: impl FnOnce(Arc<Notify>) -> Routes) -> ExitCode {
 fn try_run(owner: Owner, services: impl FnOnce(Arc<Notify>) -> Routes) -> Result<u8, StartError> {
     let environment = |name: &str| std::env::var_os(name);
     let launch = match owner {
-        Owner::Host => Launch::by_host(environment)?,
-        Owner::Person => Launch::by_hand(environment)?,
+        Owner::Host => Launch::from_host(environment)?,
+        Owner::Person => Launch::for_debug(environment)?,
     };
     if owner == Owner::Host {
         leave_no_core();
@@ -170,14 +170,14 @@ fn try_run(owner: Owner, services: impl FnOnce(Arc<Notify>) -> Routes) -> Result
 
         tracing::debug!(address = %listener.address, encrypted = tls.is_some(), "listening");
 
-        let (open, calls_off) = (Open::default(), lifetime.calls_off());
+        let (open, stop_calls) = (Open::default(), lifetime.stop_calls());
         let incoming = connections::incoming(
             listener,
             tls.map(|tls| tls.acceptor),
             open.clone(),
             owner == Owner::Person,
         );
-        let routes = services::add_to(services(lifetime.calls_off()), &lifetime);
+        let routes = services::add_to(services(lifetime.stop_calls()), &lifetime);
         let server = Server::builder().serve_with_incoming_shutdown(
             panics::Guarded(routes.prepare()),
             incoming,
@@ -186,16 +186,16 @@ fn try_run(owner: Owner, services: impl FnOnce(Arc<Notify>) -> Routes) -> Result
         let orphaned = async {
             match owner {
                 #[cfg(unix)]
-                Owner::Host => lifetime::orphaned(parent, &open).await,
+                Owner::Host => lifetime::wait_until_orphaned(parent, &open).await,
                 #[cfg(not(unix))]
-                Owner::Host => lifetime::deserted(&open).await,
+                Owner::Host => lifetime::wait_until_host_is_gone(&open).await,
                 Owner::Person => std::future::pending().await,
             }
         };
         let mut server = pin!(server);
         let code = tokio::select! {
             served = &mut server => served.map(|()| 0).map_err(StartError::Serve),
-            code = signals.ending(owner, &open, &calls_off) => {
+            code = signals.wait_for_exit_code(owner, &open, &stop_calls) => {
                 // A host's SIGTERM ends this process at once.
                 if owner == Owner::Person {
                     lifetime.end();
@@ -238,7 +238,7 @@ fn announce(owner: Owner, launch: &Launch, listener: &Listener, tls: Option<&Tls
     let text = match owner {
         Owner::Host => {
             let certificate = tls.map_or(&[][..], |tls| &tls.certificate);
-            handshake_line(address, certificate, launch.multiplexing_asked)
+            handshake_line(address, certificate, launch.multiplexing_requested)
         }
         Owner::Person => reattach::instructions(address, std::process::id()),
     };

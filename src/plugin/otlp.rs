@@ -59,13 +59,13 @@ impl Collector {
         {
             _ if off => return Ok(None),
             (None, None) => return Ok(None),
-            // Used unchanged.
+            // this URL is used unchanged
             (Some(whole), _) => whole,
             (None, Some(base)) => format!("{}/v1/traces", base.trim_end_matches('/')),
         };
         if either("PROTOCOL").is_some_and(|protocol| protocol == "grpc") {
             return Err(
-                "no traces are sent: the collector is to be spoken to in gRPC, and only OTLP over HTTP is spoken here \
+                "no traces are sent: the protocol is set to grpc, but this provider supports only OTLP over HTTP \
                  (set OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json and its endpoint, usually on port 4318)"
                     .to_owned(),
             );
@@ -106,9 +106,9 @@ impl Collector {
     }
 }
 
-/// `name=value,name=value`, with percent signs for what must not stand there.
+/// Parses `name=value,name=value` with percent-encoded special characters.
 fn pairs(text: &str) -> Vec<(String, String)> {
-    // A plus is a plus here, and not the space that a form makes of it.
+    // a plus is literal here, but form decoding would turn it into a space
     let decoded = |text: &str| -> String {
         let form = format!("={}", text.trim().replace('+', "%2B").replace('&', "%26"));
         url::form_urlencoded::parse(form.as_bytes())
@@ -125,7 +125,7 @@ fn pairs(text: &str) -> Vec<(String, String)> {
 
 enum Message {
     Span(Box<Span>),
-    /// Send what there is; and say when it is done.
+    /// Sends all queued spans, then signals completion.
     Flush(Option<SyncSender<()>>),
 }
 
@@ -140,7 +140,7 @@ pub struct Exporter {
 
 static EXPORTER: OnceLock<Exporter> = OnceLock::new();
 
-/// Starts exporting and gives the layer that makes spans of what is traced; none when the environment asks for none.
+/// Starts the exporter and returns the layer that records spans; `None` if the environment names no collector.
 pub fn install(environment: impl Fn(&str) -> Option<OsString>) -> Result<Option<Traces>, String> {
     let Some(collector) = Collector::from_environment(environment)? else { return Ok(None) };
     let exporter = Exporter::start(collector).map_err(|error| format!("no traces are sent: {error}"))?;
@@ -153,14 +153,14 @@ pub fn install(environment: impl Fn(&str) -> Option<OsString>) -> Result<Option<
     Ok(Some(Traces::new(root, Box::new(keep))))
 }
 
-/// The end has begun: what waits may go now, without anybody waiting for it.
-pub fn hurry() {
+/// Sends the queued spans without waiting for them, because the process is about to end.
+pub fn flush_soon() {
     if let Some(exporter) = EXPORTER.get() {
         let _ = exporter.queue.try_send(Message::Flush(None));
     }
 }
 
-/// Sends the process's own span and all that is left, and waits a little for it.
+/// Sends the process's own span and all queued spans, and waits briefly until they are sent.
 pub fn finish() {
     if let Some(exporter) = EXPORTER.get() {
         exporter.finish(OffsetDateTime::now_utc(), FINAL_FLUSH);
@@ -173,7 +173,7 @@ impl Exporter {
         let parent = collector.parent.clone();
         let trace = parent.as_ref().map_or_else(|| uuid::Uuid::new_v4().as_u128(), |parent| parent.trace);
         let root = Link { trace, span: SpanId::random(), sampled: true };
-        thread::Builder::new().name("otlp".into()).spawn(move || Sending::new(collector).run(&received))?;
+        thread::Builder::new().name("otlp".into()).spawn(move || Worker::new(collector).run(&received))?;
         Ok(Self { queue, root, parent: parent.map(|parent| parent.span), began: OffsetDateTime::now_utc() })
     }
 
@@ -192,7 +192,7 @@ impl Exporter {
         let (done, wait) = sync_channel(1);
         for message in [Message::Span(Box::new(span)), Message::Flush(Some(done))] {
             let mut message = message;
-            // A full queue means that the collector does not keep up: it gets its chance until the end.
+            // A full queue means that the collector does not keep up. Retry until the deadline.
             while let Err(TrySendError::Full(back)) = self.queue.try_send(message) {
                 if Instant::now() >= until {
                     return;
@@ -205,32 +205,32 @@ impl Exporter {
     }
 }
 
-/// The exporting thread's own.
-struct Sending {
+/// The state of the exporting thread.
+struct Worker {
     collector: Collector,
-    waiting: VecDeque<Span>,
-    lost: usize,
+    queue: VecDeque<Span>,
+    dropped: usize,
     not_before: Instant,
-    /// What sends, once there is something to send: made late, for it reads the system's certificates.
-    tools: Option<Result<(tokio::runtime::Runtime, reqwest::Client), String>>,
+    /// The client, created when there is something to send, because creating it reads the system's certificates.
+    client: Option<Result<(tokio::runtime::Runtime, reqwest::Client), String>>,
 }
 
-impl Sending {
+impl Worker {
     fn new(collector: Collector) -> Self {
-        Self { collector, waiting: VecDeque::new(), lost: 0, not_before: Instant::now(), tools: None }
+        Self { collector, queue: VecDeque::new(), dropped: 0, not_before: Instant::now(), client: None }
     }
 
     fn run(mut self, received: &Receiver<Message>) {
         let mut oldest = None;
         loop {
-            let patience = oldest.map_or(Duration::from_secs(3600), |oldest: Instant| {
+            let wait = oldest.map_or(Duration::from_secs(3600), |oldest: Instant| {
                 (oldest + BATCH_WINDOW).max(self.not_before).saturating_duration_since(Instant::now())
             });
-            match received.recv_timeout(patience) {
+            match received.recv_timeout(wait) {
                 Ok(Message::Span(span)) => {
-                    self.keep(*span);
+                    self.enqueue(*span);
                     oldest.get_or_insert_with(Instant::now);
-                    if self.waiting.len() < BATCH || Instant::now() < self.not_before {
+                    if self.queue.len() < BATCH || Instant::now() < self.not_before {
                         continue;
                     }
                 }
@@ -241,39 +241,39 @@ impl Sending {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            // nothing is left after a flush that went well
+            // nothing is left after a successful flush
             if Instant::now() >= self.not_before {
                 self.send();
             }
-            oldest = (!self.waiting.is_empty()).then(Instant::now);
+            oldest = (!self.queue.is_empty()).then(Instant::now);
         }
     }
 
-    fn keep(&mut self, span: Span) {
-        if self.waiting.len() >= QUEUE {
-            self.waiting.pop_front();
-            self.lost += 1;
+    fn enqueue(&mut self, span: Span) {
+        if self.queue.len() >= QUEUE {
+            self.queue.pop_front();
+            self.dropped += 1;
         }
-        self.waiting.push_back(span);
+        self.queue.push_back(span);
     }
 
-    /// Sends what waits, batch by batch, until all is sent or one fails.
+    /// Sends the queued spans in batches until all are sent or a batch fails.
     fn send(&mut self) {
-        while !self.waiting.is_empty() {
-            let count = self.waiting.len().min(BATCH);
-            let spans: Vec<&Span> = self.waiting.iter().take(count).collect();
+        while !self.queue.is_empty() {
+            let count = self.queue.len().min(BATCH);
+            let spans: Vec<&Span> = self.queue.iter().take(count).collect();
             let body = request(&self.collector.resource, &spans).to_string();
             match self.post(body) {
-                Ok(()) => drop(self.waiting.drain(..count)),
-                Err(Refused { why, again }) => {
+                Ok(()) => drop(self.queue.drain(..count)),
+                Err(SendError { why, retryable }) => {
                     tracing::debug!(
-                        lost = self.lost,
+                        dropped = self.dropped,
                         "sending traces to {}: {why}",
                         host(&self.collector.endpoint)
                     );
-                    if !again {
-                        self.waiting.drain(..count);
-                        self.lost += count;
+                    if !retryable {
+                        self.queue.drain(..count);
+                        self.dropped += count;
                     }
                     self.not_before = Instant::now() + RETRY_PAUSE;
                     return;
@@ -282,10 +282,10 @@ impl Sending {
         }
     }
 
-    fn post(&mut self, body: String) -> Result<(), Refused> {
+    fn post(&mut self, body: String) -> Result<(), SendError> {
         let collector = &self.collector;
-        let tools = self.tools.get_or_insert_with(|| tools(collector)).as_ref();
-        let (runtime, client) = tools.map_err(|why| Refused { why: why.clone(), again: false })?;
+        let connection = self.client.get_or_insert_with(|| client(collector)).as_ref();
+        let (runtime, client) = connection.map_err(|why| SendError { why: why.clone(), retryable: false })?;
         let mut request = client.post(collector.endpoint.clone()).timeout(collector.timeout);
         for (name, value) in &collector.headers {
             request = request.header(name, value);
@@ -293,29 +293,29 @@ impl Sending {
         let answer = runtime.block_on(async {
             let answer = request.header("content-type", "application/json").body(body).send().await?;
             let status = answer.status().as_u16();
-            // read, so that the connection serves the next batch too
+            // read the body, so that the connection can be reused for the next batch
             answer.bytes().await.map(|_| status)
         });
         match answer {
             Ok(200..300) => Ok(()),
-            Ok(status) => Err(Refused {
-                why: format!("it answered {status}"),
-                again: matches!(status, 429 | 502 | 503 | 504),
+            Ok(status) => Err(SendError {
+                why: format!("the response has status {status}"),
+                retryable: matches!(status, 429 | 502 | 503 | 504),
             }),
-            // the URL may hold a password
-            Err(error) => Err(Refused { why: error.without_url().to_string(), again: true }),
+            // the URL may contain a password
+            Err(error) => Err(SendError { why: error.without_url().to_string(), retryable: true }),
         }
     }
 }
 
-struct Refused {
+struct SendError {
     why: String,
-    /// Whether the same spans may be taken later.
-    again: bool,
+    /// Whether the same spans can be sent again later.
+    retryable: bool,
 }
 
-fn tools(collector: &Collector) -> Result<(tokio::runtime::Runtime, reqwest::Client), String> {
-    // An error only means that a provider is installed already.
+fn client(collector: &Collector) -> Result<(tokio::runtime::Runtime, reqwest::Client), String> {
+    // an error only means that a provider is already installed
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     if collector.endpoint.scheme() == "http" {

@@ -1,4 +1,4 @@
-//! What a collector is told, against collectors that listen, refuse, sleep, or are not there.
+//! Tests of the exporter against collectors that accept, refuse, time out or do not exist.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -75,8 +75,8 @@ fn reads_the_settings_of_the_collector() {
     assert_eq!(names, 1);
 }
 
-/// A collector that answers each request with the next of `statuses`, and then not any more; with the heads and bodies
-/// that it was sent.
+/// Starts a collector that answers each request with the next of `statuses` and then stops, and that yields the heads
+/// and bodies of the requests.
 fn listening(statuses: &[u16]) -> (String, std::sync::mpsc::Receiver<(String, Value)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -114,7 +114,7 @@ fn exporter(url: &str, more: &[(&str, &str)]) -> Exporter {
     Exporter::start(collector(&variables).unwrap().unwrap()).unwrap()
 }
 
-/// Runs `work` with everything traced to `exporter`.
+/// Runs `work` with its traces sent to `exporter`.
 fn traced(exporter: &Exporter, work: impl FnOnce()) {
     let queue = exporter.queue.clone();
     let keep = move |span| drop(queue.try_send(Message::Span(Box::new(span))));
@@ -247,7 +247,7 @@ fn span_of_the_host_is_the_parent() {
     exporter.finish(OffsetDateTime::now_utc(), Duration::from_secs(10));
     let (_, body) = received.recv_timeout(Duration::from_secs(10)).unwrap();
     let spans = spans(&body);
-    // what the host does not keep is not sent
+    // spans that the host does not sample are not sent
     assert_eq!(spans.len(), 3, "{spans:#?}");
     let read = named(&spans, "ReadResource");
     assert_eq!(
@@ -288,7 +288,7 @@ fn silent_collector_does_not_delay_the_end() {
             }
         });
         exporter.finish(OffsetDateTime::now_utc(), Duration::from_millis(200));
-        // generous, for a busy machine: one time-out of the collector's would be ten seconds
+        // generous for a slow machine, but below the collector's timeout of ten seconds
         assert!(begun.elapsed() < Duration::from_secs(5), "{url}: {:?}", begun.elapsed());
     }
 }

@@ -1,4 +1,4 @@
-//! Panics: one inside a call becomes an error answer, any other one a report that Terraform shows.
+//! Panics: one inside a call becomes an error response; any other is reported in the format that Terraform shows.
 
 use super::traces;
 use futures_util::FutureExt;
@@ -57,7 +57,7 @@ fn report(info: &PanicHookInfo<'_>, backtrace: &Backtrace) -> String {
 }
 
 fn location(info: &PanicHookInfo<'_>) -> String {
-    info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string)
+    info.location().map_or_else(|| "an unknown location".to_owned(), ToString::to_string)
 }
 
 /// The message of a panic.
@@ -75,8 +75,8 @@ pub async fn catch<T>(call: impl Future<Output = T>) -> Result<T, String> {
     caught.map_err(|payload| message(payload.as_ref()).to_owned())
 }
 
-/// All services, with the panics of their calls caught. A service may turn its own panics into a better answer first; they
-/// are logged in either case.
+/// All services, with the panics of their calls caught. A service may turn its own panics into a more specific
+/// response first; they are logged in either case.
 #[derive(Debug, Clone)]
 pub struct Guarded(pub Routes);
 

@@ -1,5 +1,4 @@
-//! The services every plugin process offers beside its own, as generated from `proto/plugin` and
-//! `proto/grpc`.
+//! The services of every plugin process besides its own, as generated from `proto/plugin` and `proto/grpc`.
 
 /// Controller, broker and stdio.
 #[allow(missing_docs, clippy::all, clippy::pedantic, clippy::unwrap_used, rustdoc::all)]

@@ -21,9 +21,9 @@ pub fn providers(address: &Address, pid: u32) -> String {
         .to_string()
 }
 
-/// What to print once the provider can be attached to.
+/// The instructions that are printed once a host can connect.
 pub fn instructions(address: &Address, pid: u32) -> String {
-    // A single quote inside single quotes is written outside them.
+    // A single quote cannot be escaped inside single quotes.
     let providers = providers(address, pid).replace('\'', r"'\''");
     format!(
         "The provider is running. To use it, set this variable where you run terraform or tofu:\n\n\

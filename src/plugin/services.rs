@@ -1,4 +1,4 @@
-//! The services that a host expects beside the provider: controller, broker, stdio and health.
+//! The services that a host expects besides the provider: controller, broker, stdio and health.
 
 use super::{
     lifetime::Lifetime,
@@ -29,20 +29,20 @@ pub fn add_to(routes: Routes, lifetime: &Lifetime) -> Routes {
         .add_service(HealthServer::new(Healthy(lifetime.clone())))
 }
 
-/// Ends the process on request. The answer is still sent, because running calls are finished.
+/// Ends the process on request. The response is still sent, because running calls are completed.
 struct Controller(Lifetime);
 
 #[async_trait]
 impl GrpcController for Controller {
     async fn shutdown(&self, _: Request<Empty>) -> Result<Response<Empty>, Status> {
-        tracing::debug!("the host asks to end");
+        tracing::debug!("the host requested shutdown");
         self.0.end();
         Ok(Response::new(Empty {}))
     }
 }
 
-/// Reads the host's offers and never answers: a provider needs no second connection, and an echo would be taken for an
-/// offer.
+/// Reads the host's connection offers and never answers: a provider needs no second connection, and the host would
+/// read an echo as an offer.
 struct Broker(Lifetime);
 
 #[async_trait]
@@ -75,7 +75,7 @@ impl GrpcStdio for Stdio {
 /// The process is healthy as long as it can answer.
 struct Healthy(Lifetime);
 
-/// The name that the host asks for; the empty one means the whole process.
+/// The service name that the host checks; the empty name means the whole process.
 const SERVED: [&str; 2] = ["plugin", ""];
 
 #[async_trait]
@@ -112,7 +112,7 @@ fn silent_until<T: Send + 'static>(end: impl Future<Output = ()> + Send + 'stati
 mod tests {
     use super::*;
 
-    fn asking(service: &str) -> Request<HealthCheckRequest> {
+    fn health_request(service: &str) -> Request<HealthCheckRequest> {
         Request::new(HealthCheckRequest { service: service.into() })
     }
 

@@ -46,7 +46,7 @@ mod unix {
     /// The longest path a socket can have: the kernel's field without its closing zero byte.
     const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-    /// Binds a socket for this user, and for the group that the host names. Must be called inside a runtime.
+    /// Binds a socket for this user, and for the group that the host sets. Must be called inside a runtime.
     pub fn bind(launch: &Launch) -> Result<(UnixListener, Files), StartError> {
         let group = match &launch.socket_group {
             None => None,
@@ -65,9 +65,9 @@ mod unix {
         let listener = UnixListener::bind(&files.socket).map_err(fail("listening on", &files.socket))?;
         if let Some(group) = group {
             for (path, mode) in [(&files.socket, 0o660), (&files.dir, 0o710)] {
-                chown(path, None, Some(group)).map_err(fail("giving the group its share of", path))?;
+                chown(path, None, Some(group)).map_err(fail("granting the group access to", path))?;
                 set_permissions(path, Permissions::from_mode(mode))
-                    .map_err(fail("giving the group its share of", path))?;
+                    .map_err(fail("granting the group access to", path))?;
             }
         }
         Ok((listener, files))
@@ -80,8 +80,8 @@ mod unix {
         format!("azimage-{random:016x}")
     }
 
-    /// The parent of the socket's directory: the one that the host names; otherwise the directory for temporary files, or
-    /// `/tmp` if that path would be too long.
+    /// The parent of the socket's directory: the directory that the host sets, or else the directory for temporary
+    /// files, or `/tmp` if that path would be too long.
     fn parent_dir(named: Option<&Path>, temporary: &Path) -> Result<PathBuf, StartError> {
         let candidates: &[&Path] = match named {
             Some(named) => &[named],
@@ -94,7 +94,7 @@ mod unix {
         })
     }
 
-    /// Whether a socket below `parent` can be bound, and its path be sent in the handshake line.
+    /// Whether a socket below `parent` can be bound and its path can be sent in the handshake line.
     fn usable(parent: &Path) -> bool {
         let path = parent.join(dir_name(0)).join(SOCKET);
         path.to_str().is_some_and(|path| path.len() <= LONGEST && !path.contains(['|', '\n', '\r']))
@@ -184,7 +184,7 @@ mod unix {
         #[tokio::test]
         async fn only_the_named_group_has_access() {
             let parent = tempfile::tempdir().unwrap();
-            // Our own group: giving a file to another one takes privileges.
+            // This process's own group: giving a file to another group requires privileges.
             let own = std::os::unix::fs::MetadataExt::gid(&std::fs::metadata(parent.path()).unwrap());
             let launch = Launch {
                 socket_dir: Some(parent.path().into()),

@@ -1,5 +1,5 @@
-//! TLS with two certificates that last as long as the process: its own, sent in the handshake line, and the host's, from the
-//! environment, which is the only accepted one.
+//! Mutual TLS with two certificates that live as long as the process: its own, sent in the handshake line, and the
+//! host's, from the environment. The host's certificate is the only one accepted.
 
 use super::StartError;
 use rcgen::{
@@ -22,9 +22,9 @@ use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio_rustls::TlsAcceptor;
 
-/// The clocks of host and plugin may differ in different containers.
+/// Allows for clock differences between the containers of host and plugin.
 const BACKDATED: Duration = Duration::from_secs(30);
-/// As long as the host's own certificate; the key never leaves this process.
+/// As long as the host's own certificate is valid; the key never leaves this process.
 const VALID: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// The TLS configuration of a listener.
@@ -61,14 +61,14 @@ impl Tls {
     }
 }
 
-/// The cryptography in use. Ring starts in a tenth of the time of its alternative, and a Terraform run starts the plugin
-/// several times.
+/// The cryptography provider. Ring starts in a tenth of the time of its alternative, and a Terraform run starts the
+/// plugin several times.
 fn crypto() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// A P-256 certificate, signed by itself: the host trusts exactly the bytes it reads in the handshake,
-/// and looks at little more than the name `localhost`.
+/// A self-signed P-256 certificate. The host trusts exactly the bytes in the handshake line, and checks little more
+/// than the name `localhost`.
 fn own_certificate(now: OffsetDateTime) -> Result<(Vec<u8>, PrivateKeyDer<'static>), rcgen::Error> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
@@ -83,10 +83,10 @@ fn own_certificate(now: OffsetDateTime) -> Result<(Vec<u8>, PrivateKeyDer<'stati
     Ok((certificate.der().to_vec(), PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
 }
 
-/// Lets in one certificate, byte for byte, and then only who can sign with its key.
+/// Accepts one certificate, compared byte by byte, and only from a client that can sign with its key.
 ///
-/// The stock verifier will not do: the host's certificate is a CA that signed itself, which webpki
-/// refuses as the end of a chain.
+/// The standard verifier cannot be used: the host's certificate is a self-signed CA, which webpki refuses as an
+/// end-entity certificate.
 #[derive(Debug)]
 struct Pinned {
     client: CertificateDer<'static>,
@@ -94,14 +94,14 @@ struct Pinned {
 }
 
 impl Pinned {
-    /// The algorithms for a signature of this kind. Hosts sign with P-521, which ring cannot check.
+    /// The algorithms for a signature scheme. Hosts sign with P-521, which ring cannot check.
     fn algorithms(&self, scheme: SignatureScheme) -> &WebPkiSupportedAlgorithms {
         if scheme == SignatureScheme::ECDSA_NISTP521_SHA512 { &P521_ALGORITHMS } else { &self.usual }
     }
 }
 
 impl ClientCertVerifier for Pinned {
-    /// Empty on purpose: a Go client sends no certificate unless it finds its issuer named here.
+    /// Deliberately empty: a Go client sends no certificate unless this list is empty or contains its issuer.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -30,7 +30,7 @@ pub fn rpc<B>(request: &http::Request<B>) -> tracing::Span {
         traceparent = Empty,
         failed = Empty
     );
-    // A host that makes traces sends its own span along.
+    // a host that records traces sends the ID of its span
     if let Some(traceparent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok()) {
         span.record("traceparent", traceparent);
     }
@@ -39,18 +39,18 @@ pub fn rpc<B>(request: &http::Request<B>) -> tracing::Span {
 
 /// Records the resource type, data source or function in the current span.
 pub fn about(what: &str) {
-    // A name that begins with a capital is that of the call.
+    // a name with a capital letter is the name of the RPC
     if what.starts_with(char::is_lowercase) {
         tracing::Span::current().record("tf_resource_type", what);
     }
 }
 
-/// Records in the current span that the answer is an error.
+/// Records in the current span that the response is an error.
 pub fn failed() {
     tracing::Span::current().record("failed", true);
 }
 
-/// The id of a span.
+/// The ID of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpanId(u64);
 
@@ -70,11 +70,11 @@ impl fmt::Display for SpanId {
 /// A span in a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// The trace's id.
+    /// The trace's ID.
     pub trace: u128,
-    /// The span's.
+    /// The span's ID.
     pub span: SpanId,
-    /// Whether it is recorded.
+    /// Whether the trace is sampled.
     pub sampled: bool,
 }
 
@@ -84,7 +84,7 @@ impl Link {
         let mut parts = text.trim().split('-');
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let hex = |text: &str, length| text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit());
-        // Later versions may have further parts, the first may not.
+        // later versions may have more parts; the first may not
         let whole = version != "ff" && (version != "00" || parts.next().is_none());
         if !whole || !hex(version, 2) || !hex(trace, 32) || !hex(span, 16) || !hex(flags, 2) {
             return None;
@@ -105,7 +105,7 @@ pub struct Span {
     pub parent: Option<SpanId>,
     /// What it is.
     pub name: String,
-    /// One of OTLP's kinds.
+    /// The span kind, one of OTLP's.
     pub kind: u8,
     /// When it began.
     pub began: OffsetDateTime,
@@ -113,16 +113,16 @@ pub struct Span {
     pub ended: OffsetDateTime,
     /// Attributes: texts, integers and booleans.
     pub attributes: Vec<(&'static str, Value)>,
-    /// Why it failed, if it did.
+    /// The error, if it failed.
     pub failure: Option<String>,
 }
 
 impl Span {
     /// Work within a process.
     pub const INTERNAL: u8 = 1;
-    /// The answer to a call.
+    /// A received call.
     pub const SERVER: u8 = 2;
-    /// A call.
+    /// A sent call.
     pub const CLIENT: u8 = 3;
 
     /// The span in OTLP's JSON.
@@ -160,7 +160,7 @@ impl Span {
     }
 }
 
-/// Passes each ended span to `keep`, which must be quick.
+/// Passes each completed span to `keep`, which must return quickly.
 pub struct Traces {
     root: Link,
     keep: Box<dyn Fn(Span) + Send + Sync>,
@@ -172,7 +172,7 @@ impl Traces {
         Self { root, keep }
     }
 
-    /// Whether this layer uses the metadata's spans or events; all others are skipped.
+    /// Whether this layer uses the spans or events of `metadata`; all others are skipped.
     pub fn wants(metadata: &Metadata<'_>) -> bool {
         if metadata.is_span() {
             metadata.name() == RPC && metadata.target() == module_path!()
@@ -182,7 +182,7 @@ impl Traces {
     }
 }
 
-/// A call of the host that is under way.
+/// A call of the host in progress.
 struct Open {
     link: Link,
     parent: Option<SpanId>,
@@ -206,7 +206,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Traces {
             && let Some(open) = span.extensions_mut().get_mut::<Open>()
         {
             values.record(&mut open.fields);
-            // The host's own trace takes precedence over the process's.
+            // The host's own trace takes precedence over the trace of the process.
             if let Some(Value::String(text)) = open.fields.0.remove("traceparent")
                 && let Some(parent) = Link::parse(&text)
             {
@@ -259,7 +259,7 @@ impl Open {
             began: self.began,
             ended: now,
             attributes,
-            failure: failed.then(|| "answered with an error".to_owned()),
+            failure: failed.then(|| "returned an error".to_owned()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The provider block: credentials and clouds by azurerm's names, and what this provider adds.
+//! The provider block: credentials and clouds under azurerm's names, and this provider's own arguments.
 
 use crate::arm::{Secret, region};
 use crate::azure::attributes::{check_filled, check_guid};
@@ -18,20 +18,20 @@ model! {
         pub subscription_id: Option<String> = optional().check_text(check_guid),
         /// The tenant to sign in to. Also `ARM_TENANT_ID`.
         pub tenant_id: Option<String> = optional().check_text(check_filled),
-        /// Further tenants whose tokens are sent along, for sources in other tenants; at most three. Also
+        /// The IDs of up to three other tenants whose tokens are sent as well, for sources in those tenants. Also
         /// `ARM_AUXILIARY_TENANT_IDS`, separated by semicolons.
         pub auxiliary_tenant_ids: Option<Set<String>> = optional().check(at_most_three),
-        /// The application, or the user-assigned managed identity. Also `ARM_CLIENT_ID`.
+        /// The client ID of the application or of the user-assigned managed identity. Also `ARM_CLIENT_ID`.
         pub client_id: Option<String> = optional(),
-        /// A file that holds the client id. Also `ARM_CLIENT_ID_FILE_PATH`.
+        /// The path of a file that contains the client ID. Also `ARM_CLIENT_ID_FILE_PATH`.
         pub client_id_file_path: Option<String> = optional(),
         /// The client secret. Also `ARM_CLIENT_SECRET`.
         pub client_secret: Option<Secret> = optional().sensitive(),
-        /// A file that holds the client secret. Also `ARM_CLIENT_SECRET_FILE_PATH`.
+        /// The path of a file that contains the client secret. Also `ARM_CLIENT_SECRET_FILE_PATH`.
         pub client_secret_file_path: Option<String> = optional(),
         /// The client certificate, a PKCS#12 bundle in base64. Also `ARM_CLIENT_CERTIFICATE`.
         pub client_certificate: Option<Secret> = optional().sensitive(),
-        /// A file that holds the client certificate as PKCS#12. Also `ARM_CLIENT_CERTIFICATE_PATH`.
+        /// The path of a file that contains the client certificate as PKCS#12. Also `ARM_CLIENT_CERTIFICATE_PATH`.
         pub client_certificate_path: Option<String> = optional(),
         /// The password of the client certificate. Also `ARM_CLIENT_CERTIFICATE_PASSWORD`.
         pub client_certificate_password: Option<Secret> = optional().sensitive(),
@@ -39,7 +39,7 @@ model! {
         pub use_oidc: Option<bool> = optional(),
         /// The federated token. Also `ARM_OIDC_TOKEN`.
         pub oidc_token: Option<Secret> = optional().sensitive(),
-        /// A file that holds the federated token. It is read again for each token. Also
+        /// The path of a file that contains the federated token. It is read again for each token. Also
         /// `ARM_OIDC_TOKEN_FILE_PATH`.
         pub oidc_token_file_path: Option<String> = optional(),
         /// The URL that issues federated tokens. Also `ARM_OIDC_REQUEST_URL`, `ACTIONS_ID_TOKEN_REQUEST_URL` and
@@ -48,14 +48,15 @@ model! {
         /// The bearer token for that URL. Also `ARM_OIDC_REQUEST_TOKEN`, `ACTIONS_ID_TOKEN_REQUEST_TOKEN` and
         /// `SYSTEM_ACCESSTOKEN`.
         pub oidc_request_token: Option<Secret> = optional().sensitive(),
-        /// The service connection of an Azure DevOps pipeline. Also `ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID`,
-        /// `ARM_OIDC_AZURE_SERVICE_CONNECTION_ID` and `AZURESUBSCRIPTION_SERVICE_CONNECTION_ID`.
+        /// The ID of the service connection of an Azure DevOps pipeline. Also
+        /// `ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID`, `ARM_OIDC_AZURE_SERVICE_CONNECTION_ID` and
+        /// `AZURESUBSCRIPTION_SERVICE_CONNECTION_ID`.
         pub ado_pipeline_service_connection_id: Option<String> = optional(),
         /// Whether to sign in with the workload identity of an AKS pod. Also `ARM_USE_AKS_WORKLOAD_IDENTITY`.
         pub use_aks_workload_identity: Option<bool> = optional(),
         /// Whether to sign in with a managed identity. Also `ARM_USE_MSI`.
         pub use_msi: Option<bool> = optional(),
-        /// The endpoint of managed identities, if it is not the usual one. Also `ARM_MSI_ENDPOINT`.
+        /// The endpoint of managed identities, if it is not the default one. Also `ARM_MSI_ENDPOINT`.
         pub msi_endpoint: Option<String> = optional(),
         /// The API version of that endpoint, such as `2019-08-01` in Azure Container Apps. Also
         /// `ARM_MSI_API_VERSION`.
@@ -140,7 +141,7 @@ pub fn validate(config: &Value, found: &mut Diagnostics) {
         found.error(
             Path::attribute("endpoint"),
             "endpoint cannot be used together with metadata_host",
-            "Both name the endpoints of the cloud: remove one of them.",
+            "Both set the endpoints of the cloud: remove one of them.",
         );
     }
     for name in config.get("guardrails").get("required_regions").elements() {
@@ -157,7 +158,7 @@ pub fn validate(config: &Value, found: &mut Diagnostics) {
 }
 
 fn at_most_three(value: &Value) -> Result<(), String> {
-    if value.elements().len() > 3 { Err("must not have more than three tenants".to_owned()) } else { Ok(()) }
+    if value.elements().len() > 3 { Err("must not contain more than three tenants".to_owned()) } else { Ok(()) }
 }
 
 fn check_partner(text: &str) -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! Makes a context from the provider block and the environment, without any request.
+//! Creates a context from the provider block and the environment, without sending a request.
 //!
 //! The block takes precedence over the environment, and the environment over the default.
 
@@ -13,7 +13,7 @@ use crate::azure::attributes::check_guid;
 use crate::azure::replication::Wait;
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
-/// The context that `config` and the environment describe; `None`, with errors, if one of them is invalid.
+/// The context for `config` and the environment; `None`, with errors, if a setting is invalid.
 pub fn configure(
     config: Config,
     env: Env<'_>,
@@ -46,7 +46,7 @@ pub fn configure(
     Some(context)
 }
 
-/// The subscription of the block, else of the environment. The schema checks the block; the variable is checked here.
+/// The subscription from the block or the environment. The schema checks the block; the variable is checked here.
 fn subscription(config: &Config, env: Env<'_>, found: &mut Diagnostics) -> Option<String> {
     const VARIABLE: &str = "ARM_SUBSCRIPTION_ID";
     if config.subscription_id.is_some() {
@@ -63,7 +63,7 @@ fn subscription(config: &Config, env: Env<'_>, found: &mut Diagnostics) -> Optio
     Some(id)
 }
 
-/// The credentials of the block, each from its environment variable where the block does not set it.
+/// The credentials from the block, or else from the environment variables.
 pub fn credentials(config: &Config, env: Env<'_>, found: &mut Diagnostics) -> Credentials {
     let text = |own: &Option<String>, names: &[&str]| own.clone().or_else(|| first(env, names));
     let secret = |own: &Option<Secret>, names: &[&str]| {
@@ -121,7 +121,7 @@ pub fn credentials(config: &Config, env: Env<'_>, found: &mut Diagnostics) -> Cr
         ),
         ado_pipeline_service_connection_id: text(
             &config.ado_pipeline_service_connection_id,
-            // The second is azapi's name. The third is set by the pipeline's own AzureCLI task.
+            // The second is azapi's name. The third is set by the AzureCLI task of Azure Pipelines.
             &[
                 "ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID",
                 "ARM_OIDC_AZURE_SERVICE_CONNECTION_ID",
@@ -136,7 +136,7 @@ pub fn credentials(config: &Config, env: Env<'_>, found: &mut Diagnostics) -> Cr
     }
 }
 
-/// The cloud. Single endpoints take precedence over a metadata host, and that over a name.
+/// The cloud. Single endpoints take precedence over a metadata host, and a metadata host over a name.
 fn cloud(
     config: &Config,
     environment: Option<&str>,
@@ -188,7 +188,7 @@ fn client(
         .disable_correlation_request_id
         .or_else(|| boolean(env, "ARM_DISABLE_CORRELATION_REQUEST_ID", found))
         .unwrap_or(false);
-    // Not used, see user_agent, but a malformed value is an error like that of any other variable.
+    // Not used (see user_agent), but a malformed value is an error as for any other variable.
     if config.disable_terraform_partner_id.is_none() {
         boolean(env, "ARM_DISABLE_TERRAFORM_PARTNER_ID", found);
     }
@@ -205,7 +205,7 @@ fn client(
     Client::new(transport, tokens, cloud, options)
 }
 
-/// Terraform, this provider, and what the environment and a partner add.
+/// The User-Agent: Terraform, this provider, and the additions from the environment and a partner.
 fn user_agent(config: &Config, env: Env<'_>, terraform_version: &str) -> String {
     let mut parts = vec![
         format!("HashiCorp Terraform/{terraform_version} (+https://www.terraform.io)"),
@@ -213,8 +213,8 @@ fn user_agent(config: &Config, env: Env<'_>, terraform_version: &str) -> String 
     ];
     parts.extend(first(env, &["TF_APPEND_USER_AGENT"]));
     parts.extend(first(env, &["AZURE_HTTP_USER_AGENT"]));
-    // azurerm's disable_terraform_partner_id suppresses HashiCorp's own ID, which this provider never sends. A partner's is
-    // sent all the same.
+    // azurerm's disable_terraform_partner_id suppresses HashiCorp's ID, which this provider never sends. A configured
+    // partner ID is always sent.
     if let Some(partner) = config.partner_id.clone().or_else(|| first(env, &["ARM_PARTNER_ID"])) {
         parts.push(format!("pid-{}", partner.strip_prefix("pid-").unwrap_or(&partner)));
     }
@@ -236,7 +236,7 @@ fn emulated(
         .and_then(|emulator| emulator.state_path.clone())
         .unwrap_or_else(|| emulated::STATE_PATH.to_owned());
     found.push(Diagnostic::warning(
-        "Nothing reaches Azure",
+        "Azure is not contacted",
         format!(
             "environment = \"emulator\": the built-in emulator answers all requests. Its state is in {path}."
         ),
@@ -376,7 +376,7 @@ mod tests {
             ("ARM_SUBSCRIPTION_ID", "my-subscription"),
         ] {
             for environment in ["public", "emulator"] {
-                // The emulator needs no credentials, and does not read their variables.
+                // The emulator needs no credentials and does not read their variables.
                 if environment == "emulator" && name.starts_with("ARM_USE_") {
                     continue;
                 }

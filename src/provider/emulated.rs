@@ -35,7 +35,7 @@ pub fn tokens() -> Arc<dyn Tokens> {
     Arc::new(StaticTokens(Secret::new("emulator")))
 }
 
-/// Passes requests to the emulator in this process. The state is opened by the first request.
+/// Passes requests to the emulator in this process. The first request opens the state.
 pub struct EmulatedTransport {
     path: String,
     emulator: OnceLock<Result<Arc<Emulator>, String>>,

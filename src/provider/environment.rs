@@ -1,4 +1,4 @@
-//! Environment variables, as the provider block falls back on them. An empty variable counts as unset.
+//! Looks up environment variables for the provider block. An empty variable counts as unset.
 
 use crate::schema::{Diagnostic, Diagnostics};
 
@@ -10,7 +10,7 @@ pub fn first(env: Env<'_>, names: &[&str]) -> Option<String> {
     names.iter().filter_map(|name| env(name)).find(|value| !value.is_empty())
 }
 
-/// The boolean in the variable `name`; an error if it holds something else.
+/// The boolean in the variable `name`; any other text is an error.
 pub fn boolean(env: Env<'_>, name: &str, found: &mut Diagnostics) -> Option<bool> {
     let text = first(env, &[name])?;
     match text.to_ascii_lowercase().as_str() {

@@ -5,13 +5,13 @@ use super::environment::Env;
 /// The correlation ID of this run. A process that Terraform did not start, or whose Terraform cannot be identified, has
 /// an ID of its own.
 pub fn id(env: Env<'_>) -> String {
-    // Under -debug the parent is a shell, which sees many runs.
+    // with -debug, the parent is a shell, which starts many runs
     let started = env("TF_PLUGIN_MAGIC_COOKIE").is_some();
     let run = started.then(parent).flatten().map(|parent| named(&parent));
     run.unwrap_or_else(uuid::Uuid::new_v4).to_string()
 }
 
-/// The same UUID for the same name.
+/// The UUID of a name.
 fn named(name: &str) -> uuid::Uuid {
     let digest = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
     let mut bytes = [0; 16];
@@ -19,12 +19,12 @@ fn named(name: &str) -> uuid::Uuid {
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
-/// Identifies the parent process among all present and past ones: boot, namespace, number and start time.
+/// Identifies the parent process among all present and past ones: boot, namespace, process ID and start time.
 #[cfg(target_os = "linux")]
 fn parent() -> Option<String> {
     let parent = std::os::unix::process::parent_id();
     let stat = std::fs::read_to_string(format!("/proc/{parent}/stat")).ok()?;
-    // The second field is a name in parentheses, which may contain anything; the 22nd is the start time.
+    // The second field is a name in parentheses, which may contain any character; the 22nd is the start time.
     let began = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.to_owned();
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();

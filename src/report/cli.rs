@@ -44,7 +44,7 @@ Options:
 
 A retention policy also keeps every version that is in use. Nothing is ever deleted by this command.";
 
-/// The time limit of a report.
+/// The time limit for a report.
 const TIMEOUT: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

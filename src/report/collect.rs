@@ -38,7 +38,7 @@ pub struct Request {
     pub currency: Option<String>,
     /// Prices per GB and month by region, instead of the public price list.
     pub prices: BTreeMap<String, Number>,
-    /// The retention policy to try.
+    /// The retention policy to simulate.
     pub rules: Option<Rules>,
 }
 

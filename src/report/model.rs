@@ -7,7 +7,7 @@ use serde::Serialize;
 /// A report on the galleries of one or more subscriptions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// When it was made, as an RFC 3339 date.
+    /// When the report was created, as an RFC 3339 date.
     pub generated_at: String,
     /// The currency of all costs; absent if costs were not requested.
     pub currency: Option<String>,
@@ -26,9 +26,9 @@ pub struct Gallery {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// The resource group that it is in.
+    /// Its resource group.
     pub resource_group: String,
-    /// The region that it is in.
+    /// Its region.
     pub location: String,
     /// Its provisioning state.
     pub state: Option<String>,
@@ -57,7 +57,7 @@ pub struct Definition {
     pub security_type: Option<String>,
     /// The cost of all its versions per month.
     pub monthly_cost: Option<String>,
-    /// Why not all users of its versions are known.
+    /// Why some users of its versions may be missing.
     pub usage_note: Option<String>,
     /// Its versions, newest first.
     pub versions: Vec<Version>,
@@ -86,11 +86,11 @@ pub struct Version {
     pub size_gb: Option<i64>,
     /// Its cost per month.
     pub monthly_cost: Option<String>,
-    /// The regions that it is replicated to.
+    /// The regions with replicas.
     pub regions: Vec<Region>,
     /// Its users; absent if usage was not requested.
     pub users: Option<Vec<User>>,
-    /// Its base image: the Marketplace image that a tag names.
+    /// The Marketplace image in one of its tags.
     pub base_image: Option<BaseImage>,
     /// The result of a retention policy; absent without a policy.
     pub retention: Option<Retention>,
@@ -129,7 +129,7 @@ pub struct User {
 pub struct BaseImage {
     /// Its URN.
     pub urn: String,
-    /// Why it should not be used any more.
+    /// Why it should no longer be used.
     pub warning: Option<String>,
 }
 

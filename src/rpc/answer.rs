@@ -15,7 +15,7 @@ pub trait Answer: Default {
     fn failed(found: Diagnostics) -> Self;
 }
 
-/// Runs `work`, and turns its errors and panics into diagnostics about `what`.
+/// Runs `work` and converts its errors and panics into diagnostics about `what`.
 pub async fn guarded<T: Answer>(
     what: &str,
     work: impl Future<Output = Result<T, Diagnostics>>,
@@ -36,7 +36,7 @@ pub async fn guarded<T: Answer>(
 /// The end of the summary of a diagnostic that reports a panic.
 pub const BUG: &str = "the provider has a bug";
 
-/// The diagnostic of a panic in the work about `what`.
+/// The diagnostic for a panic in the work on `what`.
 pub fn panicked(what: &str, panic: &str) -> Diagnostics {
     Diagnostic::error(
         format!("{what}: {BUG}"),

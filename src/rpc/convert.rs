@@ -75,7 +75,7 @@ pub fn diagnostics(found: Diagnostics) -> Vec<pb::Diagnostic> {
         .collect()
 }
 
-/// Paths, without those that are empty.
+/// Converts paths, and leaves out empty ones.
 pub fn paths(paths: &[Path]) -> Vec<pb::AttributePath> {
     paths.iter().filter_map(path).collect()
 }
@@ -107,7 +107,7 @@ pub fn identity_value(data: &pb::ResourceIdentityData, ty: &Type, what: &str) ->
     value(&data.identity_data, ty, &format!("the identity of {what}"))
 }
 
-/// The arguments of a call in the types of the function's parameters.
+/// The arguments of a call, decoded as the types of the function's parameters.
 pub fn arguments<P: Provider>(
     server: &Server<P>,
     request: &pb::call_function::Request,
@@ -119,7 +119,7 @@ pub fn arguments<P: Provider>(
     if parameters.len() != request.arguments.len() {
         return Err(FunctionError {
             text: format!(
-                "{} takes {} arguments, {} were given.",
+                "{} takes {} arguments, but {} were given.",
                 request.name,
                 parameters.len(),
                 request.arguments.len()

@@ -23,8 +23,8 @@ use answer::guarded;
 use convert::{absent, diagnostics, dynamic, function_error, identity, identity_value, paths, value};
 use proto::tfplugin5::{self as pb, provider_server};
 
-/// The gRPC service of one provider. A connection that is separate from the others, as in debug mode, has a server of its
-/// own, so that neither the configuration nor an interrupt of one host reaches another.
+/// The gRPC service of one provider. In debug mode each connection has its own server, so that neither the
+/// configuration nor an interrupt of one host affects another.
 pub struct Service<P: Provider> {
     server: Arc<Server<P>>,
     of_connections: Mutex<Vec<Weak<Server<P>>>>,
@@ -37,7 +37,7 @@ impl<P: Provider> Service<P> {
         Service { server, of_connections: Mutex::default(), schema: OnceLock::new() }
     }
 
-    /// Ends everything under way, for all hosts: see [`Server::stop`].
+    /// Stops all operations of all hosts: see [`Server::stop`].
     pub fn stop_all(&self) {
         self.server.stop();
         let servers = lock(&self.of_connections);
@@ -58,7 +58,7 @@ impl<P: Provider> Service<P> {
         }
     }
 
-    /// Makes the answer to `GetProviderSchema` in advance.
+    /// Prepares the response to `GetProviderSchema`.
     pub fn prepare(&self) {
         self.schema();
     }
@@ -68,12 +68,12 @@ impl<P: Provider> Service<P> {
     }
 }
 
-/// Stops the server when it is dropped before its work is done. The host is gone and will not see the result: the request
-/// that is on its way is allowed to finish, and no further one is sent.
+/// Stops the server if it is dropped before its work is done. The host is gone and will not see the result, so the
+/// current request is completed, and no further request is sent.
 struct HangUp<P: Provider>(Option<Arc<Server<P>>>);
 
 impl<P: Provider> HangUp<P> {
-    /// The work is done.
+    /// Marks the work as done.
     fn disarm(mut self) {
         self.0 = None;
     }
@@ -209,7 +209,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         guarded(&request.type_name, async {
             let entry = server.resource(&request.type_name)?;
             let raw = request.raw_identity.unwrap_or_default();
-            // A state from before identities has none to upgrade.
+            // A state from before identities were introduced has none to upgrade.
             let upgraded_identity = if raw.json.is_empty() {
                 None
             } else {
@@ -250,7 +250,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         guarded(&request.type_name, async {
             let entry = server.resource(&request.type_name)?;
             let name = &request.type_name;
-            // For a destroy core proposes null; the configuration it sends is not used.
+            // For a destroy, core proposes null; the configuration that it sends is not used.
             let config = if absent(&request.proposed_new_state) {
                 crate::schema::Value::Null
             } else {
@@ -287,7 +287,8 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         let request = request.into_inner();
         let before = request.prior_state.clone();
         let private = request.planned_private.clone();
-        // A host that closes the connection must not cancel a write half way: the work goes on, as after an interrupt.
+        // A host that closes the connection must not cancel a write half-way. The work continues, as after an
+        // interrupt.
         let hang_up = HangUp(Some(server.clone()));
         let work = async move {
             guarded(&request.type_name, async {
@@ -317,7 +318,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
             .unwrap_or_else(|error| Err(Status::internal(error.to_string())));
         hang_up.disarm();
         let mut answer = answer?;
-        // No state would mean that nothing exists: a failure keeps the prior state.
+        // Returning no state would mean that the object does not exist. A failure keeps the prior state.
         let response = answer.get_mut();
         if response.new_state.is_none() {
             response.new_state = before;

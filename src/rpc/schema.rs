@@ -1,4 +1,4 @@
-//! Schemas as messages: every type's schema, and the provider's capabilities.
+//! Converts schemas to messages, and declares the provider's capabilities.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::framework::{Provider, Server};
 use crate::schema::spec::Mode;
 use crate::schema::{Attribute, Block, Body, Nesting, Type};
 
-/// What core may rely on.
+/// The capabilities that core may rely on.
 pub fn capabilities() -> pb::ServerCapabilities {
     pb::ServerCapabilities {
         plan_destroy: true,
@@ -20,7 +20,7 @@ pub fn capabilities() -> pb::ServerCapabilities {
     }
 }
 
-/// Everything that GetProviderSchema tells.
+/// The complete response to `GetProviderSchema`.
 pub fn provider<P: Provider>(server: &Server<P>) -> pb::get_provider_schema::Response {
     pb::get_provider_schema::Response {
         provider: Some(schema(server.body())),
@@ -46,7 +46,7 @@ pub fn provider<P: Provider>(server: &Server<P>) -> pb::get_provider_schema::Res
     }
 }
 
-/// The names alone.
+/// The names only.
 pub fn metadata<P: Provider>(server: &Server<P>) -> pb::get_metadata::Response {
     use pb::get_metadata::{
         ActionMetadata, DataSourceMetadata, FunctionMetadata, ListResourceMetadata, ResourceMetadata,
@@ -75,7 +75,7 @@ pub fn metadata<P: Provider>(server: &Server<P>) -> pb::get_metadata::Response {
     }
 }
 
-/// The identity of every resource type.
+/// The identity schema of every resource type.
 pub fn identities<P: Provider>(server: &Server<P>) -> pb::get_resource_identity_schemas::Response {
     let identity_schemas = server
         .resources()

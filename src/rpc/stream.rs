@@ -1,4 +1,4 @@
-//! The two calls that answer with a stream: listing a resource type and running an action.
+//! The two calls with a streamed response: listing a resource type and running an action.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::framework::{Provider, Server};
 use crate::plugin::{panics, traces};
 use crate::schema::Diagnostics;
 
-/// How many events wait for a slow receiver.
+/// How many events are buffered for a slow receiver.
 const QUEUE: usize = 16;
 
 /// The objects that a list resource finds, one event each.
@@ -42,7 +42,7 @@ pub fn listed<P: Provider>(
             Err(panic) => panicked(&name, &panic),
         };
         traces::failed();
-        // An error means that the host has hung up.
+        // an error means that the host has disconnected
         let _ = failures.send(Err(failed)).await;
     };
     tokio::spawn(work.in_current_span());
@@ -62,7 +62,7 @@ fn failed_list(found: Diagnostics) -> pb::list_resource::Event {
     pb::list_resource::Event { diagnostic: diagnostics(found), ..Default::default() }
 }
 
-/// The progress of an action, and how it ended.
+/// The progress events of an action, and its result.
 pub fn invoked<P: Provider>(
     server: Arc<Server<P>>,
     request: pb::invoke_action::Request,
@@ -83,7 +83,7 @@ pub fn invoked<P: Provider>(
             Err(panic) => panicked(&name, &panic),
         };
         traces::failed();
-        // An error means that the host has hung up.
+        // an error means that the host has disconnected
         let _ = failures.send(ActionEvent::Completed(failed)).await;
     };
     tokio::spawn(work.in_current_span());
