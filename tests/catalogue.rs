@@ -2,12 +2,12 @@
 //! misleading sort orders, and versions that are excluded, failed, deprecated or withdrawn.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-#[path = "support/asked.rs"]
-mod asked;
 #[path = "support/cases.rs"]
 mod cases;
 #[path = "support/core.rs"]
 mod core;
+#[path = "support/data_reads.rs"]
+mod data_reads;
 
 use crate::core::{Action, Core, Json, json, merge, patched};
 use azimage::schema::Value;
@@ -66,8 +66,8 @@ async fn gallery() -> Core {
     });
     let plan = core.plan(ONE, None, &failing).await;
     core.apply(&plan).await.diagnostics.assert_warning(&["AllocationFailed"]);
-    core.heal();
-    assert_eq!(core.look(&version_id("3.0.0"))["properties"]["provisioningState"], "Failed");
+    core.clear_faults();
+    assert_eq!(core.azure_object(&version_id("3.0.0"))["properties"]["provisioningState"], "Failed");
     core
 }
 
@@ -88,7 +88,7 @@ fn texts(value: &Value) -> Vec<&str> {
 #[tokio::test(start_paused = true)]
 async fn finds_the_newest_usable_version_across_pages() {
     let core = gallery().await;
-    // the query, the expected version, and the reasons for skipping others
+    // the query, the expected version, and the reasons for skipping other versions
     let rows = [
         (
             json!({}),
@@ -139,18 +139,18 @@ async fn finds_the_newest_usable_version_across_pages() {
         ),
         (json!({"version": "~> 1.0.9"}), "1.0.129", vec![("1.8.0", "does not satisfy ~> 1.0.9")]),
     ];
-    for (asked, expected, reasons) in rows {
-        let found = one(&core, asked.clone()).await;
-        assert_eq!(found.get("exact_version").as_str(), Some(expected), "{asked}");
-        assert_eq!(found.get("version").as_str(), Some(expected), "{asked}");
+    for (query, expected, reasons) in rows {
+        let found = one(&core, query.clone()).await;
+        assert_eq!(found.get("exact_version").as_str(), Some(expected), "{query}");
+        assert_eq!(found.get("version").as_str(), Some(expected), "{query}");
         assert_eq!(found.get("id").as_str(), Some(version_id(expected).as_str()));
         let skipped = skipped(&found);
-        assert_eq!(skipped.len(), 135, "every other one: {asked}");
+        assert_eq!(skipped.len(), 135, "every other version has a reason: {query}");
         for (version, why) in reasons {
-            assert!(skipped[version].contains(why), "{asked}: {version}: {}", skipped[version]);
+            assert!(skipped[version].contains(why), "{query}: {version}: {}", skipped[version]);
         }
     }
-    // an exact version number is returned even if rules would skip it
+    // an exact version is returned even if the rules would skip it
     for exact in ["1.0.9", "2.0.0", "1.10.0", "3.0.0"] {
         let found = one(&core, json!({"version": exact})).await;
         assert_eq!((found.get("exact_version").as_str(), skipped(&found).len()), (Some(exact), 0));
@@ -241,7 +241,7 @@ fn image((offer, sku): (&str, &str), version: &str) -> Json {
 #[tokio::test(start_paused = true)]
 async fn sorts_thousands_of_marketplace_versions_by_number() {
     let core = market().await;
-    for (of, asked, exact, newest) in [
+    for (of, query, exact, newest) in [
         // a version scheduled for deprecation is still usable
         (LINUX, "latest", "9.19.97", "9.19.97"),
         (LINUX, "~> 9.2.9", "9.2.99", "9.19.97"),
@@ -257,21 +257,21 @@ async fn sorts_thousands_of_marketplace_versions_by_number() {
         (DEEP, "~> 1.0", "1.0.100", "10.1"),
         (DEEP, "< 1.0.100", "1.0.12", "10.1"),
     ] {
-        let config = image(of, asked);
+        let config = image(of, query);
         let found = core
             .data(LOOKUP, &config)
             .await
             .unwrap_or_else(|diagnostics| panic!("{config}: {diagnostics:?}"));
         let urn = format!("contoso:{}:{}:{exact}", of.0, of.1);
-        assert_eq!(found.get("exact_urn").as_str(), Some(urn.as_str()), "{asked}");
-        assert_eq!(found.get("newest_version").as_str(), Some(newest), "{asked}");
+        assert_eq!(found.get("exact_urn").as_str(), Some(urn.as_str()), "{query}");
+        assert_eq!(found.get("newest_version").as_str(), Some(newest), "{query}");
         // a deprecated version may have the highest number
         let is_newest = exact == newest || exact == "9.19.98";
-        assert_eq!(found.get("is_newest"), &Value::Bool(is_newest), "{asked}");
-        let by_urn = json!({"location": "eastus", "urn": urn.replace(exact, asked)});
+        assert_eq!(found.get("is_newest"), &Value::Bool(is_newest), "{query}");
+        let by_urn = json!({"location": "eastus", "urn": urn.replace(exact, query)});
         assert_eq!(core.data(LOOKUP, &by_urn).await.unwrap().get("urn").as_str(), Some(urn.as_str()));
     }
-    let (found, diagnostics) = core.ask(LOOKUP, &image(LINUX, "9.19.98")).await;
+    let (found, diagnostics) = core.read_data_source(LOOKUP, &image(LINUX, "9.19.98")).await;
     assert!(
         diagnostics.0.is_empty(),
         "an exact version without a matching rule reports its state in attributes: {diagnostics:?}"
@@ -342,7 +342,7 @@ async fn catalogues_list_every_level_and_allow_empty_results() {
     };
     let found = list(LINUX, json!({})).await;
     let all = texts(found.get("versions"));
-    assert_eq!(all.len(), 1999, "all but the withdrawn one");
+    assert_eq!(all.len(), 1999, "all versions except the withdrawn one");
     assert_eq!(all[..2], ["9.19.98", "9.19.97"]);
     assert_eq!(found.get("newest_version").as_str(), Some("9.19.97"));
     let found = list(LINUX, json!({"constraint": "~> 9.10.0", "limit": 3})).await;
@@ -374,7 +374,7 @@ async fn catalogues_list_every_level_and_allow_empty_results() {
     }
 }
 
-// The purpose of pins: the planned version is applied and kept, even while newer ones are published.
+// A pin applies and keeps the planned version, even if newer versions are published.
 #[tokio::test(start_paused = true)]
 async fn pin_stays_while_new_versions_are_published() {
     let core = market().await;
@@ -398,7 +398,7 @@ async fn pin_stays_while_new_versions_are_published() {
     for build in 101..=120 {
         change(&core, "publish", LINUX, &format!("9.19.{build}"), json!({}));
     }
-    let next = core.again(json!({})).await;
+    let next = core.new_run(json!({})).await;
     let newer = urn(&next).await;
     assert_eq!(newer, "contoso:contoso-linux:9-gen2:9.19.120");
     // core compares a plan without changes byte by byte
@@ -414,7 +414,7 @@ async fn pin_stays_while_new_versions_are_published() {
     // deprecated, then withdrawn: a warning each time, and no change
     for (what, warning) in [("deprecate", "is deprecated"), ("withdraw", "is withdrawn")] {
         change(&core, what, LINUX, "9.19.97", json!({}));
-        let next = core.again(json!({})).await;
+        let next = core.new_run(json!({})).await;
         let (read, diagnostics) = next.read(&held).await.unwrap();
         let read = read.unwrap();
         diagnostics.assert_warning(&[warning, &first, "keepers"]);
@@ -423,7 +423,7 @@ async fn pin_stays_while_new_versions_are_published() {
         assert_eq!(next.plan(PIN, Some(&read), &pin(&newer, "1")).await.action, Action::NoOp);
     }
     // a changed keeper moves the pin, and the plan shows the old and the new version
-    let next = core.again(json!({})).await;
+    let next = core.new_run(json!({})).await;
     let read = next.refresh(&held).await.unwrap().unwrap();
     let plan = next.plan(PIN, Some(&read), &pin(&newer, "2")).await;
     assert_eq!(plan.action, Action::Update);

@@ -28,7 +28,7 @@ fn corpus(name: &str) -> BTreeMap<String, Vec<u8>> {
     entries.map(|entry| read(entry.unwrap())).collect()
 }
 
-// Every input that is added to a corpus, including those found by fuzzing, runs here as well.
+// Also covers every input that is added to a corpus after a fuzzer found it.
 #[test]
 fn accepts_every_seed() {
     for (name, _) in fuzz::TARGETS {
@@ -53,7 +53,7 @@ async fn seeds_match_the_generated_ones() {
         } else {
             assert!(path.exists(), "{target}/{name} is missing: UPDATE=1 cargo test --test corpus");
         }
-        // dates and random names differ between runs and do not matter
+        // dates and random names differ between runs and are ignored
         tokio::task::spawn_blocking(move || fuzz::run(target, &data)).await.unwrap();
     }
 }

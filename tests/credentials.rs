@@ -1,4 +1,4 @@
-//! Signing in with a machine's environment, with its `az`, and during hours of apply.
+//! Signing in with a managed identity of the environment, with `az`, and for many hours.
 
 #![cfg(unix)] // the substitute for az is a shell script
 
@@ -22,10 +22,10 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The environment belongs to the whole process, so this runs in a process of its own.
+/// The test body, run in a separate process because environment variables belong to the process.
 #[tokio::test]
 #[ignore = "run by the other tests, each with its own environment"]
-async fn in_a_process_of_its_own() {
+async fn runs_in_a_separate_process() {
     let Ok(what) = std::env::var("SIGN_IN_BY") else { return };
     let credentials = Credentials {
         use_msi: what == "msi",
@@ -61,10 +61,10 @@ async fn in_a_process_of_its_own() {
     }
 }
 
-/// The answer in an environment that is exactly `env`.
+/// The answer of the test process in an environment that contains only `env`.
 fn answer(what: &str, env: &[(&str, &str)]) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["in_a_process_of_its_own", "--exact", "--ignored", "--nocapture"]);
+    command.args(["runs_in_a_separate_process", "--exact", "--ignored", "--nocapture"]);
     command.env_clear().env("SIGN_IN_BY", what).envs(env.iter().copied());
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -72,7 +72,7 @@ fn answer(what: &str, env: &[(&str, &str)]) -> String {
     answer.unwrap_or_else(|| panic!("{text}\n{}", String::from_utf8_lossy(&output.stderr))).to_owned()
 }
 
-/// Serves one request with `body` and gives its head back, in lower case.
+/// Serves one request with `body` and returns the request's head in lower case.
 fn serve_once(status: &'static str, body: &'static str) -> (String, std::thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -126,7 +126,7 @@ fn reports_refusals_of_app_service_without_its_secret() {
     assert!(!error.contains("header-secret"), "{error}");
 }
 
-/// A folder with an `az` that writes its arguments down and then does what `script` says.
+/// A folder with an `az` that records its arguments and then runs `script`.
 struct Az {
     dir: TempDir,
     path: String,
@@ -136,7 +136,7 @@ impl Az {
     fn new(script: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let az = dir.path().join("az");
-        let text = format!("#!/bin/sh\necho \"$*\" >>'{}/asked'\n{script}\n", dir.path().display());
+        let text = format!("#!/bin/sh\necho \"$*\" >>'{}/arguments'\n{script}\n", dir.path().display());
         std::fs::write(&az, text).unwrap();
         std::fs::set_permissions(&az, std::fs::Permissions::from_mode(0o755)).unwrap();
         let path = format!("{}:/usr/bin:/bin", dir.path().display());
@@ -147,8 +147,8 @@ impl Az {
         answer(what, &[("PATH", &self.path)])
     }
 
-    fn asked(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("asked")).unwrap_or_default()
+    fn arguments(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("arguments")).unwrap_or_default()
     }
 }
 
@@ -163,15 +163,15 @@ fn runs_az_from_the_path() {
     let az = Az::new(AZ_TOKEN);
     assert_eq!(az.answer("cli"), "token-of-az");
     assert_eq!(
-        az.asked(),
+        az.arguments(),
         "account get-access-token -o json --scope https://management.azure.com/.default\n"
     );
-    // Of an auxiliary tenant, the same user's token for that tenant.
+    // for an auxiliary tenant, the same user's token in that tenant
     assert_eq!(az.answer("auxiliary"), "token-of-tenant-2");
 }
 
 #[test]
-fn reports_what_az_prints() {
+fn reports_the_error_output_of_az() {
     let signed_out = Az::new("echo \"ERROR: Please run 'az login' to setup account.\" >&2; exit 1");
     let error = signed_out.answer("cli");
     assert!(error.contains("Azure CLI: ERROR: Please run 'az login' to setup account."), "{error}");
@@ -190,7 +190,7 @@ fn failing_az_is_run_once_for_forty_waiting_calls() {
     let answer = az.answer("forty");
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(answer, "40 failed");
-    assert_eq!(az.asked().lines().count(), 1);
+    assert_eq!(az.arguments().lines().count(), 1);
 }
 
 #[test]
@@ -208,22 +208,22 @@ fn kills_a_hanging_az_after_the_last_caller_gave_up() {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    panic!("the child of az still runs");
+    panic!("the child of az is still running");
 }
 
-/// How long Azure's tokens and the pipeline's are good for, and how often the pipeline writes a new one.
+/// How long tokens are valid, and how often the pipeline writes a new one.
 const VALID: Duration = Duration::from_secs(3600);
 const ROTATED: Duration = Duration::from_secs(50 * 60);
 /// How long the operation takes.
 const LONG: Duration = Duration::from_secs(6 * 3600);
 
-/// A login service and a Resource Manager that look at the time, and a pipeline that rotates its token's file.
+/// A login service and a Resource Manager that check the time, and a pipeline that rotates the file of its token.
 struct Hours {
     began: Instant,
     file: PathBuf,
     given: AtomicU32,
     rotations: AtomicU32,
-    /// Requests with a token that had expired, or none.
+    /// The number of requests with an expired token or without a token.
     late: Mutex<Vec<String>>,
 }
 
@@ -240,7 +240,7 @@ impl Hours {
         hours
     }
 
-    /// The text of a token that is born now, or at the last rotation, carries its birth.
+    /// Issues a token that contains its issue time: now, or the last rotation.
     fn rotate(&self) {
         let number = (self.began.elapsed().as_secs() / ROTATED.as_secs()) as u32;
         if self.rotations.swap(number, Ordering::SeqCst) != number {
@@ -324,11 +324,11 @@ async fn hours_of_apply_never_use_an_expired_token() {
         "2024-03-03",
     );
     let accepted = client.put(&scope, &target, &json!({"location": "eastus"})).await.unwrap();
-    client.wait(&scope, &accepted.operation.expect("it goes on")).await.unwrap();
+    client.wait(&scope, &accepted.operation.expect("the operation is running")).await.unwrap();
 
     assert!(service.began.elapsed() >= LONG);
     assert_eq!(*service.late.lock().unwrap(), Vec::<String>::new());
-    // An hour's token is renewed each 55 minutes, for each tenant, and not for each request.
+    // A token of one hour is renewed every 55 minutes for each tenant, not for each request.
     let given = service.given.load(Ordering::SeqCst);
     assert!((14..=16).contains(&given), "{given} tokens were fetched");
 }

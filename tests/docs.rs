@@ -1,6 +1,7 @@
-//! The published pages are what the schemas say, and every example and guide is formatted and valid Terraform.
+//! Checks that the published pages match the schemas, and that every example and guide is formatted and valid
+//! Terraform.
 //!
-//! `UPDATE=1 cargo test --test docs` writes the pages anew.
+//! `UPDATE=1 cargo test --test docs` regenerates the pages.
 
 #[path = "support/external.rs"]
 #[macro_use]
@@ -30,18 +31,19 @@ use blocks::{Case, Fence};
 use markdown::{anchors, difference, joined, links, unescaped};
 use terraform::Terraform;
 
-/// What the Registry takes of one page.
+/// The Registry's size limit for a page.
 const LARGEST_PAGE: usize = 500 * 1024;
 
 const COMMANDS: [&str; 4] = ["resource.tf", "import.sh", "import-by-string-id.tf", "import-by-identity.tf"];
-/// What leaves nothing in Azure that could be imported.
+/// Types that leave nothing in Azure that could be imported.
 const NOT_IMPORTABLE: [&str; 1] = ["azimage_image_test"];
 
 fn generated_pages_are_current() {
     assert!(COMPARED.is_empty(), "\n{}\nRun UPDATE=1 cargo test --test docs.\n", COMPARED.join("\n"));
 }
 
-/// How the files differ from what they should be. With `UPDATE=1` they do not, any more: who reads files asks this first.
+/// The differences between the generated files and the files on disk. With `UPDATE=1` the files are updated instead.
+/// Everything that reads the pages evaluates this first.
 static COMPARED: LazyLock<Vec<String>> = LazyLock::new(|| {
     let pages = docs::pages(&Server::new(Provider), &read_written());
     let update = std::env::var_os("UPDATE").is_some_and(|value| value == "1");
@@ -56,7 +58,10 @@ static COMPARED: LazyLock<Vec<String>> = LazyLock::new(|| {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(&file, page).unwrap();
         } else {
-            wrong.push(format!("--- {path}\n+++ {path} as the schema says\n{}", difference(&have, page)));
+            wrong.push(format!(
+                "--- {path}\n+++ {path} as generated from the schema\n{}",
+                difference(&have, page)
+            ));
         }
     }
     #[cfg(feature = "emulator")]
@@ -68,12 +73,12 @@ static COMPARED: LazyLock<Vec<String>> = LazyLock::new(|| {
             fs::write(&file, page).unwrap();
         } else if have != page {
             wrong.push(format!(
-                "--- {COVERED}\n+++ as the emulator's routes say\n{}",
+                "--- {COVERED}\n+++ as generated from the emulator's routes\n{}",
                 difference(&have, &page)
             ));
         }
     }
-    // a page of what is registered no more
+    // a page of a type that is no longer registered
     for folder in
         ["docs/resources", "docs/data-sources", "docs/list-resources", "docs/actions", "docs/functions"]
     {
@@ -81,21 +86,21 @@ static COMPARED: LazyLock<Vec<String>> = LazyLock::new(|| {
             if update {
                 fs::remove_file(&file).unwrap();
             } else {
-                wrong.push(format!("{} is a page of nothing that is registered", name(&file)));
+                wrong.push(format!("{} is a page of a type that is not registered", name(&file)));
             }
         }
     }
     wrong
 });
 
-/// The guide with the table of what the emulator covers.
+/// The guide with the table of the operations that the emulator covers.
 #[cfg(feature = "emulator")]
 const COVERED: &str = "docs/guides/testing-with-the-emulator.md";
 
-/// The guide with its table made anew from the emulator's routes.
+/// The guide with its table regenerated from the emulator's routes.
 #[cfg(feature = "emulator")]
 fn covered(guide: &str) -> String {
-    let (before, rest) = guide.split_once("<!-- coverage:").expect("the guide has a place for the table");
+    let (before, rest) = guide.split_once("<!-- coverage:").expect("the guide has a marker for the table");
     let (opening, rest) = rest.split_once("-->\n").expect("the comment ends");
     let (_, after) = rest.split_once("<!-- end of coverage -->").expect("the table has an end");
     let rows: String = azimage::emulator::coverage::ROUTES
@@ -142,7 +147,7 @@ fn everything_registered_has_examples_and_a_heading() {
     for path in written.examples.keys() {
         let folder = path.rsplit_once('/').unwrap().0;
         if !expected.contains(folder) {
-            wrong.push(format!("examples/{path} is an example of nothing that is registered"));
+            wrong.push(format!("examples/{path} is an example of a type that is not registered"));
         }
     }
     let types = server
@@ -171,7 +176,7 @@ fn every_error_is_explained() {
         for (name, doc) in docs.chain(body.blocks.iter().map(|block| (block.name, &block.body.doc))) {
             let whole = doc.ends_with('.') && doc.starts_with(|c: char| c.is_uppercase() || c == '`');
             if !whole {
-                wrong.push(format!("{path}.{name}: no whole sentence says what it is: {doc:?}"));
+                wrong.push(format!("{path}.{name}: its description is not a complete sentence: {doc:?}"));
             }
         }
         bodies.extend(body.blocks.into_iter().map(|block| (format!("{path}.{}", block.name), block.body)));
@@ -195,11 +200,9 @@ fn pages_satisfy_the_registrys_rules() {
             }
         }
         if path == "docs/index.md" && front.contains("subcategory:") {
-            wrong.push(format!(
-                "{path}: its frontmatter has a subcategory, which the Registry's tool refuses"
-            ));
+            wrong.push(format!("{path}: its frontmatter has a subcategory, which tfplugindocs rejects"));
         }
-        // without one the Registry puts resources under no heading at all
+        // without a subcategory, the Registry shows resources under no heading
         if (path.starts_with("docs/resources/") || path.starts_with("docs/data-sources/"))
             && !front
                 .lines()
@@ -208,7 +211,7 @@ fn pages_satisfy_the_registrys_rules() {
             wrong.push(format!("{path}: its frontmatter has no subcategory"));
         }
         if text.len() > LARGEST_PAGE {
-            wrong.push(format!("{path}: {} bytes, more than the Registry takes", text.len()));
+            wrong.push(format!("{path}: {} bytes, more than the Registry accepts", text.len()));
         }
         if text.lines().filter(|line| line.starts_with("# ")).count() == 0 {
             wrong.push(format!("{path}: no title"));
@@ -234,10 +237,10 @@ fn the_troubleshooting_guide_quotes_existing_errors() {
     let headings: Vec<&str> = guide.lines().filter_map(|line| line.strip_prefix("### ")).collect();
     assert!(headings.len() > 20);
     for heading in headings {
-        // what stands between the names that change from case to case
+        // the fixed parts between the names that vary
         for part in heading.split('…').map(str::trim).filter(|part| part.len() > 2) {
             if !source.contains(part) {
-                wrong.push(format!("{heading:?}: nothing in src says {part:?}"));
+                wrong.push(format!("{heading:?}: no text in src contains {part:?}"));
             }
         }
     }
@@ -258,7 +261,7 @@ fn the_migration_guide_names_existing_attributes() {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         let ([theirs, ours, ..], false) = (&cells[..], known.is_empty()) else { continue };
         let ours = if ours.starts_with("the same") { theirs } else { ours };
-        // inside backticks, words outside quotes; a value after = is no name
+        // inside backticks, words outside quotes; a value after = is not a name
         for code in ours.split('`').skip(1).step_by(2) {
             for word in code
                 .split('=')
@@ -268,7 +271,7 @@ fn the_migration_guide_names_existing_attributes() {
             {
                 rows += 1;
                 if !word.is_empty() && !known.contains(word) {
-                    wrong.push(format!("{word} is nothing of ours: {line}"));
+                    wrong.push(format!("{word} is not a name of this provider: {line}"));
                 }
             }
         }
@@ -277,7 +280,8 @@ fn the_migration_guide_names_existing_attributes() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// What azurerm's documentation lists for each type, blocks' members after a dot; the Registry's own page says the same.
+/// The arguments that azurerm's documentation lists for each type, with members of blocks after a dot. The Registry
+/// shows the same list.
 const THEIRS: [(&str, &str); 5] = [
     (
         "azurerm_shared_image_gallery",
@@ -321,20 +325,20 @@ fn the_migration_guide_covers_every_attribute_of_azurerm() {
             .map(|code| code.split(' ').next().unwrap_or_default())
             .collect();
         for argument in arguments.split_whitespace().filter(|argument| !told.contains(argument)) {
-            wrong.push(format!("{theirs}: the guide does not say what {argument} becomes"));
+            wrong.push(format!("{theirs}: the guide does not mention {argument}"));
         }
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// All names in a body, whatever their depth.
+/// All names in a body, at any depth.
 fn names(body: &Body) -> BTreeSet<&str> {
     let own = body.attributes.iter().map(|attribute| attribute.name);
     own.chain(body.blocks.iter().flat_map(|block| names(&block.body).into_iter().chain([block.name])))
         .collect()
 }
 
-/// Variables that the pages name and that other programs read: the Azure CLI.
+/// Variables in the pages that other programs read: the Azure CLI.
 const READ_BY_OTHERS: [&str; 1] = ["AZURE_CONFIG_DIR"];
 
 fn the_provider_reads_every_variable_that_pages_name() {
@@ -346,7 +350,7 @@ fn the_provider_reads_every_variable_that_pages_name() {
             let ours = ["ARM_", "ACTIONS_", "SYSTEM_", "AZURE_"].iter().any(|start| word.starts_with(start));
             let ours = ours && word.len() > 5 && !READ_BY_OTHERS.contains(&word);
             if ours && !source.contains(&format!("{word}\"")) {
-                wrong.push(format!("{path}: nothing reads {word}"));
+                wrong.push(format!("{path}: no code reads {word}"));
             }
         }
     }
@@ -392,7 +396,7 @@ fn links_have_targets() {
             let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
             let to = if file.is_empty() { path.clone() } else { joined(&path, file) };
             if !root().join(&to).exists() {
-                wrong.push(format!("{path}: {link} leads to {to}, which is not there"));
+                wrong.push(format!("{path}: {link} leads to {to}, which does not exist"));
             } else if !anchor.is_empty()
                 && let Ok(target) = fs::read_to_string(root().join(&to))
                 && !anchors(&target).contains(anchor)
@@ -412,7 +416,7 @@ fn contributing_names_existing_files() {
         for code in text.split('`').skip(1).step_by(2) {
             let path = code.split_whitespace().next().unwrap_or_default();
             let ours = ["src/", "tests/", "examples/", "docs/", "benches/", ".ci/", ".github/", "proto/"];
-            // the worked example makes these
+            // the worked example creates these files
             let made = path.contains("snapshot") || path.contains('…');
             if made || !ours.iter().any(|folder| path.starts_with(folder)) {
                 continue;
@@ -445,14 +449,14 @@ fn terraform_is_formatted() {
         fs::write(file, text).unwrap();
     }
     let (good, told) = terraform.run(folder.path(), &["fmt", "-check", "-diff", "-recursive"]);
-    assert!(good, "\n{told}\nThe names are those of the files, and of the lines that blocks start at.\n");
+    assert!(good, "\n{told}\nThe names are file names, with the first line of a block.\n");
 }
 
 fn terraform_is_valid() {
     let terraform = Terraform::find();
     let cases = cases(&terraform);
     assert!(cases.len() > 20, "only {} cases: are the examples where they should be?", cases.len());
-    let wrong = terraform::in_pairs(cases, |case| {
+    let wrong = terraform::two_at_a_time(cases, |case| {
         let folder = tempfile::tempdir().unwrap();
         for (file, text) in &case.files {
             let file = folder.path().join(file);
@@ -468,17 +472,17 @@ fn terraform_is_valid() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// Cases that are not applied on the emulator, by the beginning of their name, and why.
+/// Cases that are not applied on the emulator, by the beginning of their name, with the reason.
 #[cfg(feature = "emulator")]
 const NOT_APPLIED: &[(&str, &str)] = &[
-    ("examples/provider/", "nothing but a provider block"),
-    ("examples/data-sources/azimage_community_image_version", "the gallery is somebody else's"),
-    ("examples/data-sources/azimage_shared_image_version", "the gallery is somebody else's"),
-    ("docs/guides/authentication", "it is about other clouds"),
-    ("docs/guides/migrating-from-azurerm", "it imports what azurerm made"),
+    ("examples/provider/", "contains only a provider block"),
+    ("examples/data-sources/azimage_community_image_version", "the gallery belongs to another tenant"),
+    ("examples/data-sources/azimage_shared_image_version", "the gallery belongs to another tenant"),
+    ("docs/guides/authentication", "configures other clouds"),
+    ("docs/guides/migrating-from-azurerm", "imports objects of azurerm"),
 ];
 
-/// Cases that must fail, and what they say.
+/// Cases that must fail, with their error.
 #[cfg(feature = "emulator")]
 const REFUSED: &[(&str, &str)] =
     &[("docs/guides/guardrails", "Guardrail deny_latest: \"latest\" is not allowed")];
@@ -491,7 +495,7 @@ fn terraform_applies_to_an_empty_plan() {
         !case.name.contains("/import-by-")
             && !NOT_APPLIED.iter().any(|(start, _)| case.name.starts_with(start))
     });
-    let wrong = terraform::in_pairs(cases, |case| {
+    let wrong = terraform::two_at_a_time(cases, |case| {
         let folder = tempfile::tempdir().unwrap();
         for (file, text) in &case.files {
             let file = folder.path().join(file);
@@ -513,7 +517,7 @@ fn terraform_applies_to_an_empty_plan() {
             let (good, told) = terraform.run(folder.path(), step);
             match REFUSED.iter().find(|(start, _)| case.name.starts_with(start)) {
                 Some((_, why)) if !good && told.contains(why) => return None,
-                Some((_, why)) => return Some(format!("{}: it does not say {why:?}\n{told}", case.name)),
+                Some((_, why)) => return Some(format!("{}: the output lacks {why:?}\n{told}", case.name)),
                 None if !good => {
                     return Some(format!("{}: terraform {}:\n{told}", case.name, step.join(" ")));
                 }
@@ -561,13 +565,14 @@ resource "azimage_image_version" "web" {
         |text: &str| text.replace(['│', '╷', '╵'], " ").split_whitespace().collect::<Vec<_>>().join(" ");
     let told = plain(&told);
     assert!(!good, "{told}");
-    // where it stands in the file is the reader's own
+    // the position in the file differs
     for paragraph in shown.split("\n\n").filter(|paragraph| !paragraph.trim_start().starts_with("with ")) {
-        assert!(told.contains(&plain(paragraph)), "nothing like {paragraph:?} in:\n{told}");
+        assert!(told.contains(&plain(paragraph)), "{paragraph:?} is not in:\n{told}");
     }
 }
 
-/// Each example by itself, functions, which share nothing, all at once, and the guides; without what is too new for `terraform`.
+/// Each example separately, all functions together, because they share nothing, and the guides; without features that
+/// `terraform` is too old for.
 fn cases(terraform: &Terraform) -> Vec<Case> {
     let written = written();
     let mut cases = Vec::new();
@@ -592,7 +597,7 @@ fn cases(terraform: &Terraform) -> Vec<Case> {
     cases.retain(|case| {
         let why = case.files.iter().find_map(|(_, text)| terraform.too_old_for(text));
         if let Some(why) = why {
-            println!("{}: left out, since {} knows no {why}", case.name, terraform.version());
+            println!("{}: skipped, because {} does not support {why}", case.name, terraform.version());
         }
         why.is_none()
     });
@@ -631,7 +636,7 @@ fn read_written() -> Written {
     Written { examples, guides }
 }
 
-/// The pages as they lie there, those that follow from nothing too.
+/// The pages on disk, including pages that nothing generates.
 fn pages_on_disk() -> Vec<(String, String)> {
     LazyLock::force(&COMPARED);
     let pages: Vec<(String, String)> = files(&root().join("docs"))
@@ -639,7 +644,7 @@ fn pages_on_disk() -> Vec<(String, String)> {
         .filter(|file| file.extension().is_some_and(|extension| extension == "md"))
         .map(|file| (name(&file), fs::read_to_string(&file).unwrap()))
         .collect();
-    assert!(pages.iter().any(|(path, _)| path == "docs/index.md"), "there are no pages: UPDATE=1 makes them");
+    assert!(pages.iter().any(|(path, _)| path == "docs/index.md"), "there are no pages: run with UPDATE=1");
     pages
 }
 

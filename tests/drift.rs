@@ -8,8 +8,8 @@ mod core;
 use cases::Case;
 use core::{Core, Held, Json, differences, json, patched};
 
-/// Names beside the one that is watched.
-fn twins(id: &str) -> Vec<String> {
+/// The IDs of two siblings of the tested object.
+fn sibling_ids(id: &str) -> Vec<String> {
     let (parent, name) = id.rsplit_once('/').expect("an id has slashes");
     let twin = |n: usize| match name.split_once('.') {
         Some(_) => format!("{parent}/9.9.{n}"),
@@ -20,7 +20,7 @@ fn twins(id: &str) -> Vec<String> {
 
 /// A new run in which two siblings were read just before: the next read of a sibling is answered by their list.
 async fn after_siblings(core: &Core, siblings: &[Held]) -> Core {
-    let run = core.again(json!({})).await;
+    let run = core.new_run(json!({})).await;
     for sibling in siblings {
         run.read(sibling).await.expect("siblings can be read");
     }
@@ -35,8 +35,8 @@ fn without_gets(core: &Core, id: &str) {
     );
 }
 
-/// The watched resource, two siblings, and the emulator that they are in.
-async fn world(case: &Case, id: &str) -> (Core, Held, Vec<Held>) {
+/// The tested resource, two siblings, and their emulator.
+async fn prepared(case: &Case, id: &str) -> (Core, Held, Vec<Held>) {
     // the sharing of a gallery always needs an additional GET
     let mut config = patched(&case.small, &case.full);
     config.as_object_mut().expect("a configuration is an object").remove("sharing");
@@ -44,22 +44,22 @@ async fn world(case: &Case, id: &str) -> (Core, Held, Vec<Held>) {
     (case.prepare)(&core);
     let held = core.create(case.type_name, &config).await;
     let mut siblings = Vec::new();
-    for twin in twins(id) {
-        let mut body = core.look(id);
+    for twin in sibling_ids(id) {
+        let mut body = core.azure_object(id);
         if case.type_name == "azimage_image_definition" {
-            // no two definitions of a gallery are identified alike
+            // definitions of one gallery must have different identifiers
             body["properties"]["identifier"]["sku"] = json!(twin.rsplit('/').next());
         }
         let (status, answer) = core.azure("PUT", &twin, body);
         assert!(status < 300, "{twin}: {answer}");
-        siblings.push(core.import(case.type_name, &twin, None).await.expect("a twin can be imported"));
+        siblings.push(core.import(case.type_name, &twin, None).await.expect("a sibling can be imported"));
     }
     (core, held, siblings)
 }
 
 async fn check(case: Case) {
-    let id = case.id.as_deref().expect("it is in Azure");
-    unchanged_and_gone(&case, id).await;
+    let id = case.id.as_deref().expect("the object is in Azure");
+    unchanged_and_deleted(&case, id).await;
     for (patch, names) in &case.drifts {
         if !names.contains(&"sharing") {
             changed(&case, id, patch).await;
@@ -67,9 +67,9 @@ async fn check(case: Case) {
     }
 }
 
-async fn unchanged_and_gone(case: &Case, id: &str) {
-    let (core, held, siblings) = world(case, id).await;
-    // unchanged: the list alone is enough
+async fn unchanged_and_deleted(case: &Case, id: &str) {
+    let (core, held, siblings) = prepared(case, id).await;
+    // unchanged: the list alone is sufficient
     without_gets(&core, id);
     let run = after_siblings(&core, &siblings).await;
     let (listed, _) = run
@@ -78,26 +78,26 @@ async fn unchanged_and_gone(case: &Case, id: &str) {
         .unwrap_or_else(|diagnostics| panic!("{}: a GET was needed: {diagnostics:?}", case.name));
     let listed = listed.expect("the object exists");
     assert!(listed.state == held.state, "{}: {}", case.name, differences(&held.state, &listed.state));
-    core.heal();
-    // gone, and for certain
+    core.clear_faults();
+    // deleted, with certainty
     if case.type_name == "azimage_image_version" {
         core.tamper(id, json!({"properties": {"safetyProfile": {"blockDeletionBeforeEndOfLife": false}}}));
     }
     let (status, _) = core.azure("DELETE", id, Json::Null);
     assert!(status < 300);
     let run = after_siblings(&core, &siblings).await;
-    assert!(run.read(&held).await.expect("absence is no error").0.is_none(), "{}", case.name);
-    // what a list lacks is not believed to be gone before a GET has said so
+    assert!(run.read(&held).await.expect("a missing object is not an error").0.is_none(), "{}", case.name);
+    // an object that is missing from a list is not removed before a GET has confirmed it
     without_gets(&core, id);
     let run = after_siblings(&core, &siblings).await;
-    run.read(&held).await.expect_err("absence was believed from a list");
+    run.read(&held).await.expect_err("the object was removed because a list lacked it");
 }
 
 async fn changed(case: &Case, id: &str, patch: &Json) {
-    let (core, held, siblings) = world(case, id).await;
+    let (core, held, siblings) = prepared(case, id).await;
     core.tamper(id, patch.clone());
     let refreshed = core
-        .again(json!({}))
+        .new_run(json!({}))
         .await
         .read(&held)
         .await

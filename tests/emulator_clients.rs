@@ -304,9 +304,9 @@ fn azure_cli_runs_the_tutorial_and_terraform_imports_it() {
         served.point(&mut workspace);
         workspace.env("ARM_SUBSCRIPTION_ID", FIRST);
         workspace.write("main.tf", &configuration);
-        workspace.changes().says("11 to import, 0 to add, 0 to change, 0 to destroy");
-        workspace.apply().ok().says("11 imported, 0 added, 0 changed, 0 destroyed");
-        workspace.settled();
+        workspace.plan_changes().assert_contains("11 to import, 0 to add, 0 to change, 0 to destroy");
+        workspace.apply().ok().assert_contains("11 imported, 0 added, 0 changed, 0 destroyed");
+        workspace.assert_no_changes();
     }
 
     machines(&az, &compute);
@@ -487,7 +487,7 @@ fn python_sdk_creates_updates_and_deletes_a_gallery() {
     command.args(["emulator", "run", "--"]).arg(python).arg(script);
     let ran = support::ran(&command.output().unwrap());
     assert_eq!(ran.code, 0, "{}", ran.text);
-    ran.says("all is well");
+    ran.assert_contains("all is well");
 }
 
 tests!(

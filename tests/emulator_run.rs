@@ -32,9 +32,9 @@ fn returns_the_commands_exit_code() {
     assert_eq!(run(&["sh", "-c", "kill -9 $$"]).code, 128 + 9);
     let none = run(&["there-is-no-such-command"]);
     assert_eq!(none.code, 127);
-    none.says("starting there-is-no-such-command");
+    none.assert_contains("starting there-is-no-such-command");
     assert_eq!(run(&["/"]).code, 126);
-    assert_eq!(run(&[]).says("run needs COMMAND").code, 2);
+    assert_eq!(run(&[]).assert_contains("run needs COMMAND").code, 2);
 }
 
 fn command_finds_the_emulator_and_trusts_the_system_certificates() {
@@ -160,7 +160,7 @@ fn terraform_applies_and_tests_under_it() {
         let output = ran(&command.output().unwrap());
         assert_eq!(output.code, 0, "{arguments:?}:\n{}", output.text);
         if arguments[0] == "test" {
-            output.says("0 failed");
+            output.assert_contains("0 failed");
         }
     }
     assert!(std::fs::read_to_string(workspace.path().join("azure.json")).unwrap().contains("galleries/ran"));

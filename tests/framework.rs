@@ -207,7 +207,7 @@ async fn plans_while_the_provider_configuration_is_unknown() {
         (case.prepare)(&core);
         let full = patched(&case.small, &case.full);
         let held = core.create(case.type_name, &full).await;
-        let next = core.again(json!({})).await;
+        let next = core.new_run(json!({})).await;
         let diagnostics =
             next.configure(&json!({"subscription_id": UNKNOWN, "environment": "emulator"})).await;
         assert!(!diagnostics.has_errors(), "{diagnostics:?}");
@@ -221,7 +221,7 @@ async fn plans_while_the_provider_configuration_is_unknown() {
         let plan = next.plan(case.type_name, Some(&held), &full).await;
         assert_ne!(plan.action, Action::Replace, "{}: {:?}", case.name, plan.replace);
         // at apply the configuration is known, and the result matches the first plan
-        let known = core.again(json!({})).await;
+        let known = core.new_run(json!({})).await;
         assert!(core.destroy(&held).await.held.is_none());
         let applied = known.apply(&created).await;
         assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
@@ -269,7 +269,7 @@ async fn the_last_configuration_applies() {
     let held = core.create(case.type_name, &case.small).await;
     let state_path = core.schema.provider.is_some();
     assert!(state_path);
-    let next = core.again(json!({"default_tags": {"run": "2"}})).await;
+    let next = core.new_run(json!({"default_tags": {"run": "2"}})).await;
     let plan = next.plan(case.type_name, Some(&held), &case.small).await;
     assert_eq!(plan.action, Action::Update);
     // after an invalid configuration, the old one no longer applies
@@ -304,7 +304,7 @@ async fn generates_a_valid_configuration_from_any_state() {
     }
 }
 
-// Interrupts several concurrent calls and then makes further ones.
+// Interrupts several concurrent calls, and then makes further calls.
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_running_calls_but_not_later_ones() {
     let core = Core::new().await;
@@ -373,7 +373,7 @@ async fn accepts_every_encoding_of_values() {
     };
     let mut plans = Vec::new();
     for dv in [dynamic(&config, &ty), Some(as_json)] {
-        core.begin_walk();
+        core.begin_graph_walk();
         let request = pb::plan_resource_change::Request {
             type_name: case.type_name.into(),
             prior_state: Some(pb::DynamicValue::default()),

@@ -1,13 +1,13 @@
-//! Every rule of `guardrails {}`, broken and kept, as an error and as a warning, with values that are known at once or only at
-//! apply, in the hands of a pretend Terraform core.
+//! Violations of every rule of `guardrails {}`, and configurations that satisfy it: as errors and as warnings, with
+//! values that are known at plan or only at apply.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-#[path = "support/asked.rs"]
-mod asked;
 #[path = "support/cases.rs"]
 mod cases;
 #[path = "support/core.rs"]
 mod core;
+#[path = "support/data_reads.rs"]
+mod data_reads;
 
 use crate::core::{Action, Core, Diagnostics, Json, UNKNOWN, json, merge, patched, path_text};
 use azimage::schema::Value;
@@ -19,23 +19,23 @@ const IMAGE: &str = "azimage_managed_image";
 const PIN: &str = "azimage_marketplace_pin";
 const LOOKUP: &str = "azimage_marketplace_image";
 
-/// A rule and the configurations of one resource type around it.
+/// A rule, with configurations of one resource type that violate or satisfy it.
 struct Row {
     rule: &'static str,
-    /// What the rule is set to.
+    /// The value of the rule.
     set: Json,
     type_name: &'static str,
-    /// Breaks the rule.
+    /// A configuration that violates the rule.
     breaks: Json,
-    /// Keeps it.
+    /// A configuration that satisfies the rule.
     keeps: Json,
-    /// Merge patches of what breaks it, each of which makes what decides unknown.
+    /// Merge patches that make a deciding value of `breaks` unknown.
     open: Vec<Json>,
-    /// Where the violation is.
+    /// The path of the violation.
     path: &'static str,
-    /// What its summary and its detail say.
+    /// Texts in its summary and its detail.
     says: Vec<&'static str>,
-    /// What would be made in Azure.
+    /// The object that an apply would create in Azure.
     id: Option<String>,
     prepare: fn(&Core),
 }
@@ -69,7 +69,7 @@ fn publish(core: &Core, number: &str) {
     );
 }
 
-// 1.0.9 is not the newest, though it comes last in the alphabet.
+// 1.0.9 is not the newest version, although it sorts last as text.
 fn with_versions(core: &Core) {
     cases::with_sources(core);
     for number in ["1.0.9", "1.0.100"] {
@@ -77,7 +77,7 @@ fn with_versions(core: &Core) {
     }
 }
 
-// A machine of its own group runs, and nobody generalized it.
+// A running machine in its own resource group that was not generalized.
 fn machine() -> String {
     rg("virtualMachines/golden-vm").replace("/rg/", "/vm-rg/")
 }
@@ -244,14 +244,14 @@ async fn ruled(row: &Row, mode: Option<&str>) -> Core {
     (row.prepare)(&core);
     let mut rules = json!({"mode": mode});
     rules[row.rule] = row.set.clone();
-    core.again(json!({"guardrails": rules})).await
+    core.new_run(json!({"guardrails": rules})).await
 }
 
 fn name(rule: &str) -> String {
     format!("Guardrail {rule}: ")
 }
 
-// Exactly the violations that one expects: of this severity, in this place.
+// Fails unless the diagnostics are exactly the expected violations with this severity and path.
 #[track_caller]
 fn assert_violates(diagnostics: &Diagnostics, row: &Row, severity: i32) {
     let all: Vec<_> =
@@ -286,7 +286,7 @@ async fn plan_refuses_violations() {
             let core = ruled(&row, mode).await;
             let diagnostics = core.plan_refused(row.type_name, None, &row.breaks).await;
             assert_violates(&diagnostics, &row, 1);
-            assert_eq!(diagnostics.error_paths(), [row.path], "only the rule objects: {diagnostics:?}");
+            assert_eq!(diagnostics.error_paths(), [row.path], "only the rule is violated: {diagnostics:?}");
             assert!(!made(&core, &row), "{}", row.rule);
         }
     }
@@ -300,7 +300,7 @@ async fn mode_warn_only_warns_about_violations() {
         assert_violates(&plan.diagnostics, &row, 2);
         let applied = core.apply(&plan).await;
         if row.rule == "require_generalized_source" {
-            // the service has that rule too, so the request must have got there
+            // the service rejects this too, so the request was sent
             applied.diagnostics.assert_error(&["OperationNotAllowed", "to be Generalized"]);
             continue;
         }
@@ -328,7 +328,7 @@ async fn valid_configurations_get_no_diagnostics() {
 
 #[tokio::test(start_paused = true)]
 async fn unset_rules_do_not_apply() {
-    // without the rule, a machine that is not generalized is still refused where the service would refuse it
+    // without the rule, a machine that is not generalized is still rejected where the service would reject it
     let rows = || rows().into_iter().filter(|row| row.rule != "require_generalized_source");
     for row in rows() {
         for unset in
@@ -336,7 +336,7 @@ async fn unset_rules_do_not_apply() {
         {
             let core = Core::new().await;
             (row.prepare)(&core);
-            let core = core.again(unset).await;
+            let core = core.new_run(unset).await;
             let plan = core.plan(row.type_name, None, &row.breaks).await;
             assert_silent(&plan.diagnostics);
         }
@@ -358,13 +358,13 @@ async fn apply_checks_unknown_values_before_it_sends_anything() {
             let plan = core.try_plan(row.type_name, None, &config).await;
             let plan = plan.unwrap_or_else(|diagnostics| panic!("{} with {open}: {diagnostics:?}", row.rule));
             assert_silent(&plan.diagnostics);
-            // it turns out to break the rule
+            // the value turns out to violate the rule
             let known = core.config(row.type_name, &row.breaks);
             let applied = core.apply_as(&plan, &known).await;
             assert_violates(&applied.diagnostics, &row, 1);
             assert!(applied.held.is_none(), "{} with {open}", row.rule);
-            assert!(!made(&core, &row), "{} with {open}: it was sent", row.rule);
-            // and another time, to keep it
+            assert!(!made(&core, &row), "{} with {open}: a request was sent", row.rule);
+            // the value turns out to satisfy the rule
             let open = core.config(row.type_name, &patched(&row.keeps, open));
             let plan = core.try_plan(row.type_name, None, &open).await.unwrap();
             let known = core.config(row.type_name, &row.keeps);
@@ -374,13 +374,13 @@ async fn apply_checks_unknown_values_before_it_sends_anything() {
     }
 }
 
-// What one run publishes itself is no news to it, in whichever order it does.
+// Versions that the same run publishes do not count, in any order.
 #[tokio::test(start_paused = true)]
 async fn versions_of_one_run_may_be_published_in_any_order() {
     let core = Core::new().await;
     with_versions(&core);
     let rules = json!({"guardrails": {"versions_must_increase": true}});
-    let core = core.again(rules.clone()).await;
+    let core = core.new_run(rules.clone()).await;
     let at = |number: &str| version(json!({"version": number}));
     let (smaller, greater) =
         (core.plan(VERSION, None, &at("1.1.0")).await, core.plan(VERSION, None, &at("1.2.0")).await);
@@ -389,8 +389,8 @@ async fn versions_of_one_run_may_be_published_in_any_order() {
         assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     }
     assert!(core.exists(&version_id("1.1.0")) && core.exists(&version_id("1.2.0")));
-    // to the next run they are news, and so is what somebody else publishes meanwhile to this one
-    let diagnostics = core.again(rules).await.plan_refused(VERSION, None, &at("1.1.5")).await;
+    // they count in the next run, and versions that another client publishes meanwhile count in this run
+    let diagnostics = core.new_run(rules).await.plan_refused(VERSION, None, &at("1.1.5")).await;
     diagnostics.assert_error(&["versions_must_increase", "1.1.5 is not greater than 1.2.0"]);
     let plan = core.plan(VERSION, None, &at("1.3.0")).await;
     publish(&core, "1.4.0");
@@ -404,10 +404,10 @@ async fn planned_versions_of_one_run_count_towards_the_maximum() {
     let core = Core::new().await;
     with_versions(&core);
     let rules = json!({"guardrails": {"maximum_versions_per_definition": 3}});
-    let core = core.again(rules.clone()).await;
+    let core = core.new_run(rules.clone()).await;
     let at = |number: &str| version(json!({"version": number}));
     let third = core.plan(VERSION, None, &at("2.0.0")).await;
-    // the same once more is the same version
+    // planning the same version again does not count twice
     core.plan(VERSION, None, &at("2.0.0")).await;
     let diagnostics = core.plan_refused(VERSION, None, &at("2.1.0")).await;
     diagnostics.assert_error(&[
@@ -416,22 +416,22 @@ async fn planned_versions_of_one_run_count_towards_the_maximum() {
         "3 are allowed",
     ]);
     assert_eq!(diagnostics.error_paths(), ["version"]);
-    // to apply, Terraform starts the provider anew
-    let applied = core.again(rules).await.apply(&third).await;
+    // Terraform starts a new provider process for the apply
+    let applied = core.new_run(rules).await.apply(&third).await;
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
-    // what is there already may be changed, however many there are
+    // existing versions can be changed, regardless of their number
     let held = applied.held.unwrap();
-    let tighter = core.again(json!({"guardrails": {"maximum_versions_per_definition": 1}})).await;
+    let tighter = core.new_run(json!({"guardrails": {"maximum_versions_per_definition": 1}})).await;
     let changed = patched(&at("2.0.0"), &json!({"tags": {"a": "b"}}));
     assert_eq!(tighter.plan(VERSION, Some(&held), &changed).await.action, Action::Update);
 }
 
-// What a killed run left is joined or refused when it is made, and the number is not held against itself.
+// A version that a killed run left is joined or refused when it is created, and does not violate the rule itself.
 #[tokio::test(start_paused = true)]
 async fn an_existing_version_does_not_violate_the_rules_itself() {
     let core = Core::new().await;
     with_versions(&core);
-    let core = core.again(json!({"guardrails": {"versions_must_increase": true}})).await;
+    let core = core.new_run(json!({"guardrails": {"versions_must_increase": true}})).await;
     let plan = core.plan(VERSION, None, &version(json!({"version": "1.0.100"}))).await;
     assert_silent(&plan.diagnostics);
     let diagnostics = core.plan_refused(VERSION, None, &version(json!({"version": "1.0.9"}))).await;
@@ -443,19 +443,19 @@ async fn a_replaced_version_does_not_count_towards_the_maximum() {
     let core = Core::new().await;
     with_versions(&core);
     let rules = json!({"guardrails": {"maximum_versions_per_definition": 2}});
-    let core = core.again(rules.clone()).await;
+    let core = core.new_run(rules.clone()).await;
     let held = core.import(VERSION, &version_id("1.0.100"), None).await.unwrap();
     let next = |policy: &str| version(json!({"deletion_policy": policy}));
     let plan = core.plan(VERSION, Some(&held), &next("delete")).await;
     assert_eq!(plan.action, Action::Replace);
     assert_silent(&plan.diagnostics);
-    // to apply, Terraform starts the provider anew
-    let applied = core.again(rules.clone()).await.apply(&plan).await;
+    // Terraform starts a new provider process for the apply
+    let applied = core.new_run(rules.clone()).await.apply(&plan).await;
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
-    // what is retained stays, and counts
+    // a retained version stays in Azure and counts
     let held = core.change(&applied.held.unwrap(), &next("retain"), Action::Update).await;
     let third = patched(&next("retain"), &json!({"version": "1.6.0"}));
-    let diagnostics = core.again(rules).await.plan_refused(VERSION, Some(&held), &third).await;
+    let diagnostics = core.new_run(rules).await.plan_refused(VERSION, Some(&held), &third).await;
     diagnostics.assert_error(&["1.6.0 would be version 3"]);
 }
 
@@ -465,16 +465,16 @@ async fn default_tags_count_towards_required_tags() {
         let core = Core::new().await;
         (row.prepare)(&core);
         let rules = json!({"guardrails": {"required_tags": row.set}, "default_tags": {"approved-by": "all"}});
-        let core = core.again(rules).await;
+        let core = core.new_run(rules).await;
         core.create(row.type_name, &row.breaks).await;
-        let bare = patched(&row.breaks, &json!({"tags": null}));
-        let diagnostics = core.plan_refused(row.type_name, None, &bare).await;
+        let no_prerequisites = patched(&row.breaks, &json!({"tags": null}));
+        let diagnostics = core.plan_refused(row.type_name, None, &no_prerequisites).await;
         diagnostics.assert_error(&["the tag \"os\" is missing"]);
         assert!(!diagnostics.errors().contains("approved-by\" is missing"), "{diagnostics:?}");
     }
 }
 
-// A change of what exists is judged like something new.
+// Updates of existing objects are checked like new objects.
 #[tokio::test(start_paused = true)]
 async fn updates_must_satisfy_the_rules_too() {
     for row in rows().into_iter().filter(|row| ["required_tags", "minimum_replicas"].contains(&row.rule)) {
@@ -495,26 +495,26 @@ async fn deny_latest_applies_to_every_way_to_request_latest() {
     let by_urn = |version: &str| json!({"location": "eastus", "urn": urn(version)});
     let at = |version: &str| patched(&parts, &json!({"version": version}));
     let breaks = [(parts.clone(), "version"), (at("latest"), "version"), (by_urn("latest"), "urn")];
-    let strict = core.again(json!({"guardrails": {"deny_latest": true}})).await;
-    let lenient = core.again(json!({"guardrails": {"deny_latest": true, "mode": "warn"}})).await;
+    let strict = core.new_run(json!({"guardrails": {"deny_latest": true}})).await;
+    let lenient = core.new_run(json!({"guardrails": {"deny_latest": true, "mode": "warn"}})).await;
     for (config, path) in &breaks {
         let diagnostics = strict.data(LOOKUP, config).await.unwrap_err();
         diagnostics.assert_error(&["Guardrail deny_latest: ", "azimage_marketplace_pin", "constraint"]);
         assert_eq!(diagnostics.error_paths(), [*path]);
-        let (found, diagnostics) = lenient.ask(LOOKUP, config).await;
+        let (found, diagnostics) = lenient.read_data_source(LOOKUP, config).await;
         assert_eq!(found.unwrap().get("exact_version").as_str(), Some("9.12.0"));
         diagnostics.assert_warning(&["Guardrail deny_latest: "]);
         assert_eq!(path_text(diagnostics.0[0].attribute.as_ref()), *path);
         for unset in [json!({}), json!({"guardrails": {"deny_latest": false}})] {
-            let (found, diagnostics) = core.again(unset).await.ask(LOOKUP, config).await;
+            let (found, diagnostics) = core.new_run(unset).await.read_data_source(LOOKUP, config).await;
             assert!(found.is_some() && diagnostics.0.is_empty(), "{diagnostics:?}");
         }
     }
     for config in [at("9.2.20"), at("~> 9.2"), by_urn("9.2.20"), by_urn("< 9.10.3")] {
-        let (found, diagnostics) = strict.ask(LOOKUP, &config).await;
+        let (found, diagnostics) = strict.read_data_source(LOOKUP, &config).await;
         assert!(found.is_some() && diagnostics.0.is_empty(), "{config}: {diagnostics:?}");
     }
-    // what is unknown is looked up during apply, and judged then
+    // unknown values are looked up and checked during apply
     let open = patched(&parts, &json!({"version": UNKNOWN}));
     assert!(strict.data(LOOKUP, &open).await.unwrap().is_unknown());
 }
@@ -523,8 +523,8 @@ async fn deny_latest_applies_to_every_way_to_request_latest() {
 async fn deny_deprecated_applies_to_lookups() {
     let core = Core::new().await;
     with_market(&core);
-    let strict = core.again(json!({"guardrails": {"deny_deprecated": true}})).await;
-    let lenient = core.again(json!({"guardrails": {"deny_deprecated": true, "mode": "warn"}})).await;
+    let strict = core.new_run(json!({"guardrails": {"deny_deprecated": true}})).await;
+    let lenient = core.new_run(json!({"guardrails": {"deny_deprecated": true, "mode": "warn"}})).await;
     let by_urn = |version: &str| json!({"location": "eastus", "urn": urn(version)});
     for (version, state) in [("9.11.0", "Deprecated"), ("9.12.0", "ScheduledForDeprecation")] {
         let by_parts = json!({"location": "eastus", "publisher": "contoso", "offer": "linux", "sku": "9", "version": version});
@@ -532,19 +532,19 @@ async fn deny_deprecated_applies_to_lookups() {
             let diagnostics = strict.data(LOOKUP, &config).await.unwrap_err();
             diagnostics.assert_error(&["Guardrail deny_deprecated: ", version, state]);
             assert_eq!(diagnostics.error_paths(), [path]);
-            let (found, diagnostics) = lenient.ask(LOOKUP, &config).await;
+            let (found, diagnostics) = lenient.read_data_source(LOOKUP, &config).await;
             assert_eq!(found.unwrap().get("deprecation_state").as_str(), Some(state));
             diagnostics.assert_warning(&["Guardrail deny_deprecated: ", state]);
-            let (_, diagnostics) = core.again(json!({})).await.ask(LOOKUP, &config).await;
+            let (_, diagnostics) = core.new_run(json!({})).await.read_data_source(LOOKUP, &config).await;
             assert!(!diagnostics.has_errors());
             assert_silent(&diagnostics);
         }
     }
-    let (found, diagnostics) = strict.ask(LOOKUP, &by_urn("9.10.3")).await;
+    let (found, diagnostics) = strict.read_data_source(LOOKUP, &by_urn("9.10.3")).await;
     assert!(found.is_some() && diagnostics.0.is_empty(), "{diagnostics:?}");
 }
 
-// What was pinned before is judged by what the last refresh saw.
+// An existing pin is checked with the result of the last refresh.
 #[tokio::test(start_paused = true)]
 async fn deny_deprecated_applies_to_pins_of_withdrawn_images() {
     let core = Core::new().await;
@@ -552,16 +552,16 @@ async fn deny_deprecated_applies_to_pins_of_withdrawn_images() {
     let config = json!({"location": "eastus", "urn": urn("9.10.3")});
     let held = core.create(PIN, &config).await;
     market(&core, "withdraw", "9.10.3", json!({}));
-    let strict = core.again(json!({"guardrails": {"deny_deprecated": true}})).await;
+    let strict = core.new_run(json!({"guardrails": {"deny_deprecated": true}})).await;
     let read = strict.refresh(&held).await.unwrap().unwrap();
     let diagnostics = strict.plan_refused(PIN, Some(&read), &config).await;
     diagnostics.assert_error(&["Guardrail deny_deprecated: ", "is withdrawn"]);
     assert_eq!(diagnostics.error_paths(), ["urn"]);
-    let lenient = core.again(json!({"guardrails": {"deny_deprecated": true, "mode": "warn"}})).await;
+    let lenient = core.new_run(json!({"guardrails": {"deny_deprecated": true, "mode": "warn"}})).await;
     let plan = lenient.plan(PIN, Some(&read), &config).await;
     assert_eq!(plan.action, Action::NoOp);
     plan.diagnostics.assert_warning(&["Guardrail deny_deprecated: ", "is withdrawn"]);
-    let free = core.again(json!({})).await;
+    let free = core.new_run(json!({})).await;
     assert_silent(&free.plan(PIN, Some(&read), &config).await.diagnostics);
 }
 
@@ -569,7 +569,7 @@ async fn deny_deprecated_applies_to_pins_of_withdrawn_images() {
 async fn require_generalized_source_applies_to_captures() {
     let core = Core::new().await;
     cases::with_sources(&core);
-    let core = core.again(json!({"guardrails": {"require_generalized_source": true}})).await;
+    let core = core.new_run(json!({"guardrails": {"require_generalized_source": true}})).await;
     let capture = |generalize: bool, machine: &str| {
         json!({
             "name": "captured", "resource_group_name": "rg", "location": "eastus",
@@ -579,7 +579,7 @@ async fn require_generalized_source_applies_to_captures() {
     let diagnostics = core.plan_refused(IMAGE, None, &capture(false, &machine())).await;
     diagnostics.assert_error(&["Guardrail require_generalized_source: ", "Set generalize = true"]);
     assert!(diagnostics.error_paths().contains(&"capture.generalize".to_owned()), "{diagnostics:?}");
-    // the machine is known late
+    // the machine is known only at apply
     let open = core.config(IMAGE, &capture(false, UNKNOWN));
     let plan = core.try_plan(IMAGE, None, &open).await.unwrap();
     assert_silent(&plan.diagnostics);
@@ -587,7 +587,7 @@ async fn require_generalized_source_applies_to_captures() {
     let applied = core.apply_as(&plan, &known).await;
     applied.diagnostics.assert_error(&["Guardrail require_generalized_source: "]);
     assert!(applied.held.is_none() && !core.exists(&rg("images/captured")));
-    // one that is generalized already, and one that will be
+    // a machine that is generalized already, and one that will be
     let done = capture(false, &rg("virtualMachines/golden-vm"));
     assert_silent(&core.plan(IMAGE, None, &done).await.diagnostics);
     core.create(IMAGE, &capture(true, &machine())).await;
@@ -604,14 +604,14 @@ async fn a_removal_that_is_planned_later_makes_room() {
     };
     const VERSION: &str = "azimage_image_version";
     let old = core.create(VERSION, &version("1.0.0")).await;
-    let core = core.again(json!({"guardrails": {"maximum_versions_per_definition": 1}})).await;
+    let core = core.new_run(json!({"guardrails": {"maximum_versions_per_definition": 1}})).await;
     let old = core.refresh(&old).await.unwrap().unwrap();
     let removal = async {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         core.plan_once(VERSION, &old.state, &Value::Null, &old.private, old.identity.as_ref()).await
     };
     let new = core.config(VERSION, &version("1.1.0"));
-    let (plan, _) = tokio::join!(core.try_plan_in_walk(VERSION, None, &new), removal);
+    let (plan, _) = tokio::join!(core.try_plan_in_graph_walk(VERSION, None, &new), removal);
     assert!(plan.is_ok(), "{plan:?}");
     let refused = core.plan_refused(VERSION, None, &version("1.2.0")).await;
     refused.assert_error(&["maximum_versions_per_definition"]);

@@ -1,5 +1,5 @@
-//! Killing or interrupting terraform or the provider at any request, and concurrent runs: the resulting state, and what the
-//! next run does with it.
+//! Kills or interrupts terraform or the provider at any request, and runs them concurrently: checks the resulting
+//! state and the behaviour of the next run.
 //!
 //! Tests a sample of the requests; `AZIMAGE_KILLS=all` tests all, which takes most of an hour. Any other value selects the
 //! requests whose printed names contain it.
@@ -15,14 +15,14 @@ mod support;
 
 #[path = "support/boundaries.rs"]
 mod boundaries;
+#[path = "kills/concurrency.rs"]
+mod concurrency;
 #[path = "kills/interrupted.rs"]
 mod interrupted;
 #[path = "kills/killed.rs"]
 mod killed;
 #[path = "support/stage.rs"]
 mod stage;
-#[path = "kills/together.rs"]
-mod together;
 
 use boundaries::{Boundary, Goal};
 use support::{BINARY, HEAD, Ran, SUBSCRIPTION, Workspace};
@@ -32,7 +32,7 @@ fn all() -> bool {
     std::env::var_os("AZIMAGE_KILLS").is_some()
 }
 
-/// The boundaries to test: all, or a sample spread over the writes; `offset` makes the samples of tests differ.
+/// The boundaries to test: all, or a sample of the writes; `offset` makes the samples of different tests differ.
 fn chosen(boundaries: &[Boundary], some: usize, offset: usize) -> Vec<Boundary> {
     if let Ok(wanted) = std::env::var("AZIMAGE_KILLS") {
         let is_wanted = |boundary: &&Boundary| wanted == "all" || boundary.to_string().contains(&wanted);
@@ -71,7 +71,7 @@ tests!(
     killed::recovers_after_the_provider_is_killed,
     killed::recovers_after_terraform_and_the_provider_are_killed,
     killed::recovers_after_terraform_is_killed_and_its_provider_is_not,
-    together::two_aliases_and_two_runs_on_one_gallery,
-    together::a_region_that_another_run_adds_after_the_plan_is_kept,
-    together::a_hanging_run_does_not_delay_others,
+    concurrency::two_aliases_and_two_runs_on_one_gallery,
+    concurrency::a_region_that_another_run_adds_after_the_plan_is_kept,
+    concurrency::a_hanging_run_does_not_delay_others,
 );

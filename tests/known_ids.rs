@@ -1,5 +1,5 @@
-//! Known IDs with real command lines: what Terraform and OpenTofu make of a replaced parent, of a new one, and of one ID
-//! that two addresses claim.
+//! Known IDs with the real command lines: the plans of Terraform and OpenTofu for a replaced parent, for a new
+//! parent, and for two addresses with the same ID.
 
 #[path = "support/external.rs"]
 #[macro_use]
@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use support::release::Release;
 use support::{HEAD, Ran, Workspace, for_each_terraform, stories};
 
-/// A gallery, a definition and a version that is made from a machine; `{}` holds more of the definition.
+/// A gallery, a definition, and a version captured from a machine; `gallery` and `definition` are additional
+/// arguments.
 fn chain(gallery: &str, definition: &str) -> String {
     format!(
         r#"
@@ -65,14 +66,14 @@ fn workspace(terraform: &str) -> Workspace {
     workspace
 }
 
-/// What is written first and applied, what is done then, and what the plan says: the addresses that it replaces.
+/// A change, and the addresses that the plan replaces because of it.
 struct Replacement {
     name: &'static str,
     gallery: &'static str,
     definition: &'static str,
     /// Commands before the plan.
     commands: &'static [&'static [&'static str]],
-    /// Changes of the text, from and to.
+    /// Replacements of text in the configuration: from and to.
     edit: Option<(&'static str, &'static str)>,
     plan: &'static [&'static str],
     replaced: &'static [&'static str],
@@ -159,13 +160,13 @@ const REPLACEMENTS: &[Replacement] = &[
     },
 ];
 
-fn replaces_what_refers_to_a_replaced_object(terraform: &str, _release: Release) {
+fn replaces_dependents_of_a_replaced_object(terraform: &str, _release: Release) {
     let workspace = workspace(terraform);
     for row in REPLACEMENTS {
         let text = chain(row.gallery, row.definition);
         workspace.write("main.tf", &text);
         workspace.apply().ok();
-        workspace.settled();
+        workspace.assert_no_changes();
         if let Some((from, to)) = row.edit {
             let mut text = text.replace(from, to);
             if row.name.contains("moved") {
@@ -184,13 +185,13 @@ fn replaces_what_refers_to_a_replaced_object(terraform: &str, _release: Release)
         assert_eq!(replaced, row.replaced, "{}: {}", row.name, ran.text);
         if row.name != "create_before_destroy" {
             workspace.run(&["apply", "plan"]).ok();
-            workspace.settled();
+            workspace.assert_no_changes();
         }
         workspace.destroy().ok();
     }
 }
 
-// The addresses that the plan replaces, whatever it calls that.
+// The addresses that the plan replaces, in any of Terraform's wordings.
 fn replaced_by(ran: &Ran) -> Vec<&str> {
     ran.text
         .lines()
@@ -201,14 +202,14 @@ fn replaced_by(ran: &Ran) -> Vec<&str> {
         .collect()
 }
 
-fn plans_what_is_new_with_known_ids(terraform: &str, _release: Release) {
+fn plans_new_objects_with_known_ids(terraform: &str, _release: Release) {
     let workspace = workspace(terraform);
     workspace.write("main.tf", &chain("", ""));
     let ran = workspace.run(&["plan", "-out=plan"]).ok();
     assert_only_the_service_is_open(&ran);
     workspace.run(&["apply", "plan"]).ok();
-    workspace.settled();
-    // a source that somebody deleted is made again, and the version stays
+    workspace.assert_no_changes();
+    // a source that was deleted is recreated, and the version stays
     let image = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/my-rg/providers/Microsoft.Compute/images/img";
     let output = std::process::Command::new(support::BINARY)
         .args(["emulator", "--state", ".azimage/emulator.json", "delete", image])
@@ -216,11 +217,12 @@ fn plans_what_is_new_with_known_ids(terraform: &str, _release: Release) {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let ran = workspace.changes().says("azimage_managed_image.i will be created");
+    let ran = workspace.plan_changes().assert_contains("azimage_managed_image.i will be created");
     assert!(ran.text.contains("1 to add, 0 to change, 0 to destroy"), "{}", ran.text);
 }
 
-// What only the service can say: states, dates, sizes, and what the Marketplace thinks of a pinned version.
+// Fails if the plan contains unknown values other than those that only the service knows: states, dates, sizes, and
+// the Marketplace status of a pinned version.
 fn assert_only_the_service_is_open(ran: &Ran) {
     let invented = [
         "provisioning_state",
@@ -242,7 +244,7 @@ fn assert_only_the_service_is_open(ran: &Ran) {
         }
         if line.contains("(known after apply)") && address.starts_with("azimage_") {
             let name = line.trim_start_matches(['+', ' ']).split_whitespace().next().unwrap_or_default();
-            // the last line is an output, of replication states
+            // the last line is an output of replication states
             let is_open = invented.contains(&name) || name == "\"1.0.0\"";
             assert!(is_open, "{line:?} of {address} is unknown in:\n{}", ran.text);
         }
@@ -253,7 +255,7 @@ fn plans_a_story_with_known_ids(terraform: &str, _release: Release) {
     let story = stories().into_iter().find(|story| story.ends_with("golden-image")).unwrap();
     let workspace = Workspace::new(terraform);
     std::fs::copy(story.join("main.tf"), workspace.path().join("main.tf")).unwrap();
-    let ran = workspace.run(&["plan"]).ok().says("azimage_image_version.ubuntu");
+    let ran = workspace.run(&["plan"]).ok().assert_contains("azimage_image_version.ubuntu");
     assert_only_the_service_is_open(&ran);
 }
 
@@ -266,7 +268,7 @@ fn refuses_one_id_at_two_addresses(terraform: &str, _release: Release) {
     };
     let refused = |text: &str| {
         workspace.write("main.tf", text);
-        let ran = workspace.run(&["plan"]).says("is already managed in this configuration");
+        let ran = workspace.run(&["plan"]).assert_contains("is already managed in this configuration");
         assert_eq!(ran.code, 1);
         assert!(!ran.text.contains("Import it"), "{}", ran.text);
     };
@@ -275,18 +277,18 @@ fn refuses_one_id_at_two_addresses(terraform: &str, _release: Release) {
     workspace.apply().ok();
     refused(&gallery("a", 2));
     refused(&(gallery("a", 1) + &gallery("b", 1)));
-    // an address that was renamed without a moved block
+    // an address that was renamed, without a moved block
     refused(&gallery("b", 1));
-    // and with one
+    // and with a moved block
     workspace.write(
         "main.tf",
         &(gallery("b", 1) + "moved {\n  from = azimage_gallery.a\n  to = azimage_gallery.b\n}\n"),
     );
     workspace.apply().ok();
-    workspace.settled();
-    // Terraform plans everything once more before it destroys, and that plan stops nothing
+    workspace.assert_no_changes();
+    // Terraform plans everything once more before a destroy, and errors of that plan do not stop the destroy
     workspace.write("main.tf", &gallery("b", 2));
-    workspace.run(&["destroy", "-auto-approve"]).ok().says("1 destroyed");
+    workspace.run(&["destroy", "-auto-approve"]).ok().assert_contains("1 destroyed");
 }
 
 /// A version whose source does not exist, and a data source that finds nothing.
@@ -310,11 +312,11 @@ resource "azimage_image_version" "copy" {
 }
 "#;
 
-fn destroys_whatever_a_plan_would_refuse(terraform: &str, _release: Release) {
+fn destroys_objects_that_a_plan_would_reject(terraform: &str, _release: Release) {
     let workspace = workspace(terraform);
     workspace.write("main.tf", &chain("", ""));
     workspace.apply().ok();
-    // what was never created, and what exists and would be refused now
+    // a version that was never created, and one that exists and that a plan would reject now
     let changed = chain("", "").replace(
         "version             = \"1.0.0\"",
         "version             = \"1.0.0\"\n  target_region {\n    name = \"West Europe\"\n  }",
@@ -322,12 +324,13 @@ fn destroys_whatever_a_plan_would_refuse(terraform: &str, _release: Release) {
     workspace.write("main.tf", &(changed + BROKEN));
     let refused = workspace.run(&["plan"]);
     assert_eq!(refused.code, 1);
-    refused.says("The source \"gone\" does not exist").says("own region");
-    workspace.run(&["plan", "-destroy"]).ok().says("5 to destroy");
-    workspace.run(&["destroy", "-auto-approve"]).ok().says("5 destroyed");
+    refused.assert_contains("The source \"gone\" does not exist").assert_contains("own region");
+    workspace.run(&["plan", "-destroy"]).ok().assert_contains("5 to destroy");
+    workspace.run(&["destroy", "-auto-approve"]).ok().assert_contains("5 destroyed");
 }
 
-// Terraform defers a data source that refers to the resource itself, and reads one at once that gets the ID by a local value.
+// Terraform defers a data source that refers to the resource itself, but reads it immediately if it gets the ID from
+// a local value.
 fn explains_a_data_source_that_reads_a_planned_object(terraform: &str, _release: Release) {
     let workspace = workspace(terraform);
     let data = r#"
@@ -339,19 +342,22 @@ data "azimage_image_versions" "all" {
 }
 "#;
     workspace.write("main.tf", &(chain("", "") + data));
-    let ran = workspace.run(&["plan"]).says("azimage_image_versions cannot be read yet").says("depends_on");
+    let ran = workspace
+        .run(&["plan"])
+        .assert_contains("azimage_image_versions cannot be read yet")
+        .assert_contains("depends_on");
     assert_eq!(ran.code, 1);
     for (from, to) in [
         ("= local.id\n", "= local.id\n  depends_on          = [azimage_image_definition.d]\n"),
         ("= local.id\n", "= azimage_image_definition.d.id\n"),
     ] {
         workspace.write("main.tf", &(chain("", "") + &data.replace(from, to)));
-        workspace.run(&["plan"]).ok().says("will be read during apply");
+        workspace.run(&["plan"]).ok().assert_contains("will be read during apply");
     }
     workspace.apply().ok();
 }
 
-fn names_create_before_destroy_when_a_number_is_taken(terraform: &str, _release: Release) {
+fn error_mentions_create_before_destroy_if_the_number_is_taken(terraform: &str, _release: Release) {
     let workspace = workspace(terraform);
     let text = chain("", "").replace(
         "version             = \"1.0.0\"",
@@ -361,8 +367,8 @@ fn names_create_before_destroy_when_a_number_is_taken(terraform: &str, _release:
     workspace.apply().ok();
     let ran = workspace.run(&["apply", "-auto-approve", "-replace=azimage_image_version.v"]);
     assert_eq!(ran.code, 1);
-    ran.says("create_before_destroy").says("choose another number");
-    workspace.settled();
+    ran.assert_contains("create_before_destroy").assert_contains("choose another number");
+    workspace.assert_no_changes();
 }
 
 fn default_tags_reach_resources_that_ignore_their_tags(terraform: &str, _release: Release) {
@@ -377,32 +383,32 @@ fn default_tags_reach_resources_that_ignore_their_tags(terraform: &str, _release
     let own = "tags = {\n    stage = \"test\"\n  }\n  lifecycle {\n    ignore_changes = [tags]\n  }";
     workspace.write("main.tf", &chain(own, own));
     workspace.apply().ok();
-    workspace.settled();
+    workspace.assert_no_changes();
     write("two");
-    let ran = workspace.run(&["plan"]).ok().says("to change");
+    let ran = workspace.run(&["plan"]).ok().assert_contains("to change");
     assert!(ran.text.contains("\"one\" -> \"two\""), "{}", ran.text);
     assert!(ran.text.contains("4 to change, 0 to destroy"), "{}", ran.text);
     workspace.apply().ok();
-    workspace.settled();
-    // a change of their own tags stays ignored
+    workspace.assert_no_changes();
+    // a change of their own tags is still ignored
     workspace.write("main.tf", &chain(&own.replace("test", "other"), own));
-    workspace.settled();
+    workspace.assert_no_changes();
 }
 
 fn main() -> ExitCode {
     let tests: [(&str, fn(&str, Release)); 8] = [
-        ("replaces what refers to a replaced object", replaces_what_refers_to_a_replaced_object),
-        ("plans what is new with known IDs", plans_what_is_new_with_known_ids),
+        ("replaces dependents of a replaced object", replaces_dependents_of_a_replaced_object),
+        ("plans new objects with known IDs", plans_new_objects_with_known_ids),
         ("plans a story with known IDs", plans_a_story_with_known_ids),
         ("refuses one ID at two addresses", refuses_one_id_at_two_addresses),
-        ("destroys whatever a plan would refuse", destroys_whatever_a_plan_would_refuse),
+        ("destroys objects that a plan would reject", destroys_objects_that_a_plan_would_reject),
         (
             "explains a data source that reads a planned object",
             explains_a_data_source_that_reads_a_planned_object,
         ),
         (
-            "names create_before_destroy when a number is taken",
-            names_create_before_destroy_when_a_number_is_taken,
+            "error mentions create_before_destroy if the number is taken",
+            error_mentions_create_before_destroy_if_the_number_is_taken,
         ),
         (
             "default tags reach resources that ignore their tags",

@@ -2,16 +2,18 @@
 //! imported, moved, drifted, repaired and destroyed, with an empty plan after each step.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-#[path = "lifecycle/answers.rs"]
-mod answers;
 #[path = "lifecycle/applications.rs"]
 mod applications;
 #[path = "lifecycle/builds.rs"]
 mod builds;
 #[path = "support/cases.rs"]
 mod cases;
+#[path = "lifecycle/concurrency.rs"]
+mod concurrency;
 #[path = "support/core.rs"]
 mod core;
+#[path = "lifecycle/equivalence.rs"]
+mod equivalence;
 #[path = "lifecycle/failures.rs"]
 mod failures;
 #[path = "lifecycle/galleries.rs"]
@@ -28,12 +30,10 @@ mod old_clouds;
 mod pins;
 #[path = "lifecycle/requests.rs"]
 mod requests;
-#[path = "lifecycle/same.rs"]
-mod same;
+#[path = "lifecycle/responses.rs"]
+mod responses;
 #[path = "lifecycle/tags.rs"]
 mod tags;
-#[path = "lifecycle/together.rs"]
-mod together;
 #[path = "lifecycle/versions.rs"]
 mod versions;
 
@@ -124,7 +124,7 @@ async fn changes_every_updatable_attribute_in_place_and_back() {
             assert_eq!(seen, expected, "{} {patch}", case.name);
             held = core.change(&held, &full, Action::Update).await;
             let mut left = changed(&before, &held.state);
-            // another identity of the same type
+            // the new object has another identity of the same type
             left.retain(|name| name != "identity" || touched != &["identity"]);
             assert!(left.is_empty(), "{} {patch}: {}", case.name, differences(&before, &held.state));
         }
@@ -149,7 +149,7 @@ async fn changes_that_force_replacement_report_their_paths() {
     .await;
 }
 
-// The tables above cover every attribute of the schema.
+// The tables of the cases cover every attribute of the schema.
 #[tokio::test(start_paused = true)]
 async fn cases_cover_every_attribute_that_replaces_or_drifts() {
     let core = Core::new().await;
@@ -164,7 +164,7 @@ async fn cases_cover_every_attribute_that_replaces_or_drifts() {
             .map(|path| path.split('[').next().unwrap_or_default().to_owned())
             .collect();
         let missing: Vec<&String> = marked.difference(&named).collect();
-        assert!(missing.is_empty(), "{name}: no test replaces by {missing:?}");
+        assert!(missing.is_empty(), "{name}: no test replaces the resource by changing {missing:?}");
         let drifting: BTreeSet<&str> =
             cases.iter().flat_map(|case| &case.drifts).flat_map(|(_, names)| names.iter().copied()).collect();
         let exempt: BTreeSet<&str> =
@@ -177,7 +177,7 @@ async fn cases_cover_every_attribute_that_replaces_or_drifts() {
             .chain(blocks)
             .filter(|name| !drifting.contains(name) && !exempt.contains(name))
             .collect();
-        assert!(missing.is_empty(), "{name}: no test lets {missing:?} drift");
+        assert!(missing.is_empty(), "{name}: no test has drift in {missing:?}");
     }
 }
 
@@ -214,7 +214,7 @@ async fn another_spelling_or_order_is_not_a_change() {
     .await;
 }
 
-// The alternative spelling also plans no changes if it is used from the start.
+// The alternative spelling plans no changes either if it is used from the start.
 #[tokio::test(start_paused = true)]
 async fn any_spelling_works_from_the_start() {
     each(async |case| {
@@ -252,7 +252,7 @@ async fn shows_and_repairs_drift() {
             assert_eq!(seen, expected, "{} {patch}: {}", case.name, differences(&held.state, &read.state));
             let repaired = core.change(&read, &full, Action::Update).await;
             let mut left = changed(&held.state, &repaired.state);
-            // another identity of the same type
+            // the new object has another identity of the same type
             left.retain(|name| name != "identity" || touched != &["identity"]);
             assert!(left.is_empty(), "{} {patch}: {}", case.name, differences(&held.state, &repaired.state));
             held = repaired;
@@ -280,12 +280,13 @@ async fn imports_by_id_and_by_identity_plan_no_changes() {
             // a pin's ID is not an ARM ID
             let shout = if id.starts_with('/') { id.to_uppercase() } else { id.clone() };
             for by in [&id, &shout] {
-                let brought = core.import(case.type_name, by, None).await;
-                let brought = brought.unwrap_or_else(|diagnostics| panic!("importing {by}: {diagnostics:?}"));
-                assert_imported(&core, case, &held, &brought, config, by == &id || case.id.is_some()).await;
+                let imported = core.import(case.type_name, by, None).await;
+                let imported =
+                    imported.unwrap_or_else(|diagnostics| panic!("importing {by}: {diagnostics:?}"));
+                assert_imported(&core, case, &held, &imported, config, by == &id || case.id.is_some()).await;
             }
-            let brought = core.import(case.type_name, "", held.identity.as_ref()).await.unwrap();
-            assert_imported(&core, case, &held, &brought, config, true).await;
+            let imported = core.import(case.type_name, "", held.identity.as_ref()).await.unwrap();
+            assert_imported(&core, case, &held, &imported, config, true).await;
             assert!(core.destroy(&held).await.held.is_none());
             if case.id.is_some() {
                 assert!(core.import(case.type_name, &id, None).await.is_err(), "{} is gone", case.name);
@@ -295,29 +296,29 @@ async fn imports_by_id_and_by_identity_plan_no_changes() {
     .await;
 }
 
-async fn assert_imported(core: &Core, case: &Case, held: &Held, brought: &Held, config: &Json, exact: bool) {
+async fn assert_imported(core: &Core, case: &Case, held: &Held, imported: &Held, config: &Json, exact: bool) {
     // an ARM ID gets the service's case, however it was imported
     if exact {
-        assert_eq!(brought.identity, held.identity, "{}", case.name);
-        assert_eq!(brought.text("id"), held.text("id"), "{}", case.name);
+        assert_eq!(imported.identity, held.identity, "{}", case.name);
+        assert_eq!(imported.text("id"), held.text("id"), "{}", case.name);
     }
     // attributes that Azure does not return are added in place, and nothing else differs
-    let plan = core.plan(case.type_name, Some(brought), config).await;
-    let missing = changed(&brought.state, &plan.state);
+    let plan = core.plan(case.type_name, Some(imported), config).await;
+    let missing = changed(&imported.state, &plan.state);
     let unknown = |name: &String| plan.state.get(name).is_unknown();
     let surprising: Vec<&String> = missing
         .iter()
         .filter(|name| !(case.not_imported.contains(&name.as_str()) || unknown(name) && missing.len() > 1))
         .collect();
-    assert!(surprising.is_empty(), "{}: {}", case.name, differences(&brought.state, &plan.state));
+    assert!(surprising.is_empty(), "{}: {}", case.name, differences(&imported.state, &plan.state));
     assert_ne!(plan.action, Action::Replace, "{} {:?}", case.name, plan.replace);
     // the generated configuration plans no changes at all
-    let generated = core.generate(brought).await;
-    let plan = core.try_plan(case.type_name, Some(brought), &generated).await;
+    let generated = core.generate(imported).await;
+    let plan = core.try_plan(case.type_name, Some(imported), &generated).await;
     let plan = plan.unwrap_or_else(|diagnostics| {
         panic!("{}: the generated configuration is refused: {diagnostics:?}", case.name)
     });
-    assert_eq!(plan.action, Action::NoOp, "{}: {}", case.name, differences(&brought.state, &plan.state));
+    assert_eq!(plan.action, Action::NoOp, "{}: {}", case.name, differences(&imported.state, &plan.state));
 }
 
 #[tokio::test(start_paused = true)]
@@ -360,39 +361,40 @@ async fn moves_from_other_providers_plan_no_changes() {
                     "timeouts": {"create": "33m", "read": null, "update": null, "delete": null},
                 }),
             ),
-            // for some instances of a count, OpenTofu sends the address of the target's provider
+            // for some instances of a count, OpenTofu sends the provider address of the target
             ("registry.opentofu.org/azimage/azimage", azurerm, json!({"id": id})),
-            // some releases of OpenTofu also call this when only the provider's address changed, and send a wrong one
+            // some releases of OpenTofu also call this if only the provider's address changed, and send a wrong
+            // address
             ("registry.opentofu.org/hashicorp/azimage", case.type_name, state_json::encode(&held.state)),
         ];
         for (provider, source, state) in sources {
-            let brought = core.move_from(case.type_name, provider, source, &state).await;
-            let brought = brought.unwrap_or_else(|diagnostics| panic!("{source}: {diagnostics:?}"));
-            let plan = core.plan(case.type_name, Some(&brought), &case.small).await;
-            let mut differ = changed(&brought.state, &plan.state);
+            let imported = core.move_from(case.type_name, provider, source, &state).await;
+            let imported = imported.unwrap_or_else(|diagnostics| panic!("{source}: {diagnostics:?}"));
+            let plan = core.plan(case.type_name, Some(&imported), &case.small).await;
+            let mut differ = changed(&imported.state, &plan.state);
             // the configuration has no timeouts here
             differ.retain(|name| name != "timeouts" && !source.starts_with("azapi"));
             if differ.iter().any(|name| name == "target_region")
                 && case.not_imported.contains(&"target_region")
             {
-                // azurerm always requires a target region, so its state never lacks one
+                // azurerm always requires a target region, so its state always has one
                 differ.clear();
             }
-            assert!(differ.is_empty(), "{source}: {}", differences(&brought.state, &plan.state));
-            assert_eq!(brought.identity, held.identity);
-            let timeouts = brought.get("timeouts").get("create").as_str();
+            assert!(differ.is_empty(), "{source}: {}", differences(&imported.state, &plan.state));
+            assert_eq!(imported.identity, held.identity);
+            let timeouts = imported.get("timeouts").get("create").as_str();
             assert_eq!(timeouts, source.starts_with("azapi").then_some("33m"), "{source}");
         }
-        // OpenTofu keeps azapi's identity and has it upgraded
+        // OpenTofu keeps azapi's identity and requests its upgrade
         let theirs = json!({"id": id, "type": format!("{kind}@2023-07-03")});
         assert_eq!(Some(core.upgrade_identity(case.type_name, &theirs).await), held.identity);
         let ours = state_json::encode(held.identity.as_ref().unwrap());
         assert_eq!(Some(core.upgrade_identity(case.type_name, &ours).await), held.identity);
         // the same type under another provider address is a plain move
         let state = azimage::schema::json::encode(&held.state);
-        let brought =
+        let imported =
             core.move_from(case.type_name, "registry.example.com/a/b", case.type_name, &state).await.unwrap();
-        assert_eq!(brought.state, held.state, "{}", case.name);
+        assert_eq!(imported.state, held.state, "{}", case.name);
         for (provider, source, state) in [
             ("registry.terraform.io/hashicorp/azurerm", "azurerm_resource_group", json!({"id": id})),
             (
@@ -426,7 +428,7 @@ async fn tainted_resources_are_recreated() {
         assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
         let made = applied.held.unwrap();
         assert!(!made.tainted);
-        core.settled(&made, &full).await;
+        core.assert_no_changes(&made, &full).await;
     })
     .await;
 }
@@ -444,7 +446,7 @@ async fn replaces_in_either_order() {
         let other = patched(&full, patch);
         let replaced = core.change(&held, &other, Action::Replace).await;
         assert!(!core.exists(held.text("id")), "{}", case.name);
-        // back again, with create before destroy
+        // and back, with create before destroy
         let plan = core.plan(case.type_name, Some(&replaced), &full).await;
         assert_eq!(plan.action, Action::Replace);
         let create = core.plan(case.type_name, None, &full).await;
@@ -452,14 +454,14 @@ async fn replaces_in_either_order() {
         assert!(!made.diagnostics.has_errors(), "{}: {:?}", case.name, made.diagnostics);
         let gone = core.destroy(&replaced).await;
         assert!(gone.held.is_none(), "{}: {:?}", case.name, gone.diagnostics);
-        let made = core.settled(&made.held.unwrap(), &full).await;
+        let made = core.assert_no_changes(&made.held.unwrap(), &full).await;
         assert!(core.exists(made.text("id")), "{}", case.name);
         assert!(!core.exists(replaced.text("id")), "{}", case.name);
     })
     .await;
 }
 
-// Values that are unknown at plan become known, and the final plan keeps everything that was planned.
+// Values that are unknown at plan become known, and the final plan keeps every planned value.
 #[tokio::test(start_paused = true)]
 async fn unknown_values_become_known_without_breaking_the_plan() {
     each(async |case| {
@@ -489,16 +491,16 @@ async fn unknown_values_become_known_without_breaking_the_plan() {
                 case.name,
                 applied.diagnostics
             );
-            let held = core.settled(&applied.held.unwrap(), &full).await;
-            // and again as an update: it may turn out to be a no-op, or the announced replacement
+            let held = core.assert_no_changes(&applied.held.unwrap(), &full).await;
+            // and again as an update: it may turn out to be empty, or the announced replacement
             let plan = core.try_plan(case.type_name, Some(&held), &config).await.unwrap();
-            // a pin stays, whatever value its URN gets
+            // a pin stays, regardless of the value of its URN
             let stays = name == "urn" && plan.action == Action::NoOp;
             assert!(matches!(plan.action, Action::Update | Action::Replace) || stays, "{} {name}", case.name);
             if plan.action == Action::Update {
                 let applied = core.apply_as(&plan, &known).await;
                 assert!(!applied.diagnostics.has_errors(), "{} {name}: {:?}", case.name, applied.diagnostics);
-                core.settled(&applied.held.unwrap(), &full).await;
+                core.assert_no_changes(&applied.held.unwrap(), &full).await;
             }
             assert!(core.destroy(&held).await.held.is_none());
         }

@@ -1,4 +1,4 @@
-//! Many concurrent calls on a service that fails in every way for a while: nothing hangs, leaks or is lost.
+//! Many concurrent calls to a service that fails in every way for a while: nothing hangs, leaks or is lost.
 //!
 //! Runs a few seconds with a few hundred objects; `AZIMAGE_LOAD=600` runs ten minutes with ten thousand.
 #![cfg(unix)]
@@ -28,9 +28,9 @@ use serde_json::json;
 use service::Service;
 
 /// The number of calls in flight.
-const AT_ONCE: usize = 200;
+const CONCURRENT_CALLS: usize = 200;
 /// The maximum duration of a call: the `timeouts` of all objects are shorter.
-const PATIENCE: Duration = Duration::from_secs(120);
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// One object: its configuration, and its state in Terraform.
 #[derive(Clone, Default)]
@@ -68,15 +68,15 @@ async fn nothing_is_lost_under_load() {
     let mut slots: Vec<Slot> = vec![Slot::default(); objects];
     let tally = Arc::new(Tally::default());
 
-    // every object is created once, on a healthy service
+    // every object is created, while the service is healthy
     slots = each(slots, &host, &tally, Duration::MAX, |_| Some(1)).await;
     assert!(slots.iter().all(|slot| slot.held.is_some()), "an object could not be created");
     assert_eq!(tally.failed.load(Ordering::Relaxed), 0);
-    println!("{objects} objects made in {:?}", begun.elapsed());
+    println!("{objects} objects created in {:?}", begun.elapsed());
 
-    // then the service fails, and all objects are read, updated, deleted and recreated repeatedly
+    // then, while the service fails, all objects are read, updated, deleted and recreated repeatedly
     let (calls_before, storm) = (tally.calls.load(Ordering::Relaxed), Instant::now());
-    service.trouble(true);
+    service.set_failing(true);
     let memory = host.watch();
     while storm.elapsed() < time {
         let left = time.saturating_sub(storm.elapsed());
@@ -87,29 +87,29 @@ async fn nothing_is_lost_under_load() {
         })
         .await;
     }
-    service.trouble(false);
+    service.set_failing(false);
     let (calls, took) = (tally.calls.load(Ordering::Relaxed) - calls_before, storm.elapsed());
     let memory = memory.end().await;
     println!(
-        "{calls} calls in {took:?} ({:.0} a second): {} of the changes and {} of the reads; {} of them failed in the end; of {} requests {} went wrong",
+        "{calls} calls in {took:?} ({:.0} a second): {} of the changes and {} of the reads; {} of them failed in the end; of {} requests {} failed",
         calls as f64 / took.as_secs_f64(),
         tally.changes.load(Ordering::Relaxed),
         tally.reads.load(Ordering::Relaxed),
         tally.failed.load(Ordering::Relaxed),
-        service.met().0,
-        service.met().1,
+        service.call_counts().0,
+        service.call_counts().1,
     );
-    assert!(service.met().1 > 10, "the service did not fail");
+    assert!(service.call_counts().1 > 10, "the service did not fail");
     println!("memory in MiB: {memory:?}");
-    flat(&memory);
+    assert_flat(&memory);
 
-    // finally everything converges: exactly the desired objects exist
+    // finally, everything converges: exactly the desired objects exist
     let last: Vec<u64> = slots.iter().map(|slot| slot.note).collect();
     slots = each(slots, &host, &tally, Duration::MAX, |_| Some(0)).await;
     let there = service.objects(host::galleries(objects));
     let mut known = BTreeMap::new();
     for (number, slot) in slots.iter().enumerate() {
-        assert_eq!(slot.note, last[number], "object {number} has another desired state");
+        assert_eq!(slot.note, last[number], "object {number} is not in the desired state");
         if let Some(held) = &slot.held {
             assert_eq!(held.state.get("tags"), &Value::map([(&"note".to_owned(), &slot.note.to_string())]));
             known.insert(host::name(number), slot.note.to_string());
@@ -119,8 +119,9 @@ async fn nothing_is_lost_under_load() {
     host.end().await;
 }
 
-// Detects leaks: memory in the last quarter must equal that in the second, within the tolerance of an allocator.
-fn flat(memory: &[f64]) {
+// Detects leaks: the memory in the last quarter must equal the memory in the second, within the tolerance of an
+// allocator.
+fn assert_flat(memory: &[f64]) {
     assert!(memory.len() >= 4, "too few samples");
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     let quarter = memory.len() / 4;
@@ -128,8 +129,8 @@ fn flat(memory: &[f64]) {
     assert!(last < second * 1.25 + 16.0, "from {second:.1} MiB to {last:.1} MiB: {memory:?}");
 }
 
-/// Processes every slot once, [`AT_ONCE`] at a time, until the time has passed. `want` gives the desired state of an object:
-/// `None` is absent, a number is its note, and 0 keeps the current one.
+/// Processes every slot once, [`CONCURRENT_CALLS`] at a time, until the time has passed. `want` returns the desired
+/// state of an object: `None` means absent, a number is its note, and 0 keeps the current note.
 async fn each(
     slots: Vec<Slot>,
     host: &Arc<Host>,
@@ -139,7 +140,7 @@ async fn each(
 ) -> Vec<Slot> {
     let (begun, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
     let slots: Arc<Vec<tokio::sync::Mutex<Slot>>> = Arc::new(slots.into_iter().map(Into::into).collect());
-    let workers = (0..AT_ONCE).map(|worker| {
+    let workers = (0..CONCURRENT_CALLS).map(|worker| {
         let (host, tally, next, slots) = (host.clone(), tally.clone(), next.clone(), slots.clone());
         let mut random = fastrand::Rng::with_seed(worker as u64 + tally.calls.load(Ordering::Relaxed));
         tokio::spawn(async move {
@@ -148,7 +149,7 @@ async fn each(
                 let Some(slot) = slots.get(number).filter(|_| begun.elapsed() < time) else { return };
                 let mut slot = slot.lock().await;
                 let work = visit(&host, &tally, number, &mut slot, want(&mut random));
-                tokio::time::timeout(PATIENCE * 4, work)
+                tokio::time::timeout(CALL_TIMEOUT * 4, work)
                     .await
                     .unwrap_or_else(|_| panic!("object {number} hangs"));
             }
@@ -172,7 +173,7 @@ async fn visit(host: &Host, tally: &Tally, number: usize, slot: &mut Slot, want:
     let mut outcome = Outcome::default();
     if let Some(held) = slot.held.take() {
         tally.reads.fetch_add(1, Ordering::Relaxed);
-        // nothing else deletes objects here, so none may leave the state
+        // nothing else deletes objects here, so no object may leave the state
         let read = host.refresh(held, &mut outcome).await;
         slot.held = Some(read.unwrap_or_else(|| panic!("object {number} left the state")));
     }

@@ -1,7 +1,7 @@
-//! Every Terraform and OpenTofu that users run: the stories of `examples/stories`, and what their releases added.
+//! The stories of `examples/stories`, and features of recent releases, with every supported Terraform and OpenTofu.
 //!
-//! `.ci/terraform --matrix` lists the versions. `AZIMAGE_TERRAFORM_VERSIONS="1.6.6 1.15.5"` takes others, and
-//! `AZIMAGE_TERRAFORM=tofu` that one alone.
+//! `.ci/terraform --matrix` lists the versions. `AZIMAGE_TERRAFORM_VERSIONS="1.6.6 1.15.5"` selects others, and
+//! `AZIMAGE_TERRAFORM=tofu` only that program.
 
 #[path = "support/external.rs"]
 mod external;
@@ -35,16 +35,16 @@ fn lifecycle_on_a_served_emulator(terraform: &str, _: Release) {
     let mut workspace = Workspace::new(terraform);
     served.point(&mut workspace);
     workspace.write("main.tf", &golden());
-    workspace.apply().ok().says("Resources: 4 added, 0 changed, 0 destroyed");
-    workspace.settled();
+    workspace.apply().ok().assert_contains("Resources: 4 added, 0 changed, 0 destroyed");
+    workspace.assert_no_changes();
 
     let drift = r#"{"tags":{"team":"others"},"properties":{"publishingProfile":{"targetRegions":[{"name":"eastus","regionalReplicaCount":5}]}}}"#;
     served.by_hand(&["patch", &id(VERSION), drift]);
-    workspace.changes().says("0 to add, 1 to change, 0 to destroy");
-    workspace.apply().ok().says("0 added, 1 changed, 0 destroyed");
-    workspace.settled();
+    workspace.plan_changes().assert_contains("0 to add, 1 to change, 0 to destroy");
+    workspace.apply().ok().assert_contains("0 added, 1 changed, 0 destroyed");
+    workspace.assert_no_changes();
 
-    // a second state imports what the first one made
+    // a second state imports the objects of the first
     let mut other = Workspace::new(terraform);
     served.point(&mut other);
     let imports = [
@@ -55,15 +55,15 @@ fn lifecycle_on_a_served_emulator(terraform: &str, _: Release) {
     ]
     .map(|(to, rest)| format!("import {{\n  to = {to}\n  id = {:?}\n}}\n", id(rest)));
     other.write("main.tf", &(golden() + &imports.concat()));
-    other.apply().ok().says("Resources: 4 imported, 0 added, 0 changed, 0 destroyed");
-    other.settled();
+    other.apply().ok().assert_contains("Resources: 4 imported, 0 added, 0 changed, 0 destroyed");
+    other.assert_no_changes();
 
-    workspace.destroy().ok().says("4 destroyed");
+    workspace.destroy().ok().assert_contains("4 destroyed");
     let left = served.by_hand(&["list"]);
     assert!(!left.contains("/galleries/") && !left.contains("/images/"), "{left}");
 }
 
-/// The addresses in [`golden`], the type of azurerm's that each could have been before, and the rest of its id.
+/// The addresses in [`golden`], the corresponding type of azurerm, and the rest of the ID.
 const MADE: [(&str, &str, &str); 4] = [
     ("azimage_managed_image.i", "azurerm_image", "/images/img"),
     ("azimage_gallery.g", "azurerm_shared_image_gallery", "/galleries/gal"),
@@ -94,7 +94,7 @@ fn features_of_each_release_work(terraform: &str, release: Release) {
     }
 }
 
-/// The provider's block, as in [`golden`].
+/// The provider block, as in [`golden`].
 fn head() -> String {
     golden().split_once("data \"").unwrap().0.to_owned()
 }
@@ -105,9 +105,9 @@ fn configuration_is_generated(workspace: &Workspace) {
     workspace
         .run(&["plan", "-generate-config-out=made.tf"])
         .ok()
-        .says("4 to import, 0 to add, 0 to change, 0 to destroy");
-    workspace.apply().ok().says("4 imported, 0 added, 0 changed, 0 destroyed");
-    workspace.settled();
+        .assert_contains("4 to import, 0 to add, 0 to change, 0 to destroy");
+    workspace.apply().ok().assert_contains("4 imported, 0 added, 0 changed, 0 destroyed");
+    workspace.assert_no_changes();
 }
 
 fn functions_answer(workspace: &Workspace) {
@@ -115,16 +115,16 @@ fn functions_answer(workspace: &Workspace) {
         "main.tf",
         &(HEAD.to_owned() + "output \"latest\" {\n  value = provider::azimage::version_latest([\"1.0.9\", \"1.0.12\", \"1.1.0\"], \"~> 1.0.0\")\n}\n"),
     );
-    workspace.apply().ok().says("latest = \"1.0.12\"");
+    workspace.apply().ok().assert_contains("latest = \"1.0.12\"");
     workspace.write(
         "main.tf",
         &(HEAD.to_owned() + "output \"urn\" {\n  value = provider::azimage::parse_urn(\"a:b\")\n}\n"),
     );
-    let ran = workspace.run(&["plan"]).says("Invalid value for \"urn\" parameter");
+    let ran = workspace.run(&["plan"]).assert_contains("Invalid value for \"urn\" parameter");
     assert_eq!(ran.code, 1);
 }
 
-/// A state of azurerm's is taken over. Its schema is asked for, so somebody must answer for azurerm: this provider does.
+/// Moves a state of azurerm. Terraform requests the schema of the old type, so this provider also serves as azurerm.
 fn azurerms_state_moves(workspace: &mut Workspace) {
     let folder = workspace.path().join("azurerm");
     std::fs::create_dir(&folder).unwrap();
@@ -152,10 +152,10 @@ fn azurerms_state_moves(workspace: &mut Workspace) {
     workspace
         .run(&["plan"])
         .ok()
-        .says("has moved to azimage_image_version.v")
-        .says("0 to add, 0 to change, 0 to destroy");
-    workspace.apply().ok().says("0 added, 0 changed, 0 destroyed");
-    workspace.settled();
+        .assert_contains("has moved to azimage_image_version.v")
+        .assert_contains("0 to add, 0 to change, 0 to destroy");
+    workspace.apply().ok().assert_contains("0 added, 0 changed, 0 destroyed");
+    workspace.assert_no_changes();
 }
 
 fn identities_import(workspace: &Workspace) {
@@ -166,9 +166,9 @@ fn identities_import(workspace: &Workspace) {
     workspace
         .run(&["plan", "-generate-config-out=made.tf"])
         .ok()
-        .says("1 to import, 0 to add, 0 to change, 0 to destroy");
-    workspace.apply().ok().says("1 imported, 0 added, 0 changed, 0 destroyed");
-    workspace.settled();
+        .assert_contains("1 to import, 0 to add, 0 to change, 0 to destroy");
+    workspace.apply().ok().assert_contains("1 imported, 0 added, 0 changed, 0 destroyed");
+    workspace.assert_no_changes();
     let state = std::fs::read_to_string(workspace.path().join("terraform.tfstate")).unwrap();
     let state: Value = serde_json::from_str(&state).unwrap();
     assert_eq!(state["resources"][0]["instances"][0]["identity"]["image_name"], "def", "{state}");

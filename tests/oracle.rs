@@ -1,4 +1,4 @@
-//! The oracle that the lifecycle tests ask: it fails when it must.
+//! Tests of the oracle of the lifecycle tests: it rejects what Terraform Core rejects.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "support/oracle.rs"]
@@ -91,7 +91,7 @@ fn the_proposed_state_combines_configuration_and_computed_values() {
         ("set", set(&[element("b", Value::Null), element("c", Value::Null)])),
     ]);
     let proposed = proposed_new(&schema(), &prior, &config);
-    assert!(proposed.get("note").is_null(), "what only the user gives goes with the configuration");
+    assert!(proposed.get("note").is_null(), "an optional value is removed with its configuration");
     assert_eq!(proposed.get("id").as_str(), Some("1"));
     assert_eq!(proposed.get("place").as_str(), Some("west"));
     assert_eq!(proposed.get("one"), &element("c", "x".into()));
@@ -103,10 +103,10 @@ fn the_proposed_state_combines_configuration_and_computed_values() {
     assert_eq!(
         proposed.get("set").elements(),
         [element("b", "y".into()), element("c", Value::Null)],
-        "sets pair by what the user gave"
+        "sets pair by the configured values"
     );
     let created = proposed_new(&schema(), &Value::Null, &config);
-    assert!(created.get("id").is_null(), "on create computed values are null, not unknown");
+    assert!(created.get("id").is_null(), "on create, computed values are null, not unknown");
     let open = object(&[("set", Value::Unknown), ("one", Value::Unknown)]);
     assert!(proposed_new(&schema(), &prior, &open).get("set").is_unknown());
 }
@@ -114,7 +114,7 @@ fn the_proposed_state_combines_configuration_and_computed_values() {
 #[test]
 fn rejects_plans_that_differ_from_the_configuration() {
     let prior = object(&[("note", "old".into()), ("id", "1".into()), ("place", "west".into())]);
-    // planned, configured, and whether core takes it
+    // planned, configured, and whether core accepts it
     let rows: &[(&[(&str, Value)], &[(&str, Value)], bool)] = &[
         (&[("note", "old".into())], &[("note", "OLD".into())], true),
         (&[("note", "new".into())], &[("note", "OLD".into())], false),
@@ -153,7 +153,7 @@ fn rejects_plans_that_differ_from_the_configuration() {
     assert!(!plan_complaints(&schema(), &prior, &object(&[]), &Value::Null).is_empty());
     assert!(!plan_complaints(&schema(), &prior, &Value::Null, &object(&[])).is_empty());
     assert!(plan_complaints(&schema(), &prior, &Value::Null, &Value::Null).is_empty());
-    // without a prior there is no old spelling to keep
+    // without a prior value, there is no old spelling to keep
     let (planned, config) = (object(&[("note", "old".into())]), object(&[("note", "OLD".into())]));
     assert!(!plan_complaints(&schema(), &Value::Null, &config, &planned).is_empty());
 }
@@ -214,7 +214,7 @@ fn rejects_invalid_schemas() {
     let dynamic =
         || Block { attributes: vec![attribute("d", Type::Dynamic, OPTIONAL)], ..Default::default() };
     let wrong: Vec<(&str, Block)> = vec![
-        ("nobody gives it", of(attribute("a", Type::String, [false; 3]))),
+        ("neither required, optional nor computed", of(attribute("a", Type::String, [false; 3]))),
         ("required and optional", of(attribute("a", Type::String, [true, true, false]))),
         ("required and computed", of(attribute("a", Type::String, [true, false, true]))),
         ("upper case", of(attribute("A", Type::String, OPTIONAL))),
@@ -234,7 +234,7 @@ fn rejects_invalid_schemas() {
             },
         ),
         ("single with two", block(nested("b", NestingMode::Single, [0, 2], inner()))),
-        ("single that may or must", block(nested("b", NestingMode::Single, [0, 1], inner()))),
+        ("single with different bounds", block(nested("b", NestingMode::Single, [0, 1], inner()))),
         ("map with bounds", block(nested("b", NestingMode::Map, [1, 0], inner()))),
         ("min above max", block(nested("b", NestingMode::Set, [3, 2], inner()))),
         ("dynamic in a set", block(nested("b", NestingMode::Set, [0, 0], dynamic()))),

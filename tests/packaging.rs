@@ -1,6 +1,7 @@
-//! What is released has the names, sums and bytes that registries want, and what is installed locally is found by `init`.
+//! Release files have the names, checksums and contents that registries require, and `terraform init` finds a local
+//! installation.
 
-#![cfg(unix)] // the scripts are for the machines that releases are made on
+#![cfg(unix)] // the scripts support the platforms that releases are built on
 
 #[path = "support/external.rs"]
 #[macro_use]
@@ -27,14 +28,14 @@ fn require(program: &'static str) {
     external::program(program, "PATH_TO_PROGRAM", &[program]);
 }
 
-/// The platform of this very test.
+/// The platform of this test.
 fn host() -> String {
     let system = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
     let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     format!("{system}_{machine}")
 }
 
-/// Files that begin as executables of all platforms do, with different bytes after that.
+/// Files that begin like the executables of all platforms and differ in the remaining bytes.
 fn executables(folder: &Path) -> Vec<String> {
     let elf = |system: u8, machine: u8| {
         let mut head = vec![0; 64];
@@ -88,7 +89,7 @@ fn releases_have_the_registrys_names_and_are_reproducible() {
         let folder = dir.path().join(name);
         fs::create_dir(&folder).unwrap();
         let binaries = executables(&folder);
-        // neither the mode nor the time of the files counts
+        // the mode and the time of the files are irrelevant
         let mode = if name == "first" { 0o600 } else { 0o777 };
         fs::set_permissions(folder.join("linux_amd64"), fs::Permissions::from_mode(mode)).unwrap();
         let old = fs::File::options().append(true).open(folder.join("linux_arm64")).unwrap();
@@ -97,7 +98,7 @@ fn releases_have_the_registrys_names_and_are_reproducible() {
         ran(&package(&out, VERSION, &binaries)).ok();
         made.push(contents(&out));
     }
-    assert!(made[0] == made[1], "two runs made different bytes");
+    assert!(made[0] == made[1], "two runs produced different bytes");
 
     let files = &made[0];
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
@@ -150,7 +151,7 @@ fn the_packaged_binary_runs() {
     ran(&unpack.unwrap()).ok();
     let binary = dir.path().join(format!("terraform-provider-azimage_v{VERSION}"));
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
-    ran(&Command::new(binary).arg("--version").output().unwrap()).ok().says(VERSION);
+    ran(&Command::new(binary).arg("--version").output().unwrap()).ok().assert_contains(VERSION);
 }
 
 fn refuses_mismatched_versions_and_platforms() {
@@ -167,14 +168,14 @@ fn refuses_mismatched_versions_and_platforms() {
     ] {
         let refused = ran(&package(&dir.path().join("dist"), version, &[binary]));
         assert_ne!(refused.code, 0);
-        refused.says(why);
+        refused.assert_contains(why);
     }
 }
 
 fn signs_the_checksums() {
     require("python3");
     require("gpg");
-    // gpg-agent's socket wants a short path
+    // the path of gpg-agent's socket must be short
     let dir = tempfile::Builder::new().prefix("g").tempdir_in("/tmp").unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let gpg = |arguments: &[&str]| {
@@ -198,11 +199,13 @@ fn signs_the_checksums() {
     let sums = dir.path().join(format!("dist/terraform-provider-azimage_{VERSION}_SHA256SUMS"));
     let signature = PathBuf::from(format!("{}.sig", sums.display()));
     assert!(!fs::read(&signature).unwrap().starts_with(b"-----"), "the signature is binary");
-    gpg(&["--verify", signature.to_str().unwrap(), sums.to_str().unwrap()]).ok().says("Good signature");
+    gpg(&["--verify", signature.to_str().unwrap(), sums.to_str().unwrap()])
+        .ok()
+        .assert_contains("Good signature");
 
     let refused = sign("curve@example.com");
     assert_ne!(refused.code, 0);
-    refused.says("neither RSA nor DSA");
+    refused.assert_contains("neither RSA nor DSA");
     let _ = Command::new("gpgconf").env("GNUPGHOME", dir.path()).args(["--kill", "all"]).output();
 }
 
@@ -213,7 +216,7 @@ fn init_finds_a_local_installation() {
     let mut install = script("install-local");
     let installed = install.arg(&mirror).env("AZIMAGE_BINARY", BINARY).output().unwrap();
     assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
-    // what is printed is what was written
+    // the printed configuration is the one that was written
     let config = mirror.join("terraform.tfrc");
     assert_eq!(String::from_utf8(installed.stdout).unwrap(), fs::read_to_string(&config).unwrap());
     for host in ["registry.terraform.io", "registry.opentofu.org"] {
@@ -236,9 +239,9 @@ fn init_finds_a_local_installation() {
                }"#
         ),
     );
-    workspace.run(&["init"]).ok().says(&format!("azimage/azimage v{VERSION}"));
+    workspace.run(&["init"]).ok().assert_contains(&format!("azimage/azimage v{VERSION}"));
     assert!(workspace.path().join(".terraform.lock.hcl").exists());
-    workspace.run(&["plan"]).ok().says("1 to add");
+    workspace.run(&["plan"]).ok().assert_contains("1 to add");
 }
 
 tests!(

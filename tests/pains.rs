@@ -26,7 +26,7 @@ fn version(patch: Json) -> Json {
     patched(&cases::image_version().small, &patch)
 }
 
-fn made_of(source: Json) -> Json {
+fn version_of(source: Json) -> Json {
     patched(&version(json!({"source": {"managed_image_id": null}})), &json!({"source": source}))
 }
 
@@ -35,7 +35,7 @@ fn define(patch: Json) -> Json {
 }
 
 // Creates, imports, plans no changes and destroys.
-async fn lives(core: &Core, type_name: &str, config: &Json, not_imported: &[&str]) -> Held {
+async fn has_a_normal_lifecycle(core: &Core, type_name: &str, config: &Json, not_imported: &[&str]) -> Held {
     let held = core.create(type_name, config).await;
     let brought = core.import(type_name, held.text("id"), None).await.unwrap();
     let plan = core.plan(type_name, Some(&brought), config).await;
@@ -47,7 +47,8 @@ async fn lives(core: &Core, type_name: &str, config: &Json, not_imported: &[&str
     held
 }
 
-// hashicorp/terraform-provider-azurerm#20749 and #27665 (1.0.9 for 1.0.10), #10581 (only the first page was looked at).
+// hashicorp/terraform-provider-azurerm#20749 and #27665 (1.0.9 instead of 1.0.10), #10581 (only the first page was
+// read).
 #[tokio::test(start_paused = true)]
 async fn latest_version_has_the_highest_number_on_any_page() {
     let core = with_sources().await;
@@ -63,7 +64,7 @@ async fn latest_version_has_the_highest_number_on_any_page() {
     assert!(!found.get("published_date").is_null(), "hashicorp/terraform-provider-azurerm#19684");
 }
 
-// Azure/AgentBaker#8374: the operation succeeded, and the region had no image.
+// Azure/AgentBaker#8374: the operation succeeded, but the region had no image.
 #[tokio::test(start_paused = true)]
 async fn latest_skips_versions_that_are_not_replicated_to_the_region() {
     let core = with_sources().await;
@@ -75,7 +76,7 @@ async fn latest_skips_versions_that_are_not_replicated_to_the_region() {
     let there = json!({"image_definition_id": rg("galleries/gal/images/def"), "location": "West Europe"});
     let found = core.data(VERSION, &there).await.unwrap_or_else(|diagnostics| panic!("{diagnostics:?}"));
     assert_eq!(found.get("exact_version").as_str(), Some("1.0.0"));
-    assert!(encode(found.get("skipped"))["1.1.0"].is_string(), "and the reason is reported: {found:?}");
+    assert!(encode(found.get("skipped"))["1.1.0"].is_string(), "the reason is reported: {found:?}");
 }
 
 // hashicorp/terraform-provider-azurerm#5569, for regions encrypted with customer-managed keys.
@@ -125,8 +126,9 @@ async fn duplicate_regions_and_invalid_counts_fail_at_plan() {
 async fn version_can_be_created_from_another_version() {
     let core = with_sources().await;
     let from = rg("galleries/gal/images/def2/versions/0.0.1");
-    let held = lives(&core, VERSION, &made_of(json!({"image_version_id": from})), &[]).await;
-    assert_eq!(core.look(held.text("id"))["properties"]["storageProfile"]["source"]["id"], from);
+    let held =
+        has_a_normal_lifecycle(&core, VERSION, &version_of(json!({"image_version_id": from})), &[]).await;
+    assert_eq!(core.azure_object(held.text("id"))["properties"]["storageProfile"]["source"]["id"], from);
     assert_eq!(held.get("source").get("image_version_id").as_str(), Some(from.as_str()));
 }
 
@@ -135,7 +137,9 @@ async fn version_can_be_created_from_another_version() {
 async fn version_from_a_machine_shows_its_source() {
     let core = with_sources().await;
     let machine = rg("virtualMachines/golden-vm");
-    let held = lives(&core, VERSION, &made_of(json!({"virtual_machine_id": machine})), &[]).await;
+    let held =
+        has_a_normal_lifecycle(&core, VERSION, &version_of(json!({"virtual_machine_id": machine})), &[])
+            .await;
     assert!(held.get("source").get("managed_image_id").is_null());
     assert_eq!(held.get("source").get("virtual_machine_id").as_str(), Some(machine.as_str()));
     let found = core
@@ -145,7 +149,7 @@ async fn version_from_a_machine_shows_its_source() {
     assert!(found.get("source").get("managed_image_id").is_null());
 }
 
-// hashicorp/terraform-provider-azurerm#21671 (data disks), #29256 (a VHD's account goes as storageAccountId).
+// hashicorp/terraform-provider-azurerm#21671 (data disks), #29256 (the account of a VHD is sent as storageAccountId).
 #[tokio::test(start_paused = true)]
 async fn version_supports_data_disks_of_every_kind() {
     let core = with_sources().await;
@@ -153,7 +157,7 @@ async fn version_supports_data_disks_of_every_kind() {
         "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/a"
     );
     let vhd = |name: &str| json!({"vhd_uri": format!("https://a.blob.core.windows.net/v/{name}.vhd"), "storage_account_id": account});
-    let config = made_of(json!({
+    let config = version_of(json!({
         "os_disk": vhd("os"),
         "data_disk": [
             {"lun": 0, "snapshot_id": rg("snapshots/data")},
@@ -161,8 +165,8 @@ async fn version_supports_data_disks_of_every_kind() {
             patched(&vhd("data"), &json!({"lun": 63})),
         ],
     }));
-    let held = lives(&core, VERSION, &config, &[]).await;
-    let profile = core.look(held.text("id"))["properties"]["storageProfile"].clone();
+    let held = has_a_normal_lifecycle(&core, VERSION, &config, &[]).await;
+    let profile = core.azure_object(held.text("id"))["properties"]["storageProfile"].clone();
     assert_eq!(profile["osDiskImage"]["source"]["storageAccountId"], account.as_str());
     assert!(profile["osDiskImage"]["source"]["uri"].as_str().unwrap().ends_with("/os.vhd"));
     assert_eq!(profile["dataDiskImages"].as_array().unwrap().len(), 3);
@@ -185,7 +189,8 @@ async fn version_can_be_created_from_a_community_image() {
     put(&core, &rg("galleries/everybody/images/web/versions/1.0.0"), body);
     let public = gallery.get("sharing").get("community").get("public_name").as_str().unwrap().to_owned();
     let from = format!("/communityGalleries/{public}/images/web/versions/1.0.0");
-    let held = lives(&core, VERSION, &made_of(json!({"community_image_id": from})), &[]).await;
+    let held =
+        has_a_normal_lifecycle(&core, VERSION, &version_of(json!({"community_image_id": from})), &[]).await;
     assert_eq!(held.get("source").get("community_image_id").as_str(), Some(from.as_str()));
 }
 
@@ -206,38 +211,38 @@ async fn managed_image_supports_disks_of_every_kind() {
             {"lun": 9, "blob_uri": vhd("data"), "caching": "ReadOnly"},
         ],
     });
-    let held = lives(&core, "azimage_managed_image", &config, &[]).await;
-    let profile = core.look(held.text("id"))["properties"]["storageProfile"].clone();
+    let held = has_a_normal_lifecycle(&core, "azimage_managed_image", &config, &[]).await;
+    let profile = core.azure_object(held.text("id"))["properties"]["storageProfile"].clone();
     assert_eq!(profile["osDisk"]["snapshot"]["id"], rg("snapshots/os"));
     assert_eq!(profile["dataDisks"].as_array().unwrap().len(), 3);
     assert!(core.destroy(&held).await.held.is_none());
 }
 
-// Azure/bicep-types-az#2430 (reordering was a change), Azure/azure-cli#33172 (changing needed a new definition).
+// Azure/bicep-types-az#2430 (reordering was a change), Azure/azure-cli#33172 (changes needed a new definition).
 #[tokio::test(start_paused = true)]
 async fn order_of_disk_controllers_does_not_matter() {
     let core = Core::new().await;
     cases::with_gallery(&core);
     let both = define(json!({"disk_controller_types": ["SCSI", "NVMe"]}));
     let held = core.create(DEFINITION, &both).await;
-    let mut definition = core.look(held.text("id"));
+    let mut definition = core.azure_object(held.text("id"));
     for feature in definition["properties"]["features"].as_array_mut().unwrap() {
         if feature["name"] == "DiskControllerTypes" {
             feature["value"] = json!("NVMe, SCSI");
         }
     }
-    assert!(definition.to_string().contains("NVMe, SCSI"), "the order did change: {definition}");
+    assert!(definition.to_string().contains("NVMe, SCSI"), "the order has changed: {definition}");
     core.fault(
         json!({"method": "GET", "path": "/images/def$", "count": 0, "status": 200, "body": definition.to_string()}),
     );
-    let held = core.settled(&held, &both).await;
+    let held = core.assert_no_changes(&held, &both).await;
     let brought = core.import(DEFINITION, held.text("id"), None).await.unwrap();
     assert_eq!(core.plan(DEFINITION, Some(&brought), &both).await.action, Action::NoOp);
-    core.heal();
+    core.clear_faults();
     core.change(&held, &define(json!({"disk_controller_types": ["SCSI"]})), Action::Update).await;
 }
 
-// Azure/azure-cli#26632, and every other security type from the start.
+// Azure/azure-cli#26632, and every other security type.
 #[tokio::test(start_paused = true)]
 async fn definition_supports_trusted_launch_and_confidential_machines() {
     for wanted in [
@@ -250,7 +255,8 @@ async fn definition_supports_trusted_launch_and_confidential_machines() {
     ] {
         let core = Core::new().await;
         cases::with_gallery(&core);
-        let held = lives(&core, DEFINITION, &define(json!({"security_type": wanted})), &[]).await;
+        let held =
+            has_a_normal_lifecycle(&core, DEFINITION, &define(json!({"security_type": wanted})), &[]).await;
         assert_eq!(held.text("security_type"), wanted);
     }
 }
@@ -271,8 +277,9 @@ async fn confidential_version_has_a_key_per_region() {
         "image_definition_id": rg("galleries/gal/images/cvm"),
         "target_region": [keyed("East US", "des"), keyed("westeurope", "des-west")],
     }));
-    let held = lives(&core, VERSION, &config, &[]).await;
-    let regions = core.look(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
+    let held = has_a_normal_lifecycle(&core, VERSION, &config, &[]).await;
+    let regions =
+        core.azure_object(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
     for region in regions.as_array().unwrap() {
         let profile = &region["encryption"]["osDiskImage"]["securityProfile"];
         assert_eq!(profile["confidentialVMEncryptionType"], "EncryptedWithCmk", "{region}");
@@ -299,7 +306,7 @@ async fn import_of_a_shared_gallery_includes_its_sharing() {
     for sharing in [community, groups] {
         let core = Core::new().await;
         let config = patched(&cases::gallery().small, &json!({"sharing": sharing}));
-        let held = lives(&core, GALLERY, &config, &[]).await;
+        let held = has_a_normal_lifecycle(&core, GALLERY, &config, &[]).await;
         assert!(core.destroy(&held).await.held.is_none());
     }
 }
@@ -347,10 +354,10 @@ async fn import_includes_less_common_settings() {
         "name": "capable", "identifier": {"sku": "capable"}, "hibernation_enabled": true,
         "features": {"IsSecureBootSupported": "True", "Custom": "a"},
     });
-    lives(&core, DEFINITION, &define(capable), &[]).await;
+    has_a_normal_lifecycle(&core, DEFINITION, &define(capable), &[]).await;
     let protected =
         json!({"block_deletion_before_end_of_life": true, "end_of_life_date": "2031-01-01T00:00:00Z"});
-    lives(&core, VERSION, &version(protected), &[]).await;
+    has_a_normal_lifecycle(&core, VERSION, &version(protected), &[]).await;
     let region = |name: &str, key: &str| {
         json!({
             "name": name, "regional_replica_count": 2, "storage_account_type": "Premium_LRS", "exclude_from_latest": true,
@@ -363,8 +370,8 @@ async fn import_includes_less_common_settings() {
     let places = [("East US", "des"), ("westeurope", "des-west")];
     let regions = places.map(|(name, key)| region(name, key));
     let source = json!({"os_disk": {"snapshot_id": rg("snapshots/os")}, "data_disk": [{"lun": 3, "snapshot_id": rg("snapshots/data")}]});
-    let config = patched(&made_of(source), &json!({"version": "3.0.0", "target_region": regions}));
-    let held = lives(&core, VERSION, &config, &[]).await;
+    let config = patched(&version_of(source), &json!({"version": "3.0.0", "target_region": regions}));
+    let held = has_a_normal_lifecycle(&core, VERSION, &config, &[]).await;
     let plan = |name: &str, to: Json| {
         let regions = regions.clone().map(|region| patched(&region, &json!({name: to})));
         patched(&config, &json!({"target_region": regions}))
@@ -378,8 +385,9 @@ async fn import_includes_less_common_settings() {
     ] {
         assert_eq!(core.plan(VERSION, Some(&held), &plan(name, to)).await.action, action, "{name}");
     }
-    // and drift in them is detected
-    let mut regions = core.look(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
+    // drift in them is detected as well
+    let mut regions =
+        core.azure_object(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
     for region in regions.as_array_mut().unwrap() {
         region["regionalReplicaCount"] = json!(5);
         region["excludeFromLatest"] = json!(false);
@@ -398,10 +406,15 @@ async fn import_includes_less_common_settings() {
 async fn children_of_a_gallery_use_its_subscription() {
     let core = Core::with(json!({"subscription_id": GUID_A})).await;
     cases::with_sources(&core);
-    let held =
-        lives(&core, DEFINITION, &define(json!({"name": "far", "identifier": {"sku": "far"}})), &[]).await;
+    let held = has_a_normal_lifecycle(
+        &core,
+        DEFINITION,
+        &define(json!({"name": "far", "identifier": {"sku": "far"}})),
+        &[],
+    )
+    .await;
     assert!(held.text("id").contains(SUBSCRIPTION));
-    let held = lives(&core, VERSION, &version(json!({})), &[]).await;
+    let held = has_a_normal_lifecycle(&core, VERSION, &version(json!({})), &[]).await;
     assert!(held.text("id").contains(SUBSCRIPTION));
     let found = core
         .data(VERSION, &json!({"image_definition_id": rg("galleries/gal/images/def")}))
@@ -429,7 +442,7 @@ async fn definition_keeps_its_purchase_plan() {
     let core = Core::new().await;
     cases::with_gallery(&core);
     let plan = json!({"name": "payg", "publisher": "acmefw", "product": "acme-firewall"});
-    let held = lives(&core, DEFINITION, &define(json!({"purchase_plan": plan})), &[]).await;
+    let held = has_a_normal_lifecycle(&core, DEFINITION, &define(json!({"purchase_plan": plan})), &[]).await;
     assert_eq!(encode(held.get("purchase_plan")), plan);
     let found = core
         .data(DEFINITION, &json!({"gallery_id": rg("galleries/gal"), "name": "def"}))
@@ -457,7 +470,7 @@ async fn concurrent_writes_to_one_object_are_serialized() {
     for applied in [&one, &two] {
         assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     }
-    let last = core.look(held.text("id"));
+    let last = core.azure_object(held.text("id"));
     assert!(["one", "two"].contains(&last["tags"]["writer"].as_str().unwrap()), "{last}");
     assert_eq!(last["properties"]["publishingProfile"]["targetRegions"].as_array().unwrap().len(), 2);
 }
@@ -485,12 +498,12 @@ async fn source_with_another_generation_or_os_state_is_rejected_at_plan() {
         json!({"os_disk": {"disk_id": rg("disks/os")}}),
     ];
     for source in sources {
-        let config = patched(&made_of(source.clone()), &json!({"image_definition_id": first}));
+        let config = patched(&version_of(source.clone()), &json!({"image_definition_id": first}));
         let diagnostics = core.plan_refused(VERSION, None, &config).await;
         diagnostics.assert_error(&["generation", "V1", "V2"]);
-        // a bare disk does not show its OS state, and a machine's is not read
+        // a disk does not show its OS state, and the OS state of a machine is not read
         if source.get("os_disk").is_none() && source.get("virtual_machine_id").is_none() {
-            let config = patched(&made_of(source), &json!({"image_definition_id": special}));
+            let config = patched(&version_of(source), &json!({"image_definition_id": special}));
             core.plan_refused(VERSION, None, &config).await.assert_error(&["Generalized", "Specialized"]);
         }
     }
@@ -499,14 +512,14 @@ async fn source_with_another_generation_or_os_state_is_rejected_at_plan() {
 // hashicorp/terraform-provider-azurerm#7707 and #224: every value that forces a replacement can be set at creation, is read
 // back unchanged, and is imported without a difference.
 #[tokio::test(start_paused = true)]
-async fn values_that_force_replacement_can_be_set_at_creation() {
+async fn values_that_force_a_replacement_can_be_set_at_creation() {
     let mut failed = Vec::new();
     for case in cases::all() {
         if case.id.is_none() {
             continue;
         }
         for (patch, paths) in &case.forces {
-            // the first names a gallery that does not exist, the second leaves the data disks in another region
+            // one names a gallery that does not exist; the other leaves the data disks in another region
             let elsewhere = case.name == "image of disks" && paths.contains(&"location");
             if paths.contains(&"source.community_image_id") || elsewhere {
                 continue;
@@ -515,7 +528,7 @@ async fn values_that_force_replacement_can_be_set_at_creation() {
                 let core = Core::new().await;
                 (case.prepare)(&core);
                 let config = patched(&patched(&case.small, &case.full), patch);
-                let held = lives(&core, case.type_name, &config, case.not_imported).await;
+                let held = has_a_normal_lifecycle(&core, case.type_name, &config, case.not_imported).await;
                 let gone = core.destroy(&held).await;
                 assert!(gone.held.is_none(), "{:?}", gone.diagnostics);
             };

@@ -1,6 +1,7 @@
-//! azurerm and azapi themselves on the emulator, and what they made taken over by `moved` blocks.
+//! azurerm and azapi on the emulator, and `moved` blocks that take over their objects.
 //!
-//! They run where `AZIMAGE_TEST_AZURERM` and `AZIMAGE_TEST_AZAPI` name their binaries, and are skipped where not.
+//! The tests need the binaries that `AZIMAGE_TEST_AZURERM` and `AZIMAGE_TEST_AZAPI` name, and are skipped without
+//! them.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -14,16 +15,16 @@ use std::path::Path;
 
 use support::{BINARY, Served, Workspace, terraform};
 
-/// Another provider: where its binary is, what it calls things, and its configuration.
+/// Another provider: its binary, its names, and its configuration.
 struct Peer {
     source: &'static str,
     variable: &'static str,
     configuration: &'static str,
-    /// What stays with it: the resource group and the disk.
+    /// The addresses that stay with it: the resource group and the disk.
     keeps: [&'static str; 2],
-    /// What is moved: from, to.
+    /// The moved addresses: from and to.
     moves: &'static [(&'static str, &'static str)],
-    /// What becomes of the agreement.
+    /// What happens to the agreement.
     agreement: bool,
 }
 
@@ -58,7 +59,7 @@ const AZAPI: Peer = Peer {
 
 const CHANGED: [&str; 2] = ["-var=said=second", "-var=regions=[\"East US\",\"North Europe\"]"];
 
-/// A workspace with the peer's binary and ours, pointed at an emulator. The test is skipped where the peer is absent.
+/// A workspace with both providers, pointed at an emulator. The test is skipped if the peer is absent.
 fn workspace(peer: &Peer, served: &Served) -> Workspace {
     let Ok(binary) = std::env::var(peer.variable) else {
         external::skip(peer.source, format!("{} does not name a binary of {}", peer.variable, peer.source))
@@ -82,7 +83,7 @@ fn workspace(peer: &Peer, served: &Served) -> Workspace {
     workspace
 }
 
-/// The agreement as this provider has it.
+/// The agreement as a resource of this provider.
 const AGREEMENT: &str = r#"
 resource "azimage_marketplace_agreement" "agreement" {
   publisher = "fortinet"
@@ -91,7 +92,7 @@ resource "azimage_marketplace_agreement" "agreement" {
 }
 "#;
 
-/// The configuration after the move: what the peer keeps, and the rest as ours.
+/// The configuration after the move: the peer's remaining resources, and the others as resources of this provider.
 fn taken_over(peer: &Peer) -> String {
     let (before, rest) = peer.configuration.split_once("#BEGIN taken over").unwrap();
     let (_, after) = rest.split_once("#END taken over").unwrap();
@@ -103,7 +104,7 @@ fn taken_over(peer: &Peer) -> String {
     [before, after, &ours, agreement, &moves.collect::<String>()].concat()
 }
 
-fn lives(peer: &Peer) {
+fn works_with_the_emulator(peer: &Peer) {
     let served = Served::start();
     let workspace = workspace(peer, &served);
     workspace.write("main.tf", peer.configuration);
@@ -113,14 +114,14 @@ fn lives(peer: &Peer) {
     };
     workspace.run(&["validate"]).ok();
     workspace.apply().ok();
-    workspace.settled();
-    with(&["apply", "-auto-approve"]).ok().says("0 added");
+    workspace.assert_no_changes();
+    with(&["apply", "-auto-approve"]).ok().assert_contains("0 added");
     with(&["plan", "-detailed-exitcode"]).ok();
 
-    // what is there already is not taken over by a second state
+    // a second state does not adopt existing objects
     let copy = self::workspace(peer, &served);
     copy.write("main.tf", peer.configuration);
-    let refused = copy.apply().says("already exists").says("imported");
+    let refused = copy.apply().assert_contains("already exists").assert_contains("imported");
     assert_eq!(refused.code, 1);
 
     with(&["destroy", "-auto-approve"]).ok();
@@ -128,38 +129,38 @@ fn lives(peer: &Peer) {
     assert!(!left.contains("peers-rg"), "{left}");
 }
 
-fn moves(peer: &Peer) {
+fn can_be_moved(peer: &Peer) {
     let served = Served::start();
     let workspace = workspace(peer, &served);
     workspace.write("main.tf", peer.configuration);
     workspace.apply().ok();
     workspace.write("main.tf", &taken_over(peer));
-    let mut plan = workspace.run(&["plan"]).says("Plan: 0 to add, 0 to change, 0 to destroy.");
+    let mut plan = workspace.run(&["plan"]).assert_contains("Plan: 0 to add, 0 to change, 0 to destroy.");
     for (from, to) in peer.moves {
-        plan = plan.says(&format!("{from} has moved to {to}"));
+        plan = plan.assert_contains(&format!("{from} has moved to {to}"));
     }
     plan.ok();
-    workspace.apply().ok().says("0 added, 0 changed, 0 destroyed");
-    workspace.settled();
+    workspace.apply().ok().assert_contains("0 added, 0 changed, 0 destroyed");
+    workspace.assert_no_changes();
     workspace.destroy().ok();
     let left = served.by_hand(&["list"]);
     assert!(!left.contains("peers-rg"), "{left}");
 }
 
 fn azurerm_works_with_the_emulator() {
-    lives(&AZURERM);
+    works_with_the_emulator(&AZURERM);
 }
 
 fn azapi_works_with_the_emulator() {
-    lives(&AZAPI);
+    works_with_the_emulator(&AZAPI);
 }
 
 fn moves_objects_of_azurerm() {
-    moves(&AZURERM);
+    can_be_moved(&AZURERM);
 }
 
 fn moves_objects_of_azapi() {
-    moves(&AZAPI);
+    can_be_moved(&AZAPI);
 }
 
 tests!(

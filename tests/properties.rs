@@ -49,7 +49,7 @@ fn check(
     if let Err(error) = outcome {
         panic!("{what}: {error}");
     }
-    assert!(tried.get() * 5 >= all, "{what}: only {} of {all} were good for anything", tried.get());
+    assert!(tried.get() * 5 >= all, "{what}: only {} of {all} were valid", tried.get());
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -65,16 +65,17 @@ fn is_valid(server: &Server<Provider>, entry: &Known, config: &Value) -> bool {
     !server.validate_resource(entry, config).has_errors()
 }
 
-/// A plan of an unconfigured provider, which depends only on the schema, the resource's plan logic and the configuration.
+/// A plan of an unconfigured provider: it depends only on the schema, the resource's plan logic and the
+/// configuration.
 fn plan(server: &Server<Provider>, entry: &Known, config: &Value, prior: &Value) -> Planned {
     server.run_ids().clear();
     let change = Change { prior: prior.clone(), config: config.clone(), private: Private::default() };
     futures_util::FutureExt::now_or_never(server.plan(entry, change))
-        .expect("planning without a provider does no IO")
+        .expect("planning without a provider performs no I/O")
 }
 
 /// Replaces every unknown value by a known one.
-fn made_known(value: Value, ty: &Type) -> Value {
+fn with_known_values(value: Value, ty: &Type) -> Value {
     match (value, ty) {
         (Value::Unknown, Type::String) => "made".into(),
         (Value::Unknown, Type::Number) => Value::int(7),
@@ -89,20 +90,20 @@ fn made_known(value: Value, ty: &Type) -> Value {
             let complete = regions.map(|name| (azimage::arm::region::normalise(name), "Completed".into()));
             let complete = Value::Map(complete.collect());
             Value::object(fields.into_iter().map(|(name, field)| {
-                // an unfinished object still has changes to plan
+                // an unfinished object still has planned changes
                 let field = match (field.is_unknown(), name.as_str()) {
                     (true, "provisioning_state") => "Succeeded".into(),
                     (true, "replication_state") => complete.clone(),
-                    _ => made_known(field, &types[&name]),
+                    _ => with_known_values(field, &types[&name]),
                 };
                 (name, field)
             }))
         }
         (Value::List(elements), Type::List(ty)) => {
-            Value::List(elements.into_iter().map(|e| made_known(e, ty)).collect())
+            Value::List(elements.into_iter().map(|e| with_known_values(e, ty)).collect())
         }
         (Value::Set(elements), Type::Set(ty)) => {
-            Value::Set(elements.into_iter().map(|e| made_known(e, ty)).collect())
+            Value::Set(elements.into_iter().map(|e| with_known_values(e, ty)).collect())
         }
         (value, _) => value,
     }
@@ -122,7 +123,7 @@ fn plans_are_deterministic_and_accepted_by_core() {
             }
             // from no prior state, and from the planned state of another configuration
             let before = plan(&server, entry, &before.unknown_to_null(), &Value::Null);
-            for prior in [Value::Null, made_known(before.state, ty)] {
+            for prior in [Value::Null, with_known_values(before.state, ty)] {
                 let planned = plan(&server, entry, &config, &prior);
                 let again = plan(&server, entry, &config, &prior);
                 prop_assert_eq!(msgpack::encode(&planned.state, ty), msgpack::encode(&again.state, ty));
@@ -145,7 +146,7 @@ fn plans_are_deterministic_and_accepted_by_core() {
 #[test]
 fn planning_a_planned_state_shows_no_changes() {
     for case in cases::all() {
-        // with a context: without one the provider's own tags are not known, and so neither is what they make of a resource's
+        // with a context: without one, the provider's default tags are unknown, and therefore also the merged tags
         let runtime = runtime();
         let core = runtime.block_on(Core::new());
         (case.prepare)(&core);
@@ -161,12 +162,12 @@ fn planning_a_planned_state_shows_no_changes() {
                 return Ok(false);
             }
             let before = plan(&before, &Value::Null);
-            for prior in [Value::Null, made_known(before.state, ty)] {
+            for prior in [Value::Null, with_known_values(before.state, ty)] {
                 let planned = plan(&config, &prior);
                 if planned.diagnostics.has_errors() {
                     continue;
                 }
-                let applied = made_known(planned.state, ty);
+                let applied = with_known_values(planned.state, ty);
                 let next = plan(&config, &applied);
                 prop_assert!(next.replace.is_empty(), "{:?}", next.replace);
                 prop_assert_eq!(
@@ -192,11 +193,11 @@ fn apply_results_match_the_plan() {
         let known = around(entry.body(), bases(&core, &case), &Pool::of(&case), false);
         check(case.name, 8, (known.clone(), known), |config, next| {
             let one = (is_valid(&core.server, entry, &config))
-                .then(|| runtime.block_on(lived(&core, &case, &config, None)));
+                .then(|| runtime.block_on(apply_and_replan(&core, &case, &config, None)));
             let Some(held) = one.flatten() else { return Ok(false) };
             let mut held = Some(held);
             if is_valid(&core.server, entry, &next) {
-                held = runtime.block_on(lived(&core, &case, &next, held));
+                held = runtime.block_on(apply_and_replan(&core, &case, &next, held));
             }
             if let Some(held) = held {
                 let gone = runtime.block_on(core.destroy(&held));
@@ -208,7 +209,7 @@ fn apply_results_match_the_plan() {
 }
 
 /// Plans, applies, and checks that the next plan is empty. Returns the object if the service accepted it.
-async fn lived(core: &Core, case: &Case, config: &Value, held: Option<Held>) -> Option<Held> {
+async fn apply_and_replan(core: &Core, case: &Case, config: &Value, held: Option<Held>) -> Option<Held> {
     let Ok(planned) = core.try_plan(case.type_name, held.as_ref(), config).await else { return held };
     let applied = core.apply(&planned).await;
     if applied.diagnostics.has_errors() {

@@ -1,5 +1,5 @@
-//! The built binary as a process: how it is started, found, trusted, stopped and debugged. What its
-//! calls answer is told elsewhere.
+//! Starts the built binary as a process: handshake, certificates, socket, logs, shutdown and debug mode. Other files
+//! test the responses of its calls.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -43,10 +43,10 @@ use tokio::{
 use tonic::{Code, Request, Response, Status, async_trait, service::Routes, transport::Channel};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_terraform-provider-azimage");
-/// What the host of a stopped plugin may be made to wait.
+/// The maximum time for which a host may wait for a stopped plugin.
 const SOON: Duration = Duration::from_secs(1);
 
-/// A call that any plugin answers.
+/// Makes a call that every plugin answers.
 async fn is_serving(channel: Channel) -> bool {
     let request = HealthCheckRequest { service: "plugin".into() };
     HealthClient::new(channel)
@@ -58,7 +58,7 @@ async fn is_serving(channel: Channel) -> bool {
 // ---- Start ----
 
 #[tokio::test]
-async fn explains_itself_when_run_by_hand() {
+async fn explains_its_purpose_when_started_by_hand() {
     for cookie in [None, Some("d602bf8f")] {
         let launch = Launch::new(BINARY);
         let launch = match cookie {
@@ -105,7 +105,7 @@ async fn reports_an_unreadable_host_certificate() {
 
 // ---- Trust ----
 
-/// Asks the way Go does: is this certificate good for `name` at `when`, if it is itself the root?
+/// Verifies like Go: whether the certificate is valid for `name` at `when`, with itself as the root.
 fn is_good_for(certificate: &[u8], name: &str, when: Duration) -> bool {
     let certificate = CertificateDer::from(certificate);
     let mut roots = RootCertStore::empty();
@@ -117,8 +117,8 @@ fn is_good_for(certificate: &[u8], name: &str, when: Duration) -> bool {
 }
 
 #[tokio::test]
-async fn its_certificate_is_valid_and_for_localhost() {
-    // That it is also the one presented is checked by every client here.
+async fn presents_a_valid_certificate_for_localhost() {
+    // every client in these tests checks that it is also the certificate that the server presents
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let certificate = Plugin::start(BINARY).await.handshake.certificate;
     let year = Duration::from_secs(365 * 24 * 3600);
@@ -160,7 +160,7 @@ async fn refuses_other_clients() {
         ("the certificate and another kind of key", Some(plugin.tls(Some(stolen_p256)))),
         ("plain text", None),
     ] {
-        // With TLS 1.3 the client is through before the server has looked at its certificate.
+        // with TLS 1.3, the client completes the handshake before the server checks its certificate
         let got_in = match connect(&plugin.handshake.socket(), tls).await {
             Ok(channel) => is_serving(channel).await,
             Err(_) => false,
@@ -179,7 +179,7 @@ async fn a_stalled_client_does_not_delay_others() {
         stream.write_all(begun).await.unwrap();
         stalled.push(stream);
     }
-    // Well before the stalled ones are given up.
+    // long before the server closes the stalled connections
     assert!(
         timeout(Duration::from_secs(8), async { is_serving(plugin.channel().await).await }).await.unwrap()
     );
@@ -248,7 +248,7 @@ async fn health_reports_only_the_plugin() {
     assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
 }
 
-/// Both streams a host holds open, with what it sends on one of them.
+/// Opens both streams that a host keeps open, and sends on one of them.
 async fn open_streams(
     channel: &Channel,
 ) -> (tonic::Streaming<ConnInfo>, tonic::Streaming<plugin::proto::plugin::StdioData>) {
@@ -273,7 +273,7 @@ async fn writes_only_to_its_log() {
 }
 
 #[tokio::test]
-async fn a_broker_stream_ends_when_the_host_ends_it() {
+async fn broker_stream_ends_with_the_hosts() {
     let plugin = Plugin::start(BINARY).await;
     let offers = stream::iter([ConnInfo::default()]);
     let mut broker =
@@ -293,7 +293,7 @@ async fn accepts_large_requests_and_has_a_small_schema() {
     if let Err(status) = provider.call_function(request).await {
         assert!(!matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted), "{status}");
     }
-    // Larger ones would fail to decode.
+    // larger messages would fail to decode
     provider.get_schema(get_provider_schema::Request {}).await.unwrap();
 }
 
@@ -301,8 +301,8 @@ async fn accepts_large_requests_and_has_a_small_schema() {
 async fn fifty_calls_are_answered_at_the_same_time() {
     let plugin = misbehaving().start().await;
     let provider = ProviderClient::new(plugin.channel().await);
-    let calls = join_all((0..MEETING).map(|_| call(provider.clone(), "meet")));
-    let answers = timeout(Duration::from_secs(20), calls).await.expect("they all meet");
+    let calls = join_all((0..CONCURRENT_CALLS).map(|_| call(provider.clone(), "meet")));
+    let answers = timeout(Duration::from_secs(20), calls).await.expect("all calls are answered");
     assert!(answers.iter().all(Result::is_ok));
 }
 
@@ -352,7 +352,7 @@ fn assert_ended_well(ended: &Ended) {
 }
 
 #[tokio::test]
-async fn shutdown_ends_it_with_streams_open() {
+async fn shutdown_ends_the_process_with_open_streams() {
     let plugin = Plugin::start(BINARY).await;
     let channel = plugin.channel().await;
     let streams = open_streams(&channel).await;
@@ -361,7 +361,7 @@ async fn shutdown_ends_it_with_streams_open() {
 }
 
 #[tokio::test]
-async fn shutdown_ends_it_with_calls_running() {
+async fn shutdown_ends_the_process_with_running_calls() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["wait", "never return", "block a thread"] {
         let plugin = misbehaving().env("TMPDIR", dir.path()).start().await;
@@ -369,12 +369,13 @@ async fn shutdown_ends_it_with_calls_running() {
         began(&plugin, name).await;
         assert_ended_well(&plugin.shut_down().await);
         assert!(is_empty(dir.path()));
-        // The call that minds the end got its answer out.
+        // the running call still returned its response
         assert_eq!(running.await.unwrap().is_ok(), name == "wait", "{name}");
     }
 }
 
-// Whoever ends a job signals its whole group: the host hears it too, and takes the answers in before it ends us.
+// A signal that ends a job goes to the whole process group. The host receives it too, collects the responses, and
+// then ends the provider.
 #[tokio::test]
 async fn a_termination_stops_running_operations_and_waits_for_the_host() {
     for signal in ["TERM", "HUP"] {
@@ -383,14 +384,17 @@ async fn a_termination_stops_running_operations_and_waits_for_the_host() {
         let running = tokio::spawn(call(provider.clone(), "wait"));
         began(&plugin, "wait").await;
         plugin.running.signal(signal);
-        assert!(timeout(SOON, running).await.unwrap().unwrap().is_ok(), "what runs gets its answer out");
+        assert!(
+            timeout(SOON, running).await.unwrap().unwrap().is_ok(),
+            "a running call returns its response"
+        );
         assert!(call(provider.clone(), "return").await.is_ok() && plugin.running.is_alive());
         if signal == "TERM" {
             plugin.running.signal(signal);
         } else {
             drop(provider);
         }
-        // by a second one, or when nobody is left
+        // a second signal ends the process, or the absence of connections
         assert!(!plugin.running.ended().await.status.success());
     }
     let plugin = misbehaving().start().await;
@@ -401,7 +405,7 @@ async fn a_termination_stops_running_operations_and_waits_for_the_host() {
 }
 
 #[tokio::test]
-async fn interrupts_are_left_to_the_host() {
+async fn ignores_interrupts_because_the_host_handles_them() {
     let mut plugin = misbehaving().start().await;
     let provider = ProviderClient::new(plugin.channel().await);
     let running = tokio::spawn(call(provider.clone(), "wait"));
@@ -413,7 +417,7 @@ async fn interrupts_are_left_to_the_host() {
     assert!(plugin.running.is_alive() && !running.is_finished());
     #[cfg(target_os = "linux")]
     {
-        // What is ignored stays so in children; what is caught does not.
+        // child processes inherit ignored signals, but not caught ones
         let status = std::fs::read_to_string(format!("/proc/{}/status", plugin.running.pid())).unwrap();
         let mask = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -432,22 +436,22 @@ async fn a_panic_in_a_call_becomes_an_error_and_a_log_line() {
     let provider = ProviderClient::new(plugin.channel().await);
     let status = call(provider.clone(), "panic").await.unwrap_err();
     assert_eq!(status.code(), Code::Internal);
-    assert!(status.message().contains("as it was told"), "{status}");
+    assert!(status.message().contains("as requested"), "{status}");
     assert!(call(provider, "return").await.is_ok());
 
     let stderr = plugin.shut_down().await.stderr;
-    let line = stderr.lines().find(|line| line.contains("as it was told")).unwrap();
+    let line = stderr.lines().find(|line| line.contains("as requested")).unwrap();
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(line["@level"], "error");
     assert!(line["location"].as_str().unwrap().contains(".rs:"), "{line}");
     assert!(!stderr.lines().any(|line| line.starts_with("panic: ")), "{stderr}");
 }
 
-// What is in the memory of a process that crashes stays there.
+// A core file would contain the memory of the process.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_crash_leaves_no_core_file() {
-    // where the host's own limit would allow one
+    // with a host whose limit allows core files
     let script = "ulimit -S -c unlimited; exec \"$0\"";
     let plugin = Launch::new("sh").args(["-c", script, BINARY]).start().await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", plugin.running.pid())).unwrap();
@@ -461,7 +465,7 @@ async fn other_panics_are_reported_in_the_hosts_format() {
     call(ProviderClient::new(plugin.channel().await), "panic on a thread").await.unwrap();
     let stderr = plugin.shut_down().await.stderr;
     let report: Vec<_> = stderr.lines().skip_while(|line| !line.starts_with("panic: ")).collect();
-    assert_eq!(report[0], "panic: on a thread of its own");
+    assert_eq!(report[0], "panic: on a separate thread");
     assert!(report.iter().any(|line| line.contains("protocol_process.rs:")), "{stderr}");
 }
 
@@ -487,13 +491,13 @@ async fn debug_mode_serves_many_hosts_until_interrupted() {
         let socket =
             value["registry.terraform.io/azimage/azimage"]["Addr"]["String"].as_str().unwrap().to_owned();
 
-        // Each run first looks whether anybody is there, then connects anew and configures again.
+        // Each run first checks whether the provider is reachable, then connects again and configures it.
         for _ in 0..2 {
             drop(UnixStream::connect(&socket).await.unwrap());
             let channel = connect(Path::new(&socket), None).await.unwrap();
             let mut provider = ProviderClient::new(channel.clone());
             provider.get_schema(get_provider_schema::Request {}).await.unwrap();
-            // What it answers to an empty configuration is its own business.
+            // the response to an empty configuration is irrelevant
             let answer = provider.configure(configure::Request::default()).await;
             assert!(!answer.is_err_and(|status| status.code() == Code::Unavailable));
         }
@@ -509,9 +513,9 @@ async fn debug_mode_serves_many_hosts_until_interrupted() {
     }
 }
 
-// ---- A provider that does as it is told ----
+// ---- A provider that misbehaves on request ----
 
-/// This very test program, run as a plugin.
+/// Starts this test program as a plugin.
 fn misbehaving() -> Launch {
     let launch = Launch::new(std::env::current_exe().unwrap());
     launch.args(["--exact", "misbehaving_provider", "--ignored", "--nocapture"])
@@ -521,13 +525,13 @@ fn misbehaving() -> Launch {
 #[ignore = "started by other tests as a process of its own"]
 fn misbehaving_provider() {
     let code = plugin::serve(|calls_off| {
-        Routes::new(ProviderServer::new(Misbehaving { calls_off, meeting: Barrier::new(MEETING) }))
+        Routes::new(ProviderServer::new(Misbehaving { calls_off, meeting: Barrier::new(CONCURRENT_CALLS) }))
     });
     assert_eq!(code, ExitCode::SUCCESS);
 }
 
-/// How many calls it takes for one of them to end.
-const MEETING: usize = 50;
+/// How many concurrent calls it waits for.
+const CONCURRENT_CALLS: usize = 50;
 
 struct Misbehaving {
     calls_off: Arc<Notify>,
@@ -548,8 +552,8 @@ impl Provider for Misbehaving {
             "never return" => std::future::pending().await,
             "block a thread" => std::thread::sleep(Duration::from_secs(60)),
             "meet" => _ = self.meeting.wait().await,
-            "panic" => panic!("as it was told"),
-            "panic on a thread" => drop(std::thread::spawn(|| panic!("on a thread of its own")).join()),
+            "panic" => panic!("as requested"),
+            "panic on a thread" => drop(std::thread::spawn(|| panic!("on a separate thread")).join()),
             other => return Err(Status::invalid_argument(other)),
         }
         Ok(Response::new(call_function::Response::default()))
@@ -561,7 +565,7 @@ async fn call(mut provider: ProviderClient<Channel>, name: &str) -> Result<(), S
     provider.call_function(request).await.map(drop)
 }
 
-/// Waits until the provider has begun what `call` told it.
+/// Waits until the provider has started the call `name`.
 async fn began(plugin: &Plugin, name: &str) {
     let line = format!("began {name}");
     plugin.running.stderr.until(|text| text.contains(&line).then_some(())).await.unwrap();

@@ -1,4 +1,4 @@
-//! The calls that answer with a stream, over gRPC with the built binary: listing resources and running actions.
+//! The calls with a streamed response, over gRPC with the built binary: listing resources and running actions.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -21,25 +21,25 @@ const BINARY: &str = env!("CARGO_BIN_EXE_terraform-provider-azimage");
 const GROUP: &str =
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Compute";
 
-/// One host's connection to a provider process, and the emulator that its configuration names.
-struct World {
+/// One host's connection to a provider process, and the emulator in its configuration.
+struct Host {
     _dir: TempDir,
     _plugin: Option<Plugin>,
     provider: ProviderClient<Channel>,
     server: Server<Provider>,
 }
 
-impl World {
-    /// A process of its own, with this many galleries.
-    async fn start(galleries: usize) -> World {
+impl Host {
+    /// Starts a process with this many galleries.
+    async fn start(galleries: usize) -> Host {
         let plugin = Launch::new(BINARY).start().await;
-        let mut world = World::connect(plugin.channel().await, galleries, 0).await;
-        world._plugin = Some(plugin);
-        world
+        let mut host = Host::connect(plugin.channel().await, galleries, 0).await;
+        host._plugin = Some(plugin);
+        host
     }
 
-    /// A connection to a process that runs already.
-    async fn connect(channel: Channel, galleries: usize, time_scale: usize) -> World {
+    /// Connects to a running process.
+    async fn connect(channel: Channel, galleries: usize, time_scale: usize) -> Host {
         let dir = TempDir::new().unwrap();
         let state = dir.path().join("state.json");
         let emulator = azimage::emulator::Emulator::open(&state).unwrap();
@@ -72,7 +72,7 @@ impl World {
         };
         let answer = provider.configure(request).await.unwrap().into_inner();
         assert!(answer.diagnostics.iter().all(|found| found.severity != 1), "{answer:?}");
-        World { _dir: dir, _plugin: None, provider, server }
+        Host { _dir: dir, _plugin: None, provider, server }
     }
 
     async fn list(&mut self, config: Json, with_resource: bool, limit: i64) -> Vec<list_resource::Event> {
@@ -115,9 +115,9 @@ fn machine(name: &str) -> String {
 
 #[tokio::test]
 async fn schema_and_metadata_name_list_resources_and_actions() {
-    let mut world = World::start(0).await;
-    let schema = world.provider.get_schema(get_provider_schema::Request {}).await.unwrap().into_inner();
-    let metadata = world.provider.get_metadata(get_metadata::Request {}).await.unwrap().into_inner();
+    let mut host = Host::start(0).await;
+    let schema = host.provider.get_schema(get_provider_schema::Request {}).await.unwrap().into_inner();
+    let metadata = host.provider.get_metadata(get_metadata::Request {}).await.unwrap().into_inner();
     let listed: Vec<&String> = schema.list_resource_schemas.keys().collect();
     assert_eq!(metadata.list_resources.iter().map(|list| &list.type_name).collect::<Vec<_>>(), listed);
     assert!(listed.iter().all(|name| schema.resource_schemas.contains_key(*name)), "{listed:?}");
@@ -127,9 +127,9 @@ async fn schema_and_metadata_name_list_resources_and_actions() {
 }
 
 #[tokio::test]
-async fn lists_in_order_up_to_the_limit_with_state_only_when_asked() {
-    let mut world = World::start(30).await;
-    let all = world.list(json!({}), false, 100).await;
+async fn lists_in_order_up_to_the_limit_with_state_only_on_request() {
+    let mut host = Host::start(30).await;
+    let all = host.list(json!({}), false, 100).await;
     let names: Vec<&str> = all.iter().map(|event| event.display_name.as_str()).collect();
     assert_eq!(names, (0..30).map(|number| format!("gal{number:03}")).collect::<Vec<_>>());
     assert!(all.iter().all(|event| event.identity.is_some() && event.resource_object.is_none()));
@@ -138,92 +138,92 @@ async fn lists_in_order_up_to_the_limit_with_state_only_when_asked() {
         "a warning would make Terraform drop events"
     );
 
-    let some = world.list(json!({"name_regex": "1$"}), true, 2).await;
+    let some = host.list(json!({"name_regex": "1$"}), true, 2).await;
     assert_eq!(
         some.iter().map(|event| event.display_name.as_str()).collect::<Vec<_>>(),
         ["gal001", "gal011"]
     );
-    let ty = world.server.resource("azimage_gallery").unwrap().ty();
+    let ty = host.server.resource("azimage_gallery").unwrap().ty();
     let state = some[0].resource_object.as_ref().unwrap();
     let state = msgpack::decode(&state.msgpack, ty).unwrap();
     assert_eq!(state.get("location"), &Value::string("eastus"));
-    assert!(world.list(json!({}), true, 0).await.is_empty());
-    let other = world.list(json!({"resource_group_name": "other"}), true, 100).await;
+    assert!(host.list(json!({}), true, 0).await.is_empty());
+    let other = host.list(json!({"resource_group_name": "other"}), true, 100).await;
     assert!(matches!(&other[..], [event] if event.diagnostic[0].detail.contains("ResourceGroupNotFound")));
 }
 
 #[tokio::test]
-async fn list_stops_when_the_host_hangs_up() {
-    let mut world = World::start(30).await;
+async fn list_stops_when_the_host_disconnects() {
+    let mut host = Host::start(30).await;
     let request = list_resource::Request {
         type_name: "azimage_gallery".to_owned(),
         config: None,
         include_resource_object: true,
         limit: 100,
     };
-    let mut events = world.provider.list_resource(request).await.unwrap().into_inner();
+    let mut events = host.provider.list_resource(request).await.unwrap().into_inner();
     assert!(events.message().await.unwrap().is_some());
     drop(events);
-    assert_eq!(world.list(json!({}), false, 100).await.len(), 30, "the process goes on");
+    assert_eq!(host.list(json!({}), false, 100).await.len(), 30, "the process keeps running");
 }
 
 #[tokio::test]
-async fn wrong_names_and_configurations_are_diagnostics() {
-    let mut world = World::start(0).await;
+async fn wrong_names_and_configurations_return_diagnostics() {
+    let mut host = Host::start(0).await;
     let request = list_resource::Request { type_name: "azimage_nothing".to_owned(), ..Default::default() };
-    let mut events = world.provider.list_resource(request).await.unwrap().into_inner();
+    let mut events = host.provider.list_resource(request).await.unwrap().into_inner();
     let event = events.message().await.unwrap().unwrap();
     assert!(event.diagnostic[0].summary.contains("azimage_nothing"), "{event:?}");
 
-    let ty = world.server.list_resource("azimage_gallery").unwrap().ty().clone();
+    let ty = host.server.list_resource("azimage_gallery").unwrap().ty().clone();
     let request = validate_list_resource_config::Request {
         type_name: "azimage_gallery".to_owned(),
         config: dynamic(&json!({"name_regex": "("}), &ty),
         include_resource_object: None,
         limit: None,
     };
-    let answer = world.provider.validate_list_resource_config(request).await.unwrap().into_inner();
+    let answer = host.provider.validate_list_resource_config(request).await.unwrap().into_inner();
     assert!(answer.diagnostics[0].detail.contains("regular expression"), "{answer:?}");
 
-    let ty = world.server.action("azimage_generalize").unwrap().ty().clone();
+    let ty = host.server.action("azimage_generalize").unwrap().ty().clone();
     let config = || dynamic(&json!({"virtual_machine_id": "vm"}), &ty);
     let request =
         validate_action_config::Request { type_name: "azimage_generalize".to_owned(), config: config() };
-    let answer = world.provider.validate_action_config(request).await.unwrap().into_inner();
+    let answer = host.provider.validate_action_config(request).await.unwrap().into_inner();
     assert_eq!(answer.diagnostics.len(), 1, "{answer:?}");
     let request = plan_action::Request {
         action_type: "azimage_generalize".to_owned(),
         config: config(),
         client_capabilities: None,
     };
-    let answer = world.provider.plan_action(request).await.unwrap().into_inner();
+    let answer = host.provider.plan_action(request).await.unwrap().into_inner();
     let text = format!("{} {}", answer.diagnostics[0].summary, answer.diagnostics[0].detail);
     assert!(text.contains("virtual_machine_id"), "{text}");
 
-    let events = world.invoke("azimage_nothing", json!({})).await;
+    let events = host.invoke("azimage_nothing", json!({})).await;
     assert!(matches!(&completed(&events)[..], [found] if found.summary.contains("azimage_nothing")));
 }
 
 #[tokio::test]
-async fn action_reports_progress_and_then_that_it_has_ended() {
-    let mut world = World::start(1).await;
+async fn action_reports_progress_and_completion() {
+    let mut host = Host::start(1).await;
     let config = json!({"virtual_machine_id": machine("golden-vm")});
-    let events = world.invoke("azimage_generalize", config.clone()).await;
+    let events = host.invoke("azimage_generalize", config.clone()).await;
     assert!(completed(&events).is_empty(), "{events:?}");
     let progress = progress(&events);
     assert!(progress.starts_with("deallocating the virtual machine"), "{progress}");
     assert!(progress.contains("marking the virtual machine as generalized"), "{progress}");
-    let again = world.invoke("azimage_generalize", config).await;
+    let again = host.invoke("azimage_generalize", config).await;
     assert!(completed(&again).is_empty());
 
-    let events = world.invoke("azimage_generalize", json!({"virtual_machine_id": machine("none")})).await;
+    let events = host.invoke("azimage_generalize", json!({"virtual_machine_id": machine("none")})).await;
     let found = completed(&events);
     assert_eq!(found[0].severity, pb::diagnostic::Severity::Error as i32);
     assert!(found[0].detail.contains("virtual_machine_id"), "{}", found[0].detail);
 }
 
 #[tokio::test]
-async fn debugged_connections_keep_configurations_and_interrupts_apart() {
+async fn debug_connections_have_separate_configurations_and_interrupts() {
     let dir = TempDir::new().unwrap();
     let launch = Launch::new(BINARY).env_remove("TF_PLUGIN_MAGIC_COOKIE").env("TMPDIR", dir.path());
     let running = launch.args(["-debug"]).run();
@@ -234,14 +234,14 @@ async fn debugged_connections_keep_configurations_and_interrupts_apart() {
         value["registry.terraform.io/azimage/azimage"]["Addr"]["String"].as_str().unwrap().to_owned();
     let channel = async || connect(Path::new(&socket), None).await.unwrap();
 
-    let mut few = World::connect(channel().await, 2, 1).await;
-    let mut many = World::connect(channel().await, 5, 0).await;
+    let mut few = Host::connect(channel().await, 2, 1).await;
+    let mut many = Host::connect(channel().await, 5, 0).await;
     assert_eq!(few.list(json!({}), false, 100).await.len(), 2);
     assert_eq!(many.list(json!({}), false, 100).await.len(), 5);
 
-    // One host is interrupted, another hangs up in the middle, and a third one's action goes on to its end.
+    // One host is interrupted, a second disconnects, and the action of a third completes.
     let (mut interrupted, mut hung_up) =
-        (World::connect(channel().await, 1, 0).await, World::connect(channel().await, 1, 1).await);
+        (Host::connect(channel().await, 1, 0).await, Host::connect(channel().await, 1, 1).await);
     let config = json!({"virtual_machine_id": machine("golden-vm")});
     let working = few.invoke("azimage_generalize", config.clone());
     let others = async {
@@ -268,7 +268,7 @@ fn progress(events: &[invoke_action::Event]) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// The diagnostics of the last event, which must be the only one that says the action has ended.
+/// The diagnostics of the last event, which must be the only event that completes the action.
 fn completed(events: &[invoke_action::Event]) -> Vec<pb::Diagnostic> {
     let (last, before) = events.split_last().expect("an event");
     let is_end =

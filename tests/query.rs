@@ -1,4 +1,4 @@
-//! `terraform query` and actions, with the Terraform releases that have them.
+//! `terraform query` and actions, with the Terraform releases that support them.
 
 #[path = "support/external.rs"]
 #[macro_use]
@@ -84,11 +84,11 @@ fn generated_configuration_plans_to_no_change() {
                 listed.text
             );
         }
-        other.run(&["plan"]).ok().says("Plan: 5 to import, 0 to add, 0 to change, 0 to destroy.");
+        other.run(&["plan"]).ok().assert_contains("Plan: 5 to import, 0 to add, 0 to change, 0 to destroy.");
     }
 }
 
-fn failed_query_says_why() {
+fn failed_query_reports_the_reason() {
     for release in RELEASES {
         let (_served, workspace) = start(release);
         workspace.write("main.tf", HEAD);
@@ -100,8 +100,9 @@ fn failed_query_says_why() {
                 id("/galleries/none")
             ),
         );
-        let ran =
-            workspace.run(&["query"]).says("gallery_id cannot be used together with image_definition_id");
+        let ran = workspace
+            .run(&["query"])
+            .assert_contains("gallery_id cannot be used together with image_definition_id");
         assert_eq!(ran.code, 1);
         workspace.write(
             "wrong.tfquery.hcl",
@@ -110,7 +111,7 @@ fn failed_query_says_why() {
                 id("/galleries/none/images/none")
             ),
         );
-        let ran = workspace.run(&["query"]).says("Listing image versions failed");
+        let ran = workspace.run(&["query"]).assert_contains("Listing image versions failed");
         assert_eq!(ran.code, 1);
     }
 }
@@ -146,20 +147,20 @@ resource "terraform_data" "month" {{
         workspace
             .apply()
             .ok()
-            .says("deallocating the virtual machine")
-            .says("marking the virtual machine as generalized")
-            .says("Actions: 1 invoked.");
-        workspace.settled();
+            .assert_contains("deallocating the virtual machine")
+            .assert_contains("marking the virtual machine as generalized")
+            .assert_contains("Actions: 1 invoked.");
+        workspace.assert_no_changes();
         workspace
             .run(&["apply", "-auto-approve", "-invoke=action.azimage_generalize.vm"])
             .ok()
-            .says("the virtual machine is generalized already");
+            .assert_contains("the virtual machine is generalized already");
 
         workspace.write("main.tf", &main(&id("/virtualMachines/none")));
         let ran = workspace
             .run(&["apply", "-auto-approve", "-var=month=2026-12"])
-            .says("The virtual machine does not exist")
-            .says("correct virtual_machine_id");
+            .assert_contains("The virtual machine does not exist")
+            .assert_contains("correct virtual_machine_id");
         assert_eq!(ran.code, 1);
     }
 }
@@ -214,25 +215,25 @@ action "azimage_run_builder" "web" {{
         workspace
             .apply()
             .ok()
-            .says("the build has started")
-            .says("/images/built")
-            .says("Actions: 1 invoked.");
-        workspace.settled();
+            .assert_contains("the build has started")
+            .assert_contains("/images/built")
+            .assert_contains("Actions: 1 invoked.");
+        workspace.assert_no_changes();
         workspace
             .run(&["apply", "-auto-approve", "-invoke=action.azimage_run_builder.web"])
             .ok()
-            .says("the build has started");
-        // the replacement is built, and fails
+            .assert_contains("the build has started");
+        // the replacement is built and fails
         let ran = workspace
             .run(&["apply", "-auto-approve", "-var=exit=3"])
-            .says("# forces replacement")
-            .says("setup ended with exit code 3")
-            .says("azure-arm: hello");
+            .assert_contains("# forces replacement")
+            .assert_contains("setup ended with exit code 3")
+            .assert_contains("azure-arm: hello");
         assert_eq!(ran.code, 1);
     }
 }
 
-/// Versions are listed, and deleted only when asked to; one that the configuration manages is refused at plan.
+/// Versions are listed, and deleted only on request; a version that the configuration manages is refused at plan.
 fn versions_are_pruned_by_an_action() {
     for release in RELEASES {
         let (served, workspace) = start(release);
@@ -263,23 +264,26 @@ action "azimage_prune_versions" "d" {{
         workspace
             .run(&invoke)
             .ok()
-            .says("would delete 0.9.0, 0.9.1")
-            .says("keeping 1.0.0: the latest version");
+            .assert_contains("would delete 0.9.0, 0.9.1")
+            .assert_contains("keeping 1.0.0: the latest version");
         assert!(served.by_hand(&["list"]).contains("/versions/0.9.0"));
 
         let delete = [&invoke[..], &["-var=delete=true"]].concat();
-        workspace.run(&delete).ok().says("deleted 2 versions");
+        workspace.run(&delete).ok().assert_contains("deleted 2 versions");
         let left = served.by_hand(&["list"]);
         assert!(!left.contains("/versions/0.9.") && left.contains("/versions/1.0.0"), "{left}");
-        workspace.run(&delete).ok().says("no version is to be deleted");
+        workspace.run(&delete).ok().assert_contains("no version is to be deleted");
 
-        // Terraform reads only what the action refers to; without that, the action cannot know the version.
+        // Terraform reads only what the action refers to; without a reference, the action cannot know the version.
         let referring = main("keep_versions = [\"> 1.0.0\"]\n    keep_in_use = false").replace(
             "azimage_image_definition.d.id\n    keep",
             "azimage_image_version.v.image_definition_id\n    keep",
         );
         workspace.write("main.tf", &referring);
-        let ran = workspace.run(&delete).says("is managed in this configuration").says("keep_versions");
+        let ran = workspace
+            .run(&delete)
+            .assert_contains("is managed in this configuration")
+            .assert_contains("keep_versions");
         assert_eq!(ran.code, 1);
         assert!(served.by_hand(&["list"]).contains("/versions/1.0.0"));
     }
@@ -289,6 +293,6 @@ tests!(
     image_templates_are_built_by_an_action,
     versions_are_pruned_by_an_action,
     generated_configuration_plans_to_no_change,
-    failed_query_says_why,
+    failed_query_reports_the_reason,
     actions_run_by_trigger_and_by_invoke,
 );

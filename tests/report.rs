@@ -1,4 +1,4 @@
-//! The `report` command on the emulator's state: its three formats, and its page in a real browser at two widths.
+//! The `report` command on the emulator's state: its three formats, and its page in a browser at two widths.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "support/external.rs"]
@@ -72,7 +72,7 @@ impl State {
     }
 }
 
-fn json_has_users_costs_and_what_a_policy_removes() {
+fn json_contains_users_costs_and_versions_to_remove() {
     let report: Json =
         serde_json::from_str(&State::new().text(&["--format", "json", "--keep-latest", "1"])).unwrap();
     let definition = &report["galleries"][0]["definitions"][0];
@@ -95,7 +95,7 @@ fn json_has_users_costs_and_what_a_policy_removes() {
     assert_eq!(format!("{sum:.2}"), report["monthly_cost"].as_str().unwrap());
 }
 
-fn markdown_is_a_table_and_a_wrong_gallery_is_an_error() {
+fn markdown_contains_a_table_and_a_wrong_gallery_is_an_error() {
     let state = State::new();
     let text = state.text(&[
         "--format",
@@ -112,7 +112,7 @@ fn markdown_is_a_table_and_a_wrong_gallery_is_an_error() {
     assert!(error.contains("none") && output.stdout.is_empty(), "{error}");
 }
 
-/// What the page has become in the browser, whose window is `width` wide.
+/// The page's document after the browser has rendered it in a window of `width` pixels.
 fn document(browser: &Path, page: &Path, width: u32, dark: bool) -> String {
     let profile = TempDir::new().unwrap();
     let mut command = Command::new(browser);
@@ -142,7 +142,7 @@ fn page_fits_wide_and_narrow_windows_in_both_schemes() {
     let html = std::fs::read_to_string(&page).unwrap().replace("</body>", &format!("{probe}</body>"));
     std::fs::write(&page, html).unwrap();
     for (dark, background) in [(false, "rgb(255, 255, 255)"), (true, "rgb(20, 23, 27)")] {
-        // the browser makes no window narrower than 500 pixels
+        // the browser does not make a window narrower than 500 pixels
         for width in [1280, 500] {
             let document = document(&browser, &page, width, dark);
             assert!(
@@ -158,7 +158,7 @@ fn page_fits_wide_and_narrow_windows_in_both_schemes() {
 }
 
 tests!(
-    json_has_users_costs_and_what_a_policy_removes,
-    markdown_is_a_table_and_a_wrong_gallery_is_an_error,
+    json_contains_users_costs_and_versions_to_remove,
+    markdown_contains_a_table_and_a_wrong_gallery_is_an_error,
     page_fits_wide_and_narrow_windows_in_both_schemes,
 );

@@ -1,5 +1,5 @@
-//! Everything at `TF_LOG=trace` with every kind of credential, runs that fail included; then no secret is anywhere but where
-//! the user put it.
+//! Runs with every kind of credential at `TF_LOG=trace`, including failed runs. Secrets may occur only where the user
+//! put them.
 #![cfg(unix)] // the stand-in for az is a shell script
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -33,7 +33,7 @@ const MSI_TOKEN: &str = "token-of-msi-7";
 const OTLP_HEADER: &str = "key-of-the-collector-8";
 const SIGNATURES: [&str; 2] = ["aGVsbG8+d29y/bGQ5OTk5", "c2lnbmVkL+J5+bm9ib2R5"];
 const QUOTED: &str = "token-that-is-quoted-9";
-/// How the emulator's tokens begin, as all that are signed.
+/// The common prefix of the emulator's signed tokens.
 const SIGNED_TOKEN: &str = "eyJ0eXAiOiJKV1Qi";
 
 fn percent(text: &str) -> String {
@@ -44,12 +44,13 @@ fn sas(signature: &str) -> String {
     format!("https://account.blob.core.windows.net/vhds/os.vhd?sv=2024-11-04&sp=r&sig={}", percent(signature))
 }
 
-/// A secret, and every way in which it might be written.
+/// A secret in every encoding in which it could be written.
 fn forms(secret: &str) -> Vec<String> {
     let mut forms =
         vec![secret.to_owned(), percent(secret), percent(secret).to_lowercase(), percent(&percent(secret))];
     forms.push(Json::from(secret).to_string().trim_matches('"').to_owned());
-    // base64 begins at any of three places, and what it has in common with its neighbours is left out
+    // base64 has three possible alignments; the characters at both ends, which depend on the neighbouring bytes, are
+    // omitted
     for shift in 0..3 {
         let text = ["x".repeat(shift).as_str(), secret].concat();
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
@@ -91,7 +92,7 @@ fn bundle() -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// Answers every request with `answer`; the bodies that it was sent.
+/// Answers every request with `answer`, and collects the bodies of the requests.
 fn serve(answer: String) -> (String, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (url, kept) =
@@ -199,14 +200,14 @@ data "azimage_gallery" "g" {{
     )
 }
 
-/// A folder of things that hold secrets, each kind of credential as the environment has it, and where spans went.
-struct Kinds {
+/// A folder with the files that contain secrets, the environment of each kind of credential, and the collected spans.
+struct Credentials {
     _folder: tempfile::TempDir,
     kinds: Vec<(&'static str, Vec<(&'static str, String)>)>,
     spans: (String, Arc<Mutex<Vec<u8>>>),
 }
 
-fn kinds() -> Kinds {
+fn credentials() -> Credentials {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &[u8], mode: u32| -> String {
         let path = folder.path().join(name);
@@ -249,7 +250,7 @@ fn kinds() -> Kinds {
         ("managed identity", vec![("ARM_USE_MSI", "true".to_owned()), ("ARM_MSI_ENDPOINT", msi)]),
         ("Azure CLI", vec![("PATH", path)]),
     ];
-    Kinds { _folder: folder, kinds, spans: serve("{}".to_owned()) }
+    Credentials { _folder: folder, kinds, spans: serve("{}".to_owned()) }
 }
 
 struct Story {
@@ -260,7 +261,7 @@ struct Story {
 }
 
 impl Story {
-    /// Runs terraform with one kind of credential; whether it went well.
+    /// Runs terraform with one kind of credential. Returns whether it succeeded.
     fn run(&mut self, env: &[(&str, String)], arguments: &[&str]) -> bool {
         self.runs += 1;
         let mut command = self.workspace.command(arguments);
@@ -290,14 +291,14 @@ fn secrets_occur_only_where_the_user_put_them() {
     workspace.env("ARM_SUBSCRIPTION_ID", SUBSCRIPTION);
     workspace.env("ARM_TENANT_ID", "11111111-1111-1111-1111-111111111111");
     workspace.env("TF_VAR_signed", serde_json::to_string(&SIGNATURES.map(sas)).unwrap());
-    let Kinds { _folder, kinds, spans: (collector, spans) } = kinds();
+    let Credentials { _folder, kinds, spans: (collector, spans) } = credentials();
     workspace.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector);
     workspace.env("OTEL_EXPORTER_OTLP_HEADERS", format!("authorization=Basic {OTLP_HEADER}"));
     workspace.write("main.tf", &main_tf());
     let mut story = Story { served, workspace, said: String::new(), runs: 0 };
 
-    // what the service says when it fails may quote anything
-    let quote = format!("it said 'Bearer {QUOTED}' of {}", sas(SIGNATURES[0]));
+    // an error message of the service may quote anything
+    let quote = format!("the message contains 'Bearer {QUOTED}' of {}", sas(SIGNATURES[0]));
     let refusal = serde_json::json!({"error": {"code": "AuthorizationFailed", "message": quote, "details": [{"code": "D", "message": quote}]}});
     let everything = kinds[0].1.clone();
     for fault in [
@@ -330,21 +331,21 @@ fn secrets_occur_only_where_the_user_put_them() {
     let log = whole(story.workspace.path(), "log");
     let log = String::from_utf8_lossy(&log);
     for (name, _) in &kinds[1..] {
-        assert!(log.contains(&format!(" with {name}: ")), "nobody signed in by {name}");
+        assert!(log.contains(&format!(" with {name}: ")), "no run signed in with {name}");
     }
     assert!(
         log.contains("Other users can read the credentials")
             || story.said.contains("Other users can read the credentials")
     );
-    assert!(log.contains("[TRACE] provider"), "that was no trace");
+    assert!(log.contains("[TRACE] provider"), "the log level was not trace");
     search("the log", log.as_bytes(), &[]);
-    search("what terraform says", story.said.as_bytes(), &[]);
+    search("terraform's output", story.said.as_bytes(), &[]);
     let spans = spans.lock().unwrap();
-    assert!(String::from_utf8_lossy(&spans).contains("azimage_image_version"), "no spans came");
+    assert!(String::from_utf8_lossy(&spans).contains("azimage_image_version"), "no spans were sent");
     search("the spans", &spans, &[]);
 }
 
-/// All files whose names end so, one after the other.
+/// The concatenated contents of all files whose names end in `end`.
 fn whole(folder: &Path, end: &str) -> Vec<u8> {
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -354,7 +355,7 @@ fn whole(folder: &Path, end: &str) -> Vec<u8> {
     paths.into_iter().flat_map(|path| std::fs::read(path).unwrap()).collect()
 }
 
-// The state, its private half, and the plan: what the user wrote is there as the user wrote it, and nowhere else.
+// The state, the private state and the plan contain the user's values exactly where the user put them.
 fn check_kept(workspace: &Workspace, said: &str) {
     let mut state: Json =
         serde_json::from_slice(&std::fs::read(workspace.path().join("terraform.tfstate")).unwrap())
@@ -365,9 +366,9 @@ fn check_kept(workspace: &Workspace, said: &str) {
     }
     let mut found = 0;
     without_addresses(&mut state, &mut found);
-    assert_eq!(found, 4, "the state holds every address: {state:#}");
+    assert_eq!(found, 4, "the state contains every address: {state:#}");
     search("the state", state.to_string().as_bytes(), &[]);
-    // the plan is a zip; what the configuration says, and the variables, are the user's
+    // the plan is a zip file; the configuration and the variables in it belong to the user
     let script = "import sys, zipfile\nz = zipfile.ZipFile(sys.argv[1])\n\
                   [sys.stdout.buffer.write(z.read(n)) for n in z.namelist() if not n.startswith('tfconfig/')]";
     let output = Command::new("python3")
@@ -390,12 +391,12 @@ fn check_kept(workspace: &Workspace, said: &str) {
             .map(|(at, _)| at)
             .collect();
         assert!(!places.is_empty());
-        // before it stands the attribute that the user gave it to, or it is among the variables
+        // it must follow the attribute that the user assigned it to, or be among the variables
         let elsewhere = places.iter().filter(|at| {
             let before = String::from_utf8_lossy(&plan[at.saturating_sub(24)..**at]).into_owned();
             !before.contains("_uri") && !before.contains("_link")
         });
-        assert!(elsewhere.count() <= 1, "{signature} is somewhere else in the plan too");
+        assert!(elsewhere.count() <= 1, "{signature} occurs elsewhere in the plan");
     }
 }
 
@@ -432,7 +433,7 @@ fn search(what: &str, text: &[u8], but: &[&str]) {
     }
 }
 
-// The search itself finds what it must.
+// The search finds secrets in every encoding.
 fn the_search_finds_secrets_in_every_encoding() {
     for text in [
         format!("x{CLIENT_SECRET}y"),

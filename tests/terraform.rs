@@ -1,4 +1,4 @@
-//! What users meet, with the real command line: refusals, interrupts, bad input, and `terraform test` of modules.
+//! What users see with the real command line: refusals, interrupts, invalid input, and `terraform test` of modules.
 
 #[path = "support/external.rs"]
 #[macro_use]
@@ -28,7 +28,7 @@ fn modules_are_tested_with_terraform_test() {
                 }
             }
         }
-        workspace.run(&["test"]).ok().says("0 failed");
+        workspace.run(&["test"]).ok().assert_contains("0 failed");
     }
 }
 
@@ -45,16 +45,20 @@ fn refusals_of_the_service_are_reported_and_lose_nothing() {
         "/galleries/gal/images/def/versions/1.0.0",
         r#""method":"PUT","status":403,"body":{"error":{"code":"AuthorizationFailed","message":"The client may not."}}"#,
     );
-    workspace.apply().says("AuthorizationFailed").says("The client may not.").says("azimage_image_version.v");
+    workspace
+        .apply()
+        .assert_contains("AuthorizationFailed")
+        .assert_contains("The client may not.")
+        .assert_contains("azimage_image_version.v");
     served.by_hand(&["faults", "clear"]);
     fault("/galleries/gal", r#""method":"GET","malformed":true"#);
-    let ran = workspace.run(&["plan"]).says("azimage_gallery.g");
+    let ran = workspace.run(&["plan"]).assert_contains("azimage_gallery.g");
     assert_eq!(ran.code, 1);
     served.by_hand(&["faults", "clear"]);
-    // three things were made before the refusal, and are still known
-    workspace.changes().says("1 to add, 0 to change, 0 to destroy");
+    // three objects were created before the refusal and are in the state
+    workspace.plan_changes().assert_contains("1 to add, 0 to change, 0 to destroy");
     workspace.apply().ok();
-    workspace.settled();
+    workspace.assert_no_changes();
 }
 
 #[cfg(unix)]
@@ -72,7 +76,7 @@ fn the_next_apply_continues_after_an_interrupt() {
             "-target=azimage_managed_image.i",
         ])
         .ok();
-    // replication takes minutes now
+    // replication takes minutes from here on
     served.by_hand(&["settings", r#"{"time_scale":1}"#]);
     let child = workspace
         .command(&["apply", "-auto-approve", "-no-color"])
@@ -82,14 +86,16 @@ fn the_next_apply_continues_after_an_interrupt() {
         .unwrap();
     wait_for(|| served.by_hand(&["list"]).contains("/versions/1.0.0"));
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    ran(&child.wait_with_output().unwrap()).says("is not finished yet").says("kept in the state");
+    ran(&child.wait_with_output().unwrap())
+        .assert_contains("is not finished yet")
+        .assert_contains("kept in the state");
     workspace
-        .changes()
-        .says("azimage_image_version.v will be updated in-place")
-        .says("not replicated everywhere yet");
+        .plan_changes()
+        .assert_contains("azimage_image_version.v will be updated in-place")
+        .assert_contains("not replicated everywhere yet");
     served.by_hand(&["advance", "7200"]);
-    workspace.apply().ok().says("0 destroyed");
-    workspace.settled();
+    workspace.apply().ok().assert_contains("0 destroyed");
+    workspace.assert_no_changes();
 }
 
 fn wait_for(mut done: impl FnMut() -> bool) {
@@ -99,7 +105,7 @@ fn wait_for(mut done: impl FnMut() -> bool) {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    panic!("it did not come to be within ten seconds");
+    panic!("the condition was not met within ten seconds");
 }
 
 fn invalid_input_is_reported_before_any_change() {
@@ -151,7 +157,7 @@ fn invalid_input_is_reported_before_any_change() {
     for (command, text, what) in rows {
         let workspace = Workspace::new(&terraform);
         workspace.write("main.tf", &text);
-        let ran = workspace.run(&[command]).says(what);
+        let ran = workspace.run(&[command]).assert_contains(what);
         assert_eq!(ran.code, 1, "{}", ran.text);
     }
 }
@@ -164,10 +170,14 @@ fn missing_credentials_are_reported_at_plan() {
     let mut workspace = Workspace::new(&terraform);
     workspace.write("main.tf", &text);
     workspace.env("ARM_SUBSCRIPTION_ID", SUBSCRIPTION);
-    let ran = workspace.run(&["plan"]).says("Signing in failed").says("client_secret is not set");
+    let ran = workspace
+        .run(&["plan"])
+        .assert_contains("Signing in failed")
+        .assert_contains("client_secret is not set");
     assert_eq!(ran.code, 1);
     workspace.env("ARM_METADATA_HOSTNAME", "127.0.0.1:9");
-    let ran = workspace.run(&["plan"]).says("127.0.0.1:9").says("is correct and reachable");
+    let ran =
+        workspace.run(&["plan"]).assert_contains("127.0.0.1:9").assert_contains("is correct and reachable");
     assert_eq!(ran.code, 1);
 }
 
@@ -210,7 +220,7 @@ data "azimage_image_version" "v" {
     workspace.write("main.tf", &(golden() + more));
     let test = "mock_provider \"azimage\" {\n  source = \"./tests/mocks\"\n}\nrun \"mocked\" {\n  command = apply\n}\n";
     workspace.write("tests/mocked.tftest.hcl", test);
-    workspace.run(&["test"]).ok().says("1 passed, 0 failed");
+    workspace.run(&["test"]).ok().assert_contains("1 passed, 0 failed");
 }
 
 tests!(

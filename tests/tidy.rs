@@ -146,7 +146,7 @@ fn no_two_files_import_each_other() {
     let imports: BTreeMap<&str, BTreeSet<&str>> = all
         .iter()
         .map(|file| {
-            // the longest start of a path that is a file
+            // the longest prefix of a path that is a file
             let target = |path: &[String]| {
                 let path = reexports.get(path).map_or(path, Vec::as_slice);
                 (1..=path.len()).rev().find_map(|length| by_module.get(&path[..length]).copied())
@@ -171,7 +171,7 @@ fn every_file_starts_with_a_description() {
     for file in files("src").into_iter().chain(files("tests")) {
         let first = file.text.lines().next().unwrap_or_default();
         if !first.starts_with("//! ") || first.len() < 20 {
-            found.push(format!("{}: does not open with a sentence after //!", file.name));
+            found.push(format!("{}: does not start with a sentence after //!", file.name));
         }
     }
     assert_none(&found);
@@ -213,10 +213,10 @@ fn only_the_pipeline_changes_objects_in_azure() {
     let mut found = Vec::new();
     for file in files("src").into_iter().filter(|file| areas.contains(&file.area.as_str())) {
         let code: String = code(&file.text).split_whitespace().collect();
-        // a POST is an action, some of which only read
+        // a POST is an action, and some actions only read
         for verb in ["put", "patch", "delete"] {
             let calls = [format!("client.{verb}("), format!("client().{verb}(")];
-            // image tests create machines only to delete them, by rules of their own
+            // image tests create machines only to delete them, and follow their own rules
             let is_exempt = ["src/azure/pipeline", "src/resources/image_test/"]
                 .iter()
                 .any(|start| file.name.starts_with(start));
@@ -302,7 +302,7 @@ struct File {
     /// Its module path.
     module: Vec<String>,
     text: String,
-    /// The text without comments and the insides of literals, with the same lines.
+    /// The text without comments and without the contents of literals. Line numbers are unchanged.
     code: String,
 }
 
@@ -317,7 +317,7 @@ impl File {
         File { name: name.to_owned(), area: module.first().cloned().unwrap_or_default(), module, text, code }
     }
 
-    /// The modules that its paths name, each with its line.
+    /// The modules in its paths, each with its line.
     fn uses(&self) -> Vec<(usize, String)> {
         self.paths().into_iter().filter_map(|(line, path)| Some((line, path.into_iter().next()?))).collect()
     }
@@ -352,8 +352,8 @@ impl File {
         found.into_iter().filter_map(|(_, path)| named(path)).collect()
     }
 
-    /// Its paths that start with `crate` or `super`, from the crate root, each with its line. `crate::{a, b::c}` counts as two.
-    /// Those in modules named `tests` are left out on request.
+    /// Its paths that start with `crate` or `super`, from the crate root, each with its line. `crate::{a, b::c}`
+    /// counts as two. With `skip_tests`, paths in modules named `tests` are omitted.
     fn all_paths(&self, skip_tests: bool) -> Vec<(usize, Vec<String>)> {
         let tokens = tokens(&self.code);
         let mut found = Vec::new();
@@ -404,7 +404,7 @@ impl File {
     }
 }
 
-/// Reads a path, or a tree of paths in braces, from `at` on; returns where it ends.
+/// Parses a path, or a tree of paths in braces, that starts at `at`; returns its end.
 fn branches(
     tokens: &[(usize, String)],
     mut at: usize,
@@ -435,7 +435,7 @@ fn branches(
             at += 1;
             continue;
         }
-        // `x as y`
+        // skip `x as y`
         if word(at) == "as" {
             at += 2;
         }
@@ -471,7 +471,7 @@ fn tokens(code: &str) -> Vec<(usize, String)> {
     tokens
 }
 
-/// The code without comments and without the contents of literals. Line numbers stay the same.
+/// The code without comments and without the contents of literals. Line numbers are unchanged.
 fn code(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -520,7 +520,7 @@ fn quoted(text: &str) -> usize {
     text.len()
 }
 
-/// How many hashes the raw literal has that `text` starts with.
+/// The number of hashes of the raw literal that `text` starts with.
 fn raw(text: &str) -> Option<usize> {
     let rest = text.strip_prefix('r')?;
     let hashes = rest.len() - rest.trim_start_matches('#').len();
@@ -539,7 +539,7 @@ fn character(text: &str) -> usize {
     }
 }
 
-/// All Rust files below `folder`, in order.
+/// All Rust files below `folder`, sorted.
 fn files(folder: &str) -> Vec<File> {
     let mut found: Vec<PathBuf> = Vec::new();
     let mut folders = vec![root().join(folder)];

@@ -1,4 +1,4 @@
-//! A collector that the environment names hears of a whole run of terraform.
+//! A run of terraform is exported as one trace to the collector in the environment.
 
 #[path = "support/external.rs"]
 #[macro_use]
@@ -15,7 +15,7 @@ use support::{HEAD, Workspace, terraform};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Listens for as long as the test runs; the spans that it was sent.
+/// Collects spans until the end of the test.
 fn collect() -> (String, Arc<Mutex<Vec<Value>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -67,14 +67,14 @@ fn a_run_is_one_trace() {
     let trace = PARENT.split('-').nth(1).unwrap();
     assert!(spans.iter().all(|span| span["traceId"] == trace), "{spans:#?}");
     let named = |name: &str| spans.iter().filter(|span| span["name"] == name).collect::<Vec<_>>();
-    // each of the processes that terraform starts says when it has ended
+    // each process that terraform starts sends its own span when it ends
     let processes = named("terraform-provider-azimage");
     assert!(processes.len() > 1, "{spans:#?}");
     assert!(processes.iter().all(|process| process["parentSpanId"] == "00f067aa0ba902b7"));
     let applies = named("ApplyResourceChange azimage_gallery");
     assert_eq!(applies.len(), 1, "{spans:#?}");
     assert!(processes.iter().any(|process| process["spanId"] == applies[0]["parentSpanId"]));
-    // the write goes on in a task of its own, and still belongs to its call
+    // the write runs in a separate task, and still belongs to its call
     let puts = named("PUT Microsoft.Compute/galleries");
     assert!(
         !puts.is_empty() && puts.iter().all(|put| put["parentSpanId"] == applies[0]["spanId"]),

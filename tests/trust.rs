@@ -1,5 +1,5 @@
-//! Whom the client speaks to: only to hosts that prove who they are, over TLS 1.2 or newer, wherever a redirect points and
-//! whatever the environment says.
+//! The client connects only to hosts with a valid certificate, over TLS 1.2 or newer, regardless of redirects and
+//! environment variables.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{Read, Write};
@@ -21,10 +21,10 @@ use time::OffsetDateTime;
 
 const TOKEN: &str = "Bearer token-of-trust";
 
-/// Which authorities are trusted belongs to the whole process: so this runs in one of its own.
+/// The test body, run in a separate process because trusted authorities belong to the process.
 #[tokio::test]
 #[ignore = "the others run it, each with an environment of its own"]
-async fn in_a_process_of_its_own() {
+async fn runs_in_a_separate_process() {
     let Ok(url) = std::env::var("ASK") else { return };
     let headers = vec![("Authorization".to_owned(), TOKEN.to_owned())];
     let request = Request { method: Method::Get, url, headers, body: None };
@@ -34,10 +34,10 @@ async fn in_a_process_of_its_own() {
     }
 }
 
-/// What asking `url` comes to when `authority` is trusted and the environment holds `env` besides.
-fn ask(url: &str, authority: &Path, env: &[(&str, &str)]) -> String {
+/// The result of a request to `url` if `authority` is trusted and the environment contains `env`.
+fn request(url: &str, authority: &Path, env: &[(&str, &str)]) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["in_a_process_of_its_own", "--exact", "--ignored", "--nocapture"]).env_clear();
+    command.args(["runs_in_a_separate_process", "--exact", "--ignored", "--nocapture"]).env_clear();
     command.env("ASK", url).env("SSL_CERT_FILE", authority).envs(env.iter().copied());
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -45,7 +45,7 @@ fn ask(url: &str, authority: &Path, env: &[(&str, &str)]) -> String {
     answer.unwrap_or_else(|| panic!("{text}\n{}", String::from_utf8_lossy(&output.stderr))).to_owned()
 }
 
-/// Serves TLS with one certificate; counts the requests that came through it.
+/// Serves TLS with one certificate, and counts the requests.
 fn serve(certificate: &rcgen::Certificate, key: &KeyPair) -> (u16, Arc<AtomicUsize>) {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -71,7 +71,7 @@ fn serve(certificate: &rcgen::Certificate, key: &KeyPair) -> (u16, Arc<AtomicUsi
     (port, requests)
 }
 
-/// An authority, and its certificate in a file.
+/// A certificate authority, and the file with its certificate.
 fn authority(folder: &Path) -> (CertifiedIssuer<'static, KeyPair>, std::path::PathBuf) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -81,7 +81,7 @@ fn authority(folder: &Path) -> (CertifiedIssuer<'static, KeyPair>, std::path::Pa
     (authority, path)
 }
 
-/// A certificate for `name`, valid from and to so many days from now.
+/// A certificate for `name` whose validity starts and ends this many days from now.
 fn params(name: &str, [from, to]: [i64; 2]) -> CertificateParams {
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.distinguished_name.push(rcgen::DnType::CommonName, "a server");
@@ -90,7 +90,7 @@ fn params(name: &str, [from, to]: [i64; 2]) -> CertificateParams {
     params
 }
 
-// What tools of this trade have for those who would rather not verify.
+// Variables with which other tools disable verification.
 const SWITCHES: [(&str, &str); 10] = [
     ("ARM_SKIP_TLS_VERIFY", "true"),
     ("ARM_INSECURE", "true"),
@@ -126,7 +126,7 @@ fn accepts_only_valid_certificates() {
     for (name, (certificate, key), says) in rows {
         let (port, requests) = serve(&certificate, &key);
         for env in [&[][..], &SWITCHES] {
-            let answer = ask(&format!("https://127.0.0.1:{port}/"), &path, env);
+            let answer = request(&format!("https://127.0.0.1:{port}/"), &path, env);
             assert!(answer.contains(says), "{name}: {answer}");
             let refused = says != "200";
             assert_eq!(answer.contains("lasting: true"), refused, "{name}: {answer}");
@@ -173,12 +173,12 @@ fn refuses_tls_before_1_2() {
     let (_, path) = authority(folder.path());
     for version in [[3, 2], [3, 1], [3, 0]] {
         let (port, served) = old_server(version);
-        let answer = ask(&format!("https://127.0.0.1:{port}/"), &path, &SWITCHES);
+        let answer = request(&format!("https://127.0.0.1:{port}/"), &path, &SWITCHES);
         assert!(!answer.starts_with("200"), "{version:?}: {answer}");
         let (hello, alert) = served.join().unwrap();
-        // supported_versions: 1.3 and 1.2, and no other
+        // supported_versions: only 1.3 and 1.2
         assert!(hello.windows(9).any(|part| part == [0, 43, 0, 5, 4, 3, 4, 3, 3]), "{hello:x?}");
-        // a fatal alert, and nothing after it
+        // a fatal alert, and then nothing
         assert!(matches!(alert.as_slice(), [21, 3, _, 0, 2, 2, _]), "{version:?}: {alert:x?}");
     }
 }
@@ -204,12 +204,12 @@ fn redirects_receive_no_token() {
             stream.write_all(answer.as_bytes()).unwrap();
         });
         assert_eq!(
-            ask(&url, &path, &[]),
+            request(&url, &path, &[]),
             status.to_string(),
-            "a redirect is an answer, for the client to refuse"
+            "the transport returns a redirect, and the client refuses it"
         );
         served.join().unwrap();
-        assert!(seen.lock().unwrap().contains(TOKEN), "the one that was asked does get it");
+        assert!(seen.lock().unwrap().contains(TOKEN), "the requested host receives the token");
         assert!(elsewhere.accept().is_err(), "{status} was followed");
     }
 }
@@ -230,7 +230,7 @@ fn no_setting_disables_verification() {
             assert!(!name.contains(word), "{name}: TLS is always verified");
         }
     }
-    // nor is there one in the code: what the libraries call it does not occur
+    // the code does not use the libraries' functions that disable it
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     let mut read = 0;
     while let Some(folder) = folders.pop() {
@@ -251,20 +251,20 @@ fn no_setting_disables_verification() {
 }
 
 #[test]
-fn names_an_unusable_certificate_file() {
+fn reports_an_unusable_certificate_file() {
     let folder = tempfile::tempdir().unwrap();
     let absent = folder.path().join("absent.pem");
-    let answer = ask("https://127.0.0.1:9/", &absent, &[]);
+    let answer = request("https://127.0.0.1:9/", &absent, &[]);
     assert!(answer.contains("SSL_CERT_FILE names") && answer.contains("absent.pem"), "{answer}");
     assert!(answer.contains("cannot be read: No such file") && answer.contains("lasting: true"), "{answer}");
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "hello").unwrap();
-    let answer = ask("https://127.0.0.1:9/", &empty, &[]);
+    let answer = request("https://127.0.0.1:9/", &empty, &[]);
     assert!(answer.contains("empty.pem") && answer.contains("no certificate in PEM form"), "{answer}");
 }
 
 #[test]
-fn names_the_status_of_a_proxy_that_refuses() {
+fn reports_the_status_of_a_proxy_that_refuses() {
     let folder = tempfile::tempdir().unwrap();
     let (_, trusted) = authority(folder.path());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -277,7 +277,7 @@ fn names_the_status_of_a_proxy_that_refuses() {
         }
     });
     let proxy = format!("http://127.0.0.1:{port}");
-    let answer = ask("https://management.azure.com/", &trusted, &[("HTTPS_PROXY", &proxy)]);
+    let answer = request("https://management.azure.com/", &trusted, &[("HTTPS_PROXY", &proxy)]);
     for part in
         [&format!("127.0.0.1:{port}"), "HTTPS_PROXY", "management.azure.com:443", "403 Forbidden by policy"]
     {
@@ -285,6 +285,6 @@ fn names_the_status_of_a_proxy_that_refuses() {
     }
     assert!(answer.contains("lasting: true"), "{answer}");
     let socks = format!("socks5://127.0.0.1:{port}");
-    let answer = ask("https://management.azure.com/", &trusted, &[("HTTPS_PROXY", &socks)]);
+    let answer = request("https://management.azure.com/", &trusted, &[("HTTPS_PROXY", &socks)]);
     assert!(answer.contains("socks5:// proxy, which is not supported; use an http:// proxy"), "{answer}");
 }

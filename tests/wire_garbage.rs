@@ -1,4 +1,5 @@
-//! Bytes of any kind to the built binary, in every call of the protocol: each is answered, and the process lives on.
+//! Sends arbitrary bytes in every call of the protocol to the built binary: each call is answered, and the process
+//! keeps running.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -18,7 +19,7 @@ use tonic::{Code, Request, Status};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_terraform-provider-azimage");
 
-/// Messages as the bytes that they are.
+/// Messages as raw bytes.
 #[derive(Clone, Copy, Default)]
 struct Raw;
 
@@ -56,7 +57,7 @@ impl Decoder for Raw {
     }
 }
 
-/// The names of all calls, from the protocol itself.
+/// The names of all calls, read from the protocol definition.
 fn calls() -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/tfplugin5.proto");
     let text = std::fs::read_to_string(path).unwrap();
@@ -68,7 +69,7 @@ fn calls() -> Vec<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-// Field `number` with `bytes` in it.
+// A field `number` that contains `bytes`.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![number << 3 | 2];
     let mut length = bytes.len();
@@ -81,7 +82,7 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Messages that mean nothing; those of which each part is a message, and nothing in it is right, for every name.
+/// Malformed messages, and valid messages with invalid contents for every name.
 fn garbage(names: &[&str]) -> Vec<Vec<u8>> {
     let mut random = fastrand::Rng::with_seed(23);
     let mut all =
@@ -93,7 +94,7 @@ fn garbage(names: &[&str]) -> Vec<Vec<u8>> {
         [b"\xc1", b"\xdf\xff\xff\xff\xff", b"\x81\xa1a\xc0", b"\xd4\x00", b"\xc6\xff\xff\xff\xff", b"{"];
     for (at, name) in names.iter().enumerate() {
         let wrong = values[at % values.len()];
-        // DynamicValue and RawState have bytes in both of their fields
+        // DynamicValue and RawState contain bytes in both of their fields
         let value = [field(1, wrong), field(2, b"{\"a\":")].concat();
         for first in 1..3 {
             let mut message = field(first, name.as_bytes());
@@ -101,19 +102,19 @@ fn garbage(names: &[&str]) -> Vec<Vec<u8>> {
                 message.extend(field(number, &value));
             }
             all.push(message);
-            // and without what makes the message itself unreadable
+            // without the part that makes the message itself unreadable
             let mut message = field(first, name.as_bytes());
             message.extend(field(first + 1, &value));
             message.extend(field(first + 2, &value));
             all.push(message);
         }
     }
-    // a value nested without end
+    // an endlessly nested value
     all.push([field(1, b"azimage_gallery"), field(2, &field(1, &[0x91; 100_000]))].concat());
     all
 }
 
-async fn ask(channel: Channel, call: &str, message: Vec<u8>) -> Result<Vec<u8>, Status> {
+async fn send(channel: Channel, call: &str, message: Vec<u8>) -> Result<Vec<u8>, Status> {
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.unwrap();
     let path = format!("/tfplugin5.Provider/{call}").parse().unwrap();
@@ -121,8 +122,8 @@ async fn ask(channel: Channel, call: &str, message: Vec<u8>) -> Result<Vec<u8>, 
 }
 
 #[tokio::test]
-async fn every_call_answers_garbage_and_the_process_lives() {
-    // a request to the service would be refused by this machine
+async fn every_call_answers_garbage_and_the_process_keeps_running() {
+    // this machine would refuse a request to the service
     let plugin =
         Launch::new(BINARY).env("ARM_METADATA_HOSTNAME", "127.0.0.1:9").env("TF_LOG", "error").start().await;
     let channel = plugin.channel().await;
@@ -138,8 +139,8 @@ async fn every_call_answers_garbage_and_the_process_lives() {
     let mut answers = BTreeSet::new();
     for call in calls() {
         for message in &messages {
-            let asked = ask(channel.clone(), &call, message.clone());
-            let answer = tokio::time::timeout(Duration::from_secs(20), asked).await;
+            let response = send(channel.clone(), &call, message.clone());
+            let answer = tokio::time::timeout(Duration::from_secs(20), response).await;
             let answer = answer.unwrap_or_else(|_| panic!("{call} hangs: {message:x?}"));
             let text = match &answer {
                 Ok(bytes) => String::from_utf8_lossy(bytes).into_owned(),
@@ -154,14 +155,14 @@ async fn every_call_answers_garbage_and_the_process_lives() {
             answers.insert((call.clone(), answer.is_ok()));
         }
     }
-    // both kinds of answer were met: of messages that cannot be read, and of those that mean nothing
+    // both kinds of response occurred: to unreadable messages, and to messages with invalid contents
     for call in ["PlanResourceChange", "ApplyResourceChange", "ReadDataSource", "CallFunction", "Configure"] {
         assert!(
             answers.contains(&(call.to_owned(), true)) && answers.contains(&(call.to_owned(), false)),
             "{call}"
         );
     }
-    assert_eq!(schema().await, before, "the schema is what it was");
+    assert_eq!(schema().await, before, "the schema is unchanged");
     let ended = plugin.shut_down().await;
     assert!(ended.status.success() && !ended.stderr.contains("panic"), "{ended:?}");
 }

@@ -74,7 +74,7 @@ impl Run<'_> {
     }
 
     async fn plan(&self, config: &Json) -> Planned {
-        // each plan is a run of its own
+        // each plan is a separate run
         self.server.run_ids().clear();
         let change =
             Change { prior: self.state.clone(), config: self.config(config), private: self.private.clone() };
@@ -150,14 +150,14 @@ async fn the_example_can_be_applied() {
     }
     run.destroy().await;
     assert!(!core.exists(case.id.as_deref().unwrap()));
-    // what forces a replacement can also be set at creation
+    // values that force a replacement can also be set at creation
     for (patch, _) in &case.forces {
         run.apply(&patched(&full, patch)).await;
         run.destroy().await;
     }
 }
 
-/// The Rust code of CONTRIBUTING.md is part of the files above, but for its indentation.
+/// The Rust code of CONTRIBUTING.md is part of the files above, except for its indentation.
 #[test]
 fn the_guide_quotes_the_example() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_requirement_applies() {
+    fn uses_the_newest_required_api_version() {
         let gallery = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g";
         let target = Target::at(gallery).needs("2025-03-03", "identity").needs("2020-09-30", "sharing");
         let using = |version| ApiVersion { version, is_confirmed: true };

@@ -164,7 +164,9 @@ fn find_problem(value: &str, part: UrnPart) -> Option<String> {
         c if c.is_whitespace() => {
             format!("the {part} {value:?} contains a space, which Marketplace names do not have")
         }
-        c => format!("the {part} {value:?} contains the character {c:?}, which Marketplace names do not have"),
+        c => {
+            format!("the {part} {value:?} contains the character {c:?}, which Marketplace names do not have")
+        }
     })
 }
 

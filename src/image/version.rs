@@ -259,11 +259,7 @@ pub const GALLERY_SEGMENT_MAXIMUM: u32 = 2_147_483_647;
 pub fn check_gallery_version(text: &str) -> Result<(), String> {
     gallery_segments(text).map(drop).map_err(|why| {
         let is_tag = text.starts_with(['v', 'V']) || text.contains(['-', '+']);
-        if is_tag {
-            format!("{why}; split a release tag with provider::azimage::parse_release")
-        } else {
-            why
-        }
+        if is_tag { format!("{why}; split a release tag with provider::azimage::parse_release") } else { why }
     })
 }
 

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_this_process_for_both_registries() {
+    fn lists_this_process_for_both_registries() {
         let text = providers(&Address::Unix("/tmp/a/socket".into()), 42);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         let expected = json!({

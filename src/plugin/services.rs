@@ -117,11 +117,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn health_knows_only_the_plugin() {
+    async fn health_reports_only_the_plugin_service() {
         let health = Healthy(Lifetime::for_tests());
         for (service, serving) in [("plugin", true), ("", true), ("tfplugin5.Provider", false), ("x", false)]
         {
-            match health.check(asking(service)).await {
+            match health.check(health_request(service)).await {
                 Ok(response) => {
                     assert!(serving, "{service}");
                     assert_eq!(response.into_inner().status(), ServingStatus::Serving);
@@ -138,7 +138,8 @@ mod tests {
     async fn watching_yields_one_status_and_ends_with_the_process() {
         for (service, status) in [("plugin", ServingStatus::Serving), ("x", ServingStatus::ServiceUnknown)] {
             let lifetime = Lifetime::for_tests();
-            let mut watch = Healthy(lifetime.clone()).watch(asking(service)).await.unwrap().into_inner();
+            let mut watch =
+                Healthy(lifetime.clone()).watch(health_request(service)).await.unwrap().into_inner();
             assert_eq!(watch.next().await.unwrap().unwrap().status(), status);
             assert!(watch.next().now_or_never().is_none());
             lifetime.ended().cancel();

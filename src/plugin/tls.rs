@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn p521_signatures_are_truly_checked() {
+    fn rejects_invalid_p521_signatures() {
         let key = SigningKey::from_slice(&[1; 66]).unwrap();
         let public = key.verifying_key().to_sec1_point(false);
         let signature: Signature = key.sign(b"message");
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn p521_is_offered_for_it_is_what_hosts_have() {
+    fn offers_p521_because_hosts_use_it() {
         let usual = crypto().signature_verification_algorithms;
         assert!(!usual.supported_schemes().contains(&SignatureScheme::ECDSA_NISTP521_SHA512));
         let verifier = Pinned { client: CertificateDer::from(vec![]), usual };

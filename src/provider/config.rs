@@ -158,7 +158,11 @@ pub fn validate(config: &Value, found: &mut Diagnostics) {
 }
 
 fn at_most_three(value: &Value) -> Result<(), String> {
-    if value.elements().len() > 3 { Err("must not contain more than three tenants".to_owned()) } else { Ok(()) }
+    if value.elements().len() > 3 {
+        Err("must not contain more than three tenants".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 fn check_partner(text: &str) -> Result<(), String> {

@@ -1,4 +1,5 @@
-//! Seeds for the fuzzers, taken from the project's own cases, fixtures and emulator, so that mutations start from valid inputs.
+//! Seeds for the fuzzers, taken from the project's test cases, fixtures and emulator, so that mutations start from
+//! valid inputs.
 
 use super::cases::{self, Case, rg};
 use super::core::{Core, Json, dynamic, json, patched, pb};
@@ -192,7 +193,7 @@ async fn of_case(core: &Core, case: &Case, all: &mut Vec<Seed>) {
     }
     // the service's response for the object
     if let Some(id) = &case.id {
-        let body = core.look(id);
+        let body = core.azure_object(id);
         let found = format!("200\nx-ms-request-id: 1\n\n{body}");
         let missing = "404\n\n{\"error\":{\"code\":\"ResourceNotFound\",\"message\":\"gone\"}}";
         let accepted = format!(

@@ -52,7 +52,7 @@ async fn the_id_of_a_replacement_is_unknown() {
         let core = Core::new().await;
         let held = created(&core, &case).await;
         // -replace and replace_triggered_by: the unchanged object is planned again as a create
-        core.begin_walk();
+        core.begin_graph_walk();
         let config = core.config(case.type_name, &case.small);
         core.upgrade(&held).await;
         let (first, diagnostics) =
@@ -80,11 +80,11 @@ async fn an_object_that_is_missing_is_created_with_a_known_id() {
         let core = Core::new().await;
         let held = created(&core, &case).await;
         core.azure("DELETE", case.id.as_deref().unwrap(), json!(null));
-        core.begin_walk();
+        core.begin_graph_walk();
         core.upgrade(&held).await;
         assert!(core.refresh(&held).await.unwrap().is_none(), "{}", case.name);
         let config = core.config(case.type_name, &case.small);
-        let plan = core.try_plan_in_walk(case.type_name, None, &config).await.unwrap();
+        let plan = core.try_plan_in_graph_walk(case.type_name, None, &config).await.unwrap();
         assert_eq!(plan.state.get("id"), held.get("id"), "{}", case.name);
     }
 }
@@ -97,29 +97,29 @@ async fn two_addresses_cannot_claim_one_id() {
         let config = core.config(case.type_name, &case.small);
         let name = case.type_name;
         // two creates
-        core.begin_walk();
-        core.try_plan_in_walk(name, None, &config).await.unwrap();
-        core.try_plan_in_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
+        core.begin_graph_walk();
+        core.try_plan_in_graph_walk(name, None, &config).await.unwrap();
+        core.try_plan_in_graph_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
         let held = created(&core, &case).await;
         // a create after the plan of the address that manages the object
-        core.begin_walk();
-        core.try_plan_in_walk(name, Some(&held), &config).await.unwrap();
-        core.try_plan_in_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
+        core.begin_graph_walk();
+        core.try_plan_in_graph_walk(name, Some(&held), &config).await.unwrap();
+        core.try_plan_in_graph_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
         // a create before that plan
-        core.begin_walk();
-        core.try_plan_in_walk(name, None, &config).await.unwrap();
-        core.try_plan_in_walk(name, Some(&held), &config).await.unwrap_err().assert_error(CLAIM);
-        // a create beside a tainted object
-        core.begin_walk();
+        core.begin_graph_walk();
+        core.try_plan_in_graph_walk(name, None, &config).await.unwrap();
+        core.try_plan_in_graph_walk(name, Some(&held), &config).await.unwrap_err().assert_error(CLAIM);
+        // a create in addition to a tainted object
+        core.begin_graph_walk();
         let tainted = Held { tainted: true, ..held.clone() };
-        core.try_plan_in_walk(name, Some(&tainted), &config).await.unwrap();
-        core.try_plan_in_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
-        // a renamed address without a moved block: the old one is to be destroyed
-        core.begin_walk();
+        core.try_plan_in_graph_walk(name, Some(&tainted), &config).await.unwrap();
+        core.try_plan_in_graph_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
+        // a renamed address without a moved block: the old one will be destroyed
+        core.begin_graph_walk();
         let (_, diagnostics) =
             core.plan_once(name, &held.state, &Value::Null, &held.private, held.identity.as_ref()).await;
         assert!(!diagnostics.has_errors());
-        core.try_plan_in_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
+        core.try_plan_in_graph_walk(name, None, &config).await.unwrap_err().assert_error(CLAIM);
     }
 }
 
@@ -129,9 +129,9 @@ async fn planned_values_flow_from_parent_to_child() {
     let plan = |name: &'static str, config| {
         let config = core.config(name, &config);
         let core = &core;
-        async move { core.try_plan_in_walk(name, None, &config).await.unwrap() }
+        async move { core.try_plan_in_graph_walk(name, None, &config).await.unwrap() }
     };
-    core.begin_walk();
+    core.begin_graph_walk();
     let text = |plan: &crate::core::Plan, name: &str| plan.state.get(name).as_str().unwrap().to_owned();
     let gallery = json!({"name": "new", "resource_group_name": "rg", "location": "East US"});
     let gallery = plan("azimage_gallery", gallery).await;

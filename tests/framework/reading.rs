@@ -43,7 +43,7 @@ async fn a_data_source_keeps_configured_values_unchanged() {
         diagnostics.assert_error(&[says]);
     }
     core.fault(json!({"path": "publishers", "count": 0, "status": 403, "code": "AuthorizationFailed", "message": "No."}));
-    let fresh = core.again(json!({})).await;
+    let fresh = core.new_run(json!({})).await;
     fresh.data(NAME, &parts).await.unwrap_err().assert_error(&["AuthorizationFailed"]);
 }
 

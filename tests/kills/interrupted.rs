@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::boundaries::{Boundary, Goal, Left, Series, ids, restore, state, tainted};
+use super::boundaries::{Boundary, Goal, Series, StateFile, ids, restore, state, tainted};
 use super::stage::{Running, Stage};
 use super::{Workspace, chosen, each, support};
 
 /// How long an interrupted run may take to end after the service has answered its open requests.
-const BOUNDED: Duration = Duration::from_secs(20);
+const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 // Ctrl-C reaches every process in the terminal.
 fn interrupt(running: &Running) {
@@ -23,7 +23,7 @@ fn assert_truthful(goal: Goal, stage: &Stage, workspace: &Workspace) {
     let held = ids(&state);
     for object in &there {
         let id = object.split(' ').next().unwrap();
-        assert!(held.contains(id), "{id} is there, and not in the state");
+        assert!(held.contains(id), "{id} exists, but is not in the state");
     }
     if goal == Goal::Create {
         for id in held.iter().filter(|id| !id.contains("/agreements/")) {
@@ -40,7 +40,7 @@ fn once(series: &Series, boundary: &Boundary) -> bool {
     by("INT", series, boundary)
 }
 
-// The same with the signal that ends a job, which terraform treats as an interrupt.
+// The same with SIGTERM, which ends jobs and which terraform treats as an interrupt.
 fn terminated(series: &Series, boundary: &Boundary) -> bool {
     by("TERM", series, boundary)
 }
@@ -51,9 +51,9 @@ fn by(signal: &str, series: &Series, boundary: &Boundary) -> bool {
     // the interrupt must arrive before the response
     std::thread::sleep(Duration::from_millis(300));
     stage.release("go");
-    let ran = running.end(BOUNDED);
+    let ran = running.end(END_TIMEOUT);
     assert!(ran.text.contains("Interrupt received"), "{}", ran.text);
-    running.assert_nothing_left(Duration::from_secs(2));
+    running.assert_nothing_remains(Duration::from_secs(2));
     assert_truthful(series.goal, &stage, &workspace);
     assert_eq!(series.converge(&stage, &workspace, None), 0, "an import was needed:\n{}", ran.text);
     true
@@ -67,16 +67,16 @@ fn twice(series: &Series, boundary: &Boundary) -> bool {
     interrupt(&running);
     std::thread::sleep(Duration::from_millis(300));
     stage.release("go");
-    let ran = running.end(BOUNDED);
-    // or it had already finished
+    let ran = running.end(END_TIMEOUT);
+    // or the run had already finished
     let quick = ran.text.contains("Two interrupts received") || ran.text.contains("Interrupt received");
     assert!(quick, "{}", ran.text);
-    running.assert_nothing_left(Duration::from_secs(10));
+    running.assert_nothing_remains(Duration::from_secs(10));
     let left = restore(&workspace);
-    if left != Left::Whole {
-        println!("terraform left while it wrote its state, as it says that it may: {left:?}");
+    if left != StateFile::Whole {
+        println!("terraform exited while it wrote its state, as it warns that it may: {left:?}");
     }
-    if left == Left::Nothing && series.goal != Goal::Create {
+    if left == StateFile::Nothing && series.goal != Goal::Create {
         series.adopt(&stage, &workspace);
     }
     assert!(tainted(&state(&workspace)).is_empty(), "tainted: {}", ran.text);
@@ -84,7 +84,7 @@ fn twice(series: &Series, boundary: &Boundary) -> bool {
         let held = ids(&state(&workspace));
         for object in stage.objects() {
             let id = object.split(' ').next().unwrap();
-            assert!(held.contains(id), "{id} is there, and not in the state:\n{}", ran.text);
+            assert!(held.contains(id), "{id} exists, but is not in the state:\n{}", ran.text);
         }
     }
     series.converge(&stage, &workspace, None);
@@ -121,8 +121,8 @@ pub fn an_interrupt_while_replicating_keeps_the_version() {
         .find(|boundary| {
             boundary.method == "PUT" && boundary.path.contains("versions") && boundary.side == "after"
         })
-        .expect("a version is put");
-    let (stage, workspace, mut running) = series.reach(version).expect("the version is put");
+        .expect("a version is created");
+    let (stage, workspace, mut running) = series.reach(version).expect("the version is created");
     let last = stage.last_request();
     stage.release("go");
     let begun = Instant::now();
@@ -132,9 +132,10 @@ pub fn an_interrupt_while_replicating_keeps_the_version() {
     }
     interrupt(&running);
     let interrupted = Instant::now();
-    let ran = running.end(BOUNDED).says("is not finished yet").says("kept in the state");
+    let ran =
+        running.end(END_TIMEOUT).assert_contains("is not finished yet").assert_contains("kept in the state");
     println!("ended {:?} after the interrupt", interrupted.elapsed());
-    running.assert_nothing_left(Duration::from_secs(2));
+    running.assert_nothing_remains(Duration::from_secs(2));
     assert_truthful(Goal::Create, &stage, &workspace);
     assert_eq!(series.converge(&stage, &workspace, None), 0, "{}", ran.text);
 }

@@ -23,8 +23,8 @@ impl Victim {
     }
 }
 
-// Kills at a boundary and checks that the next runs complete. Returns the number of imports, or `None` if the boundary was not
-// reached.
+// Kills at a boundary and checks that the next runs complete. Returns the number of imports, or `None` if the
+// boundary was not reached.
 fn kill(series: &Series, victim: Victim, boundary: &Boundary) -> Option<usize> {
     let (stage, workspace, mut running) = series.reach(boundary)?;
     victim.kill(&mut running);
@@ -39,7 +39,7 @@ fn kill(series: &Series, victim: Victim, boundary: &Boundary) -> Option<usize> {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
-    let begins = series.goal == Goal::Create && boundary.begins();
+    let begins = series.goal == Goal::Create && boundary.starts_operation();
     let imports = series.converge(&stage, &workspace, Some(boundary).filter(|_| begins));
     if begins {
         assert_eq!(imports, 0, "the next apply joins the running operation of a killed one");
@@ -58,7 +58,7 @@ fn killing(victim: Victim, offset: usize) {
         let mut imports = 0;
         let mut tried = chosen(&series.boundaries, some, offset);
         if goal == Goal::Create && !all() {
-            // created and finished, but not in the state yet: must be imported
+            // created and completed, but not in the state yet: must be imported
             tried.extend(
                 series
                     .boundaries
@@ -95,6 +95,6 @@ pub fn recovers_after_terraform_is_killed_and_its_provider_is_not() {
     // an orphaned provider needs five seconds to detect that
     let terraform = support::terraform("");
     let series = Series::new(&terraform, Goal::Create);
-    let tried = series.boundaries.iter().find(|boundary| boundary.begins()).cloned();
+    let tried = series.boundaries.iter().find(|boundary| boundary.starts_operation()).cloned();
     each(Goal::Create, tried.as_slice(), |boundary| kill(&series, Victim::Terraform, boundary).is_some());
 }

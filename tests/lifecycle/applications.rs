@@ -25,27 +25,27 @@ fn regions(names: &[&str]) -> Json {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_token_is_no_change_and_is_sent_with_the_next_one() {
+async fn a_new_sas_token_plans_no_changes_and_is_sent_with_the_next_update() {
     let core = with_applications().await;
     let held = core.create(VERSION, &version(with_token("one"))).await;
     let held = core.change(&held, &version(with_token("two")), Action::NoOp).await;
     let tagged = patched(&version(with_token("two")), &json!({"tags": {"a": "b"}}));
     let held = core.change(&held, &tagged, Action::Update).await;
     let link = |body: Json| body["properties"]["publishingProfile"]["source"]["mediaLink"].clone();
-    let sent = link(core.look(held.text("id")));
+    let sent = link(core.azure_object(held.text("id")));
     assert!(sent.as_str().unwrap().ends_with("sig=two"), "{sent}");
-    // a service that returns no token at all changes nothing
-    let bare = sent.as_str().unwrap().split('?').next().unwrap();
+    // a service that returns no token changes nothing
+    let no_prerequisites = sent.as_str().unwrap().split('?').next().unwrap();
     core.tamper(
         held.text("id"),
-        json!({"properties": {"publishingProfile": {"source": {"mediaLink": bare}}}}),
+        json!({"properties": {"publishingProfile": {"source": {"mediaLink": no_prerequisites}}}}),
     );
     let held = core.refresh(&held).await.unwrap().unwrap();
     core.change(&held, &tagged, Action::NoOp).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_about_a_link_does_not_quote_it() {
+async fn errors_about_a_link_do_not_contain_it() {
     let core = with_applications().await;
     let wrong = version(json!({"source": {"media_link": "ftp://contoso/agent.tar.gz?sig=secret"}}));
     let diagnostics = core.plan_refused(VERSION, None, &wrong).await;
@@ -53,9 +53,9 @@ async fn an_error_about_a_link_does_not_quote_it() {
     assert!(!format!("{diagnostics:?}").contains("secret"), "{diagnostics:?}");
 }
 
-// Nobody allowed the removal of regions of this version, which another tool has made.
+// A version of another tool does not allow the removal of regions.
 #[tokio::test(start_paused = true)]
-async fn removes_a_region_in_place_whoever_made_the_version() {
+async fn removes_a_region_in_place_from_a_version_of_another_tool() {
     let core = with_applications().await;
     let id = cases::gallery_application_version().id.unwrap();
     let profile = json!({
@@ -67,12 +67,12 @@ async fn removes_a_region_in_place_whoever_made_the_version() {
     let held = core.import(VERSION, &id, None).await.unwrap();
     let held = core.change(&held, &version(regions(&["East US"])), Action::Update).await;
     assert_eq!(held.get("target_region").elements().len(), 1);
-    // without any target region the version stays at home
+    // without target regions, the version stays in its own region
     core.change(&held, &version(json!({})), Action::NoOp).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_without_the_home_region_or_with_one_that_does_not_exist_is_refused() {
+async fn rejects_plans_without_the_home_region_or_with_an_unknown_region() {
     let core = with_applications().await;
     for (names, expected) in [
         (&["westeurope"][..], "own region \"eastus\" is missing"),
@@ -86,7 +86,7 @@ async fn a_plan_without_the_home_region_or_with_one_that_does_not_exist_is_refus
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_region_is_kept_shown_and_repaired() {
+async fn keeps_reports_and_repairs_a_failed_region() {
     let core = with_applications().await;
     let config = version(regions(&["eastus", "westeurope"]));
     core.fault(json!({"method": "PUT", "path": "/versions/1\\.0\\.0$", "fail_region": "westeurope"}));
@@ -102,7 +102,7 @@ async fn a_failed_region_is_kept_shown_and_repaired() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retained_version_stays_and_keeps_its_number() {
+async fn a_retained_version_stays_in_azure_and_reserves_its_number() {
     let core = with_applications().await;
     let config = version(json!({"deletion_policy": "retain"}));
     let held = core.create(VERSION, &config).await;
@@ -118,7 +118,7 @@ async fn a_retained_version_stays_and_keeps_its_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn parents_that_are_not_empty_are_not_destroyed() {
+async fn does_not_destroy_parents_with_children() {
     let core = Core::new().await;
     let gallery = core.create("azimage_gallery", &cases::gallery().small).await;
     let application = core.create(APPLICATION, &cases::gallery_application().small).await;
@@ -139,7 +139,7 @@ async fn parents_that_are_not_empty_are_not_destroyed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_gallery_decides_the_subscription() {
+async fn uses_the_subscription_of_the_gallery() {
     let core = Core::new().await;
     let other = rg("galleries/gal").replace(crate::core::SUBSCRIPTION, cases::GUID_A);
     cases::put(&core, &other, json!({"location": "westeurope", "properties": {}}));

@@ -1,4 +1,4 @@
-//! Builds of image templates: started, joined, waited for, interrupted, cancelled and failed.
+//! Builds of image templates: started, joined, awaited, interrupted, cancelled and failed.
 
 use super::cases::{self, builder, rg, with_templates};
 use crate::core::{Action, Applied, Core, Held, Json, json, patched};
@@ -22,7 +22,7 @@ fn action(name: &str) -> String {
     format!("{}/{name}?api-version=2025-10-01", builder("t"))
 }
 
-// Work takes its time, until the clock is advanced.
+// Operations take time until the clock is advanced.
 fn slow(core: &Core) {
     core.control("PUT", "settings", json!({"time_scale": 1}));
 }
@@ -31,7 +31,7 @@ fn advance(core: &Core, seconds: f64) {
     core.control("POST", "clock/advance", json!({"seconds": seconds}));
 }
 
-// Applies while an hour passes in Azure every minute.
+// Applies while the emulator's clock runs: one hour for every minute.
 async fn applied_in_time(core: &Core, applying: impl Future<Output = Applied>) -> Applied {
     let clock = async {
         loop {
@@ -50,7 +50,7 @@ fn versions(core: &Core) -> Vec<String> {
 }
 
 fn run_state(core: &Core) -> String {
-    core.look(&builder("t"))["properties"]["lastRunStatus"]["runState"]
+    core.azure_object(&builder("t"))["properties"]["lastRunStatus"]["runState"]
         .as_str()
         .unwrap_or_default()
         .to_owned()
@@ -61,7 +61,7 @@ fn made(held: &Held) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn build_makes_a_version_and_keepers_make_another() {
+async fn build_creates_a_version_and_changed_keepers_create_another() {
     let core = prepared().await;
     let held = core.create(RUN, &run(json!({}))).await;
     assert_eq!(made(&held), [rg(&format!("{VERSIONS}/1.0.0"))]);
@@ -70,7 +70,7 @@ async fn build_makes_a_version_and_keepers_make_another() {
     assert!(held.text("ended_at") >= held.text("started_at"));
     let again = core.change(&held, &run(json!({"keepers": {"month": "2026-12"}})), Action::Replace).await;
     assert_eq!(made(&again), [rg(&format!("{VERSIONS}/1.0.1"))]);
-    // destroying keeps the images
+    // a destroy keeps the images
     assert!(core.destroy(&again).await.held.is_none());
     assert_eq!(versions(&core), ["1.0.0", "1.0.1"]);
 }
@@ -100,20 +100,20 @@ async fn failed_build_shows_the_end_of_its_log() {
         "Unable to locate package nginx",
         &builder("broken"),
     ]);
-    // where the log cannot be read, its location is in the message
+    // if the log cannot be read, the message contains its location
     let refused = json!({"status": 403, "code": "AuthorizationFailed", "message": "No.", "count": 0});
     core.fault(patched(&refused, &json!({"method": "POST", "path": "ListServiceSas"})));
     let plan = core.plan(RUN, None, &config).await;
     let failed = core.apply(&plan).await;
     failed.diagnostics.assert_error(&["packerlogs/", "customization.log", "setup ended with exit code 100"]);
     assert!(!failed.diagnostics.errors().contains("The end of the log"), "{:?}", failed.diagnostics);
-    core.heal();
+    core.clear_faults();
     core.control("PUT", "scripts", json!({"scripts": []}));
     core.create(RUN, &config).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn build_that_began_after_the_plan_is_joined() {
+async fn joins_a_build_that_began_after_the_plan() {
     let core = prepared().await;
     let plan = core.plan(RUN, None, &run(json!({}))).await;
     slow(&core);
@@ -125,7 +125,7 @@ async fn build_that_began_after_the_plan_is_joined() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn build_that_began_before_the_plan_is_waited_for() {
+async fn waits_for_a_build_that_began_before_the_plan() {
     let core = prepared().await;
     slow(&core);
     assert_eq!(core.client_request("POST", &action("run"), Json::Null).0, 202);
@@ -137,7 +137,7 @@ async fn build_that_began_before_the_plan_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn automatic_build_is_joined() {
+async fn joins_an_automatic_build() {
     let core = prepared().await;
     let config = patched(&cases::builder_template().small, &json!({"name": "auto", "auto_run": true}));
     slow(&core);
@@ -150,9 +150,9 @@ async fn automatic_build_is_joined() {
     assert_eq!(versions(&core), ["1.0.0"]);
 }
 
-// The run goes on, and what it makes is not lost.
+// The run continues, and its result is not lost.
 #[tokio::test(start_paused = true)]
-async fn interrupted_build_is_kept_and_waited_for_by_the_next_apply() {
+async fn interrupted_build_stays_in_the_state_and_the_next_apply_waits_for_it() {
     for finished_by_refresh in [false, true] {
         for timeouts in [json!({}), json!({"timeouts": {"create": "5s"}})] {
             let core = prepared().await;
@@ -188,7 +188,7 @@ async fn interrupted_build_is_kept_and_waited_for_by_the_next_apply() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn interrupted_build_that_failed_since_is_built_again() {
+async fn interrupted_build_that_failed_afterwards_is_repeated() {
     let core = prepared().await;
     let config = run(json!({}));
     let plan = core.plan(RUN, None, &config).await;
@@ -201,14 +201,14 @@ async fn interrupted_build_that_failed_since_is_built_again() {
     let (applied, ()) = tokio::join!(core.apply(&plan), stop);
     let held = applied.held.unwrap();
     advance(&core, 3600.0);
-    assert!(core.refresh(&held).await.unwrap().is_none(), "a failed build is no resource");
+    assert!(core.refresh(&held).await.unwrap().is_none(), "a failed build leaves the state");
     let plan = core.plan(RUN, None, &config).await;
     let applied = applied_in_time(&core, core.apply(&plan)).await;
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
 }
 
 #[tokio::test(start_paused = true)]
-async fn interrupted_build_is_cancelled_when_asked() {
+async fn interrupted_build_is_cancelled_if_configured() {
     let core = prepared().await;
     let config = run(json!({"on_interrupt": "cancel"}));
     let plan = core.plan(RUN, None, &config).await;
@@ -223,7 +223,7 @@ async fn interrupted_build_is_cancelled_when_asked() {
     assert!(applied.held.is_none());
     applied.diagnostics.assert_error(&["was cancelled, as on_interrupt says"]);
     assert_eq!(run_state(&core), "Canceling");
-    // the next apply waits until it is cancelled
+    // the next apply waits until the cancellation is complete
     let plan = core.plan(RUN, None, &config).await;
     let applied = applied_in_time(&core, core.apply(&plan)).await;
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
@@ -231,7 +231,7 @@ async fn interrupted_build_is_cancelled_when_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn build_that_stays_in_canceling_ends_the_apply_and_the_destroy() {
+async fn apply_and_destroy_fail_if_a_build_stays_in_canceling() {
     let core = prepared().await;
     let template = core.import(TEMPLATE, &builder("t"), None).await.unwrap();
     slow(&core);
@@ -262,7 +262,7 @@ async fn destroying_a_template_cancels_its_build() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn template_is_updated_once_its_build_has_ended() {
+async fn template_update_waits_for_its_build() {
     let core = prepared().await;
     let template = core.import(TEMPLATE, &builder("t"), None).await.unwrap();
     let config = patched(&cases::builder_template().small, &json!({"tags": {"a": "b"}}));
@@ -274,12 +274,12 @@ async fn template_is_updated_once_its_build_has_ended() {
     let applied = applied_in_time(&core, core.apply(&plan)).await;
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     assert_eq!(run_state(&core), "Succeeded");
-    assert_eq!(core.look(&builder("t"))["tags"]["a"], "b");
+    assert_eq!(core.azure_object(&builder("t"))["tags"]["a"], "b");
 }
 
-// However the answer to the request is lost, there is one build and no more.
+// Whenever the response to the request is lost, there is exactly one build.
 #[tokio::test(start_paused = true)]
-async fn lost_answer_starts_no_second_build() {
+async fn lost_response_starts_no_second_build() {
     for (fault, built) in [
         (json!({"drop": "after"}), true),
         (json!({"malformed": true}), true),
@@ -294,7 +294,7 @@ async fn lost_answer_starts_no_second_build() {
         assert_eq!(applied.held.is_some(), built, "{fault} {:?}", applied.diagnostics);
         assert_eq!(applied.diagnostics.has_errors(), !built, "{fault}");
         assert_eq!(versions(&core).len(), usize::from(built), "{fault}");
-        core.heal();
+        core.clear_faults();
         if !built {
             core.create(RUN, &run(json!({}))).await;
             assert_eq!(versions(&core), ["1.0.0"]);
@@ -303,7 +303,7 @@ async fn lost_answer_starts_no_second_build() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn image_that_is_gone_is_reported_and_not_built_again() {
+async fn deleted_image_is_reported_and_not_rebuilt() {
     let core = prepared().await;
     let held = core.create(RUN, &run(json!({}))).await;
     core.azure("DELETE", &made(&held)[0], Json::Null);
@@ -332,7 +332,7 @@ async fn template_that_cannot_be_built_is_an_error() {
 
 // A run was killed while the service created the template, and the creation failed afterwards.
 #[tokio::test(start_paused = true)]
-async fn failed_creation_of_a_killed_run_is_created_again() {
+async fn template_whose_creation_failed_in_a_killed_run_is_recreated() {
     let core = prepared().await;
     let config = patched(&cases::builder_template().full, &cases::builder_template().small);
     let config = patched(
@@ -348,9 +348,9 @@ async fn failed_creation_of_a_killed_run_is_created_again() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     advance(&core, 1e8);
     core.control("PUT", "settings", json!({"time_scale": 0}));
-    assert_eq!(core.look(&builder("left"))["properties"]["provisioningState"], "Failed");
-    let next = core.again(json!({})).await;
-    // another configuration's failure is left alone
+    assert_eq!(core.azure_object(&builder("left"))["properties"]["provisioningState"], "Failed");
+    let next = core.new_run(json!({})).await;
+    // a failed template of another configuration is left unchanged
     let other = patched(&config, &json!({"location": "westus"}));
     let plan = next.plan(TEMPLATE, None, &other).await;
     next.apply(&plan).await.diagnostics.assert_error(&["already exists"]);
@@ -358,12 +358,12 @@ async fn failed_creation_of_a_killed_run_is_created_again() {
     let applied = next.apply(&plan).await;
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     applied.diagnostics.assert_warning(&["in state Failed and was created again"]);
-    next.settled(&applied.held.unwrap(), &config).await;
+    next.assert_no_changes(&applied.held.unwrap(), &config).await;
 }
 
-// What a template names is checked before anything is replaced.
+// The references of a template are checked before anything is replaced.
 #[tokio::test(start_paused = true)]
-async fn plan_checks_what_a_template_names() {
+async fn plan_checks_the_references_of_a_template() {
     let core = prepared().await;
     let small = cases::builder_template().small;
     let source =

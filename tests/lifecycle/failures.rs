@@ -1,5 +1,5 @@
-//! Every resource type while the service rejects requests, fails, returns nonsense, closes connections or takes too long: the
-//! error names the object, the state stays true, and the next run completes.
+//! Every resource type while the service rejects requests, fails, returns invalid responses, closes connections or
+//! times out: the error names the object, the state stays correct, and the next run completes.
 
 use crate::cases::{self, Case, rg};
 use crate::core::{Action, Applied, Core, Held, Json, differences, json, patched};
@@ -19,7 +19,7 @@ pub async fn each(test: impl AsyncFn(&Case, &str)) {
     assert!(failed.is_empty(), "failed for {failed:?}; see above");
 }
 
-// The same for the types whose writes take an operation.
+// The same for types whose writes start an operation.
 pub async fn each_with_operations(test: impl AsyncFn(&Case, &str)) {
     each(async |case, id| {
         if !case.is_synchronous() {
@@ -35,8 +35,8 @@ pub async fn prepared(case: &Case) -> (Core, Json) {
     (core, patched(&case.small, &case.full))
 }
 
-// Possible failures of a request, and whether the service has executed it.
-fn mishaps() -> Vec<(&'static str, Json, bool)> {
+// Possible failures of a request, and whether the service has executed the request.
+fn request_failures() -> Vec<(&'static str, Json, bool)> {
     let refused = "The client 'x' does not have authorization to perform the action.";
     vec![
         ("403", json!({"status": 403, "code": "AuthorizationFailed", "message": refused}), false),
@@ -56,7 +56,7 @@ pub fn always(method: &str, id: &str, fault: &Json) -> Json {
     patched(fault, &json!({"method": method, "path": path, "count": 0}))
 }
 
-// The next run completes, whatever exists and whatever steps it takes.
+// The next run completes, regardless of the existing objects and the necessary steps.
 pub async fn finish(core: &Core, case: &Case, held: Option<Held>, config: &Json) -> Held {
     let held = match held {
         Some(held) => {
@@ -72,7 +72,7 @@ pub async fn finish(core: &Core, case: &Case, held: Option<Held>, config: &Json)
         case.name,
         applied.diagnostics
     );
-    core.settled(&applied.held.unwrap(), config).await
+    core.assert_no_changes(&applied.held.unwrap(), config).await
 }
 
 pub fn assert_reported(applied: &Applied, case: &Case, what: &str, id: &str) {
@@ -84,7 +84,7 @@ pub fn assert_reported(applied: &Applied, case: &Case, what: &str, id: &str) {
 #[tokio::test(start_paused = true)]
 async fn a_failed_create_is_reported_and_can_be_repeated() {
     each(async |case, id| {
-        for (what, fault, done) in mishaps() {
+        for (what, fault, done) in request_failures() {
             let (core, full) = prepared(case).await;
             let plan = core.plan(case.type_name, None, &full).await;
             core.fault(always("PUT", id, &fault));
@@ -96,11 +96,11 @@ async fn a_failed_create_is_reported_and_can_be_repeated() {
                 assert_reported(&applied, case, what, id);
                 assert!(
                     applied.held.is_none(),
-                    "{} {what}: nothing was made, but something is in the state",
+                    "{} {what}: no object was created, but the state contains one",
                     case.name
                 );
             }
-            core.heal();
+            core.clear_faults();
             let held = finish(&core, case, applied.held, &full).await;
             assert!(core.destroy(&held).await.held.is_none(), "{} {what}", case.name);
         }
@@ -115,12 +115,13 @@ async fn a_failed_create_operation_leaves_a_tainted_object() {
         let plan = core.plan(case.type_name, None, &full).await;
         core.fault(json!({"method": "PUT", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "AllocationFailed", "message": "No room."}}));
         let applied = core.apply(&plan).await;
-        let held = applied.held.clone().expect("what exists is in the state");
+        let held = applied.held.clone().expect("the object is in the state");
         assert_eq!(held.text("id"), id);
         assert_eq!(held.text("provisioning_state"), "Failed", "{}", case.name);
         let read = core.refresh(&held).await.unwrap().unwrap();
         if case.is_version() {
-            // its data exists in its own region and must not be destroyed, so this is a warning rather than an error
+            // the data exists in the version's own region and must not be destroyed, so this is a warning, not an
+            // error
             applied.diagnostics.assert_warning(&["AllocationFailed", "No room.", id]);
             assert!(!held.tainted);
             let plan = core.plan(case.type_name, Some(&read), &full).await;
@@ -141,7 +142,7 @@ async fn a_failed_create_operation_leaves_a_tainted_object() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_update_keeps_the_prior_values() {
     each(async |case, id| {
-        for (what, fault, done) in mishaps() {
+        for (what, fault, done) in request_failures() {
             let (core, full) = prepared(case).await;
             let held = core.create(case.type_name, &full).await;
             let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
@@ -153,7 +154,7 @@ async fn a_failed_update_keeps_the_prior_values() {
             if !done {
                 assert_reported(&applied, case, what, id);
             }
-            let kept = applied.held.expect("an update that fails loses nothing");
+            let kept = applied.held.expect("a failed update keeps the object");
             assert!(!kept.tainted);
             if !done {
                 assert_eq!(
@@ -164,7 +165,7 @@ async fn a_failed_update_keeps_the_prior_values() {
                     differences(&held.state, &kept.state)
                 );
             }
-            core.heal();
+            core.clear_faults();
             finish(&core, case, Some(kept), &config).await;
         }
     })
@@ -184,9 +185,9 @@ async fn the_next_run_repairs_an_object_after_a_failed_update_operation() {
         }
         let applied = core.apply(&plan).await;
         assert_reported(&applied, case, "failed operation", id);
-        let kept = applied.held.expect("an update that fails loses nothing");
+        let kept = applied.held.expect("a failed update keeps the object");
         assert!(!kept.tainted);
-        core.heal();
+        core.clear_faults();
         let kept = finish(&core, case, Some(kept), &config).await;
         assert_eq!(kept.text("provisioning_state"), "Succeeded", "{}", case.name);
     })
@@ -196,7 +197,7 @@ async fn the_next_run_repairs_an_object_after_a_failed_update_operation() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_delete_keeps_the_object_in_the_state() {
     each(async |case, id| {
-        for (what, fault, done) in mishaps() {
+        for (what, fault, done) in request_failures() {
             let (core, full) = prepared(case).await;
             let held = core.create(case.type_name, &full).await;
             core.fault(always("DELETE", id, &fault));
@@ -205,7 +206,7 @@ async fn a_failed_delete_keeps_the_object_in_the_state() {
                 assert_reported(&applied, case, what, id);
                 assert!(core.exists(id));
             }
-            core.heal();
+            core.clear_faults();
             if let Some(held) = applied.held {
                 assert!(core.destroy(&held).await.held.is_none(), "{} {what}", case.name);
             }
@@ -230,18 +231,18 @@ async fn only_certainly_missing_objects_leave_the_state() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;
-        for (what, fault, _) in mishaps() {
+        for (what, fault, _) in request_failures() {
             core.fault(always("GET", id, &fault));
             match core.refresh(&held).await {
                 Ok(read) => panic!("{} {what}: read {read:?}", case.name),
                 Err(diagnostics) => diagnostics.assert_error(&[id]),
             }
-            core.heal();
+            core.clear_faults();
         }
         for code in ["ResourceNotFound", "ParentResourceNotFound", "ResourceGroupNotFound"] {
             core.fault(always("GET", id, &json!({"status": 404, "code": code, "message": "Not found."})));
             assert!(core.refresh(&held).await.unwrap().is_none(), "{} {code}", case.name);
-            core.heal();
+            core.clear_faults();
         }
         // a wrong subscription or tenant does not prove that an object was deleted
         for code in ["SubscriptionNotFound", "InvalidSubscriptionId"] {
@@ -251,14 +252,14 @@ async fn only_certainly_missing_objects_leave_the_state() {
                 &json!({"status": 404, "code": code, "message": "No such subscription."}),
             ));
             assert!(core.refresh(&held).await.is_err(), "{} {code}", case.name);
-            core.heal();
+            core.clear_faults();
         }
-        core.settled(&held, &full).await;
+        core.assert_no_changes(&held, &full).await;
     })
     .await;
 }
 
-// An object that the service accepted is never discarded.
+// An object that the service accepted stays in the state.
 #[tokio::test(start_paused = true)]
 async fn the_next_run_finishes_a_create_that_timed_out() {
     each_with_operations(async |case, id| {
@@ -280,7 +281,7 @@ async fn the_next_run_finishes_a_create_that_timed_out() {
                 applied.diagnostics.assert_warning(&["not finished yet", id]);
                 assert!(!held.tainted, "{}", case.name);
             }
-            // the machine is prepared first, and is not in any state
+            // the machine is prepared first, and has no state
             None => assert_eq!(case.name, "captured image"),
         }
         finish(&core, case, applied.held, &full).await;
@@ -309,7 +310,7 @@ async fn an_interrupted_run_ends_immediately_and_loses_nothing() {
         let held = applied.held.unwrap();
         assert!(!held.tainted);
         assert_eq!(held.text("id"), id);
-        // the same process continues as if nothing had happened
+        // the same process can continue normally
         core.control("POST", "clock/advance", json!({"seconds": 1e8}));
         core.control("PUT", "settings", json!({"time_scale": 0}));
         let held = finish(&core, case, Some(held), &full).await;
@@ -354,10 +355,10 @@ async fn joins_a_create_that_a_killed_run_started() {
         core.control("PUT", "settings", json!({"time_scale": 0.0001}));
         let killed = tokio::time::timeout(Duration::from_secs(5), core.apply(&plan)).await;
         assert!(killed.is_err());
-        // a separate process would end there; this one has to be stopped
+        // a separate process would end here; this one must be stopped
         core.stop().await;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let next = core.again(json!({})).await;
+        let next = core.new_run(json!({})).await;
         let plan = next.plan(case.type_name, None, &full).await;
         let advance = async {
             tokio::time::sleep(Duration::from_secs(2)).await;
@@ -366,18 +367,18 @@ async fn joins_a_create_that_a_killed_run_started() {
         };
         let (applied, ()) = tokio::join!(next.apply(&plan), advance);
         assert!(!applied.diagnostics.has_errors(), "{} {id}: {:?}", case.name, applied.diagnostics);
-        next.settled(&applied.held.unwrap(), &full).await;
+        next.assert_no_changes(&applied.held.unwrap(), &full).await;
     })
     .await;
 }
 
-// An existing object that is in no state is not modified, and the error contains the import block.
+// An existing object that is not in the state is not modified, and the error contains the import block.
 #[tokio::test(start_paused = true)]
 async fn does_not_adopt_existing_objects_silently() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &case.small).await;
-        let before = core.look(id);
+        let before = core.azure_object(id);
         let plan = core.plan(case.type_name, None, &full).await;
         let applied = core.apply(&plan).await;
         assert!(applied.held.is_none());
@@ -387,8 +388,8 @@ async fn does_not_adopt_existing_objects_silently() {
             &format!("to = {}", case.type_name),
             &format!("id = \"{id}\""),
         ]);
-        assert_eq!(core.look(id), before, "{}", case.name);
-        core.settled(&held, &case.small).await;
+        assert_eq!(core.azure_object(id), before, "{}", case.name);
+        core.assert_no_changes(&held, &case.small).await;
     })
     .await;
 }
@@ -430,7 +431,7 @@ async fn missing_parent_is_reported() {
     applied.diagnostics.assert_error(&[&nowhere]);
 }
 
-// Read errors are also errors for resources that exist in the state only.
+// Resources that exist in the state only also report read errors.
 #[tokio::test(start_paused = true)]
 async fn state_only_resources_survive_read_errors() {
     let case = cases::image_replication();
@@ -439,7 +440,7 @@ async fn state_only_resources_survive_read_errors() {
     let id = held.text("id").to_owned();
     core.fault(always("GET", &id, &json!({"status": 403, "code": "AuthorizationFailed", "message": "No."})));
     core.refresh(&held).await.unwrap_err().assert_error(&[&id, "AuthorizationFailed"]);
-    core.heal();
+    core.clear_faults();
     core.azure("DELETE", &id, Json::Null);
     assert!(core.refresh(&held).await.unwrap().is_none());
 
@@ -448,7 +449,7 @@ async fn state_only_resources_survive_read_errors() {
     let held = core.create(case.type_name, &full).await;
     core.fault(json!({"path": "agreements", "count": 0, "status": 500, "code": "InternalServerError", "message": "Broken."}));
     core.refresh(&held).await.unwrap_err().assert_error(&["Broken", held.text("id")]);
-    core.heal();
+    core.clear_faults();
     assert!(core.destroy(&held).await.held.is_none());
     assert!(core.refresh(&held).await.unwrap().is_none(), "cancelled, since cancel_on_destroy is set");
 }
@@ -470,7 +471,7 @@ async fn honours_retry_after() {
     .await;
 }
 
-// A read can be interrupted too, and reports nothing that it did not see.
+// An interrupted read does not report a deletion.
 #[tokio::test(start_paused = true)]
 async fn stop_ends_a_read_at_once() {
     each(async |case, id| {
@@ -485,13 +486,13 @@ async fn stop_ends_a_read_at_once() {
         let (read, ()) = tokio::join!(core.refresh(&held), interrupt);
         assert!(read.is_err(), "{}", case.name);
         assert!(begun.elapsed() < Duration::from_secs(4), "{}: {:?}", case.name, begun.elapsed());
-        core.heal();
-        core.settled(&held, &full).await;
+        core.clear_faults();
+        core.assert_no_changes(&held, &full).await;
     })
     .await;
 }
 
-// For example, a policy adds a tag on every write: the stored object matches the plan and is not tainted.
+// For example, a policy adds a tag to every write. The stored object keeps the planned values and is not tainted.
 #[tokio::test(start_paused = true)]
 async fn reports_values_that_the_service_adds_without_tainting() {
     let core = Core::new().await;
@@ -512,12 +513,13 @@ async fn reports_values_that_the_service_adds_without_tainting() {
     applied.diagnostics.assert_warning(&["tags_all", "is not what was planned", "the next plan shows"]);
     let held = applied.held.unwrap();
     assert!(!held.tainted);
-    // and the next plan shows it
+    // the next plan shows the difference
     let seen = core.refresh(&held).await.unwrap().unwrap();
     assert_eq!(core.plan(type_name, Some(&seen), &config).await.action, Action::Update);
 }
 
-// An imported or moved object has little more than its ID: without a read, a plan would invent replacements.
+// The state of an imported or moved object has little more than the ID. Without a read, a plan would show
+// replacements that are not needed.
 #[tokio::test(start_paused = true)]
 async fn does_not_compare_imported_objects_before_they_are_read() {
     each(async |case, _| {

@@ -49,7 +49,7 @@ async fn sharing_changes_in_place() {
     assert_eq!(changed(&held.state, &read.state), ["sharing"]);
     let held = core.change(&read, &groups(&[GUID_A], none), Action::Update).await;
     assert_eq!(shared_with(&core)["groups"], json!([{"type": "Subscriptions", "ids": [GUID_A]}]));
-    // shared with nobody: an explicit empty list, or no list
+    // shared with no one: an explicit empty list, or no list
     let private = gallery(json!({"sharing": {"permission": "Private"}}));
     let held = core.change(&held, &private, Action::Update).await;
     assert_eq!(shared_with(&core)["permissions"], "Private");
@@ -146,7 +146,8 @@ async fn community_gallery_gets_a_public_name_and_can_become_private() {
     let held = core.create(GALLERY, &community("https://img.example")).await;
     let name = held.get("sharing").get("community").get("public_name").as_str().unwrap().to_owned();
     assert!(name.starts_with("goldimg-"));
-    let info = &core.look(&rg("galleries/gal"))["properties"]["sharingProfile"]["communityGalleryInfo"];
+    let info =
+        &core.azure_object(&rg("galleries/gal"))["properties"]["sharingProfile"]["communityGalleryInfo"];
     assert_eq!(info["communityGalleryEnabled"], true);
     let held = core.change(&held, &community("https://other.example"), Action::Update).await;
     assert_eq!(held.get("sharing").get("community").get("public_name").as_str(), Some(name.as_str()));
@@ -160,15 +161,15 @@ async fn community_gallery_gets_a_public_name_and_can_become_private() {
     assert!(core.destroy(&held).await.held.is_none());
 }
 
-// The error names children that are in no state, and a gallery that cannot be deleted is not unshared.
+// The error names children that are not in the state, and a gallery that cannot be deleted stays shared.
 #[tokio::test(start_paused = true)]
-async fn deleting_a_parent_with_foreign_children_fails_and_names_them() {
+async fn deleting_a_parent_with_unmanaged_children_fails_and_names_them() {
     let core = Core::new().await;
     let shared = core.create(GALLERY, &groups(&[GUID_A], &[GUID_C])).await;
     for name in ["one", "two"] {
         cases::put(&core, &rg(&format!("galleries/gal/images/{name}")), cases::definition(name));
     }
-    // across all pages of the list
+    // on all pages of the list
     core.control("PUT", "settings", json!({"page_size": 1}));
     let applied = core.destroy(&shared).await;
     applied.diagnostics.assert_error(&[
@@ -233,7 +234,7 @@ async fn definition_with_soft_deleted_versions_is_deleted_only_after_a_purge() {
 
     let shared = core.change(&shared, &soft_delete(true), Action::Update).await;
     // the next run refreshes the gallery before its definitions
-    let next = core.again(json!({})).await;
+    let next = core.new_run(json!({})).await;
     next.refresh(&shared).await.unwrap();
     let definition = next.refresh(&applied.held.unwrap()).await.unwrap().unwrap();
     assert!(next.destroy(&definition).await.held.is_none());
@@ -255,9 +256,9 @@ async fn features_change_in_place_and_keep_their_spelling() {
         .change(&held, &with(json!({"IsSecureBootSupported": "False", "Other": "b"})), Action::Update)
         .await;
     let held = core.change(&held, &base, Action::Update).await;
-    let features = core.look(held.text("id"))["properties"]["features"].clone();
+    let features = core.azure_object(held.text("id"))["properties"]["features"].clone();
     assert_eq!(features, json!([{"name": "SecurityType", "value": "TrustedLaunchSupported"}]));
-    // a change made by hand
+    // a change made outside Terraform
     let all =
         json!([{"name": "SecurityType", "value": "TrustedLaunchSupported"}, {"name": "Extra", "value": "x"}]);
     core.tamper(held.text("id"), json!({"properties": {"allowUpdateImage": true, "features": all}}));
@@ -282,8 +283,8 @@ async fn supports_subscriptions_other_than_the_providers() {
     let other = core.create(GALLERY, &gallery(json!({}))).await;
     assert_eq!(other.text("subscription_id"), GUID_B);
     assert!(!core.exists(&rg("galleries/gal")), "nothing is created in {SUBSCRIPTION}");
-    // a changed default does not move existing objects
-    let next = core.again(json!({"subscription_id": GUID_C})).await;
+    // a new default does not move existing objects
+    let next = core.new_run(json!({"subscription_id": GUID_C})).await;
     let read = next.refresh(&other).await.unwrap().unwrap();
     assert_eq!(next.plan(GALLERY, Some(&read), &gallery(json!({}))).await.action, Action::NoOp);
 }

@@ -1,4 +1,4 @@
-//! Image tests: verdicts, the shape of the machine, and that no machine, disk or network interface is left behind.
+//! Image tests: results, properties of the machine, and cleanup of machines, disks and network interfaces.
 
 use super::interrupts::{MANY, interrupted};
 use crate::cases::{self, put, rg, subnet};
@@ -29,8 +29,8 @@ async fn apply(core: &Core, config: &Json, held: Option<&Held>) -> Applied {
     core.apply(&plan).await
 }
 
-/// Everything of tests that exists: machines and their run commands, disks, network interfaces.
-fn left(core: &Core) -> Vec<String> {
+/// All existing resources of tests: machines, their run commands, disks and network interfaces.
+fn remaining(core: &Core) -> Vec<String> {
     let summary = core.control("GET", "summary?all=true", json!({}));
     let resources = summary["resources"].as_array().unwrap();
     resources
@@ -40,17 +40,17 @@ fn left(core: &Core) -> Vec<String> {
         .collect()
 }
 
-fn nothing_left(core: &Core, what: &str) {
-    assert_eq!(left(core), Vec::<String>::new(), "{what}");
+fn assert_nothing_remains(core: &Core, what: &str) {
+    assert_eq!(remaining(core), Vec::<String>::new(), "{what}");
 }
 
-/// How a check ended.
+/// The result of a check.
 fn result_of(held: &Held, check: &str) -> String {
     let mut ends = held.get("check_results").entries().filter(|(name, _)| *name == check);
     ends.next().and_then(|(_, end)| end.as_str()).unwrap_or_default().to_owned()
 }
 
-/// What a script that contains a text does.
+/// Sets the results of scripts in the emulator.
 fn script(core: &Core, rules: Json) {
     core.control("PUT", "scripts", json!({"scripts": rules}));
 }
@@ -60,7 +60,7 @@ fn failing_service() -> Json {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_image_passes_and_leaves_nothing() {
+async fn a_good_image_passes_and_leaves_no_resources() {
     let core = prepared().await;
     let held = core.create(TYPE, &config(json!({}))).await;
     assert_eq!(held.text("result"), "passed");
@@ -72,11 +72,11 @@ async fn a_good_image_passes_and_leaves_nothing() {
     assert_eq!(results, ["boots: exit 0", "service: exit 0"]);
     assert_eq!((held.text("location"), held.text("vm_size")), ("eastus", "Standard_D2s_v5"));
     assert!(!core.exists(held.text("id")));
-    nothing_left(&core, "after a test that passed");
+    assert_nothing_remains(&core, "after a test that passed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_check_is_an_error_and_is_run_again() {
+async fn a_failed_check_is_an_error_and_the_next_apply_repeats_the_test() {
     let core = prepared().await;
     script(&core, failing_service());
     let applied = apply(&core, &config(json!({})), None).await;
@@ -92,17 +92,17 @@ async fn a_failing_check_is_an_error_and_is_run_again() {
     assert!(held.tainted);
     assert_eq!(held.text("result"), "failed");
     assert_eq!(result_of(&held, "boots"), "exit 0", "the others run too");
-    nothing_left(&core, "after a test that failed");
-    // the service is repaired in the image, say
+    assert_nothing_remains(&core, "after a test that failed");
+    // as if the service were repaired in the image
     script(&core, json!([]));
     let applied = apply(&core, &config(json!({})), Some(&held)).await;
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     assert_eq!(applied.held.unwrap().text("result"), "passed");
-    nothing_left(&core, "after the second test");
+    assert_nothing_remains(&core, "after the second test");
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_exit_code_can_be_expected_and_scripts_have_a_limit() {
+async fn supports_expected_exit_codes_and_limits_script_duration() {
     let core = prepared().await;
     let checks =
         |code: i64| json!({"check": [{"name": "refuses", "script": "exit 4", "expect_exit_code": code}]});
@@ -116,10 +116,10 @@ async fn any_exit_code_can_be_expected_and_scripts_have_a_limit() {
     let applied = ticking(&core, apply(&core, &config(checks), None)).await;
     applied.diagnostics.assert_error(&["did not end in time"]);
     assert_eq!(result_of(&applied.held.unwrap(), "slow"), "timed out");
-    nothing_left(&core, "after a script that does not end");
+    assert_nothing_remains(&core, "after a script that does not end");
 }
 
-/// Lets the emulator's clock follow the paused one.
+/// Advances the emulator's clock with tokio's paused clock.
 async fn ticking(core: &Core, work: impl Future<Output = Applied>) -> Applied {
     let clock = async {
         loop {
@@ -130,7 +130,7 @@ async fn ticking(core: &Core, work: impl Future<Output = Applied>) -> Applied {
     tokio::select! { applied = work => applied, () = clock => unreachable!() }
 }
 
-/// A version of an image of `machine`.
+/// A version that contains an image of `machine`.
 fn captured(core: &Core, machine: &str) -> String {
     for step in ["deallocate", "generalize"] {
         let (status, body) = core.azure("POST", &rg(&format!("virtualMachines/{machine}/{step}")), json!({}));
@@ -150,7 +150,7 @@ fn captured(core: &Core, machine: &str) -> String {
 #[tokio::test(start_paused = true)]
 async fn an_image_that_was_not_deprovisioned_fails() {
     let core = prepared().await;
-    // nobody ran waagent in this machine
+    // the machine was not deprovisioned
     let disk = json!({"createOption": "FromImage", "osType": "Linux"});
     let reference =
         json!({"publisher": "Canonical", "offer": "ubuntu-24_04-lts", "sku": "server", "version": "latest"});
@@ -165,13 +165,13 @@ async fn an_image_that_was_not_deprovisioned_fails() {
         "waagent -deprovision+user",
     ]);
     assert!(applied.held.unwrap().tainted);
-    nothing_left(&core, "after an image that was not deprovisioned");
+    assert_nothing_remains(&core, "after an image that was not deprovisioned");
     let unchecked = config(json!({"image_version_id": version, "check_deprovisioned": false}));
     core.create(TYPE, &unchecked).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_version_of_run_command_is_used_where_there_is_no_second() {
+async fn falls_back_to_the_first_version_of_run_command() {
     for refusal in [
         json!({"status": 400, "code": "NoRegisteredProviderFound", "message": "none"}),
         json!({"status": 403, "code": "AuthorizationFailed", "message": "runCommands/write"}),
@@ -183,8 +183,8 @@ async fn the_first_version_of_run_command_is_used_where_there_is_no_second() {
         script(&core, failing_service());
         let applied = apply(&core, &config(json!({"keepers": {"a": "b"}})), None).await;
         applied.diagnostics.assert_error(&["check \"service\"", "exit code 3", "unit web is not loaded"]);
-        nothing_left(&core, "after checks by the first version");
-        // an answer without an exit code is never a success
+        assert_nothing_remains(&core, "after checks by the first version");
+        // a response without an exit code is never a success
         let sample = json!({"status": 200, "body": "{\"value\":[{\"code\":\"ProvisioningState/succeeded\",\"message\":\"Enable succeeded: \\n[stdout]\\nThis is a sample script\\n\\n[stderr]\\n\"}]}",
             "headers": {"Content-Type": "application/json"}, "method": "POST", "path": "/runCommand$", "count": 0});
         script(&core, json!([]));
@@ -196,7 +196,7 @@ async fn the_first_version_of_run_command_is_used_where_there_is_no_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn trouble_with_capacity_and_network_does_not_judge_the_image() {
+async fn capacity_and_network_errors_leave_the_result_inconclusive() {
     let machine = "/virtualMachines/azimage-test-[^/]*$";
     let put_fault = |fault: Json| patched(&fault, &json!({"method": "PUT", "path": machine, "count": 0}));
     for (fault, says) in [
@@ -224,8 +224,8 @@ async fn trouble_with_capacity_and_network_does_not_judge_the_image() {
         let applied = apply(&core, &config(json!({})), None).await;
         applied.diagnostics.assert_error(&["inconclusive: the image was not judged", says]);
         assert!(applied.held.is_none(), "{says}");
-        nothing_left(&core, says);
-        core.heal();
+        assert_nothing_remains(&core, says);
+        core.clear_faults();
         core.create(TYPE, &config(json!({}))).await;
     }
 }
@@ -248,7 +248,7 @@ async fn an_image_that_does_not_start_fails_with_the_serial_log() {
     assert!(!applied.diagnostics.errors().contains("sig="), "the log's address is a secret");
     let held = applied.held.unwrap();
     assert!(held.tainted && held.text("result") == "failed");
-    nothing_left(&core, "after an image that does not start");
+    assert_nothing_remains(&core, "after an image that does not start");
 }
 
 #[tokio::test(start_paused = true)]
@@ -261,23 +261,23 @@ async fn a_kept_machine_is_removed_by_the_next_apply_and_by_destroy() {
     applied.diagnostics.assert_error(&["The machine is kept", held.text("id")]);
     assert!(core.exists(held.text("id")));
     assert_eq!(
-        left(&core).len(),
+        remaining(&core).len(),
         6,
         "a machine with three commands, its disk and its interface: {:?}",
-        left(&core)
+        remaining(&core)
     );
     let gone = core.destroy(&held).await;
     assert!(gone.held.is_none(), "{:?}", gone.diagnostics);
-    nothing_left(&core, "after the destroy");
+    assert_nothing_remains(&core, "after the destroy");
     let kept = apply(&core, &keeping, None).await.held.unwrap();
     script(&core, json!([]));
     let applied = apply(&core, &keeping, Some(&kept)).await;
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
-    nothing_left(&core, "after the next apply");
+    assert_nothing_remains(&core, "after the next apply");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupted_test_leaves_nothing() {
+async fn an_interrupted_test_leaves_no_resources() {
     let core = prepared().await;
     for at in 0..MANY {
         let config = config(json!({"keepers": {"at": at.to_string()}}));
@@ -285,9 +285,9 @@ async fn an_interrupted_test_leaves_nothing() {
         let (applied, reached) = interrupted(&core, at, core.apply(&plan)).await;
         if !reached {
             assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
-            return nothing_left(&core, "after a run without an interrupt");
+            return assert_nothing_remains(&core, "after a run without an interrupt");
         }
-        nothing_left(&core, &format!("interrupted at request {at}: {:?}", applied.diagnostics));
+        assert_nothing_remains(&core, &format!("interrupted at request {at}: {:?}", applied.diagnostics));
         let passed = applied.held.is_some_and(|held| held.text("result") == "passed");
         assert!(passed || applied.diagnostics.has_errors(), "request {at}: {:?}", applied.diagnostics);
     }
@@ -295,7 +295,7 @@ async fn an_interrupted_test_leaves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_killed_test_leaves_is_removed_by_the_next_apply() {
+async fn the_next_apply_removes_leftovers_of_a_killed_test() {
     let core = prepared().await;
     let mut seen = 0;
     for at in 0..MANY {
@@ -309,22 +309,22 @@ async fn what_a_killed_test_leaves_is_removed_by_the_next_apply() {
             }
         };
         let applied = tokio::select! { applied = core.apply(&plan) => Some(applied), () = killed => None };
-        core.heal();
+        core.clear_faults();
         if let Some(applied) = applied {
             assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
             assert!(seen > 3, "a killed run leaves a machine");
             return;
         }
-        seen += usize::from(!left(&core).is_empty());
-        let next = core.again(json!({})).await;
+        seen += usize::from(!remaining(&core).is_empty());
+        let next = core.new_run(json!({})).await;
         next.create(TYPE, &config).await;
-        nothing_left(&core, &format!("killed at request {at}"));
+        assert_nothing_remains(&core, &format!("killed at request {at}"));
     }
     panic!("the number of requests is unbounded");
 }
 
 #[tokio::test(start_paused = true)]
-async fn leftovers_of_other_tests_are_removed_once_their_time_is_over() {
+async fn removes_leftovers_of_other_tests_after_their_timeout() {
     let core = prepared().await;
     let machine = |name: &str, until: &str| {
         let nic = json!([{"name": name, "properties": {"deleteOption": "Delete", "ipConfigurations": [{"name": "ip", "properties": {"subnet": {"id": subnet("tests")}}}]}}]);
@@ -340,13 +340,13 @@ async fn leftovers_of_other_tests_are_removed_once_their_time_is_over() {
     machine("azimage-test-old", "2020-01-01T00:00:00Z");
     machine("azimage-test-running", "2999-01-01T00:00:00Z");
     core.create(TYPE, &config(json!({}))).await;
-    let left = left(&core);
+    let left = remaining(&core);
     assert_eq!(left.len(), 3, "{left:?}");
     assert!(left.iter().all(|id| id.contains("azimage-test-running")), "{left:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_of_somebody_else_is_never_deleted() {
+async fn never_deletes_a_machine_that_it_did_not_create() {
     let core = prepared().await;
     let planned = core.plan(TYPE, None, &config(json!({}))).await;
     let id = planned.state.get("id").as_str().unwrap().to_owned();
@@ -358,7 +358,7 @@ async fn a_machine_of_somebody_else_is_never_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_that_cannot_be_deleted_is_reported_and_tried_again() {
+async fn reports_a_machine_that_cannot_be_deleted_and_retries_in_the_next_run() {
     let core = prepared().await;
     let locked = json!({"status": 409, "code": "ScopeLocked", "message": "locked", "method": "DELETE", "path": "/virtualMachines/azimage-test-[^/]*$", "count": 0, "skip": 1});
     core.fault(locked);
@@ -366,15 +366,15 @@ async fn a_machine_that_cannot_be_deleted_is_reported_and_tried_again() {
     applied.diagnostics.assert_error(&["could not be deleted", "ScopeLocked", "costs money"]);
     let held = applied.held.unwrap();
     assert!(held.tainted && held.text("result") == "passed" && core.exists(held.text("id")));
-    core.heal();
+    core.clear_faults();
     let applied = apply(&core, &config(json!({})), Some(&held)).await;
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
-    nothing_left(&core, "after the second run");
+    assert_nothing_remains(&core, "after the second run");
 }
 
-/// Definitions of every shape; the emulator refuses machines that do not fit them, as the service does.
+/// Definitions of every kind. Like the service, the emulator rejects machines that do not match them.
 #[tokio::test(start_paused = true)]
-async fn the_machine_follows_from_the_definition() {
+async fn the_machine_matches_the_definition() {
     let feature = |value: &str| json!([{"name": "SecurityType", "value": value}]);
     let shapes = [
         ("v1", json!({"hyperVGeneration": "V1", "features": null}), "Standard_D2s_v5"),
@@ -397,12 +397,12 @@ async fn the_machine_follows_from_the_definition() {
         put(&core, &id, json!({"location": "eastus", "properties": properties}));
         let held = core.create(TYPE, &config(json!({"image_version_id": id}))).await;
         assert_eq!((held.text("result"), held.text("vm_size")), ("passed", size), "{name}");
-        nothing_left(&core, name);
+        assert_nothing_remains(&core, name);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_that_is_elsewhere_is_refused_at_plan() {
+async fn plan_rejects_a_version_in_another_region() {
     let core = prepared().await;
     let far = config(json!({"location": "uksouth", "subnet_id": subnet("tests")}));
     let refused = core.try_plan(TYPE, None, &core.config(TYPE, &far)).await.unwrap_err();
@@ -411,9 +411,9 @@ async fn a_version_that_is_elsewhere_is_refused_at_plan() {
     core.validate(TYPE, &core.config(TYPE, &twice)).await.assert_error(&["same name"]);
 }
 
-/// Each kind of request while the service answers nonsense for a while, and for good.
+/// Every kind of request while the service returns invalid responses, temporarily and permanently.
 #[tokio::test(start_paused = true)]
-async fn a_service_that_misbehaves_leaves_nothing_behind() {
+async fn leaves_no_resources_when_requests_fail() {
     let faults = [
         json!({"status": 503}),
         json!({"status": 429, "code": "TooManyRequests", "headers": {"Retry-After": "2"}}),
@@ -434,20 +434,20 @@ async fn a_service_that_misbehaves_leaves_nothing_behind() {
             let core = prepared().await;
             let what = format!("{method} {path} {fault}");
             let config = config(json!({"timeouts": {"create": "30m"}}));
-            // a page in place of a 404 is no answer to the question whether the machine exists
+            // an HTML page with status 404 does not prove that the machine is deleted
             let skip = i64::from(method == "GET");
             core.fault(patched(fault, &json!({"method": method, "path": path, "count": 2, "skip": skip})));
             let applied = apply(&core, &config, None).await;
             assert!(!applied.diagnostics.has_errors(), "{what}: {:?}", applied.diagnostics);
-            nothing_left(&core, &what);
-            core.heal();
+            assert_nothing_remains(&core, &what);
+            core.clear_faults();
             core.fault(patched(fault, &json!({"method": method, "path": path, "count": 0})));
             let applied = apply(&core, &patched(&config, &json!({"keepers": {"a": "b"}})), None).await;
-            core.heal();
-            if method == "DELETE" && !left(&core).is_empty() {
+            core.clear_faults();
+            if method == "DELETE" && !remaining(&core).is_empty() {
                 applied.diagnostics.assert_error(&["could not be deleted"]);
             } else {
-                nothing_left(&core, &what);
+                assert_nothing_remains(&core, &what);
             }
         }
     }

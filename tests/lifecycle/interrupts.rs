@@ -1,11 +1,12 @@
-//! Every resource type interrupted at each of its requests in turn: objects that the service accepted are in the state, nothing
-//! is tainted, and the next run completes.
+//! Interrupts every resource type at each of its requests: accepted objects stay in the state, nothing is tainted,
+//! and the next run completes.
 
 use super::failures::{each, finish, prepared};
 use crate::core::{Applied, Core, json, patched};
 use std::time::Duration;
 
-// Runs `work` and interrupts it while its request number `at` waits for a response. Returns whether there was such a request.
+// Runs `work` and interrupts it while request number `at` waits for a response. Returns whether there was such a
+// request.
 pub async fn interrupted(core: &Core, at: usize, work: impl Future<Output = Applied>) -> (Applied, bool) {
     core.fault(json!({"skip": at, "count": 1, "delay_ms": 30_000}));
     let met = || core.control("GET", "faults", json!({}))["faults"][0]["done"] == 1;
@@ -20,16 +21,16 @@ pub async fn interrupted(core: &Core, at: usize, work: impl Future<Output = Appl
     let begun = tokio::time::Instant::now();
     let applied = tokio::select! { applied = work => applied, () = halt => unreachable!() };
     let reached = met();
-    core.heal();
+    core.clear_faults();
     assert!(!reached || begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
     (applied, reached)
 }
 
-// Exceeds the number of requests of any case.
+// More than the number of requests of any case.
 pub const MANY: usize = 60;
 
 #[tokio::test(start_paused = true)]
-async fn while_creating() {
+async fn interrupts_during_create_lose_nothing() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         for at in 0..MANY {
@@ -52,11 +53,11 @@ async fn while_creating() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_changing() {
+async fn interrupts_during_update_lose_nothing() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let mut held = core.create(case.type_name, &full).await;
-        // changes that need several requests, and one that needs a single one
+        // changes that need several requests, and one that needs one request
         const NAMES: [&str; 3] = ["tags", "target_region", "sharing"];
         let changes =
             NAMES.iter().filter_map(|name| case.updates.iter().find(|(_, names)| names.contains(name)));
@@ -81,7 +82,7 @@ async fn while_changing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_deleting() {
+async fn interrupts_during_delete_lose_nothing() {
     each(async |case, id| {
         for at in 0..MANY {
             let (core, full) = prepared(case).await;
@@ -104,7 +105,7 @@ async fn while_deleting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupt_during_a_write_that_stalls_ends_soon_and_keeps_what_was_accepted() {
+async fn an_interrupt_during_a_stalled_write_ends_soon_and_keeps_the_accepted_object() {
     each(async |case, id| {
         for stall in ["before", "after"] {
             let (core, full) = prepared(case).await;
@@ -118,7 +119,7 @@ async fn an_interrupt_during_a_write_that_stalls_ends_soon_and_keeps_what_was_ac
             };
             let applied =
                 tokio::select! { applied = core.apply(&plan) => applied, () = halt => unreachable!() };
-            core.heal();
+            core.clear_faults();
             let what = format!("{} stalled {stall}: {:?}", case.name, applied.diagnostics);
             assert!(begun.elapsed() <= Duration::from_secs(5 + 30), "{:?}: {what}", begun.elapsed());
             if core.exists(id) {

@@ -1,5 +1,5 @@
-//! Every resource type against every kind of service failure, temporary and permanent: diagnostics are true, nothing is lost or
-//! created twice, and the next run completes.
+//! Every resource type with every kind of service failure, temporary and permanent: diagnostics are correct, nothing
+//! is lost or created twice, and the next run completes.
 
 use super::failures::{always, assert_reported, each, each_with_operations, finish, prepared};
 use crate::cases::Case;
@@ -9,7 +9,7 @@ use std::time::Duration;
 const FUTURE: &str = "Mon, 02 Nov 2026 10:00:10 GMT";
 const PRESENT: &str = "Mon, 02 Nov 2026 10:00:00 GMT";
 
-/// The faulty response, whether the service has executed the request, and whether retrying helps.
+/// Faulty responses, with whether the service has executed the request, and whether a retry helps.
 fn rows() -> Vec<(&'static str, Json, bool, bool)> {
     let refusal = |status: u16, headers: Json| json!({"status": status, "code": "Busy", "message": "Later.", "headers": headers});
     vec![
@@ -22,7 +22,7 @@ fn rows() -> Vec<(&'static str, Json, bool, bool)> {
         ("no connection", json!({"drop": "connect"}), false, true),
         ("reset before it was sent", json!({"drop": "before"}), false, true),
         ("reset after it was sent", json!({"drop": "after"}), true, true),
-        ("no answer, not done", json!({"stall": "before"}), false, true),
+        ("no response, not executed", json!({"stall": "before"}), false, true),
         ("no answer, done", json!({"stall": "after"}), true, true),
         ("truncated JSON", json!({"truncate": 25}), true, true),
         ("malformed JSON", json!({"malformed": "json"}), true, true),
@@ -44,7 +44,7 @@ fn rows() -> Vec<(&'static str, Json, bool, bool)> {
     ]
 }
 
-// Twice only: failures that a retry fixes are not reported.
+// Fails twice only: failures that a retry repairs are not reported.
 fn twice(method: &str, id: &str, fault: &Json) -> Json {
     patched(&always(method, id, fault), &json!({"count": 2}))
 }
@@ -71,26 +71,26 @@ async fn every_verb_survives_temporary_failures() {
             fine(&applied.diagnostics, "creating");
             let held = applied.held.unwrap();
             assert!(!held.tainted);
-            core.heal();
+            core.clear_faults();
             core.fault(twice("GET", id, &fault));
             let read = core
                 .refresh(&held)
                 .await
                 .unwrap_or_else(|diagnostics| panic!("{} reading {what}: {diagnostics:?}", case.name));
             let held = read.unwrap_or_else(|| panic!("{} reading {what}: forgotten", case.name));
-            core.heal();
+            core.clear_faults();
             let config = tagged(case, &full);
             core.fault(twice("PUT", id, &fault));
             core.fault(twice("PATCH", id, &fault));
             let applied = core.apply(&core.plan(case.type_name, Some(&held), &config).await).await;
             fine(&applied.diagnostics, "updating");
-            core.heal();
+            core.clear_faults();
             let held = finish(&core, case, applied.held, &config).await;
             core.fault(twice("DELETE", id, &fault));
             let applied = core.destroy(&held).await;
             fine(&applied.diagnostics, "deleting");
             assert!(applied.held.is_none() && !core.exists(id), "{} {what}", case.name);
-            core.heal();
+            core.clear_faults();
         }
     })
     .await;
@@ -112,16 +112,16 @@ async fn permanent_failures_are_reported_and_lose_nothing() {
             }
             assert_eq!(applied.held.is_some(), done, "{} {what}", case.name);
             assert_eq!(core.exists(id), done, "{} {what}", case.name);
-            core.heal();
+            core.clear_faults();
             let held = finish(&core, case, applied.held, &full).await;
 
             core.fault(always("GET", id, &fault));
             match core.refresh(&held).await {
                 Err(diagnostics) => diagnostics.assert_error(&[id]),
-                // an object in another spelling is still read
+                // an object with another spelling is still read
                 Ok(read) => assert!(what == "another type" && read.is_some(), "{} {what}", case.name),
             }
-            core.heal();
+            core.clear_faults();
 
             let config = tagged(case, &full);
             core.fault(always("PUT", id, &fault));
@@ -134,16 +134,16 @@ async fn permanent_failures_are_reported_and_lose_nothing() {
                 case.name,
                 applied.diagnostics
             );
-            let kept = applied.held.expect("an update that fails loses nothing");
+            let kept = applied.held.expect("a failed update keeps the object");
             assert!(!kept.tainted, "{} {what}", case.name);
-            core.heal();
+            core.clear_faults();
             let held = finish(&core, case, Some(kept), &config).await;
 
             core.fault(always("DELETE", id, &fault));
             let applied = core.destroy(&held).await;
-            core.heal();
+            core.clear_faults();
             if let Some(held) = applied.held {
-                assert_reported_or_gone(&core, case, what, id, done, &applied.diagnostics);
+                assert_reported_or_deleted(&core, case, what, id, done, &applied.diagnostics);
                 assert!(core.destroy(&held).await.held.is_none(), "{} {what}", case.name);
             }
             assert!(!core.exists(id), "{} {what}", case.name);
@@ -152,7 +152,7 @@ async fn permanent_failures_are_reported_and_lose_nothing() {
     .await;
 }
 
-fn assert_reported_or_gone(
+fn assert_reported_or_deleted(
     core: &Core,
     case: &Case,
     what: &str,
@@ -164,8 +164,8 @@ fn assert_reported_or_gone(
     assert!(done || core.exists(id), "{} {what}", case.name);
 }
 
-/// The faults of the creation's operation and of the created object, whether they cause an error, and whether the object exists
-/// in the end.
+/// Faults of a creation's operation and of the created object, with whether they cause an error and whether the
+/// object exists afterwards.
 fn operations() -> Vec<(&'static str, Vec<Json>, bool, bool)> {
     let polls = |fault: Json| patched(&fault, &json!({"method": "GET", "path": "perations/"}));
     vec![
@@ -177,20 +177,25 @@ fn operations() -> Vec<(&'static str, Vec<Json>, bool, bool)> {
         ),
         ("changes its URL", vec![polls(json!({"move_operation": true, "count": 3}))], false, true),
         (
-            "is not known for a while",
+            "cannot be found for a while",
             vec![polls(json!({"status": 404, "code": "NotFound", "message": "?", "count": 4}))],
             false,
             true,
         ),
         (
-            "is never known",
+            "can never be found",
             vec![polls(json!({"status": 404, "code": "NotFound", "message": "?", "count": 0}))],
             false,
             true,
         ),
-        ("cannot be asked for a while", vec![polls(json!({"status": 503, "count": 12}))], false, true),
-        ("answers pages for a while", vec![polls(json!({"malformed": "html", "count": 6}))], false, true),
-        ("ends without what it made", vec![json!({"lose_resource": true})], false, false),
+        ("cannot be polled for a while", vec![polls(json!({"status": 503, "count": 12}))], false, true),
+        (
+            "returns HTML pages for a while",
+            vec![polls(json!({"malformed": "html", "count": 6}))],
+            false,
+            true,
+        ),
+        ("ends without the created object", vec![json!({"lose_resource": true})], false, false),
     ]
 }
 
@@ -252,7 +257,7 @@ async fn abnormal_operations_leave_a_correct_state() {
                 );
             }
             assert_eq!(core.exists(id), there, "{} {what}", case.name);
-            core.heal();
+            core.clear_faults();
             core.control("PUT", "settings", json!({"time_scale": 0}));
             core.control("POST", "clock/advance", json!({"seconds": 1e6}));
             finish(&core, case, applied.held, &full).await;
@@ -285,13 +290,13 @@ async fn abnormal_operations_of_updates_and_deletes_leave_a_correct_state() {
                 case.name,
                 applied.diagnostics
             );
-            core.heal();
+            core.clear_faults();
             let held = finish(&core, case, applied.held, &config).await;
             polls.iter().for_each(|fault| core.fault(fault.clone()));
             let applied = tick(&core, core.destroy(&held)).await;
             assert!(applied.held.is_none(), "{} deleting {what}: {:?}", case.name, applied.diagnostics);
             assert!(!core.exists(id), "{} {what}", case.name);
-            core.heal();
+            core.clear_faults();
         }
     })
     .await;
@@ -302,7 +307,7 @@ async fn abnormal_operations_of_updates_and_deletes_leave_a_correct_state() {
 async fn waits_until_the_service_sees_its_own_changes() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
-        // its dependencies are old enough to be found
+        // the dependencies are old enough to be found
         core.control("POST", "clock/advance", json!({"seconds": 60}));
         core.control("PUT", "settings", json!({"time_scale": 1, "eventual_consistency": true}));
         let applied =
@@ -318,7 +323,7 @@ async fn waits_until_the_service_sees_its_own_changes() {
         let applied = tick(&core, core.apply(&plan)).await;
         assert!(!applied.diagnostics.has_errors(), "{} {id}: {:?}", case.name, applied.diagnostics);
         core.control("POST", "clock/advance", json!({"seconds": 1e6}));
-        core.settled(&applied.held.unwrap(), &full).await;
+        core.assert_no_changes(&applied.held.unwrap(), &full).await;
     })
     .await;
 }

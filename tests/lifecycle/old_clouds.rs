@@ -1,5 +1,5 @@
-//! Clouds that lag behind and know older API versions only: everything works that such a version has, and the rest is refused by
-//! the name of the attribute, before anything is created.
+//! Clouds that support only older API versions: every feature of such a version works, and the others are rejected
+//! before anything is created, with the attribute's name.
 
 use super::{each, prepared};
 use crate::core::{Core, json, patched};
@@ -18,7 +18,7 @@ async fn cloud(core: &Core, newest: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lifecycle_works_with_what_an_older_api_version_has() {
+async fn lifecycle_works_with_the_features_of_an_older_api_version() {
     for (newest, refused) in CLOUDS {
         each(async |case| {
             let (core, full) = prepared(case).await;
@@ -46,10 +46,10 @@ async fn lifecycle_works_with_what_an_older_api_version_has() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_update_is_made_or_refused_by_the_name_of_its_attribute() {
+async fn each_update_succeeds_or_names_the_unsupported_attribute() {
     let newest = "2021-10-01";
     each(async |case| {
-        // what the updates of a version need, as far as every cloud has it
+        // the dependencies of a version's updates, with the features of every cloud
         let date = match case.name {
             "image version" => json!({"end_of_life_date": "2031-01-01T00:00:00Z"}),
             _ => json!({}),
@@ -65,7 +65,7 @@ async fn each_update_is_made_or_refused_by_the_name_of_its_attribute() {
                 Ok(plan) => {
                     let applied = core.apply(&plan).await;
                     let text = format!("{:?}", applied.diagnostics);
-                    // before 2025-03-03 the service changes no feature of an existing definition
+                    // before 2025-03-03, the service cannot change the features of an existing definition
                     let is_fixed =
                         case.name == "image definition" && text.contains("PropertyChangeNotAllowed");
                     assert!(is_fixed || !applied.diagnostics.has_errors(), "{what}: {text}");
@@ -83,12 +83,12 @@ async fn each_update_is_made_or_refused_by_the_name_of_its_attribute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn apply_refuses_before_it_creates_when_the_plan_could_not_know() {
+async fn apply_refuses_before_creating_if_values_were_unknown_at_plan() {
     each(async |case| {
         let (core, full) = prepared(case).await;
         let plan = core.plan(case.type_name, None, &full).await;
         cloud(&core, "2021-10-01").await;
-        let again = core.again(json!({})).await;
+        let again = core.new_run(json!({})).await;
         let applied = again.apply(&plan).await;
         if applied.diagnostics.has_errors() {
             let text = format!("{:?}", applied.diagnostics);

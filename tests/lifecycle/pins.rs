@@ -23,7 +23,7 @@ async fn pin_moves_only_when_keepers_change() {
     // a withdrawn version causes a warning and is kept
     let withdraw = json!({"publisher": "kinvolk", "offer": "flatcar-container-linux-free", "sku": "stable-gen2", "version": "4081.2.1"});
     core.control("POST", "marketplace/withdraw", withdraw);
-    let next = core.again(json!({})).await;
+    let next = core.new_run(json!({})).await;
     let (read, diagnostics) = next.read(&moved).await.unwrap();
     diagnostics.assert_warning(&["withdrawn", "4081.2.1"]);
     let read = read.unwrap();

@@ -19,7 +19,7 @@ async fn resource_tags_override_default_tags() {
         let held = core.create(case.type_name, &case.small).await;
         assert!(held.get("tags").is_empty());
         assert_eq!(all(&held), json!({"team": "platform", "cost": "1"}), "{}", case.name);
-        assert_eq!(core.look(&id)["tags"], json!({"team": "platform", "cost": "1"}));
+        assert_eq!(core.azure_object(&id)["tags"], json!({"team": "platform", "cost": "1"}));
         let with = |tags: Json| patched(&case.small, &json!({"tags": tags}));
         let held = core.change(&held, &with(json!({"team": "platform"})), Action::NoOp).await;
         let held = core.change(&held, &with(json!({"team": "images", "os": "linux"})), Action::Update).await;
@@ -37,14 +37,14 @@ async fn resource_tags_override_default_tags() {
         assert_eq!(changed(&held.state, &read.state), ["tags_all"], "{}", case.name);
         let held = core.change(&read, &case.small, Action::Update).await;
         // the default tags themselves change
-        let next = core.again(json!({"default_tags": {"team": "other"}})).await;
+        let next = core.new_run(json!({"default_tags": {"team": "other"}})).await;
         let read = next.refresh(&held).await.unwrap().unwrap();
         let plan = next.plan(case.type_name, Some(&read), &case.small).await;
         assert_eq!(plan.action, Action::Update);
         let applied = next.apply(&plan).await;
         assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
-        let held = next.settled(&applied.held.unwrap(), &case.small).await;
-        assert_eq!(next.look(&id)["tags"], json!({"team": "other"}), "{}", case.name);
+        let held = next.assert_no_changes(&applied.held.unwrap(), &case.small).await;
+        assert_eq!(next.azure_object(&id)["tags"], json!({"team": "other"}), "{}", case.name);
         assert_eq!(all(&held), json!({"team": "other"}));
     }
 }

@@ -34,7 +34,7 @@ async fn region_is_removed_only_with_permission() {
     let held = core.change(&held, &both, Action::Update).await;
     assert_eq!(held.get("target_region").elements().len(), 1);
     let held = core.change(&held, &version(one), Action::Update).await;
-    // and back again
+    // and back
     core.change(&held, &version(json!({})), Action::Update).await;
 }
 
@@ -48,9 +48,9 @@ async fn version_without_target_regions_keeps_its_own_region() {
     diagnostics.assert_error(&["removes the region westeurope\n"]);
     let allowed = patched(&version(none.clone()), &json!({"allow_deletion_of_replicated_locations": true}));
     let held = core.change(&held, &allowed, Action::Update).await;
-    let azure = core.look(held.text("id"));
+    let azure = core.azure_object(held.text("id"));
     assert_eq!(azure["properties"]["publishingProfile"]["targetRegions"].as_array().unwrap().len(), 1);
-    // naming the version's own region is equivalent
+    // configuring the version's own region is equivalent
     let named = patched(&allowed, &json!({"target_region": regions(&["eastus"])}));
     let held = core.change(&held, &named, Action::NoOp).await;
     core.change(
@@ -99,7 +99,7 @@ async fn immutable_region_settings_force_replacement_and_name_the_region() {
     assert_eq!(plan.action, Action::Replace);
 }
 
-// The service has no ETags: an update must not remove regions that others added.
+// The service has no ETags: an update must not remove regions that other clients added.
 #[tokio::test(start_paused = true)]
 async fn update_keeps_properties_outside_the_schema() {
     let core = with_sources(json!({})).await;
@@ -108,7 +108,7 @@ async fn update_keeps_properties_outside_the_schema() {
     let read = core.refresh(&held).await.unwrap().unwrap();
     assert_eq!(changed(&held.state, &read.state), ["tags", "tags_all"]);
     core.change(&read, &version(json!({})), Action::Update).await;
-    assert_eq!(core.look(held.text("id"))["tags"], json!({}));
+    assert_eq!(core.azure_object(held.text("id"))["tags"], json!({}));
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,7 +117,7 @@ async fn retained_version_outlives_its_resource() {
     let retain = version(json!({"deletion_policy": "retain"}));
     let held = core.create(VERSION, &retain).await;
     let id = held.text("id").to_owned();
-    // replaced under another number: the old version is kept for a rollback
+    // replaced under another number: the old version stays for a rollback
     let next = core.change(&held, &patched(&retain, &json!({"version": "1.1.0"})), Action::Replace).await;
     assert!(core.exists(&id) && core.exists(next.text("id")));
     assert!(core.destroy(&next).await.held.is_none());
@@ -148,7 +148,7 @@ async fn deletion_policy_must_be_applied_before_the_replacement() {
     diagnostics.assert_error(&["would be deleted, not retained", "because of version", "alone first"]);
     assert_eq!(diagnostics.error_paths(), ["deletion_policy"]);
     let held = core.change(&held, &retain, Action::Update).await;
-    // the number of a retained version stays taken
+    // the number of a retained version is reserved
     let again =
         patched(&retain, &json!({"replication_mode": "Shallow", "target_region": [{"name": "eastus"}]}));
     let diagnostics = core.plan_refused(VERSION, Some(&held), &again).await;
@@ -211,7 +211,7 @@ async fn version_without_waiting_shows_its_progress() {
     };
     let (applied, ()) = tokio::join!(core.apply(&plan), advance);
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
-    let held = core.settled(&applied.held.unwrap(), &all).await;
+    let held = core.assert_no_changes(&applied.held.unwrap(), &all).await;
     assert_eq!(
         held.get("replication_state")
             .entries()
@@ -241,7 +241,7 @@ async fn next_apply_repairs_a_failed_region() {
     plan.diagnostics.assert_warning(&["failed in a region", "westeurope Failed"]);
     let applied = core.apply(&plan).await;
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
-    let held = core.settled(&applied.held.unwrap(), &config).await;
+    let held = core.assert_no_changes(&applied.held.unwrap(), &config).await;
     assert_eq!(held.get("replication_state").entries().count(), 2);
     assert!(held.get("replication_state").entries().all(|(_, state)| state.as_str() == Some("Completed")));
     // during an update it is an error, with the version kept
@@ -264,12 +264,14 @@ async fn removing_the_end_of_life_date_removes_it_in_azure() {
     let date = json!({"end_of_life_date": "2031-01-01T00:00:00Z"});
     let held = core.create(VERSION, &version(date.clone())).await;
     core.change(&held, &version(json!({})), Action::Update).await;
-    assert!(core.look(held.text("id"))["properties"]["publishingProfile"].get("endOfLifeDate").is_none());
+    assert!(
+        core.azure_object(held.text("id"))["properties"]["publishingProfile"].get("endOfLifeDate").is_none()
+    );
     let base =
         patched(&cases::image_definition().small, &json!({"name": "dated", "identifier": {"sku": "dated"}}));
     let held = core.create(DEFINITION, &patched(&base, &date)).await;
     core.change(&held, &base, Action::Update).await;
-    assert!(core.look(held.text("id"))["properties"].get("endOfLifeDate").is_none());
+    assert!(core.azure_object(held.text("id"))["properties"].get("endOfLifeDate").is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -307,7 +309,7 @@ async fn guardrail_errors_name_rule_attribute_and_fix() {
         diagnostics.assert_error(says);
         assert_eq!(diagnostics.error_paths(), [path]);
         // as a warning the same rule does not block
-        let core = core.again(json!({"guardrails": patched(&rule, &json!({"mode": "warn"}))})).await;
+        let core = core.new_run(json!({"guardrails": patched(&rule, &json!({"mode": "warn"}))})).await;
         let plan = core.plan(VERSION, None, &version(patch)).await;
         plan.diagnostics.assert_warning(says);
     }
@@ -376,7 +378,7 @@ fn keep_deleted_versions(core: &Core) {
 }
 
 fn recycle_bin(core: &Core) -> usize {
-    core.look(&rg("galleries/gal/softDeletedArtifactTypes/Images/artifacts/def/versions"))["value"]
+    core.azure_object(&rg("galleries/gal/softDeletedArtifactTypes/Images/artifacts/def/versions"))["value"]
         .as_array()
         .unwrap()
         .len()
@@ -390,7 +392,7 @@ async fn soft_deleted_version_number_requires_a_decision() {
     let id = held.text("id").to_owned();
     assert!(core.destroy(&held).await.held.is_none());
     assert_eq!(recycle_bin(&core), 1);
-    let next = core.again(json!({})).await;
+    let next = core.new_run(json!({})).await;
     let plan = next.plan(VERSION, None, &version(json!({}))).await;
     let applied = next.apply(&plan).await;
     applied.diagnostics.assert_error(&[
@@ -407,7 +409,7 @@ async fn soft_deleted_version_number_requires_a_decision() {
         .create(VERSION, &version(json!({"restore_soft_deleted": true, "tags": {"restored": "yes"}})))
         .await;
     assert_eq!((restored.text("id"), recycle_bin(&core)), (id.as_str(), 0));
-    assert_eq!(core.look(&id)["tags"], json!({"restored": "yes"}));
+    assert_eq!(core.azure_object(&id)["tags"], json!({"restored": "yes"}));
     // and purged
     let purge = version(
         json!({"deletion_policy": "purge", "tags": {"restored": "yes"}, "restore_soft_deleted": true}),
@@ -424,7 +426,7 @@ async fn replacement_with_the_same_number_gets_new_content_despite_soft_delete()
     let held = core.create(VERSION, &version(json!({}))).await;
     let other = version(json!({"source": {"managed_image_id": rg("images/img2")}}));
     let held = core.change(&held, &other, Action::Replace).await;
-    let azure = core.look(held.text("id"));
+    let azure = core.azure_object(held.text("id"));
     assert_eq!(azure["properties"]["storageProfile"]["source"]["id"], rg("images/img2"));
     assert_eq!(recycle_bin(&core), 0, "the replaced version is purged");
 }
@@ -456,7 +458,7 @@ async fn version_that_never_succeeded_is_not_retained() {
     assert_eq!(held.text("provisioning_state"), "Succeeded");
 }
 
-// -replace, taint and replace_triggered_by force a replacement without naming an attribute.
+// -replace, taint and replace_triggered_by force a replacement without a changed attribute.
 #[tokio::test(start_paused = true)]
 async fn replacing_an_unchanged_retained_version_adopts_it_again() {
     let core = with_sources(json!({})).await;
@@ -467,10 +469,10 @@ async fn replacing_an_unchanged_retained_version_adopts_it_again() {
     let tagged = patched(&config, &json!({"tags": {"a": "b"}}));
     let held = core.change(&held, &tagged, Action::Replace).await;
     assert_eq!(held.text("published_date"), published, "it is the same version");
-    assert_eq!(core.look(held.text("id"))["tags"], json!({"a": "b"}));
+    assert_eq!(core.azure_object(held.text("id"))["tags"], json!({"a": "b"}));
 }
 
-// A finished version is final, whatever its operation URL returns later.
+// A finished version is final, regardless of later responses of its operation URL.
 #[tokio::test(start_paused = true)]
 async fn update_ignores_a_dead_operation_url() {
     let dead = [
@@ -492,12 +494,12 @@ async fn update_ignores_a_dead_operation_url() {
             let (applied, ()) = tokio::join!(core.apply(&plan), advance);
             core.control("PUT", "settings", json!({"time_scale": 0}));
             core.fault(patched(answer, &json!({"method": "GET", "path": "perations/", "count": 0})));
-            let next = core.again(json!({})).await;
+            let next = core.new_run(json!({})).await;
             let tagged = patched(&config, &json!({"tags": {"a": "b"}}));
             let plan = next.plan(VERSION, applied.held.as_ref(), &tagged).await;
             let applied = next.apply(&plan).await;
             assert!(!applied.diagnostics.has_errors(), "{wait} {answer}: {:?}", applied.diagnostics);
-            assert_eq!(core.look(applied.held.unwrap().text("id"))["tags"], json!({"a": "b"}));
+            assert_eq!(core.azure_object(applied.held.unwrap().text("id"))["tags"], json!({"a": "b"}));
         }
     }
 }
@@ -526,7 +528,7 @@ async fn running_creation_is_joined_only_if_identical() {
     let none = version(json!({"wait_for_replication": "none", "tags": {"run": "a"}}));
     let plan = core.plan(VERSION, None, &none).await;
     assert!(!core.apply(&plan).await.diagnostics.has_errors());
-    let other = core.again(json!({})).await;
+    let other = core.new_run(json!({})).await;
     for patch in [
         json!({"tags": {"run": "b"}}),
         json!({"tags": null}),
@@ -550,12 +552,14 @@ async fn running_creation_is_joined_only_if_identical() {
 async fn order_of_regions_is_not_drift() {
     let core = with_sources(json!({})).await;
     let held = core.create(VERSION, &version(json!({}))).await;
-    let mut regions = core.look(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
+    let mut regions =
+        core.azure_object(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
     regions.as_array_mut().unwrap().reverse();
     core.tamper(held.text("id"), json!({"properties": {"publishingProfile": {"targetRegions": regions}}}));
-    let returned = core.look(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
-    assert_eq!(returned, regions, "the order did change");
-    core.settled(&held, &version(json!({}))).await;
+    let returned =
+        core.azure_object(held.text("id"))["properties"]["publishingProfile"]["targetRegions"].clone();
+    assert_eq!(returned, regions, "the order has changed");
+    core.assert_no_changes(&held, &version(json!({}))).await;
 }
 
 // An update waits for an earlier run's update and builds on its result.
@@ -573,7 +577,8 @@ async fn update_waits_for_and_builds_on_a_running_update() {
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     applied.diagnostics.assert_warning(&["not finished yet"]);
     let held = applied.held.unwrap();
-    // the next run changes more: while the first update is running, it times out with an error and keeps the prior state
+    // the next run makes another change: while the first update is running, it times out with an error and keeps the
+    // prior state
     let more = patched(&short, &json!({"tags": {"a": "b"}}));
     let read = core.refresh(&held).await.unwrap().unwrap();
     let plan = core.plan(VERSION, Some(&read), &more).await;
@@ -598,5 +603,5 @@ async fn generation_mismatch_fails_the_operation_and_taints_the_version() {
     applied.diagnostics.assert_error(&["Conflict", message]);
     let held = applied.held.unwrap();
     assert!(held.tainted);
-    assert_eq!(core.look(held.text("id"))["properties"]["provisioningState"], "Failed");
+    assert_eq!(core.azure_object(held.text("id"))["properties"]["provisioningState"], "Failed");
 }

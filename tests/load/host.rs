@@ -1,4 +1,4 @@
-//! Terraform's part: the calls for one object, and samples of the provider's memory.
+//! The host's side: the calls for one object, and samples of the provider's memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -170,7 +170,7 @@ impl Host {
             Some((state, private, identity)) if !state.is_null() => {
                 Some(Held { state, private, identity, doomed: false })
             }
-            // it may exist without being in the state: then the next attempt says so, and it is imported
+            // it may exist without being in the state; the next attempt then reports that, and it is imported
             _ if held.is_none() => self.import(number, outcome).await,
             _ => held,
         }
@@ -220,7 +220,7 @@ impl Host {
         let begun = Instant::now();
         let applied = self.client.clone().apply_resource_change(request).await.unwrap().into_inner();
         outcome.calls += 1;
-        assert!(begun.elapsed() < super::PATIENCE, "it took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < super::CALL_TIMEOUT, "it took {:?}", begun.elapsed());
         let state = decode(&applied.new_state, &self.ty);
         assert!(state.is_wholly_known());
         if !failed(&applied.diagnostics, outcome) {
@@ -263,7 +263,7 @@ impl Host {
                 {
                     seen.push(mebibytes);
                 }
-                // at most a few hundred samples, however long it takes
+                // at most a few hundred samples, regardless of the duration
                 tokio::time::sleep(
                     (begun.elapsed() / 60).clamp(Duration::from_millis(200), Duration::from_secs(10)),
                 )

@@ -1,5 +1,5 @@
-//! The emulator behind a socket, with injected faults. It does not send the remaining rate limits, because the provider would
-//! slow down and there would be no load.
+//! The emulator behind a socket, with injected faults. It does not send the remaining rate limits, because the
+//! provider would slow down and the load would be lower.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -54,13 +54,13 @@ impl Service {
         service
     }
 
-    /// The number of calls, and how many of them failed on purpose.
-    pub fn met(&self) -> (u64, u64) {
+    /// The number of calls, and how many of them were made to fail.
+    pub fn call_counts(&self) -> (u64, u64) {
         (self.calls.load(Ordering::Relaxed), self.met.load(Ordering::Relaxed))
     }
 
-    /// Makes every tenth call fail, or stops that.
-    pub fn trouble(&self, begins: bool) {
+    /// Makes every tenth call fail, or stops doing so.
+    pub fn set_failing(&self, begins: bool) {
         self.in_trouble.store(begins, Ordering::Relaxed);
     }
 

@@ -1,4 +1,4 @@
-//! Runs that are disturbed at each of their requests in turn, and the conditions that must hold afterwards.
+//! Runs that are disturbed at one of their requests, and the conditions that must hold afterwards.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::BTreeSet;
@@ -10,11 +10,11 @@ use serde_json::{Value as Json, json};
 use super::stage::{Running, Stage};
 use super::{HEAD, Ran, SUBSCRIPTION, Workspace};
 
-/// A request of a run, identified in a way that also holds for the next run.
+/// A request of a run, identified so that it can be recognised in another run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Boundary {
     pub method: String,
-    /// A regular expression.
+    /// A regular expression for the path.
     pub path: String,
     /// The number of equal requests before it.
     pub nth: usize,
@@ -34,11 +34,11 @@ impl Boundary {
     }
 
     /// Whether it starts an operation.
-    pub fn begins(&self) -> bool {
+    pub fn starts_operation(&self) -> bool {
         self.method == "PUT" && self.side == "after" && !self.path.contains("agreements")
     }
 
-    // The resource that it is about.
+    // The address of its resource.
     fn address(&self) -> &'static str {
         match self.path.trim_end_matches('$').rsplit('/').next() {
             Some("img") => "azimage_managed_image.img",
@@ -167,7 +167,7 @@ pub struct Series {
 }
 
 impl Series {
-    /// Prepares the starting point, and steps through one run to list its requests.
+    /// Prepares the starting point, and runs once to list the requests.
     pub fn new(terraform: &str, goal: Goal) -> Series {
         let mut series = Series { terraform: terraform.to_owned(), goal, base: None, boundaries: Vec::new() };
         if goal != Goal::Create {
@@ -179,7 +179,7 @@ impl Series {
             stage.settings(&json!({"time_scale": 10}));
             series.base = Some((stage, workspace));
         }
-        series.boundaries = series.look();
+        series.boundaries = series.list_boundaries();
         series
     }
 
@@ -198,8 +198,8 @@ impl Series {
         (stage, workspace)
     }
 
-    // One run with every request held for a moment.
-    fn look(&self) -> Vec<Boundary> {
+    // Lists the requests of a run by holding each of them briefly.
+    fn list_boundaries(&self) -> Vec<Boundary> {
         let (stage, workspace) = self.begin();
         stage.faults(&slow(Some(json!({"count": 0, "hold": "before"}))));
         let mut running = Running::start(&workspace, self.goal.arguments());
@@ -216,7 +216,7 @@ impl Series {
                 .iter()
                 .filter(|known| known.method == method && known.path == path && known.side == "before")
                 .count();
-            // that a poll is repeated is chance
+            // the number of polls varies
             if !(path.contains("perations/") && nth > 0) {
                 let boundary = Boundary { method, path, nth, side: "before" };
                 let writes = boundary.writes();
@@ -255,34 +255,34 @@ impl Series {
         Some((stage, workspace, running))
     }
 
-    /// Runs terraform again until it reaches the goal, pasting each proposed import block, and checks that every object exists
-    /// exactly once. Returns the number of imports.
+    /// Runs terraform again until it reaches the goal, adding each proposed import block, and checks that every
+    /// object exists exactly once. Returns the number of imports.
     ///
     /// If `pending` started an operation, the first run must join it while it is running.
     pub fn converge(&self, stage: &Stage, workspace: &Workspace, pending: Option<&Boundary>) -> usize {
         stage.faults(&slow(None));
         if let Some(pending) = pending {
             let target = format!("-target={}", pending.address());
-            let ran = self.patiently(stage, workspace, &[self.goal.arguments(), &[&target]].concat());
+            let ran = self.run_slowly(stage, workspace, &[self.goal.arguments(), &[&target]].concat());
             assert_eq!(ran.code, 0, "the running operation is not joined:\n{}", ran.text);
         }
         let pasted = self.until_done(stage, workspace, self.goal);
-        self.assert_there(stage, workspace);
+        self.assert_objects_exist(stage, workspace);
         pasted
     }
 
-    /// Imports the existing objects without a state, following the proposed import blocks, until nothing is missing.
+    /// Imports the existing objects without a state, using the proposed import blocks, until nothing is missing.
     pub fn adopt(&self, stage: &Stage, workspace: &Workspace) {
         stage.faults(&slow(None));
         self.until_done(stage, workspace, Goal::Create);
         std::fs::remove_file(workspace.path().join("imports.tf")).ok();
     }
 
-    // Goes on, with every import pasted that is proposed, until a run succeeds. Returns how many there were.
+    // Repeats the run, adding every proposed import block, until it succeeds. Returns the number of imports.
     fn until_done(&self, stage: &Stage, workspace: &Workspace, goal: Goal) -> usize {
         let mut pasted: BTreeSet<String> = BTreeSet::new();
         for _ in 0..6 {
-            let ran = self.patiently(stage, workspace, goal.arguments());
+            let ran = self.run_slowly(stage, workspace, goal.arguments());
             if goal != Goal::Delete {
                 let destroys = ran.text.contains(" destroyed.") && !ran.text.contains(" 0 destroyed.");
                 assert!(!destroys, "a desired object was destroyed:\n{}", ran.text);
@@ -301,8 +301,8 @@ impl Series {
         panic!("the runs do not converge");
     }
 
-    // A run during which work under way stays under way until somebody waits for it.
-    fn patiently(&self, stage: &Stage, workspace: &Workspace, arguments: &[&str]) -> Ran {
+    // A run in which operations keep running until terraform polls them.
+    fn run_slowly(&self, stage: &Stage, workspace: &Workspace, arguments: &[&str]) -> Ran {
         let last = stage.last_request();
         let mut running = Running::start(workspace, arguments);
         let begun = Instant::now();
@@ -318,7 +318,7 @@ impl Series {
         running.end(Duration::from_secs(1))
     }
 
-    fn assert_there(&self, stage: &Stage, workspace: &Workspace) {
+    fn assert_objects_exist(&self, stage: &Stage, workspace: &Workspace) {
         stage.faults(&json!([]));
         stage.advance();
         let state = state(workspace);
@@ -334,17 +334,17 @@ impl Series {
         }
         assert_eq!(addresses(&state).len(), 5, "{:?}", addresses(&state));
         assert!(tainted(&state).is_empty(), "tainted: {:?}", tainted(&state));
-        workspace.settled();
+        workspace.assert_no_changes();
     }
 }
 
-// Each write takes five minutes of the emulator's clock, which only the test advances. `more` adds a fault.
+// Every write takes five minutes of the emulator's clock, which only the test advances. `more` adds a fault.
 fn slow(more: Option<Json>) -> Json {
     let slow = |method: &str| json!({"method": method, "count": 0, "slow_operation": 300});
     more.into_iter().chain([slow("PUT"), slow("DELETE")]).collect()
 }
 
-// A path as a regular expression that fits the same request of another run.
+// A regular expression for a path that also matches the same request of another run.
 fn general(path: &str) -> String {
     let words: Vec<String> = path
         .split('/')
@@ -360,26 +360,26 @@ pub fn state_of(workspace: &Workspace) -> PathBuf {
     workspace.path().join("terraform.tfstate")
 }
 
-/// The condition of terraform's state file after a forced exit. Terraform truncates the file before it writes it, so an exit in
-/// between leaves it empty; and it makes a backup only if the new state differs from the old one.
+/// The state file after a forced exit. Terraform truncates the file before it writes it, so an exit in between leaves
+/// it empty. It makes a backup only if the new state differs from the old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
-    /// The complete state.
+pub enum StateFile {
+    /// It contains the complete state.
     Whole,
-    /// The backup, which has been restored.
+    /// It was restored from the backup.
     Backup,
-    /// Neither state nor backup.
+    /// There is neither a state nor a backup.
     Nothing,
 }
 
 /// Restores terraform's backup if the state file is incomplete.
-pub fn restore(workspace: &Workspace) -> Left {
+pub fn restore(workspace: &Workspace) -> StateFile {
     let (path, backup) = (state_of(workspace), workspace.path().join("terraform.tfstate.backup"));
     let is_whole = |text: String| serde_json::from_str::<Json>(&text).is_ok();
     if std::fs::read_to_string(&path).map_or(true, is_whole) {
-        return Left::Whole;
+        return StateFile::Whole;
     }
-    if std::fs::copy(backup, path).is_ok() { Left::Backup } else { Left::Nothing }
+    if std::fs::copy(backup, path).is_ok() { StateFile::Backup } else { StateFile::Nothing }
 }
 
 /// Terraform's state; null if there is none.
@@ -423,7 +423,7 @@ pub fn ids(state: &Json) -> BTreeSet<String> {
         .collect()
 }
 
-/// The import blocks that a text proposes, ready to paste.
+/// The import blocks that `text` proposes.
 pub fn imports(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = text;

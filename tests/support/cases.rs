@@ -60,12 +60,12 @@ pub struct Case {
 pub const NOT_IMPORTABLE: &[&str] = &["azimage_image_test"];
 
 impl Case {
-    /// Whether it is a version, which is replicated and whose content in its own region must not be lost.
+    /// Whether it is a version, which is replicated, and whose content in its own region must not be lost.
     pub fn is_version(&self) -> bool {
         ["azimage_image_version", "azimage_gallery_application_version"].contains(&self.type_name)
     }
 
-    /// Whether the service answers its writes at once, without an operation.
+    /// Whether its writes complete without an operation.
     pub fn is_synchronous(&self) -> bool {
         self.type_name == "azimage_gallery_application"
     }
@@ -76,13 +76,13 @@ pub fn rg(rest: &str) -> String {
     format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute/{rest}")
 }
 
-/// Creates an object by hand.
+/// Creates an object as another client.
 pub fn put(core: &Core, id: &str, body: Json) {
     let (status, answer) = core.azure("PUT", id, body);
     assert!(status < 300, "PUT {id}: {status} {answer}");
 }
 
-pub fn bare(_: &Core) {}
+pub fn no_prerequisites(_: &Core) {}
 
 pub fn with_gallery(core: &Core) {
     put(core, &rg("galleries/gal"), json!({"location": "eastus", "properties": {}}));

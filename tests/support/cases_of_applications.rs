@@ -208,7 +208,7 @@ pub fn gallery_application_version() -> Case {
     }
 }
 
-/// With everything that never changes.
+/// An application version with all values that cannot change.
 pub fn application_version_with_files() -> Case {
     let plain = gallery_application_version();
     Case {
@@ -227,7 +227,7 @@ pub fn application_version_with_files() -> Case {
             (json!({"source": {"default_configuration_link": null}}), &["source.default_configuration_link"]),
             (json!({"manage_action": {"update": null}}), &["manage_action.update"]),
         ],
-        // the service decides about file names that the configuration leaves out
+        // the service chooses the file names that the configuration omits
         same: vec![
             json!({"source": {"default_configuration_link": format!("{BLOB}.json")}}),
             json!({"package_file": null, "config_file": null}),

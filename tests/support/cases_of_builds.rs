@@ -147,7 +147,7 @@ pub fn builder_template() -> Case {
     }
 }
 
-/// A template with everything that replaces it when it changes.
+/// A template with all values that replace it when they change.
 pub fn builder_template_for_windows() -> Case {
     let script = "https://example.com/setup.ps1";
     Case {

@@ -1,13 +1,13 @@
 //! Galleries and image definitions.
 
-use super::{Case, GUID_A, bare, rg, with_gallery};
+use super::{Case, GUID_A, no_prerequisites, rg, with_gallery};
 use crate::core::{Json, SUBSCRIPTION, json};
 
 pub fn gallery() -> Case {
     Case {
         name: "gallery",
         type_name: "azimage_gallery",
-        prepare: bare,
+        prepare: no_prerequisites,
         small: json!({"name": "gal", "resource_group_name": "rg", "location": "West Europe"}),
         full: json!({
             "description": "golden images",
@@ -61,7 +61,7 @@ pub fn gallery() -> Case {
             (json!({"properties": {"softDeletePolicy": {"isSoftDeleteEnabled": false}}}), &["soft_delete"]),
             (json!({"identity": {"type": "None"}}), &["identity"]),
         ],
-        // whom it is shared with changes by an action: see the tests of sharing
+        // sharing changes through an action: see the tests of sharing
         not_in_azure: &["timeouts", "sharing"],
         not_imported: &["timeouts"],
         id: Some(rg("galleries/gal")),
@@ -170,7 +170,7 @@ pub fn image_definition() -> Case {
             (features("IsHibernateSupported", "True"), &["hibernation_enabled"]),
             (features("DiskControllerTypes", "SCSI"), &["disk_controller_types"]),
         ],
-        // any other feature: the service knows few names, see the tests of features
+        // other features: the service supports few names, see the tests of features
         not_in_azure: &["timeouts", "features"],
         not_imported: &["timeouts"],
         id: Some(rg("galleries/gal/images/def")),
@@ -178,7 +178,7 @@ pub fn image_definition() -> Case {
     }
 }
 
-// The features of the full definition with one of them changed by hand.
+// The features of the full definition with one feature changed outside Terraform.
 fn features(name: &str, value: &str) -> Json {
     let all = [
         ("SecurityType", "TrustedLaunchSupported"),

@@ -1,6 +1,6 @@
-//! Resources that exist in the state only, or nearly so.
+//! Resources that exist mostly or only in the state.
 
-use super::{Case, GUID_A, GUID_B, bare, put, rg, with_gallery, with_sources};
+use super::{Case, GUID_A, GUID_B, no_prerequisites, put, rg, with_gallery, with_sources};
 use crate::core::{Core, SUBSCRIPTION, json};
 
 pub fn with_version(core: &Core) {
@@ -109,7 +109,7 @@ pub fn pin() -> Case {
     Case {
         name: "pin",
         type_name: "azimage_marketplace_pin",
-        prepare: bare,
+        prepare: no_prerequisites,
         small: json!({"location": "East US", "urn": URN}),
         full: json!({"keepers": {"rebuild": "2026-11"}, "timeouts": {"read": "1m"}}),
         updates: vec![
@@ -118,7 +118,7 @@ pub fn pin() -> Case {
             (json!({"timeouts": null}), &["timeouts"]),
         ],
         forces: vec![(json!({"location": "westeurope"}), &["location"])],
-        // the configured URN moves, and the pin does not
+        // the configured URN changes, but the pin does not
         same: vec![json!({"location": "eastus"}), json!({"urn": URN.replace("3374.2.5", "4081.2.1")})],
         drifts: Vec::new(),
         not_in_azure: &["urn", "keepers", "timeouts"],
@@ -132,7 +132,7 @@ pub fn agreement() -> Case {
     Case {
         name: "agreement",
         type_name: "azimage_marketplace_agreement",
-        prepare: bare,
+        prepare: no_prerequisites,
         small: json!({"publisher": "resf", "offer": "rockylinux-x86_64", "plan": "9-lvm"}),
         full: json!({"cancel_on_destroy": true, "timeouts": {"read": "1m"}}),
         updates: vec![
@@ -195,7 +195,7 @@ pub fn role_assignment() -> Case {
             json!({"role_name": null, "role_definition_id": role(READER)}),
         ],
         drifts: Vec::new(),
-        // somebody else's change of the first three is tested at the foot of the resource, since its ID is not plain
+        // drift of the first three is tested in the resource's own file, because its ID is not a simple path
         not_in_azure: &["description", "condition", "condition_version", "skip_principal_check", "timeouts"],
         not_imported: &["skip_principal_check", "timeouts"],
         id: None,

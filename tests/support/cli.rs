@@ -72,7 +72,7 @@ pub fn stories() -> Vec<PathBuf> {
     stories
 }
 
-/// The path of a terraform with that version (any if empty). The test is skipped if none is available.
+/// The path of a terraform with that version (any version if empty). The test is skipped if there is none.
 pub fn terraform(version: &str) -> String {
     if version == "tofu" {
         let found = Command::new("tofu").arg("version").output().is_ok_and(|output| output.status.success());
@@ -85,7 +85,7 @@ pub fn terraform(version: &str) -> String {
     let output = command.output().unwrap();
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        external::skip("terraform", format!("no terraform can be had here: {why}"));
+        external::skip("terraform", format!("no terraform is available: {why}"));
     }
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
@@ -106,7 +106,7 @@ impl Ran {
     }
 
     #[track_caller]
-    pub fn says(self, what: &str) -> Ran {
+    pub fn assert_contains(self, what: &str) -> Ran {
         let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(flat(&self.text).contains(&flat(what)), "{what:?} is not in:\n{}", self.text);
         self
@@ -124,7 +124,7 @@ impl Workspace {
     pub fn new(terraform: &str) -> Workspace {
         let dir = TempDir::new().unwrap();
         let bin = Path::new(BINARY).parent().unwrap();
-        // dev_overrides want a folder with the provider in it: the build's own
+        // dev_overrides require a folder that contains the provider: that of the build
         let rc = format!(
             "provider_installation {{\n  dev_overrides {{\n    \"azimage/azimage\" = {:?}\n  }}\n  direct {{}}\n}}\n",
             bin.display().to_string()
@@ -177,14 +177,14 @@ impl Workspace {
 
     /// Plans, and fails unless the plan is empty.
     #[track_caller]
-    pub fn settled(&self) {
+    pub fn assert_no_changes(&self) {
         let ran = self.run(&["plan", "-detailed-exitcode"]);
         assert_eq!(ran.code, 0, "{}", ran.text);
     }
 
     /// Plans, and fails if the plan is empty.
     #[track_caller]
-    pub fn changes(&self) -> Ran {
+    pub fn plan_changes(&self) -> Ran {
         let ran = self.run(&["plan", "-detailed-exitcode"]);
         assert_eq!(ran.code, 2, "{}", ran.text);
         ran
@@ -236,7 +236,7 @@ impl Served {
         workspace.env("ARM_CLIENT_SECRET", "hunter2-hunter2");
     }
 
-    /// A change by hand, as another client would make it.
+    /// Changes an object as another client.
     pub fn by_hand(&self, arguments: &[&str]) -> String {
         let output = Command::new(BINARY)
             .args(["emulator", "--state"])

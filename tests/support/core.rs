@@ -118,8 +118,8 @@ impl Core {
         core
     }
 
-    /// Another run of Terraform against the same emulator.
-    pub async fn again(&self, provider: Json) -> Core {
+    /// Starts another run of Terraform against the same emulator.
+    pub async fn new_run(&self, provider: Json) -> Core {
         Core::start(self.dir.clone(), provider).await
     }
 
@@ -197,7 +197,7 @@ impl Core {
         let request = pb::validate_resource_type_config::Request {
             type_name: type_name.into(),
             config: dynamic(config, &self.ty(type_name)),
-            client_capabilities: Some(capable()),
+            client_capabilities: Some(client_capabilities()),
         };
         let answer =
             self.service.validate_resource_type_config(Request::new(request)).await.unwrap().into_inner();
@@ -223,7 +223,7 @@ impl Core {
             config: dynamic(config, &ty),
             prior_private: private.to_vec(),
             provider_meta: None,
-            client_capabilities: Some(capable()),
+            client_capabilities: Some(client_capabilities()),
             prior_identity: self.identity_data(type_name, identity),
         };
         let answer = self.service.plan_resource_change(Request::new(request)).await.unwrap().into_inner();
@@ -231,7 +231,10 @@ impl Core {
         let diagnostics = checked(block, answer.diagnostics.clone());
         if !diagnostics.has_errors() {
             let planned = decode(&answer.planned_state, &ty);
-            none(&format!("plan of {type_name}"), &oracle::plan_complaints(block, prior, config, &planned));
+            assert_no_complaints(
+                &format!("plan of {type_name}"),
+                &oracle::plan_complaints(block, prior, config, &planned),
+            );
             no_null_blocks(block, &planned);
             for path in &answer.requires_replace {
                 resolve(block, path);
@@ -243,8 +246,8 @@ impl Core {
         (answer, diagnostics)
     }
 
-    /// Starts another graph walk, in a process that has seen no object yet.
-    pub fn begin_walk(&self) {
+    /// Starts another graph walk, in a process that has not read any object yet.
+    pub fn begin_graph_walk(&self) {
         self.server.run_ids().clear();
     }
 
@@ -255,12 +258,12 @@ impl Core {
         held: Option<&Held>,
         config: &Value,
     ) -> Result<Plan, Diagnostics> {
-        self.begin_walk();
-        self.try_plan_in_walk(type_name, held, config).await
+        self.begin_graph_walk();
+        self.try_plan_in_graph_walk(type_name, held, config).await
     }
 
     /// Upgrades the state, validates and plans like core: twice if an attribute forces a replacement.
-    pub async fn try_plan_in_walk(
+    pub async fn try_plan_in_graph_walk(
         &self,
         type_name: &str,
         held: Option<&Held>,
@@ -320,10 +323,7 @@ impl Core {
                 msgpack::encode(&prior_state, &ty),
                 "nothing changes, but not byte for byte"
             );
-            assert!(
-                answer.requires_replace.is_empty(),
-                "nothing changes, and yet something is to be replaced"
-            );
+            assert!(answer.requires_replace.is_empty(), "nothing changes, but a replacement is planned");
         } else if !plan.replace.is_empty() {
             let (again, more) =
                 self.plan_once(type_name, &Value::Null, config, &plan.private, plan.identity.as_ref()).await;
@@ -415,7 +415,7 @@ impl Core {
 
     /// Applies a plan after unknown values in its configuration have become known.
     pub async fn apply_as(&self, plan: &Plan, config: &Value) -> Applied {
-        self.begin_walk();
+        self.begin_graph_walk();
         match plan.action {
             Action::NoOp => Applied { held: plan.prior.clone(), diagnostics: Diagnostics::default() },
             Action::Delete => self.apply_delete(plan.prior.as_ref().unwrap(), &plan.private).await,
@@ -446,11 +446,14 @@ impl Core {
             return Applied { held: prior.cloned(), diagnostics };
         }
         let planned = decode(&answer.planned_state, &ty);
-        none(&format!("final plan of {name}"), &oracle::object_complaints(block, &plan.state, &planned));
+        assert_no_complaints(
+            &format!("final plan of {name}"),
+            &oracle::object_complaints(block, &plan.state, &planned),
+        );
         if prior.is_some() {
             let moved =
                 answer.requires_replace.iter().any(|path| at(&prior_state, path) != at(&planned, path));
-            assert!(!moved, "the final plan replaces what the first one updated");
+            assert!(!moved, "the final plan replaces an object that the first plan updates");
             if planned == prior_state {
                 return Applied { held: prior.cloned(), diagnostics: Diagnostics::default() };
             }
@@ -468,11 +471,14 @@ impl Core {
         assert!(!answer.legacy_type_system);
         let diagnostics = checked(block, answer.diagnostics.clone());
         let state = decode(&answer.new_state, &ty);
-        assert!(state.is_wholly_known(), "{name} still holds unknowns after apply: {state:#?}");
+        assert!(state.is_wholly_known(), "{name} contains unknown values after apply: {state:#?}");
         let identity = self.identity_value(name, answer.new_identity.as_ref());
         if !diagnostics.has_errors() {
             assert!(!state.is_null(), "{name} is null after apply");
-            none(&format!("apply of {name}"), &oracle::object_complaints(block, &planned, &state));
+            assert_no_complaints(
+                &format!("apply of {name}"),
+                &oracle::object_complaints(block, &planned, &state),
+            );
         }
         if state.is_null() {
             return Applied { held: prior.cloned(), diagnostics };
@@ -518,7 +524,7 @@ impl Core {
 
     /// Plans a destroy and applies it.
     pub async fn destroy(&self, held: &Held) -> Applied {
-        self.begin_walk();
+        self.begin_graph_walk();
         let identity = held.identity.as_ref();
         let (answer, diagnostics) =
             self.plan_once(&held.type_name, &held.state, &Value::Null, &held.private, identity).await;
@@ -534,9 +540,9 @@ impl Core {
         assert_eq!(
             msgpack::encode(&upgraded, &self.ty(&held.type_name)),
             msgpack::encode(&held.state, &self.ty(&held.type_name)),
-            "an upgrade from the same version lost something"
+            "an upgrade from the same version lost values"
         );
-        // each refresh is a separate graph walk, and later reads may be served from a list
+        // each refresh is a separate graph walk, in which later reads may be served from a list
         tokio::time::sleep(Duration::from_secs(1)).await;
         self.read(held).await.map(|(held, _)| held)
     }
@@ -577,7 +583,7 @@ impl Core {
             assert_eq!(
                 held.identity.as_ref().or(read.identity.as_ref()),
                 read.identity.as_ref(),
-                "a read moved the identity"
+                "a read changed the identity"
             );
         }
         Ok((read, diagnostics))
@@ -591,7 +597,7 @@ impl Core {
             current_state: dynamic(&held.state, &ty),
             private: held.private.clone(),
             provider_meta: None,
-            client_capabilities: Some(capable()),
+            client_capabilities: Some(client_capabilities()),
             current_identity: self.identity_data(name, held.identity.as_ref()),
         };
         let answer = self.service.read_resource(Request::new(request)).await.unwrap().into_inner();
@@ -608,7 +614,7 @@ impl Core {
         }
         no_null_blocks(block, &state);
         let identity =
-            self.identity_value(name, answer.new_identity.as_ref()).expect("a read tells the identity");
+            self.identity_value(name, answer.new_identity.as_ref()).expect("a read returns the identity");
         assert!(identity.is_wholly_known(), "{identity:?}");
         let tainted = held.tainted;
         let held = Held {
@@ -631,7 +637,7 @@ impl Core {
         let request = pb::import_resource_state::Request {
             type_name: type_name.into(),
             id: id.into(),
-            client_capabilities: Some(capable()),
+            client_capabilities: Some(client_capabilities()),
             identity: self.identity_data(type_name, identity),
         };
         let answer = self.service.import_resource_state(Request::new(request)).await.unwrap().into_inner();
@@ -641,13 +647,13 @@ impl Core {
             return Err(diagnostics);
         }
         assert_eq!(answer.imported_resources.len(), 1);
-        let brought = &answer.imported_resources[0];
-        assert_eq!(brought.type_name, type_name);
-        let state = decode(&brought.state, &self.ty(type_name));
+        let imported = &answer.imported_resources[0];
+        assert_eq!(imported.type_name, type_name);
+        let state = decode(&imported.state, &self.ty(type_name));
         assert!(state.is_known() && state.is_wholly_known());
-        let identity = self.identity_value(type_name, brought.identity.as_ref());
+        let identity = self.identity_value(type_name, imported.identity.as_ref());
         assert!(identity.is_some(), "an import returns the identity");
-        self.brought(type_name, state, brought.private.clone(), identity).await
+        self.imported(type_name, state, imported.private.clone(), identity).await
     }
 
     /// MoveResourceState by an unconfigured process, then ReadResource of its result.
@@ -667,7 +673,7 @@ impl Core {
                 flatmap: Default::default(),
             }),
             target_type_name: type_name.into(),
-            source_private: b"bytes of somebody else".to_vec(),
+            source_private: b"bytes of another provider".to_vec(),
             source_identity: None,
             source_identity_schema_version: 0,
         };
@@ -676,13 +682,13 @@ impl Core {
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
-        assert_ne!(answer.target_private, b"bytes of somebody else");
+        assert_ne!(answer.target_private, b"bytes of another provider");
         let state = decode(&answer.target_state, &self.ty(type_name));
         assert!(state.is_known() && state.is_wholly_known());
-        self.brought(type_name, state, answer.target_private, None).await
+        self.imported(type_name, state, answer.target_private, None).await
     }
 
-    async fn brought(
+    async fn imported(
         &self,
         type_name: &str,
         state: Value,
@@ -741,7 +747,7 @@ impl Core {
             type_name: type_name.into(),
             config: dynamic(&config, &ty),
             provider_meta: None,
-            client_capabilities: Some(capable()),
+            client_capabilities: Some(client_capabilities()),
         };
         let answer = self.service.read_data_source(Request::new(request)).await.unwrap().into_inner();
         let diagnostics = checked(block, answer.diagnostics);
@@ -758,17 +764,17 @@ impl Core {
         };
         let mut complaints = oracle::plan_complaints(block, &Value::Null, &config, &state);
         complaints.retain(|complaint| !resolved(complaint));
-        none(type_name, &complaints);
+        assert_no_complaints(type_name, &complaints);
         Ok(state)
     }
 }
 
-fn capable() -> pb::ClientCapabilities {
+fn client_capabilities() -> pb::ClientCapabilities {
     pb::ClientCapabilities { deferral_allowed: false, write_only_attributes_allowed: true }
 }
 
 #[track_caller]
-fn none(what: &str, complaints: &[Complaint]) {
+fn assert_no_complaints(what: &str, complaints: &[Complaint]) {
     let all: String = complaints.iter().map(|complaint| format!("\n  {complaint}")).collect();
     assert!(complaints.is_empty(), "core would reject the {what}:{all}");
 }

@@ -110,18 +110,18 @@ pub fn resolve(block: &Block, path: &pb::AttributePath) {
     while let Some(step) = steps.next() {
         let Selector::AttributeName(name) = step else { panic!("{text} lacks an attribute name") };
         if here.attributes.iter().any(|attribute| attribute.name == *name) {
-            // what comes after is inside a value
+            // later steps are inside a value
             return;
         }
         let nested = here.block_types.iter().find(|nested| nested.type_name == *name);
         let nested = nested.unwrap_or_else(|| panic!("{text}: there is no {name}"));
         match (nested.nesting(), steps.peek()) {
             (NestingMode::Set, next) => {
-                assert!(next.is_none(), "{text} goes into a set");
+                assert!(next.is_none(), "{text} points into a set");
                 return;
             }
             (NestingMode::List, Some(Selector::ElementKeyInt(_))) => drop(steps.next()),
-            (NestingMode::List, Some(_)) => panic!("{text} goes into a list without an index"),
+            (NestingMode::List, Some(_)) => panic!("{text} points into a list without an index"),
             _ => {}
         }
         here = nested.block.as_ref().unwrap();

@@ -19,14 +19,14 @@ struct Missing {
     reason: String,
 }
 
-/// Ends the current test because `what` is missing: the test is reported as ignored with `reason`, or fails if [`REQUIRE`]
-/// lists `what`.
+/// Ends the current test because `what` is missing: the test is reported as ignored with `reason`, or fails if
+/// [`REQUIRE`] lists `what`.
 pub fn skip(what: &'static str, reason: impl Into<String>) -> ! {
     // unlike a panic, this prints nothing
     resume_unwind(Box::new(Missing { what, reason: reason.into() }))
 }
 
-/// The program that `variable` names, or the first of `names` on `PATH`. The test is skipped if there is none.
+/// The program in the variable `variable`, or the first of `names` on `PATH`. The test is skipped if there is none.
 pub fn program(what: &'static str, variable: &str, names: &[&str]) -> PathBuf {
     if let Some(named) = std::env::var_os(variable) {
         return PathBuf::from(named);
@@ -39,7 +39,7 @@ pub fn program(what: &'static str, variable: &str, names: &[&str]) -> PathBuf {
         .unwrap_or_else(|| skip(what, format!("{what} is not on PATH; {variable} can name it")))
 }
 
-/// The folder of material outside this repository. The test is skipped if it is absent.
+/// The folder of shared material outside this repository. The test is skipped if it is absent.
 pub fn shared(folder: &'static str) -> PathBuf {
     let shared = std::env::var_os("AZIMAGE_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);

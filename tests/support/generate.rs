@@ -22,10 +22,10 @@ impl Pool {
     pub fn of(case: &Case) -> Pool {
         let mut seen = BTreeMap::new();
         for json in [&case.small, &case.full].into_iter().chain(case.updates.iter().map(|(json, _)| json)) {
-            gather(json, &mut seen);
+            collect(json, &mut seen);
         }
         for json in case.forces.iter().map(|(json, _)| json).chain(&case.same) {
-            gather(json, &mut seen);
+            collect(json, &mut seen);
         }
         let mut texts: Vec<String> = [
             "x",
@@ -69,7 +69,7 @@ impl Pool {
         Pool { seen, texts }
     }
 
-    // What `attribute` takes; never empty unless it takes nothing that is known here.
+    // Valid values of `attribute`; empty only if the pool has no valid value for it.
     fn candidates(&self, attribute: &Attribute) -> Vec<Value> {
         let mut all: Vec<Value> = self
             .seen
@@ -95,7 +95,7 @@ impl Pool {
     }
 }
 
-fn gather(json: &Json, seen: &mut BTreeMap<String, Vec<Json>>) {
+fn collect(json: &Json, seen: &mut BTreeMap<String, Vec<Json>>) {
     match json {
         Json::Object(fields) => {
             for (name, value) in fields {
@@ -103,10 +103,10 @@ fn gather(json: &Json, seen: &mut BTreeMap<String, Vec<Json>>) {
                 if !known.contains(value) {
                     known.push(value.clone());
                 }
-                gather(value, seen);
+                collect(value, seen);
             }
         }
-        Json::Array(items) => items.iter().for_each(|item| gather(item, seen)),
+        Json::Array(items) => items.iter().for_each(|item| collect(item, seen)),
         _ => {}
     }
 }

@@ -1,9 +1,9 @@
-//! A configuration with one of each: managed image, gallery, image definition, image version, and a Marketplace lookup.
+//! A configuration with a managed image, a gallery, an image definition, an image version, and a Marketplace lookup.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use crate::support::{HEAD, SUBSCRIPTION};
 
-/// A gallery, with the provider block that a service principal would start with.
+/// The configuration, with a provider block for a service principal.
 pub fn golden() -> String {
     format!(
         r#"{HEAD}
@@ -57,10 +57,10 @@ resource "azimage_image_version" "v" {{
     )
 }
 
-/// The image version's path below the provider.
+/// The path of the image version below the provider.
 pub const VERSION: &str = "/galleries/gal/images/def/versions/1.0.0";
 
-/// The ID of the object at that path below the provider.
+/// The ID of the object with this path below the provider.
 pub fn id(rest: &str) -> String {
     format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/my-rg/providers/Microsoft.Compute{rest}")
 }

@@ -9,7 +9,7 @@ use rustls::{
 };
 use std::sync::Arc;
 
-/// A certificate and the key to sign with, which belong together unless a test swaps them.
+/// A certificate and its key. Tests may combine a certificate with another key.
 #[derive(Debug, Clone)]
 pub struct Identity {
     pub certificate: CertificateDer<'static>,

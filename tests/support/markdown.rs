@@ -1,4 +1,4 @@
-//! Helpers that read Markdown and sources: links, headings, differences, string literals.
+//! Helpers for Markdown and Rust sources: links, headings, differences, string literals.
 
 use std::collections::BTreeSet;
 
@@ -98,14 +98,14 @@ pub fn unescaped(source: &str) -> String {
 }
 
 #[test]
-fn a_difference_shows_only_what_differs() {
+fn difference_shows_only_differing_lines() {
     let old = "a\nb\nc\nd\ne\nf";
     let new = "a\nb\nc\nX\nd\ne\n";
     assert_eq!(difference(old, new), " b\n c\n+X\n d\n e\n-f");
 }
 
 #[test]
-fn headings_and_links_are_found() {
+fn finds_headings_and_links() {
     let text =
         "# A `thing`: named\n[x](a.md#b) and [y](#c)\n```\n[no](no.md)\n```\n<a id=\"nestedblock--x\"></a>\n";
     assert_eq!(links(text), ["a.md#b", "#c"]);

@@ -113,7 +113,7 @@ fn proposed_block(nested: &NestedBlock, prior: &Value, config: &Value) -> Value 
         (NestingMode::Set, Value::Set(elements)) => {
             let mut free: Vec<&Value> = prior.elements().iter().collect();
             let proposed = elements.iter().map(|config| {
-                let partner = free.iter().position(|prior| could_come_from(block, prior, config));
+                let partner = free.iter().position(|prior| may_result_from(block, prior, config));
                 let prior = partner.map_or(&Value::Null, |at| free.remove(at));
                 proposed_element(block, prior, config)
             });
@@ -139,8 +139,9 @@ fn proposed_element(block: &Block, prior: &Value, config: &Value) -> Value {
     if config.is_unknown() { Value::Unknown } else { proposed_new(block, prior, config) }
 }
 
-// Whether an element of the prior state may be what became of `config`: equal but for what the provider gave.
-fn could_come_from(block: &Block, prior: &Value, config: &Value) -> bool {
+// Whether an element of the prior state may result from `config`: all values that the provider does not set are
+// equal.
+fn may_result_from(block: &Block, prior: &Value, config: &Value) -> bool {
     prior == config
         || block.attributes.iter().all(|attribute| {
             let (prior, config) = (prior.get(&attribute.name), config.get(&attribute.name));
@@ -150,14 +151,14 @@ fn could_come_from(block: &Block, prior: &Value, config: &Value) -> bool {
             match (nested.nesting(), prior, config) {
                 (_, prior, config) if prior == config => true,
                 (NestingMode::Single | NestingMode::Group, prior, config) => {
-                    prior.is_known() && config.is_known() && could_come_from(body(nested), prior, config)
+                    prior.is_known() && config.is_known() && may_result_from(body(nested), prior, config)
                 }
                 (NestingMode::List, Value::List(prior), Value::List(config)) => {
                     prior.len() == config.len()
                         && prior
                             .iter()
                             .zip(config)
-                            .all(|(prior, config)| could_come_from(body(nested), prior, config))
+                            .all(|(prior, config)| may_result_from(body(nested), prior, config))
                 }
                 _ => false,
             }
@@ -232,9 +233,9 @@ fn attribute_planned(
     );
 }
 
-/// Sets of blocks that may be planned as they were although the configuration has another number of blocks: a version that is
-/// only in its home region is the same with and without a `target_region` for it.
-const MAY_STAY_AS_IT_WAS: &[&str] = &["target_region"];
+/// Sets of blocks that may be planned with their prior blocks although the configuration has a different number. A
+/// version in its own region only is the same with and without a `target_region` for that region.
+const MAY_KEEP_PRIOR_BLOCKS: &[&str] = &["target_region"];
 
 fn block_planned(
     nested: &NestedBlock,
@@ -260,7 +261,7 @@ fn block_planned(
                 return complain(
                     out,
                     path,
-                    "a list of blocks must be empty to say that there is none, not null",
+                    "a list of blocks must be empty rather than null if there is none",
                 );
             };
             if planned.len() != config.len() {
@@ -286,15 +287,15 @@ fn block_planned(
                 return complain(
                     out,
                     path,
-                    "a set of blocks must be empty to say that there is none, not null",
+                    "a set of blocks must be empty rather than null if there is none",
                 );
             };
             if planned.iter().any(Value::is_unknown) && !config.iter().any(Value::is_unknown) {
                 complain(out, path, "an element that is a block must not be unknown itself");
             }
-            // core itself leaves sets unchecked; this provider keeps to the same rules there, but for the sets that mean the
-            // same with no block and with the block that the service answers
-            let may_stay = MAY_STAY_AS_IT_WAS.iter().any(|name| *path == Path::attribute(*name));
+            // core does not check sets, but this provider follows the same rules for them, except for sets in which
+            // no block is equivalent to the block that the service returns
+            let may_stay = MAY_KEEP_PRIOR_BLOCKS.iter().any(|name| *path == Path::attribute(*name));
             if may_stay && prior.elements() == planned.as_slice() && !prior.is_null() {
                 return;
             }
@@ -321,7 +322,7 @@ fn block_planned(
                 return complain(
                     out,
                     path,
-                    "a map of blocks must be empty to say that there is none, not null",
+                    "a map of blocks must be empty rather than null if there is none",
                 );
             };
             for (key, planned) in planned {
@@ -505,7 +506,9 @@ fn schema_valid(block: &Block, path: &Path, in_set: bool, out: &mut Complaints) 
         let json = serde_json::from_slice(&attribute.r#type).ok();
         match json.as_ref().and_then(Type::from_json) {
             None => wrong("the type cannot be read"),
-            Some(ty) if in_set && has_dynamic(&ty) => wrong("a set of blocks must not hold a dynamic type"),
+            Some(ty) if in_set && has_dynamic(&ty) => {
+                wrong("a set of blocks must not contain a dynamic type")
+            }
             Some(ty) if has_inner_dynamic(&ty) => wrong("elements of a collection must not be dynamic"),
             Some(_) => {}
         }
@@ -519,7 +522,7 @@ fn schema_valid(block: &Block, path: &Path, in_set: bool, out: &mut Complaints) 
             wrong("cannot set both Computed and Required");
         }
         if attribute.write_only && (attribute.computed || in_set) {
-            wrong("a write-only attribute cannot be computed, nor stand in a set of blocks");
+            wrong("a write-only attribute cannot be computed or in a set of blocks");
         }
         if !attribute.deprecation_message.is_empty() && !attribute.deprecated {
             wrong("a deprecation message needs Deprecated");

@@ -35,8 +35,8 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 
 pub const COOKIE: &str = "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2";
-/// A timeout far above the duration of any step, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A timeout far above the duration of any step, even on a slow machine.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A plugin to start.
 pub struct Launch {
@@ -60,7 +60,7 @@ impl Launch {
         command
             .env("TF_PLUGIN_MAGIC_COOKIE", COOKIE)
             .env("PLUGIN_PROTOCOL_VERSIONS", "6,5")
-            // A plugin that is killed leaves its socket behind.
+            // a plugin that is killed leaves its socket behind
             .env("TMPDIR", temporary.path())
             .env("PLUGIN_MIN_PORT", "10000")
             .env("PLUGIN_MAX_PORT", "25000")
@@ -170,7 +170,7 @@ pub struct Ended {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
-    /// The time since the request to end.
+    /// The time between the request to end and the exit.
     pub took: Duration,
 }
 
@@ -192,12 +192,12 @@ impl Running {
     /// Waits for the process to exit and for the rest of its output.
     pub async fn ended(mut self) -> Ended {
         let began = Instant::now();
-        let status = timeout(PATIENCE, self.child.wait()).await.expect("the plugin ends").unwrap();
+        let status = timeout(TIMEOUT, self.child.wait()).await.expect("the plugin ends").unwrap();
         let took = began.elapsed();
         Ended { status, stdout: self.stdout.all().await, stderr: self.stderr.all().await, took }
     }
 
-    /// The first line of standard output with this beginning, without its line ending.
+    /// The first line of standard output that starts with `beginning`, without its line ending.
     pub async fn first_line_with(&self, beginning: &str) -> String {
         self.stdout
             .until(|text| {
@@ -253,11 +253,11 @@ impl Output {
                 self.changed.notified().await;
             }
         };
-        timeout(PATIENCE, wait).await.unwrap_or_else(|_| Err(self.so_far()))
+        timeout(TIMEOUT, wait).await.unwrap_or_else(|_| Err(self.so_far()))
     }
 
     async fn all(&mut self) -> String {
-        let _ = timeout(PATIENCE, &mut self.reader).await;
+        let _ = timeout(TIMEOUT, &mut self.reader).await;
         self.so_far()
     }
 }
@@ -278,7 +278,7 @@ impl Plugin {
     /// A channel to it, like Terraform's.
     pub async fn channel(&self) -> Channel {
         let tls = self.identity.clone().map(|identity| self.tls(Some(identity)));
-        connect(&self.handshake.socket(), tls).await.expect("the plugin is there")
+        connect(&self.handshake.socket(), tls).await.expect("the plugin accepts connections")
     }
 
     /// The client's TLS configuration: trusts only the handshake's certificate, and presents `identity`.
@@ -286,7 +286,7 @@ impl Plugin {
         ClientTls { server: self.handshake.certificate.clone(), identity, versions: rustls::ALL_VERSIONS }
     }
 
-    /// Asks it to shut down, over a separate connection, and waits for that.
+    /// Requests a shutdown over a separate connection, and waits for the exit.
     pub async fn shut_down(self) -> Ended {
         use azimage::plugin::proto::plugin::{Empty, grpc_controller_client::GrpcControllerClient};
         let mut controller = GrpcControllerClient::new(self.channel().await);
@@ -316,7 +316,10 @@ impl ClientTls {
             .with_protocol_versions(self.versions)
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(OnlyThis { server: self.server.into(), crypto }));
+            .with_custom_certificate_verifier(Arc::new(PinnedCertificate {
+                server: self.server.into(),
+                crypto,
+            }));
         let mut config = match self.identity {
             Some(identity) => config.with_client_cert_resolver(Arc::new(identity)),
             None => config.with_no_client_auth(),
@@ -353,14 +356,14 @@ trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// Trusts one certificate, if it is for `localhost`.
+/// Trusts one certificate, if it is valid for `localhost`.
 #[derive(Debug)]
-struct OnlyThis {
+struct PinnedCertificate {
     server: CertificateDer<'static>,
     crypto: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for OnlyThis {
+impl ServerCertVerifier for PinnedCertificate {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -371,7 +374,7 @@ impl ServerCertVerifier for OnlyThis {
     ) -> Result<ServerCertVerified, rustls::Error> {
         if *end_entity != self.server {
             return Err(rustls::Error::General(
-                "the server presents another certificate than it announced".into(),
+                "the server's certificate differs from the one in its handshake line".into(),
             ));
         }
         rustls::client::verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;

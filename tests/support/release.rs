@@ -46,9 +46,9 @@ impl Release {
         self.has_queries()
     }
 
-    /// Whether it asks the provider for the configuration of imported objects. Older releases and OpenTofu generate it
-    /// themselves.
-    pub fn asks_for_configuration(self) -> bool {
+    /// Whether it requests the configuration of imported objects from the provider. Older releases and OpenTofu
+    /// generate it themselves.
+    pub fn requests_generated_configuration(self) -> bool {
         !self.opentofu && self.version >= (1, 14)
     }
 }

@@ -19,12 +19,12 @@ impl Core {
                 applied.diagnostics
             );
             let held = applied.held.unwrap();
-            self.settled(&held, config).await
+            self.assert_no_changes(&held, config).await
         }
     }
 
     /// Refreshes and plans, and checks that nothing changes.
-    pub async fn settled(&self, held: &Held, config: &Json) -> Held {
+    pub async fn assert_no_changes(&self, held: &Held, config: &Json) -> Held {
         let plan = self.plan(&held.type_name, Some(held), config).await;
         assert_eq!(plan.action, Action::NoOp, "not idempotent: {}", differences(&held.state, &plan.state));
         let read = self
@@ -61,7 +61,7 @@ impl Core {
         assert_eq!(plan.action, action, "because of {:?}: {differ}", plan.replace);
         let applied = self.apply(&plan).await;
         assert!(!applied.diagnostics.has_errors(), "{action:?} of {name}: {:?}", applied.diagnostics);
-        self.settled(&applied.held.unwrap(), config).await
+        self.assert_no_changes(&applied.held.unwrap(), config).await
     }
 
     /// A control call of the emulator.
@@ -77,7 +77,7 @@ impl Core {
     }
 
     /// Removes all faults.
-    pub fn heal(&self) {
+    pub fn clear_faults(&self) {
         self.control("DELETE", "faults", json!({}));
     }
 
@@ -102,13 +102,13 @@ impl Core {
         self.send(method, &url, &body, true)
     }
 
-    /// A request of another client, whose work takes its time.
+    /// A request of another client, whose operation takes time.
     pub fn client_request(&self, method: &str, path: &str, body: Json) -> (u16, Json) {
         self.send(method, path, &body, false)
     }
 
     /// The object with this ID in Azure.
-    pub fn look(&self, id: &str) -> Json {
+    pub fn azure_object(&self, id: &str) -> Json {
         let (status, body) = self.azure("GET", id, Json::Null);
         assert_eq!(status, 200, "GET {id}: {body}");
         body

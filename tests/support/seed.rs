@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 const GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute";
 
 /// Objects in creation order, with the type and name of the resource that creates them, if any.
-const THINGS: &[(&str, &str, &str, &str)] = &[
+const OBJECTS: &[(&str, &str, &str, &str)] = &[
     (
         "",
         "",
@@ -76,7 +76,7 @@ const THINGS: &[(&str, &str, &str, &str)] = &[
 const IMAGE: &str = r#"{"properties":{"hyperVGeneration":"V2","storageProfile":{"osDisk":{"osType":"Linux","osState":"Generalized","managedDisk":{"id":"GROUP/disks/os"}}}}}"#;
 const VERSION: &str = r#"{"tags":{"approved":"true"},"properties":{"publishingProfile":{"targetRegions":[{"name":"eastus"},{"name":"westeurope"}]},"storageProfile":{"source":{"id":"GROUP/images/golden-2026-11"}}}}"#;
 
-/// Fills the state in `folder` for a configuration, and makes all work in it instantaneous.
+/// Fills the state in `folder` for a configuration, and disables delays.
 pub fn seed(folder: &Path, configuration: &str) {
     let emulator = Emulator::open(folder.join(".azimage/emulator.json")).expect("a new state");
     let ask = |method: &str, url: String, body: String| {
@@ -98,7 +98,7 @@ pub fn seed(folder: &Path, configuration: &str) {
             && configuration.contains(&format!("= \"{name}\""))
     };
     let mut left_out: Vec<&str> = Vec::new();
-    for (kind, name, path, body) in THINGS {
+    for (kind, name, path, body) in OBJECTS {
         if makes(kind, name)
             || left_out.iter().any(|parent| path.starts_with(parent) || body.contains(parent))
         {

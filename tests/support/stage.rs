@@ -85,7 +85,7 @@ impl Stage {
         self.control("PUT", "settings", settings);
     }
 
-    /// Advances the clock until running operations have ended, unless a request is held.
+    /// Advances the clock until running operations have ended, or until a request is held.
     pub fn advance(&self) {
         self.control("POST", "clock/advance", &json!({"seconds": 600, "unless_held": true}));
     }
@@ -108,7 +108,7 @@ impl Stage {
         summary["requests"][0]["at"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Whether a client is polling: the last three requests, all after that time, are the same read.
+    /// Whether a client is polling: the last three requests are the same read, and all arrived after that time.
     pub fn is_polled(&self, after: &str) -> bool {
         let summary = self.control("GET", "", &Json::Null);
         let requests = summary["requests"].as_array().cloned().unwrap_or_default();
@@ -170,7 +170,7 @@ impl Running {
         let number = RUNS.fetch_add(1, Ordering::Relaxed);
         let mark = format!("{}-{number}", std::process::id());
         let out = workspace.path().join(format!("out-{number}"));
-        // short, for the path of a socket must fit into the kernel's field
+        // short, because the kernel limits the path of a socket
         let sockets = workspace.path().join(format!("s{number}"));
         std::fs::create_dir(&sockets).unwrap();
         let file = File::create(&out).unwrap();
@@ -246,14 +246,14 @@ impl Running {
             if begun.elapsed() > within {
                 self.signal_group("KILL");
                 let text = std::fs::read_to_string(&self.out).unwrap_or_default();
-                panic!("terraform is still there after {within:?}:\n{text}");
+                panic!("terraform is still running after {within:?}:\n{text}");
             }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Fails unless every process of the run ends in time and no socket is left.
-    pub fn assert_nothing_left(&self, within: Duration) {
+    /// Fails unless every process of the run ends in time and no socket remains.
+    pub fn assert_nothing_remains(&self, within: Duration) {
         let begun = Instant::now();
         while !self.processes().is_empty() {
             assert!(begun.elapsed() < within, "left running: {:?}", self.processes());

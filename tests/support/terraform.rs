@@ -18,8 +18,9 @@ pub struct Terraform {
 }
 
 impl Terraform {
-    /// Uses the newest release of `.ci/terraform --matrix`, which supports every feature; otherwise, or if `AZIMAGE_TERRAFORM`
-    /// names one, the one that `.ci/terraform` finds. The test is skipped if there is none.
+    /// Uses the newest release of `.ci/terraform --matrix`, which supports every feature. If that is not available,
+    /// or if `AZIMAGE_TERRAFORM` is set, uses the terraform that `.ci/terraform` finds. The test is skipped if there
+    /// is none.
     pub fn find() -> Terraform {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let ask = |arguments: &[&str]| Command::new(root.join(".ci/terraform")).args(arguments).output();
@@ -85,7 +86,7 @@ impl Terraform {
     pub fn run(&self, folder: &Path, arguments: &[&str]) -> (bool, String) {
         let mut command = Command::new(&self.program);
         command.current_dir(folder).args(arguments).env_clear();
-        // the environment's other settings for terraform and Azure must not interfere
+        // other settings in the environment for terraform and Azure must not interfere
         for name in ["PATH", "HOME", "TMPDIR", "SystemRoot", "LD_LIBRARY_PATH"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -108,7 +109,7 @@ impl Terraform {
 }
 
 /// Runs `work` for all items, two at a time, and collects the results.
-pub fn in_pairs<T: Send, F: Send>(all: Vec<T>, work: impl Fn(T) -> Option<F> + Sync) -> Vec<F> {
+pub fn two_at_a_time<T: Send, F: Send>(all: Vec<T>, work: impl Fn(T) -> Option<F> + Sync) -> Vec<F> {
     let left = Mutex::new(all);
     let found = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

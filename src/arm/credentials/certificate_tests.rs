@@ -46,7 +46,7 @@ fn opened(assertion: &str) -> (Value, Value) {
 }
 
 #[tokio::test]
-async fn the_assertion_names_the_client_audience_and_validity() {
+async fn assertion_contains_client_audience_and_validity() {
     let base64 = |name: &str| STANDARD.encode(fixture(name));
     // wrapped lines, like the output of the command `base64`
     let wrapped = base64("modern.pfx")
@@ -102,7 +102,7 @@ async fn the_assertion_names_the_client_audience_and_validity() {
 }
 
 #[tokio::test]
-async fn each_assertion_is_new_and_for_one_tenant() {
+async fn each_assertion_is_unique_and_for_one_tenant() {
     let hosts = Arc::new(FakeHosts::default());
     let credentials = Credentials {
         auxiliary_tenant_ids: vec!["tenant-2".into()],
@@ -118,7 +118,7 @@ async fn each_assertion_is_new_and_for_one_tenant() {
 }
 
 #[tokio::test]
-async fn a_renewed_file_is_read_again() {
+async fn reads_a_renewed_file_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bundle.pfx");
     std::fs::write(&path, fixture("modern.pfx")).unwrap();

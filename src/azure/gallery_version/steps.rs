@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_after_the_plan_stays() {
+    fn keeps_regions_that_were_added_after_the_plan() {
         let planned = [region("eastus"), region("uksouth")];
         let known = known(&[region("East US"), region("West US")]);
         let current = current(&["East US", "West US", "North Europe"], true);

@@ -1,5 +1,5 @@
-//! Answers that are not what was asked for, that leave members out, or that spell words in another case: nothing is replaced or
-//! lost because of what an answer does not say.
+//! Responses that are not what was requested, that omit members, or that spell values in another case: they cause no
+//! replacement and no loss.
 
 use super::failures::{always, each, prepared};
 use super::versions::{VERSION, version, with_sources};
@@ -8,9 +8,9 @@ use crate::core::{Action, Core, Held, Json, json};
 
 const IMAGE: &str = "azimage_managed_image";
 
-// A GET of the object answers with `body`.
-fn answer(core: &Core, id: &str, body: &Json) {
-    core.heal();
+// A GET of the object returns `body`.
+fn respond_to_get(core: &Core, id: &str, body: &Json) {
+    core.clear_faults();
     core.fault(always("GET", id, &json!({"status": 200, "body": body})));
 }
 
@@ -20,8 +20,8 @@ async fn reread(core: &Core, case: &Case, held: &Held, what: &str) -> Held {
     read.unwrap_or_else(|| panic!("{} {what}: forgotten", case.name))
 }
 
-// Words with a documented spelling, which the service returns in any case.
-const WORDS: &[&str] = &[
+// Values with a documented spelling, which the service returns in any case.
+const KEYWORDS: &[&str] = &[
     "provisioningState",
     "osType",
     "supportedOSType",
@@ -43,7 +43,7 @@ fn shout(json: &mut Json) {
         Json::Object(members) => {
             for (name, value) in members {
                 match value {
-                    Json::String(word) if WORDS.contains(&name.as_str()) => *word = word.to_uppercase(),
+                    Json::String(word) if KEYWORDS.contains(&name.as_str()) => *word = word.to_uppercase(),
                     value => shout(value),
                 }
             }
@@ -54,15 +54,15 @@ fn shout(json: &mut Json) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn words_in_another_case_plan_no_changes() {
+async fn values_in_another_case_plan_no_changes() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;
-        let whole = core.look(&format!("{id}?$expand=ReplicationStatus"));
+        let whole = core.azure_object(&format!("{id}?$expand=ReplicationStatus"));
         let mut body = whole.clone();
         shout(&mut body);
         assert!(["agreement", "role assignment"].contains(&case.name) || body != whole, "{}", case.name);
-        answer(&core, id, &body);
+        respond_to_get(&core, id, &body);
         let read = reread(&core, case, &held, "in capitals").await;
         let plan = core.plan(case.type_name, Some(&read), &full).await;
         assert_eq!(plan.action, Action::NoOp, "{}: {:?}", case.name, plan.state);
@@ -87,16 +87,16 @@ fn without(json: &Json, path: &str) -> Json {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_member_replaces_nothing() {
+async fn a_member_missing_from_a_response_forces_no_replacement() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;
-        let body = core.look(id);
+        let body = core.azure_object(id);
         let mut paths = vec!["/location".to_owned(), "/properties".to_owned(), "/tags".to_owned()];
         members(&body["properties"], "/properties", &mut paths);
         for path in paths.iter().filter(|path| body.pointer(path).is_some()) {
-            answer(&core, id, &without(&body, path));
-            // terms that do not say that they are accepted are no agreement
+            respond_to_get(&core, id, &without(&body, path));
+            // terms without an accepted flag are not an agreement
             if case.name == "agreement" {
                 continue;
             }
@@ -115,7 +115,7 @@ async fn a_missing_member_replaces_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_not_the_object_is_an_error_and_keeps_the_state() {
+async fn a_response_without_the_object_is_an_error_and_keeps_the_state() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;
@@ -128,11 +128,11 @@ async fn an_answer_that_is_not_the_object_is_an_error_and_keeps_the_state() {
             json!([]),
             json!({"id": other, "name": "other", "location": "westus", "properties": {"osType": "Windows"}}),
         ] {
-            answer(&core, id, &body);
+            respond_to_get(&core, id, &body);
             let read = core.refresh(&held).await;
             assert!(read.is_err(), "{} after {body}: {read:?}", case.name);
         }
-        core.heal();
+        core.clear_faults();
         let read = reread(&core, case, &held, "healed").await;
         assert_eq!(core.plan(case.type_name, Some(&read), &full).await.action, Action::NoOp);
     })
@@ -140,7 +140,7 @@ async fn an_answer_that_is_not_the_object_is_an_error_and_keeps_the_state() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_was_deleted_replaces_no_version() {
+async fn a_deleted_source_does_not_replace_the_version() {
     let core = with_sources(json!({})).await;
     let image = json!({"name": "mine", "resource_group_name": "rg", "location": "eastus",
         "os_disk": {"os_type": "Linux", "os_state": "Generalized", "managed_disk_id": rg("disks/os")},
@@ -150,14 +150,15 @@ async fn a_source_that_was_deleted_replaces_no_version() {
     let held = core.create(VERSION, &of_image).await;
     let (status, _) = core.azure("DELETE", &rg("images/mine"), Json::Null);
     assert!(status < 300);
-    core.begin_walk();
+    core.begin_graph_walk();
     assert!(core.refresh(&source).await.unwrap().is_none());
     let read = core.refresh(&held).await.unwrap().unwrap();
-    let again = core.try_plan_in_walk(IMAGE, None, &core.config(IMAGE, &image)).await.unwrap();
+    let again = core.try_plan_in_graph_walk(IMAGE, None, &core.config(IMAGE, &image)).await.unwrap();
     assert_eq!(
         (again.action, again.state.get("id").as_str()),
         (Action::Create, Some(rg("images/mine").as_str()))
     );
-    let plan = core.try_plan_in_walk(VERSION, Some(&read), &core.config(VERSION, &of_image)).await.unwrap();
+    let plan =
+        core.try_plan_in_graph_walk(VERSION, Some(&read), &core.config(VERSION, &of_image)).await.unwrap();
     assert_eq!(plan.action, Action::NoOp);
 }

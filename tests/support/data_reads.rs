@@ -7,8 +7,9 @@ use pb::provider_server::Provider as _;
 use tonic::Request;
 
 impl Core {
-    /// ReadDataSource, including the warnings that [`Core::data`] drops. `None` if there were errors.
-    pub async fn ask(&self, type_name: &str, config: &Json) -> (Option<Value>, Diagnostics) {
+    /// Calls ReadDataSource and returns the state and all diagnostics, including the warnings that [`Core::data`]
+    /// drops. The state is `None` if there were errors.
+    pub async fn read_data_source(&self, type_name: &str, config: &Json) -> (Option<Value>, Diagnostics) {
         let block = self.schema.data_source_schemas[type_name].block.as_ref().unwrap();
         let ty = implied_type(block);
         let request = pb::read_data_source::Request {

@@ -1,5 +1,5 @@
-//! The life cycle of an image, in process on the emulator: usage, cost, deployments and retention of a definition with many
-//! versions and machines.
+//! Usage, cost, deployments and retention of an image definition with many versions and machines, in process on the
+//! emulator.
 //!
 //! Uses a few hundred machines; `AZIMAGE_FLEET=5000` uses five thousand, and two thousand versions.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]

@@ -53,8 +53,8 @@ fn configuration(images: &[String]) -> String {
     format!("{HEAD}{providers}{}", images.concat())
 }
 
-/// A gallery and a managed image that are in no state.
-fn world(terraform: &str) -> (Stage, Workspace) {
+/// A gallery and a managed image that are not in any state.
+fn prepared(terraform: &str) -> (Stage, Workspace) {
     let stage = Stage::start(None);
     stage.settings(&json!({"auto_create_resource_groups": true, "time_scale": 0}));
     let mut maker = Workspace::new(terraform);
@@ -81,13 +81,13 @@ fn both(one: &Workspace, two: &Workspace, arguments: &[&str]) {
     let mut runs = [Running::start(one, arguments), Running::start(two, arguments)];
     for run in &mut runs {
         run.end(Duration::from_secs(90)).ok();
-        run.assert_nothing_left(Duration::from_secs(5));
+        run.assert_nothing_remains(Duration::from_secs(5));
     }
 }
 
 pub fn two_aliases_and_two_runs_on_one_gallery() {
     let terraform = support::terraform("");
-    let (stage, _maker) = world(&terraform);
+    let (stage, _maker) = prepared(&terraform);
     stage.settings(&json!({"time_scale": 1000}));
     let images = |names: [&str; 3], regions: &[&str]| -> String {
         configuration(&[
@@ -99,14 +99,14 @@ pub fn two_aliases_and_two_runs_on_one_gallery() {
     let one = workspace(&stage, &terraform, &images(["a1", "a2", "a3"], &["eastus", "westus"]));
     let two = workspace(&stage, &terraform, &images(["b1", "b2", "b3"], &["eastus", "westus"]));
     both(&one, &two, &["apply", "-auto-approve"]);
-    one.settled();
-    two.settled();
-    // all versions change their regions at once
+    one.assert_no_changes();
+    two.assert_no_changes();
+    // change the regions of all versions at once
     one.write("main.tf", &images(["a1", "a2", "a3"], &["eastus", "northeurope"]));
     two.write("main.tf", &images(["b1", "b2", "b3"], &["eastus", "uksouth"]));
     both(&one, &two, &["apply", "-auto-approve"]);
-    one.settled();
-    two.settled();
+    one.assert_no_changes();
+    two.assert_no_changes();
     let there = stage.objects();
     for (names, regions) in
         [("a", r#"{"East US x1", "North Europe x1"}"#), ("b", r#"{"East US x1", "UK South x1"}"#)]
@@ -125,11 +125,11 @@ pub fn two_aliases_and_two_runs_on_one_gallery() {
     assert!(!stage.objects().iter().any(|object| object.contains("/versions/")));
 }
 
-/// One version in two states. A run keeps a region that the other run added after the plan, and reads the version again before
-/// each write.
+/// One version in two states. A run keeps a region that the other run added after the plan, and reads the version
+/// again before each write.
 pub fn a_region_that_another_run_adds_after_the_plan_is_kept() {
     let terraform = support::terraform("");
-    let (stage, _maker) = world(&terraform);
+    let (stage, _maker) = prepared(&terraform);
     let at = |regions: &[&str]| configuration(&[image("a", "one", regions)]);
     let one = workspace(&stage, &terraform, &at(&["eastus", "westus"]));
     one.apply().ok();
@@ -138,12 +138,15 @@ pub fn a_region_that_another_run_adds_after_the_plan_is_kept() {
     two.run(&["plan", "-out=planned"]).ok();
     one.write("main.tf", &at(&["eastus", "westus", "northeurope"]));
     one.apply().ok();
-    two.run(&["apply", "planned"]).ok().says("regions that the plan did not know").says("North Europe");
+    two.run(&["apply", "planned"])
+        .ok()
+        .assert_contains("regions that the plan did not know")
+        .assert_contains("North Europe");
     let version = format!("{GALLERY}/images/a/versions/1.0.0");
     let wanted = format!(r#"{} Succeeded {{"East US x1", "North Europe x1", "UK South x1"}}"#, id(&version));
     assert!(stage.objects().contains(&wanted), "{:#?}", stage.objects());
-    // and the next plan shows it
-    two.changes().says("North Europe");
+    // the next plan shows it
+    two.plan_changes().assert_contains("North Europe");
 
     let summary = stage.control("GET", "", &Json::Null);
     let requests: Vec<(&str, &str)> = summary["requests"]
@@ -157,14 +160,14 @@ pub fn a_region_that_another_run_adds_after_the_plan_is_kept() {
     let writes: Vec<usize> = (1..requests.len()).filter(|at| requests[*at].0 == "PUT").collect();
     assert!(!writes.is_empty(), "{requests:?}");
     for at in writes {
-        assert_eq!(requests[at - 1].0, "GET", "a write without a read before it: {requests:?}");
+        assert_eq!(requests[at - 1].0, "GET", "a write that was not preceded by a read: {requests:?}");
     }
 }
 
-/// While one run is held in the middle of its write, the other run completes everything else in the gallery.
+/// While one run is blocked in the middle of a write, the other run completes everything else in the gallery.
 pub fn a_hanging_run_does_not_delay_others() {
     let terraform = support::terraform("");
-    let (stage, _maker) = world(&terraform);
+    let (stage, _maker) = prepared(&terraform);
     let one = workspace(&stage, &terraform, &configuration(&[image("a", "one", &["eastus"])]));
     let two = workspace(&stage, &terraform, &configuration(&[image("b", "one", &["eastus"])]));
     stage.faults(&json!([{"method": "PUT", "path": "/images/a$", "hold": "before"}]));
@@ -175,8 +178,8 @@ pub fn a_hanging_run_does_not_delay_others() {
         std::thread::sleep(Duration::from_millis(20));
     }
     two.apply().ok();
-    two.settled();
+    two.assert_no_changes();
     stage.release("go");
     slow.end(Duration::from_secs(60)).ok();
-    one.settled();
+    one.assert_no_changes();
 }

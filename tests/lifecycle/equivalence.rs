@@ -79,14 +79,14 @@ fn small(case: &Case) -> Json {
     }
 }
 
-async fn assert_same(core: &Core, what: &str, held: &Held, config: &Json) {
+async fn assert_equivalent(core: &Core, what: &str, held: &Held, config: &Json) {
     let plan = core.plan(&held.type_name, Some(held), config).await;
     let differ = differences(&held.state, &plan.state);
     assert_eq!(plan.action, Action::NoOp, "{what} {config}: {differ}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn absent_empty_and_default_are_the_same() {
+async fn absent_empty_and_default_values_are_equivalent() {
     for case in cases::all() {
         let core = Core::new().await;
         let small = small(&case);
@@ -97,16 +97,16 @@ async fn absent_empty_and_default_are_the_same() {
                 let held = core.create(case.type_name, config).await;
                 let id = held.text("id").to_owned();
                 for again in [&small, &other] {
-                    assert_same(&core, case.name, &held, again).await;
+                    assert_equivalent(&core, case.name, &held, again).await;
                     let read = core.refresh(&held).await.unwrap().unwrap();
-                    assert_same(&core, case.name, &read, again).await;
+                    assert_equivalent(&core, case.name, &read, again).await;
                     let brought = core.import(case.type_name, &id, None).await.unwrap();
-                    assert_same(&core, &format!("imported {}", case.name), &brought, again).await;
+                    assert_equivalent(&core, &format!("imported {}", case.name), &brought, again).await;
                     if let Some(azurerm) = case.azurerm {
                         let provider = "registry.terraform.io/hashicorp/azurerm";
                         let state = json!({"id": id, "tags": {}});
                         let moved = core.move_from(case.type_name, provider, azurerm, &state).await.unwrap();
-                        assert_same(&core, &format!("moved {}", case.name), &moved, again).await;
+                        assert_equivalent(&core, &format!("moved {}", case.name), &moved, again).await;
                     }
                 }
                 assert!(core.destroy(&held).await.held.is_none());
@@ -115,7 +115,7 @@ async fn absent_empty_and_default_are_the_same() {
     }
 }
 
-// A state of an older provider version has nulls where there are defaults now.
+// A state of an older provider version has nulls where the current version has defaults.
 #[tokio::test(start_paused = true)]
 async fn nulls_in_an_older_state_plan_no_changes() {
     for case in cases::all() {
@@ -132,7 +132,7 @@ async fn nulls_in_an_older_state_plan_no_changes() {
             }
         }
         let upgraded = Held { state: core.upgrade(&old).await, ..held.clone() };
-        assert_same(&core, case.name, &upgraded, &small).await;
+        assert_equivalent(&core, case.name, &upgraded, &small).await;
     }
 }
 
@@ -153,7 +153,7 @@ async fn equivalent_configurations_send_the_same_request() {
             let Some(id) = case.id.as_ref().filter(|_| case.type_name != "azimage_managed_image") else {
                 continue;
             };
-            let mut made = core.look(id);
+            let mut made = core.azure_object(id);
             // the time of creation differs
             for path in [
                 "/properties/publishingProfile/publishedDate",
