@@ -1,10 +1,14 @@
-//! What one image version costs this provider in a plan without changes: each step's time, and its instructions where
-//! valgrind is installed. Instructions do not depend on what else the machine does.
+//! Measures what one image version costs the provider in a plan without changes: the time of each step, and its
+//! instructions if valgrind is installed. The number of instructions does not depend on the load of the machine.
 //!
 //! ```text
 //! cargo bench --bench micro
 //! ```
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "people read it, and it may fail")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "the output is for people, and a panic ends the benchmark"
+)]
 
 use std::hint::black_box;
 use std::process::Command;
@@ -43,8 +47,8 @@ const STATE: &str = r#"{
 
 const STEPS: [&str; 5] = ["msgpack decode", "msgpack encode", "upgrade from JSON", "validate", "plan"];
 
-/// Everything that the steps need.
-struct World {
+/// The inputs of the steps.
+struct Fixture {
     server: Server<Provider>,
     state: Value,
     config: Value,
@@ -52,12 +56,12 @@ struct World {
     runtime: tokio::runtime::Runtime,
 }
 
-impl World {
-    fn new() -> World {
+impl Fixture {
+    fn new() -> Fixture {
         let server = Server::new(Provider);
         let block = serde_json::json!({"environment": "emulator"});
-        let told = server.configure(&json::decode(&block, server.ty()).unwrap(), "1.11.4");
-        assert!(!told.has_errors());
+        let found = server.configure(&json::decode(&block, server.ty()).unwrap(), "1.11.4");
+        assert!(!found.has_errors());
         let entry = server.resource(TYPE).unwrap();
         let state = server.upgrade(entry, 0, STATE.as_bytes()).unwrap();
         let mut config = state.clone();
@@ -66,7 +70,7 @@ impl World {
         }
         let wire = msgpack::encode(&state, entry.ty());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        World { server, state, config, wire, runtime }
+        Fixture { server, state, config, wire, runtime }
     }
 
     fn step(&self, name: &str) {
@@ -83,7 +87,7 @@ impl World {
                     private: Private::from_bytes(&[]),
                 };
                 let planned = self.runtime.block_on(self.server.plan(entry, change));
-                assert!(planned.state == self.state, "the plan is to change nothing");
+                assert!(planned.state == self.state, "the plan must have no changes");
                 drop(black_box(planned));
             }
             _ => {}
@@ -93,21 +97,21 @@ impl World {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    // under valgrind: one step, so many times
+    // under valgrind: repeat one step
     if let [_, word, name, times] = arguments.as_slice()
         && word == "once"
     {
-        let world = World::new();
+        let fixture = Fixture::new();
         for _ in 0..times.parse().unwrap() {
-            world.step(name);
+            fixture.step(name);
         }
         return;
     }
-    let world = World::new();
+    let fixture = Fixture::new();
     let valgrind =
         Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success());
     if !valgrind {
-        println!("valgrind is not installed: no instructions are counted");
+        println!("valgrind is not installed: instructions are not counted");
     }
     println!("\n| step, of one image version | µs | instructions |");
     println!("|---|---:|---:|");
@@ -116,7 +120,7 @@ fn main() {
         for _ in 0..20 {
             let begun = Instant::now();
             for _ in 0..100 {
-                world.step(name);
+                fixture.step(name);
             }
             best = best.min(begun.elapsed().as_secs_f64() / 100.0);
         }
@@ -129,7 +133,7 @@ fn main() {
     }
 }
 
-/// Instructions of a process that does a step so many times.
+/// The instructions of a process that repeats a step this many times.
 fn counted(name: &str, times: u32) -> i64 {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])

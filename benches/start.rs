@@ -1,11 +1,15 @@
-//! How soon the provider can be talked to: from its start to its handshake line, and to the answer with its schema,
-//! over mutual TLS as Terraform does it. Terraform starts a provider about four times in an apply.
+//! Measures the start of the provider: until its handshake line, and until the response with its schema, over mutual
+//! TLS as in Terraform. Terraform starts a provider about four times in an apply.
 //!
 //! ```text
 //! cargo bench --bench start
 //! AZIMAGE_BENCH_RUNS=400 AZIMAGE_BENCH_PROVIDER=/path/to/another/build cargo bench --bench start
 //! ```
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "people read it, and it may fail")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "the output is for people, and a panic ends the benchmark"
+)]
 
 #[path = "../tests/support/plugin_client.rs"]
 mod plugin_client;
@@ -16,8 +20,9 @@ use azimage::rpc::proto::tfplugin5::get_provider_schema::Request;
 use azimage::rpc::proto::tfplugin5::provider_client::ProviderClient;
 use plugin_client::Plugin;
 
-/// What is measured, in the order in which it happens.
-const MOMENTS: [&str; 4] = ["handshake line", "connected", "schema answered", "ended, once told to"];
+/// The measured moments, in chronological order.
+const MOMENTS: [&str; 4] =
+    ["handshake line", "connected", "schema answered", "ended after the shutdown request"];
 
 #[tokio::main]
 async fn main() {
@@ -31,9 +36,9 @@ async fn main() {
             all.push(one);
         }
     }
-    println!("{runs} starts, milliseconds since the process was started");
+    println!("{runs} starts, milliseconds since the start of the process");
     println!();
-    println!("| | least | median | 95th of 100 |");
+    println!("| | minimum | median | 95th percentile |");
     println!("|---|---:|---:|---:|");
     for (moment, mut all) in MOMENTS.iter().zip(took) {
         all.sort();
@@ -43,7 +48,7 @@ async fn main() {
 }
 
 async fn once(provider: &str) -> [Duration; MOMENTS.len()] {
-    // the host's own key is made before: it is not the provider's time
+    // creating the host's own key must not count as the provider's time
     let launch = plugin_client::Launch::new(provider);
     let began = Instant::now();
     let plugin: Plugin = launch.start().await;

@@ -1,5 +1,6 @@
-//! Terraform with many image versions: how long it takes, what it asks of Azure, what the provider costs; beside
-//! `terraform_data`, which is Terraform's own floor, and beside other providers where their binaries are named.
+//! Measures Terraform with many image versions: the time, the requests to Azure, and the provider's resource usage.
+//! For comparison it also measures `terraform_data`, which shows Terraform's own cost, and other providers whose
+//! binaries are configured.
 //!
 //! ```text
 //! cargo bench --bench terraform                        1,000 versions in 20 definitions, 50 ms latency, 3 runs
@@ -7,9 +8,14 @@
 //! AZIMAGE_BENCH_AZURERM=/path/to/terraform-provider-azurerm AZIMAGE_BENCH_AZAPI=/path/… cargo bench --bench terraform
 //! ```
 //!
-//! Also `AZIMAGE_BENCH_RUNS`, `AZIMAGE_BENCH_LATENCY_MS`, `AZIMAGE_BENCH_THROTTLE=1` (plans within ARM's request budgets), `AZIMAGE_BENCH_PROVIDER` (another build of this provider), and
-//! `AZIMAGE_BENCH_ONLY=validate` (words of the table's rows).
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "people read it, and it may fail")]
+//! Other variables: `AZIMAGE_BENCH_RUNS`, `AZIMAGE_BENCH_LATENCY_MS`, `AZIMAGE_BENCH_THROTTLE=1` (plans within ARM's
+//! request budgets), `AZIMAGE_BENCH_PROVIDER` (another build of this provider), and
+//! `AZIMAGE_BENCH_ONLY=validate,plan` (rows of the table).
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "the output is for people, and a panic ends the benchmark"
+)]
 
 #[path = "support/config.rs"]
 mod config;
@@ -26,7 +32,7 @@ use config::Subject;
 use emulator::Emulator;
 use usage::Usage;
 
-/// What is measured, in the order of the table.
+/// The measured commands, in the order of the table.
 const ROWS: [&str; 5] = ["validate", "plan", "plan -refresh=false", "apply", "destroy"];
 
 /// One measurement.
@@ -42,7 +48,7 @@ fn main() {
     let provider =
         number_or("AZIMAGE_BENCH_PROVIDER", env!("CARGO_BIN_EXE_terraform-provider-azimage").to_owned());
     if std::env::var_os("AZIMAGE_EMULATOR").is_none() {
-        // the emulator's own command serves it, and points everything that it starts at it
+        // `emulator … -- COMMAND` serves the emulator and configures the processes that it starts
         let this = std::env::current_exe().unwrap();
         let emulator = env!("CARGO_BIN_EXE_terraform-provider-azimage");
         let status = Command::new(emulator).args(["emulator", "run", "--"]).arg(this).status().unwrap();
@@ -64,7 +70,7 @@ fn main() {
     ] {
         match std::env::var_os(name) {
             Some(path) => subjects.push(make(path.into())),
-            None => println!("{name} is not set: that provider is left out"),
+            None => println!("{name} is not set: this provider is skipped"),
         }
     }
 
@@ -76,16 +82,16 @@ fn main() {
     for (at, subject) in subjects.iter().enumerate() {
         let many = dir.path().join(format!("many{at}"));
         if wanted("plan") || wanted("plan -refresh=false") {
-            // what is there is taken over, so that nothing is left to do
+            // import the existing objects, so that nothing remains to be done
             config::many(&many, subject, definitions, definitions);
             config::imports(&many, subject);
             cli.run(&many, subject, &emulator, &["apply", "-auto-approve"]);
             config::many(&many, subject, definitions, versions);
             config::multiply(&many, &emulator.published(definitions), versions);
             if subject.binary().is_some() {
-                // what else is each version's own
+                // read the attributes that differ between versions
                 cli.run(&many, subject, &emulator, &["apply", "-refresh-only", "-auto-approve"]);
-                // and the budget of reads that this took comes back at 25 a second
+                // the budget of reads refills by 25 requests a second
                 std::thread::sleep(std::time::Duration::from_secs(10));
             }
         }
@@ -116,7 +122,7 @@ fn main() {
 fn print_table(subjects: &[Subject], table: &[Vec<Vec<Measured>>]) {
     println!();
     println!(
-        "| | | s | × floor | s over floor | ARM requests | of them 429 | provider CPU s | peak RSS MiB |"
+        "| | | s | × floor | s over floor | ARM requests | refused (429) | provider CPU s | peak RSS MiB |"
     );
     println!("|---|---|---:|---:|---:|---:|---:|---:|---:|");
     for (row, name) in ROWS.iter().enumerate() {

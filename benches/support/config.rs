@@ -1,4 +1,4 @@
-//! Configurations of the same things for every provider: many versions that are there already, and few that are to be made.
+//! Equivalent configurations for every provider: many existing versions, and a few new ones.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,9 +9,9 @@ use serde_json::Value as Json;
 
 use crate::emulator::GROUP;
 
-/// Whose time is taken.
+/// The provider that is measured.
 pub enum Subject {
-    /// Terraform alone, with as many of its built-in `terraform_data`.
+    /// Terraform alone, with the same number of built-in `terraform_data` resources.
     Floor,
     /// This provider.
     Azimage(PathBuf),
@@ -22,7 +22,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// How the table calls it.
+    /// The name in the table.
     pub fn name(&self) -> &'static str {
         match self {
             Subject::Floor => "terraform_data",
@@ -57,7 +57,7 @@ impl Subject {
     }
 }
 
-/// Terraform's settings: every provider is the binary that was named.
+/// Writes the CLI configuration, in which every provider is a local binary.
 pub fn cli_config(dir: &Path, subjects: &[Subject]) -> PathBuf {
     let mut overrides = String::new();
     for (binary, source) in subjects.iter().filter_map(|subject| Some((subject.binary()?, subject.source()?)))
@@ -75,10 +75,11 @@ pub fn cli_config(dir: &Path, subjects: &[Subject]) -> PathBuf {
     path
 }
 
-/// Versions of one block: what Terraform itself does for an instance grows with the number of its siblings.
+/// The number of versions in one resource block. Terraform's own work for an instance grows with the number of its
+/// siblings.
 const BLOCK: usize = 1000;
 
-/// One gallery, so many definitions and versions, all of which are there already.
+/// Configures one gallery with existing definitions and versions.
 pub fn many(folder: &Path, subject: &Subject, definitions: usize, versions: usize) {
     let blocks: Vec<String> = (0..versions.div_ceil(BLOCK)).map(|block| format!("v{block}")).collect();
     let mut locals = format!("  definitions = toset([for d in range({definitions}) : \"d${{d}}\"])\n");
@@ -96,7 +97,7 @@ pub fn many(folder: &Path, subject: &Subject, definitions: usize, versions: usiz
     write(folder, subject, &format!("locals {{\n{locals}}}\n{resources}"));
 }
 
-/// The imports of what [`many`] configures.
+/// Writes import blocks for the resources of [`many`].
 pub fn imports(folder: &Path, subject: &Subject) {
     let Some([gallery, definition, version]) = addresses(subject) else { return };
     let suffix =
@@ -111,8 +112,9 @@ pub fn imports(folder: &Path, subject: &Subject) {
     fs::write(folder.join("imports.tf"), imports).unwrap();
 }
 
-/// Makes a state of one version a definition into one of `versions`, and takes the imports away: Terraform itself would
-/// need minutes, since it copies the whole state for every resource that it imports. `published` says when each was.
+/// Turns a state with one version per definition into a state with all `versions`, and removes the import blocks.
+/// Terraform itself would need minutes, because it copies the whole state for every imported resource. `published`
+/// contains the published date of each version.
 pub fn multiply(folder: &Path, published: &[HashMap<String, String>], versions: usize) {
     let definitions = published.len();
     let _ = fs::remove_file(folder.join("imports.tf"));
@@ -151,7 +153,7 @@ pub fn multiply(folder: &Path, published: &[HashMap<String, String>], versions: 
     fs::write(&path, state.to_string()).unwrap();
 }
 
-/// One gallery, one definition, two versions, none of them there.
+/// Configures one gallery with one definition and two versions that do not exist yet.
 pub fn few(folder: &Path, subject: &Subject) {
     let gallery = format!("few_{}", subject.name());
     let versions = "{ for v in range(2) : tostring(v) => { definition = \"few\", version = \"1.0.${v}\" } }";

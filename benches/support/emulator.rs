@@ -1,4 +1,4 @@
-//! The emulator that the benchmark runs under: filled, slowed down, and asked how much it was asked.
+//! Controls the emulator that serves the benchmark: its contents, its latency and its request counters.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use azimage::arm::{HttpTransport, Method, Request, Transport};
 use serde_json::{Value as Json, json};
 
-/// The group that everything is in.
+/// The resource group of all objects.
 pub const GROUP: &str = "bench";
 
-/// The served emulator, by its control calls.
+/// The served emulator.
 pub struct Emulator {
     base: String,
     subscription: String,
@@ -18,7 +18,7 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// The one that this process runs under.
+    /// Connects to the emulator that started this process.
     pub fn connect() -> Emulator {
         let emulator = Emulator {
             base: std::env::var("AZIMAGE_EMULATOR").unwrap(),
@@ -31,13 +31,13 @@ impl Emulator {
             "/_emulator/settings",
             json!({"time_scale": 0, "auto_create_resource_groups": true}),
         );
-        // a fault that never comes counts the requests that it might have met
+        // a fault with an unreachable condition counts the requests that it could apply to
         let never = json!({"faults": [{"path": "^/subscriptions/", "skip": 1_000_000_000, "status": 500}]});
         emulator.call(Method::Put, "/_emulator/faults", never);
         emulator
     }
 
-    /// Every answer of ARM comes so much later.
+    /// Delays every response of ARM by this time.
     pub fn latency(&self, milliseconds: u64) {
         let rules = json!([{"path": "^/subscriptions/", "milliseconds": milliseconds}]);
         self.call(
@@ -47,22 +47,22 @@ impl Emulator {
         );
     }
 
-    /// Whether ARM's request budgets hold.
+    /// Enables or disables ARM's request budgets.
     pub fn throttle(&self, on: bool) {
         self.call(Method::Put, "/_emulator/settings", json!({"throttling": on}));
     }
 
-    /// How many requests were refused with 429 so far.
+    /// The number of requests that were refused with 429.
     pub fn throttled(&self) -> u64 {
         self.call(Method::Get, "/_emulator/summary", Json::Null)["throttledCount"].as_u64().unwrap()
     }
 
-    /// ARM requests so far.
+    /// The number of ARM requests.
     pub fn requests(&self) -> u64 {
         self.call(Method::Get, "/_emulator/faults", Json::Null)["faults"][0]["seen"].as_u64().unwrap_or(0)
     }
 
-    /// A gallery with so many definitions and, spread over them, versions.
+    /// Creates a gallery with this many definitions, and versions that are spread over them.
     pub fn seed(&self, definitions: usize, versions: usize) {
         self.arm(
             Method::Put,
@@ -108,7 +108,7 @@ impl Emulator {
         }
     }
 
-    /// When each version was published: by definition, then by version.
+    /// The published date of each version, by definition and then by version.
     pub fn published(&self, definitions: usize) -> Vec<HashMap<String, String>> {
         self.call(Method::Put, "/_emulator/settings", json!({"page_size": 100_000}));
         let of = |definition: usize| {
@@ -135,7 +135,7 @@ impl Emulator {
 
     fn arm(&self, method: Method, rest: &str, body: Json) {
         let api = match rest.split('/').next() {
-            // newer ones give definitions a security type, which azurerm takes for a reason to replace them
+            // newer API versions give definitions a security type, and azurerm would replace them because of it
             Some("galleries") => "2024-03-03",
             Some("disks") => "2026-03-02",
             _ => "2026-03-01",

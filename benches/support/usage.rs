@@ -1,4 +1,4 @@
-//! What the processes of one binary use, seen from outside (Linux only; elsewhere nothing is told).
+//! Measures the resource usage of a binary's processes (Linux only; zero elsewhere).
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,44 +7,44 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// What all processes of the binary used together.
+/// The usage of all processes of the binary.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
-    /// Seconds of processor time, of all of them.
+    /// Their total CPU time in seconds.
     pub cpu: f64,
-    /// The most that one of them had in memory.
+    /// The largest resident memory of one of them, in MiB.
     pub mebibytes: f64,
 }
 
-/// A look at `/proc`, again and again.
+/// A thread that reads `/proc` periodically.
 pub struct Watch {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Usage>,
 }
 
-/// Begins to watch the processes of `binary`.
+/// Starts watching the processes of `binary`.
 pub fn watch(binary: &Path) -> Watch {
     let stop = Arc::new(AtomicBool::new(false));
     let binary = std::fs::canonicalize(binary).unwrap_or_else(|_| binary.to_owned());
     let thread = std::thread::spawn({
         let stop = stop.clone();
-        move || look(&binary, &stop)
+        move || sample(&binary, &stop)
     });
     Watch { stop, thread }
 }
 
 impl Watch {
-    /// What was seen.
+    /// Stops watching and returns the usage.
     pub fn end(self) -> Usage {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap_or_default()
     }
 }
 
-fn look(binary: &PathBuf, stop: &AtomicBool) -> Usage {
+fn sample(binary: &PathBuf, stop: &AtomicBool) -> Usage {
     let own = std::process::id();
     let mut seen: HashMap<u32, Usage> = HashMap::new();
-    // an emulator of the same build may run beside: what was there before is not looked at
+    // ignores processes that were already running, such as an emulator of the same build
     let before: Vec<u32> = processes().collect();
     while !stop.load(Ordering::Relaxed) {
         for pid in processes().filter(|pid| *pid != own && !before.contains(pid)) {
@@ -76,7 +76,8 @@ fn usage(pid: u32) -> Option<Usage> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: f64 = peak.trim().trim_end_matches(" kB").parse().ok()?;
-    // nanoseconds of each thread; those that have ended are missing, and the provider's live as long as it does
+    // nanoseconds of each thread; threads that have ended are missing, but the provider's threads live as long as the
+    // process
     let mut nanoseconds = 0.0;
     for thread in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
         let text = std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Answers of metadata hosts, addresses in a provider block, and PKCS#12 bundles.
+//! Fuzzes responses of metadata hosts, endpoints in a provider block, and PKCS#12 bundles.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,70 +10,70 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::messages;
 
-/// Answers everything with one answer, and remembers what it was asked.
-struct One {
+/// Returns the same response to every request, and records the requests.
+struct FixedResponse {
     answer: Response,
-    asked: Mutex<Vec<Request>>,
+    requests: Mutex<Vec<Request>>,
 }
 
-impl One {
-    fn new(status: u16, body: &[u8]) -> Arc<One> {
+impl FixedResponse {
+    fn new(status: u16, body: &[u8]) -> Arc<FixedResponse> {
         let answer = Response { status, headers: Vec::new(), body: body.to_vec() };
-        Arc::new(One { answer, asked: Mutex::default() })
+        Arc::new(FixedResponse { answer, requests: Mutex::default() })
     }
 
-    fn asked(&self) -> Vec<Request> {
-        self.asked.lock().expect("nobody panics with it").clone()
+    fn requests(&self) -> Vec<Request> {
+        self.requests.lock().expect("not poisoned").clone()
     }
 }
 
 #[async_trait]
-impl Transport for One {
+impl Transport for FixedResponse {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        self.asked.lock().expect("nobody panics with it").push(request);
+        self.requests.lock().expect("not poisoned").push(request);
         Ok(self.answer.clone())
     }
 }
 
-/// Runs `work` on a clock that nobody waits for.
+/// Runs `work` with a paused clock, which skips all waits.
 pub fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(work)
 }
 
-/// An address and a status, then what its metadata say.
+/// The input is a host and a status, followed by the metadata document.
 pub fn metadata(data: &[u8]) {
     let message = messages::read(data, 1).remove(0);
     let (host, status) = message.first.split_once(' ').unwrap_or((message.first, "200"));
-    let one = One::new(status.parse().unwrap_or(200), message.body);
+    let one = FixedResponse::new(status.parse().unwrap_or(200), message.body);
     let discovered = CloudSource::Discover { metadata_host: host.to_owned() };
     match run(discovered.resolve(one.as_ref())) {
-        Ok(cloud) => sound(&cloud),
+        Ok(cloud) => assert_valid(&cloud),
         Err(error) => assert!(!error.to_string().is_empty()),
     }
-    for request in one.asked() {
-        let asked = clouds::endpoint(host).expect("only addresses that are fine are asked");
-        assert!(request.url.starts_with(&asked), "{host:?} became {:?}", request.url);
+    for request in one.requests() {
+        let requests = clouds::endpoint(host).expect("requests go to valid endpoints only");
+        assert!(request.url.starts_with(&requests), "{host:?} became {:?}", request.url);
         assert!(request.header("authorization").is_none());
     }
     let text = std::str::from_utf8(message.body).unwrap_or_default();
-    let told = CloudSource::Endpoint {
+    let configured = CloudSource::Endpoint {
         base: Cloud::public(),
         resource_manager: Some(host.to_owned()),
         authority: Some(text.to_owned()),
         audience: None,
     };
-    if let Ok(cloud) = run(told.resolve(One::new(500, b"").as_ref())) {
-        sound(&cloud);
+    if let Ok(cloud) = run(configured.resolve(FixedResponse::new(500, b"").as_ref())) {
+        assert_valid(&cloud);
         assert_ne!(cloud.audience, Cloud::public().audience, "a token for one cloud would go to {host:?}");
     }
 }
 
-// Every address of a cloud may be sent a token, and is written in one way.
-fn sound(cloud: &Cloud) {
+// Fails unless a token may be sent to every endpoint of the cloud, and each is normalised.
+fn assert_valid(cloud: &Cloud) {
     for url in [&cloud.resource_manager, &cloud.authority] {
         assert_eq!(clouds::endpoint(url).as_ref(), Ok(url));
-        let parsed = url::Url::parse(url).expect("an address");
+        let parsed = url::Url::parse(url).expect("a URL");
         assert!(parsed.scheme() == "https" || parsed.scheme() == "http" && clouds::is_loopback(&parsed));
     }
     assert!(cloud.owns(&cloud.resource_manager));
@@ -84,11 +84,11 @@ fn sound(cloud: &Cloud) {
 /// The password of the bundles among the fixtures.
 const PASSWORD: &str = "pässword";
 
-/// A bundle, as `client_certificate` has it.
+/// The input is a bundle, as in `client_certificate`.
 pub fn pfx(data: &[u8]) {
     let answer = br#"{"token_type":"Bearer","expires_in":3600,"access_token":"t"}"#;
     for password in [PASSWORD, ""] {
-        let one = One::new(200, answer);
+        let one = FixedResponse::new(200, answer);
         let credentials = Credentials {
             tenant_id: Some("tenant".to_owned()),
             client_id: Some("client".to_owned()),
@@ -100,13 +100,13 @@ pub fn pfx(data: &[u8]) {
         let tokens = auto(credentials, CloudSource::Known(Cloud::public()), one.clone());
         match run(tokens.token()) {
             Ok(_) => {
-                let asked = one.asked();
-                assert_eq!(asked.len(), 1);
-                assert!(asked[0].url.starts_with("https://login.microsoftonline.com/tenant/"));
+                let requests = one.requests();
+                assert_eq!(requests.len(), 1);
+                assert!(requests[0].url.starts_with("https://login.microsoftonline.com/tenant/"));
             }
             Err(error) => {
                 assert!(!error.to_string().contains(PASSWORD));
-                assert!(one.asked().is_empty(), "nothing is asked without a key");
+                assert!(one.requests().is_empty(), "no request is sent without a key");
             }
         }
     }

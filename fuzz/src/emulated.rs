@@ -1,4 +1,4 @@
-//! The emulator: requests of any kind, and state files of any content.
+//! Fuzzes the emulator with arbitrary requests and state files.
 
 use std::sync::OnceLock;
 
@@ -13,7 +13,7 @@ fn at(second: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_793_000_000).expect("a time") + Duration::seconds(second)
 }
 
-/// Requests, one after the other, to two emulators that must not differ.
+/// Sends the same requests to two emulators, whose responses must be equal.
 pub fn emulator(data: &[u8]) {
     let (one, other) = (Emulator::in_memory(), Emulator::in_memory());
     let mut scripted = false;
@@ -25,11 +25,11 @@ pub fn emulator(data: &[u8]) {
             headers: message.headers,
             body: message.body.to_vec(),
         };
-        // faults may ask for any answer
+        // faults may request any response
         scripted |= url.contains("_emulator");
         let now = at(second as i64);
         let answer = one.handle(&request, now);
-        assert_eq!(answer, other.handle(&request, now), "the same is answered to the same");
+        assert_eq!(answer, other.handle(&request, now), "equal requests get equal responses");
         if !scripted {
             well_formed(&request, &answer);
         }
@@ -55,26 +55,27 @@ fn well_formed(request: &Request, answer: &Response) {
     }
 }
 
-/// A state file; and the same bytes as JSON.
+/// The input is a state file. It is also parsed as JSON.
 pub fn store(data: &[u8]) {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().expect("a folder"));
     let path = folder.path().join("state.json");
-    std::fs::write(&path, data).expect("the folder can be written to");
+    std::fs::write(&path, data).expect("the folder is writable");
     match Emulator::open(&path) {
         Ok(emulator) => {
-            let before = look(&emulator);
+            let before = responses(&emulator);
             let group = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/made";
-            let made = ask(
+            let status = send(
                 &emulator,
                 "PUT",
                 &format!("{group}?api-version=2024-07-01"),
                 "{\"location\":\"eastus\"}",
             );
-            let after = look(&emulator);
-            let reopened = Emulator::open(&path).unwrap_or_else(|error| panic!("its own file: {error}"));
-            assert_eq!(look(&reopened), after, "what was written is read again");
-            assert!(made < 500 || before == after);
+            let after = responses(&emulator);
+            let reopened =
+                Emulator::open(&path).unwrap_or_else(|error| panic!("reading the written file: {error}"));
+            assert_eq!(responses(&reopened), after, "the written state is read back");
+            assert!(status < 500 || before == after);
         }
         Err(error) => assert!(error.to_string().contains("state.json")),
     }
@@ -91,11 +92,11 @@ pub fn store(data: &[u8]) {
         merged.merge_patch(&json);
         let once = merged.clone();
         merged.merge_patch(&json);
-        assert_eq!(merged, once, "to merge twice is to merge once");
+        assert_eq!(merged, once, "merging is idempotent");
     }
 }
 
-fn ask(emulator: &Emulator, method: &str, url: &str, body: &str) -> u16 {
+fn send(emulator: &Emulator, method: &str, url: &str, body: &str) -> u16 {
     let request = Request {
         method: method.to_owned(),
         url: url.to_owned(),
@@ -105,8 +106,8 @@ fn ask(emulator: &Emulator, method: &str, url: &str, body: &str) -> u16 {
     emulator.handle(&request, at(0)).status
 }
 
-// What there is to see: answers of reads, which are the same as long as the state is.
-fn look(emulator: &Emulator) -> Vec<(u16, Vec<u8>)> {
+// The responses to a few reads, which are equal as long as the state is.
+fn responses(emulator: &Emulator) -> Vec<(u16, Vec<u8>)> {
     let subscription = "/subscriptions/00000000-0000-0000-0000-000000000000";
     [
         "",

@@ -1,4 +1,4 @@
-//! What the fuzzers do with bytes, one function each; `tests/corpus.rs` runs the same functions over the committed corpora.
+//! The fuzz targets, one function each. `tests/corpus.rs` runs the same functions over the committed corpora.
 
 pub mod clouds;
 pub mod emulated;
@@ -8,7 +8,7 @@ pub mod texts;
 pub mod values;
 pub mod wire;
 
-/// Every fuzzer: its name, which is that of its corpus, and what it does.
+/// Every fuzzer: the name of the fuzzer and its corpus, and its function.
 pub const TARGETS: [(&str, fn(&[u8])); 13] = [
     ("arm", service::arm),
     ("constraint", texts::constraint),
@@ -25,7 +25,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 13] = [
     ("urn", texts::urn),
 ];
 
-/// Gives `data` to the fuzzer `name`.
+/// Runs the fuzzer `name` on `data`.
 pub fn run(name: &str, data: &[u8]) {
     let target = TARGETS.iter().find(|(known, _)| *known == name);
     target.unwrap_or_else(|| panic!("there is no fuzzer {name}")).1(data);

@@ -1,4 +1,5 @@
-//! Messages as a corpus holds them: a first line, headers, an empty line, a body; the next one after a line of three dashes.
+//! The format of messages in a corpus: a first line, headers, an empty line, and a body. A line of three dashes
+//! separates messages.
 
 /// One message.
 #[derive(Clone, Debug)]
@@ -7,13 +8,13 @@ pub struct Message<'a> {
     pub first: &'a str,
     /// Names and values.
     pub headers: Vec<(String, String)>,
-    /// The rest, which need not be text.
+    /// The rest, which may be binary.
     pub body: &'a [u8],
 }
 
 const LINE: &[u8] = b"\n---\n";
 
-/// The messages in `data`, up to `most` of them; lines that are no text are empty.
+/// Parses up to `most` messages. Lines that are not UTF-8 are empty.
 pub fn read(data: &[u8], most: usize) -> Vec<Message<'_>> {
     let mut found = Vec::new();
     let mut rest = Some(data);

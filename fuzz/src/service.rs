@@ -1,4 +1,4 @@
-//! Answers of Resource Manager: what errors, operations, lists, and every resource and data source make of them.
+//! Fuzzes responses of Resource Manager: errors, operations, lists, and every resource and data source.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,22 +20,22 @@ use time::OffsetDateTime;
 
 use super::clouds::run;
 use super::messages::{self, Message};
-use super::values::whole;
+use super::values::assert_has_type;
 
-/// Our resources and data sources over a transport of choice.
-pub struct Over(pub Arc<dyn Transport>);
+/// The provider's resources and data sources over a given transport.
+pub struct TestProvider(pub Arc<dyn Transport>);
 
-impl Over {
-    /// A server that is configured.
-    pub fn server(transport: Arc<dyn Transport>) -> Server<Over> {
-        let server = Server::new(Over(transport));
+impl TestProvider {
+    /// A configured server.
+    pub fn server(transport: Arc<dyn Transport>) -> Server<TestProvider> {
+        let server = Server::new(TestProvider(transport));
         let found = server.configure(&Value::object::<String>([]), "1.14.0");
         assert!(!found.has_errors());
         server
     }
 }
 
-impl Provider for Over {
+impl Provider for TestProvider {
     type Context = Context;
 
     fn body(&self) -> Body {
@@ -68,43 +68,43 @@ impl Provider for Over {
     }
 }
 
-/// Gives the answers that it has in turn, over and over, and none any more after a while.
-struct Answers {
+/// Returns its responses in turn, repeatedly, and stops responding after [`LIMIT`] requests.
+struct Responses {
     answers: Vec<Response>,
     given: Mutex<usize>,
 }
 
-const PATIENCE: usize = 200;
+const LIMIT: usize = 200;
 
 #[async_trait]
-impl Transport for Answers {
+impl Transport for Responses {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        let address = url::Url::parse(&request.url).expect("an address");
+        let address = url::Url::parse(&request.url).expect("a URL");
         let ours = address.origin().ascii_serialization() == "https://management.azure.com";
-        assert!(ours && request.url.starts_with("https://"), "{} is not ours", request.url);
+        assert!(ours && request.url.starts_with("https://"), "{} is not Resource Manager", request.url);
         let given = {
-            let mut given = self.given.lock().expect("nobody panics with it");
+            let mut given = self.given.lock().expect("not poisoned");
             *given += 1;
             *given - 1
         };
-        if given >= PATIENCE {
+        if given >= LIMIT {
             std::future::pending::<()>().await;
         }
         let answer = self.answers[given % self.answers.len()].clone();
         if answer.status < 100 {
-            return Err(TransportError { sent: answer.status != 0, message: "cut off".to_owned() });
+            return Err(TransportError { sent: answer.status != 0, message: "connection reset".to_owned() });
         }
         Ok(answer)
     }
 }
 
-/// What is done and to what, and on the lines below a state or a configuration; then answers.
+/// The input is a verb and a type, with a state or configuration on the lines below, followed by responses.
 pub fn arm(data: &[u8]) {
     let messages = messages::read(data, 16);
     let Some((what, answers)) = messages.split_first() else { return };
     let answers: Vec<Response> = answers.iter().map(answer).collect();
     for answer in &answers {
-        alone(answer);
+        check_response(answer);
     }
     let mut pages = Pages::default();
     for (number, answer) in answers.iter().enumerate() {
@@ -114,7 +114,7 @@ pub fn arm(data: &[u8]) {
     }
     pages.take_items();
     if !answers.is_empty() {
-        together(what, answers);
+        run_provider(what, answers);
     }
 }
 
@@ -126,13 +126,13 @@ fn answer(message: &Message<'_>) -> Response {
     }
 }
 
-fn alone(answer: &Response) {
+fn check_response(answer: &Response) {
     let failed = Error::from_response(Method::Put, "/a/path", answer);
-    let told = failed.to_string();
-    assert!(!failed.message.is_empty() && told.contains("/a/path"));
+    let text = failed.to_string();
+    assert!(!failed.message.is_empty() && text.contains("/a/path"));
     assert!(!(failed.is_not_found() && failed.is_conflict()));
     retry_after::retry_after(answer, OffsetDateTime::UNIX_EPOCH);
-    let hidden = redact::text(&told);
+    let hidden = redact::text(&text);
     assert_eq!(redact::text(&hidden), hidden, "masking is idempotent");
     redact::body(&answer.body);
     let body = error::json(&answer.body).unwrap_or_default();
@@ -145,7 +145,7 @@ fn alone(answer: &Response) {
         assert!(!operation.url().is_empty());
         assert_eq!((operation.method(), operation.path()), (method, "/a/path"));
         let stored = serde_json::to_string(&operation).expect("an operation can be stored");
-        let again: Operation = serde_json::from_str(&stored).expect("and read again");
+        let again: Operation = serde_json::from_str(&stored).expect("a stored operation can be read");
         assert_eq!(serde_json::to_string(&again).ok(), Some(stored));
         if let operation::Step::Failed(error) =
             operation.step(answer, body.clone(), OffsetDateTime::UNIX_EPOCH)
@@ -155,12 +155,12 @@ fn alone(answer: &Response) {
     }
 }
 
-fn together(what: &Message<'_>, answers: Vec<Response>) {
+fn run_provider(what: &Message<'_>, answers: Vec<Response>) {
     let Ok(given) = serde_json::from_slice::<serde_json::Value>(what.body) else { return };
     let gone = answers.iter().any(|answer| answer.status == 404);
-    let server = Over::server(Arc::new(Answers { answers, given: Mutex::default() }));
+    let server = TestProvider::server(Arc::new(Responses { answers, given: Mutex::default() }));
     let (verb, name) = what.first.split_once(' ').unwrap_or((what.first, "azimage_gallery"));
-    // far above what the longest operation may take: a clock that nobody waits for gets there at once
+    // longer than any operation can take; the paused clock skips the wait
     let limit = Duration::from_secs(7 * 24 * 3600);
     run(async {
         let work = tokio::time::timeout(limit, act(&server, verb, name, &given, gone));
@@ -168,7 +168,7 @@ fn together(what: &Message<'_>, answers: Vec<Response>) {
     });
 }
 
-async fn act(server: &Server<Over>, verb: &str, name: &str, given: &serde_json::Value, gone: bool) {
+async fn act(server: &Server<TestProvider>, verb: &str, name: &str, given: &serde_json::Value, gone: bool) {
     if verb == "data" {
         let Ok(entry) = server.data_source(name) else { return };
         let Ok(config) = json::decode(given, entry.ty()) else { return };
@@ -177,7 +177,7 @@ async fn act(server: &Server<Over>, verb: &str, name: &str, given: &serde_json::
         }
         let (state, found) = server.read_data_source(entry, &config).await;
         assert_eq!(state.is_none(), found.has_errors());
-        state.iter().for_each(|state| told(entry.ty(), state));
+        state.iter().for_each(|state| assert_response(entry.ty(), state));
         return;
     }
     let Ok(entry) = server.resource(name) else { return };
@@ -186,7 +186,7 @@ async fn act(server: &Server<Over>, verb: &str, name: &str, given: &serde_json::
     let private = Private::default();
     let applied = match verb {
         "create" | "update" => {
-            // what the provider gives is not the user's to say
+            // values that the provider sets are not part of a configuration
             let mut config = server.generate(entry, &state);
             config.set("timeouts", state.get("timeouts").clone());
             if server.validate_resource(entry, &config).has_errors() {
@@ -201,7 +201,7 @@ async fn act(server: &Server<Over>, verb: &str, name: &str, given: &serde_json::
             let applied = server.apply(entry, prior.clone(), planned.state, &config, planned.private).await;
             assert!(
                 !applied.state.is_null() || prior.is_null() && applied.diagnostics.has_errors(),
-                "{verb} lost it"
+                "{verb} lost the object"
             );
             applied
         }
@@ -212,19 +212,19 @@ async fn act(server: &Server<Over>, verb: &str, name: &str, given: &serde_json::
         }
         _ => {
             let read = server.read(entry, state.clone(), private).await;
-            assert!(!read.state.is_null() || gone, "{name} left the state, and nobody said that it is gone");
+            assert!(!read.state.is_null() || gone, "{name} left the state, but no response was a 404");
             if read.diagnostics.has_errors() {
-                assert_eq!(read.state, state, "a read that fails changes nothing");
+                assert_eq!(read.state, state, "a failed read keeps the state");
             }
-            told(ty, &read.state);
+            assert_response(ty, &read.state);
             return;
         }
     };
-    told(ty, &applied.state);
+    assert_response(ty, &applied.state);
 }
 
-// What is told to Terraform is known and of its type.
-fn told(ty: &Type, value: &Value) {
+// Fails unless a value in a response to Terraform is known and has its type.
+fn assert_response(ty: &Type, value: &Value) {
     assert!(value.is_wholly_known(), "{value:?}");
-    whole(ty, value);
+    assert_has_type(ty, value);
 }

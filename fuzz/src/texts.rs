@@ -1,4 +1,5 @@
-//! Texts that people write and headers that services send: what is read is written as it was, and compares as it must.
+//! Fuzzes texts in configurations and headers of services: parsed values are displayed as they were written, and
+//! compare consistently.
 
 use std::cmp::Ordering;
 use std::collections::hash_map::DefaultHasher;
@@ -25,7 +26,7 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// A URN; a second line is another one to compare it with.
+/// The input is a URN, and optionally a second line with a URN to compare it with.
 pub fn urn(data: &[u8]) {
     let Some(all) = text(data) else { return };
     let (one, other) = all.split_once('\n').unwrap_or((all, "Canonical:ubuntu:22_04:latest"));
@@ -37,7 +38,7 @@ pub fn urn(data: &[u8]) {
             return;
         }
     };
-    assert_eq!(urn.to_string(), one, "a URN is spelt as it was written");
+    assert_eq!(urn.to_string(), one, "a URN keeps its spelling");
     assert_eq!(Urn::new(&urn.publisher, &urn.offer, &urn.sku, &urn.version).as_ref(), Ok(&urn));
     assert_eq!(Urn::parse_exact(one).is_ok(), urn.is_exact());
     assert!(!(urn.is_latest() && urn.is_exact()));
@@ -50,7 +51,7 @@ pub fn urn(data: &[u8]) {
     }
 }
 
-/// An ARM id; a second line is another one to compare it with.
+/// The input is an ARM ID, and optionally a second line with an ID to compare it with.
 pub fn id(data: &[u8]) {
     let Some(all) = text(data) else { return };
     let (one, other) = all.split_once('\n').unwrap_or((all, all));
@@ -64,11 +65,11 @@ pub fn id(data: &[u8]) {
     };
     let canonical = id.to_string();
     let again = ResourceId::parse(&canonical).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(again.to_string(), canonical, "the canonical form is its own");
+    assert_eq!(again.to_string(), canonical, "the canonical form is stable");
     assert_eq!((&again, hash(&again)), (&id, hash(&id)));
     assert!(ids::same_id(one, &canonical), "{one:?} and {canonical:?}");
     let upper = ResourceId::parse(&one.to_ascii_uppercase()).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(upper, id, "case does not count");
+    assert_eq!(upper, id, "case is ignored");
     assert_eq!(id.types().len(), id.names().len());
     let kind = id.resource_type();
     if !id.types().is_empty() {
@@ -82,7 +83,7 @@ pub fn id(data: &[u8]) {
         assert_eq!(ResourceId::parse(&parent.to_string()).as_ref(), Ok(&parent));
         above = parent.parent();
         steps += 1;
-        assert!(steps <= id.types().len() + 2, "an id has an end");
+        assert!(steps <= id.types().len() + 2, "the chain of parents ends");
     }
     if let Ok(other) = ResourceId::parse(other) {
         assert_eq!(id.eq(&other), other.eq(&id));
@@ -90,16 +91,16 @@ pub fn id(data: &[u8]) {
     }
 }
 
-/// A constraint, and on the lines after it versions.
+/// The input is a constraint, followed by lines with versions.
 pub fn constraint(data: &[u8]) {
     let Some(all) = text(data) else { return };
     let mut lines = all.split('\n');
     let first = lines.next().unwrap_or_default();
     let names: Vec<&str> = lines.take(12).collect();
     let versions: Vec<Version> = names.iter().filter_map(|name| Version::parse(name).ok()).collect();
-    ordered(&versions);
+    assert_ordered(&versions);
     for version in &versions {
-        next(version);
+        check_bumps(version);
     }
     let constraint = Constraint::parse(first);
     if let Ok(constraint) = &constraint {
@@ -107,7 +108,7 @@ pub fn constraint(data: &[u8]) {
         let again = Constraint::parse(&written).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((&again, again.to_string()), (constraint, written));
         for version in &versions {
-            let other = Version::parse(&format!("0{version}.0")).expect("zeros do not count");
+            let other = Version::parse(&format!("0{version}.0")).expect("zeros are ignored");
             assert_eq!(constraint.matches(version), again.matches(&other));
         }
     }
@@ -126,14 +127,14 @@ pub fn constraint(data: &[u8]) {
         Err(error) => assert!(!error.to_string().is_empty()),
     }
     let sorted = sort_newest_first(names.iter().copied());
-    assert_eq!(sort_newest_first(sorted.iter().copied()), sorted, "to sort twice is to sort once");
+    assert_eq!(sort_newest_first(sorted.iter().copied()), sorted, "sorting is idempotent");
     let near = nearest_names(first, names.iter().copied());
     assert!(near.iter().all(|name| names.contains(name)));
     did_you_mean(&near);
 }
 
-// A total order, that agrees with equality and hashes.
-fn ordered(versions: &[Version]) {
+// Fails unless the order is total and consistent with equality and hashes.
+fn assert_ordered(versions: &[Version]) {
     for a in versions {
         assert_eq!(
             Version::parse(a.as_str()).map(|again| again.as_str().to_owned()),
@@ -143,7 +144,7 @@ fn ordered(versions: &[Version]) {
         for b in versions {
             assert_eq!(a.cmp(b), b.cmp(a).reverse());
             assert_eq!(a == b, a.cmp(b).is_eq());
-            assert!(a != b || hash(a) == hash(b), "{a} and {b} are equal and hash apart");
+            assert!(a != b || hash(a) == hash(b), "{a} and {b} are equal but have different hashes");
             assert_eq!(a.cmp_with_spelling(b).is_eq(), a.as_str() == b.as_str());
             for c in versions {
                 assert!(!(a <= b && b <= c) || a <= c, "{a} <= {b} <= {c}");
@@ -152,17 +153,17 @@ fn ordered(versions: &[Version]) {
     }
 }
 
-fn next(version: &Version) {
+fn check_bumps(version: &Version) {
     for part in [Part::Major, Part::Minor, Part::Patch] {
         if let Ok(raised) = bump(version.as_str(), part) {
-            check_gallery_version(version.as_str()).expect("only gallery versions are raised");
-            check_gallery_version(&raised).expect("and gallery versions they stay");
+            check_gallery_version(version.as_str()).expect("only gallery versions can be bumped");
+            check_gallery_version(&raised).expect("the result is a gallery version");
             assert!(Version::parse(&raised).is_ok_and(|raised| raised > *version));
         }
     }
 }
 
-/// A duration as a `timeouts` block has it.
+/// The input is a duration, as in a `timeouts` block.
 pub fn duration(data: &[u8]) {
     let Some(text) = text(data) else { return };
     let Some(duration) = parse_duration(text) else { return };
@@ -170,7 +171,7 @@ pub fn duration(data: &[u8]) {
     assert!(!readable(duration).is_empty());
     let close = |a: Duration, b: Duration| a.abs_diff(b) <= Duration::from_micros(1) + b / 1_000_000_000;
     let written = format!("{}s{}ns", duration.as_secs(), duration.subsec_nanos());
-    let again = parse_duration(&written).unwrap_or_else(|| panic!("{written} is no duration"));
+    let again = parse_duration(&written).unwrap_or_else(|| panic!("{written} is not a duration"));
     assert!(close(again, duration), "{text} is {duration:?}, and {written} is {again:?}");
     if let Some(twice) = parse_duration(&format!("{text}{text}")) {
         // parsing stops at a century
@@ -179,7 +180,7 @@ pub fn duration(data: &[u8]) {
     }
 }
 
-/// The headers of an answer, one a line; all of how services say when to come back.
+/// The input is the headers of a response, one per line, with all ways in which services request a wait.
 pub fn retry_after(data: &[u8]) {
     let Some(text) = text(data) else { return };
     let headers: Vec<(String, String)> = text
@@ -193,10 +194,11 @@ pub fn retry_after(data: &[u8]) {
     };
     let found = wait(headers.clone());
     assert!(found.is_none_or(|wait| wait <= Duration::from_secs(86_400)), "{found:?} is longer than a day");
-    let shouted = headers.iter().map(|(name, value)| (name.to_uppercase(), format!(" {value}\t"))).collect();
-    assert_eq!(wait(shouted), found, "case and spaces do not count");
+    let uppercase =
+        headers.iter().map(|(name, value)| (name.to_uppercase(), format!(" {value}\t"))).collect();
+    assert_eq!(wait(uppercase), found, "case and spaces are ignored");
     let without = headers.into_iter().filter(|(name, _)| !name.to_lowercase().ends_with("-ms")).collect();
     if let Some(wait) = wait(without) {
-        assert!(found.is_some(), "{wait:?} is there, and milliseconds hide it");
+        assert!(found.is_some(), "{wait:?} is lost because of a header in milliseconds");
     }
 }

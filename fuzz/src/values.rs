@@ -1,4 +1,4 @@
-//! Values as Terraform sends and stores them: what is read once is written so that it is read the same again.
+//! Fuzzes values that Terraform sends and stores: a decoded value is encoded so that it decodes to the same value.
 
 use std::sync::OnceLock;
 
@@ -6,13 +6,13 @@ use azimage::framework::{MoveSource, Private, Server};
 use azimage::provider::Provider;
 use azimage::schema::{Type, Value, json, msgpack};
 
-/// The server that knows all schemas.
+/// The server with all schemas.
 pub fn server() -> &'static Server<Provider> {
     static SERVER: OnceLock<Server<Provider>> = OnceLock::new();
     SERVER.get_or_init(|| Server::new(Provider))
 }
 
-/// The types of all schemas, and some that no schema of ours has.
+/// The types of all schemas, and some types that no schema has.
 pub fn types() -> &'static [Type] {
     static TYPES: OnceLock<Vec<Type>> = OnceLock::new();
     TYPES.get_or_init(|| {
@@ -32,7 +32,7 @@ pub fn types() -> &'static [Type] {
     })
 }
 
-/// The first byte chooses a type, the rest is a value of it.
+/// The first byte of the input selects a type; the rest is a value of that type.
 pub fn msgpack(data: &[u8]) {
     let Some((choice, bytes)) = data.split_first() else { return };
     let types = types();
@@ -47,14 +47,14 @@ pub fn msgpack(data: &[u8]) {
     let written = msgpack::encode(&value, ty);
     let again = msgpack::decode(&written, ty).unwrap_or_else(|error| panic!("{error} in {written:x?}"));
     assert_eq!(again, value);
-    assert_eq!(msgpack::encode(&again, ty), written, "the canonical form is its own");
+    assert_eq!(msgpack::encode(&again, ty), written, "the canonical form is stable");
     assert_eq!(value.is_wholly_known(), again.is_wholly_known());
     let known = value.unknown_to_null();
     assert!(known.is_wholly_known());
     stored(&known, ty);
 }
 
-// A known value survives being stored.
+// Fails unless a known value can be stored and read back.
 fn stored(value: &Value, ty: &Type) {
     let stored = json::encode(value);
     let read = json::decode(&stored, ty).unwrap_or_else(|error| panic!("{error} in {stored}"));
@@ -62,7 +62,8 @@ fn stored(value: &Value, ty: &Type) {
     assert_eq!(json::encode(&read), stored);
 }
 
-/// A stored state, given to every resource type, and as the state of another provider to those that take one over.
+/// The input is a stored state. Every resource type upgrades it, and types that can be moved from another provider
+/// also read it as the state of that provider.
 pub fn state(data: &[u8]) {
     let private = Private::from_bytes(data);
     assert_eq!(Private::from_bytes(&private.to_bytes()), private);
@@ -75,11 +76,11 @@ pub fn state(data: &[u8]) {
                 stored(&state, entry.ty());
                 let bytes = json::encode(&state).to_string();
                 let again = server.upgrade(entry, version, bytes.as_bytes());
-                assert_eq!(again.ok().as_ref(), Some(&state), "to upgrade twice is to upgrade once");
-                whole(entry.ty(), &state);
+                assert_eq!(again.ok().as_ref(), Some(&state), "upgrading is idempotent");
+                assert_has_type(entry.ty(), &state);
                 entry.resource.identify(&state);
                 let config = server.generate(entry, &state);
-                whole(entry.ty(), &config);
+                assert_has_type(entry.ty(), &config);
                 server.validate_resource(entry, &config);
             }
         }
@@ -100,9 +101,9 @@ pub fn state(data: &[u8]) {
                 state: state.clone(),
             };
             match server.move_from(entry, &source) {
-                Ok(brought) => {
-                    whole(entry.ty(), &brought.state);
-                    whole(&entry.identity_ty(), &brought.identity);
+                Ok(imported) => {
+                    assert_has_type(entry.ty(), &imported.state);
+                    assert_has_type(&entry.identity_ty(), &imported.identity);
                 }
                 Err(found) => assert!(found.has_errors()),
             }
@@ -110,8 +111,8 @@ pub fn state(data: &[u8]) {
     }
 }
 
-/// What goes back to Terraform is of its type. (Terraform brings texts into their normal form, and so does reading here.)
-pub fn whole(ty: &Type, value: &Value) {
+/// Fails unless a value for Terraform has its type. (Terraform normalises texts to NFC, as decoding does here.)
+pub fn assert_has_type(ty: &Type, value: &Value) {
     let read = msgpack::decode(&msgpack::encode(value, ty), ty).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(msgpack::decode(&msgpack::encode(&read, ty), ty), Ok(read));
 }

@@ -15,7 +15,7 @@ use prost::Message;
 use time::OffsetDateTime;
 
 use super::clouds::run;
-use super::service::Over;
+use super::service::TestProvider;
 
 /// The emulator, in memory.
 struct Emulated(Emulator);
@@ -36,7 +36,7 @@ impl Transport for Emulated {
     }
 }
 
-fn emulated() -> Arc<Server<Over>> {
+fn emulated() -> Arc<Server<TestProvider>> {
     let transport = Emulated(Emulator::in_memory());
     // operations end immediately
     let settings = emulator::Request {
@@ -46,7 +46,7 @@ fn emulated() -> Arc<Server<Over>> {
         body: b"{\"time_scale\":0}".to_vec(),
     };
     transport.0.handle(&settings, OffsetDateTime::UNIX_EPOCH);
-    Arc::new(Over::server(Arc::new(transport)))
+    Arc::new(TestProvider::server(Arc::new(transport)))
 }
 
 /// The calls, in the order of the bytes that choose them.

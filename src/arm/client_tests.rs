@@ -14,12 +14,12 @@ use crate::arm::secret::Secret;
 use crate::arm::token::StaticTokens;
 use crate::arm::transport::{Request, Response, TransportError};
 
-#[path = "foreign_tests.rs"]
-mod foreign;
+#[path = "intermediary_tests.rs"]
+mod intermediary;
 #[path = "misbehaviour_tests.rs"]
 mod misbehaviour;
-#[path = "patience_tests.rs"]
-mod patience;
+#[path = "waiting_tests.rs"]
+mod waiting;
 
 const ARM: &str = "https://management.azure.com";
 const PATH: &str = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g";
@@ -422,7 +422,7 @@ async fn a_stored_operation_can_be_waited_for() {
     let operation: Operation = serde_json::from_value(stored).unwrap();
     let begun = Instant::now();
     client(&script).wait(&scope, &operation).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(1), "asked at once");
+    assert!(begun.elapsed() < Duration::from_secs(1), "polled immediately");
 }
 
 #[tokio::test(start_paused = true)]
@@ -691,7 +691,7 @@ async fn reports_a_failed_cloud_discovery_with_the_call() {
     let client = Client::new(script.clone(), Arc::new(StaticTokens(Secret::new("t"))), source, options);
     let error = client.get(&scope(1).0, &target()).await.unwrap_err().to_string();
     assert!(
-        error.contains("asking arm.local:8443 for its endpoints") && error.contains("connection reset"),
+        error.contains("requesting the endpoints of arm.local:8443") && error.contains("connection reset"),
         "{error}"
     );
 }

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::ask;
 use super::error::{self, Error, Kind};
+use super::host_request;
 use super::transport::{Method, Request, Transport};
 
 /// The endpoints of one cloud.
@@ -102,7 +102,7 @@ pub enum CloudSource {
     Known(Cloud),
     /// Requests the endpoints from this host, `HOST` or `HOST:PORT`; `http://` only on loopback.
     Discover {
-        /// The host to ask.
+        /// The host.
         metadata_host: String,
     },
     /// A built-in cloud with some endpoints replaced.
@@ -195,7 +195,7 @@ const METADATA: &str = "/metadata/endpoints";
 async fn discover(metadata_host: &str, transport: &dyn Transport) -> Result<Cloud, Error> {
     let fail = |kind: Kind, why: String| {
         let mut error =
-            Error::new(kind, format!("asking {metadata_host} for its endpoints (metadata_host): {why}"));
+            Error::new(kind, format!("requesting the endpoints of {metadata_host} (metadata_host): {why}"));
         error.path = METADATA.to_owned();
         error
     };
@@ -206,16 +206,17 @@ async fn discover(metadata_host: &str, transport: &dyn Transport) -> Result<Clou
         headers: vec![("Accept".to_owned(), "application/json".to_owned())],
         body: None,
     };
-    let name = ask::host(&host);
-    let asking = ask::ask(transport, request, |response| {
+    let name = host_request::host(&host);
+    let discovery = host_request::send(transport, request, |response| {
         if response.status != 200 {
             let reason = "is this a Resource Manager host?".to_owned();
-            return Err(ask::refusal(&name, response, Some(reason)));
+            return Err(host_request::refusal(&name, response, Some(reason)));
         }
-        let document = error::json(&response.body).ok_or_else(|| ask::refusal(&name, response, None))?;
-        parse(&document, &host).map_err(|why| ask::refusal(&name, response, Some(why)))
+        let document =
+            error::json(&response.body).ok_or_else(|| host_request::refusal(&name, response, None))?;
+        parse(&document, &host).map_err(|why| host_request::refusal(&name, response, Some(why)))
     });
-    asking.await.map_err(|failure| {
+    discovery.await.map_err(|failure| {
         let kind = if failure.transient { Kind::Transport { sent: false } } else { Kind::Service };
         fail(kind, failure.why)
     })
@@ -291,12 +292,12 @@ mod tests {
         }
     }
 
-    async fn ask(host: &str, status: u16, body: &'static str) -> Result<Cloud, Error> {
+    async fn discover_at(host: &str, status: u16, body: &'static str) -> Result<Cloud, Error> {
         CloudSource::Discover { metadata_host: host.to_owned() }.resolve(&Fixed(status, body)).await
     }
 
     #[test]
-    fn endpoints() {
+    fn validates_endpoints() {
         for (given, expected) in [
             ("https://management.azure.com/", Some("https://management.azure.com")),
             ("arm.local:8443", Some("https://arm.local:8443")),
@@ -322,9 +323,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn discovers() {
+    async fn discovers_a_cloud() {
         let body = "\u{feff}{\"name\":\"Stack\",\"resourceManager\":\"https://arm.local:8443/\",\"authentication\":{\"loginEndpoint\":\"https://arm.local:8443/adfs\",\"audiences\":[\"https://x\",\"https://arm.local:8443/\"]},\"suffixes\":{\"storage\":\"s.local\"}}";
-        let cloud = ask("arm.local:8443", 200, body).await.unwrap();
+        let cloud = discover_at("arm.local:8443", 200, body).await.unwrap();
         assert_eq!(cloud.resource_manager, "https://arm.local:8443");
         assert_eq!(cloud.authority, "https://arm.local:8443/adfs");
         assert_eq!(cloud.scope(), "https://arm.local:8443/.default");
@@ -332,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_arrays() {
+    fn finds_the_cloud_in_an_array() {
         let cloud = |arm: &str| json!({"name": arm, "resourceManager": arm, "authentication": {"loginEndpoint": "https://l", "audiences": ["aud"]}});
         let list = json!([cloud("https://a"), cloud("https://b/")]);
         assert_eq!(parse(&list, "https://b").unwrap().name, "https://b/");
@@ -348,7 +349,7 @@ mod tests {
                 "arm.local",
                 0,
                 "connection refused",
-                "asking arm.local for its endpoints (metadata_host): arm.local did not answer: connection refused",
+                "requesting the endpoints of arm.local (metadata_host): arm.local did not answer: connection refused",
             ),
             ("arm.local", 404, "", "arm.local answered 404"),
             ("arm.local", 503, "", "arm.local answered 503"),
@@ -362,7 +363,7 @@ mod tests {
             ),
             ("http://arm.local", 200, "{}", "plain http"),
         ] {
-            let error = ask(host, status, body).await.unwrap_err().to_string();
+            let error = discover_at(host, status, body).await.unwrap_err().to_string();
             assert!(error.contains(why) && error.contains("arm.local"), "{error}");
         }
     }

@@ -98,7 +98,7 @@ impl ResourceId {
                 id.subscription = (*subscription).to_owned();
             }
             Some([word]) if word.eq_ignore_ascii_case("subscriptions") => {
-                return Err("it names no subscription".to_owned());
+                return Err("it has no subscription".to_owned());
             }
             _ => {
                 return Err(format!("it begins with \"/{}\", not with \"/subscriptions/\"", segments[0]));
@@ -516,7 +516,7 @@ mod tests {
             ("", "empty"),
             ("golden", "does not begin with a slash"),
             ("/resourceGroups/r", "begins with \"/resourceGroups\""),
-            ("/subscriptions", "names no subscription"),
+            ("/subscriptions", "has no subscription"),
             ("/subscriptions//resourceGroups/r", "two slashes"),
             ("/subscriptions/s/resourceGroups", "\"resourceGroups\" at its end has no name"),
             (

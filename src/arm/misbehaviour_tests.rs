@@ -286,11 +286,15 @@ const POLLS: &[Poll] = &[
         Fails("evil.example", 1, 1),
     ),
     (
-        "is not found for a while",
+        "cannot be found for a while",
         || vec![fault(404, "NotFound"), fault(404, "NotFound"), status("Succeeded")],
         Succeeds(3),
     ),
-    ("is never known", || (0..99).map(|_| fault(404, "NotFound")).collect(), Fails("404 NotFound", 8, 16)),
+    (
+        "can never be found",
+        || (0..99).map(|_| fault(404, "NotFound")).collect(),
+        Fails("404 NotFound", 8, 16),
+    ),
     (
         "cannot be polled for a while",
         || {
@@ -305,13 +309,17 @@ const POLLS: &[Poll] = &[
         },
         Succeeds(6),
     ),
-    ("can never be asked", || (0..400).map(|_| html(502)).collect(), Fails("HTML page", 8, 40)),
-    ("answers in halves", || vec![success("application/json", "{\"stat"), status("Succeeded")], Succeeds(2)),
+    ("can never be polled", || (0..400).map(|_| html(502)).collect(), Fails("HTML page", 8, 40)),
+    (
+        "returns a truncated response",
+        || vec![success("application/json", "{\"stat"), status("Succeeded")],
+        Succeeds(2),
+    ),
     ("redirects", || vec![redirect(), status("Succeeded")], Fails("redirect", 1, 1)),
 ];
 
 #[tokio::test(start_paused = true)]
-async fn waits_for_every_course_of_an_operation() {
+async fn waits_for_operations_with_every_kind_of_poll_response() {
     for (what, polls, expected_outcome) in POLLS {
         let mut answers = vec![Ok(answer(201, &[("azure-asyncoperation", OPERATION)], "{}"))];
         answers.extend(polls());

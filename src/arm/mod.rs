@@ -10,13 +10,13 @@
 // An error is created once per failed call, after a network round trip, so its size does not matter.
 #![allow(clippy::result_large_err)]
 
-pub mod ask;
 pub mod client;
 pub mod clouds;
 pub mod credentials;
 pub mod duration;
 pub mod error;
 pub mod failure_memory;
+pub mod host_request;
 pub mod http;
 pub mod id;
 pub mod operation;
@@ -36,7 +36,7 @@ pub mod transport;
 pub mod versions;
 
 #[cfg(test)]
-mod hostile_tests;
+mod arbitrary_input_tests;
 #[cfg(test)]
 mod log_tests;
 

@@ -10,7 +10,7 @@ use super::redact;
 use super::transport::{PROXY_REFUSED, SOCKS};
 
 /// The time limit of the proxy's response.
-const PATIENCE: Duration = Duration::from_secs(5);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Explains why connecting to `url` through a proxy failed with `message`; `None` if the proxy is not the cause.
 pub async fn explain(url: &str, message: &str) -> Option<String> {
@@ -23,7 +23,7 @@ pub async fn explain(url: &str, message: &str) -> Option<String> {
     if !message.contains("tunnel error") {
         return None;
     }
-    let status = match tokio::time::timeout(PATIENCE, connect_status(&proxy, &target)).await {
+    let status = match tokio::time::timeout(RESPONSE_TIMEOUT, connect_status(&proxy, &target)).await {
         Ok(Ok(status)) => status,
         // The proxy refused the connection, even if it does not respond now.
         _ => message.to_owned(),

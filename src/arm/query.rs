@@ -24,7 +24,7 @@ impl Client {
             match self.first(scope, Method::Post, target, Some(body), Expect::Object).await {
                 Ok(first) => return Ok((first.reply.body, first.reply.response)),
                 Err(error) if error.may_have_acted() && tries < TRIES => {
-                    tracing::debug!(%error, tries, "asking again");
+                    tracing::debug!(%error, tries, "repeating the query");
                     scope.sleep(Duration::from_millis(500 << tries)).await?;
                     tries += 1;
                 }

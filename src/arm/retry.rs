@@ -76,7 +76,7 @@ const MALFORMED_TRIES: u32 = 4;
 /// The number of attempts if the service fails (500) or is unavailable (502, 503, 504) without requesting a wait.
 const SERVER_ERROR_TRIES: u32 = 8;
 /// The number of attempts if the service requests a wait or is only busy. In practice, the caller's timeout is the limit.
-const ASKED_TO_WAIT_TRIES: u32 = 200;
+const REQUESTED_WAIT_TRIES: u32 = 200;
 
 /// The next step after `tried`.
 ///
@@ -88,7 +88,7 @@ pub fn next_try(tried: Try<'_>) -> Next {
         Err(next) => return next,
     };
     // Attempts that only asked to wait do not count towards the limit of other failures.
-    let waits = if limit == ASKED_TO_WAIT_TRIES { 0 } else { tried.waits };
+    let waits = if limit == REQUESTED_WAIT_TRIES { 0 } else { tried.waits };
     let attempt = tried.attempt.saturating_sub(waits);
     let wait = wait(attempt, asked, tried.jitter);
     if attempt >= limit || wait >= tried.remaining { Next::GiveUp } else { Next::Wait(wait) }
@@ -97,7 +97,7 @@ pub fn next_try(tried: Try<'_>) -> Next {
 impl Try<'_> {
     /// True if the service asked to wait or is only busy.
     pub fn asks_to_wait(&self) -> bool {
-        matches!(self.again(), Ok((ASKED_TO_WAIT_TRIES, _)))
+        matches!(self.again(), Ok((REQUESTED_WAIT_TRIES, _)))
     }
 
     /// The number of attempts for an outcome like this, and the requested wait; or the next step if it is not a retry.
@@ -112,16 +112,16 @@ impl Try<'_> {
             Outcome::Malformed => return Err(Next::GiveUp),
             Outcome::Answer { response, code, is_temporary, is_from_gateway, renewed } => {
                 let asked = retry_after(response, self.now);
-                let limit = if asked.is_some() { ASKED_TO_WAIT_TRIES } else { SERVER_ERROR_TRIES };
+                let limit = if asked.is_some() { REQUESTED_WAIT_TRIES } else { SERVER_ERROR_TRIES };
                 match response.status {
                     200..=299 => return Err(Next::Done),
                     401 if !renewed => return Err(Next::NewToken),
-                    429 => (ASKED_TO_WAIT_TRIES, asked),
+                    429 => (REQUESTED_WAIT_TRIES, asked),
                     503 if !idempotent && is_timeout_code(code) => return Err(Next::GiveUp),
                     408 | 503 if !idempotent && is_from_gateway => return Err(Next::GiveUp),
                     408 | 503 => (limit, asked),
                     500 | 502 | 504 if idempotent => (limit, asked),
-                    409 if is_temporary => (ASKED_TO_WAIT_TRIES, asked),
+                    409 if is_temporary => (REQUESTED_WAIT_TRIES, asked),
                     _ => return Err(Next::GiveUp),
                 }
             }

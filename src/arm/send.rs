@@ -235,7 +235,7 @@ impl Sender {
             return Err(Error::new(
                 Kind::Refused,
                 format!(
-                    "the service names a URL on {:?}, which is not its own host {:?}; the token is not sent there",
+                    "the service returned a URL on {:?}, which is not its own host {:?}; the token is not sent there",
                     host_of(call.url),
                     host_of(&cloud.resource_manager)
                 ),

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_the_argument_in_the_text() {
+    fn adds_the_argument_to_the_text() {
         let found = Diagnostics(vec![
             Diagnostic::error("s", "It is gone.").at(Path::attribute("virtual_machine_id")),
             Diagnostic::error("s", "Set wait = true.").at(Path::attribute("wait")),

@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_elements_of_a_list_that_force_a_replacement() {
+    fn lists_the_list_elements_that_force_a_replacement() {
         let steps = |names: &[&str]| {
             let step = |name: &&str| Region { name: name.to_string(), count: Some(1) }.encode();
             Value::List(names.iter().map(step).collect())

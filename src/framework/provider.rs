@@ -293,7 +293,7 @@ impl<P: Provider> Server<P> {
         };
         match read {
             Ok(state) => (Some(as_configured(entry.body(), config, state)), op.take_warnings()),
-            // Terraform reads data sources before it destroys, and needs no result of theirs
+            // Terraform reads data sources before a destroy, but does not need their results
             Err(errors) if self.is_about_to_destroy() => {
                 tracing::info!(?errors, "a data source cannot be read before the destroy");
                 (Some(without_results(entry.body(), config)), op.take_warnings())

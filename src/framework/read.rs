@@ -22,7 +22,7 @@ pub struct Read {
 }
 
 impl<P: Provider> Server<P> {
-    /// Reads what `state` describes.
+    /// Reads the object that `state` describes.
     pub async fn read(&self, entry: &Entry<P::Context>, state: Value, mut private: Private) -> Read {
         let name = entry.resource.type_name();
         let answer = |state: Value, private, diagnostics| Read {

@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn errors_describe_the_mistake() {
         for (manifest, why) in [
-            (json!([]), "not a manifest"),
+            (json!([]), "not a Packer manifest"),
             (json!({"last_run_uuid": "r"}), "builds"),
             (
                 json!({"builds": [build("a", "r", "UNKNOWN ID"), build("a", "r", "")], "last_run_uuid": "r"}),
@@ -278,7 +278,7 @@ mod tests {
             let error = builds(&manifest).unwrap_err();
             assert!(error.contains(why), "{error}");
         }
-        assert!(PackerArtifact.call(&["".into()]).unwrap_err().text.contains("not a manifest"));
+        assert!(PackerArtifact.call(&["".into()]).unwrap_err().text.contains("not a Packer manifest"));
         let with_mark = "\u{feff}{\"builds\": []}";
         assert!(PackerArtifact.call(&[with_mark.into()]).is_ok());
     }

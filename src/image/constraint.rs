@@ -415,7 +415,7 @@ mod tests {
             ("", "empty"),
             ("newest", "\"latest\", or a constraint"),
             ("1..2", "segment 2"),
-            ("recent", "write \"latest\""),
+            ("recent", "use \"latest\""),
             ("1.2 1.3", "character 4"),
             ("1.2.*", "at character 5"),
         ] {

@@ -295,7 +295,7 @@ mod tests {
             (" a:b:c:1.0", Some(Publisher), "spaces around"),
             ("a:b :c:1.0", Some(Offer), "spaces around"),
             ("a:b:c:1.0 ", Some(Version), "spaces around"),
-            ("a:b c:d:1.0", Some(Offer), "space inside"),
+            ("a:b c:d:1.0", Some(Offer), "contains a space"),
             ("a:b/c:d:1.0", Some(Offer), "the character '/'"),
             ("a:b:ç:1.0", Some(Sku), "the character 'ç'"),
             ("a:b:c:newest", Some(Version), "not a digit"),

@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn validation_names_the_attribute() {
+    fn validation_errors_have_the_attribute_path() {
         let mut value = Outer {
             name: "n".into(),
             disk: Set(vec![Inner { lun: 9, r#type: Some("A".into()) }]),

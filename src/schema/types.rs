@@ -1,4 +1,4 @@
-//! Terraform's type constraints and their JSON spelling, as attribute schemas carry them.
+//! Terraform's type constraints and their JSON spelling, as used in attribute schemas.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ impl Type {
         }
     }
 
-    /// The bytes that `Schema.Attribute.type` holds.
+    /// The bytes of `Schema.Attribute.type`.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.to_json().to_string().into_bytes()
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::arm::ask::{Failure, refusal};
 use crate::arm::error::{self, Error, Kind};
+use crate::arm::host_request::{Failure, refusal};
 use crate::arm::redact;
 use crate::arm::secret::Secret;
 use crate::arm::token::Fresh;
@@ -50,7 +50,7 @@ fn reason(body: &Value) -> String {
     let mut error = Error::new(Kind::Service, "");
     error.read(body);
     let said = match (error.code.as_str(), error.message.as_str()) {
-        ("", "") => "the answer holds neither a token nor an error".to_owned(),
+        ("", "") => "the answer contains neither a token nor an error".to_owned(),
         (code, "") => format!("{code}, without a description"),
         ("", message) => short(message),
         (code, message) => format!("{code}: {}", short(message)),
@@ -163,7 +163,7 @@ mod tests {
                 "login answered 200: the answer does not say when the token expires",
                 true,
             ),
-            (200, "{}", "login answered 200: the answer holds neither a token nor an error", true),
+            (200, "{}", "login answered 200: the answer contains neither a token nor an error", true),
             (200, r#"{"access_token":""}"#, "neither a token nor an error", true),
             (200, "<html><title>Guest Wi-Fi</title>", "login answered 200: the answer is an HTML page", true),
             (502, "<html>", "login answered 502: the answer is an HTML page", true),

@@ -11,9 +11,9 @@ use super::{
     Context, Credentials, SIGN_IN_LIMIT, azure_cli, azure_devops, certificate, client_secret, github,
     managed_identity, oidc,
 };
-use crate::arm::ask::Failure;
 use crate::arm::clouds::{Cloud, CloudSource};
 use crate::arm::error::{Error, Kind};
+use crate::arm::host_request::Failure;
 use crate::arm::secret::Secret;
 use crate::arm::token::{Cache, Fresh, Source, Tokens};
 use crate::arm::transport::Transport;

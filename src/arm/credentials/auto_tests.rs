@@ -381,7 +381,7 @@ async fn reports_refusals_with_status_code_and_remedy_but_without_the_secret() {
             .unwrap_err();
         let text = error.to_string();
         assert!(text.contains(meaning) && !text.contains("hunter2"), "{text}");
-        assert!(text.contains("Azure CLI (not used beside configured credentials"), "{text}");
+        assert!(text.contains("Azure CLI (not used because other credentials are configured"), "{text}");
     }
 }
 

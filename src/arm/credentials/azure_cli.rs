@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use azure_identity::{AzureCliCredential, AzureCliCredentialOptions, Executor};
 
 use super::{Context, SIGN_IN_LIMIT, entra, set};
-use crate::arm::ask::Failure;
+use crate::arm::host_request::Failure;
 use crate::arm::token::Fresh;
 
 pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {

@@ -2,7 +2,7 @@
 //! <https://learn.microsoft.com/rest/api/azure/devops/distributedtask/oidctoken/create>
 
 use super::{Context, github, oidc, set};
-use crate::arm::ask::Failure;
+use crate::arm::host_request::Failure;
 use crate::arm::token::Fresh;
 use crate::arm::transport::Method;
 
@@ -19,7 +19,7 @@ pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
         ("X-TFS-FedAuthRedirect".to_owned(), "Suppress".to_owned()),
         ("Content-Type".to_owned(), "application/json".to_owned()),
     ];
-    let token = github::ask(context, Method::Post, &url, headers, "oidcToken").await.map_err(|failure| {
+    let token = github::request_token(context, Method::Post, &url, headers, "oidcToken").await.map_err(|failure| {
         let hint =
             "is oidc_request_token the pipeline's System.AccessToken, and may it use the service connection?";
         Failure { why: format!("{} ({hint})", failure.why), ..failure }

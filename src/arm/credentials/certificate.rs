@@ -2,7 +2,7 @@
 //! <https://learn.microsoft.com/entra/identity-platform/certificate-credentials>
 
 use super::Context;
-use crate::arm::ask::Failure;
+use crate::arm::host_request::Failure;
 use crate::arm::token::Fresh;
 
 /// Signs in with the certificate and key of the configured bundle or bundle file. A file is read again for every token,

@@ -122,7 +122,7 @@ pub fn choose(credentials: &Credentials) -> Vec<Attempt> {
     } else if others.is_empty() {
         Ok("use_cli is true and nothing else is configured")
     } else {
-        Err(format!("not used beside configured credentials ({})", others.join(", ")))
+        Err(format!("not used because other credentials are configured ({})", others.join(", ")))
     };
     attempts.push(match cli {
         Ok(reason) => Attempt { way: Way::AzureCli, reason: reason.to_owned(), skip: None },
@@ -236,7 +236,7 @@ mod tests {
             (
                 Credentials { client_secret: some("s"), ..app() },
                 Way::AzureCli,
-                "not used beside configured credentials (client secret)",
+                "not used because other credentials are configured (client secret)",
             ),
         ] {
             let attempts = choose(&credentials);

@@ -4,7 +4,7 @@ use azure_core::credentials::Secret;
 use azure_identity::{ClientSecretCredential, ClientSecretCredentialOptions};
 
 use super::{Context, entra, files, set};
-use crate::arm::ask::Failure;
+use crate::arm::host_request::Failure;
 use crate::arm::token::Fresh;
 
 pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {

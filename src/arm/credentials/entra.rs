@@ -18,8 +18,8 @@ use azure_core::http::{
 use serde_json::{Value, json};
 
 use super::{Context, answer};
-use crate::arm::ask::{Failure, ask_once, host};
 use crate::arm::clouds::is_loopback;
+use crate::arm::host_request::{Failure, host, send_once};
 use crate::arm::secret::Secret;
 use crate::arm::token::Fresh;
 use crate::arm::transport::{self, Method, Transport};
@@ -114,7 +114,7 @@ impl HttpClient for Bridge {
         let host = host(&request.url);
         let is_metadata = request.method == Method::Get;
         let secrets = secrets(&request);
-        let read = ask_once(&*self.transport, request).await.and_then(|response| {
+        let read = send_once(&*self.transport, request).await.and_then(|response| {
             answer::read(&response, &host).map_err(|mut failure| {
                 // 410: the metadata service is being updated. 404: it has just started.
                 failure.transient |= is_metadata && matches!(response.status, 404 | 410);

@@ -4,9 +4,9 @@
 use url::Url;
 
 use super::{Context, oidc, set};
-use crate::arm::ask::{self, Failure};
 use crate::arm::clouds;
 use crate::arm::error;
+use crate::arm::host_request::{self, Failure};
 use crate::arm::token::Fresh;
 use crate::arm::transport::{Method, Request};
 
@@ -16,7 +16,7 @@ pub const AUDIENCE: &str = "api://AzureADTokenExchange";
 pub async fn fetch(context: &Context<'_>) -> Result<Fresh, Failure> {
     let mut url = request_url(context)?;
     url.query_pairs_mut().append_pair("audience", AUDIENCE);
-    let token = ask(context, Method::Get, &url, vec![], "value").await.map_err(|failure| {
+    let token = request_token(context, Method::Get, &url, vec![], "value").await.map_err(|failure| {
         let hint = "does the job have permissions: id-token: write?";
         Failure { why: format!("{} ({hint})", failure.why), ..failure }
     })?;
@@ -36,7 +36,7 @@ pub fn request_url(context: &Context<'_>) -> Result<Url, String> {
 }
 
 /// Requests a token from the pipeline. It is the member `name` of the response.
-pub async fn ask(
+pub async fn request_token(
     context: &Context<'_>,
     method: Method,
     url: &Url,
@@ -46,9 +46,9 @@ pub async fn ask(
     let bearer = set(&context.credentials.oidc_request_token).ok_or("oidc_request_token is not set")?;
     headers.push(("Authorization".to_owned(), format!("Bearer {bearer}")));
     headers.push(("Accept".to_owned(), "application/json".to_owned()));
-    let host = format!("{} (oidc_request_url)", ask::host(url.as_str()));
+    let host = format!("{} (oidc_request_url)", host_request::host(url.as_str()));
     let request = Request { method, url: url.to_string(), headers, body: None };
-    ask::ask(&**context.transport, request, |response| {
+    host_request::send(&**context.transport, request, |response| {
         let body = error::json(&response.body);
         let token = body.as_ref().and_then(|body| body.get(name)?.as_str()).filter(|token| !token.is_empty());
         match (token, &body) {
@@ -56,9 +56,9 @@ pub async fn ask(
             (_, Some(body)) => {
                 let said = body.get("message").and_then(serde_json::Value::as_str).map(super::answer::short);
                 let reason = said.unwrap_or_else(|| format!("the answer has no {name:?}"));
-                Err(ask::refusal(&host, response, Some(reason)))
+                Err(host_request::refusal(&host, response, Some(reason)))
             }
-            _ => Err(ask::refusal(&host, response, None)),
+            _ => Err(host_request::refusal(&host, response, None)),
         }
     })
     .await

@@ -4,7 +4,7 @@ use azure_identity::{ManagedIdentityCredential, ManagedIdentityCredentialOptions
 use url::Url;
 
 use super::{Context, answer, entra, files, set};
-use crate::arm::ask::{Failure, ask, ask_once, host};
+use crate::arm::host_request::{Failure, host, send, send_once};
 use crate::arm::token::Fresh;
 use crate::arm::transport::{Method, Request};
 
@@ -70,7 +70,7 @@ async fn endpoint_of_settings(context: &Context<'_>, endpoint: &str) -> Result<F
 /// a second request. <https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication>
 async fn arc(context: &Context<'_>, endpoint: &str) -> Result<Fresh, Failure> {
     let url = url(context, endpoint, "2020-06-01", None)?;
-    let challenge = ask_once(&**context.transport, request(&url, None)).await?;
+    let challenge = send_once(&**context.transport, request(&url, None)).await?;
     let path = challenge
         .header("www-authenticate")
         .and_then(|header| header.split_once("realm="))
@@ -121,7 +121,7 @@ async fn token(
     proof: Option<(&'static str, String)>,
 ) -> Result<Fresh, Failure> {
     let host = host(url.as_str());
-    ask(&**context.transport, request(url, proof), |response| {
+    send(&**context.transport, request(url, proof), |response| {
         answer::read(response, &host).map_err(|mut failure| {
             // 410: the metadata service is being updated. 404: it has just started.
             failure.transient |= matches!(response.status, 404 | 410);

@@ -28,8 +28,8 @@ pub use auto::auto;
 pub use choose::{Attempt, Way, choose};
 pub use files::warnings;
 
-use super::ask::Failure;
 use super::clouds::Cloud;
+use super::host_request::Failure;
 use super::transport::Transport;
 
 /// The time limit of one attempt to sign in, over all methods.

@@ -5,7 +5,7 @@ use azure_core::http::ClientMethodOptions;
 use azure_identity::{ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions};
 
 use super::{Context, entra, files, set};
-use crate::arm::ask::Failure;
+use crate::arm::host_request::Failure;
 use crate::arm::secret::Secret;
 use crate::arm::token::Fresh;
 

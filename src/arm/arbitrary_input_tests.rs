@@ -66,7 +66,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn waits(value in ".{0,40}|[0-9.eE+-]{1,12}", date in ".{0,30}") {
+    fn requested_waits_are_limited(value in ".{0,40}|[0-9.eE+-]{1,12}", date in ".{0,30}") {
         let mut answer = response(429, "retry-after", value, vec![]);
         answer.headers.push(("date".to_owned(), date));
         if let Some(wait) = retry_after(&answer, OffsetDateTime::UNIX_EPOCH) {
@@ -76,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn bodies(bytes in prop::collection::vec(any::<u8>(), 0..200), status in 100u16..600, kind in "(text/html)|(application/json)|.{0,10}") {
+    fn any_body_gives_an_error_message(bytes in prop::collection::vec(any::<u8>(), 0..200), status in 100u16..600, kind in "(text/html)|(application/json)|.{0,10}") {
         let answer = response(status, "content-type", kind, bytes);
         let error = Error::from_response(Method::Put, "/p", &answer);
         prop_assert!(!error.to_string().is_empty());
@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn documents(document in json(), status in prop_oneof![Just(200u16), Just(201), Just(202), Just(204)], url in ".{0,30}") {
+    fn any_document_is_processed_without_leaking_signatures(document in json(), status in prop_oneof![Just(200u16), Just(201), Just(202), Just(204)], url in ".{0,30}") {
         let text = document.to_string();
         let answer = response(status, "azure-asyncoperation", url.clone(), text.into_bytes());
         let error = Error::from_response(Method::Get, "/p", &answer).to_string();
@@ -103,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn ids(text in "(/?(subscriptions|resourceGroups|providers|galleries|images|[a-z ?%.]{0,6})){0,9}/?|.{0,40}") {
+    fn valid_ids_round_trip(text in "(/?(subscriptions|resourceGroups|providers|galleries|images|[a-z ?%.]{0,6})){0,9}/?|.{0,40}") {
         if let Ok(id) = ResourceId::parse(&text) {
             let canonical = id.to_string();
             let again = ResourceId::parse(&canonical).map_err(|e| TestCaseError::fail(e.to_string()))?;
@@ -114,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn texts(text in ".{0,60}") {
+    fn any_text_is_processed_without_panic(text in ".{0,60}") {
         let _ = redact::text(&text);
         let _ = redact::url(&text);
         let _ = clouds::endpoint(&text);
@@ -122,7 +122,7 @@ proptest! {
     }
 
     #[test]
-    fn budgets(values in prop::collection::vec((".{0,12}|[0-9.eE+-]{1,9}", any::<bool>(), 0u64..100), 1..30)) {
+    fn pauses_end_after_the_last_refusal(values in prop::collection::vec((".{0,12}|[0-9.eE+-]{1,9}", any::<bool>(), 0u64..100), 1..30)) {
         let mut throttle = Throttle::default();
         let class = Class::new(Method::Get, "/subscriptions/s");
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|e| TestCaseError::fail(e.to_string()))?;

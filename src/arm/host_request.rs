@@ -36,7 +36,7 @@ const ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Sends `request` until `read` accepts the response, a failure is not transient, or the attempts are used up.
-pub async fn ask<T>(
+pub async fn send<T>(
     transport: &dyn Transport,
     request: Request,
     read: impl Fn(&Response) -> Result<T, Failure>,
@@ -44,7 +44,7 @@ pub async fn ask<T>(
     let mut pause = FIRST_PAUSE;
     let mut attempt = 1;
     loop {
-        let failure = match ask_once(transport, request.clone()).await.and_then(|response| read(&response)) {
+        let failure = match send_once(transport, request.clone()).await.and_then(|response| read(&response)) {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
@@ -58,7 +58,7 @@ pub async fn ask<T>(
 }
 
 /// Sends `request` once and waits for the response until the time limit.
-pub async fn ask_once(transport: &dyn Transport, request: Request) -> Result<Response, Failure> {
+pub async fn send_once(transport: &dyn Transport, request: Request) -> Result<Response, Failure> {
     let host = host(&request.url);
     match tokio::time::timeout(ANSWER_LIMIT, transport.send(request)).await {
         Ok(Ok(response)) => Ok(response),
@@ -128,7 +128,7 @@ mod tests {
             let request =
                 Request { method: Method::Get, url: "https://h:1/x".to_owned(), headers: vec![], body: None };
             let begun = tokio::time::Instant::now();
-            let answer = ask(&transport, request, |response| match response.status {
+            let answer = send(&transport, request, |response| match response.status {
                 200 => Ok(()),
                 _ => Err(refusal("h:1", response, Some("no".to_owned()))),
             });
