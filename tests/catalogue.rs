@@ -405,7 +405,7 @@ async fn pin_stays_while_new_versions_are_published() {
     assert_eq!(next.plan(PIN, Some(&held), &pin(&newer, "1")).await.action, Action::NoOp);
     let (read, diagnostics) = next.read(&held).await.unwrap();
     let read = read.unwrap();
-    diagnostics.assert_warning(&["has a newer version", "9.19.120 is there"]);
+    diagnostics.assert_warning(&["has a newer version", "9.19.120 is available"]);
     diagnostics.assert_warning(&["will be deprecated", "2039-01-01"]);
     assert_eq!(read.get("upgrade_available"), &Value::Bool(true));
     assert_eq!(read.text("newest_version"), "9.19.120");

@@ -1,4 +1,4 @@
-# No Azure account: everything happens in a file, and every plan says so.
+# Uses the built-in emulator, which needs no Azure account. Its state is in a file, and every plan has a warning.
 provider "azimage" {
   environment = "emulator"
 }

@@ -3,7 +3,8 @@
 use crate::azure::attributes::check_uri;
 use crate::schema::Attribute;
 
-/// A link to a blob. It may hold an access token, so it is sensitive, and another token is no difference.
+/// A link to a blob. It may contain a SAS token, so it is sensitive, and links that differ only in the token are
+/// equal.
 pub fn link(attribute: Attribute) -> Attribute {
     attribute.sensitive().equivalent_if(is_same_blob).check_text(check_uri)
 }

@@ -246,7 +246,7 @@ impl Asked {
         Diagnostic::error(
             what,
             format!(
-                "The newest of them is {newest}. No new virtual machine can be made from it: choose another image. \
+                "The newest of them is {newest}. No new virtual machine can be created from it: choose another image. \
                  To read it nevertheless, set include_deprecated = true, or name it exactly."
             ),
         )

@@ -54,8 +54,8 @@ pub fn section<C: Send + Sync>(name: &str, entry: &Entry<C>, written: &Written) 
     if !sources.is_empty() {
         let _ = write!(
             page,
-            "\n## Moving From Other Providers\n\nA `moved` block (Terraform 1.8, OpenTofu 1.10, and later) takes over the state of {}. The plan that \
-             follows is empty when the configuration says the same. See [Migrating from azurerm](../guides/migrating-from-azurerm.md).\n",
+            "\n## Moving From Other Providers\n\nA `moved` block (Terraform 1.8, OpenTofu 1.10, and later) takes over the state of {}. The next \
+             plan is empty if the configuration matches. See [Migrating from azurerm](../guides/migrating-from-azurerm.md).\n",
             sources.join(" and ")
         );
     }

@@ -17,21 +17,23 @@ use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Value};
 
 model! {
-    /// Accepts the terms of a Marketplace plan for a subscription, without which no virtual machine can be made from
-    /// images that have such a plan. Accepting what is accepted already succeeds, so several configurations can each
-    /// ask for what they need.
+    /// Accepts the terms of a Marketplace plan for a subscription.
+    ///
+    /// Virtual machines can be created from an image with a plan only if the subscription has accepted the plan's
+    /// terms. An agreement that is already accepted is adopted, so several configurations can manage the same
+    /// agreement.
     pub struct Model {
-        /// The id of the agreement.
+        /// The ID of the agreement.
         pub id: Option<String> = computed(),
         /// The publisher of the plan, as in the `plan` of `azimage_marketplace_image`.
         pub publisher: String = name(),
-        /// The offer of the plan: what `plan` of `azimage_marketplace_image` calls `product`.
+        /// The offer of the plan, which is `plan.product` of `azimage_marketplace_image`.
         pub offer: String = name(),
         /// The name of the plan.
         pub plan: String = name(),
-        /// The subscription that accepts. The provider's unless set.
+        /// The ID of the subscription that accepts the terms. Defaults to the provider's.
         pub subscription_id: Option<String> = subscription_id(),
-        /// Whether destroying takes the acceptance back, for everyone in the subscription. Left false, it stays.
+        /// Whether to cancel the agreement on destroy, for the whole subscription. Otherwise it stays accepted.
         pub cancel_on_destroy: Option<bool> = optional().default(false).local(),
         /// The link to the licence.
         pub license_text_link: Option<String> = computed(),
@@ -109,7 +111,7 @@ impl Resource<Context> for MarketplaceAgreement {
         private: &mut Private,
     ) -> Result<Option<Model>, Diagnostics> {
         let read = pipeline::read(self, context, op, state, private).await?;
-        // terms that are not accepted are no agreement
+        // terms that are not accepted are not an agreement
         Ok(read.filter(|read| read.accepted == Some(true)))
     }
 
@@ -133,7 +135,7 @@ impl Resource<Context> for MarketplaceAgreement {
         plan: Model,
         _private: &mut Private,
     ) -> Result<Model, Failed<Model>> {
-        // Azure stores none of what can change
+        // Azure does not store any attribute that can change
         Ok(Model { cancel_on_destroy: plan.cancel_on_destroy, timeouts: plan.timeouts, ..prior })
     }
 
@@ -161,7 +163,7 @@ impl Resource<Context> for MarketplaceAgreement {
 
 const SHAPE: &str = "/subscriptions/SUBSCRIPTION_ID/providers/Microsoft.MarketplaceOrdering/agreements/PUBLISHER/offers/OFFER/plans/PLAN";
 
-// the service has two ids for one thing: the agreement, and the terms that it is about
+// the service has two IDs for one object: that of the agreement, and that of its terms
 const KINDS: [&str; 2] = [
     "Microsoft.MarketplaceOrdering/agreements/offers/plans",
     "Microsoft.MarketplaceOrdering/offerTypes/publishers/offers/plans/agreements",
@@ -192,7 +194,7 @@ fn stub(subscription: &str, publisher: &str, offer: &str, plan: &str) -> Model {
         offer: offer.to_owned(),
         plan: plan.to_owned(),
         subscription_id: Some(subscription.to_owned()),
-        // azurerm and an import do not say: the default, which keeps the acceptance
+        // azurerm and imports have no value: use the default, which keeps the agreement
         cancel_on_destroy: Some(false),
         ..Model::default()
     };
@@ -203,8 +205,8 @@ fn is_accepted(terms: &Json) -> bool {
     body::bool(terms, "properties.accepted") == Some(true)
 }
 
-/// How often terms are accepted anew when somebody else reads them between our read and our write: each read makes a new
-/// signature, and only the newest is valid.
+/// How often to accept the terms again if another client reads them between our read and our write: each read creates
+/// a new signature, and only the newest is valid.
 const ATTEMPTS: usize = 4;
 
 #[async_trait]
@@ -245,7 +247,7 @@ impl Managed for MarketplaceAgreement {
         diagnostic
     }
 
-    // an offer always has its terms, accepted or not
+    // an offer always has terms, accepted or not
     async fn expand_new(&self, task: &Task<'_>, _plan: &Model) -> Result<Json, Diagnostics> {
         let terms = task.client().get(&task.scope, &self.target(&task.id)).await;
         Ok(with_acceptance(&terms.map_err(|error| task.failed(&error))?, true))
@@ -255,7 +257,7 @@ impl Managed for MarketplaceAgreement {
         true
     }
 
-    // only the terms as they were just read, with their signature, can be accepted
+    // only terms with the signature of the last read can be accepted
     fn steps<'s>(
         &'s self,
         _context: &'s Context,
@@ -271,7 +273,7 @@ impl Managed for MarketplaceAgreement {
         (is_outdated && attempt < ATTEMPTS).then_some(Duration::ZERO)
     }
 
-    // a plan has one agreement, so a list saves nothing
+    // a plan has one agreement, so a list would save nothing
     fn plain_read_suffices(&self, _state: &Model, _terms: Option<&Json>) -> bool {
         false
     }
@@ -302,7 +304,7 @@ impl Managed for MarketplaceAgreement {
         if state.accepted == Some(true) {
             return Ok(state);
         }
-        let why = "the service confirmed the acceptance and still shows the terms as not accepted";
+        let why = "the service confirmed the acceptance but still shows the terms as not accepted";
         Err(task.failed(&Error::new(Kind::Malformed, why)).into())
     }
 }
@@ -336,7 +338,7 @@ async fn cancel(task: &Task<'_>, private: &mut Private) -> Result<(), Error> {
     }
 }
 
-// The service says 400 of a plan that it does not have.
+// The service responds with 400 if it does not have the plan.
 fn is_withdrawn(error: &Error) -> bool {
     error.status == Some(400) && error.message.to_ascii_lowercase().contains("not found")
 }

@@ -1,4 +1,4 @@
-//! `azimage_marketplace_pin`: a Marketplace version that stays, however the configured one moves, until its keepers change.
+//! `azimage_marketplace_pin`: pins an exact Marketplace version until the pin's keepers change.
 
 use std::collections::BTreeMap;
 
@@ -18,43 +18,47 @@ use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
 model! {
-    /// Pins a Marketplace image to one exact version. Once made, the pin keeps its `urn`, with no difference in any
-    /// plan, however the configured one moves, until `keepers` change, or the publisher, offer or sku. Then the plan
-    /// shows the old URN and the new one, and apply pins exactly what the plan showed.
+    /// Pins a Marketplace image to one exact version.
     ///
-    /// Let the data source `azimage_marketplace_image` look up the newest version, and pin what it finds. Nothing is
-    /// written to Azure. Each refresh looks at the Marketplace and tells, by warnings and attributes, of newer
-    /// versions, of deprecation and of withdrawal, but changes nothing.
+    /// The pin keeps its `urn`, and plans show no changes, until `keepers` change or the configured URN has another
+    /// publisher, offer or SKU. The plan then shows the old and the new URN, and the apply pins the version that the
+    /// plan showed.
+    ///
+    /// Look up the newest version with the data source `azimage_marketplace_image`, and pin its result. The resource
+    /// exists only in the Terraform state; nothing is written to Azure. A refresh reports newer versions, deprecation
+    /// and withdrawal in warnings and attributes, and does not move the pin.
     pub struct Model {
-        /// The location and the URN that the pin was made with, as `LOCATION|URN`. Stays when the pin moves.
+        /// The ID of the pin: its location and its first URN, as `LOCATION|URN`. It does not change when the pin
+        /// moves.
         pub id: Option<String> = computed(),
-        /// The location whose Marketplace is looked at, in any spelling.
+        /// The location whose Marketplace is read, in any spelling.
         pub location: String = location(),
-        /// The image as `publisher:offer:sku:version`, with an exact version. What is pinned is what stood here when the
-        /// pin was made, or when its keepers last changed.
+        /// The image, as `publisher:offer:sku:version` with an exact version. The pin takes this value when it is
+        /// created and when `keepers` change, and keeps it otherwise.
         pub urn: String = required().check_text(check_exact),
-        /// Any values: the pin moves to the configured URN when one of them changes, is added or is taken away, and
-        /// only then. A value that is known only after apply counts as changed.
+        /// Arbitrary values. The pin moves to the configured `urn` when a value is changed, added or removed. A value
+        /// that is known only after apply counts as changed.
         pub keepers: Option<BTreeMap<String, String>> = optional().or_empty().check(check_keepers),
         /// The publisher of the pinned image.
         pub publisher: Option<String> = computed(),
         /// The offer of the pinned image.
         pub offer: Option<String> = computed(),
-        /// The sku of the pinned image.
+        /// The SKU of the pinned image.
         pub sku: Option<String> = computed(),
         /// The pinned version.
         pub version: Option<String> = computed(),
-        /// The ARM id of the pinned version.
+        /// The ARM ID of the pinned version.
         pub image_id: Option<String> = computed(),
-        /// The newest version that the Marketplace had at the last refresh; deprecated ones do not count.
+        /// The newest version in the Marketplace at the last refresh, without deprecated versions.
         pub newest_version: Option<String> = computed(),
-        /// Whether there was a newer version than the pinned one at the last refresh.
+        /// Whether a newer version was available at the last refresh.
         pub upgrade_available: Option<bool> = computed(),
         /// Whether the publisher had withdrawn the pinned version at the last refresh.
         pub withdrawn: Option<bool> = computed(),
-        /// `Active`, `ScheduledForDeprecation` or `Deprecated`, at the last refresh; null when withdrawn.
+        /// The deprecation state at the last refresh: `Active`, `ScheduledForDeprecation` or `Deprecated`. Null if
+        /// the version was withdrawn.
         pub deprecation_state: Option<String> = computed(),
-        /// When the pinned version is, or was, deprecated.
+        /// The date from which the pinned version is deprecated.
         pub scheduled_deprecation_time: Option<String> = computed(),
         /// How long each operation may take.
         pub timeouts: Option<Timeouts> = block(),
@@ -69,9 +73,9 @@ const LOCATION: IdentityField =
 const URN: IdentityField =
     IdentityField { name: "urn", required: true, doc: "The exact URN that the pin was made with." };
 
-// what the URN alone decides
+// values that follow from the URN
 const DERIVED: [&str; 5] = ["publisher", "offer", "sku", "version", "image_id"];
-// what only a look at the Marketplace can tell
+// values that only the Marketplace knows
 const SEEN: [&str; 5] =
     ["newest_version", "upgrade_available", "withdrawn", "deprecation_state", "scheduled_deprecation_time"];
 
@@ -87,7 +91,7 @@ impl Resource<Context> for MarketplacePin {
         &[LOCATION, URN]
     }
 
-    // from the id, which stays, and not from the URN, which moves
+    // from the ID, which does not change, and not from the URN, which does
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
         let parts = model.id.as_deref().and_then(|id| id.split_once('|'));
         vec![parts.map(|(location, _)| location.to_owned()), parts.map(|(_, urn)| urn.to_owned())]
@@ -100,9 +104,9 @@ impl Resource<Context> for MarketplacePin {
     fn import(&self, _context: Option<&Context>, from: &ImportFrom) -> Result<Model, Diagnostic> {
         let wrong = |given: &str, why: String| {
             Diagnostic::error(
-                format!("Importing azimage_marketplace_pin: {given:?} names no pin"),
+                format!("Importing azimage_marketplace_pin: {given:?} is not a valid ID"),
                 format!(
-                    "{why}. Write LOCATION|PUBLISHER:OFFER:SKU:VERSION with an exact version, or the ARM id of a Marketplace image."
+                    "{why}. Write LOCATION|PUBLISHER:OFFER:SKU:VERSION with an exact version, or the ARM ID of a Marketplace image."
                 ),
             )
         };
@@ -111,7 +115,7 @@ impl Resource<Context> for MarketplacePin {
                 (identity::text(given, &LOCATION).to_owned(), identity::text(given, &URN).to_owned())
             }
             ImportFrom::Id(id) if id.trim_start().starts_with('/') => from_image_id(id)
-                .ok_or_else(|| wrong(id, "It is not the id of a Marketplace image".to_owned()))?,
+                .ok_or_else(|| wrong(id, "It is not the ID of a Marketplace image".to_owned()))?,
             ImportFrom::Id(id) => id
                 .split_once('|')
                 .map(|(location, urn)| (location.trim().to_owned(), urn.trim().to_owned()))
@@ -122,7 +126,7 @@ impl Resource<Context> for MarketplacePin {
         Ok(Model { id: Some(pin_id(&location, &text)), location, urn: urn.to_string(), ..Model::default() })
     }
 
-    // Terraform plans again at apply and holds the provider to the first plan, so this looks at nothing but the draft.
+    // Terraform plans again at apply, and the result must match the first plan, so this depends only on the draft.
     fn prepare(&self, context: Option<&Context>, draft: &mut Draft<'_>) {
         match disposition(draft) {
             Disposition::Keep => {
@@ -207,7 +211,7 @@ impl Resource<Context> for MarketplacePin {
                 Ok(Some(seen.into_state(state)))
             }
             Err(Unseen::Ended(diagnostic)) => Err(diagnostic.into()),
-            // a pin holds whether or not the Marketplace can be asked
+            // a pin stays valid even if the Marketplace cannot be read
             Err(Unseen::Failed(diagnostic)) => {
                 op.warn(Diagnostic::warning(
                     "A pinned Marketplace image could not be looked up",
@@ -264,13 +268,13 @@ impl Resource<Context> for MarketplacePin {
     }
 }
 
-/// What becomes of a pin in a plan.
+/// What a plan does with a pin.
 enum Disposition {
-    /// It keeps its URN and all that follows from it.
+    /// The pin keeps its URN and all derived values.
     Keep,
-    /// It gets the configured URN.
+    /// The pin moves to the configured URN.
     Move(Urn),
-    /// Which of the two, or which URN, is known only at apply.
+    /// Whether the pin moves, or to which URN, is known only at apply.
     Undecided,
 }
 
@@ -292,18 +296,18 @@ fn disposition(draft: &Draft<'_>) -> Disposition {
         .is_some_and(|(a, b)| eq_ignore_case(a, b));
     let kept = same_keepers(planned.get("keepers"), draft.prior.get("keepers"));
     match configured {
-        // moving to where it is is not moving
+        // the pin is already at the configured URN
         Some(_) if same_urn => Disposition::Keep,
         Some(urn) if kept && same_image(&urn) => Disposition::Keep,
         Some(urn) => Disposition::Move(urn),
-        // Without a change Terraform asks no more, and the pin stays whatever the URN turns out to be. With one it plans
-        // again once the URN is known, and that may be another image.
+        // If nothing else changes, Terraform does not plan again, and the pin stays regardless of the URN. Otherwise
+        // it plans again once the URN is known, which may be the URN of another image.
         None if kept && only_urn_differs(draft) => Disposition::Keep,
         None => Disposition::Undecided,
     }
 }
 
-// A value that is not known yet differs: most often it will be another, and the first plan binds the second.
+// An unknown value counts as changed: it usually is, and the final plan must match the first one.
 fn same_keepers(planned: &Value, prior: &Value) -> bool {
     planned == prior || planned.is_empty() && prior.is_empty()
 }
@@ -314,23 +318,23 @@ fn only_urn_differs(draft: &Draft<'_>) -> bool {
     planned == *draft.prior
 }
 
-/// What a look at the Marketplace tells of a pinned version.
+/// The state of a pinned version in the Marketplace.
 struct Seen {
     newest: Option<String>,
     upgrade: bool,
-    /// `None` when the version is withdrawn.
+    /// `None` if the version is withdrawn.
     status: Option<Status>,
 }
 
-/// Why there was nothing to be seen.
+/// Why the Marketplace could not be read.
 enum Unseen {
-    /// The run was interrupted, or is not set up to look.
+    /// The run was interrupted, or the provider is not configured for it.
     Ended(Diagnostic),
-    /// The service did not answer the question.
+    /// The service returned an error.
     Failed(Diagnostic),
 }
 
-// A look at a version that is to be pinned: it must exist.
+// Reads a version that is about to be pinned: it must exist.
 async fn look(context: &Context, op: &Op, location: &str, urn: &Urn) -> Result<Seen, Diagnostics> {
     let seen = look_back(context, op, location, urn).await.map_err(|unseen| match unseen {
         Unseen::Ended(diagnostic) | Unseen::Failed(diagnostic) => Diagnostics::from(diagnostic),
@@ -340,13 +344,13 @@ async fn look(context: &Context, op: &Op, location: &str, urn: &Urn) -> Result<S
     }
     let market = Market::open(context, op, location, format!("reading Marketplace image \"{urn}\"")).await?;
     let wanted = Wanted::parse(&urn.version)
-        .map_err(|error| Diagnostic::error("The version cannot be read", error.to_string()))?;
+        .map_err(|error| Diagnostic::error("Invalid value for version", error.to_string()))?;
     let missing =
         market.missing(urn, &wanted).await.map_err(|error| market.fault(&error, &urn.to_string()))?;
     Err(missing.diagnostic(Path::attribute("urn")).into())
 }
 
-// A look at a version that is pinned: it may be gone.
+// Reads a version that is already pinned: it may be withdrawn.
 async fn look_back(context: &Context, op: &Op, location: &str, urn: &Urn) -> Result<Seen, Unseen> {
     let doing = format!("reading Marketplace image \"{urn}\"");
     let market = Market::open(context, op, location, doing).await.map_err(Unseen::Ended)?;
@@ -358,7 +362,7 @@ async fn look_back(context: &Context, op: &Op, location: &str, urn: &Urn) -> Res
     let entry = listed.iter().find(|listed| listed.version == urn.version);
     let status = match entry.and_then(|listed| listed.status.clone()) {
         Some(status) if status.is_active() => Some(status),
-        // not every version that can be deployed is listed, not every list tells, and none tells of alternatives
+        // not every deployable version is listed, not every list has deprecation states, and no list has alternatives
         in_list => market
             .image(urn)
             .await
@@ -396,7 +400,7 @@ impl Seen {
         guardrails.deprecated(Path::attribute("urn"), &urn.to_string(), state, alternative.as_deref(), found);
     }
 
-    // One short warning for each thing to know; equal summaries, so that Terraform shows many pins as one.
+    // One short warning per finding. Terraform groups warnings with equal summaries.
     fn tell(&self, op: &Op, urn: &Urn, location: &str) {
         let warn = |summary: &str, detail: String| {
             op.warn(Diagnostic::warning(summary, detail).at(Path::attribute("urn")))
@@ -408,20 +412,20 @@ impl Seen {
             None => warn(
                 "A pinned Marketplace image is withdrawn",
                 format!(
-                    "{urn} is no longer offered in {location}: no new virtual machine can be made from it. {way_out}"
+                    "{urn} is no longer offered in {location}: no new virtual machine can be created from it. {way_out}"
                 ),
             ),
             Some(status) if status.is_over(OffsetDateTime::now_utc()) => warn(
                 "A pinned Marketplace image is deprecated",
                 format!(
-                    "{urn} was deprecated{}: no new virtual machine can be made from it. {way_out}",
+                    "{urn} was deprecated{}: no new virtual machine can be created from it. {way_out}",
                     time(status)
                 ),
             ),
             Some(status) if !status.is_active() => warn(
                 "A pinned Marketplace image will be deprecated",
                 format!(
-                    "{urn} will be deprecated{}: no new virtual machine can be made from it then. {way_out}",
+                    "{urn} will be deprecated{}: no new virtual machine can be created from it then. {way_out}",
                     time(status)
                 ),
             ),
@@ -430,7 +434,7 @@ impl Seen {
         if let Some(newest) = self.newest.as_deref().filter(|_| self.upgrade) {
             warn(
                 "A pinned Marketplace image has a newer version",
-                format!("{urn} is pinned, and {newest} is there. {way_out}"),
+                format!("{urn} is pinned, and {newest} is available. {way_out}"),
             );
         }
     }
@@ -477,7 +481,7 @@ fn check_exact(text: &str) -> Result<(), String> {
     Urn::parse_exact(text).map(drop).map_err(|error| format!("cannot be pinned: {}", error.reason))
 }
 
-// A null would vanish from the state and be a difference for ever.
+// A null would be removed from the state and cause a permanent difference.
 fn check_keepers(value: &Value) -> Result<(), String> {
     match value.entries().find(|(_, value)| value.is_null()) {
         Some((name, _)) => Err(format!("has a null under {name:?}: give it a value, or leave it out")),

@@ -25,9 +25,9 @@ model! {
     /// Assigns a role on a gallery, an image definition, an image version, a gallery application or a managed image to a user,
     /// group or service principal.
     ///
-    /// The name of the assignment is derived from scope, principal and role, so that the same assignment has the same ID
-    /// everywhere. Those who only create machines from images need `Compute Gallery Image Reader`; those who publish them,
-    /// `Compute Gallery Artifacts Publisher`.
+    /// The name of the assignment is derived from scope, principal and role, so that equal assignments have equal
+    /// IDs. Principals that only create machines from images need `Compute Gallery Image Reader`; principals that
+    /// publish images need `Compute Gallery Artifacts Publisher`.
     pub struct Model {
         /// The resource ID of the role assignment.
         pub id: Option<String> = computed(),
@@ -35,21 +35,22 @@ model! {
         pub scope_id: String = required().force_new().equivalent_if(crate::arm::id::same_id).check_text(check_scope),
         /// The name of the role, in any case. Exactly one of `role_name` and `role_definition_id` must be set.
         pub role_name: Option<String> = optional_computed().force_new().equivalent_if(eq_ignore_case),
-        /// The ID of the role definition. Role definitions are compared by the GUID at the end.
+        /// The ID of the role definition. Role definitions are compared by the GUID at the end of the ID.
         pub role_definition_id: Option<String> =
             optional_computed().force_new().equivalent_if(same_role).check_text(check_role_id),
         /// The object ID of the principal.
         pub principal_id: String = required().force_new().equivalent_if(eq_ignore_case).check_text(check_guid),
-        /// The kind of principal. Azure finds it out when this is omitted, but not for a principal that was just created.
+        /// The type of the principal. Azure determines it if it is omitted, except for a principal that was just
+        /// created.
         pub principal_type: Option<String> = optional_computed().force_new().one_of(PRINCIPAL_TYPES),
-        /// The description.
+        /// The description of the assignment.
         pub description: Option<String> = optional(),
         /// The condition that limits the assignment.
         pub condition: Option<String> = optional(),
         /// The version of the condition's syntax, such as `2.0`. Required with `condition`.
         pub condition_version: Option<String> = optional(),
-        /// Whether the principal is a service principal that Azure should not look up, because it was just created. Has no
-        /// effect when `principal_type` is set.
+        /// Whether Azure should skip the check that the principal exists, for a service principal that was just
+        /// created. Has no effect if `principal_type` is set.
         pub skip_principal_check: Option<bool> = optional().default(false),
         /// How long each operation may take.
         pub timeouts: Option<Timeouts> = block(),
@@ -69,7 +70,7 @@ const SCOPES: [&str; 6] = [
     MANAGED_IMAGE,
 ];
 
-/// The built-in roles that people give on images, so that the ID of an assignment is known when it is planned.
+/// The built-in roles that are commonly assigned on images, so that the ID of an assignment is known at plan.
 const ROLES: &[(&str, &str)] = &[
     ("Owner", "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"),
     ("Contributor", "b24988ac-6180-42a0-ab88-20f7382dd24c"),
@@ -82,17 +83,20 @@ const ROLES: &[(&str, &str)] = &[
     ("Role Based Access Control Administrator", "f58310d9-a9f6-439a-9e8d-f62e7b41a168"),
 ];
 
-/// The namespace of the names that are made here.
+/// The namespace of the generated names.
 const NAMESPACE: uuid::Uuid = uuid::uuid!("7d3f5ad0-5b0c-4a29-9a53-2c1f0f5c8e41");
 
-/// How long to wait before Azure is asked again for a principal that it does not find.
+/// How long to wait before the next attempt if Azure does not find the principal.
 const PRINCIPAL_PAUSE: Duration = Duration::from_secs(5);
 
 /// The resource type.
 pub struct RoleAssignment;
 
-const SCOPE_ID: IdentityField =
-    IdentityField { name: "scope_id", required: true, doc: "The ID of what the role is assigned on." };
+const SCOPE_ID: IdentityField = IdentityField {
+    name: "scope_id",
+    required: true,
+    doc: "The ID of the resource that the role is assigned on.",
+};
 const NAME: IdentityField =
     IdentityField { name: "name", required: true, doc: "The GUID that is the name of the assignment." };
 
@@ -164,7 +168,7 @@ impl Resource<Context> for RoleAssignment {
                     .zip(draft.prior.get("role_name").as_str())
                     .is_some_and(|(a, b)| eq_ignore_case(a, b));
             if !kept {
-                // An import knows the role by its ID only.
+                // An import has the role's ID only.
                 let known = draft.prior.get("role_definition_id").as_str().map(last_segment);
                 let guid = named.as_deref().and_then(built_in);
                 let planned = match (guid, known) {
@@ -202,7 +206,7 @@ impl Resource<Context> for RoleAssignment {
                 Some(((scope, role), principal)) => Value::String(derived_id(&scope, &role, &principal)),
                 None => Value::Unknown,
             };
-            // An assignment that was made under another name keeps its own.
+            // An assignment with another name keeps its name.
             let same = !draft.is_create()
                 && [
                     ("scope_id", crate::arm::id::same_id as fn(&str, &str) -> bool),
@@ -238,7 +242,7 @@ impl Resource<Context> for RoleAssignment {
         plan: Model,
         private: &mut Private,
     ) -> Result<Model, Failed<Model>> {
-        // the ID follows from the role's
+        // the ID depends on the role
         let role = resolve_role(context, op, &plan).await?;
         let role_name = plan.role_name.clone().or_else(|| name_of(&role).map(str::to_owned));
         let plan = Model { role_definition_id: Some(role), role_name, ..plan };
@@ -278,7 +282,7 @@ impl Resource<Context> for RoleAssignment {
         self.import(None, &ImportFrom::Id(id.to_owned()))
     }
 
-    /// An import knows the role by name and by ID; one of them is enough.
+    /// An import has the role's name and ID; one of them is sufficient.
     fn generate(&self, config: &mut Value) {
         if !config.get("role_name").is_null() {
             config.set("role_definition_id", Value::Null);
@@ -335,7 +339,7 @@ fn name_of(role: &str) -> Option<&'static str> {
     ROLES.iter().find(|(_, guid)| guid.eq_ignore_ascii_case(last_segment(role))).map(|(name, _)| *name)
 }
 
-/// Role definitions have IDs at many scopes; the GUID at the end decides.
+/// Role definitions have IDs at many scopes; they are compared by the GUID at the end.
 fn same_role(a: &str, b: &str) -> bool {
     last_segment(a).eq_ignore_ascii_case(last_segment(b))
 }
@@ -397,7 +401,7 @@ impl Managed for RoleAssignment {
         vec![Box::new(|current| Change::Put(expand_change(plan, current)))]
     }
 
-    // a new principal is unknown in some regions for a while
+    // for a while, some regions do not know a new principal
     fn retry_after(&self, error: &Error, _attempt: usize) -> Option<Duration> {
         (error.code() == "PrincipalNotFound").then_some(PRINCIPAL_PAUSE)
     }
@@ -413,7 +417,7 @@ impl Managed for RoleAssignment {
         state.principal_id.is_empty()
     }
 
-    // an import knows the role by its ID only
+    // an import has the role's ID only
     async fn complete_import(&self, task: &Task<'_>, state: &mut Model) {
         state.role_name = role_name(task, state).await;
     }
@@ -445,7 +449,7 @@ fn expand(plan: &Model) -> Json {
     }))})
 }
 
-// The existing assignment with the texts of the plan: nothing else of it can change.
+// The existing assignment with the description and condition of the plan, which are all that can change.
 fn expand_change(plan: &Model, current: &Json) -> Json {
     let kept = |name: &str| body::at(current, &format!("properties.{name}")).cloned().unwrap_or_default();
     json!({"properties": {
@@ -477,7 +481,7 @@ fn flatten(known: Model, found: &Json) -> Model {
     }
 }
 
-/// The ID of the planned role; a name that is not built in is looked up at the scope.
+/// The ID of the planned role. The name of a role that is not built in is looked up at the scope.
 async fn resolve_role(context: &Context, op: &Op, plan: &Model) -> Result<String, Diagnostic> {
     if let Some(id) = &plan.role_definition_id {
         return Ok(id.clone());
@@ -504,7 +508,7 @@ async fn resolve_role(context: &Context, op: &Op, plan: &Model) -> Result<String
         })
 }
 
-/// The name of an imported assignment's role, where it can be read.
+/// The name of an imported assignment's role, if it can be read.
 async fn role_name(task: &Task<'_>, model: &Model) -> Option<String> {
     let id = model.role_definition_id.as_deref()?;
     if let Some(name) = name_of(id) {
@@ -549,7 +553,7 @@ async fn look_up(task: &Task<'_>, plan: &Model) -> Option<String> {
         .and_then(|other| body::text(other, "id"))
 }
 
-/// Adds who may assign roles to a refusal.
+/// Adds to a refusal which roles are needed to assign roles.
 fn advise(mut diagnostic: Diagnostic, error: &Error) -> Diagnostic {
     if error.code() == "AuthorizationFailed" {
         diagnostic.detail.push_str("\n\nRoles can be assigned by those who have Owner, User Access Administrator or Role Based Access Control Administrator on the scope.");
@@ -674,7 +678,7 @@ mod tests {
         let read = read.unwrap().unwrap();
         assert_eq!(read.description.as_deref(), Some("theirs"));
         assert_eq!(read.role_definition_id, state.role_definition_id);
-        // The kind of principal that Azure found out is sent again, since an update cannot change it.
+        // The principal type that Azure determined is sent again, because an update cannot change it.
         arm.on(Method::Put, &id(), 201, stored("ours"));
         RoleAssignment.update(&arm.context(), &op(), read, state, &mut Private::default()).await.unwrap();
         let sent = arm.seen().into_iter().find(|seen| seen.call.starts_with("PUT")).unwrap().body;

@@ -4,7 +4,7 @@ action "azimage_generalize" "build" {
   }
 }
 
-# the machine is generalized whenever a new build is asked for, or by hand:
+# Generalizes the machine for every new build, or on request:
 # terraform apply -invoke=action.azimage_generalize.build
 resource "terraform_data" "build" {
   input = "2026-11"

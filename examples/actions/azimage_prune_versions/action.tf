@@ -1,11 +1,11 @@
-# what would be deleted: terraform apply -invoke=action.azimage_prune_versions.web
-# deletes it:            terraform apply -invoke=action.azimage_prune_versions.web -var delete=true
+# Lists the versions:   terraform apply -invoke=action.azimage_prune_versions.web
+# Deletes the versions: terraform apply -invoke=action.azimage_prune_versions.web -var delete=true
 variable "delete" {
   type    = bool
   default = false
 }
 
-# what this configuration manages is kept
+# versions of this configuration are kept
 resource "azimage_image_version" "web" {
   version             = "1.1.0"
   image_definition_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/galleries/golden/images/ubuntu-24.04"

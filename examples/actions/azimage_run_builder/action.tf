@@ -4,7 +4,7 @@ action "azimage_run_builder" "web" {
   }
 }
 
-# the images are built whenever the month changes, or by hand:
+# Builds the images when the month changes, or on request:
 # terraform apply -invoke=action.azimage_run_builder.web
 resource "terraform_data" "month" {
   input = "2026-11"

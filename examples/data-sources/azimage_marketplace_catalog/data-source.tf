@@ -1,4 +1,4 @@
-# Without an offer the names are offers; with one they are skus; without a publisher they are publishers.
+# Lists the offers of a publisher. With an offer it lists the SKUs, and without a publisher the publishers.
 data "azimage_marketplace_catalog" "example" {
   location   = "eastus"
   publisher  = "Canonical"

@@ -10,7 +10,7 @@ output "urn" {
   value = data.azimage_marketplace_image.example.urn
 }
 
-# Fails the run before a machine is made from an image that is going away.
+# Fails the run before a machine is created from an image that will be deprecated.
 check "base_image" {
   assert {
     condition     = data.azimage_marketplace_image.example.deprecation_state == "Active"

@@ -19,7 +19,7 @@ resource "azimage_builder_template" "example" {
   }
 }
 
-# builds the images now, and again each month
+# Builds the images now, and again every month.
 resource "azimage_builder_run" "example" {
   template_id = azimage_builder_template.example.id
   keepers = {

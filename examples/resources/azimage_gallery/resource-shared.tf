@@ -1,4 +1,4 @@
-# Shared with two subscriptions of one's own. "Community" shares with everybody. Every change is made in place.
+# A gallery that is shared with two subscriptions. "Community" shares it with everyone.
 resource "azimage_gallery" "shared" {
   name                = "golden_shared"
   resource_group_name = "images-rg"

@@ -2,7 +2,7 @@ resource "azimage_gallery" "example" {
   name                = "golden"
   resource_group_name = "images-rg"
   location            = "eastus"
-  description         = "Images that production runs on"
+  description         = "Production images"
 
   soft_delete {
     enabled        = true

@@ -11,7 +11,7 @@ resource "azimage_gallery_application" "example" {
 }
 
 variable "package_token" {
-  description = "A token (SAS) that allows reading the package"
+  description = "A SAS token with permission to read the package"
   type        = string
   sensitive   = true
   default     = "sv=2024-11-04&sp=r&sig=example"
@@ -23,7 +23,7 @@ resource "azimage_gallery_application_version" "example" {
   package_file           = "agent.tar.gz"
   end_of_life_date       = "2030-01-01T00:00:00Z"
 
-  # Machines that are installed from the old version keep working while the new one is rolled out.
+  # Machines with the old version keep working while the new one is rolled out.
   deletion_policy = "retain"
 
   source {

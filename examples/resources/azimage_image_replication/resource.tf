@@ -1,4 +1,4 @@
-# The version is there as soon as Azure has accepted it …
+# The version does not wait for replication, …
 resource "azimage_image_version" "example" {
   version              = "1.0.0"
   image_definition_id  = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/galleries/golden/images/ubuntu-24.04"
@@ -17,7 +17,7 @@ resource "azimage_image_version" "example" {
   }
 }
 
-# … and what must not start before the bits are in westeurope depends on this.
+# … so resources that need the image in westeurope depend on this resource.
 resource "azimage_image_replication" "example" {
   image_version_id = azimage_image_version.example.id
   regions          = ["westeurope"]

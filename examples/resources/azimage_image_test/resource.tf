@@ -1,4 +1,4 @@
-# the version is published, and nothing that asks for the latest one gets it yet
+# The version is published, but not used as the latest version yet.
 resource "azimage_image_test" "example" {
   image_version_id    = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/galleries/golden/images/ubuntu-24.04/versions/1.0.0"
   resource_group_name = "image-tests-rg"
@@ -15,7 +15,7 @@ resource "azimage_image_test" "example" {
     timeout = "5m"
   }
 
-  # also when nothing else has changed
+  # repeats the test even if nothing else has changed
   keepers = { month = "2026-11" }
 }
 

@@ -1,4 +1,4 @@
-# From the snapshots of two disks, without waiting until the bits are everywhere.
+# A version from the snapshots of two disks. Apply does not wait for replication.
 resource "azimage_image_version" "disks" {
   version              = "1.1.0"
   image_definition_id  = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/images-rg/providers/Microsoft.Compute/galleries/golden/images/ubuntu-24.04"

@@ -1,4 +1,4 @@
-# Made of disks that are there already.
+# An image of existing disks.
 resource "azimage_managed_image" "disks" {
   name                = "golden-disks"
   resource_group_name = "images-rg"

@@ -1,4 +1,4 @@
-# Stops the machine, generalizes it, and takes the image; each step is skipped when it is done already.
+# Stops the machine, generalizes it, and captures the image. Steps that are already done are skipped.
 resource "azimage_managed_image" "example" {
   name                = "golden-2026-11"
   resource_group_name = "images-rg"

@@ -3,7 +3,7 @@ data "azimage_marketplace_image" "example" {
   urn      = "resf:rockylinux-x86_64:9-lvm:latest"
 }
 
-# Without the acceptance no machine can be made from an image that has a plan.
+# Machines can be created from an image with a plan only after its terms are accepted.
 resource "azimage_marketplace_agreement" "example" {
   publisher = data.azimage_marketplace_image.example.plan.publisher
   offer     = data.azimage_marketplace_image.example.plan.product

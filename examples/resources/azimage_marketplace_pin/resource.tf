@@ -1,4 +1,4 @@
-# The newest version that satisfies the constraint, today …
+# The newest version that satisfies the constraint at the time of the plan.
 data "azimage_marketplace_image" "example" {
   location  = "eastus"
   publisher = "Canonical"
@@ -7,7 +7,7 @@ data "azimage_marketplace_image" "example" {
   version   = "~> 22.04.202401010"
 }
 
-# … and the one that is used, until somebody changes the keeper.
+# The version in use. It moves to the newest version only when the keeper changes.
 resource "azimage_marketplace_pin" "example" {
   location = "eastus"
   urn      = data.azimage_marketplace_image.example.urn

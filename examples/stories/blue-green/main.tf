@@ -1,4 +1,4 @@
-# Two versions side by side, one of them live. Switching is one variable, and so is switching back.
+# Two versions side by side, one of them live. Changing one variable switches between them.
 
 terraform {
   required_providers {
@@ -11,13 +11,13 @@ terraform {
 variable "versions" {
   type        = map(string)
   default     = { blue = "1.0.0", green = "1.1.0" }
-  description = "Which version each colour is."
+  description = "The version of each colour."
 }
 
 variable "live" {
   type        = string
   default     = "blue"
-  description = "The colour that production runs on."
+  description = "The live colour, which production uses."
 }
 
 provider "azimage" {
@@ -50,9 +50,9 @@ resource "azimage_image_version" "shop" {
 
   version             = each.value
   image_definition_id = azimage_image_definition.shop.id
-  # who rebuilds a colour keeps what the other machines may still roll back to
+  # a rebuilt colour keeps its old version for a rollback
   deletion_policy = "retain"
-  # scale sets that ask for the latest get what is live
+  # scale sets that use the latest version get the live one
   exclude_from_latest = each.key != var.live
   tags                = { colour = each.key }
 
@@ -67,6 +67,6 @@ resource "azimage_image_version" "shop" {
 }
 
 output "live" {
-  description = "The image version that production names."
+  description = "The image version that production uses."
   value       = azimage_image_version.shop[var.live].id
 }

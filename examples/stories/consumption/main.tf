@@ -1,4 +1,4 @@
-# Machines made from images of this provider, by hashicorp/azurerm: a scale set from a gallery, and a machine from a pinned
+# Machines of hashicorp/azurerm that use images of this provider: a scale set from a gallery, and a machine from a pinned
 # Marketplace image with a plan.
 
 terraform {
@@ -15,17 +15,17 @@ terraform {
 
 variable "image_definition_id" {
   type        = string
-  description = "The image definition that the scale set runs."
+  description = "The image definition of the scale set."
 }
 
 variable "resource_group_name" {
   type        = string
-  description = "Where the machines go."
+  description = "The resource group of the machines."
 }
 
 variable "subnet_id" {
   type        = string
-  description = "The network that the machines are in."
+  description = "The network of the machines."
 }
 
 variable "network_interface_id" {
@@ -35,7 +35,7 @@ variable "network_interface_id" {
 
 variable "ssh_public_key" {
   type        = string
-  description = "Who may sign in."
+  description = "The name of the administrator."
 }
 
 provider "azimage" {}
@@ -44,7 +44,7 @@ provider "azurerm" {
   features {}
 }
 
-# Exactly one version, resolved at plan: the newest 1.x that has its replicas in this very region.
+# One exact version, resolved at plan: the newest 1.x version that is replicated to this region.
 data "azimage_image_version" "web" {
   image_definition_id = var.image_definition_id
   version             = "~> 1.0"
@@ -82,7 +82,7 @@ resource "azurerm_linux_virtual_machine_scale_set" "web" {
   }
 }
 
-# A firewall from the Marketplace: its terms are accepted once, its version is pinned, its plan goes along.
+# A firewall from the Marketplace, with accepted terms, a pinned version, and a purchase plan.
 data "azimage_marketplace_image" "firewall" {
   location  = "westeurope"
   publisher = "fortinet"

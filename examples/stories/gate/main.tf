@@ -1,4 +1,4 @@
-# A gate in front of production: a version is published where nobody gets it as the latest, tested, and only then promoted.
+# A gate for production: a version is published with exclude_from_latest, tested, and promoted only if the test passes.
 
 terraform {
   required_providers {
@@ -11,13 +11,13 @@ terraform {
 variable "versions" {
   type        = set(string)
   default     = ["1.0.0"]
-  description = "The versions that exist. Each is built in a resource group of its own."
+  description = "The published versions. Each is built in a separate resource group."
 }
 
 variable "promoted" {
   type        = set(string)
   default     = []
-  description = "The versions that production may get as the latest. A pipeline adds one after an apply in which its test has passed."
+  description = "The versions that production may use as the latest. A pipeline adds a version after an apply in which its test has passed."
 }
 
 locals {
@@ -48,7 +48,7 @@ resource "azimage_image_definition" "web" {
   }
 }
 
-# 1. capture what was built
+# 1. capture the built machine
 resource "azimage_managed_image" "web" {
   for_each = var.versions
 
@@ -80,7 +80,7 @@ resource "azimage_image_version" "web" {
   }
 }
 
-# 3. boot it and look: a version that fails stops the apply, and stays excluded
+# 3. boot it and run checks: a failed test stops the apply, and the version stays excluded
 resource "azimage_image_test" "web" {
   for_each = var.versions
 
@@ -100,11 +100,11 @@ resource "azimage_image_test" "web" {
 }
 
 output "tests" {
-  description = "How the tests of each version ended."
+  description = "The test results of each version."
   value       = { for version, test in azimage_image_test.web : version => test.check_results }
 }
 
-# 4. production takes the latest
+# 4. production uses the latest version
 data "azimage_image_version" "production" {
   count = length(var.promoted) > 0 ? 1 : 0
 
@@ -115,6 +115,6 @@ data "azimage_image_version" "production" {
 }
 
 output "production" {
-  description = "The version that production gets."
+  description = "The version that production uses."
   value       = one(data.azimage_image_version.production[*].id)
 }

@@ -11,13 +11,13 @@ terraform {
 variable "resource_group_name" {
   type        = string
   default     = "golden-rg"
-  description = "Where everything goes; golden-vm is there already."
+  description = "The resource group of all objects. It already contains golden-vm."
 }
 
 variable "versions" {
   type        = set(string)
   default     = ["1.0.0"]
-  description = "The versions of the image that are kept."
+  description = "The published versions of the image."
 }
 
 variable "rebuild" {
@@ -31,7 +31,7 @@ provider "azimage" {
   default_tags = { team = "platform-engineering" }
 }
 
-# The newest Ubuntu that satisfies the constraint, today …
+# The newest Ubuntu image that satisfies the constraint at the time of the plan.
 data "azimage_marketplace_image" "ubuntu" {
   location  = "eastus"
   publisher = "Canonical"
@@ -40,14 +40,14 @@ data "azimage_marketplace_image" "ubuntu" {
   version   = "~> 22.04.202401010"
 }
 
-# … and the one that this image is built from, until somebody decides to rebuild.
+# The base of this image. It moves to the newest version only when var.rebuild changes.
 resource "azimage_marketplace_pin" "ubuntu" {
   location = "eastus"
   urn      = data.azimage_marketplace_image.ubuntu.urn
   keepers  = { rebuild = var.rebuild }
 }
 
-# The machine that was built from it is stopped, generalized and captured.
+# Stops, generalizes and captures the machine that was built from the base image.
 resource "azimage_managed_image" "golden" {
   name                = "golden-${var.rebuild}"
   resource_group_name = var.resource_group_name
@@ -65,7 +65,7 @@ resource "azimage_gallery" "golden" {
   name                = "golden"
   resource_group_name = var.resource_group_name
   location            = "eastus"
-  description         = "Images that production runs on"
+  description         = "Production images"
 }
 
 resource "azimage_image_definition" "ubuntu" {
@@ -105,16 +105,16 @@ resource "azimage_image_version" "ubuntu" {
 }
 
 output "base" {
-  description = "What the image was built from."
+  description = "The URN of the base image."
   value       = azimage_marketplace_pin.ubuntu.urn
 }
 
 output "image" {
-  description = "What a scale set names to get the newest version."
+  description = "The ID with which a scale set uses the newest version."
   value       = azimage_image_definition.ubuntu.id
 }
 
 output "versions" {
-  description = "The versions and where they are."
+  description = "The replication state of each version, by region."
   value       = { for name, version in azimage_image_version.ubuntu : name => version.replication_state }
 }

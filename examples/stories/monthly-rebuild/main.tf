@@ -1,4 +1,4 @@
-# Rebuilt every month: the pin moves, a new version is published, and old versions go once nothing uses them.
+# A monthly rebuild: the pin moves, a new version is published, and old versions are deleted once they are unused.
 
 terraform {
   required_providers {
@@ -75,7 +75,7 @@ resource "azimage_image_definition" "web" {
   }
 }
 
-# next month this resource is another version, and the one of this month stays in Azure
+# next month the resource has another version, and this month's version stays in Azure
 resource "azimage_image_version" "web" {
   version             = local.version
   image_definition_id = azimage_image_definition.web.id
@@ -97,7 +97,7 @@ resource "azimage_image_version" "web" {
   }
 }
 
-# the current version, the one before, two more, and whatever a machine uses
+# keeps the four newest versions, and all versions in use
 resource "azimage_version_retention" "web" {
   image_definition_id = azimage_image_definition.web.id
   keep_latest         = 4
@@ -118,7 +118,7 @@ data "azimage_image_cost" "web" {
 }
 
 output "kept" {
-  description = "The versions that are kept, and why."
+  description = "The versions that are kept, with the reasons."
   value       = azimage_version_retention.web.kept
 }
 
@@ -128,11 +128,11 @@ output "prunable" {
 }
 
 output "in_use" {
-  description = "How many machines, scale sets and disks use each version."
+  description = "The number of machines, scale sets and disks that use each version."
   value       = data.azimage_image_usage.web.versions_in_use
 }
 
 output "monthly_cost" {
-  description = "What the replicas of all versions cost a month, in US dollars, at most."
+  description = "The maximum monthly cost of all replicas, in US dollars."
   value       = data.azimage_image_cost.web.monthly_cost
 }

@@ -1,4 +1,4 @@
-# What Packer builds. The comments mark what the templates of many tutorials lack.
+# The Packer template. The comments mark what is missing in many tutorials.
 
 packer {
   # plugins are not part of Packer: packer init installs this one
@@ -29,13 +29,13 @@ locals {
 }
 
 source "azure-arm" "web" {
-  # a way to sign in; without one, Packer waits for somebody to type a code into a browser
+  # credentials; without them, Packer waits for a code that is entered in a browser
   use_azure_cli_auth = true
   subscription_id    = var.subscription_id
   location           = "eastus"
   vm_size            = "Standard_D2s_v5"
 
-  # required, and missing where a template comes from another cloud
+  # required, but missing in templates for other clouds
   os_type = "Linux"
 
   # the source image, and its exact version
@@ -44,7 +44,7 @@ source "azure-arm" "web" {
   image_sku       = "22_04-lts-gen2"
   image_version   = var.base
 
-  # straight into the gallery. A managed image instead needs two arguments that belong together: managed_image_name and
+  # publishes directly to the gallery. A managed image instead needs two arguments together: managed_image_name and
   # managed_image_resource_group_name
   shared_image_gallery_destination {
     subscription   = var.subscription_id
@@ -68,19 +68,19 @@ build {
     inline          = ["apt-get -q update", "apt-get -q -y install nginx"]
   }
 
-  # the last provisioner removes what belongs to this machine alone
+  # the last provisioner removes the identity of this machine
   provisioner "shell" {
     execute_command = "sudo env {{ .Vars }} sh {{ .Path }}"
     inline          = ["cloud-init clean --logs --machine-id", "waagent -deprovision+user -force"]
   }
 
-  # the hand-over: Packer appends each run to this file
+  # the hand-over to Terraform: Packer appends each run to this file
   post-processor "manifest" {
     output     = "packer-manifest.json"
     strip_path = true
 
     custom_data = {
-      # a build that also makes a managed image records only that one, so say which version it is
+      # a build that also creates a managed image records only that image, so record the version here
       image_version_id = "${local.gallery_image}/versions/${var.release}"
       base             = var.base
     }

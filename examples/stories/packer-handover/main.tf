@@ -1,4 +1,4 @@
-# Packer builds and publishes (image.pkr.hcl), Terraform tests and hands out. Nobody but Packer owns the version.
+# Packer builds and publishes a version (image.pkr.hcl). Terraform only reads, tests and passes on the version.
 
 terraform {
   required_providers {
@@ -11,7 +11,7 @@ terraform {
 variable "manifest" {
   type        = string
   default     = null
-  description = "The file that Packer's manifest post-processor has written, once there is one."
+  description = "The file of Packer's manifest post-processor, if it exists."
 }
 
 provider "azimage" {
@@ -19,11 +19,11 @@ provider "azimage" {
 }
 
 locals {
-  # the last run of Packer, whatever earlier runs are in the file
+  # the last run of Packer; earlier runs in the file are ignored
   built = var.manifest == null ? null : provider::azimage::packer_artifact(file(var.manifest)).builds["web"]
 }
 
-# before the first build: where Packer publishes to
+# before the first build: the definition that Packer publishes to
 resource "azimage_gallery" "images" {
   name                = "images"
   resource_group_name = "images"
@@ -43,7 +43,7 @@ resource "azimage_image_definition" "web" {
   }
 }
 
-# after it: what Packer has published, which Terraform only reads
+# after the build: the version that Packer published, which Terraform only reads
 data "azimage_image_version" "built" {
   count = local.built == null ? 0 : 1
 
@@ -66,11 +66,11 @@ resource "azimage_image_test" "built" {
 }
 
 output "image" {
-  description = "The tested version, for those who create machines."
+  description = "The tested version, for use by machines."
   value       = one(azimage_image_test.built[*].image_version_id)
 }
 
 output "base" {
-  description = "What Packer built it from."
+  description = "The base image of the Packer build."
   value       = local.built == null ? null : local.built.custom_data["base"]
 }

@@ -1,4 +1,4 @@
-# A base image that does not move under the pipeline: new versions appear, and nothing changes until somebody says so.
+# A pinned base image: new versions appear, but nothing changes until the pin is moved.
 
 terraform {
   required_providers {
@@ -23,7 +23,7 @@ provider "azimage" {
   }
 }
 
-# The newest that satisfies the constraint, looked up at every plan …
+# The newest version that satisfies the constraint, looked up in every plan.
 data "azimage_marketplace_image" "debian" {
   location  = "westeurope"
   publisher = "Debian"
@@ -32,7 +32,7 @@ data "azimage_marketplace_image" "debian" {
   version   = ">= 0.20240101.1"
 }
 
-# … and the one that builds use, which moves only with its keepers.
+# The version that builds use. It moves only when the keepers change.
 resource "azimage_marketplace_pin" "debian" {
   location = "westeurope"
   urn      = data.azimage_marketplace_image.debian.urn
@@ -40,18 +40,18 @@ resource "azimage_marketplace_pin" "debian" {
 }
 
 output "base" {
-  description = "What builds use."
+  description = "The URN that builds use."
   value       = azimage_marketplace_pin.debian.urn
 }
 
 output "newest" {
-  description = "What they could use."
+  description = "The newest available URN."
   value       = data.azimage_marketplace_image.debian.urn
 }
 
-# Packer, Image Builder or a virtual machine take the four parts of the pinned URN apart.
+# Packer, Image Builder and virtual machines need the four parts of the pinned URN.
 output "packer_variables" {
-  description = "The pinned image as Packer's azure-arm builder wants it."
+  description = "The pinned image as arguments of Packer's azure-arm builder."
   value = {
     image_publisher = azimage_marketplace_pin.debian.publisher
     image_offer     = azimage_marketplace_pin.debian.offer

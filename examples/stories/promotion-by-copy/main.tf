@@ -53,7 +53,7 @@ resource "azimage_image_definition" "web" {
   }
 }
 
-# dev is built, …
+# dev gets the built version,
 resource "azimage_image_version" "dev" {
   for_each = var.versions.dev
 
@@ -69,7 +69,7 @@ resource "azimage_image_version" "dev" {
   }
 }
 
-# … qa is a copy of it, …
+# qa gets a copy of the version in dev,
 resource "azimage_image_version" "qa" {
   for_each = var.versions.qa
 
@@ -85,7 +85,7 @@ resource "azimage_image_version" "qa" {
   }
 }
 
-# … and prod a copy of that, in more regions, which dev may not write to and whose copies outlive it
+# and prod gets a copy of the version in qa, in more regions, which does not depend on dev
 resource "azimage_image_version" "prod" {
   for_each = var.versions.prod
 
@@ -108,6 +108,6 @@ resource "azimage_image_version" "prod" {
 }
 
 output "prod" {
-  description = "The versions in prod, and where they are."
+  description = "The versions in prod, with their regions."
   value       = { for name, version in azimage_image_version.prod : name => keys(version.replication_state) }
 }

@@ -1,4 +1,4 @@
-# Three environments on three versions of one image: dev takes the latest, qa and prod move by constraint.
+# Three environments on three versions of one image: dev uses the latest version, qa and prod use constraints.
 
 terraform {
   required_providers {
@@ -11,19 +11,19 @@ terraform {
 variable "versions" {
   type        = set(string)
   default     = ["1.0.0", "1.0.12", "1.1.0", "2.0.0"]
-  description = "The versions that are published."
+  description = "The published versions."
 }
 
 variable "qa" {
   type        = string
   default     = "~> 1.0"
-  description = "What qa takes: the newest that satisfies this."
+  description = "The constraint of qa, which uses the newest version that satisfies it."
 }
 
 variable "prod" {
   type        = string
   default     = "~> 1.0.0"
-  description = "What prod takes: the newest that satisfies this."
+  description = "The constraint of prod, which uses the newest version that satisfies it."
 }
 
 locals {
@@ -60,7 +60,7 @@ resource "azimage_image_version" "web" {
 
   version             = each.value
   image_definition_id = azimage_image_definition.web.id
-  # a release candidate is there for who names it, and for nobody else
+  # a release candidate is used only if it is requested by number
   exclude_from_latest = provider::azimage::version_satisfies(each.value, ">= 3.0.0")
 
   source {
@@ -94,7 +94,7 @@ data "azimage_image_version" "prod" {
 }
 
 output "environments" {
-  description = "Which environment runs which version."
+  description = "The version of each environment."
   value = {
     for name, id in {
       dev  = data.azimage_image_version.dev.id

@@ -1,4 +1,4 @@
-# The security team publishes. The application teams may create machines from the image, and nothing else.
+# The security team publishes. The application teams may only create machines from the image.
 
 terraform {
   required_providers {
@@ -52,7 +52,7 @@ resource "azimage_image_version" "web" {
   }
 }
 
-# on the definition, not on the gallery: each team sees only the images that are meant for it
+# on the definition, not on the gallery, so that each team sees only its own images
 resource "azimage_role_assignment" "consumers" {
   for_each = var.teams
 

@@ -1,4 +1,4 @@
-//! A version of a gallery application as the service describes it.
+//! The properties of a gallery application version in the service's format.
 
 use serde_json::{Value as Json, json};
 
@@ -15,13 +15,13 @@ use crate::model;
 use crate::schema::Set;
 use crate::schema::spec::{optional, required};
 
-/// What happens to the script of an installation when the machine restarts.
+/// What happens to a script of the application when the machine restarts.
 pub const REBOOT_BEHAVIOURS: &[&str] = &["None", "Rerun"];
 
-/// A version of a gallery application. `None` means that the answer does not say.
+/// A version of a gallery application. `None` means that the response does not contain the value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ApplicationVersion {
-    /// What it has in common with an image version: number, regions, dates, tags and states.
+    /// The properties that it shares with image versions: number, regions, dates, tags and states.
     pub common: Version,
     /// The package.
     pub source: Option<Source>,
@@ -44,16 +44,17 @@ pub struct ApplicationVersion {
 model! {
     /// The package, which the service copies when the version is created.
     pub struct Source {
-        /// The link to the blob with the package, with an access token where it needs one. The blob cannot change; another
-        /// token is no change, and reaches the service with the next update.
+        /// The link to the blob with the package, including a SAS token if the blob needs one. A changed SAS token is
+        /// not a change: the next update sends it.
         pub media_link: String = link(required().force_new()),
-        /// The link to the blob with the default configuration, in the same way.
+        /// The link to the blob with the default configuration, including a SAS token if the blob needs one. A
+        /// changed SAS token is not a change: the next update sends it.
         pub default_configuration_link: Option<String> = link(optional().force_new()),
     }
 }
 
 model! {
-    /// The scripts that install, update and remove the application. They cannot change.
+    /// The scripts that install, update and remove the application. They cannot be changed.
     pub struct ManageAction {
         /// The script that installs the application.
         pub install: String = required().force_new().check_text(check_script),
@@ -113,12 +114,12 @@ impl From<target_region::TargetRegion> for TargetRegion {
 }
 
 impl ApplicationVersion {
-    /// Reads an answer of which nothing was known before.
+    /// Reads a response without a known state.
     pub fn read(version: &Json) -> ApplicationVersion {
         ApplicationVersion::read_over(version, &[])
     }
 
-    /// Reads an answer. Whatever it does not say of the target regions stays as it was.
+    /// Reads a response. Properties of target regions that it does not contain stay unchanged.
     pub fn read_over(version: &Json, target_regions: &[target_region::TargetRegion]) -> ApplicationVersion {
         let profile = body::at(version, "properties.publishingProfile").unwrap_or(&Json::Null);
         let settings = body::at(profile, "settings").unwrap_or(&Json::Null);
@@ -147,7 +148,7 @@ impl ApplicationVersion {
         }
     }
 
-    /// The regions it is replicated to, with the service's defaults where nothing is known.
+    /// The regions with replicas, with the service's defaults for unknown values.
     pub fn target_regions(&self) -> Set<TargetRegion> {
         self.common.target_regions().0.into_iter().map(TargetRegion::from).collect()
     }

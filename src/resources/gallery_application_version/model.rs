@@ -1,4 +1,4 @@
-//! The attributes of an application version, and the names by which it is found.
+//! The attributes of an application version, and the derived ID and label.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ model! {
     /// Manages a version of a gallery application: a package, the scripts that install and remove it, and the regions that
     /// it is replicated to.
     ///
-    /// An interrupted or timed-out apply keeps the version in the state, untainted, and the next apply goes on waiting.
+    /// An interrupted or timed-out apply keeps the version in the state, untainted, and the next apply continues to wait.
     pub struct Model {
         /// The resource ID of the application version.
         pub id: Option<String> = computed(),

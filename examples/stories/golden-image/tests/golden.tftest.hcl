@@ -1,4 +1,4 @@
-# How a module is tested with no cloud: terraform test, on the emulator.
+# Tests the module with terraform test on the emulator, without a cloud.
 
 run "a_version_in_two_regions" {
   assert {
@@ -13,7 +13,7 @@ run "a_version_in_two_regions" {
 
   assert {
     condition     = startswith(output.base, "Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen2:22.04.")
-    error_message = "The base image is another one."
+    error_message = "The base image is not the expected one."
   }
 }
 

@@ -1,9 +1,9 @@
-# Each environment gets the version that its constraint asks for.
+# Each environment uses the newest version that satisfies its constraint.
 
 run "three_environments" {
   assert {
     condition     = output.environments == { dev = "2.0.0", qa = "1.1.0", prod = "1.0.12" }
-    error_message = "An environment runs another version."
+    error_message = "An environment runs an unexpected version."
   }
 }
 

@@ -1,4 +1,4 @@
-# An application team, signed in as itself: it finds the newest version, and may not publish one.
+# An application team with its own credentials: it can read the newest version, but not publish one.
 
 terraform {
   required_providers {
@@ -11,7 +11,7 @@ terraform {
 variable "publish" {
   type        = bool
   default     = false
-  description = "Whether the team tries to publish a version of its own."
+  description = "Whether the team tries to publish a version."
 }
 
 provider "azimage" {}
@@ -44,5 +44,5 @@ resource "azimage_image_version" "own" {
 
 output "image" {
   value       = data.azimage_image_version.web.id
-  description = "What the team's machines are created from."
+  description = "The image version of the team's machines."
 }
