@@ -15,7 +15,7 @@ provider "azimage" {
     team = "platform-engineering"
   }
 
-  # The mistakes that image teams make, stopped when the plan is made.
+  # Stops common mistakes at plan time.
   guardrails {
     deny_latest      = true
     minimum_replicas = 2
