@@ -133,56 +133,21 @@ impl ResourceId {
         Ok(id)
     }
 
-    /// The ID of a gallery.
-    pub fn gallery(subscription: &str, group: &str, name: &str) -> Self {
-        Self::compute(subscription, group, &[("galleries", name)])
-    }
-
-    /// The ID of an image definition.
-    pub fn image_definition(subscription: &str, group: &str, gallery: &str, name: &str) -> Self {
-        Self::compute(subscription, group, &[("galleries", gallery), ("images", name)])
-    }
-
-    /// The ID of an image version.
-    pub fn image_version(subscription: &str, group: &str, gallery: &str, image: &str, version: &str) -> Self {
-        Self::compute(
-            subscription,
-            group,
-            &[("galleries", gallery), ("images", image), ("versions", version)],
-        )
-    }
-
-    /// The ID of a managed image.
-    pub fn managed_image(subscription: &str, group: &str, name: &str) -> Self {
-        Self::compute(subscription, group, &[("images", name)])
-    }
-
-    /// The ID of a virtual machine.
-    pub fn virtual_machine(subscription: &str, group: &str, name: &str) -> Self {
-        Self::compute(subscription, group, &[("virtualMachines", name)])
-    }
-
-    /// The ID of an image template.
-    pub fn image_template(subscription: &str, group: &str, name: &str) -> Self {
+    /// The ID of a resource of type `kind`, such as [`GALLERY`], from the names in it, outermost first.
+    pub fn new(kind: &str, subscription: &str, group: &str, names: &[&str]) -> Self {
+        let mut segments = kind.split('/');
+        let provider = segments.next().unwrap_or_default().to_owned();
         Self {
-            provider: "Microsoft.VirtualMachineImages".to_owned(),
-            ..Self::compute(subscription, group, &[("imageTemplates", name)])
+            subscription: subscription.to_owned(),
+            group: group.to_owned(),
+            provider,
+            parts: segments.zip(names).map(|(kind, name)| (kind.to_owned(), (*name).to_owned())).collect(),
         }
     }
 
     /// The ID of a resource group.
     pub fn group(subscription: &str, group: &str) -> Self {
-        Self { provider: String::new(), ..Self::compute(subscription, group, &[]) }
-    }
-
-    /// The ID of a resource of `Microsoft.Compute`, from the types and names in `parts`, outermost first.
-    pub fn compute(subscription: &str, group: &str, parts: &[(&str, &str)]) -> Self {
-        Self {
-            subscription: subscription.to_owned(),
-            group: group.to_owned(),
-            provider: "Microsoft.Compute".to_owned(),
-            parts: parts.iter().map(|(kind, name)| ((*kind).to_owned(), (*name).to_owned())).collect(),
-        }
+        Self::new("", subscription, group, &[])
     }
 
     /// The subscription ID.
@@ -450,9 +415,9 @@ mod tests {
         assert_eq!(id.name(), "1.0.0");
         assert_eq!(id.name_of("Galleries"), Some("G"));
         assert!(id.is_a(IMAGE_VERSION) && !id.is_a(GALLERY));
-        assert_eq!(id, ResourceId::image_version("s", "RG", "g", "i", "1.0.0"));
+        assert_eq!(id, ResourceId::new(IMAGE_VERSION, "s", "RG", &["g", "i", "1.0.0"]));
         let definition = id.parent().unwrap();
-        assert_eq!(definition, ResourceId::image_definition("S", "Rg", "G", "I"));
+        assert_eq!(definition, ResourceId::new(IMAGE_DEFINITION, "S", "Rg", &["G", "I"]));
         assert_eq!(definition.child("VERSIONS", "1.0.0").to_string(), VERSION);
         let chain: Vec<String> =
             std::iter::successors(Some(id), ResourceId::parent).map(|id| id.name().to_owned()).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Context;
 use super::context::scope;
 use crate::arm::{ResourceId, Target, region};
-use crate::framework::{Draft, IdentityField, MoveFrom, Op};
+use crate::framework::{Draft, IdentityField, ImportFrom, MoveFrom, Op};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
 const fn field(name: &'static str, required: bool, doc: &'static str) -> IdentityField {
@@ -26,9 +26,41 @@ pub const APPLICATION_NAME: IdentityField = field("application_name", true, "The
 /// The resource itself.
 pub const NAME: IdentityField = field("name", true, "The name of the resource itself.");
 
+/// The identity of a resource in a resource group.
+pub const IN_GROUP: &[IdentityField] = &[SUBSCRIPTION_ID, RESOURCE_GROUP_NAME, NAME];
+/// The identity of a resource in a gallery.
+pub const IN_GALLERY: &[IdentityField] = &[SUBSCRIPTION_ID, RESOURCE_GROUP_NAME, GALLERY_NAME, NAME];
+
 /// The value of `field` in an identity. It is empty if absent, which the framework allows only for optional fields.
 pub fn text<'i>(identity: &'i BTreeMap<String, String>, field: &IdentityField) -> &'i str {
     identity.get(field.name).map(String::as_str).unwrap_or_default()
+}
+
+/// The values of an identity that consists of the subscription, the resource group and the names in the ID, as many as
+/// `fields`. All are `None` without an ID.
+pub fn values(fields: &[IdentityField], id: Option<&ResourceId>) -> Vec<Option<String>> {
+    let Some(id) = id else { return vec![None; fields.len()] };
+    let names = id.names();
+    let parts = [id.subscription_id(), id.resource_group()].into_iter().chain(names);
+    parts.map(|part| (!part.is_empty()).then(|| part.to_owned())).collect()
+}
+
+/// The ID of the resource of type `kind` that an import names, by its ID or by the identity of [`values`].
+pub fn import(
+    context: Option<&Context>,
+    from: &ImportFrom,
+    fields: &[IdentityField],
+    kind: &str,
+    type_name: &str,
+) -> Result<ResourceId, Diagnostic> {
+    match from {
+        ImportFrom::Id(id) => parse(id, kind, type_name),
+        ImportFrom::Identity(given) => {
+            let names: Vec<&str> = fields.iter().skip(2).map(|field| text(given, field)).collect();
+            let group = text(given, &RESOURCE_GROUP_NAME);
+            Ok(ResourceId::new(kind, subscription(context, given)?, group, &names))
+        }
+    }
 }
 
 /// Parses the ID of an import of a resource of type `kind`.

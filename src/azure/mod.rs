@@ -34,3 +34,6 @@ pub mod testing;
 pub mod usage;
 
 pub use context::Context;
+
+/// What an operation of a resource gets besides the values of the object.
+pub type Call<'a> = crate::framework::Call<'a, Context>;

@@ -1,7 +1,7 @@
 //! The one way in which resources write to the service: begin, wait, read back, decide the state.
 //!
-//! A resource implements [`Managed`] and calls [`create`], [`update`], [`read`] and [`delete`] (or [`delete_parent`]).
-//! It never sends a PUT, PATCH, POST or DELETE itself.
+//! A resource implements [`Managed`], which says what is special to it; its operations follow. It never sends a PUT, PATCH,
+//! POST or DELETE itself.
 //!
 //! * **begin** ([`Write::begin`]): the request is sent and the operation that answers it is stored in private state
 //!   before anything else happens. When the answer is lost, the object is read to find out whether the service acted.
@@ -26,7 +26,7 @@ pub use existing::already_exists;
 pub use members::Member;
 pub use parents::{delete_parent, refuse_with_children, remove};
 pub use state::unfinished;
-pub use verbs::{Managed, Start, Step, check_api_version, create, delete, read, update};
+pub use verbs::{Managed, Start, Step, Update, check_api_version, create, read, update};
 pub use write::{
     Change, Ended, INVISIBLE_TOLERATED, Outcome, Task, WaitUntil, Write, final_read_scope, forget_if_final,
 };

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::resource_graph::{literal, query};
 use super::{Context, body};
+use crate::arm::id::GALLERY;
 use crate::arm::{Error, ResourceId, Scope, Target};
 
 /// The kind of a user of an image.
@@ -166,7 +167,7 @@ async fn references(
     let (Some(gallery), Some(name)) = (image.name_of("galleries"), image.name_of("images")) else {
         return Ok(vec![image.key()]);
     };
-    let id = ResourceId::gallery(image.subscription_id(), image.resource_group(), gallery);
+    let id = ResourceId::new(GALLERY, image.subscription_id(), image.resource_group(), &[gallery]);
     let definition = id.child("images", name);
     let unique = format!("{}-{gallery}", image.subscription_id());
     let shared = |kind: &str, gallery: &str| format!("/{kind}/{gallery}/images/{name}").to_lowercase();

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::finding::{self, absent, argument};
+use crate::arm::id::GALLERY;
 use crate::arm::{ResourceId, Target};
 use crate::azure::attributes::{self, check_gallery_name};
 use crate::azure::context::scope;
@@ -65,7 +66,7 @@ impl DataSource<Context> for Gallery {
 
     async fn read(&self, context: &Context, op: &Op, config: Model) -> Result<Model, Diagnostics> {
         let subscription = context.subscription(config.subscription_id.as_deref())?;
-        let id = ResourceId::gallery(subscription, &config.resource_group_name, &config.name);
+        let id = ResourceId::new(GALLERY, subscription, &config.resource_group_name, &[&config.name]);
         let scope = scope(op, format!("reading gallery {:?}", config.name));
         let fault = |error| fault::diagnostic(&error, scope.what(), &id.to_string());
         let target = Target::at(id.to_string());

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use time::OffsetDateTime;
 
-use super::finding::{self, argument};
-use super::version_search::Search;
+use super::finding::argument;
+use super::version_search::{Query, Search};
+use crate::arm::ResourceId;
 use crate::arm::id::GALLERY_APPLICATION;
-use crate::arm::{ResourceId, region};
 use crate::azure::Context;
 use crate::azure::attributes::{check_location, id_of};
 use crate::azure::gallery_version::APPLICATION_VERSION;
@@ -18,7 +17,6 @@ use crate::azure::objects::application_version::{ApplicationVersion, ManageActio
 use crate::azure::tags::Tags;
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
-use crate::image::Selection;
 use crate::model;
 use crate::schema::spec::{block, computed, optional, optional_computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set};
@@ -104,19 +102,15 @@ impl DataSource<Context> for GalleryApplicationVersion {
             Diagnostic::error("Invalid value for gallery_application_id", error.to_string())
                 .at(Path::attribute("gallery_application_id"))
         })?;
-        let wanted = finding::wanted("name", config.name.as_deref())?;
-        let filter = config.tags.clone().unwrap_or_default();
-        let location = config.location.as_deref().map(region::normalise);
-        let selection = Selection {
-            wanted: &wanted,
-            location: location.as_deref(),
-            tags: &filter,
-            include_excluded: config.include_excluded.unwrap_or_default(),
-            include_unreplicated: config.include_unreplicated.unwrap_or_default(),
-            now: OffsetDateTime::now_utc(),
+        let query = Query {
+            version: config.name.as_deref(),
+            location: config.location.as_deref(),
+            tags: config.tags.as_ref(),
+            include_excluded: config.include_excluded,
+            include_unreplicated: config.include_unreplicated,
         };
         let search = Search { context, op, kind: &APPLICATION_VERSION, parent: &application };
-        let (version, skipped): (ApplicationVersion, _) = search.find(&selection).await?;
+        let (version, skipped): (ApplicationVersion, _) = search.find(query).await?;
         Ok(Model { skipped, ..flatten(config, &application, version) })
     }
 }

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use time::OffsetDateTime;
 
-use super::finding::{self, argument};
+use super::finding::argument;
 use super::gallery_version;
-use super::version_search::Search;
+use super::version_search::{Query, Search};
 use crate::arm::ResourceId;
 use crate::arm::id::IMAGE_DEFINITION;
-use crate::arm::region;
 use crate::azure::Context;
 use crate::azure::attributes::{check_location, id_of};
 use crate::azure::gallery_version::IMAGE_VERSION;
@@ -21,7 +19,6 @@ use crate::azure::objects::version::{DataDiskImage, OsDiskImage, Version};
 use crate::azure::tags::Tags;
 use crate::framework::timeouts::ReadTimeouts;
 use crate::framework::{DataSource, Op};
-use crate::image::Selection;
 use crate::model;
 use crate::schema::spec::{block, computed, optional, optional_computed, required};
 use crate::schema::{Diagnostics, Set};
@@ -101,19 +98,15 @@ impl DataSource<Context> for ImageVersion {
 
     async fn read(&self, context: &Context, op: &Op, config: Model) -> Result<Model, Diagnostics> {
         let definition = gallery_version::definition(&config.image_definition_id)?;
-        let wanted = finding::wanted("version", config.version.as_deref())?;
-        let filter = config.tags.clone().unwrap_or_default();
-        let location = config.location.as_deref().map(region::normalise);
-        let selection = Selection {
-            wanted: &wanted,
-            location: location.as_deref(),
-            tags: &filter,
-            include_excluded: config.include_excluded.unwrap_or_default(),
-            include_unreplicated: config.include_unreplicated.unwrap_or_default(),
-            now: OffsetDateTime::now_utc(),
+        let query = Query {
+            version: config.version.as_deref(),
+            location: config.location.as_deref(),
+            tags: config.tags.as_ref(),
+            include_excluded: config.include_excluded,
+            include_unreplicated: config.include_unreplicated,
         };
         let search = Search { context, op, kind: &IMAGE_VERSION, parent: &definition };
-        let (version, skipped): (Version, _) = search.find(&selection).await?;
+        let (version, skipped): (Version, _) = search.find(query).await?;
         Ok(Model { skipped, ..flatten(config, &definition, version) })
     }
 }

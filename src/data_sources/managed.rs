@@ -3,6 +3,7 @@
 use regex_lite::Regex;
 
 use super::finding::{self, has_tags, natural};
+use crate::arm::id::MANAGED_IMAGE;
 use crate::arm::{ResourceId, Scope, Target};
 use crate::azure::objects::managed_image::{DataDisk, ManagedImage, OsDisk};
 use crate::azure::tags::Tags;
@@ -48,7 +49,7 @@ pub struct Group<'a> {
 impl Group<'_> {
     /// The ID of the image `name` in it.
     pub fn image(&self, name: &str) -> ResourceId {
-        ResourceId::managed_image(self.subscription, self.name, name)
+        ResourceId::new(MANAGED_IMAGE, self.subscription, self.name, &[name])
     }
 
     /// The target that lists its images.

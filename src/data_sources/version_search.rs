@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use time::OffsetDateTime;
+
+use super::finding;
 use super::gallery_version::{self, GalleryVersion, candidate};
-use crate::arm::{ResourceId, Target};
+use crate::arm::{ResourceId, Target, region};
 use crate::azure::context::scope;
 use crate::azure::gallery_version::Kind;
+use crate::azure::tags::Tags;
 use crate::azure::{Context, fault};
 use crate::framework::Op;
 use crate::image::{Selected, Selection, Wanted, did_you_mean, nearest_versions, newest, select};
@@ -23,12 +27,37 @@ pub struct Search<'a> {
     pub parent: &'a ResourceId,
 }
 
+/// The arguments of a data source that select a version.
+pub struct Query<'a> {
+    /// An exact version, `latest` or a constraint. Defaults to `latest`.
+    pub version: Option<&'a str>,
+    /// The region that the version must be replicated to, in any spelling.
+    pub location: Option<&'a str>,
+    /// Tags that the version must have.
+    pub tags: Option<&'a Tags>,
+    /// Whether to include versions that are excluded from latest.
+    pub include_excluded: Option<bool>,
+    /// Whether to include versions that are not replicated to `location`.
+    pub include_unreplicated: Option<bool>,
+}
+
 impl Search<'_> {
-    /// The version that `selection` wants, and why each other one was passed over.
+    /// The version that `query` selects, and why each other version was not selected.
     pub async fn find<V: GalleryVersion>(
         &self,
-        selection: &Selection<'_>,
+        query: Query<'_>,
     ) -> Result<(V, BTreeMap<String, String>), Diagnostics> {
+        let wanted = finding::wanted(self.kind.number, query.version)?;
+        let location = query.location.map(region::normalise);
+        let no_tags = Tags::new();
+        let selection = &Selection {
+            wanted: &wanted,
+            location: location.as_deref(),
+            tags: query.tags.unwrap_or(&no_tags),
+            include_excluded: query.include_excluded.unwrap_or_default(),
+            include_unreplicated: query.include_unreplicated.unwrap_or_default(),
+            now: OffsetDateTime::now_utc(),
+        };
         let mut looked_at = HashSet::new();
         let mut versions = match selection.wanted {
             Wanted::Exact(exact) => {

@@ -5,7 +5,7 @@ use super::import::complete;
 use super::provider::{Entry, Provider, Server};
 use super::run_ids::PLANNED_FROM;
 use super::spelling::{NullAndEmpty, keep_prior_spelling};
-use super::{Op, Private};
+use super::{Call, Op, Private};
 use crate::schema::{Body, Diagnostic, Diagnostics, Path, Value};
 
 /// An applied change.
@@ -48,7 +48,7 @@ impl<P: Provider> Server<P> {
         };
         let op = Op::new(timeout, self.stop_token()).with_run_ids(self.run_ids());
         let (state, errors) = if planned.is_null() {
-            match resource.delete(&context, &op, &prior, &mut private).await {
+            match resource.delete(Call::new(&context, &op, &mut private), &prior).await {
                 Ok(()) => {
                     if let Some(id) = resource.object_id(&prior) {
                         self.run_ids().found_missing(&id);
@@ -60,9 +60,9 @@ impl<P: Provider> Server<P> {
         } else {
             let result = if prior.is_null() {
                 private = Private::default();
-                resource.create(&context, &op, &planned, &mut private).await
+                resource.create(Call::new(&context, &op, &mut private), &planned).await
             } else {
-                resource.update(&context, &op, &prior, &planned, &mut private).await
+                resource.update(Call::new(&context, &op, &mut private), &prior, &planned).await
             };
             match result {
                 Ok(state) => {

@@ -16,6 +16,11 @@ pub trait ListResource<C: Send + Sync>: Send + Sync + 'static {
     /// The name of the resource type whose objects it lists.
     fn type_name(&self) -> &'static str;
 
+    /// The schema of the `config` block.
+    fn body(&self) -> Body {
+        <Self::Model as Model>::body()
+    }
+
     /// Validates a configuration beyond its schema. Unknown values are not an error.
     fn validate(&self, _config: &Value, _found: &mut Diagnostics) {}
 
@@ -37,7 +42,7 @@ pub struct Found {
 pub trait AnyListResource<C: Send + Sync>: Send + Sync {
     /// See [`ListResource::type_name`].
     fn type_name(&self) -> &'static str;
-    /// The schema of the `config` block.
+    /// See [`ListResource::body`].
     fn body(&self) -> Body;
     /// See [`ListResource::validate`].
     fn validate(&self, config: &Value, found: &mut Diagnostics);
@@ -52,7 +57,7 @@ impl<C: Send + Sync, L: ListResource<C>> AnyListResource<C> for L {
     }
 
     fn body(&self) -> Body {
-        <L::Model as Model>::body()
+        ListResource::body(self)
     }
 
     fn validate(&self, config: &Value, found: &mut Diagnostics) {

@@ -32,5 +32,5 @@ pub use operation::Op;
 pub use plan::Draft;
 pub use private::Private;
 pub use provider::{Provider, Server};
-pub use resource::{Failed, IdentityField, ImportFrom, MoveFrom, MoveSource, Resource};
+pub use resource::{Call, Failed, IdentityField, ImportFrom, MoveFrom, MoveSource, Operations, Resource};
 pub use timeouts::Timeouts;

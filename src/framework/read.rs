@@ -6,7 +6,7 @@ use super::import::{UNREAD, complete};
 use super::provider::{Entry, Provider, Server};
 use super::run_ids::PLANNED_FROM;
 use super::spelling::{NullAndEmpty, keep_prior_spelling};
-use super::{Op, Private};
+use super::{Call, Op, Private};
 use crate::schema::{Diagnostic, Diagnostics, Value};
 
 /// The result of a read.
@@ -49,7 +49,7 @@ impl<P: Provider> Server<P> {
         let timeout = entry.resource.timeouts().configured(&state).read;
         let op = Op::new(timeout, self.stop_token()).with_run_ids(self.run_ids());
         let id = entry.resource.object_id(&state);
-        let result = entry.resource.read(&context, &op, &state, &mut private).await;
+        let result = entry.resource.read(Call::new(&context, &op, &mut private), &state).await;
         let mut found = op.take_warnings();
         private.remove(PLANNED_FROM);
         match (&id, &result) {

@@ -90,14 +90,32 @@ impl<M, D: Into<Diagnostics>> From<D> for Failed<M> {
     }
 }
 
-/// A resource type. Its values are decoded into its model, where unknown and null are absent.
+/// What an operation gets besides the values of the object.
+pub struct Call<'a, C> {
+    /// The configured provider.
+    pub context: &'a C,
+    /// The time limit, the interrupt and the warnings.
+    pub op: &'a Op,
+    /// The private state of the object, which is stored with its state after the operation.
+    pub private: &'a mut Private,
+}
+
+impl<'a, C> Call<'a, C> {
+    /// A call of an operation.
+    pub fn new(context: &'a C, op: &'a Op, private: &'a mut Private) -> Call<'a, C> {
+        Call { context, op, private }
+    }
+}
+
+/// A resource type: its schema, identity, imports and plans. Its values are decoded into its model, where unknown and null are
+/// absent.
 #[async_trait]
 pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
     /// Its attributes.
     type Model: Model;
 
     /// Its name in HCL.
-    fn type_name(&self) -> &'static str;
+    const TYPE_NAME: &'static str;
 
     /// The attributes of its identity, which never change.
     fn identity(&self) -> &'static [IdentityField];
@@ -114,7 +132,7 @@ pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
     /// The default timeouts of its operations.
     fn timeouts(&self) -> Defaults;
 
-    /// The part of the model that [`read`](Resource::read) needs to find the object that an import names.
+    /// The part of the model that [`read`](Operations::read) needs to find the object that an import names.
     fn import(&self, context: Option<&C>, from: &ImportFrom) -> Result<Self::Model, Diagnostic>;
 
     /// Validates a configuration beyond its schema. Unknown values are not an error.
@@ -134,43 +152,6 @@ pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
     /// Adds warnings to a planned destroy of `prior`. A plan must never refuse a destroy.
     fn check_destroy(&self, _context: Option<&C>, _prior: &Self::Model, _found: &mut Diagnostics) {}
 
-    /// The object as it is now; `None` only if it certainly does not exist.
-    async fn read(
-        &self,
-        context: &C,
-        op: &Op,
-        state: Self::Model,
-        private: &mut Private,
-    ) -> Result<Option<Self::Model>, Diagnostics>;
-
-    /// Creates the object.
-    async fn create(
-        &self,
-        context: &C,
-        op: &Op,
-        plan: Self::Model,
-        private: &mut Private,
-    ) -> Result<Self::Model, Failed<Self::Model>>;
-
-    /// Updates the object in place.
-    async fn update(
-        &self,
-        context: &C,
-        op: &Op,
-        prior: Self::Model,
-        plan: Self::Model,
-        private: &mut Private,
-    ) -> Result<Self::Model, Failed<Self::Model>>;
-
-    /// Deletes the object. Succeeds if it does not exist any more.
-    async fn delete(
-        &self,
-        context: &C,
-        op: &Op,
-        prior: Self::Model,
-        private: &mut Private,
-    ) -> Result<(), Diagnostics>;
-
     /// The objects of other types that can be moved here.
     fn moves_from(&self) -> Vec<MoveFrom> {
         Vec::new()
@@ -185,13 +166,34 @@ pub trait Resource<C: Send + Sync>: Send + Sync + 'static {
     fn generate(&self, _config: &mut Value) {}
 }
 
+/// How the objects of a resource type are read and written.
+#[async_trait]
+pub trait Operations<C: Send + Sync>: Resource<C> {
+    /// The object as it is now; `None` only if it certainly does not exist.
+    async fn read(&self, call: Call<'_, C>, state: Self::Model) -> Result<Option<Self::Model>, Diagnostics>;
+
+    /// Creates the object.
+    async fn create(&self, call: Call<'_, C>, plan: Self::Model) -> Result<Self::Model, Failed<Self::Model>>;
+
+    /// Updates the object in place.
+    async fn update(
+        &self,
+        call: Call<'_, C>,
+        prior: Self::Model,
+        plan: Self::Model,
+    ) -> Result<Self::Model, Failed<Self::Model>>;
+
+    /// Deletes the object. Succeeds if it does not exist any more.
+    async fn delete(&self, call: Call<'_, C>, prior: Self::Model) -> Result<(), Diagnostics>;
+}
+
 /// [`Failed`] without the model type.
 pub type FailedValue = (Option<Value>, Diagnostics);
 
 /// A [`Resource`] without its model type, so that one list can contain all resources.
 #[async_trait]
 pub trait AnyResource<C: Send + Sync>: Send + Sync {
-    /// See [`Resource::type_name`].
+    /// See [`Resource::TYPE_NAME`].
     fn type_name(&self) -> &'static str;
     /// The schema.
     fn body(&self) -> Body;
@@ -215,39 +217,14 @@ pub trait AnyResource<C: Send + Sync>: Send + Sync {
     async fn check(&self, context: &C, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics);
     /// See [`Resource::check_destroy`].
     fn check_destroy(&self, context: Option<&C>, prior: &Value, found: &mut Diagnostics);
-    /// See [`Resource::read`].
-    async fn read(
-        &self,
-        context: &C,
-        op: &Op,
-        state: &Value,
-        private: &mut Private,
-    ) -> Result<Option<Value>, Diagnostics>;
-    /// See [`Resource::create`].
-    async fn create(
-        &self,
-        context: &C,
-        op: &Op,
-        plan: &Value,
-        private: &mut Private,
-    ) -> Result<Value, FailedValue>;
-    /// See [`Resource::update`].
-    async fn update(
-        &self,
-        context: &C,
-        op: &Op,
-        prior: &Value,
-        plan: &Value,
-        private: &mut Private,
-    ) -> Result<Value, FailedValue>;
-    /// See [`Resource::delete`].
-    async fn delete(
-        &self,
-        context: &C,
-        op: &Op,
-        prior: &Value,
-        private: &mut Private,
-    ) -> Result<(), Diagnostics>;
+    /// See [`Operations::read`].
+    async fn read(&self, call: Call<'_, C>, state: &Value) -> Result<Option<Value>, Diagnostics>;
+    /// See [`Operations::create`].
+    async fn create(&self, call: Call<'_, C>, plan: &Value) -> Result<Value, FailedValue>;
+    /// See [`Operations::update`].
+    async fn update(&self, call: Call<'_, C>, prior: &Value, plan: &Value) -> Result<Value, FailedValue>;
+    /// See [`Operations::delete`].
+    async fn delete(&self, call: Call<'_, C>, prior: &Value) -> Result<(), Diagnostics>;
     /// See [`Resource::moves_from`].
     fn moves_from(&self) -> Vec<MoveFrom>;
     /// See [`Resource::move_from`].
@@ -257,9 +234,9 @@ pub trait AnyResource<C: Send + Sync>: Send + Sync {
 }
 
 #[async_trait]
-impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
+impl<C: Send + Sync, R: Operations<C>> AnyResource<C> for R {
     fn type_name(&self) -> &'static str {
-        Resource::type_name(self)
+        R::TYPE_NAME
     }
 
     fn body(&self) -> Body {
@@ -319,53 +296,28 @@ impl<C: Send + Sync, R: Resource<C>> AnyResource<C> for R {
         Resource::check_destroy(self, context, &R::Model::decode(prior), found);
     }
 
-    async fn read(
-        &self,
-        context: &C,
-        op: &Op,
-        state: &Value,
-        private: &mut Private,
-    ) -> Result<Option<Value>, Diagnostics> {
-        let read = Resource::read(self, context, op, model_of::<R::Model>(state), private).await?;
+    async fn read(&self, call: Call<'_, C>, state: &Value) -> Result<Option<Value>, Diagnostics> {
+        let read = Operations::read(self, call, model_of::<R::Model>(state)).await?;
         Ok(read.map(|model| model.encode()))
     }
 
-    async fn create(
-        &self,
-        context: &C,
-        op: &Op,
-        plan: &Value,
-        private: &mut Private,
-    ) -> Result<Value, FailedValue> {
-        Resource::create(self, context, op, model_of::<R::Model>(plan), private)
+    async fn create(&self, call: Call<'_, C>, plan: &Value) -> Result<Value, FailedValue> {
+        Operations::create(self, call, model_of::<R::Model>(plan))
             .await
             .map(|model| model.encode())
             .map_err(|failed| (failed.state.map(|model| model.encode()), failed.diagnostics))
     }
 
-    async fn update(
-        &self,
-        context: &C,
-        op: &Op,
-        prior: &Value,
-        plan: &Value,
-        private: &mut Private,
-    ) -> Result<Value, FailedValue> {
+    async fn update(&self, call: Call<'_, C>, prior: &Value, plan: &Value) -> Result<Value, FailedValue> {
         let (prior, plan) = (model_of::<R::Model>(prior), model_of::<R::Model>(plan));
-        Resource::update(self, context, op, prior, plan, private)
+        Operations::update(self, call, prior, plan)
             .await
             .map(|model| model.encode())
             .map_err(|failed| (failed.state.map(|model| model.encode()), failed.diagnostics))
     }
 
-    async fn delete(
-        &self,
-        context: &C,
-        op: &Op,
-        prior: &Value,
-        private: &mut Private,
-    ) -> Result<(), Diagnostics> {
-        Resource::delete(self, context, op, model_of::<R::Model>(prior), private).await
+    async fn delete(&self, call: Call<'_, C>, prior: &Value) -> Result<(), Diagnostics> {
+        Operations::delete(self, call, model_of::<R::Model>(prior)).await
     }
 
     fn moves_from(&self) -> Vec<MoveFrom> {

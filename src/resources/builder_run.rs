@@ -10,9 +10,9 @@ use crate::azure::attributes::id_of;
 use crate::azure::builds::{self, Built, Unbuilt};
 use crate::azure::objects::image_template::LastRun;
 use crate::azure::pipeline::{Task, unfinished};
-use crate::azure::{Context, fault, identity};
+use crate::azure::{Call, Context, fault, identity};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Private, Resource, Timeouts};
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Operations, Resource, Timeouts};
 use crate::model;
 use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
@@ -60,9 +60,7 @@ const RESULTS: [&str; 4] = ["artifacts", "image_version_ids", "log_location", "e
 impl Resource<Context> for BuilderRun {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        "azimage_builder_run"
-    }
+    const TYPE_NAME: &'static str = "azimage_builder_run";
 
     fn identity(&self) -> &'static [IdentityField] {
         IDENTITY
@@ -83,7 +81,7 @@ impl Resource<Context> for BuilderRun {
             ImportFrom::Id(id) => id,
             ImportFrom::Identity(given) => identity::text(given, &IDENTITY[0]),
         };
-        let id = identity::parse(id, IMAGE_TEMPLATE, Resource::type_name(self))?;
+        let id = identity::parse(id, IMAGE_TEMPLATE, Self::TYPE_NAME)?;
         Ok(Model { id: Some(id.to_string()), template_id: id.to_string(), ..Model::default() })
     }
 
@@ -116,14 +114,12 @@ impl Resource<Context> for BuilderRun {
             }
         }
     }
+}
 
-    async fn read(
-        &self,
-        context: &Context,
-        op: &Op,
-        state: Model,
-        _private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
+#[async_trait]
+impl Operations<Context> for BuilderRun {
+    async fn read(&self, call: Call<'_>, state: Model) -> Result<Option<Model>, Diagnostics> {
+        let Call { context, op, .. } = call;
         let task = task(context, op, id_of_template(&state)?);
         if state.started_at.is_none() {
             return imported(&task, state).await;
@@ -135,26 +131,15 @@ impl Resource<Context> for BuilderRun {
         Ok(Some(state))
     }
 
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        _private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
+    async fn create(&self, call: Call<'_>, plan: Model) -> Result<Model, Failed<Model>> {
+        let Call { context, op, .. } = call;
         let task = task(context, op, id_of_template(&plan)?);
         let run = builds::start(&task, &|_| {}).await?;
         build(&task, run, &plan).await
     }
 
-    async fn update(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        plan: Model,
-        _private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
+    async fn update(&self, call: Call<'_>, prior: Model, plan: Model) -> Result<Model, Failed<Model>> {
+        let Call { context, op, .. } = call;
         let (None, Some(started_at)) = (&prior.ended_at, &prior.started_at) else {
             return Ok(plan);
         };
@@ -173,13 +158,8 @@ impl Resource<Context> for BuilderRun {
         }
     }
 
-    async fn delete(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        _private: &mut Private,
-    ) -> Result<(), Diagnostics> {
+    async fn delete(&self, call: Call<'_>, prior: Model) -> Result<(), Diagnostics> {
+        let Call { context, op, .. } = call;
         let (None, Some(started_at), Some("cancel")) =
             (&prior.ended_at, &prior.started_at, prior.on_interrupt.as_deref())
         else {

@@ -17,7 +17,7 @@ use crate::azure::objects::image_template::{
 use crate::azure::tags::{self, Tags};
 use crate::azure::{Context, identity, pipeline, provisioning};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource, Timeouts};
+use crate::framework::{Draft, IdentityField, ImportFrom, MoveFrom, Op, Resource, Timeouts};
 use crate::model;
 use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
@@ -83,23 +83,18 @@ model! {
 /// The resource type.
 pub struct BuilderTemplate;
 
-const IDENTITY: &[IdentityField] =
-    &[identity::SUBSCRIPTION_ID, identity::RESOURCE_GROUP_NAME, identity::NAME];
-
 #[async_trait]
 impl Resource<Context> for BuilderTemplate {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        "azimage_builder_template"
-    }
+    const TYPE_NAME: &'static str = "azimage_builder_template";
 
     fn identity(&self) -> &'static [IdentityField] {
-        IDENTITY
+        identity::IN_GROUP
     }
 
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
-        vec![model.subscription_id.clone(), Some(model.resource_group_name.clone()), Some(model.name.clone())]
+        identity::values(identity::IN_GROUP, Some(&id_of_template(model)))
     }
 
     fn id(&self, model: &Model) -> Option<String> {
@@ -111,14 +106,7 @@ impl Resource<Context> for BuilderTemplate {
     }
 
     fn import(&self, context: Option<&Context>, from: &ImportFrom) -> Result<Model, Diagnostic> {
-        let id = match from {
-            ImportFrom::Id(id) => identity::parse(id, IMAGE_TEMPLATE, Resource::type_name(self))?,
-            ImportFrom::Identity(given) => ResourceId::image_template(
-                identity::subscription(context, given)?,
-                identity::text(given, &identity::RESOURCE_GROUP_NAME),
-                identity::text(given, &identity::NAME),
-            ),
-        };
+        let id = identity::import(context, from, identity::IN_GROUP, IMAGE_TEMPLATE, Self::TYPE_NAME)?;
         Ok(stub(&id))
     }
 
@@ -148,48 +136,6 @@ impl Resource<Context> for BuilderTemplate {
         // nothing is destroyed before it is certain that the new template can be created
         checks::plan(context, op, draft, found).await;
         pipeline::check_api_version(self, context, &draft.planned, found);
-    }
-
-    async fn read(
-        &self,
-        context: &Context,
-        op: &Op,
-        state: Model,
-        private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
-        pipeline::read(self, context, op, state, private).await
-    }
-
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        pipeline::create(self, context, op, plan, private).await
-    }
-
-    async fn update(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        managed::wait_for_run(context, op, &id_of_template(&prior), "updating").await?;
-        pipeline::update(self, context, op, prior, plan, private).await
-    }
-
-    async fn delete(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        _private: &mut Private,
-    ) -> Result<(), Diagnostics> {
-        managed::delete(self, context, op, id_of_template(&prior)).await
     }
 
     // hashicorp/azurerm is about to add this type
@@ -243,11 +189,8 @@ fn check_group_id(text: &str) -> Result<(), String> {
 }
 
 fn id_of_template(model: &Model) -> ResourceId {
-    ResourceId::image_template(
-        model.subscription_id.as_deref().unwrap_or_default(),
-        &model.resource_group_name,
-        &model.name,
-    )
+    let subscription = model.subscription_id.as_deref().unwrap_or_default();
+    ResourceId::new(IMAGE_TEMPLATE, subscription, &model.resource_group_name, &[&model.name])
 }
 
 fn stub(id: &ResourceId) -> Model {

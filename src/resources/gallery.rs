@@ -12,7 +12,7 @@ use crate::azure::objects::gallery::{Identity, Sharing, same_identity_type};
 use crate::azure::tags::{self, Tags};
 use crate::azure::{Context, identity, pipeline, provisioning};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource, Timeouts};
+use crate::framework::{Draft, IdentityField, ImportFrom, MoveFrom, Op, Resource, Timeouts};
 use crate::model;
 use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
@@ -74,23 +74,18 @@ model! {
 /// The resource type.
 pub struct Gallery;
 
-const IDENTITY: &[IdentityField] =
-    &[identity::SUBSCRIPTION_ID, identity::RESOURCE_GROUP_NAME, identity::NAME];
-
 #[async_trait]
 impl Resource<Context> for Gallery {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        "azimage_gallery"
-    }
+    const TYPE_NAME: &'static str = "azimage_gallery";
 
     fn identity(&self) -> &'static [IdentityField] {
-        IDENTITY
+        identity::IN_GROUP
     }
 
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
-        vec![model.subscription_id.clone(), Some(model.resource_group_name.clone()), Some(model.name.clone())]
+        identity::values(identity::IN_GROUP, Some(&id_of(model)))
     }
 
     fn id(&self, model: &Model) -> Option<String> {
@@ -102,14 +97,7 @@ impl Resource<Context> for Gallery {
     }
 
     fn import(&self, context: Option<&Context>, from: &ImportFrom) -> Result<Model, Diagnostic> {
-        let id = match from {
-            ImportFrom::Id(id) => identity::parse(id, GALLERY, "azimage_gallery")?,
-            ImportFrom::Identity(given) => ResourceId::gallery(
-                identity::subscription(context, given)?,
-                identity::text(given, &identity::RESOURCE_GROUP_NAME),
-                identity::text(given, &identity::NAME),
-            ),
-        };
+        let id = identity::import(context, from, identity::IN_GROUP, GALLERY, Self::TYPE_NAME)?;
         Ok(stub(&id))
     }
 
@@ -130,48 +118,6 @@ impl Resource<Context> for Gallery {
         pipeline::check_api_version(self, context, &draft.planned, found);
     }
 
-    async fn read(
-        &self,
-        context: &Context,
-        op: &Op,
-        state: Model,
-        private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
-        let read = pipeline::read(self, context, op, state, private).await?;
-        Ok(read.inspect(|state| managed::note_purge(context, state)))
-    }
-
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        pipeline::create(self, context, op, plan, private).await
-    }
-
-    async fn update(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        pipeline::update(self, context, op, prior, plan, private).await
-    }
-
-    async fn delete(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        _private: &mut Private,
-    ) -> Result<(), Diagnostics> {
-        managed::delete(context, op, &prior).await
-    }
-
     fn moves_from(&self) -> Vec<MoveFrom> {
         identity::moves_from("azurerm_shared_image_gallery", &[GALLERY])
     }
@@ -187,11 +133,8 @@ fn prepare_unique_name(draft: &mut Draft<'_>) {
 }
 
 fn id_of(model: &Model) -> ResourceId {
-    ResourceId::gallery(
-        model.subscription_id.as_deref().unwrap_or_default(),
-        &model.resource_group_name,
-        &model.name,
-    )
+    let subscription = model.subscription_id.as_deref().unwrap_or_default();
+    ResourceId::new(GALLERY, subscription, &model.resource_group_name, &[&model.name])
 }
 
 fn stub(id: &ResourceId) -> Model {

@@ -4,17 +4,17 @@ use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 
 use crate::arm::id::{GALLERY, GALLERY_APPLICATION};
-use crate::arm::{Error, ResourceId, Target, region};
+use crate::arm::{Error, ResourceId, region};
 use crate::azure::attributes::{self, check_application_name, check_uri, date};
 use crate::azure::gallery_version::location::parent_location;
 use crate::azure::objects::application::{Application, CustomAction, expand_actions, name_key};
 use crate::azure::objects::definition::OS_TYPES;
-use crate::azure::pipeline::{self, Change, Ended, Managed, Member, Step, Task};
+use crate::azure::pipeline::{self, Change, Ended, Managed, Member, Step, Task, Update};
 use crate::azure::provisioning::is_in_flight;
 use crate::azure::tags::{self, Tags};
 use crate::azure::{Context, body, fault, identity, provisioning};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource, Timeouts};
+use crate::framework::{Draft, IdentityField, ImportFrom, MoveFrom, Op, Resource, Timeouts};
 use crate::model;
 use crate::schema::spec::{block, computed, optional, optional_computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set};
@@ -64,31 +64,18 @@ model! {
 /// The resource type.
 pub struct GalleryApplication;
 
-const IDENTITY: &[IdentityField] =
-    &[identity::SUBSCRIPTION_ID, identity::RESOURCE_GROUP_NAME, identity::GALLERY_NAME, identity::NAME];
-
 #[async_trait]
 impl Resource<Context> for GalleryApplication {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        "azimage_gallery_application"
-    }
+    const TYPE_NAME: &'static str = "azimage_gallery_application";
 
     fn identity(&self) -> &'static [IdentityField] {
-        IDENTITY
+        identity::IN_GALLERY
     }
 
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
-        match ResourceId::parse_as(&model.gallery_id, GALLERY) {
-            Ok(gallery) => vec![
-                Some(gallery.subscription_id().to_owned()),
-                Some(gallery.resource_group().to_owned()),
-                Some(gallery.name().to_owned()),
-                Some(model.name.clone()),
-            ],
-            Err(_) => vec![None; IDENTITY.len()],
-        }
+        identity::values(identity::IN_GALLERY, id_of(model).ok().as_ref())
     }
 
     fn id(&self, model: &Model) -> Option<String> {
@@ -100,15 +87,7 @@ impl Resource<Context> for GalleryApplication {
     }
 
     fn import(&self, context: Option<&Context>, from: &ImportFrom) -> Result<Model, Diagnostic> {
-        let id = match from {
-            ImportFrom::Id(id) => identity::parse(id, GALLERY_APPLICATION, Resource::type_name(self))?,
-            ImportFrom::Identity(given) => ResourceId::gallery(
-                identity::subscription(context, given)?,
-                identity::text(given, &identity::RESOURCE_GROUP_NAME),
-                identity::text(given, &identity::GALLERY_NAME),
-            )
-            .child("applications", identity::text(given, &identity::NAME)),
-        };
+        let id = identity::import(context, from, identity::IN_GALLERY, GALLERY_APPLICATION, Self::TYPE_NAME)?;
         Ok(stub(&id))
     }
 
@@ -133,51 +112,6 @@ impl Resource<Context> for GalleryApplication {
         pipeline::check_api_version(self, context, &draft.planned, found);
     }
 
-    async fn read(
-        &self,
-        context: &Context,
-        op: &Op,
-        state: Model,
-        private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
-        pipeline::read(self, context, op, state, private).await
-    }
-
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        pipeline::create(self, context, op, plan, private).await
-    }
-
-    async fn update(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        pipeline::update(self, context, op, prior, plan, private).await
-    }
-
-    async fn delete(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        _private: &mut Private,
-    ) -> Result<(), Diagnostics> {
-        let what = format!("deleting gallery application {:?}", prior.name);
-        let task = Task::new(context, op, what, id_of(&prior)?, GalleryApplication::diagnose);
-        let _guard = context.lock(&task.id.to_string()).await;
-        let versions = (Target::at(format!("{}/versions", task.id)), "application version");
-        pipeline::delete_parent(&task, &Target::at(task.id.to_string()), &[versions]).await
-    }
-
     fn moves_from(&self) -> Vec<MoveFrom> {
         identity::moves_from("azurerm_gallery_application", &[GALLERY_APPLICATION])
     }
@@ -185,20 +119,13 @@ impl Resource<Context> for GalleryApplication {
 
 #[async_trait]
 impl Managed for GalleryApplication {
-    type Model = Model;
-
     const NOUN: &'static str = "gallery application";
-    const TYPE_NAME: &'static str = "azimage_gallery_application";
     const IS_PARENT: bool = true;
 
     const MEMBERS: &'static [Member] = &[Member::new("custom_action", "2022-03-03")];
 
-    fn id(&self, _context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
+    fn resource_id(&self, _context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
         id_of(model)
-    }
-
-    fn target(&self, id: &ResourceId) -> Target {
-        Target::at(id.to_string())
     }
 
     fn diagnose(error: &Error, what: &str, id: &str) -> Diagnostic {
@@ -213,14 +140,8 @@ impl Managed for GalleryApplication {
         Ok(expand(task.context, plan, &location, None))
     }
 
-    fn steps<'s>(
-        &'s self,
-        context: &'s Context,
-        _prior: &'s Model,
-        plan: &'s Model,
-        _current: &Json,
-    ) -> Vec<Step<'s>> {
-        vec![Box::new(move |current| Change::Put(expand(context, plan, "", Some(current))))]
+    fn steps<'s>(&'s self, update: Update<'s, Model>, _current: &Json) -> Vec<Step<'s>> {
+        vec![Box::new(move |current| Change::Put(expand(update.context, update.plan, "", Some(current))))]
     }
 
     async fn flatten(
@@ -346,7 +267,9 @@ fn attribute_of(target: Option<&str>) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::arm::Method;
+    use crate::azure::Call;
     use crate::azure::testing::{FakeArm, op};
+    use crate::framework::Private;
 
     #[tokio::test]
     async fn an_update_removes_what_is_unset_and_keeps_what_is_not_managed() {
@@ -395,7 +318,7 @@ mod tests {
             ..Model::default()
         };
         let (context, op, mut private) = (arm.context(), op(), Private::default());
-        let made = pipeline::create(&GalleryApplication, &context, &op, plan, &mut private).await;
+        let made = pipeline::create(&GalleryApplication, Call::new(&context, &op, &mut private), plan).await;
         let made = made.unwrap_or_else(|failed| panic!("{:?}", failed.diagnostics));
         assert_eq!(made.provisioning_state.as_deref(), Some("Succeeded"));
         assert_eq!(arm.calls().iter().filter(|call| call.contains("capsOperations")).count(), 4);

@@ -6,13 +6,12 @@ mod model;
 
 use async_trait::async_trait;
 
-use crate::arm::ResourceId;
-use crate::arm::id::{GALLERY_APPLICATION, GALLERY_APPLICATION_VERSION};
+use crate::arm::id::GALLERY_APPLICATION_VERSION;
 use crate::azure::gallery_version::{APPLICATION_VERSION as KIND, regions, retain, unfinished};
 use crate::azure::pipeline;
 use crate::azure::{Context, identity, tags};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource};
+use crate::framework::{Draft, IdentityField, ImportFrom, MoveFrom, Op, Resource};
 use crate::schema::{Diagnostic, Diagnostics, Slot, Value};
 use model::{Model, id_of, stub};
 
@@ -31,25 +30,14 @@ const IDENTITY: &[IdentityField] = &[
 impl Resource<Context> for GalleryApplicationVersion {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        "azimage_gallery_application_version"
-    }
+    const TYPE_NAME: &'static str = "azimage_gallery_application_version";
 
     fn identity(&self) -> &'static [IdentityField] {
         IDENTITY
     }
 
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
-        match ResourceId::parse_as(&model.gallery_application_id, GALLERY_APPLICATION) {
-            Ok(application) => vec![
-                Some(application.subscription_id().to_owned()),
-                Some(application.resource_group().to_owned()),
-                application.name_of("galleries").map(str::to_owned),
-                Some(application.name().to_owned()),
-                Some(model.name.clone()),
-            ],
-            Err(_) => vec![None; IDENTITY.len()],
-        }
+        identity::values(IDENTITY, id_of(model).ok().as_ref())
     }
 
     fn id(&self, model: &Model) -> Option<String> {
@@ -62,18 +50,7 @@ impl Resource<Context> for GalleryApplicationVersion {
     }
 
     fn import(&self, context: Option<&Context>, from: &ImportFrom) -> Result<Model, Diagnostic> {
-        let id = match from {
-            ImportFrom::Id(id) => {
-                identity::parse(id, GALLERY_APPLICATION_VERSION, Resource::type_name(self))?
-            }
-            ImportFrom::Identity(given) => ResourceId::gallery(
-                identity::subscription(context, given)?,
-                identity::text(given, &identity::RESOURCE_GROUP_NAME),
-                identity::text(given, &identity::GALLERY_NAME),
-            )
-            .child("applications", identity::text(given, &identity::APPLICATION_NAME))
-            .child("versions", identity::text(given, &identity::NAME)),
-        };
+        let id = identity::import(context, from, IDENTITY, GALLERY_APPLICATION_VERSION, Self::TYPE_NAME)?;
         Ok(stub(&id))
     }
 
@@ -111,50 +88,6 @@ impl Resource<Context> for GalleryApplicationVersion {
         if prior.deletion_policy.as_deref() == Some("retain") {
             retain::stays(&KIND, &prior.name, found);
         }
-    }
-
-    async fn read(
-        &self,
-        context: &Context,
-        op: &Op,
-        state: Model,
-        private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
-        if let Ok(id) = id_of(&state) {
-            retain::remember(context, &id, state.deletion_policy.as_deref());
-        }
-        pipeline::read(self, context, op, state, private).await
-    }
-
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        pipeline::create(self, context, op, plan, private).await
-    }
-
-    async fn update(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        pipeline::update(self, context, op, prior, plan, private).await
-    }
-
-    async fn delete(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        _private: &mut Private,
-    ) -> Result<(), Diagnostics> {
-        managed::delete(context, op, &prior).await
     }
 
     fn moves_from(&self) -> Vec<MoveFrom> {

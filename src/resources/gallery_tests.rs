@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::arm::Method;
 use crate::azure::testing::{FakeArm, SUBSCRIPTION, op};
+use crate::framework::{Call, Operations, Private};
 
 fn path(name: &str) -> String {
     format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute/galleries{name}")
@@ -36,11 +37,11 @@ fn gone() -> Json {
 }
 
 fn stub_of(name: &str) -> Model {
-    stub(&ResourceId::gallery(SUBSCRIPTION, "rg", name))
+    stub(&ResourceId::new(GALLERY, SUBSCRIPTION, "rg", &[name]))
 }
 
 async fn read(context: &Context, state: Model) -> Result<Option<Model>, Diagnostics> {
-    Gallery.read(context, &op(), state, &mut Private::default()).await
+    Gallery.read(Call::new(context, &op(), &mut Private::default()), state).await
 }
 
 #[tokio::test(start_paused = true)]

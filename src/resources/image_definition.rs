@@ -16,7 +16,7 @@ use crate::azure::objects::definition::{
 use crate::azure::tags::{self, Tags};
 use crate::azure::{Context, identity, pipeline, provisioning};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource, Timeouts};
+use crate::framework::{Draft, IdentityField, ImportFrom, MoveFrom, Op, Resource, Timeouts};
 use crate::model;
 use crate::schema::spec::{block, computed, optional, optional_computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
@@ -92,31 +92,18 @@ model! {
 /// The resource type.
 pub struct ImageDefinition;
 
-const IDENTITY: &[IdentityField] =
-    &[identity::SUBSCRIPTION_ID, identity::RESOURCE_GROUP_NAME, identity::GALLERY_NAME, identity::NAME];
-
 #[async_trait]
 impl Resource<Context> for ImageDefinition {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        "azimage_image_definition"
-    }
+    const TYPE_NAME: &'static str = "azimage_image_definition";
 
     fn identity(&self) -> &'static [IdentityField] {
-        IDENTITY
+        identity::IN_GALLERY
     }
 
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
-        match ResourceId::parse_as(&model.gallery_id, GALLERY) {
-            Ok(gallery) => vec![
-                Some(gallery.subscription_id().to_owned()),
-                Some(gallery.resource_group().to_owned()),
-                Some(gallery.name().to_owned()),
-                Some(model.name.clone()),
-            ],
-            Err(_) => vec![None; IDENTITY.len()],
-        }
+        identity::values(identity::IN_GALLERY, id_of(model).ok().as_ref())
     }
 
     fn id(&self, model: &Model) -> Option<String> {
@@ -128,15 +115,7 @@ impl Resource<Context> for ImageDefinition {
     }
 
     fn import(&self, context: Option<&Context>, from: &ImportFrom) -> Result<Model, Diagnostic> {
-        let id = match from {
-            ImportFrom::Id(id) => identity::parse(id, IMAGE_DEFINITION, Resource::type_name(self))?,
-            ImportFrom::Identity(given) => ResourceId::image_definition(
-                identity::subscription(context, given)?,
-                identity::text(given, &identity::RESOURCE_GROUP_NAME),
-                identity::text(given, &identity::GALLERY_NAME),
-                identity::text(given, &identity::NAME),
-            ),
-        };
+        let id = identity::import(context, from, identity::IN_GALLERY, IMAGE_DEFINITION, Self::TYPE_NAME)?;
         Ok(stub(&id))
     }
 
@@ -173,50 +152,6 @@ impl Resource<Context> for ImageDefinition {
             found.error(Path::attribute("location"), "Invalid value for location", why);
         }
         pipeline::check_api_version(self, context, &draft.planned, found);
-    }
-
-    async fn read(
-        &self,
-        context: &Context,
-        op: &Op,
-        state: Model,
-        private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
-        recycle_bin::remember_choice(context, &state, private);
-        pipeline::read(self, context, op, state, private).await
-    }
-
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        recycle_bin::remember_choice(context, &plan, private);
-        pipeline::create(self, context, op, plan, private).await
-    }
-
-    async fn update(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        recycle_bin::remember_choice(context, &plan, private);
-        pipeline::update(self, context, op, prior, plan, private).await
-    }
-
-    async fn delete(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        private: &mut Private,
-    ) -> Result<(), Diagnostics> {
-        managed::delete(context, op, &prior, private).await
     }
 
     fn moves_from(&self) -> Vec<MoveFrom> {

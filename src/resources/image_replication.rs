@@ -9,9 +9,9 @@ use crate::arm::{ResourceId, Target, region};
 use crate::azure::attributes::{check_location, id_of};
 use crate::azure::context::scope;
 use crate::azure::replication::{Replication, Wanted, wait_until};
-use crate::azure::{Context, fault, identity};
+use crate::azure::{Call, Context, fault, identity};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Private, Resource, Timeouts};
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Operations, Resource, Timeouts};
 use crate::model;
 use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
@@ -44,9 +44,7 @@ const IDENTITY: &[IdentityField] =
 impl Resource<Context> for ImageReplication {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        "azimage_image_replication"
-    }
+    const TYPE_NAME: &'static str = "azimage_image_replication";
 
     fn identity(&self) -> &'static [IdentityField] {
         IDENTITY
@@ -66,7 +64,7 @@ impl Resource<Context> for ImageReplication {
             ImportFrom::Id(id) => id,
             ImportFrom::Identity(given) => identity::text(given, &IDENTITY[0]),
         };
-        let id = identity::parse(id, IMAGE_VERSION, Resource::type_name(self))?;
+        let id = identity::parse(id, IMAGE_VERSION, Self::TYPE_NAME)?;
         Ok(Model { id: Some(id.to_string()), image_version_id: id.to_string(), ..Model::default() })
     }
 
@@ -96,14 +94,12 @@ impl Resource<Context> for ImageReplication {
             }
         }
     }
+}
 
-    async fn read(
-        &self,
-        context: &Context,
-        op: &Op,
-        state: Model,
-        _private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
+#[async_trait]
+impl Operations<Context> for ImageReplication {
+    async fn read(&self, call: Call<'_>, state: Model) -> Result<Option<Model>, Diagnostics> {
+        let Call { context, op, .. } = call;
         let id = id_of_version(&state)?;
         let doing = format!("reading the replication of image version {:?}", id.name());
         let scope = scope(op, &doing);
@@ -113,34 +109,17 @@ impl Resource<Context> for ImageReplication {
         Ok(body.map(|body| flatten(&id, &state, &Replication::parse(&body))))
     }
 
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        _private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
+    async fn create(&self, call: Call<'_>, plan: Model) -> Result<Model, Failed<Model>> {
+        let Call { context, op, .. } = call;
         wait(context, op, &plan).await.map_err(Failed::from)
     }
 
-    async fn update(
-        &self,
-        context: &Context,
-        op: &Op,
-        _prior: Model,
-        plan: Model,
-        _private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
+    async fn update(&self, call: Call<'_>, _prior: Model, plan: Model) -> Result<Model, Failed<Model>> {
+        let Call { context, op, .. } = call;
         wait(context, op, &plan).await.map_err(Failed::from)
     }
 
-    async fn delete(
-        &self,
-        _context: &Context,
-        _op: &Op,
-        _prior: Model,
-        _private: &mut Private,
-    ) -> Result<(), Diagnostics> {
+    async fn delete(&self, _call: Call<'_>, _prior: Model) -> Result<(), Diagnostics> {
         Ok(())
     }
 }
@@ -213,6 +192,7 @@ mod tests {
     use super::*;
     use crate::arm::Method;
     use crate::azure::testing::{FakeArm, op};
+    use crate::framework::Private;
     use crate::schema::Slot;
 
     const ID: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/resourceGroups/rg/providers/Microsoft.Compute/galleries/g/images/i/versions/1.0.0";
@@ -235,7 +215,7 @@ mod tests {
 
     async fn run(arm: &std::sync::Arc<FakeArm>, op: &Op, regions: &[&str]) -> Result<Model, Failed<Model>> {
         let context = arm.context();
-        ImageReplication.create(&context, op, plan(regions), &mut Private::default()).await
+        ImageReplication.create(Call::new(&context, op, &mut Private::default()), plan(regions)).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -279,11 +259,14 @@ mod tests {
     async fn reads_and_forgets() {
         let arm = FakeArm::new();
         let context = arm.context();
-        let gone = ImageReplication.read(&context, &op(), plan(&[]), &mut Private::default()).await.unwrap();
+        let gone = ImageReplication
+            .read(Call::new(&context, &op(), &mut Private::default()), plan(&[]))
+            .await
+            .unwrap();
         assert!(gone.is_none());
         arm.get(ID, version(("Completed", 100), ("Failed", 10)));
         let read = ImageReplication
-            .read(&context, &op(), plan(&["East US"]), &mut Private::default())
+            .read(Call::new(&context, &op(), &mut Private::default()), plan(&["East US"]))
             .await
             .unwrap()
             .unwrap();

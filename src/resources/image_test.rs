@@ -18,12 +18,12 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::arm::{ResourceId, Target};
+use crate::arm::Target;
 use crate::azure::context::scope;
 use crate::azure::objects::version::Version;
-use crate::azure::{Context, identity};
+use crate::azure::{Call, Context, identity};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Private, Resource};
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Operations, Resource};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 use model::{Model, id_of_machine, planned_definition_id, planned_machine_id};
 use place::Place;
@@ -37,18 +37,14 @@ pub struct ImageTest;
 impl Resource<Context> for ImageTest {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        "azimage_image_test"
-    }
+    const TYPE_NAME: &'static str = "azimage_image_test";
 
     fn identity(&self) -> &'static [IdentityField] {
-        &[identity::SUBSCRIPTION_ID, identity::RESOURCE_GROUP_NAME, identity::NAME]
+        identity::IN_GROUP
     }
 
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
-        let id = id_of_machine(model);
-        let part = |read: fn(&ResourceId) -> &str| id.as_ref().map(|id| read(id).to_owned());
-        vec![part(ResourceId::subscription_id), part(ResourceId::resource_group), part(ResourceId::name)]
+        identity::values(identity::IN_GROUP, id_of_machine(model).as_ref())
     }
 
     fn timeouts(&self) -> Defaults {
@@ -129,25 +125,17 @@ impl Resource<Context> for ImageTest {
             found.extend(place::not_replicated(&Version::read(&body), location, &version));
         }
     }
+}
 
+#[async_trait]
+impl Operations<Context> for ImageTest {
     /// A result stays what it was: nothing in Azure can change it.
-    async fn read(
-        &self,
-        _context: &Context,
-        _op: &Op,
-        state: Model,
-        _private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
+    async fn read(&self, _call: Call<'_>, state: Model) -> Result<Option<Model>, Diagnostics> {
         Ok(Some(state))
     }
 
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        _private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
+    async fn create(&self, call: Call<'_>, plan: Model) -> Result<Model, Failed<Model>> {
+        let Call { context, op, .. } = call;
         let session = Session::open(context, op, &plan).await?;
         let _guard = context.lock(&session.machine.to_string()).await;
         let removing = session.scope.anew(session.scope.remaining(), "removing leftovers of earlier tests");
@@ -201,24 +189,12 @@ impl Resource<Context> for ImageTest {
     }
 
     /// Nothing that changes in place has an effect on a test that is over.
-    async fn update(
-        &self,
-        _context: &Context,
-        _op: &Op,
-        _prior: Model,
-        plan: Model,
-        _private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
+    async fn update(&self, _call: Call<'_>, _prior: Model, plan: Model) -> Result<Model, Failed<Model>> {
         Ok(plan)
     }
 
-    async fn delete(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        _private: &mut Private,
-    ) -> Result<(), Diagnostics> {
+    async fn delete(&self, call: Call<'_>, prior: Model) -> Result<(), Diagnostics> {
+        let Call { context, op, .. } = call;
         let Some(id) = id_of_machine(&prior) else { return Ok(()) };
         let scope = scope(op, "deleting the test machine");
         let _guard = context.lock(&id.to_string()).await;

@@ -12,14 +12,13 @@ mod uefi;
 
 use async_trait::async_trait;
 
-use crate::arm::ResourceId;
-use crate::arm::id::{IMAGE_DEFINITION, IMAGE_VERSION};
+use crate::arm::id::IMAGE_VERSION;
 use crate::azure::gallery_version::{IMAGE_VERSION as KIND, regions, retain, unfinished};
 use crate::azure::pipeline;
 use crate::azure::run_log::Event;
 use crate::azure::{Context, identity, tags};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource};
+use crate::framework::{Draft, IdentityField, ImportFrom, MoveFrom, Op, Resource};
 use crate::schema::{Diagnostic, Diagnostics, Slot, Value};
 use model::{Model, id_of, stub};
 
@@ -38,25 +37,14 @@ const IDENTITY: &[IdentityField] = &[
 impl Resource<Context> for ImageVersion {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        "azimage_image_version"
-    }
+    const TYPE_NAME: &'static str = "azimage_image_version";
 
     fn identity(&self) -> &'static [IdentityField] {
         IDENTITY
     }
 
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
-        match ResourceId::parse_as(&model.image_definition_id, IMAGE_DEFINITION) {
-            Ok(definition) => vec![
-                Some(definition.subscription_id().to_owned()),
-                Some(definition.resource_group().to_owned()),
-                definition.name_of("galleries").map(str::to_owned),
-                Some(definition.name().to_owned()),
-                Some(model.version.clone()),
-            ],
-            Err(_) => vec![None; IDENTITY.len()],
-        }
+        identity::values(IDENTITY, id_of(model).ok().as_ref())
     }
 
     fn id(&self, model: &Model) -> Option<String> {
@@ -69,16 +57,7 @@ impl Resource<Context> for ImageVersion {
     }
 
     fn import(&self, context: Option<&Context>, from: &ImportFrom) -> Result<Model, Diagnostic> {
-        let id = match from {
-            ImportFrom::Id(id) => identity::parse(id, IMAGE_VERSION, Resource::type_name(self))?,
-            ImportFrom::Identity(given) => ResourceId::image_version(
-                identity::subscription(context, given)?,
-                identity::text(given, &identity::RESOURCE_GROUP_NAME),
-                identity::text(given, &identity::GALLERY_NAME),
-                identity::text(given, &identity::IMAGE_NAME),
-                identity::text(given, &identity::NAME),
-            ),
-        };
+        let id = identity::import(context, from, IDENTITY, IMAGE_VERSION, Self::TYPE_NAME)?;
         Ok(stub(&id))
     }
 
@@ -119,56 +98,6 @@ impl Resource<Context> for ImageVersion {
         } else if let (Some(context), Ok(id)) = (context, id_of(prior)) {
             context.run.record(&id.to_string(), Event::PlannedAway);
         }
-    }
-
-    async fn read(
-        &self,
-        context: &Context,
-        op: &Op,
-        state: Model,
-        private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
-        if let Ok(id) = id_of(&state) {
-            retain::remember(context, &id, state.deletion_policy.as_deref());
-        }
-        let read = pipeline::read(self, context, op, state.clone(), private).await?;
-        if let Some(read) = &read
-            && let Some(id) = read.id.as_deref().filter(|_| state.provisioning_state.is_some())
-        {
-            regions::remember_added(context, id, &state.target_region, &read.target_region);
-        }
-        Ok(read)
-    }
-
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        pipeline::create(self, context, op, plan, private).await
-    }
-
-    async fn update(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        pipeline::update(self, context, op, prior, plan, private).await
-    }
-
-    async fn delete(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        _private: &mut Private,
-    ) -> Result<(), Diagnostics> {
-        deletion::delete(context, op, &prior).await
     }
 
     fn moves_from(&self) -> Vec<MoveFrom> {

@@ -14,9 +14,9 @@ use crate::azure::attributes::{self, check_image_name};
 use crate::azure::objects::definition::GENERATIONS;
 use crate::azure::objects::managed_image::{DataDisk, OsDisk, disk_key};
 use crate::azure::tags::{self, Tags};
-use crate::azure::{Context, identity, pipeline, provisioning};
+use crate::azure::{Context, identity, provisioning};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource, Timeouts};
+use crate::framework::{Draft, IdentityField, ImportFrom, MoveFrom, Op, Resource, Timeouts};
 use crate::model;
 use crate::schema::spec::{block, computed, optional, optional_computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
@@ -62,23 +62,18 @@ model! {
 /// The resource type.
 pub struct ManagedImage;
 
-const IDENTITY: &[IdentityField] =
-    &[identity::SUBSCRIPTION_ID, identity::RESOURCE_GROUP_NAME, identity::NAME];
-
 #[async_trait]
 impl Resource<Context> for ManagedImage {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        "azimage_managed_image"
-    }
+    const TYPE_NAME: &'static str = "azimage_managed_image";
 
     fn identity(&self) -> &'static [IdentityField] {
-        IDENTITY
+        identity::IN_GROUP
     }
 
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
-        vec![model.subscription_id.clone(), Some(model.resource_group_name.clone()), Some(model.name.clone())]
+        identity::values(identity::IN_GROUP, Some(&id_of(model)))
     }
 
     fn id(&self, model: &Model) -> Option<String> {
@@ -90,14 +85,7 @@ impl Resource<Context> for ManagedImage {
     }
 
     fn import(&self, context: Option<&Context>, from: &ImportFrom) -> Result<Model, Diagnostic> {
-        let id = match from {
-            ImportFrom::Id(id) => identity::parse(id, MANAGED_IMAGE, Resource::type_name(self))?,
-            ImportFrom::Identity(given) => ResourceId::managed_image(
-                identity::subscription(context, given)?,
-                identity::text(given, &identity::RESOURCE_GROUP_NAME),
-                identity::text(given, &identity::NAME),
-            ),
-        };
+        let id = identity::import(context, from, identity::IN_GROUP, MANAGED_IMAGE, Self::TYPE_NAME)?;
         Ok(stub(&id))
     }
 
@@ -159,59 +147,14 @@ impl Resource<Context> for ManagedImage {
         }
     }
 
-    async fn read(
-        &self,
-        context: &Context,
-        op: &Op,
-        state: Model,
-        private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
-        pipeline::read(self, context, op, state, private).await
-    }
-
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        pipeline::create(self, context, op, plan, private).await
-    }
-
-    async fn update(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        pipeline::update(self, context, op, prior, plan, private).await
-    }
-
-    async fn delete(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        _private: &mut Private,
-    ) -> Result<(), Diagnostics> {
-        let id = id_of(&prior);
-        pipeline::delete(self, context, op, id.clone(), &managed::target(&id)).await
-    }
-
     fn moves_from(&self) -> Vec<MoveFrom> {
         identity::moves_from("azurerm_image", &[MANAGED_IMAGE])
     }
 }
 
 fn id_of(model: &Model) -> ResourceId {
-    ResourceId::managed_image(
-        model.subscription_id.as_deref().unwrap_or_default(),
-        &model.resource_group_name,
-        &model.name,
-    )
+    let subscription = model.subscription_id.as_deref().unwrap_or_default();
+    ResourceId::new(MANAGED_IMAGE, subscription, &model.resource_group_name, &[&model.name])
 }
 
 fn stub(id: &ResourceId) -> Model {

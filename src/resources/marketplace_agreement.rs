@@ -7,10 +7,10 @@ use serde_json::{Value as Json, json};
 
 use crate::arm::{Error, Kind, ResourceId, Target};
 use crate::azure::attributes::{check_filled, eq_ignore_case, subscription_id};
-use crate::azure::pipeline::{self, Change, Managed, Step, Task, Write};
-use crate::azure::{Context, body, fault, identity};
+use crate::azure::pipeline::{self, Change, Managed, Step, Task, Update, Write};
+use crate::azure::{Call, Context, body, fault, identity};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource, Timeouts};
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, MoveFrom, Private, Resource, Timeouts};
 use crate::model;
 use crate::schema::Attribute;
 use crate::schema::spec::{block, computed, optional, required};
@@ -62,9 +62,7 @@ const PLAN: IdentityField = IdentityField { name: "plan", required: true, doc: "
 impl Resource<Context> for MarketplaceAgreement {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        "azimage_marketplace_agreement"
-    }
+    const TYPE_NAME: &'static str = "azimage_marketplace_agreement";
 
     fn identity(&self) -> &'static [IdentityField] {
         &[identity::SUBSCRIPTION_ID, PUBLISHER, OFFER, PLAN]
@@ -101,59 +99,6 @@ impl Resource<Context> for MarketplaceAgreement {
         if draft.is_create() {
             draft.planned.set("accepted", Value::Bool(true));
         }
-    }
-
-    async fn read(
-        &self,
-        context: &Context,
-        op: &Op,
-        state: Model,
-        private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
-        let read = pipeline::read(self, context, op, state, private).await?;
-        // terms that are not accepted are not an agreement
-        Ok(read.filter(|read| read.accepted == Some(true)))
-    }
-
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        let subscription = context.subscription(plan.subscription_id.as_deref())?.to_owned();
-        let plan = Model { subscription_id: Some(subscription), ..plan };
-        pipeline::create(self, context, op, plan, private).await
-    }
-
-    async fn update(
-        &self,
-        _context: &Context,
-        _op: &Op,
-        prior: Model,
-        plan: Model,
-        _private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        // Azure does not store any attribute that can change
-        Ok(Model { cancel_on_destroy: plan.cancel_on_destroy, timeouts: plan.timeouts, ..prior })
-    }
-
-    async fn delete(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        private: &mut Private,
-    ) -> Result<(), Diagnostics> {
-        if prior.cancel_on_destroy != Some(true) {
-            return Ok(());
-        }
-        let id = Managed::id(self, context, &prior)?;
-        let what = format!("canceling {}", self.label(&id));
-        let task = Task::new(context, op, what, id, MarketplaceAgreement::diagnose);
-        let _guard = context.lock(&task.id.to_string()).await;
-        cancel(&task, private).await.map_err(|error| task.failed(&error).into())
     }
 
     fn moves_from(&self) -> Vec<MoveFrom> {
@@ -211,12 +156,9 @@ const ATTEMPTS: usize = 4;
 
 #[async_trait]
 impl Managed for MarketplaceAgreement {
-    type Model = Model;
-
     const NOUN: &'static str = "Marketplace agreement";
-    const TYPE_NAME: &'static str = "azimage_marketplace_agreement";
 
-    fn id(&self, context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
+    fn resource_id(&self, context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
         let subscription = context.subscription(model.subscription_id.as_deref())?;
         let id = id_of(&Model { subscription_id: Some(subscription.to_owned()), ..model.clone() });
         ResourceId::parse(&id)
@@ -258,14 +200,8 @@ impl Managed for MarketplaceAgreement {
     }
 
     // only terms with the signature of the last read can be accepted
-    fn steps<'s>(
-        &'s self,
-        _context: &'s Context,
-        _prior: &'s Model,
-        _plan: &'s Model,
-        _current: &Json,
-    ) -> Vec<Step<'s>> {
-        vec![Box::new(|current| Change::Put(with_acceptance(current, true)))]
+    fn steps<'s>(&'s self, _update: Update<'s, Model>, _current: &Json) -> Vec<Step<'s>> {
+        vec![Box::new(move |current| Change::Put(with_acceptance(current, true)))]
     }
 
     fn retry_after(&self, error: &Error, attempt: usize) -> Option<Duration> {
@@ -306,6 +242,30 @@ impl Managed for MarketplaceAgreement {
         }
         let why = "the service confirmed the acceptance but still shows the terms as not accepted";
         Err(task.failed(&Error::new(Kind::Malformed, why)).into())
+    }
+
+    async fn read(&self, call: Call<'_>, state: Model) -> Result<Option<Model>, Diagnostics> {
+        let read = pipeline::read(self, call, state).await?;
+        // terms that are not accepted are not an agreement
+        Ok(read.filter(|read| read.accepted == Some(true)))
+    }
+
+    async fn create(&self, call: Call<'_>, plan: Model) -> Result<Model, Failed<Model>> {
+        let subscription = call.context.subscription(plan.subscription_id.as_deref())?.to_owned();
+        let plan = Model { subscription_id: Some(subscription), ..plan };
+        pipeline::create(self, call, plan).await
+    }
+
+    async fn update(&self, _call: Call<'_>, prior: Model, plan: Model) -> Result<Model, Failed<Model>> {
+        // Azure does not store any attribute that can change
+        Ok(Model { cancel_on_destroy: plan.cancel_on_destroy, timeouts: plan.timeouts, ..prior })
+    }
+
+    async fn remove(&self, task: &Task<'_>, prior: &Model, private: &mut Private) -> Result<(), Diagnostics> {
+        if prior.cancel_on_destroy != Some(true) {
+            return Ok(());
+        }
+        cancel(task, private).await.map_err(|error| task.failed(&error).into())
     }
 }
 

@@ -45,7 +45,7 @@ fn methods(arm: &FakeArm) -> Vec<String> {
 
 async fn create(arm: &Arc<FakeArm>) -> Result<Model, Failed<Model>> {
     let plan = Model { id: None, subscription_id: None, ..model() };
-    MarketplaceAgreement.create(&arm.context(), &op(), plan, &mut Private::default()).await
+    MarketplaceAgreement.create(Call::new(&arm.context(), &op(), &mut Private::default()), plan).await
 }
 
 #[tokio::test]
@@ -95,8 +95,8 @@ async fn agreements_of_one_plan_take_turns() {
     let mut two = Private::default();
     let other = Model { publisher: "AcmeFW".to_owned(), ..model() };
     let (a, b) = tokio::join!(
-        MarketplaceAgreement.create(&context, &op, model(), &mut one),
-        MarketplaceAgreement.create(&context, &op, other, &mut two)
+        MarketplaceAgreement.create(Call::new(&context, &op, &mut one), model()),
+        MarketplaceAgreement.create(Call::new(&context, &op, &mut two), other)
     );
     assert!(a.is_ok() && b.is_ok());
     assert_eq!(methods(&arm), ["GET", "PUT", "GET", "GET"], "the second finds the acceptance of the first");
@@ -124,14 +124,19 @@ async fn a_plan_that_does_not_exist_is_told_as_such() {
 #[tokio::test]
 async fn terms_that_are_not_accepted_are_gone() {
     for (arm, there) in [(service(true), true), (service(false), false), (FakeArm::new(), false)] {
-        let read =
-            MarketplaceAgreement.read(&arm.context(), &op(), model(), &mut Private::default()).await.unwrap();
+        let read = MarketplaceAgreement
+            .read(Call::new(&arm.context(), &op(), &mut Private::default()), model())
+            .await
+            .unwrap();
         assert_eq!(read.is_some(), there);
     }
     let arm = FakeArm::new();
     arm.on(Method::Get, CURRENT, 403, json!({"error": {"code": "AuthorizationFailed", "message": "no"}}));
     assert!(
-        MarketplaceAgreement.read(&arm.context(), &op(), model(), &mut Private::default()).await.is_err()
+        MarketplaceAgreement
+            .read(Call::new(&arm.context(), &op(), &mut Private::default()), model())
+            .await
+            .is_err()
     );
 }
 
@@ -157,7 +162,9 @@ async fn destroying_cancels_only_when_told_to_and_only_what_is_there() {
             .on(Method::Get, CURRENT, *then, current.clone())
             .on(Method::Put, CURRENT, 200, terms(false));
         let prior = Model { cancel_on_destroy: Some(*cancel), ..model() };
-        let result = MarketplaceAgreement.delete(&arm.context(), &op(), prior, &mut Private::default()).await;
+        let result = MarketplaceAgreement
+            .delete(Call::new(&arm.context(), &op(), &mut Private::default()), prior)
+            .await;
         assert_eq!(result.is_ok(), *succeeds, "{result:?}");
         assert_eq!(methods(&arm), *called);
     }

@@ -9,9 +9,9 @@ use crate::arm::{Kind, ResourceId, region};
 use crate::azure::attributes::{check_location, eq_ignore_case, location};
 use crate::azure::identity;
 use crate::azure::marketplace::{Market, Pick, Status, image_id, is_newer};
-use crate::azure::{Context, guardrails::Guardrails};
+use crate::azure::{Call, Context, guardrails::Guardrails};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Private, Resource, Timeouts};
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Operations, Resource, Timeouts};
 use crate::image::{Urn, Wanted};
 use crate::model;
 use crate::schema::spec::{block, computed, optional, required};
@@ -83,9 +83,7 @@ const SEEN: [&str; 5] =
 impl Resource<Context> for MarketplacePin {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        "azimage_marketplace_pin"
-    }
+    const TYPE_NAME: &'static str = "azimage_marketplace_pin";
 
     fn identity(&self) -> &'static [IdentityField] {
         &[LOCATION, URN]
@@ -195,14 +193,12 @@ impl Resource<Context> for MarketplacePin {
             Err(objections) => found.extend(objections),
         }
     }
+}
 
-    async fn read(
-        &self,
-        context: &Context,
-        op: &Op,
-        state: Model,
-        _private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
+#[async_trait]
+impl Operations<Context> for MarketplacePin {
+    async fn read(&self, call: Call<'_>, state: Model) -> Result<Option<Model>, Diagnostics> {
+        let Call { context, op, .. } = call;
         let urn = parse(&state.urn)?;
         let state = derived(context, state, &urn)?;
         match look_back(context, op, &state.location, &urn).await {
@@ -222,13 +218,8 @@ impl Resource<Context> for MarketplacePin {
         }
     }
 
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        _private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
+    async fn create(&self, call: Call<'_>, plan: Model) -> Result<Model, Failed<Model>> {
+        let Call { context, op, .. } = call;
         let urn = parse(&plan.urn)?;
         let seen = look(context, op, &plan.location, &urn).await?;
         let id = pin_id(&plan.location, &plan.urn);
@@ -236,14 +227,8 @@ impl Resource<Context> for MarketplacePin {
         Ok(seen.into_state(state))
     }
 
-    async fn update(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        plan: Model,
-        _private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
+    async fn update(&self, call: Call<'_>, prior: Model, plan: Model) -> Result<Model, Failed<Model>> {
+        let Call { context, op, .. } = call;
         if plan.urn == prior.urn {
             return Ok(Model {
                 location: prior.location,
@@ -257,13 +242,7 @@ impl Resource<Context> for MarketplacePin {
         Ok(seen.into_state(derived(context, plan, &urn)?))
     }
 
-    async fn delete(
-        &self,
-        _context: &Context,
-        _op: &Op,
-        _prior: Model,
-        _private: &mut Private,
-    ) -> Result<(), Diagnostics> {
+    async fn delete(&self, _call: Call<'_>, _prior: Model) -> Result<(), Diagnostics> {
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::azure::testing::{FakeArm, op};
+use crate::framework::Private;
 use crate::framework::plan::{self, Plan};
 use crate::schema::{Body, Slot};
 
@@ -288,19 +289,24 @@ async fn making_and_moving_pins_what_was_planned_and_looks_around() {
     let context = arm.context();
     let planned =
         |urn: &str| Model { location: "East US".to_owned(), urn: urn.to_owned(), ..Model::default() };
-    let made = MarketplacePin.create(&context, &op(), planned(OLD), &mut Private::default()).await.unwrap();
+    let made = MarketplacePin
+        .create(Call::new(&context, &op(), &mut Private::default()), planned(OLD))
+        .await
+        .unwrap();
     assert_eq!(made.version.as_deref(), Some("22.04.202511010"));
     assert_eq!(made.newest_version.as_deref(), Some("22.04.202601140"));
     assert_eq!((made.upgrade_available, made.withdrawn), (Some(true), Some(false)));
     assert_eq!(made.deprecation_state.as_deref(), Some("Active"));
     let plan = Model { id: made.id.clone(), image_id: None, ..planned(NEW) };
-    let moved =
-        MarketplacePin.update(&context, &op(), made.clone(), plan, &mut Private::default()).await.unwrap();
+    let moved = MarketplacePin
+        .update(Call::new(&context, &op(), &mut Private::default()), made.clone(), plan)
+        .await
+        .unwrap();
     assert_eq!(moved.image_id, Some(versions("jammy", "gen2") + "/22.04.202601140"));
     assert_eq!(moved.upgrade_available, Some(false));
     assert_eq!(MarketplacePin.identify(&moved), MarketplacePin.identify(&made));
     let failed = MarketplacePin
-        .create(&context, &op(), planned("Canonical:jammy:gen2:22.04.1"), &mut Private::default())
+        .create(Call::new(&context, &op(), &mut Private::default()), planned("Canonical:jammy:gen2:22.04.1"))
         .await;
     let message = failed.unwrap_err().diagnostics.0;
     assert_eq!(message[0].path, Path::attribute("urn"));
@@ -359,7 +365,7 @@ async fn a_refresh_tells_and_changes_nothing() {
         let op = op();
         let before = Model::decode(&state());
         let after = MarketplacePin
-            .read(&arm.context(), &op, before.clone(), &mut Private::default())
+            .read(Call::new(&arm.context(), &op, &mut Private::default()), before.clone())
             .await
             .unwrap()
             .unwrap();
@@ -391,14 +397,16 @@ async fn a_refresh_that_cannot_look_keeps_the_pin() {
     );
     let op = op();
     let before = Model::decode(&state());
-    let after =
-        MarketplacePin.read(&arm.context(), &op, before.clone(), &mut Private::default()).await.unwrap();
+    let after = MarketplacePin
+        .read(Call::new(&arm.context(), &op, &mut Private::default()), before.clone())
+        .await
+        .unwrap();
     assert_eq!(after, Some(before));
     assert!(op.take_warnings().0[0].detail.contains("AuthorizationFailed"));
     op.stop.cancel();
     assert!(
         MarketplacePin
-            .read(&arm.context(), &op, Model::decode(&state()), &mut Private::default())
+            .read(Call::new(&arm.context(), &op, &mut Private::default()), Model::decode(&state()))
             .await
             .is_err()
     );

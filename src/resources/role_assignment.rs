@@ -11,11 +11,11 @@ use crate::arm::id::{
 use crate::arm::{Error, ResourceId, Target};
 use crate::azure::attributes::{check_exactly_one, check_guid, eq_ignore_case};
 use crate::azure::context::scope;
-use crate::azure::pipeline::{self, Change, Managed, Step, Task, already_exists};
-use crate::azure::{Context, body, fault, identity};
+use crate::azure::pipeline::{self, Change, Managed, Step, Task, Update, already_exists};
+use crate::azure::{Call, Context, body, fault, identity};
 use crate::framework::timeouts::Defaults;
 use crate::framework::{
-    Draft, Failed, IdentityField, ImportFrom, MoveFrom, MoveSource, Op, Private, Resource, Timeouts,
+    Draft, Failed, IdentityField, ImportFrom, MoveFrom, MoveSource, Op, Resource, Timeouts,
 };
 use crate::model;
 use crate::schema::spec::{block, computed, optional, optional_computed, required};
@@ -104,9 +104,7 @@ const NAME: IdentityField =
 impl Resource<Context> for RoleAssignment {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        TYPE_NAME
-    }
+    const TYPE_NAME: &'static str = TYPE_NAME;
 
     fn identity(&self) -> &'static [IdentityField] {
         &[SCOPE_ID, NAME]
@@ -225,53 +223,6 @@ impl Resource<Context> for RoleAssignment {
         }
     }
 
-    async fn read(
-        &self,
-        context: &Context,
-        op: &Op,
-        state: Model,
-        private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
-        pipeline::read(self, context, op, state, private).await
-    }
-
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        // the ID depends on the role
-        let role = resolve_role(context, op, &plan).await?;
-        let role_name = plan.role_name.clone().or_else(|| name_of(&role).map(str::to_owned));
-        let plan = Model { role_definition_id: Some(role), role_name, ..plan };
-        pipeline::create(self, context, op, plan, private).await
-    }
-
-    async fn update(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        let plan = Model { id: prior.id.clone(), ..plan };
-        pipeline::update(self, context, op, prior, plan, private).await
-    }
-
-    async fn delete(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        _private: &mut Private,
-    ) -> Result<(), Diagnostics> {
-        let id = Managed::id(self, context, &prior)?;
-        pipeline::delete(self, context, op, id.clone(), &self.target(&id)).await
-    }
-
     fn moves_from(&self) -> Vec<MoveFrom> {
         identity::moves_from("azurerm_role_assignment", &[KIND])
     }
@@ -361,12 +312,9 @@ fn check_role_id(text: &str) -> Result<(), String> {
 
 #[async_trait]
 impl Managed for RoleAssignment {
-    type Model = Model;
-
     const NOUN: &'static str = "role assignment";
-    const TYPE_NAME: &'static str = TYPE_NAME;
 
-    fn id(&self, _context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
+    fn resource_id(&self, _context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
         let id = match (&model.id, &model.role_definition_id) {
             (Some(id), _) => id.clone(),
             (None, role) => {
@@ -379,10 +327,6 @@ impl Managed for RoleAssignment {
         })
     }
 
-    fn target(&self, id: &ResourceId) -> Target {
-        Target::at(id.to_string())
-    }
-
     fn diagnose(error: &Error, what: &str, id: &str) -> Diagnostic {
         advise(fault::diagnostic(error, what, id), error)
     }
@@ -391,14 +335,8 @@ impl Managed for RoleAssignment {
         Ok(expand(plan))
     }
 
-    fn steps<'s>(
-        &'s self,
-        _context: &'s Context,
-        _prior: &'s Model,
-        plan: &'s Model,
-        _current: &Json,
-    ) -> Vec<Step<'s>> {
-        vec![Box::new(|current| Change::Put(expand_change(plan, current)))]
+    fn steps<'s>(&'s self, update: Update<'s, Model>, _current: &Json) -> Vec<Step<'s>> {
+        vec![Box::new(move |current| Change::Put(expand_change(update.plan, current)))]
     }
 
     // for a while, some regions do not know a new principal
@@ -430,6 +368,19 @@ impl Managed for RoleAssignment {
         known: &Model,
     ) -> Result<Model, Error> {
         Ok(flatten(Model { id: Some(id.to_string()), ..known.clone() }, object))
+    }
+
+    async fn create(&self, call: Call<'_>, plan: Model) -> Result<Model, Failed<Model>> {
+        // the ID depends on the role
+        let role = resolve_role(call.context, call.op, &plan).await?;
+        let role_name = plan.role_name.clone().or_else(|| name_of(&role).map(str::to_owned));
+        let plan = Model { role_definition_id: Some(role), role_name, ..plan };
+        pipeline::create(self, call, plan).await
+    }
+
+    async fn update(&self, call: Call<'_>, prior: Model, plan: Model) -> Result<Model, Failed<Model>> {
+        let plan = Model { id: prior.id.clone(), ..plan };
+        pipeline::update(self, call, prior, plan).await
     }
 }
 
@@ -566,6 +517,7 @@ mod tests {
     use super::*;
     use crate::arm::Method;
     use crate::azure::testing::{FakeArm, op};
+    use crate::framework::Private;
 
     const SCOPE: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/resourceGroups/rg/providers/Microsoft.Compute/galleries/gal";
     const PRINCIPAL: &str = "0d9a0000-0000-0000-0000-00000000aaaa";
@@ -628,8 +580,10 @@ mod tests {
         let refused = json!({"error": {"code": "PrincipalNotFound", "message": "m"}});
         arm.on(Method::Put, &id(), 201, json!({"properties": {}}));
         arm.next(7, Method::Put, &id(), 400, refused);
-        let made =
-            RoleAssignment.create(&arm.context(), &op(), plan(), &mut Private::default()).await.unwrap();
+        let made = RoleAssignment
+            .create(Call::new(&arm.context(), &op(), &mut Private::default()), plan())
+            .await
+            .unwrap();
         assert_eq!(made.id, Some(id()));
         assert_eq!(arm.calls().iter().filter(|call| call.starts_with("PUT")).count(), 8);
     }
@@ -655,7 +609,7 @@ mod tests {
                 json!({"value": [row("/", "x"), row(SCOPE, OTHER)]}),
             );
             let failed = RoleAssignment
-                .create(&arm.context(), &op(), plan(), &mut Private::default())
+                .create(Call::new(&arm.context(), &op(), &mut Private::default()), plan())
                 .await
                 .unwrap_err();
             let message: String = failed.diagnostics.0.iter().map(ToString::to_string).collect();
@@ -674,13 +628,18 @@ mod tests {
         };
         arm.get(&id(), stored("theirs"));
         let state = Model { id: Some(id()), description: Some("ours".to_owned()), ..plan() };
-        let read = RoleAssignment.read(&arm.context(), &op(), state.clone(), &mut Private::default()).await;
+        let read = RoleAssignment
+            .read(Call::new(&arm.context(), &op(), &mut Private::default()), state.clone())
+            .await;
         let read = read.unwrap().unwrap();
         assert_eq!(read.description.as_deref(), Some("theirs"));
         assert_eq!(read.role_definition_id, state.role_definition_id);
         // The principal type that Azure determined is sent again, because an update cannot change it.
         arm.on(Method::Put, &id(), 201, stored("ours"));
-        RoleAssignment.update(&arm.context(), &op(), read, state, &mut Private::default()).await.unwrap();
+        RoleAssignment
+            .update(Call::new(&arm.context(), &op(), &mut Private::default()), read, state)
+            .await
+            .unwrap();
         let sent = arm.seen().into_iter().find(|seen| seen.call.starts_with("PUT")).unwrap().body;
         assert_eq!(sent["properties"]["description"], "ours");
         assert_eq!(sent["properties"]["principalType"], "Group");

@@ -12,9 +12,9 @@ use crate::azure::attributes::id_of;
 use crate::azure::context::scope;
 use crate::azure::retention::{self, Arguments, KEEP_RULES, Policy, Survey, lines, managed};
 use crate::azure::tags::Tags;
-use crate::azure::{Context, fault, identity};
+use crate::azure::{Call, Context, fault, identity};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Private, Resource, Timeouts};
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Operations, Resource, Timeouts};
 use crate::image::retention::Decision;
 use crate::model;
 use crate::schema::spec::{block, computed, optional, required};
@@ -67,32 +67,22 @@ const RESULTS: [&str; 4] = ["kept", "prunable", "pruned", "blocked"];
 /// The resource type.
 pub struct VersionRetention;
 
+const IDENTITY: &[IdentityField] =
+    &[identity::SUBSCRIPTION_ID, identity::RESOURCE_GROUP_NAME, identity::GALLERY_NAME, identity::IMAGE_NAME];
+
 #[async_trait]
 impl Resource<Context> for VersionRetention {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        "azimage_version_retention"
-    }
+    const TYPE_NAME: &'static str = "azimage_version_retention";
 
     fn identity(&self) -> &'static [IdentityField] {
-        &[
-            identity::SUBSCRIPTION_ID,
-            identity::RESOURCE_GROUP_NAME,
-            identity::GALLERY_NAME,
-            identity::IMAGE_NAME,
-        ]
+        IDENTITY
     }
 
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
-        let id = ResourceId::parse_as(&model.image_definition_id, IMAGE_DEFINITION).ok();
-        let part = |read: fn(&ResourceId) -> Option<&str>| id.as_ref().and_then(read).map(str::to_owned);
-        vec![
-            part(|id| Some(id.subscription_id())),
-            part(|id| Some(id.resource_group())),
-            part(|id| id.name_of("galleries")),
-            part(|id| id.name_of("images")),
-        ]
+        let id = ResourceId::parse_as(&model.image_definition_id, IMAGE_DEFINITION);
+        identity::values(IDENTITY, id.ok().as_ref())
     }
 
     fn timeouts(&self) -> Defaults {
@@ -100,15 +90,7 @@ impl Resource<Context> for VersionRetention {
     }
 
     fn import(&self, context: Option<&Context>, from: &ImportFrom) -> Result<Model, Diagnostic> {
-        let id = match from {
-            ImportFrom::Id(id) => identity::parse(id, IMAGE_DEFINITION, self.type_name())?,
-            ImportFrom::Identity(given) => ResourceId::image_definition(
-                identity::subscription(context, given)?,
-                identity::text(given, &identity::RESOURCE_GROUP_NAME),
-                identity::text(given, &identity::GALLERY_NAME),
-                identity::text(given, &identity::IMAGE_NAME),
-            ),
-        };
+        let id = identity::import(context, from, IDENTITY, IMAGE_DEFINITION, Self::TYPE_NAME)?;
         Ok(Model {
             id: Some(id.to_string()),
             image_definition_id: id.to_string(),
@@ -177,13 +159,16 @@ impl Resource<Context> for VersionRetention {
         );
     }
 
-    async fn read(
-        &self,
-        context: &Context,
-        op: &Op,
-        state: Model,
-        _private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
+    /// An import knows no rule: the generated configuration keeps what is in use.
+    fn generate(&self, config: &mut Value) {
+        config.set("keep_in_use", Value::Bool(true));
+    }
+}
+
+#[async_trait]
+impl Operations<Context> for VersionRetention {
+    async fn read(&self, call: Call<'_>, state: Model) -> Result<Option<Model>, Diagnostics> {
+        let Call { context, op, .. } = call;
         let definition = definition(&state)?;
         let doing = format!("reading the versions of {:?}", definition.name());
         let scope = scope(op, &doing);
@@ -197,13 +182,8 @@ impl Resource<Context> for VersionRetention {
         Ok(Some(with_decision(state, decided, blocked)))
     }
 
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        _private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
+    async fn create(&self, call: Call<'_>, plan: Model) -> Result<Model, Failed<Model>> {
+        let Call { context, op, .. } = call;
         let definition = definition(&plan)?;
         let doing = format!("choosing among the versions of {:?}", definition.name());
         let (scope, policy) = (scope(op, &doing), policy_of(&plan));
@@ -215,14 +195,8 @@ impl Resource<Context> for VersionRetention {
         Ok(with_decision(plan, decided, BTreeMap::new()))
     }
 
-    async fn update(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        plan: Model,
-        _private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
+    async fn update(&self, call: Call<'_>, prior: Model, plan: Model) -> Result<Model, Failed<Model>> {
+        let Call { context, op, .. } = call;
         let definition = definition(&plan)?;
         let doing = format!("pruning the versions of {:?}", definition.name());
         let scope = scope(op, &doing);
@@ -275,19 +249,8 @@ impl Resource<Context> for VersionRetention {
         }
     }
 
-    async fn delete(
-        &self,
-        _context: &Context,
-        _op: &Op,
-        _prior: Model,
-        _private: &mut Private,
-    ) -> Result<(), Diagnostics> {
+    async fn delete(&self, _call: Call<'_>, _prior: Model) -> Result<(), Diagnostics> {
         Ok(())
-    }
-
-    /// An import knows no rule: the generated configuration keeps what is in use.
-    fn generate(&self, config: &mut Value) {
-        config.set("keep_in_use", Value::Bool(true));
     }
 }
 
@@ -347,6 +310,7 @@ mod tests {
     use crate::arm::Method;
     use crate::azure::run_log::Event;
     use crate::azure::testing::{FakeArm, op};
+    use crate::framework::Private;
 
     const GALLERY: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10/resourceGroups/rg/providers/Microsoft.Compute/galleries/gal";
     const GRAPH: &str = "/providers/Microsoft.ResourceGraph/resources";
@@ -406,8 +370,10 @@ mod tests {
         let arm = FakeArm::new();
         versions(&arm, &["1.0.0", "1.1.0", "1.2.0"]);
         graph(&arm, &[machine("1.0.0")]);
-        let made =
-            VersionRetention.create(&arm.context(), &op(), model(), &mut Private::default()).await.unwrap();
+        let made = VersionRetention
+            .create(Call::new(&arm.context(), &op(), &mut Private::default()), model())
+            .await
+            .unwrap();
         assert_eq!(prunable(&made), "1.1.0");
         assert_eq!(made.kept["1.0.0"], "in use by 1 resource");
         assert!(!arm.calls().iter().any(|call| call.starts_with("DELETE")));
@@ -425,7 +391,7 @@ mod tests {
             Model { prunable: ["1.0.0", "1.0.1", "1.0.2", "1.1.0"].map(str::to_owned).into(), ..model() };
         let frame = op();
         let state = VersionRetention
-            .update(&arm.context(), &frame, prior.clone(), model(), &mut Private::default())
+            .update(Call::new(&arm.context(), &frame, &mut Private::default()), prior.clone(), model())
             .await
             .unwrap();
         assert_eq!(state.pruned.keys().map(String::as_str).collect::<Vec<_>>(), ["1.0.0", "1.0.1"]);
@@ -454,7 +420,7 @@ mod tests {
         };
         let frame = op();
         let state = VersionRetention
-            .update(&arm.context(), &frame, prior, plan, &mut Private::default())
+            .update(Call::new(&arm.context(), &frame, &mut Private::default()), prior, plan)
             .await
             .unwrap();
         let deleted: Vec<String> =
@@ -478,8 +444,10 @@ mod tests {
         versions(&arm, &["1.0.0", "1.1.0"]);
         arm.get(GALLERY, json!({"name": "gal", "properties": {}}));
         arm.on(Method::Post, GRAPH, 403, json!({"error": {"code": "AuthorizationFailed", "message": "no"}}));
-        let made =
-            VersionRetention.create(&arm.context(), &op(), model(), &mut Private::default()).await.unwrap();
+        let made = VersionRetention
+            .create(Call::new(&arm.context(), &op(), &mut Private::default()), model())
+            .await
+            .unwrap();
         assert_eq!(prunable(&made), "");
         assert!(made.kept["1.0.0"].contains("usage could not be read"), "{:?}", made.kept);
     }
@@ -491,7 +459,8 @@ mod tests {
         let context = arm.context();
         context.run.record(&format!("{}/versions/1.0.0", definition_id()), Event::Read);
         let plan = Model { keep_in_use: Some(false), ..model() };
-        let made = VersionRetention.create(&context, &op(), plan, &mut Private::default()).await.unwrap();
+        let made =
+            VersionRetention.create(Call::new(&context, &op(), &mut Private::default()), plan).await.unwrap();
         assert_eq!(prunable(&made), "1.1.0");
         assert_eq!(made.kept["1.0.0"], "managed in this configuration");
     }
@@ -507,8 +476,10 @@ mod tests {
                 json!({"name": "gal", "properties": {"sharingProfile": {"permissions": "Community"}}}),
             );
             let plan = Model { ignore_users_outside_tenant: Some(ignored), ..model() };
-            let made =
-                VersionRetention.create(&arm.context(), &op(), plan, &mut Private::default()).await.unwrap();
+            let made = VersionRetention
+                .create(Call::new(&arm.context(), &op(), &mut Private::default()), plan)
+                .await
+                .unwrap();
             assert_eq!(prunable(&made), expected);
         }
     }

@@ -1,16 +1,14 @@
 //! `azimage_snapshot`, the worked example of CONTRIBUTING.md: a snapshot of a managed disk.
 
 use async_trait::async_trait;
-use azimage::arm::{Error, ResourceId, Target};
+use azimage::arm::{Error, ResourceId};
 use azimage::azure::attributes::{self, check_filled};
 use azimage::azure::objects::source::{DISK, SNAPSHOT};
-use azimage::azure::pipeline::{self, Change, Managed, Step, Task};
+use azimage::azure::pipeline::{Change, Managed, Step, Task, Update};
 use azimage::azure::tags::{self, Tags};
 use azimage::azure::{Context, body, identity, provisioning};
 use azimage::framework::timeouts::Defaults;
-use azimage::framework::{
-    Draft, Failed, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource, Timeouts,
-};
+use azimage::framework::{Draft, IdentityField, ImportFrom, MoveFrom, Op, Resource, Timeouts};
 use azimage::model;
 use azimage::schema::spec::{block, computed, required};
 use azimage::schema::{Diagnostic, Diagnostics};
@@ -45,30 +43,27 @@ model! {
 /// The resource.
 pub struct Snapshot;
 
-fn id_of(subscription: &str, group: &str, name: &str) -> ResourceId {
-    ResourceId::compute(subscription, group, &[("snapshots", name)])
+fn id_of(model: &Model) -> ResourceId {
+    let subscription = model.subscription_id.as_deref().unwrap_or_default();
+    ResourceId::new(SNAPSHOT, subscription, &model.resource_group_name, &[&model.name])
 }
 
 #[async_trait]
 impl Resource<Context> for Snapshot {
     type Model = Model;
 
-    fn type_name(&self) -> &'static str {
-        Self::TYPE_NAME
-    }
+    const TYPE_NAME: &'static str = "azimage_snapshot";
 
     fn identity(&self) -> &'static [IdentityField] {
-        &[identity::SUBSCRIPTION_ID, identity::RESOURCE_GROUP_NAME, identity::NAME]
+        identity::IN_GROUP
     }
 
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
-        let Model { subscription_id, resource_group_name, name, .. } = model;
-        vec![subscription_id.clone(), Some(resource_group_name.clone()), Some(name.clone())]
+        identity::values(identity::IN_GROUP, Some(&id_of(model)))
     }
 
     fn id(&self, model: &Model) -> Option<String> {
-        let subscription = model.subscription_id.as_deref()?;
-        Some(id_of(subscription, &model.resource_group_name, &model.name).to_string())
+        Some(id_of(model).to_string())
     }
 
     fn timeouts(&self) -> Defaults {
@@ -76,14 +71,7 @@ impl Resource<Context> for Snapshot {
     }
 
     fn import(&self, context: Option<&Context>, from: &ImportFrom) -> Result<Model, Diagnostic> {
-        let id = match from {
-            ImportFrom::Id(id) => identity::parse(id, SNAPSHOT, Self::TYPE_NAME)?,
-            ImportFrom::Identity(given) => id_of(
-                identity::subscription(context, given)?,
-                identity::text(given, &identity::RESOURCE_GROUP_NAME),
-                identity::text(given, &identity::NAME),
-            ),
-        };
+        let id = identity::import(context, from, identity::IN_GROUP, SNAPSHOT, Self::TYPE_NAME)?;
         Ok(Model {
             id: Some(id.to_string()),
             name: id.name().to_owned(),
@@ -106,48 +94,6 @@ impl Resource<Context> for Snapshot {
         }
     }
 
-    async fn read(
-        &self,
-        context: &Context,
-        op: &Op,
-        state: Model,
-        private: &mut Private,
-    ) -> Result<Option<Model>, Diagnostics> {
-        pipeline::read(self, context, op, state, private).await
-    }
-
-    async fn create(
-        &self,
-        context: &Context,
-        op: &Op,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        pipeline::create(self, context, op, plan, private).await
-    }
-
-    async fn update(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        plan: Model,
-        private: &mut Private,
-    ) -> Result<Model, Failed<Model>> {
-        pipeline::update(self, context, op, prior, plan, private).await
-    }
-
-    async fn delete(
-        &self,
-        context: &Context,
-        op: &Op,
-        prior: Model,
-        _private: &mut Private,
-    ) -> Result<(), Diagnostics> {
-        let id = Managed::id(self, context, &prior)?;
-        pipeline::delete(self, context, op, id.clone(), &self.target(&id)).await
-    }
-
     fn moves_from(&self) -> Vec<MoveFrom> {
         identity::moves_from("azurerm_snapshot", &[SNAPSHOT])
     }
@@ -155,18 +101,11 @@ impl Resource<Context> for Snapshot {
 
 #[async_trait]
 impl Managed for Snapshot {
-    type Model = Model;
-
     const NOUN: &'static str = "snapshot";
-    const TYPE_NAME: &'static str = "azimage_snapshot";
 
-    fn id(&self, context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
+    fn resource_id(&self, context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
         let subscription = context.subscription(model.subscription_id.as_deref())?;
-        Ok(id_of(subscription, &model.resource_group_name, &model.name))
-    }
-
-    fn target(&self, id: &ResourceId) -> Target {
-        Target::at(id.to_string())
+        Ok(ResourceId::new(SNAPSHOT, subscription, &model.resource_group_name, &[&model.name]))
     }
 
     async fn expand_new(&self, task: &Task<'_>, plan: &Model) -> Result<Json, Diagnostics> {
@@ -177,15 +116,11 @@ impl Managed for Snapshot {
         }))
     }
 
-    fn steps<'s>(
-        &'s self,
-        context: &'s Context,
-        _prior: &'s Model,
-        plan: &'s Model,
-        _current: &Json,
-    ) -> Vec<Step<'s>> {
-        // only the tags can change in place
-        vec![Box::new(|_| Change::Patch(json!({"tags": tags::merged(context, plan.tags.as_ref())})))]
+    // only the tags can change in place
+    fn steps<'s>(&'s self, update: Update<'s, Model>, _current: &Json) -> Vec<Step<'s>> {
+        vec![Box::new(move |_| {
+            Change::Patch(json!({"tags": tags::merged(update.context, update.plan.tags.as_ref())}))
+        })]
     }
 
     async fn flatten(

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::Kind;
 use super::unfinished::Progress;
-use crate::arm::{Error, ResourceId, Target};
+use crate::arm::{ResourceId, Target};
 use crate::azure::Context;
 use crate::azure::context::scope;
 use crate::azure::pipeline::Task;
@@ -121,14 +121,27 @@ pub async fn check_creation(
     }
 }
 
-/// Whether a version with `deletion_policy = "retain"` stays: unless its creation failed everywhere, so that there is
-/// nothing to retain. `target` reads it with its replication.
-pub async fn is_to_stay(task: &Task<'_>, prior: Progress<'_>, target: &Target) -> Result<bool, Error> {
-    if prior.has_content() {
-        return Ok(true);
+/// Leaves a version with `deletion_policy = "retain"` in Azure, unless its creation failed everywhere, so that there is nothing
+/// to retain. Returns whether it did. `target` reads the version with its replication.
+pub async fn leaves(
+    task: &Task<'_>,
+    kind: &Kind,
+    policy: Option<&str>,
+    prior: Progress<'_>,
+    target: &Target,
+) -> Result<bool, Diagnostics> {
+    if policy != Some("retain") {
+        return Ok(false);
     }
-    let object = task.client().get_opt(&task.scope, target).await?;
-    Ok(!object.is_some_and(|object| is_without_content(&object)))
+    if !prior.has_content() {
+        let object = task.client().get_opt(&task.scope, target).await.map_err(|error| task.failed(&error))?;
+        if object.is_some_and(|object| is_without_content(&object)) {
+            return Ok(false);
+        }
+    }
+    tracing::info!(id = %task.id, "{} retained in Azure: deletion_policy = \"retain\"", kind.noun);
+    task.context.run.record(&task.id.to_string(), Event::Retained);
+    Ok(true)
 }
 
 /// Whether the version failed, and no region has its content.

@@ -3,9 +3,12 @@
 
 use serde_json::{Value as Json, json};
 
+use super::Kind;
 use crate::arm::{ResourceId, region};
 use crate::azure::body;
 use crate::azure::objects::target_region::TargetRegion;
+use crate::azure::pipeline::{Change, Ended, Outcome, Step as Request, Task};
+use crate::azure::provisioning::kept_end_of_life_date;
 use crate::azure::replication::{Replication, Wanted};
 use crate::schema::{Diagnostic, Path};
 
@@ -14,7 +17,7 @@ const ALLOW: &str = "properties.safetyProfile.allowDeletionOfReplicatedLocations
 
 /// One write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+enum Step {
     /// Permission to drop regions, and everything else that changes.
     AllowRemoval,
     /// What is wanted, without these regions: they failed, and come again in the next step.
@@ -25,7 +28,7 @@ pub enum Step {
 
 impl Step {
     /// The body to put, from `body` with everything that is planned. Regions that came after the plan was made stay.
-    pub fn body(&self, planned: &[TargetRegion], known: &[String], current: &Json, mut body: Json) -> Json {
+    fn body(&self, planned: &[TargetRegion], known: &[String], current: &Json, mut body: Json) -> Json {
         let targets = match self {
             Step::AllowRemoval => body::at(current, REGIONS).cloned().unwrap_or_default(),
             _ => {
@@ -47,12 +50,7 @@ impl Step {
 
 /// The steps from `current` to `plan`: permission to drop regions comes before they are dropped, and a failed region leaves
 /// before it comes again.
-pub fn steps(
-    planned: &[TargetRegion],
-    known: &[String],
-    current: &Json,
-    replication: &Replication,
-) -> Vec<Step> {
+fn steps(planned: &[TargetRegion], known: &[String], current: &Json, replication: &Replication) -> Vec<Step> {
     let home = body::text(current, "location").map(|home| region::normalise(&home)).unwrap_or_default();
     let wanted: Vec<String> = match planned {
         [] => vec![home.clone()],
@@ -79,13 +77,59 @@ pub fn steps(
     steps
 }
 
-/// The regions that the plan was made over.
-pub fn known(prior: &[TargetRegion]) -> Vec<String> {
+/// The requests that turn the version `current` into the plan, over its `prior` regions. `body` has everything that is planned,
+/// made from the version as it is.
+pub fn requests<'s>(
+    planned: Vec<TargetRegion>,
+    prior: &[TargetRegion],
+    current: &Json,
+    body: impl Fn(&Json) -> Json + Clone + Send + Sync + 's,
+) -> Vec<Request<'s>> {
+    let known = known(prior);
+    let steps = steps(&planned, &known, current, &Replication::parse(current));
+    steps
+        .into_iter()
+        .map(|step| {
+            let (planned, known, body) = (planned.clone(), known.clone(), body.clone());
+            let request =
+                move |current: &Json| Change::Put(step.body(&planned, &known, current, body(current)));
+            Box::new(request) as Request<'s>
+        })
+        .collect()
+}
+
+// The regions that the plan was made over.
+fn known(prior: &[TargetRegion]) -> Vec<String> {
     prior.iter().map(|target| region::normalise(&target.name)).collect()
 }
 
+/// The regions in the state after a write: those that are planned, of the ones that were `read`. `prior` are those that the
+/// plan was made over, `None` for a creation. Warns about regions that somebody else added meanwhile.
+pub fn regions_after_write(
+    task: &Task<'_>,
+    kind: &Kind,
+    planned: &[TargetRegion],
+    prior: Option<&[TargetRegion]>,
+    mut read: Vec<TargetRegion>,
+    ended: &Ended,
+) -> Vec<TargetRegion> {
+    let added = drop_unplanned_regions(&mut read, planned, &known(prior.unwrap_or_default()));
+    if prior.is_some() && !added.is_empty() {
+        task.op.warn(regions_added_by_others(kind.noun, &added, &task.id));
+    }
+    // replication_state shows which regions failed; the plan's regions are what the service has accepted
+    if matches!(ended.outcome, Outcome::RegionsFailed(_)) { planned.to_vec() } else { read }
+}
+
+/// Removes from the state an end-of-life date that is not planned and that the service keeps, with a warning.
+pub fn keep_end_of_life_date(task: &Task<'_>, planned: Option<&String>, state: &mut Option<String>) {
+    if planned.is_none() && state.take().is_some() {
+        task.op.warn(kept_end_of_life_date(&task.id));
+    }
+}
+
 /// Keeps in `actual` only the planned regions, as a plan demands. Returns the removed ones that the prior state did not have.
-pub fn drop_unplanned_regions(
+fn drop_unplanned_regions(
     actual: &mut Vec<TargetRegion>,
     planned: &[TargetRegion],
     known: &[String],
@@ -105,7 +149,7 @@ pub fn drop_unplanned_regions(
 }
 
 /// The warning for regions that somebody else added to the version `id`.
-pub fn regions_added_by_others(noun: &str, added: &[String], id: &ResourceId) -> Diagnostic {
+fn regions_added_by_others(noun: &str, added: &[String], id: &ResourceId) -> Diagnostic {
     Diagnostic::warning(
         format!("The {noun} has regions that the plan did not know"),
         format!(

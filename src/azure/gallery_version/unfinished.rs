@@ -86,7 +86,7 @@ pub struct Progress<'s> {
 impl Progress<'_> {
     /// Whether replication was complete when the state was read, so that a version without changes need not be asked
     /// for it.
-    pub fn may_be_complete(self) -> bool {
+    fn may_be_complete(self) -> bool {
         is_succeeded(self.provisioning_state)
             && self.replication_state.is_some_and(|known| known.values().all(|state| state == "Completed"))
     }
@@ -98,8 +98,10 @@ impl Progress<'_> {
             || self.replication_state.is_some_and(|states| states.values().any(completed))
     }
 
-    /// Whether the version in `object`, read without its replication, gives no reason to ask for it.
-    pub fn is_complete(self, object: &Json) -> bool {
+    /// Whether the version in `object`, read without its replication, gives no reason to ask for it. Without an object, whether
+    /// one that is read may be such.
+    pub fn is_complete(self, object: Option<&Json>) -> bool {
+        let Some(object) = object else { return self.may_be_complete() };
         let regions = Replication::parse(object).regions;
         self.may_be_complete()
             && is_succeeded(body::text(object, "properties.provisioningState").as_deref())

@@ -14,13 +14,23 @@ use crate::arm::{Error, ResourceId, Target};
 use crate::azure::provisioning::{is_failed, is_in_flight};
 use crate::azure::replication::Replication;
 use crate::azure::run_log::Event;
-use crate::azure::{Context, body, fault, identity};
+use crate::azure::{Call, Context, body, fault, identity};
 use crate::framework::spelling::is_unchanged;
-use crate::framework::{Failed, Op, Private};
-use crate::schema::{Diagnostic, Diagnostics, Model, Slot, Value};
+use crate::framework::{Failed, Op, Operations, Private, Resource};
+use crate::schema::{Diagnostic, Diagnostics, Slot, Value};
 
 /// One step of an update: the request, made from the object as it is just before.
 pub type Step<'s> = Box<dyn Fn(&Json) -> Change + Send + Sync + 's>;
+
+/// A planned update.
+pub struct Update<'s, M> {
+    /// The configured provider.
+    pub context: &'s Context,
+    /// The state that the plan was made over.
+    pub prior: &'s M,
+    /// The plan.
+    pub plan: &'s M,
+}
 
 /// How a creation starts.
 pub enum Start {
@@ -30,17 +40,11 @@ pub enum Start {
     Restore(Json),
 }
 
-/// What the pipeline needs to know about a resource type that lives in Resource Manager.
+/// What the pipeline needs to know about a resource type that lives in Resource Manager. Its [`Operations`] follow.
 #[async_trait]
-pub trait Managed: Send + Sync {
-    /// Its attributes.
-    type Model: Model;
-
+pub trait Managed: Resource<Context> {
     /// What it is called: `image version`.
     const NOUN: &'static str;
-
-    /// Its name in HCL.
-    const TYPE_NAME: &'static str;
 
     /// Whether other resources are made in it and need its body, so that the run remembers it.
     const IS_PARENT: bool = false;
@@ -55,10 +59,12 @@ pub trait Managed: Send + Sync {
     const RECREATES_FAILED: bool = false;
 
     /// The ID of the object that `model` describes, a plan or a state.
-    fn id(&self, context: &Context, model: &Self::Model) -> Result<ResourceId, Diagnostic>;
+    fn resource_id(&self, context: &Context, model: &Self::Model) -> Result<ResourceId, Diagnostic>;
 
     /// Where the object is written.
-    fn target(&self, id: &ResourceId) -> Target;
+    fn target(&self, id: &ResourceId) -> Target {
+        Target::at(id.to_string())
+    }
 
     /// Where the object is read, when that takes query options.
     fn read_target(&self, id: &ResourceId) -> Target {
@@ -68,6 +74,11 @@ pub trait Managed: Send + Sync {
     /// The object in messages: `image version "1.0.0" of "web"`.
     fn label(&self, id: &ResourceId) -> String {
         format!("{} {:?}", Self::NOUN, id.name())
+    }
+
+    /// The task of doing `verb`, such as "creating", to the object.
+    fn task<'a>(&self, context: &'a Context, op: &'a Op, verb: &str, id: ResourceId) -> Task<'a> {
+        Task::new(context, op, format!("{verb} {}", self.label(&id)), id, Self::diagnose)
     }
 
     /// The error to show for a failed call, which may point at an attribute and add advice.
@@ -84,13 +95,7 @@ pub trait Managed: Send + Sync {
     async fn expand_new(&self, task: &Task<'_>, plan: &Self::Model) -> Result<Json, Diagnostics>;
 
     /// The requests that turn the object `current` into the plan, in order. One that changes nothing is not sent.
-    fn steps<'s>(
-        &'s self,
-        context: &'s Context,
-        prior: &'s Self::Model,
-        plan: &'s Self::Model,
-        current: &Json,
-    ) -> Vec<Step<'s>>;
+    fn steps<'s>(&'s self, update: Update<'s, Self::Model>, current: &Json) -> Vec<Step<'s>>;
 
     /// How long to wait for the last request. `object` is what was sent or read last.
     fn wait_until(&self, _context: &Context, _plan: &Self::Model, _object: &Json) -> WaitUntil {
@@ -159,27 +164,84 @@ pub trait Managed: Send + Sync {
     ) -> Result<Self::Model, Failed<Self::Model>> {
         Ok(state)
     }
+
+    /// Removes the object `prior`, which is locked meanwhile.
+    async fn remove(
+        &self,
+        task: &Task<'_>,
+        _prior: &Self::Model,
+        _private: &mut Private,
+    ) -> Result<(), Diagnostics> {
+        let target = self.target(&task.id);
+        parents::remove(task.context, &task.scope, &target).await.map_err(|error| task.failed(&error).into())
+    }
+
+    /// See [`Operations::read`].
+    async fn read(&self, call: Call<'_>, state: Self::Model) -> Result<Option<Self::Model>, Diagnostics> {
+        read(self, call, state).await
+    }
+
+    /// See [`Operations::create`].
+    async fn create(&self, call: Call<'_>, plan: Self::Model) -> Result<Self::Model, Failed<Self::Model>> {
+        create(self, call, plan).await
+    }
+
+    /// See [`Operations::update`].
+    async fn update(
+        &self,
+        call: Call<'_>,
+        prior: Self::Model,
+        plan: Self::Model,
+    ) -> Result<Self::Model, Failed<Self::Model>> {
+        update(self, call, prior, plan).await
+    }
+
+    /// See [`Operations::delete`].
+    async fn delete(&self, call: Call<'_>, prior: Self::Model) -> Result<(), Diagnostics> {
+        let id = self.resource_id(call.context, &prior)?;
+        let task = self.task(call.context, call.op, "deleting", id);
+        let _guard = call.context.lock(&task.id.to_string()).await;
+        self.remove(&task, &prior, call.private).await
+    }
 }
 
-fn task<'a, R: Managed>(
-    resource: &R,
-    context: &'a Context,
-    op: &'a Op,
-    verb: &str,
-    id: ResourceId,
-) -> Task<'a> {
-    let what = format!("{verb} {}", resource.label(&id));
-    Task::new(context, op, what, id, R::diagnose)
+#[async_trait]
+impl<R: Managed> Operations<Context> for R {
+    async fn read(&self, call: Call<'_>, state: R::Model) -> Result<Option<R::Model>, Diagnostics> {
+        Managed::read(self, call, state).await
+    }
+
+    async fn create(&self, call: Call<'_>, plan: R::Model) -> Result<R::Model, Failed<R::Model>> {
+        Managed::create(self, call, plan).await
+    }
+
+    async fn update(
+        &self,
+        call: Call<'_>,
+        prior: R::Model,
+        plan: R::Model,
+    ) -> Result<R::Model, Failed<R::Model>> {
+        Managed::update(self, call, prior, plan).await
+    }
+
+    async fn delete(&self, call: Call<'_>, prior: R::Model) -> Result<(), Diagnostics> {
+        Managed::delete(self, call, prior).await
+    }
 }
 
 // Where the object of `plan` is written, with an API version that has everything in the plan.
-fn write_target<R: Managed>(resource: &R, id: &ResourceId, plan: &R::Model) -> Target {
+fn write_target<R: Managed + ?Sized>(resource: &R, id: &ResourceId, plan: &R::Model) -> Target {
     requiring(resource.target(id), &plan.encode(), R::MEMBERS)
 }
 
 /// Adds an error for each attribute of `plan` that the API version in use lacks, once that version is known.
-pub fn check_api_version<R: Managed>(resource: &R, context: &Context, plan: &Value, found: &mut Diagnostics) {
-    let Ok(id) = resource.id(context, &R::Model::decode(plan)) else { return };
+pub fn check_api_version<R: Managed + ?Sized>(
+    resource: &R,
+    context: &Context,
+    plan: &Value,
+    found: &mut Diagnostics,
+) {
+    let Ok(id) = resource.resource_id(context, &R::Model::decode(plan)) else { return };
     let using = context.client.api_version_of(&resource.target(&id));
     let missing = R::MEMBERS.iter().filter(|member| !using.has(member.since()) && member.is_in(plan));
     for member in missing.filter(|_| using.is_confirmed) {
@@ -196,14 +258,12 @@ pub fn check_api_version<R: Managed>(resource: &R, context: &Context, plan: &Val
 }
 
 /// Reads the object of `state`, from a list of its siblings where that only confirms the state. `None` when it is gone.
-pub async fn read<R: Managed>(
+pub async fn read<R: Managed + ?Sized>(
     resource: &R,
-    context: &Context,
-    op: &Op,
+    Call { context, op, private }: Call<'_>,
     state: R::Model,
-    private: &mut Private,
 ) -> Result<Option<R::Model>, Diagnostics> {
-    let task = task(resource, context, op, "reading", resource.id(context, &state)?);
+    let task = resource.task(context, op, "reading", resource.resource_id(context, &state)?);
     context.run.record(&task.id.to_string(), Event::Read);
     let (client, target) = (&context.client, resource.target(&task.id));
     let failed = |error: Error| Diagnostics::from(task.failed(&error));
@@ -231,7 +291,7 @@ pub async fn read<R: Managed>(
     }
 }
 
-async fn finish_read<R: Managed>(
+async fn finish_read<R: Managed + ?Sized>(
     resource: &R,
     task: &Task<'_>,
     object: Json,
@@ -256,21 +316,19 @@ async fn finish_read<R: Managed>(
     }
 }
 
-fn remember<R: Managed>(task: &Task<'_>, object: &Json) {
+fn remember<R: Managed + ?Sized>(task: &Task<'_>, object: &Json) {
     if R::IS_PARENT {
         task.context.run.remember(&task.id.to_string(), object);
     }
 }
 
 /// Creates the object, or joins a creation under way that is exactly what is planned.
-pub async fn create<R: Managed>(
+pub async fn create<R: Managed + ?Sized>(
     resource: &R,
-    context: &Context,
-    op: &Op,
+    Call { context, op, private }: Call<'_>,
     mut plan: R::Model,
-    private: &mut Private,
 ) -> Result<R::Model, Failed<R::Model>> {
-    let task = task(resource, context, op, "creating", resource.id(context, &plan)?);
+    let task = resource.task(context, op, "creating", resource.resource_id(context, &plan)?);
     let id = task.id.to_string();
     let target = write_target(resource, &task.id, &plan);
     let _guard = context.lock(&id).await;
@@ -329,7 +387,7 @@ pub async fn create<R: Managed>(
 }
 
 // Sends the change that `step` makes of `current`, and again where the resource says that this can help.
-async fn send<R: Managed>(
+async fn send<R: Managed + ?Sized>(
     resource: &R,
     task: &Task<'_>,
     write: &mut Write<'_, '_>,
@@ -362,7 +420,7 @@ async fn send<R: Managed>(
 }
 
 // Manages an object that is there already, with the steps that turn it into the plan.
-async fn adopt<R: Managed>(
+async fn adopt<R: Managed + ?Sized>(
     resource: &R,
     task: &Task<'_>,
     plan: &R::Model,
@@ -371,11 +429,11 @@ async fn adopt<R: Managed>(
 ) -> Result<R::Model, Failed<R::Model>> {
     let prior = resource.flatten(task, &object, &task.id, plan).await;
     let prior = prior.map_err(|error| task.failed(&error))?;
-    change(resource, task, &prior, plan, object, write).await
+    send_steps(resource, task, &prior, plan, object, write).await
 }
 
 // Whether a creation under way is what the configuration says, in every part.
-async fn is_planned<R: Managed>(
+async fn is_planned<R: Managed + ?Sized>(
     resource: &R,
     task: &Task<'_>,
     plan: &R::Model,
@@ -414,15 +472,13 @@ fn recreated_warning(label: &str, id: &str) -> Diagnostic {
 }
 
 /// Changes the object in place.
-pub async fn update<R: Managed>(
+pub async fn update<R: Managed + ?Sized>(
     resource: &R,
-    context: &Context,
-    op: &Op,
+    Call { context, op, private }: Call<'_>,
     prior: R::Model,
     plan: R::Model,
-    private: &mut Private,
 ) -> Result<R::Model, Failed<R::Model>> {
-    let task = task(resource, context, op, "updating", resource.id(context, &prior)?);
+    let task = resource.task(context, op, "updating", resource.resource_id(context, &prior)?);
     let _guard = context.lock(&task.id.to_string()).await;
     let target = write_target(resource, &task.id, &plan);
     let mut write = Write::new(&task, target, resource.read_target(&task.id), private);
@@ -430,7 +486,9 @@ pub async fn update<R: Managed>(
         return Err(identity::deleted_since_plan(R::NOUN, &task.id).into());
     };
     // wait for an earlier write, unless nothing more needs to be sent
-    if is_in_flight(&current) && !is_sent(&resource.steps(context, &prior, &plan, &current), &current) {
+    if is_in_flight(&current)
+        && !is_sent(&resource.steps(Update { context, prior: &prior, plan: &plan }, &current), &current)
+    {
         let ended = write.wait(&WaitUntil::Final, current).await;
         if let Outcome::Unfinished(error) = &ended.outcome {
             // the state must not claim what was not sent
@@ -438,7 +496,7 @@ pub async fn update<R: Managed>(
         }
         current = ended.body;
     }
-    change(resource, &task, &prior, &plan, current, write).await
+    send_steps(resource, &task, &prior, &plan, current, write).await
 }
 
 // Whether the object already is what the last step makes of it.
@@ -447,7 +505,7 @@ fn is_sent(steps: &[Step<'_>], object: &Json) -> bool {
 }
 
 // Sends the steps from `current` to the plan, and waits for the last as long as is wanted.
-async fn change<R: Managed>(
+async fn send_steps<R: Managed + ?Sized>(
     resource: &R,
     task: &Task<'_>,
     prior: &R::Model,
@@ -455,7 +513,7 @@ async fn change<R: Managed>(
     current: Json,
     mut write: Write<'_, '_>,
 ) -> Result<R::Model, Failed<R::Model>> {
-    let steps = resource.steps(task.context, prior, plan, &current);
+    let steps = resource.steps(Update { context: task.context, prior, plan }, &current);
     let until = resource.wait_until(task.context, plan, &current);
     let mut ended = Ended { body: current, outcome: Outcome::Done };
     let mut sent = false;
@@ -482,21 +540,8 @@ async fn change<R: Managed>(
     state_after_write(resource, task, plan, Some(prior), ended).await
 }
 
-/// Deletes the object at `target` and waits until it is gone. Succeeds when it is gone already.
-pub async fn delete<R: Managed>(
-    resource: &R,
-    context: &Context,
-    op: &Op,
-    id: ResourceId,
-    target: &Target,
-) -> Result<(), Diagnostics> {
-    let task = task(resource, context, op, "deleting", id);
-    let _guard = context.lock(&task.id.to_string()).await;
-    parents::remove(context, &task.scope, target).await.map_err(|error| task.failed(&error).into())
-}
-
 // The state after a write, with its warnings or errors.
-async fn state_after_write<R: Managed>(
+async fn state_after_write<R: Managed + ?Sized>(
     resource: &R,
     task: &Task<'_>,
     plan: &R::Model,

@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 
-use super::{BuilderTemplate, Model};
-use crate::arm::{Error, ResourceId, Target};
+use super::{BuilderTemplate, Model, id_of_template};
+use crate::arm::id::IMAGE_TEMPLATE;
+use crate::arm::{Error, ResourceId};
 use crate::azure::builds;
 use crate::azure::objects::build_step::{
     expand_customizers, expand_validate, read_customizers, read_validate,
@@ -13,19 +14,16 @@ use crate::azure::objects::build_target;
 use crate::azure::objects::image_template::{
     DEFAULT_BUILD_TIMEOUT, ImageTemplate, expand_identity, expand_source, expand_vm_profile, same_duration,
 };
-use crate::azure::pipeline::{self, Change, Managed, Member, Step, Task};
+use crate::azure::pipeline::{self, Change, Managed, Member, Step, Task, Update};
 use crate::azure::provisioning::is_failed;
-use crate::azure::{Context, body, fault, tags};
-use crate::framework::Op;
+use crate::azure::{Call, Context, body, fault, tags};
 use crate::framework::timeouts::parse_duration;
+use crate::framework::{Failed, Private};
 use crate::schema::{Diagnostic, Diagnostics};
 
 #[async_trait]
 impl Managed for BuilderTemplate {
-    type Model = Model;
-
     const NOUN: &'static str = "image template";
-    const TYPE_NAME: &'static str = "azimage_builder_template";
     const MEMBERS: &'static [Member] = &[
         Member::value("error_handling.on_customizer_error", "abort", "2023-07-01"),
         Member::value("error_handling.on_validation_error", "abort", "2023-07-01"),
@@ -37,13 +35,9 @@ impl Managed for BuilderTemplate {
     const UNREPORTED: &'static [&'static str] = &["properties.distribute.versioning"];
     const RECREATES_FAILED: bool = true;
 
-    fn id(&self, context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
+    fn resource_id(&self, context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
         let subscription = context.subscription(model.subscription_id.as_deref())?;
-        Ok(ResourceId::image_template(subscription, &model.resource_group_name, &model.name))
-    }
-
-    fn target(&self, id: &ResourceId) -> Target {
-        Target::at(id.to_string())
+        Ok(ResourceId::new(IMAGE_TEMPLATE, subscription, &model.resource_group_name, &[&model.name]))
     }
 
     fn diagnose(error: &Error, what: &str, id: &str) -> Diagnostic {
@@ -54,14 +48,8 @@ impl Managed for BuilderTemplate {
         Ok(expand(task.context, plan))
     }
 
-    fn steps<'s>(
-        &'s self,
-        context: &'s Context,
-        prior: &'s Model,
-        plan: &'s Model,
-        _current: &Json,
-    ) -> Vec<Step<'s>> {
-        vec![Box::new(move |current| Change::Difference(difference(context, prior, plan, current)))]
+    fn steps<'s>(&'s self, update: Update<'s, Model>, _current: &Json) -> Vec<Step<'s>> {
+        vec![Box::new(move |current| Change::Difference(difference(&update, current)))]
     }
 
     async fn flatten(
@@ -72,6 +60,25 @@ impl Managed for BuilderTemplate {
         known: &Model,
     ) -> Result<Model, Error> {
         Ok(flatten(task.context, object, id, known))
+    }
+
+    async fn update(&self, call: Call<'_>, prior: Model, plan: Model) -> Result<Model, Failed<Model>> {
+        // the service changes no template while a run goes on
+        let task = self.task(call.context, call.op, "updating", id_of_template(&prior));
+        builds::wait_until_idle(&task).await?;
+        pipeline::update(self, call, prior, plan).await
+    }
+
+    async fn remove(
+        &self,
+        task: &Task<'_>,
+        _prior: &Model,
+        _private: &mut Private,
+    ) -> Result<(), Diagnostics> {
+        // nor does it delete one
+        builds::cancel_and_wait(task).await?;
+        let target = self.target(&task.id);
+        pipeline::remove(task.context, &task.scope, &target).await.map_err(|error| task.failed(&error).into())
     }
 }
 
@@ -123,7 +130,8 @@ fn expand(context: &Context, plan: &Model) -> Json {
 }
 
 // The members of a template that differ from the plan. One whose last update failed is sent its tags in any case.
-fn difference(context: &Context, prior: &Model, plan: &Model, current: &Json) -> Json {
+fn difference(update: &Update<'_, Model>, current: &Json) -> Json {
+    let Update { context, prior, plan } = update;
     let mut difference = json!({});
     let all = tags::merged(context, plan.tags.as_ref());
     if all != tags::all(current) || is_failed(current) {
@@ -237,32 +245,4 @@ pub fn flatten(context: &Context, answer: &Json, id: &ResourceId, known: &Model)
 
 fn or_else<T: Clone>(read: Option<T>, known: &Option<T>, says: bool) -> Option<T> {
     if says { read } else { known.clone() }
-}
-
-fn task<'a>(context: &'a Context, op: &'a Op, verb: &str, id: &ResourceId) -> Task<'a> {
-    let what = format!("{verb} image template {:?}", id.name());
-    Task::new(context, op, what, id.clone(), BuilderTemplate::diagnose)
-}
-
-/// Waits for a run that goes on: the service changes no template meanwhile.
-pub async fn wait_for_run(
-    context: &Context,
-    op: &Op,
-    id: &ResourceId,
-    verb: &str,
-) -> Result<(), Diagnostics> {
-    let task = task(context, op, verb, id);
-    builds::wait_until_idle(&task).await
-}
-
-/// Deletes the template. A run that goes on is cancelled first: the service deletes no template meanwhile.
-pub async fn delete(
-    resource: &BuilderTemplate,
-    context: &Context,
-    op: &Op,
-    id: ResourceId,
-) -> Result<(), Diagnostics> {
-    let task = task(context, op, "deleting", &id);
-    builds::cancel_and_wait(&task).await?;
-    pipeline::delete(resource, context, op, id.clone(), &resource.target(&id)).await
 }

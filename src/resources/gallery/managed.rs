@@ -3,21 +3,19 @@
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 
-use super::{Gallery, Model, SoftDelete, id_of, sharing};
-use crate::arm::{Error, ResourceId, Target, id};
+use super::{Gallery, Model, SoftDelete, sharing};
+use crate::arm::id::{GALLERY, same_id};
+use crate::arm::{Error, ResourceId, Target};
 use crate::azure::objects::gallery::{Gallery as Object, Identity};
-use crate::azure::pipeline::{self, Change, Managed, Member, Step, Task};
+use crate::azure::pipeline::{self, Change, Managed, Member, Step, Task, Update};
 use crate::azure::run_log::Event;
-use crate::azure::{Context, body, fault, tags};
-use crate::framework::{Failed, Op};
+use crate::azure::{Call, Context, body, fault, tags};
+use crate::framework::{Failed, Private};
 use crate::schema::{Diagnostic, Diagnostics};
 
 #[async_trait]
 impl Managed for Gallery {
-    type Model = Model;
-
     const NOUN: &'static str = "gallery";
-    const TYPE_NAME: &'static str = "azimage_gallery";
     const IS_PARENT: bool = true;
 
     const MEMBERS: &'static [Member] = &[
@@ -29,27 +27,17 @@ impl Managed for Gallery {
         Member::value("sharing.permission", "Community", "2022-01-03"),
     ];
 
-    fn id(&self, context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
+    fn resource_id(&self, context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
         let subscription = context.subscription(model.subscription_id.as_deref())?;
-        Ok(ResourceId::gallery(subscription, &model.resource_group_name, &model.name))
-    }
-
-    fn target(&self, id: &ResourceId) -> Target {
-        Target::at(id.to_string())
+        Ok(ResourceId::new(GALLERY, subscription, &model.resource_group_name, &[&model.name]))
     }
 
     async fn expand_new(&self, task: &Task<'_>, plan: &Model) -> Result<Json, Diagnostics> {
         Ok(expand(task.context, plan, None))
     }
 
-    fn steps<'s>(
-        &'s self,
-        context: &'s Context,
-        _prior: &'s Model,
-        plan: &'s Model,
-        _current: &Json,
-    ) -> Vec<Step<'s>> {
-        vec![Box::new(move |current| Change::Put(expand(context, plan, Some(current))))]
+    fn steps<'s>(&'s self, update: Update<'s, Model>, _current: &Json) -> Vec<Step<'s>> {
+        vec![Box::new(move |current| Change::Put(expand(update.context, update.plan, Some(current))))]
     }
 
     async fn flatten(
@@ -88,6 +76,33 @@ impl Managed for Gallery {
     ) -> Result<Model, Failed<Model>> {
         note_purge(task.context, plan);
         sharing::after_write(self, task, plan, prior, state).await
+    }
+
+    async fn read(&self, call: Call<'_>, state: Model) -> Result<Option<Model>, Diagnostics> {
+        let context = call.context;
+        let read = pipeline::read(self, call, state).await?;
+        Ok(read.inspect(|state| note_purge(context, state)))
+    }
+
+    async fn remove(
+        &self,
+        task: &Task<'_>,
+        prior: &Model,
+        _private: &mut Private,
+    ) -> Result<(), Diagnostics> {
+        let children = [
+            (Target::at(format!("{}/images", task.id)), "image definition"),
+            (Target::at(format!("{}/applications", task.id)), "gallery application"),
+        ];
+        // the service deletes no gallery that is shared
+        if prior.sharing.as_ref().is_some_and(|sharing| !sharing.is_private()) {
+            // unsharing a gallery that cannot be deleted would only harm its users
+            pipeline::refuse_with_children(task, &children).await?;
+            sharing::reset(task)
+                .await
+                .map_err(|error| fault::diagnostic(&error, "unsharing the gallery", &task.id.to_string()))?;
+        }
+        pipeline::delete_parent(task, &self.target(&task.id), &children).await
     }
 }
 
@@ -169,7 +184,7 @@ fn expand_identity(identity: &Identity, current: Option<&Json>) -> Json {
     // null removes an identity; a missing one stays
     let old = current.and_then(|current| body::at(current, "identity.userAssignedIdentities"));
     for name in old.and_then(Json::as_object).into_iter().flat_map(|old| old.keys()) {
-        if !wanted.iter().any(|wanted| id::same_id(wanted, name)) {
+        if !wanted.iter().any(|wanted| same_id(wanted, name)) {
             ids.insert(name.clone(), Json::Null);
         }
     }
@@ -187,24 +202,4 @@ pub fn note_purge(context: &Context, gallery: &Model) {
     if let Some(id) = &gallery.id {
         context.run.record(id, event);
     }
-}
-
-/// Deletes the gallery `prior`, which is unshared first: the service deletes no gallery that is shared.
-pub async fn delete(context: &Context, op: &Op, prior: &Model) -> Result<(), Diagnostics> {
-    let id = id_of(prior);
-    let task = Task::new(context, op, format!("deleting gallery {:?}", prior.name), id, fault::diagnostic);
-    let target = Target::at(task.id.to_string());
-    let children = [
-        (Target::at(format!("{}/images", task.id)), "image definition"),
-        (Target::at(format!("{}/applications", task.id)), "gallery application"),
-    ];
-    let _guard = context.lock(&task.id.to_string()).await;
-    if prior.sharing.as_ref().is_some_and(|sharing| !sharing.is_private()) {
-        // unsharing a gallery that cannot be deleted would only harm its users
-        pipeline::refuse_with_children(&task, &children).await?;
-        sharing::reset(&task)
-            .await
-            .map_err(|error| fault::diagnostic(&error, "unsharing the gallery", &task.id.to_string()))?;
-    }
-    pipeline::delete_parent(&task, &target, &children).await
 }

@@ -7,17 +7,14 @@ use super::{ImageDefinition, Model, features, id_of, recycle_bin};
 use crate::arm::{Error, ResourceId, Target};
 use crate::azure::gallery_version::location::parent_location;
 use crate::azure::objects::definition::{Definition, Recommended};
-use crate::azure::pipeline::{self, Change, Ended, Managed, Member, Step, Task};
-use crate::azure::{Context, body, fault, provisioning, tags};
-use crate::framework::{Op, Private};
+use crate::azure::pipeline::{self, Change, Ended, Managed, Member, Step, Task, Update};
+use crate::azure::{Call, Context, body, fault, provisioning, tags};
+use crate::framework::{Failed, Private};
 use crate::schema::{Diagnostic, Diagnostics, Set};
 
 #[async_trait]
 impl Managed for ImageDefinition {
-    type Model = Model;
-
     const NOUN: &'static str = "image definition";
-    const TYPE_NAME: &'static str = "azimage_image_definition";
     const IS_PARENT: bool = true;
 
     const MEMBERS: &'static [Member] = &[
@@ -28,12 +25,8 @@ impl Managed for ImageDefinition {
         Member::new("disk_controller_types", "2020-09-30"),
     ];
 
-    fn id(&self, _context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
+    fn resource_id(&self, _context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
         id_of(model)
-    }
-
-    fn target(&self, id: &ResourceId) -> Target {
-        Target::at(id.to_string())
     }
 
     fn diagnose(error: &Error, what: &str, id: &str) -> Diagnostic {
@@ -48,14 +41,8 @@ impl Managed for ImageDefinition {
         Ok(expand(task.context, plan, &location, None))
     }
 
-    fn steps<'s>(
-        &'s self,
-        context: &'s Context,
-        _prior: &'s Model,
-        plan: &'s Model,
-        _current: &Json,
-    ) -> Vec<Step<'s>> {
-        vec![Box::new(move |current| Change::Put(expand(context, plan, "", Some(current))))]
+    fn steps<'s>(&'s self, update: Update<'s, Model>, _current: &Json) -> Vec<Step<'s>> {
+        vec![Box::new(move |current| Change::Put(expand(update.context, update.plan, "", Some(current))))]
     }
 
     async fn flatten(
@@ -82,16 +69,32 @@ impl Managed for ImageDefinition {
             state.end_of_life_date = None;
         }
     }
-}
 
-/// Deletes the definition `prior`, after the versions in the recycle bin where that is wanted.
-pub async fn delete(context: &Context, op: &Op, prior: &Model, private: &Private) -> Result<(), Diagnostics> {
-    let what = format!("deleting image definition {:?}", prior.name);
-    let task = Task::new(context, op, what, id_of(prior)?, ImageDefinition::diagnose);
-    let _guard = context.lock(&task.id.to_string()).await;
-    let versions = (Target::at(format!("{}/versions", task.id)), "image version");
-    recycle_bin::empty(&task, private).await?;
-    pipeline::delete_parent(&task, &Target::at(task.id.to_string()), &[versions]).await
+    async fn read(&self, call: Call<'_>, state: Model) -> Result<Option<Model>, Diagnostics> {
+        recycle_bin::remember_choice(call.context, &state, call.private);
+        pipeline::read(self, call, state).await
+    }
+
+    async fn create(&self, call: Call<'_>, plan: Model) -> Result<Model, Failed<Model>> {
+        recycle_bin::remember_choice(call.context, &plan, call.private);
+        pipeline::create(self, call, plan).await
+    }
+
+    async fn update(&self, call: Call<'_>, prior: Model, plan: Model) -> Result<Model, Failed<Model>> {
+        recycle_bin::remember_choice(call.context, &plan, call.private);
+        pipeline::update(self, call, prior, plan).await
+    }
+
+    async fn remove(
+        &self,
+        task: &Task<'_>,
+        _prior: &Model,
+        private: &mut Private,
+    ) -> Result<(), Diagnostics> {
+        recycle_bin::empty(task, private).await?;
+        let versions = (Target::at(format!("{}/versions", task.id)), "image version");
+        pipeline::delete_parent(task, &self.target(&task.id), &[versions]).await
+    }
 }
 
 // The body to send: the plan, over the members of the existing definition that this provider does not manage.

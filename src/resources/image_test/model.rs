@@ -100,12 +100,8 @@ pub fn version_id(model: &Model) -> Result<ResourceId, Diagnostic> {
 /// The ID of a version's image definition.
 pub fn definition_id(version: &ResourceId) -> ResourceId {
     let part = |kind| version.name_of(kind).unwrap_or_default();
-    ResourceId::image_definition(
-        version.subscription_id(),
-        version.resource_group(),
-        part("galleries"),
-        part("images"),
-    )
+    let names = [part("galleries"), part("images")];
+    ResourceId::new(IMAGE_DEFINITION, version.subscription_id(), version.resource_group(), &names)
 }
 
 /// The ID of the subnet.
@@ -139,7 +135,7 @@ pub fn machine_id(model: &Model) -> Result<ResourceId, Diagnostic> {
     let hash = digest(&SHA256, facts.to_string().as_bytes());
     let short: String = hash.as_ref()[..5].iter().map(|byte| format!("{byte:02x}")).collect();
     let name = format!("azimage-test-{short}");
-    Ok(ResourceId::virtual_machine(subnet.subscription_id(), &model.resource_group_name, &name))
+    Ok(ResourceId::new(VIRTUAL_MACHINE, subnet.subscription_id(), &model.resource_group_name, &[&name]))
 }
 
 /// What the name of the machine follows from.

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::arm::Method;
 use crate::azure::testing::{FakeArm, SUBSCRIPTION};
+use crate::framework::Private;
 
 fn plan() -> Model {
     let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers");
@@ -50,7 +51,8 @@ async fn a_machine_whose_agent_is_never_ready_fails_with_the_serial_log() {
     arm.get("/container/vm.serialconsole.log", json!("Kernel panic - not syncing"));
     arm.next(2, Method::Get, "/container/vm.serialconsole.log", 404, json!(null));
     let op = Op::new(std::time::Duration::from_secs(3600), Default::default());
-    let failed = ImageTest.create(&arm.context(), &op, plan, &mut Private::default()).await.unwrap_err();
+    let failed =
+        ImageTest.create(Call::new(&arm.context(), &op, &mut Private::default()), plan).await.unwrap_err();
     let told = failed.diagnostics.0[0].to_string();
     assert!(told.contains("agent was not ready within 20 minutes"), "{told}");
     assert!(told.contains("Kernel panic") && !told.contains("secret"), "{told}");

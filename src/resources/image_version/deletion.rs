@@ -1,45 +1,32 @@
 //! What destroying an image version does: delete, retain or purge.
 
 use super::ImageVersion;
-use super::model::{Model, id_of, label, target};
+use super::model::{Model, label, progress};
 use super::recycle_bin::is_on;
 use crate::arm::{Error, ResourceId};
-use crate::azure::gallery_version::retain::{is_to_stay, is_without_content};
-use crate::azure::gallery_version::unfinished::Progress;
+use crate::azure::fault;
+use crate::azure::gallery_version::IMAGE_VERSION as KIND;
+use crate::azure::gallery_version::retain::{is_without_content, leaves};
 use crate::azure::pipeline::{self, Managed, Task};
 use crate::azure::provisioning::is_failed;
 use crate::azure::recycle_bin::purging;
-use crate::azure::run_log::Event;
-use crate::azure::{Context, fault};
-use crate::framework::Op;
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
 /// Deletes, purges or retains the version, as its `deletion_policy` says.
-pub async fn delete(context: &Context, op: &Op, prior: &Model) -> Result<(), Diagnostics> {
-    let id = id_of(prior)?;
-    let task = Task::new(context, op, format!("deleting {}", label(&id)), id.clone(), ImageVersion::diagnose);
-    let _guard = context.lock(&id.to_string()).await;
-    let policy = prior.deletion_policy.as_deref();
-    let progress = Progress {
-        provisioning_state: prior.provisioning_state.as_deref(),
-        replication_state: prior.replication_state.as_ref(),
-    };
-    if policy == Some("retain")
-        && is_to_stay(&task, progress, &ImageVersion.read_target(&id)).await.map_err(|e| task.failed(&e))?
-    {
-        tracing::info!(%id, "image version retained in Azure: deletion_policy = \"retain\"");
-        context.run.record(&id.to_string(), Event::Retained);
+pub async fn delete(task: &Task<'_>, prior: &Model) -> Result<(), Diagnostics> {
+    let (id, policy) = (&task.id, prior.deletion_policy.as_deref());
+    if leaves(task, &KIND, policy, progress(prior), &ImageVersion.read_target(id)).await? {
         return Ok(());
     }
-    let wanted = if policy == Some("purge") { purging(&id) } else { target(&id) };
-    let Err(error) = pipeline::remove(context, &task.scope, &wanted).await else { return Ok(()) };
+    let wanted = if policy == Some("purge") { purging(id) } else { ImageVersion.target(id) };
+    let Err(error) = pipeline::remove(task.context, &task.scope, &wanted).await else { return Ok(()) };
     let protected = prior.block_deletion_before_end_of_life == Some(true);
     if error.is_conflict() && policy != Some("purge") && !protected {
-        return after_conflict(&task, error).await;
+        return after_conflict(task, error).await;
     }
     let mut found = Diagnostics::from(task.failed(&error));
     if protected {
-        found.push(before_end_of_life(&id));
+        found.push(before_end_of_life(id));
     }
     Err(found)
 }

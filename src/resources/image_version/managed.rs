@@ -5,26 +5,21 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde_json::Value as Json;
 
-use super::model::{Model, id_of, label, location, target};
-use super::{ImageVersion, json, recycle_bin, uefi};
+use super::model::{Model, id_of, label, location, progress, target};
+use super::{ImageVersion, deletion, json, recycle_bin, uefi};
 use crate::arm::id::same_id;
 use crate::arm::{Error, ResourceId, Target};
-use crate::azure::gallery_version::IMAGE_VERSION as KIND;
-use crate::azure::gallery_version::steps::{self, drop_unplanned_regions};
-use crate::azure::gallery_version::unfinished::{Progress, wait_until};
+use crate::azure::gallery_version::unfinished::wait_until;
+use crate::azure::gallery_version::{IMAGE_VERSION as KIND, regions, retain, steps};
 use crate::azure::objects::source;
-use crate::azure::pipeline::{Change, Ended, Managed, Member, Outcome, Start, Step, Task, WaitUntil};
-use crate::azure::provisioning::kept_end_of_life_date;
-use crate::azure::replication::Replication;
-use crate::azure::{Context, body, fault};
-use crate::schema::{Diagnostic, Diagnostics};
+use crate::azure::pipeline::{self, Ended, Managed, Member, Start, Step, Task, Update, WaitUntil};
+use crate::azure::{Call, Context, body, fault};
+use crate::framework::Private;
+use crate::schema::{Diagnostic, Diagnostics, Set};
 
 #[async_trait]
 impl Managed for ImageVersion {
-    type Model = Model;
-
     const NOUN: &'static str = "image version";
-    const TYPE_NAME: &'static str = "azimage_image_version";
 
     const MEMBERS: &'static [Member] = &[
         Member::new("source.virtual_machine_id", "2023-07-03"),
@@ -49,7 +44,7 @@ impl Managed for ImageVersion {
         Member::new("uefi_settings_json", "2022-08-03"),
     ];
 
-    fn id(&self, _context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
+    fn resource_id(&self, _context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
         id_of(model)
     }
 
@@ -77,25 +72,10 @@ impl Managed for ImageVersion {
         Ok(json::expand_new(task.context, plan, &location(task, plan).await?))
     }
 
-    fn steps<'s>(
-        &'s self,
-        context: &'s Context,
-        prior: &'s Model,
-        plan: &'s Model,
-        current: &Json,
-    ) -> Vec<Step<'s>> {
-        let known = steps::known(&prior.target_region);
-        steps::steps(&plan.target_region, &known, current, &Replication::parse(current))
-            .into_iter()
-            .map(|step| {
-                let known = known.clone();
-                let step = move |current: &Json| {
-                    let body = json::expand_change(context, plan, current);
-                    Change::Put(step.body(&plan.target_region, &known, current, body))
-                };
-                Box::new(step) as Step<'s>
-            })
-            .collect()
+    fn steps<'s>(&'s self, update: Update<'s, Model>, current: &Json) -> Vec<Step<'s>> {
+        let Update { context, prior, plan } = update;
+        let body = move |current: &Json| json::expand_change(context, plan, current);
+        steps::requests(plan.target_region.to_vec(), &prior.target_region, current, body)
     }
 
     fn wait_until(&self, context: &Context, plan: &Model, object: &Json) -> WaitUntil {
@@ -118,14 +98,7 @@ impl Managed for ImageVersion {
 
     // replication costs a request of its own, and is asked for only while it can have moved
     fn plain_read_suffices(&self, state: &Model, object: Option<&Json>) -> bool {
-        let progress = Progress {
-            provisioning_state: state.provisioning_state.as_deref(),
-            replication_state: state.replication_state.as_ref(),
-        };
-        match object {
-            None => progress.may_be_complete(),
-            Some(object) => progress.is_complete(object),
-        }
+        progress(state).is_complete(object)
     }
 
     // UEFI settings are returned only on request, and missing ones would look like a reason to replace
@@ -134,23 +107,34 @@ impl Managed for ImageVersion {
     }
 
     fn adjust(&self, task: &Task<'_>, plan: &Model, prior: Option<&Model>, ended: &Ended, state: &mut Model) {
-        if plan.end_of_life_date.is_none() && state.end_of_life_date.is_some() {
-            state.end_of_life_date = None;
-            task.op.warn(kept_end_of_life_date(&task.id));
+        steps::keep_end_of_life_date(task, plan.end_of_life_date.as_ref(), &mut state.end_of_life_date);
+        let prior = prior.map(|prior| prior.target_region.0.as_slice());
+        let read = std::mem::take(&mut state.target_region.0);
+        state.target_region =
+            Set(steps::regions_after_write(task, &KIND, &plan.target_region, prior, read, ended));
+    }
+
+    async fn read(&self, call: Call<'_>, state: Model) -> Result<Option<Model>, Diagnostics> {
+        let context = call.context;
+        if let Ok(id) = id_of(&state) {
+            retain::remember(context, &id, state.deletion_policy.as_deref());
         }
-        let known = prior.map(|prior| steps::known(&prior.target_region));
-        let added = drop_unplanned_regions(
-            &mut state.target_region,
-            &plan.target_region,
-            known.as_deref().unwrap_or_default(),
-        );
-        if known.is_some() && !added.is_empty() {
-            task.op.warn(steps::regions_added_by_others(KIND.noun, &added, &task.id));
+        let read = pipeline::read(self, call, state.clone()).await?;
+        if let Some(read) = &read
+            && let Some(id) = read.id.as_deref().filter(|_| state.provisioning_state.is_some())
+        {
+            regions::remember_added(context, id, &state.target_region, &read.target_region);
         }
-        // replication_state shows which regions failed; the plan's regions are what the service has accepted
-        if matches!(ended.outcome, Outcome::RegionsFailed(_)) {
-            state.target_region = plan.target_region.clone();
-        }
+        Ok(read)
+    }
+
+    async fn remove(
+        &self,
+        task: &Task<'_>,
+        prior: &Model,
+        _private: &mut Private,
+    ) -> Result<(), Diagnostics> {
+        deletion::delete(task, prior).await
     }
 }
 

@@ -33,7 +33,8 @@ async fn records_the_version_as_published_before_the_service_can_show_it() {
         }
         assert!(context.run.has(&id.to_string(), Event::Published), "the write is under way");
     };
-    let (made, ()) = tokio::join!(pipeline::create(&ImageVersion, &context, &op, plan, &mut private), watch);
+    let (made, ()) =
+        tokio::join!(pipeline::create(&ImageVersion, Call::new(&context, &op, &mut private), plan), watch);
     assert!(made.is_err(), "nobody answers the write");
 }
 

@@ -7,6 +7,7 @@ use crate::arm::id::IMAGE_DEFINITION;
 use crate::arm::{ResourceId, Target, region};
 use crate::azure::attributes::{self, date};
 use crate::azure::gallery_version;
+use crate::azure::gallery_version::unfinished::Progress;
 use crate::azure::objects::source::{self, Source};
 use crate::azure::objects::target_region::{TargetRegion, region_key};
 use crate::azure::pipeline::Task;
@@ -124,4 +125,12 @@ pub async fn location(task: &Task<'_>, plan: &Model) -> Result<String, Diagnosti
         &plan.image_definition_id,
     )
     .await
+}
+
+/// What the state says about the progress of the version.
+pub fn progress(state: &Model) -> Progress<'_> {
+    Progress {
+        provisioning_state: state.provisioning_state.as_deref(),
+        replication_state: state.replication_state.as_ref(),
+    }
 }

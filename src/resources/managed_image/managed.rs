@@ -5,27 +5,21 @@ use serde_json::{Value as Json, json};
 
 use super::capture::{self, Capture};
 use super::{ManagedImage, Model};
-use crate::arm::{Error, ResourceId, Target};
+use crate::arm::id::MANAGED_IMAGE;
+use crate::arm::{Error, ResourceId};
 use crate::azure::objects::managed_image::{self as object, DataDisk};
-use crate::azure::pipeline::{Change, Managed, Start, Step, Task};
+use crate::azure::pipeline::{Change, Managed, Start, Step, Task, Update};
 use crate::azure::provisioning::is_failed;
 use crate::azure::{Context, body, fault, tags};
 use crate::schema::{Diagnostic, Diagnostics, Set};
 
 #[async_trait]
 impl Managed for ManagedImage {
-    type Model = Model;
-
     const NOUN: &'static str = "managed image";
-    const TYPE_NAME: &'static str = "azimage_managed_image";
 
-    fn id(&self, context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
+    fn resource_id(&self, context: &Context, model: &Model) -> Result<ResourceId, Diagnostic> {
         let subscription = context.subscription(model.subscription_id.as_deref())?;
-        Ok(ResourceId::managed_image(subscription, &model.resource_group_name, &model.name))
-    }
-
-    fn target(&self, id: &ResourceId) -> Target {
-        target(id)
+        Ok(ResourceId::new(MANAGED_IMAGE, subscription, &model.resource_group_name, &[&model.name]))
     }
 
     fn diagnose(error: &Error, what: &str, id: &str) -> Diagnostic {
@@ -46,14 +40,8 @@ impl Managed for ManagedImage {
     }
 
     // only the tags of an image change; the capture block says how the image was made
-    fn steps<'s>(
-        &'s self,
-        context: &'s Context,
-        _prior: &'s Model,
-        plan: &'s Model,
-        _current: &Json,
-    ) -> Vec<Step<'s>> {
-        let tags = json!(tags::merged(context, plan.tags.as_ref()));
+    fn steps<'s>(&'s self, update: Update<'s, Model>, _current: &Json) -> Vec<Step<'s>> {
+        let tags = json!(tags::merged(update.context, update.plan.tags.as_ref()));
         vec![Box::new(move |current| {
             let mut whole = current.clone();
             body::keep_only(&mut whole, &["location", "extendedLocation", "properties"]);
@@ -76,11 +64,6 @@ impl Managed for ManagedImage {
     ) -> Result<Model, Error> {
         Ok(flatten(task.context, object, id, known))
     }
-}
-
-/// Where the image is.
-pub fn target(id: &ResourceId) -> Target {
-    Target::at(id.to_string())
 }
 
 // The body of a new image.

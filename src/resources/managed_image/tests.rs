@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::arm::{Client, Cloud, CloudSource, Options, Secret, StaticTokens};
 use crate::azure::guardrails::Guardrails;
+use crate::framework::Private;
 use crate::framework::apply::Applied;
 use crate::framework::change::{Change, Planned};
 use crate::framework::data_source::AnyDataSource;
@@ -634,7 +635,7 @@ async fn an_interrupted_run_loses_nothing() {
     }
     // an answer that says nothing changes nothing
     let context = bench.server.context().unwrap();
-    let id = ResourceId::managed_image(SUBSCRIPTION, "rg", "img");
+    let id = ResourceId::new(MANAGED_IMAGE, SUBSCRIPTION, "rg", &["img"]);
     let plan = tagged(of_disks(), &[("a", "1")]);
     let state = managed::flatten(&context, &Json::Null, &id, &plan);
     assert_eq!((state.os_disk, state.data_disk.len()), (plan.os_disk, 2));

@@ -1,9 +1,9 @@
-//! `list "azimage_gallery_application"`: the applications of a gallery, resource group or subscription.
+//! List resources of objects that lie directly in a Compute Gallery.
 
 use async_trait::async_trait;
 
 use super::search::{Filter, Search, check_one_place};
-use crate::arm::id::{GALLERY, GALLERY_APPLICATION};
+use crate::arm::id::GALLERY;
 use crate::azure::Context;
 use crate::azure::attributes::{check_guid, check_regex, check_resource_group, id_of};
 use crate::azure::tags::{self, Tags};
@@ -11,10 +11,10 @@ use crate::framework::Op;
 use crate::framework::list::{Found, ListResource};
 use crate::model;
 use crate::schema::spec::optional;
-use crate::schema::{Diagnostics, Value};
+use crate::schema::{Body, Diagnostics, Model as _, Value};
 
 model! {
-    /// Lists gallery applications.
+    /// Lists objects of galleries.
     pub struct Model {
         /// The ID of the gallery to search. Defaults to all galleries of the resource group or subscription.
         pub gallery_id: Option<String> = id_of(optional(), GALLERY),
@@ -24,20 +24,35 @@ model! {
         pub resource_group_name: Option<String> = optional().check_text(check_resource_group),
         /// A regular expression that the name must match somewhere.
         pub name_regex: Option<String> = optional().check_text(check_regex),
-        /// Tags that the application must have, with these values.
+        /// Tags that the object must have, with these values.
         pub tags: Option<Tags> = optional().check(tags::check),
     }
 }
 
-/// The list resource.
-pub struct GalleryApplications;
+/// The list resource of one resource type.
+pub struct InGallery {
+    /// The name of the resource type.
+    pub type_name: &'static str,
+    /// Its ARM type.
+    pub kind: &'static str,
+    /// The last segment of the ARM type: `images`.
+    pub segment: &'static str,
+    /// What the objects are called: `image definitions`.
+    pub noun: &'static str,
+    /// Its documentation.
+    pub doc: &'static str,
+}
 
 #[async_trait]
-impl ListResource<Context> for GalleryApplications {
+impl ListResource<Context> for InGallery {
     type Model = Model;
 
     fn type_name(&self) -> &'static str {
-        "azimage_gallery_application"
+        self.type_name
+    }
+
+    fn body(&self) -> Body {
+        Body { doc: self.doc.into(), ..Model::body() }
     }
 
     fn validate(&self, config: &Value, found: &mut Diagnostics) {
@@ -46,15 +61,13 @@ impl ListResource<Context> for GalleryApplications {
 
     async fn list(&self, context: &Context, op: &Op, config: Model) -> Result<Vec<Found>, Diagnostics> {
         let filter = Filter::new(config.name_regex.as_deref(), config.tags)?;
-        let search = Search::new(context, op, "listing gallery applications");
-        let applications = search
-            .in_galleries(
-                "applications",
-                config.gallery_id.as_deref(),
-                config.subscription_id.as_deref(),
-                config.resource_group_name.as_deref(),
-            )
-            .await?;
-        Ok(filter.found(&applications, GALLERY_APPLICATION))
+        let search = Search::new(context, op, &format!("listing {}", self.noun));
+        let (gallery, subscription, group) = (
+            config.gallery_id.as_deref(),
+            config.subscription_id.as_deref(),
+            config.resource_group_name.as_deref(),
+        );
+        let found = search.in_galleries(self.segment, gallery, subscription, group).await?;
+        Ok(filter.found(&found, self.kind))
     }
 }
