@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 
 use crate::arm::id::{GALLERY, GALLERY_APPLICATION};
-use crate::arm::{Error, ResourceId, region};
+use crate::arm::{Error, ResourceId, Target, region};
 use crate::azure::attributes::{self, check_application_name, check_uri, date};
 use crate::azure::gallery_version::location::parent_location;
 use crate::azure::objects::application::{Application, CustomAction, expand_actions, name_key};
@@ -14,7 +14,7 @@ use crate::azure::provisioning::is_in_flight;
 use crate::azure::tags::{self, Tags};
 use crate::azure::{Context, body, fault, identity, provisioning};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, IdentityField, ImportFrom, MoveFrom, Op, Resource, Timeouts};
+use crate::framework::{Draft, IdentityField, ImportFrom, MoveFrom, Op, Private, Resource, Timeouts};
 use crate::model;
 use crate::schema::spec::{block, computed, optional, optional_computed, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set};
@@ -167,6 +167,16 @@ impl Managed for GalleryApplication {
             state.end_of_life_date = None;
         }
     }
+
+    async fn remove(
+        &self,
+        task: &Task<'_>,
+        _prior: &Model,
+        _private: &mut Private,
+    ) -> Result<(), Diagnostics> {
+        let versions = (Target::at(format!("{}/versions", task.id)), "application version");
+        pipeline::delete_parent(task, &self.target(&task.id), &[versions]).await
+    }
 }
 
 fn id_of(model: &Model) -> Result<ResourceId, Diagnostic> {
@@ -269,7 +279,6 @@ mod tests {
     use crate::arm::Method;
     use crate::azure::Call;
     use crate::azure::testing::{FakeArm, op};
-    use crate::framework::Private;
 
     #[tokio::test]
     async fn an_update_removes_what_is_unset_and_keeps_what_is_not_managed() {
