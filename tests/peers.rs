@@ -15,24 +15,27 @@ use std::path::Path;
 
 use support::{BINARY, Served, Workspace, terraform};
 
-/// Another provider: its binary, its names, and its configuration.
+/// A provider whose objects this one takes over.
 struct Peer {
     source: &'static str,
+    /// The environment variable that names its binary.
     variable: &'static str,
+    /// The configuration before the move.
     configuration: &'static str,
-    /// The addresses that stay with it: the resource group and the disk.
-    keeps: [&'static str; 2],
-    /// The moved addresses: from and to.
+    /// The resources that replace those between the marks.
+    ours: &'static [&'static str],
+    /// What placeholders in `ours` stand for.
+    placeholders: &'static [(&'static str, &'static str)],
+    /// The addresses of each object before and after the move. `many` has a `count` of 30.
     moves: &'static [(&'static str, &'static str)],
-    /// What happens to the agreement.
-    agreement: bool,
 }
 
 const AZURERM: Peer = Peer {
     source: "hashicorp/azurerm",
     variable: "AZIMAGE_TEST_AZURERM",
     configuration: include_str!("fixtures/peers/azurerm.tf"),
-    keeps: ["azurerm_resource_group.group", "azurerm_managed_disk.disk"],
+    ours: &[include_str!("fixtures/peers/azimage.tf"), AGREEMENT],
+    placeholders: &[("GROUP.", "azurerm_resource_group.group."), ("DISK.", "azurerm_managed_disk.disk.")],
     moves: &[
         ("azurerm_shared_image_gallery.gallery", "azimage_gallery.gallery"),
         ("azurerm_shared_image.definition", "azimage_image_definition.definition"),
@@ -40,26 +43,65 @@ const AZURERM: Peer = Peer {
         ("azurerm_shared_image_version.version", "azimage_image_version.version"),
         ("azurerm_marketplace_agreement.agreement", "azimage_marketplace_agreement.agreement"),
     ],
-    agreement: true,
 };
 
 const AZAPI: Peer = Peer {
     source: "azure/azapi",
     variable: "AZIMAGE_TEST_AZAPI",
     configuration: include_str!("fixtures/peers/azapi.tf"),
-    keeps: ["azapi_resource.group", "azapi_resource.disk"],
+    ours: &[include_str!("fixtures/peers/azimage.tf")],
+    placeholders: &[("GROUP.", "azapi_resource.group."), ("DISK.", "azapi_resource.disk.")],
     moves: &[
         ("azapi_resource.gallery", "azimage_gallery.gallery"),
         ("azapi_resource.definition", "azimage_image_definition.definition"),
         ("azapi_resource.image", "azimage_managed_image.image"),
         ("azapi_resource.version", "azimage_image_version.version"),
     ],
-    agreement: false,
+};
+
+const APPLICATIONS_OF_AZURERM: Peer = Peer {
+    configuration: include_str!("fixtures/peers/azurerm_applications.tf"),
+    ours: &[include_str!("fixtures/peers/azimage_applications.tf")],
+    placeholders: &[
+        ("GALLERY.", "azurerm_shared_image_gallery.gallery."),
+        ("READER", "data.azurerm_role_definition.reader.id"),
+    ],
+    moves: &[
+        ("azurerm_gallery_application.full", "azimage_gallery_application.full"),
+        ("azurerm_gallery_application.small", "azimage_gallery_application.small"),
+        ("azurerm_gallery_application.many", "azimage_gallery_application.many"),
+        ("azurerm_gallery_application_version.full", "azimage_gallery_application_version.full"),
+        ("azurerm_gallery_application_version.small", "azimage_gallery_application_version.small"),
+        ("azurerm_role_assignment.by_name", "azimage_role_assignment.by_name"),
+        ("azurerm_role_assignment.by_id", "azimage_role_assignment.by_id"),
+    ],
+    ..AZURERM
+};
+
+const APPLICATIONS_OF_AZAPI: Peer = Peer {
+    configuration: include_str!("fixtures/peers/azapi_applications.tf"),
+    ours: &[include_str!("fixtures/peers/azimage_applications.tf")],
+    placeholders: &[
+        ("GALLERY.", "azapi_resource.gallery."),
+        ("READER", "local.reader"),
+        // azapi has no such check
+        ("skip_principal_check = true", ""),
+    ],
+    moves: &[
+        ("azapi_resource.application", "azimage_gallery_application.full"),
+        ("azapi_resource.small", "azimage_gallery_application.small"),
+        ("azapi_resource.many", "azimage_gallery_application.many"),
+        ("azapi_resource.version", "azimage_gallery_application_version.full"),
+        ("azapi_resource.small_version", "azimage_gallery_application_version.small"),
+        ("azapi_resource.by_name", "azimage_role_assignment.by_name"),
+        ("azapi_resource.by_id", "azimage_role_assignment.by_id"),
+    ],
+    ..AZAPI
 };
 
 const CHANGED: [&str; 2] = ["-var=said=second", "-var=regions=[\"East US\",\"North Europe\"]"];
 
-/// A workspace with both providers, pointed at an emulator. The test is skipped if the peer is absent.
+/// A workspace with the binaries of the peer and of this provider, configured for an emulator. Skips the test without the peer.
 fn workspace(peer: &Peer, served: &Served) -> Workspace {
     let Ok(binary) = std::env::var(peer.variable) else {
         external::skip(peer.source, format!("{} does not name a binary of {}", peer.variable, peer.source))
@@ -83,7 +125,7 @@ fn workspace(peer: &Peer, served: &Served) -> Workspace {
     workspace
 }
 
-/// The agreement as a resource of this provider.
+/// What replaces azurerm's agreement.
 const AGREEMENT: &str = r#"
 resource "azimage_marketplace_agreement" "agreement" {
   publisher = "fortinet"
@@ -92,16 +134,17 @@ resource "azimage_marketplace_agreement" "agreement" {
 }
 "#;
 
-/// The configuration after the move: the peer's remaining resources, and the others as resources of this provider.
+/// The configuration after the move: what stays with the peer, and the rest as resources of this provider.
 fn taken_over(peer: &Peer) -> String {
     let (before, rest) = peer.configuration.split_once("#BEGIN taken over").unwrap();
     let (_, after) = rest.split_once("#END taken over").unwrap();
-    let ours = include_str!("fixtures/peers/azimage.tf")
-        .replace("GROUP.", &format!("{}.", peer.keeps[0]))
-        .replace("DISK.", &format!("{}.", peer.keeps[1]));
+    let mut ours = peer.ours.concat();
+    for (placeholder, address) in peer.placeholders {
+        assert!(ours.contains(placeholder), "{placeholder}");
+        ours = ours.replace(placeholder, address);
+    }
     let moves = peer.moves.iter().map(|(from, to)| format!("moved {{\n  from = {from}\n  to   = {to}\n}}\n"));
-    let agreement = if peer.agreement { AGREEMENT } else { "" };
-    [before, after, &ours, agreement, &moves.collect::<String>()].concat()
+    [before, after, &ours, &moves.collect::<String>()].concat()
 }
 
 fn works_with_the_emulator(peer: &Peer) {
@@ -137,7 +180,10 @@ fn can_be_moved(peer: &Peer) {
     workspace.write("main.tf", &taken_over(peer));
     let mut plan = workspace.run(&["plan"]).assert_contains("Plan: 0 to add, 0 to change, 0 to destroy.");
     for (from, to) in peer.moves {
-        plan = plan.assert_contains(&format!("{from} has moved to {to}"));
+        let instances = if from.ends_with(".many") { &["[0]", "[29]"][..] } else { &[""] };
+        for instance in instances {
+            plan = plan.assert_contains(&format!("{from}{instance} has moved to {to}{instance}"));
+        }
     }
     plan.ok();
     workspace.apply().ok().assert_contains("0 added, 0 changed, 0 destroyed");
@@ -163,9 +209,35 @@ fn moves_objects_of_azapi() {
     can_be_moved(&AZAPI);
 }
 
+fn moves_applications_and_role_assignments_of_azurerm() {
+    can_be_moved(&APPLICATIONS_OF_AZURERM);
+}
+
+fn moves_applications_and_role_assignments_of_azapi() {
+    can_be_moved(&APPLICATIONS_OF_AZAPI);
+}
+
+fn machines_of_azurerm_show_no_changes() {
+    let served = Served::start();
+    let workspace = workspace(&AZURERM, &served);
+    workspace.write("main.tf", include_str!("fixtures/peers/consumers.tf"));
+    workspace.apply().ok();
+    workspace.assert_no_changes();
+    let changed = ["-var=size=Standard_D4s_v5", "-var=instances=3"];
+    let with = |command: &[&str]| workspace.run(&[command, &changed].concat());
+    with(&["apply", "-auto-approve"]).ok().assert_contains("0 added, 3 changed, 0 destroyed");
+    with(&["plan", "-detailed-exitcode"]).ok();
+    with(&["destroy", "-auto-approve"]).ok();
+    let left = served.by_hand(&["list"]);
+    assert!(!left.contains("peers-rg"), "{left}");
+}
+
 tests!(
     azurerm_works_with_the_emulator,
     azapi_works_with_the_emulator,
     moves_objects_of_azurerm,
     moves_objects_of_azapi,
+    moves_applications_and_role_assignments_of_azurerm,
+    moves_applications_and_role_assignments_of_azapi,
+    machines_of_azurerm_show_no_changes,
 );

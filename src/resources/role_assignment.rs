@@ -230,7 +230,11 @@ impl Resource<Context> for RoleAssignment {
     fn move_from(&self, source: &MoveSource) -> Result<Model, Diagnostic> {
         // azurerm may append a tenant to the ID
         let id = source.text("id").unwrap_or_default().split('|').next().unwrap_or_default();
-        self.import(None, &ImportFrom::Id(id.to_owned()))
+        let mut model = self.import(None, &ImportFrom::Id(id.to_owned()))?;
+        // Azure does not return it
+        let skipped = source.state.get("skip_service_principal_aad_check").and_then(Json::as_bool);
+        model.skip_principal_check = Some(skipped.unwrap_or_default());
+        Ok(model)
     }
 
     /// An import has the role's name and ID; one of them is sufficient.
@@ -564,6 +568,26 @@ mod tests {
             "/subscriptions/s/providers/Microsoft.Authorization/roleAssignments/0d9a0000-0000-0000-0000-000000000001",
         ] {
             assert!(stub(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn moves_keep_what_azure_does_not_return() {
+        for (state, skipped) in [
+            (json!({}), false),
+            (json!({"skip_service_principal_aad_check": null}), false),
+            (json!({"skip_service_principal_aad_check": false}), false),
+            (json!({"skip_service_principal_aad_check": true}), true),
+        ] {
+            let mut source = MoveSource {
+                provider: "registry.terraform.io/hashicorp/azurerm".to_owned(),
+                type_name: "azurerm_role_assignment".to_owned(),
+                schema_version: 0,
+                state,
+            };
+            source.state["id"] = json!(format!("{}|11111111-1111-1111-1111-111111111111", id()));
+            let moved = RoleAssignment.move_from(&source).unwrap();
+            assert_eq!((moved.id, moved.skip_principal_check), (Some(id()), Some(skipped)));
         }
     }
 

@@ -6,6 +6,9 @@
 #   mock_provider "azimage" {
 #     source = "./tests/mocks"
 #   }
+#
+# OpenTofu has no `source` there: copy the blocks into `mock_provider` instead, without the attributes that your
+# configuration sets, which OpenTofu refuses.
 
 mock_resource "azimage_gallery" {
   defaults = {
