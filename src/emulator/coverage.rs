@@ -75,6 +75,7 @@ pub const ROUTES: &[Route] = &[
     line("What a template would change", "{deployments}/{d}/whatIf", DO),
     line("Cancel a deployment", "{deployments}/{d}/cancel", DO),
     line("The template of a deployment", "{deployments}/{d}/exportTemplate", DO),
+    line("Hash of a template", "/providers/Microsoft.Resources/calculateTemplateHash", DO),
     line("Operations of a deployment", "{deployments}/{d}/operations", READ),
     line(
         "Deployment to a subscription, with the same calls",
@@ -334,11 +335,6 @@ pub const GAPS: &[Gap] = &[
     ),
     gap("*", "/providers/Microsoft.Management/managementGroups/…", NO_GROUPS),
     gap("*", "/providers/Microsoft.Resources/deployments/…", NOT_ABOVE),
-    gap(
-        "POST",
-        "/providers/Microsoft.Resources/calculateTemplateHash",
-        "Validate the template: the answer has its templateHash.",
-    ),
     gap(
         "POST",
         "/providers/Microsoft.Resources/checkResourceName",

@@ -2,14 +2,16 @@
 
 use super::errors::ArmError;
 
-/// The type part of an ID in lower case: `microsoft.compute/virtualmachines`; `resourcegroups` for a group, and an empty
-/// text for anything else.
+/// The type part of an ID in lower case: `microsoft.compute/virtualmachines`; `resourcegroups` for a group,
+/// `resourcegroups/moveresources` for an action on a group, and an empty text for anything else.
 pub fn type_of(id: &str) -> String {
     let lower = id.to_ascii_lowercase();
     let Some((_, rest)) = lower.rsplit_once("/providers/") else {
-        let group =
-            matches!(lower.split('/').collect::<Vec<_>>()[..], ["", "subscriptions", _, "resourcegroups", _]);
-        return if group { "resourcegroups".to_owned() } else { String::new() };
+        return match lower.split('/').collect::<Vec<_>>()[..] {
+            ["", "subscriptions", _, "resourcegroups", _] => "resourcegroups".to_owned(),
+            ["", "subscriptions", _, "resourcegroups", _, action] => format!("resourcegroups/{action}"),
+            _ => String::new(),
+        };
     };
     let segments: Vec<&str> = rest.split('/').collect();
     let types = segments.iter().skip(1).step_by(2).copied();
@@ -76,6 +78,7 @@ mod tests {
                 "microsoft.compute/galleries/images/versions",
             ),
             ("/subscriptions/s/resourceGroups/r", "resourcegroups"),
+            ("/subscriptions/s/resourceGroups/r/moveResources", "resourcegroups/moveresources"),
             ("nonsense", ""),
         ] {
             assert_eq!(type_of(id), kind);

@@ -7,7 +7,7 @@ use super::operations;
 use super::providers::applications;
 use super::providers::{
     access, activity_log, agreements, batch, build_operations, build_outputs, build_runs, build_triggers,
-    definitions, deployments, disks, export, filters, galleries, gallery_parts, generic, groups,
+    definitions, deployments, disks, export, filters, galleries, gallery_parts, generic, groups, identities,
     image_builder, images, invitations, lists, locks, machines, marketplace, moves, preflight,
     resource_graph, run_commands, scale_sets, seeds, sharing, sizes, soft_delete, storage, subscriptions,
     tags, versions,
@@ -83,8 +83,10 @@ fn route_one(call: &mut Call<'_, '_>) -> Outcome {
     let id = format!("/{}", call.segments.join("/"));
     // A body that restores a deleted version need not repeat what is kept of it.
     let restores = soft_delete::has(call, &id);
-    let complete = !restores && shapes::must_be_complete(call.method, call.find(&id).is_some(), &call.body);
+    let existing = call.find(&id);
+    let complete = !restores && shapes::must_be_complete(call.method, existing.is_some(), &call.body);
     shapes::check(call, complete)?;
+    identities::check(call, existing.as_ref().and_then(|existing| existing.doc.get("identity")))?;
     let [first, rest @ ..] = words.as_slice() else {
         return Err(unknown(call));
     };
@@ -133,6 +135,9 @@ fn route_one(call: &mut Call<'_, '_>) -> Outcome {
             in_subscription(call, rest)
         }
         ("providers", ["microsoft.resourcegraph", "resources"]) => resource_graph::query(call),
+        ("providers", ["microsoft.resources", "calculatetemplatehash"]) if call.method == Method::Post => {
+            deployments::calculate_hash(call)
+        }
         ("providers", ["microsoft.resources", "validateresources"]) => preflight::validate(call, route),
         ("providers", [_, ..]) => generic::route(call),
         _ => Err(unknown(call)),

@@ -4,7 +4,11 @@ use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::resource::Resource;
-use super::{access, filters, identities, lists, network, roles, take_tags};
+use super::{access, filters, identities, lists, network, put_location, roles, take_tags};
+
+/// Resource providers whose types all have a location, except those of children.
+const LOCATED: &[&str] =
+    &["Microsoft.Network", "Microsoft.Storage", "Microsoft.ManagedIdentity", "Microsoft.KeyVault"];
 
 /// Dispatches by the shape of the path: an odd number of segments after the namespace is a collection, an even number a
 /// resource.
@@ -79,9 +83,11 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
             if created && call.method == Method::Patch {
                 return Err(absent());
             }
-            let location = call.body.text("location").unwrap_or_default().to_owned();
-            let mut resource = existing
-                .unwrap_or_else(|| Resource::new(&id, &kind, &super::super::regions::normalize(&location)));
+            let location = location_of(call, &kind, existing.as_ref(), &group)?;
+            let mut resource = existing.unwrap_or_else(|| Resource::new(&id, &kind, &location));
+            if created {
+                resource.hide("created", call.now);
+            }
             if call.method == Method::Put {
                 take_tags(&call.body, &mut resource)?;
                 resource.doc.remove("properties");
@@ -115,6 +121,24 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
             Ok(Answer::compact(status, show(&resource)))
         }
         Method::Head | Method::Post => Err(ArmError::not_emulated(&format!("POST {kind}"), "")),
+    }
+}
+
+/// The region of a resource. Types that the emulator does not know may have none, or the region `global`.
+fn location_of(
+    call: &Call<'_, '_>,
+    kind: &str,
+    existing: Option<&Resource>,
+    group: &str,
+) -> Result<String, ArmError> {
+    let given = call.body.text("location").unwrap_or_default();
+    let (namespace, types) = kind.split_once('/').unwrap_or((kind, ""));
+    let is_required =
+        !types.contains('/') && LOCATED.iter().any(|located| located.eq_ignore_ascii_case(namespace));
+    match given {
+        "" if !is_required => Ok(String::new()),
+        _ if given.eq_ignore_ascii_case("global") => Ok("global".to_owned()),
+        _ => put_location(call, kind, existing, group),
     }
 }
 

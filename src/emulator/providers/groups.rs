@@ -25,6 +25,8 @@ pub fn make(call: &mut Call<'_, '_>, subscription: &str, group: &str, location: 
     if automatic {
         made.hide("automatic", true);
     }
+    made.hide("created", call.now);
+    made.hide("changed", call.now);
     call.save(&made);
 }
 
@@ -77,6 +79,7 @@ pub fn one(call: &mut Call<'_, '_>, name: &str) -> Outcome {
             if call.body.get("tags").is_some() {
                 take_tags(&call.body, &mut found)?;
             }
+            found.hide("changed", call.now);
             call.save(&found);
             Ok(Answer::compact(200, show(call.now, &found)))
         }
@@ -119,6 +122,10 @@ fn put(call: &mut Call<'_, '_>, name: &str, existing: Option<Resource>) -> Outco
     if let Some(manager) = call.body.get("managedBy") {
         group.doc.set("managedBy", manager);
     }
+    if created {
+        group.hide("created", call.now);
+    }
+    group.hide("changed", call.now);
     call.save(&group);
     Ok(Answer::compact(if created { 201 } else { 200 }, show(call.now, &group)))
 }

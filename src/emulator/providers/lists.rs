@@ -10,8 +10,10 @@ use super::filters::{self, Term};
 /// What `/resources` can be filtered by.
 const RESOURCE_FIELDS: &[&str] =
     &["resourceType", "resourceGroup", "name", "location", "tagName", "tagValue"];
-/// What it can show besides.
+/// The members that `$expand` adds to resources.
 const EXPANSIONS: &[&str] = &["createdTime", "changedTime", "provisioningState"];
+/// The members that `$expand` adds to resource groups.
+const GROUP_EXPANSIONS: &[&str] = &["createdTime", "changedTime"];
 
 /// `GET …/resources` of a group or of the subscription.
 pub fn resources(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
@@ -20,12 +22,7 @@ pub fn resources(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
         None => format!("/subscriptions/{}/resourceGroups", call.subscription),
     };
     let filter = filters::parse(call.query("$filter").unwrap_or_default(), RESOURCE_FIELDS)?;
-    if let Some(unknown) = call.query("$expand").and_then(|list| {
-        list.split(',').find(|word| !EXPANSIONS.iter().any(|known| known.eq_ignore_ascii_case(word.trim())))
-    }) {
-        let message = format!("Invalid $expand '{unknown}' specified in the query string.");
-        return Err(ArmError::gateway(400, "InvalidExpandInQueryString", message));
-    }
+    check_expand(call, EXPANSIONS)?;
     let mut values = Vec::new();
     call.state.scan(&format!("r|{}/", base.to_ascii_lowercase()), None, |_, record| {
         let resource = Resource::from_record(record);
@@ -76,7 +73,22 @@ pub fn resources(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
     call.paged_answer(values)
 }
 
-/// A moment that is kept with a resource; that of its last operation, or now, when it is not.
+/// Refuses an `$expand` of members that the list does not have.
+fn check_expand(call: &Call<'_, '_>, known: &[&str]) -> Result<(), ArmError> {
+    let unknown = call.query("$expand").and_then(|list| {
+        list.split(',').find(|word| !known.iter().any(|known| known.eq_ignore_ascii_case(word.trim())))
+    });
+    match unknown {
+        Some(unknown) => Err(ArmError::gateway(
+            400,
+            "InvalidExpandInQueryString",
+            format!("Invalid $expand '{unknown}' specified in the query string."),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// A time stored with a resource; otherwise the start of its last operation, or now.
 fn when(call: &Call<'_, '_>, resource: &Resource, key: &str) -> String {
     let kept = resource.doc.int(&format!("_.{key}")).or_else(|| resource.started());
     super::super::clock::format_z(kept.unwrap_or(call.now))
@@ -99,6 +111,7 @@ fn whole_name(id: &str) -> String {
 
 /// `GET …/resourcegroups`.
 pub fn groups(call: &mut Call<'_, '_>, show: impl Fn(&Resource) -> Json) -> Outcome {
+    check_expand(call, GROUP_EXPANSIONS)?;
     let filter = filters::parse(
         call.query("$filter").unwrap_or_default(),
         &["tagName", "tagValue", "name", "location"],
@@ -112,7 +125,12 @@ pub fn groups(call: &mut Call<'_, '_>, show: impl Fn(&Resource) -> Json) -> Outc
             others.iter().all(|term| term.matches(field(term.field))) && tags_match(group, &tags)
         })
     };
-    call.paged_answer(found.iter().filter(passes).map(show).collect())
+    let expanded = |group: &Resource| {
+        let created = call.expands("createdTime").then(|| when(call, group, "created"));
+        let changed = call.expands("changedTime").then(|| when(call, group, "changed"));
+        show(group).maybe("createdTime", created).maybe("changedTime", changed)
+    };
+    call.paged_answer(found.iter().filter(passes).map(expanded).collect())
 }
 
 /// The locks at a scope and below it; with `atScope()`, those at it and above it.

@@ -5,8 +5,7 @@ use super::super::errors::ArmError;
 use super::super::ids::{self, version_number};
 use super::super::json::Json;
 use super::super::regions;
-use super::super::resource::Resource;
-use super::{agreements, marketplace};
+use super::{agreements, marketplace, replication, sizes, sources};
 
 /// The properties that a machine derives from its image or disk.
 pub struct Kind {
@@ -41,9 +40,15 @@ pub fn kind(call: &Call<'_, '_>, body: &Json) -> Kind {
 
 fn of_image(call: &Call<'_, '_>, body: &Json) -> Option<Kind> {
     let reference = body.at("properties.storageProfile.imageReference")?;
-    if let Some(id) = reference.text("id") {
-        let definition = id.split("/versions/").next().unwrap_or(id);
-        let image = call.find(definition).or_else(|| call.find(id))?;
+    let image = match (reference.text("id"), published_id(reference)) {
+        (Some(id), _) => {
+            let definition = id.split("/versions/").next().unwrap_or(id);
+            Some(call.find(definition).or_else(|| call.find(id))?)
+        }
+        (None, Some(id)) => call.find(&sources::published_definition(call, id)?.0),
+        (None, None) => None,
+    };
+    if let Some(image) = image {
         let of = |path: &str, default: &str| image.property_text(path).unwrap_or(default).to_owned();
         let managed = of("storageProfile.osDisk.osType", "Linux");
         return Some(Kind {
@@ -61,6 +66,11 @@ fn of_image(call: &Call<'_, '_>, body: &Json) -> Option<Kind> {
     })
 }
 
+/// The ID in a reference to an image of a shared gallery or a community gallery.
+fn published_id(reference: &Json) -> Option<&str> {
+    reference.text("sharedGalleryImageId").or_else(|| reference.text("communityGalleryImageId"))
+}
+
 fn of_disk(call: &Call<'_, '_>, body: &Json) -> Option<Kind> {
     let disk = call.find(body.text("properties.storageProfile.osDisk.managedDisk.id")?)?;
     Some(Kind {
@@ -75,21 +85,30 @@ pub fn check(call: &Call<'_, '_>, body: &Json, location: &str) -> Result<(), Arm
     let Some(reference) = body.at("properties.storageProfile.imageReference") else {
         return Ok(());
     };
+    let not_available = |id: &str| {
+        ArmError::new(
+            404,
+            "GalleryImageNotFound",
+            format!(
+                "The gallery image {id} is not available in {location} region. Please contact image owner to replicate to this region, or change your requested region."
+            ),
+        )
+        .target("imageReference")
+    };
+    if let Some(id) = published_id(reference) {
+        // A change by hand may refer to a gallery of a tenant that the emulator does not have.
+        let found = sources::published_version(call, id, location)
+            .filter(|version| replication::target_region(version, location).is_some());
+        return match found.is_some() || call.settings.by_hand {
+            true => Ok(()),
+            false => Err(not_available(id)),
+        };
+    }
     if let Some(id) = reference.text("id") {
         return match ids::type_of(id).as_str() {
             "microsoft.compute/galleries/images/versions" => {
                 let version = call.find(id).ok_or_else(|| ArmError::no_entity("imageReference"))?;
-                if in_region(&version, location).is_some() {
-                    return Ok(());
-                }
-                Err(ArmError::new(
-                    404,
-                    "GalleryImageNotFound",
-                    format!(
-                        "The gallery image {id} is not available in {location} region. Please contact image owner to replicate to this region, or change your requested region."
-                    ),
-                )
-                .target("imageReference"))
+                replication::target_region(&version, location).map(|_| ()).ok_or_else(|| not_available(id))
             }
             "microsoft.compute/galleries/images" => match latest(call, id, location) {
                 Some(_) => Ok(()),
@@ -105,13 +124,19 @@ pub fn check(call: &Call<'_, '_>, body: &Json, location: &str) -> Result<(), Arm
                 .filter(|image| regions::normalize(image.location()) == location)
                 .map(|_| ())
                 .ok_or_else(|| ArmError::no_entity("imageReference")),
-            _ => Ok(()),
+            _ => Err(ArmError::parameter(
+                "imageReference.id",
+                "The value of parameter imageReference.id is invalid.",
+            )),
         };
     }
     let (Some(publisher), Some(offer), Some(sku)) =
         (reference.text("publisher"), reference.text("offer"), reference.text("sku"))
     else {
-        return Ok(());
+        return Err(ArmError::parameter(
+            "imageReference",
+            "The value of parameter imageReference is invalid.",
+        ));
     };
     let version = reference.text("version").unwrap_or("latest");
     let exists = match version.eq_ignore_ascii_case("latest") {
@@ -155,6 +180,28 @@ pub fn check(call: &Call<'_, '_>, body: &Json, location: &str) -> Result<(), Arm
     Ok(())
 }
 
+/// Refuses another image for an existing machine. Null and absent members are equal, and the service sets `exactVersion`.
+pub fn check_unchanged(body: &Json, before: Option<&Json>) -> Result<(), ArmError> {
+    let members = |reference: &Json| -> Vec<(String, String)> {
+        let mut members: Vec<_> = reference
+            .pairs()
+            .iter()
+            .filter(|(name, value)| name != "exactVersion" && !value.is_null())
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.compact().to_ascii_lowercase()))
+            .collect();
+        members.sort();
+        members
+    };
+    let sent = body.at("properties.storageProfile.imageReference").filter(|sent| !sent.is_null());
+    let stored = before.and_then(|before| before.at("storageProfile.imageReference"));
+    match (sent, stored) {
+        (Some(sent), Some(stored)) if members(sent) != members(stored) => {
+            Err(ArmError::unchangeable("imageReference"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Rejects machines that an image of a gallery cannot be started as: with an account for a specialized image, without the plan
 /// of the image, without the security type that it needs, or on processors of the other architecture.
 pub fn check_shape(call: &Call<'_, '_>, body: &Json) -> Result<(), ArmError> {
@@ -182,14 +229,14 @@ pub fn check_shape(call: &Call<'_, '_>, body: &Json) -> Result<(), ArmError> {
         let message = "The provided securityType is not supported for images of Hypervisor Generation 1.";
         return refused("securityProfile.securityType", message.to_owned());
     }
-    let needed = super::sources::security_type(&definition);
+    let needed = sources::security_type(&definition);
     if matches!(needed, "TrustedLaunch" | "ConfidentialVM") && asked != Some(needed) {
         let message = format!("The image requires the security type '{needed}'.");
         return refused("securityProfile.securityType", message);
     }
     let architecture = definition.property_text("architecture").unwrap_or("x64");
     let size = body.text("properties.hardwareProfile.vmSize").unwrap_or_default();
-    match super::sizes::architecture(size) {
+    match sizes::architecture(size) {
         Some(of_size) if of_size != architecture => refused(
             "vmSize",
             format!("The size '{size}' cannot start images of the architecture '{architecture}'."),
@@ -198,23 +245,14 @@ pub fn check_shape(call: &Call<'_, '_>, body: &Json) -> Result<(), ArmError> {
     }
 }
 
-/// The target region of a version, if it is replicated there.
-fn in_region<'v>(version: &'v Resource, location: &str) -> Option<&'v Json> {
-    version
-        .property("publishingProfile")?
-        .list("targetRegions")
-        .iter()
-        .find(|region| regions::normalize(region.text("name").unwrap_or_default()) == location)
-}
-
 /// Resolves `latest` of a definition in a region: the highest version number that is replicated there, ready, and not excluded.
 /// A region's own exclusion setting takes precedence over the version's.
-fn latest(call: &Call<'_, '_>, definition: &str, location: &str) -> Option<String> {
+pub fn latest(call: &Call<'_, '_>, definition: &str, location: &str) -> Option<String> {
     call.children(&format!("{definition}/versions"))
         .iter()
         .filter(|version| version.ready(call.now))
         .filter(|version| {
-            in_region(version, location).is_some_and(|region| {
+            replication::target_region(version, location).is_some_and(|region| {
                 let everywhere =
                     version.property("publishingProfile.excludeFromLatest") == Some(&Json::Bool(true));
                 !region.flag("excludeFromLatest").unwrap_or(everywhere)
@@ -254,11 +292,12 @@ pub fn exact_version(call: &Call<'_, '_>, storage: &Json, location: &str) -> Opt
             None => latest(call, id, location),
         };
     }
-    for key in ["sharedGalleryImageId", "communityGalleryImageId"] {
-        if let Some(id) = reference.text(key) {
-            let at = id.to_ascii_lowercase().find("/versions/")?;
-            return Some(id[at + "/versions/".len()..].to_owned());
+    if let Some(id) = published_id(reference) {
+        if let Some(version) = sources::published_version(call, id, location) {
+            return Some(version.name().to_owned());
         }
+        let at = id.to_ascii_lowercase().find("/versions/")?;
+        return Some(id[at + "/versions/".len()..].to_owned());
     }
     let (publisher, offer, sku) =
         (reference.text("publisher")?, reference.text("offer")?, reference.text("sku")?);

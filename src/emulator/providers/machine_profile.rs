@@ -40,7 +40,17 @@ pub fn complete_system(profile: &mut Json, os: &str) {
     };
     profile.remove("adminPassword");
     profile.remove("customData");
-    // Not recorded: what is filled in for Windows.
+    // Not recorded: the members that are filled in for Windows.
+    if os == "Windows" {
+        let windows = profile.entry("windowsConfiguration");
+        default(windows, "provisionVMAgent", true.into());
+        default(windows, "enableAutomaticUpdates", true.into());
+        let patches = windows.entry("patchSettings");
+        default(patches, "patchMode", "AutomaticByOS".into());
+        default(patches, "assessmentMode", "ImageDefault".into());
+        default(windows, "enableVMAgentPlatformUpdates", false.into());
+        in_order(windows, &["provisionVMAgent", "enableAutomaticUpdates", "timeZone", "patchSettings"]);
+    }
     if os == "Linux" {
         let linux = profile.entry("linuxConfiguration");
         default(linux, "disablePasswordAuthentication", false.into());
@@ -128,6 +138,18 @@ mod tests {
         let kept: Vec<String> =
             kept(&sent, &before).iter().map(|(key, value)| format!("{key}={}", value.compact())).collect();
         assert_eq!(kept, [r#"osProfile={"a":1}"#, r#"userData="x""#, r#"licenseType="None""#]);
+    }
+
+    #[test]
+    fn windows_profile_is_completed() {
+        let mut profile = json(
+            r#"{"adminUsername":"a","adminPassword":"p","computerName":"c","windowsConfiguration":{"enableAutomaticUpdates":false,"patchSettings":{"patchMode":"Manual"}}}"#,
+        );
+        complete_system(&mut profile, "Windows");
+        assert_eq!(
+            profile.compact(),
+            r#"{"computerName":"c","adminUsername":"a","windowsConfiguration":{"provisionVMAgent":true,"enableAutomaticUpdates":false,"patchSettings":{"patchMode":"Manual","assessmentMode":"ImageDefault"},"enableVMAgentPlatformUpdates":false},"secrets":[],"allowExtensionOperations":true,"requireGuestProvisionSignal":true}"#
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::machine_disks::New;
 use super::machine_power::{power, power_state};
 use super::{
     boot_diagnostics, first_state, head, identities, machine_disks, machine_images, machine_network,
-    machine_profile, put_location, save_deleting, sources, take_tags, too_fresh, upper_group,
+    machine_profile, put_location, save_deleting, sizes, sources, take_tags, too_fresh, upper_group,
 };
 
 /// The resource type.
@@ -40,6 +40,10 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
                 .maybe("tags", machine.doc.get("tags"))
                 .maybe("properties", machine.doc.get("properties"));
             merged.merge_patch(&call.body.clone());
+            // Nulls among the user-assigned identities remove them.
+            if let Some(identity) = call.body.get("identity") {
+                merged.set("identity", identity);
+            }
             call.body = merged;
             put(call, group, &id, Some(machine))
         }
@@ -97,10 +101,13 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     let before = existing.as_ref().and_then(|machine| machine.doc.get("properties")).cloned();
     let mut machine = existing.unwrap_or_else(|| Resource::new(id, KIND, &location));
     take_tags(&call.body, &mut machine)?;
+    sizes::check(body.text("properties.hardwareProfile.vmSize"))?;
     if created {
         machine_images::check(call, &body, &location)?;
         machine_images::check_shape(call, &body)?;
         machine_network::check(&body)?;
+    } else {
+        machine_images::check_unchanged(&body, before.as_ref())?;
     }
     machine_disks::check(call, &body, id)?;
     let kind = machine_images::kind(call, &body);

@@ -121,13 +121,7 @@ pub fn take_tags(body: &Json, resource: &mut Resource) -> Result<(), ArmError> {
             resource.doc.remove("tags");
         }
         Some(Json::Object(pairs)) => {
-            if pairs.len() > 50 {
-                return Err(ArmError::gateway(
-                    400,
-                    "InvalidTags",
-                    "The number of tags exceeds the maximum of 50.",
-                ));
-            }
+            check_tags(pairs)?;
             let mut text = Json::object();
             for (name, value) in pairs {
                 match value {
@@ -146,6 +140,52 @@ pub fn take_tags(body: &Json, resource: &mut Resource) -> Result<(), ArmError> {
             resource.doc.set("properties", properties);
         }
         Some(_) => return Err(invalid_content("tags must be an object of strings")),
+    }
+    Ok(())
+}
+
+/// Checks the number, names and values of tags. Not recorded: the codes and messages.
+pub fn check_tags(tags: &[(String, Json)]) -> Result<(), ArmError> {
+    const MOST: usize = 50;
+    const LONGEST_NAME: usize = 512;
+    const LONGEST_VALUE: usize = 256;
+    const RESERVED: &str = "<>%&\\?/";
+    let refused = |code: &str, message: String| Err(ArmError::gateway(400, code, message));
+    if tags.len() > MOST {
+        return refused("InvalidTags", format!("The number of tags exceeds the maximum of {MOST}."));
+    }
+    for (index, (name, value)) in tags.iter().enumerate() {
+        if name.trim().is_empty() {
+            return refused("InvalidTagName", "The name of a tag must not be empty.".to_owned());
+        }
+        if name.contains(|c: char| RESERVED.contains(c) || c.is_control()) {
+            return refused(
+                "InvalidTagNameCharacters",
+                format!(
+                    "The tag names '{name}' have reserved characters '<,>,%,&,\\,?,/' or control characters."
+                ),
+            );
+        }
+        if name.chars().count() > LONGEST_NAME {
+            return refused(
+                "TagNameTooLarge",
+                format!("The tag name '{name}' exceeds the maximum length of {LONGEST_NAME} characters."),
+            );
+        }
+        if value.as_str().is_some_and(|value| value.chars().count() > LONGEST_VALUE) {
+            return refused(
+                "TagValueTooLarge",
+                format!(
+                    "The value of the tag '{name}' exceeds the maximum length of {LONGEST_VALUE} characters."
+                ),
+            );
+        }
+        if tags[..index].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            return refused(
+                "DuplicateTagName",
+                format!("The tag name '{name}' occurs more than once. Tag names are case-insensitive."),
+            );
+        }
     }
     Ok(())
 }
@@ -320,7 +360,25 @@ mod tests {
     }
 
     #[test]
-    fn lists_shout_the_group() {
+    fn tags_are_limited() {
+        let long = |length: usize| "x".repeat(length);
+        for (tags, code) in [
+            (vec![("env", "prod"), ("Owner:x", "")], None),
+            (vec![(long(512).as_str(), long(256).as_str())], None),
+            (vec![(long(513).as_str(), "")], Some("TagNameTooLarge")),
+            (vec![("a", long(257).as_str())], Some("TagValueTooLarge")),
+            (vec![("a/b", "")], Some("InvalidTagNameCharacters")),
+            (vec![("", "")], Some("InvalidTagName")),
+            (vec![("env", "1"), ("Env", "2")], Some("DuplicateTagName")),
+        ] {
+            let tags: Vec<_> =
+                tags.iter().map(|(name, value)| ((*name).to_owned(), Json::from(*value))).collect();
+            assert_eq!(check_tags(&tags).err().map(|error| error.code).as_deref(), code, "{tags:?}");
+        }
+    }
+
+    #[test]
+    fn lists_show_the_group_in_upper_case() {
         let shown = Json::object().with("id", "/subscriptions/s/resourceGroups/my-rg/providers/p");
         assert_eq!(upper_group(shown).text("id"), Some("/subscriptions/s/resourceGroups/MY-RG/providers/p"));
     }

@@ -28,6 +28,15 @@ impl Plan {
     }
 }
 
+/// The target region of a version, if it is replicated to `location`.
+pub fn target_region<'v>(version: &'v Resource, location: &str) -> Option<&'v Json> {
+    version
+        .property("publishingProfile")?
+        .list("targetRegions")
+        .iter()
+        .find(|region| regions::normalize(region.text("name").unwrap_or_default()) == location)
+}
+
 /// Plans the copies of a version to its target regions. What it has already stays, unless the plan is to begin `anew`.
 pub fn plan_version(call: &Call<'_, '_>, version: &Resource, base: Ticks, anew: bool) -> Plan {
     let profile = version.property("publishingProfile").cloned().unwrap_or_default();

@@ -222,6 +222,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     if created && body.text("sku.name").is_none() && !flexible {
         return Err(ArmError::missing("sku.name"));
     }
+    sizes::check(body.text("sku.name"))?;
     let before = existing.as_ref().and_then(|set| set.doc.get("properties")).cloned().unwrap_or_default();
     let as_machine = machine_of(&body);
     let image = "virtualMachineProfile.storageProfile.imageReference";

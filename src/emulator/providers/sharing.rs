@@ -7,7 +7,7 @@ use super::super::operations::{Begin, Family, begin};
 use super::super::regions;
 use super::super::resource::Resource;
 use super::super::settings::Work;
-use super::{GALLERY, invitations};
+use super::{GALLERY, invitations, replication};
 
 const TARGET: &str = "sharingUpdate.operationType";
 
@@ -191,6 +191,13 @@ pub fn is_shared_to(gallery: &Resource, subscription: &str, tenant: &str) -> boo
     })
 }
 
+/// A gallery that is shared with the caller, by its unique name.
+pub fn shared_gallery(call: &Call<'_, '_>, name: &str) -> Option<Resource> {
+    every_gallery(call)
+        .into_iter()
+        .find(|gallery| unique_name(gallery).eq_ignore_ascii_case(name) && shared_to_caller(call, gallery))
+}
+
 fn unique_name(gallery: &Resource) -> String {
     let subscription = gallery.id().split('/').nth(2).unwrap_or_default();
     format!("{subscription}-{}", gallery.name().to_uppercase())
@@ -224,12 +231,9 @@ pub fn read(call: &mut Call<'_, '_>, location: &str, community: bool, rest: &[St
         return Ok(Answer::pretty(200, Json::object().with("value", values)));
     }
     let absent = |target: &str| ArmError::no_entity(target);
-    let gallery = if community {
-        community_gallery(call, &rest[0])
-    } else {
-        every_gallery(call).into_iter().find(|gallery| {
-            unique_name(gallery).eq_ignore_ascii_case(&rest[0]) && shared_to_caller(call, gallery)
-        })
+    let gallery = match community {
+        true => community_gallery(call, &rest[0]),
+        false => shared_gallery(call, &rest[0]),
     }
     .ok_or_else(|| absent("galleryUniqueName"))?;
     let name = if community {
@@ -259,24 +263,15 @@ pub fn read(call: &mut Call<'_, '_>, location: &str, community: bool, rest: &[St
         [_, "images", _, "versions", _] => {
             let image =
                 call.find(&format!("{images}/{}", rest[2])).ok_or_else(|| absent("galleryImage.name"))?;
+            let region = regions::normalize(location);
             let version = call
                 .find(&format!("{}/versions/{}", image.id(), rest[4]))
-                .filter(|version| here(version, location))
+                .filter(|version| replication::target_region(version, &region).is_some())
                 .ok_or_else(|| absent("galleryImageVersion.name"))?;
             Ok(Answer::pretty(200, side.version(call, &version, &name, image.name())))
         }
         _ => Err(absent("galleryUniqueName")),
     }
-}
-
-fn here(version: &Resource, location: &str) -> bool {
-    let location = regions::normalize(location);
-    version
-        .property("publishingProfile")
-        .map(|profile| profile.list("targetRegions").to_vec())
-        .unwrap_or_default()
-        .iter()
-        .any(|region| regions::normalize(region.text("name").unwrap_or_default()) == location)
 }
 
 /// The kind of gallery that is read, and the region.

@@ -26,6 +26,32 @@ pub fn architecture(size: &str) -> Option<&'static str> {
     SIZES.iter().find(|(name, ..)| name.eq_ignore_ascii_case(size)).map(|(.., architecture)| *architecture)
 }
 
+/// Refuses a text that cannot be the name of a size. The emulator does not have a list of all sizes.
+pub fn check(size: Option<&str>) -> Result<(), ArmError> {
+    let is_possible = |size: &str| {
+        let tier = ["Standard_", "Basic_"]
+            .iter()
+            .find(|tier| size.get(..tier.len()).is_some_and(|start| start.eq_ignore_ascii_case(tier)));
+        let rest = tier.map_or("", |tier| &size[tier.len()..]);
+        rest.starts_with(|c: char| c.is_ascii_alphabetic())
+            && rest.contains(|c: char| c.is_ascii_digit())
+            && rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    };
+    match size {
+        Some(size) if !is_possible(size) => {
+            let known: Vec<&str> = names().collect();
+            Err(ArmError::parameter(
+                "vmSize",
+                format!(
+                    "The value {size} provided for the VM size is not valid. The valid sizes in the current region are: {}. Find out more on the available VM sizes in each region at https://aka.ms/azure-regions.",
+                    known.join(",")
+                ),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn region(given: &str) -> Result<&'static regions::Region, ArmError> {
     regions::find(given).ok_or_else(|| {
         let message = format!("The provided location '{given}' is not available.");
@@ -107,4 +133,26 @@ pub fn skus(call: &Call<'_, '_>) -> Outcome {
         }
     }
     Ok(Answer::pretty(200, Json::object().with("value", values)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_a_tier_and_a_number() {
+        for (size, valid) in [
+            ("Standard_D2s_v3", true),
+            ("standard_b1s", true),
+            ("Basic_A0", true),
+            ("Standard_M416-208s_v2", true),
+            ("B1ls", false),
+            ("nonsense", false),
+            ("Standard_", false),
+            ("", false),
+        ] {
+            assert_eq!(check(Some(size)).is_ok(), valid, "{size}");
+        }
+        assert!(check(None).is_ok());
+    }
 }

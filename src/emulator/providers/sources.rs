@@ -2,11 +2,11 @@
 
 use super::super::call::Call;
 use super::super::errors::ArmError;
-use super::super::ids::{self, version_number};
+use super::super::ids;
 use super::super::json::Json;
 use super::super::regions;
 use super::super::resource::Resource;
-use super::seeds;
+use super::{machine_images, replication, seeds, sharing};
 
 /// The facts about a source that matter to an image created from it.
 pub struct Source {
@@ -108,13 +108,7 @@ fn managed_image(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source
 
 fn version(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source, ArmError> {
     let version = call.find(id).ok_or_else(|| ArmError::no_entity(id))?;
-    let replicated = version
-        .property("publishingProfile")
-        .map(|profile| profile.list("targetRegions").to_vec())
-        .unwrap_or_default()
-        .iter()
-        .any(|region| regions::normalize(region.text("name").unwrap_or_default()) == location);
-    if !replicated {
+    if replication::target_region(&version, location).is_none() {
         return Err(ArmError::no_entity(id));
     }
     if !version.ready(call.now) {
@@ -207,34 +201,47 @@ pub fn disk(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Resource, A
     Ok(disk)
 }
 
-/// Resolves a version of a community gallery of this emulator: `/communityGalleries/{name}/images/{i}[/versions/{v}]`.
+/// Resolves a version of a community gallery of this emulator as the source of a version or a disk.
 pub fn community(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source, ArmError> {
-    let segments: Vec<&str> = id.trim_matches('/').split('/').collect();
-    let (name, image, wanted) = match segments.as_slice() {
-        [root, name, images, image] if is(root, "communityGalleries") && is(images, "images") => {
-            (name, image, None)
-        }
+    if !id.to_ascii_lowercase().starts_with("/communitygalleries/") {
+        return Err(ArmError::parameter(
+            "galleryImageVersion.properties.storageProfile.source.communityGalleryImageId",
+            format!("The community gallery image id '{id}' is invalid."),
+        ));
+    }
+    let found = published_version(call, id, location).ok_or_else(|| ArmError::no_entity(id))?;
+    version(call, found.id(), location)
+}
+
+/// The version in a region that the ID of a community image or of a shared image stands for:
+/// `/communityGalleries/{name}/images/{image}[/versions/{version}]`.
+pub fn published_version(call: &Call<'_, '_>, id: &str, location: &str) -> Option<Resource> {
+    let (definition, version) = published_definition(call, id)?;
+    let version = match is(version, "latest") {
+        true => machine_images::latest(call, &definition, location)?,
+        false => version.to_owned(),
+    };
+    call.find(&format!("{definition}/versions/{version}"))
+}
+
+/// The ID of the definition that the ID of a community image or of a shared image stands for, and the version, or `latest`.
+pub fn published_definition<'i>(call: &Call<'_, '_>, id: &'i str) -> Option<(String, &'i str)> {
+    let segments: Vec<&'i str> = id.trim_matches('/').split('/').collect();
+    let (root, name, image, version) = match segments.as_slice() {
+        [root, name, images, image] if is(images, "images") => (root, name, image, "latest"),
         [root, name, images, image, versions, version]
-            if is(root, "communityGalleries") && is(images, "images") && is(versions, "versions") =>
+            if is(images, "images") && is(versions, "versions") =>
         {
-            (name, image, Some(*version))
+            (root, name, image, *version)
         }
-        _ => {
-            return Err(ArmError::parameter(
-                "galleryImageVersion.properties.storageProfile.source.communityGalleryImageId",
-                format!("The community gallery image id '{id}' is invalid."),
-            ));
-        }
+        _ => return None,
     };
-    let gallery = super::sharing::community_gallery(call, name).ok_or_else(|| ArmError::no_entity(id))?;
-    let mut versions = call.children(&format!("{}/images/{image}/versions", gallery.id()));
-    versions.sort_by_key(|version| version_number(version.name()));
-    let found = match wanted {
-        Some(version) if !is(version, "latest") => versions.iter().find(|found| is(found.name(), version)),
-        _ => versions.last(),
-    };
-    let found = found.ok_or_else(|| ArmError::no_entity(id))?.id().to_owned();
-    version(call, &found, location)
+    let gallery = match root.to_ascii_lowercase().as_str() {
+        "communitygalleries" => sharing::community_gallery(call, name),
+        "sharedgalleries" => sharing::shared_gallery(call, name),
+        _ => None,
+    }?;
+    Some((format!("{}/images/{image}", gallery.id()), version))
 }
 
 fn is(left: &str, right: &str) -> bool {

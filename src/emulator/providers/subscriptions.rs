@@ -59,6 +59,7 @@ fn show(call: &Call<'_, '_>, id: &str) -> Json {
         .with("displayName", NAME)
         .with("state", "Enabled")
         .with("subscriptionPolicies", policies())
+        .maybe("tags", super::tags::of_subscription(call, id))
 }
 
 /// The offer details of a subscription.

@@ -35,6 +35,12 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
 
 type Pairs = Vec<(String, Json)>;
 
+/// The tags of a subscription; `None` if it has none.
+pub fn of_subscription(call: &Call<'_, '_>, subscription: &str) -> Option<Json> {
+    let key = subscription_key(&format!("/subscriptions/{subscription}"));
+    call.record(&key).map(|tags| Json::clone(&tags)).filter(|tags| !tags.is_empty())
+}
+
 /// The tags of a scope; `None` if it does not exist.
 fn read(call: &Call<'_, '_>, scope: &str) -> Option<Pairs> {
     let tags = match is_subscription(scope) {
@@ -45,6 +51,7 @@ fn read(call: &Call<'_, '_>, scope: &str) -> Option<Pairs> {
 }
 
 fn write(call: &mut Call<'_, '_>, scope: &str, tags: &[(String, Json)]) -> Result<(), ArmError> {
+    super::check_tags(tags)?;
     let tags = Json::Object(tags.to_vec());
     if is_subscription(scope) {
         call.state.put(&subscription_key(scope), tags);

@@ -6,7 +6,7 @@ use ring::digest;
 
 use super::super::json::{Json, same};
 use super::arguments::{Arguments, as_int, text_of};
-use super::{collections, dates, unique};
+use super::{collections, dates, hash};
 
 /// The namespace of the identifiers that `guid()` returns.
 const GUIDS: [u8; 16] = 0x11fb_06fb_712d_4ddd_98c7_e71b_bd58_8830_u128.to_be_bytes();
@@ -62,7 +62,7 @@ fn strings(it: &Arguments<'_>) -> Option<Result<Json, String>> {
         "split" => split(it),
         "format" => format(it),
         "guid" => joined(it).map(|text| Json::from(name_guid(&text))),
-        "uniquestring" => joined(it).map(|text| Json::from(unique::string(&text))),
+        "uniquestring" => joined(it).map(|text| Json::from(hash::unique_string(&text))),
         _ => return None,
     })
 }

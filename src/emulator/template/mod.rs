@@ -5,13 +5,13 @@ mod collections;
 mod dates;
 pub mod expression;
 pub mod functions;
+pub mod hash;
 pub mod ids;
 mod parameters;
 pub mod place;
 pub mod relaxed;
 pub mod resources;
 pub mod scope;
-mod unique;
 
 use super::json::Json;
 use place::Place;

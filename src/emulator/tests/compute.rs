@@ -101,6 +101,12 @@ fn tags_api_updates_resources_and_groups() {
         assert_eq!((removed.status, removed.raw.as_str()), (200, ""));
         assert!(world.ask("GET", &own, "").body.get("tags").is_none_or(Json::is_empty));
     }
+    let subscription = tags(S);
+    world.ask("PUT", &subscription, r#"{"properties":{"tags":{"owner":"a"}}}"#);
+    let shown = world.ask("GET", &format!("{S}?api-version=2022-12-01"), "").body;
+    assert_eq!(shown.text("tags.owner"), Some("a"));
+    let reserved = r#"{"properties":{"tags":{"a/b":"1"}}}"#;
+    assert_eq!(world.ask("PUT", &subscription, reserved).code(), "InvalidTagNameCharacters");
     assert_eq!(world.ask("GET", &tags(&gal("/images/none")), "").code(), "ResourceNotFound");
     assert_eq!(world.ask("PATCH", &tags(&group), r#"{"operation":"Add"}"#).status, 400);
 }
@@ -143,6 +149,98 @@ fn user_assigned_identities_have_consistent_ids() {
     let users = got.body.at("identity.userAssignedIdentities");
     let user = users.and_then(|users| users.get(&id)).unwrap_or_else(|| panic!("{}", got.raw));
     assert_eq!(user.text("clientId"), Some(client.as_str()));
+}
+
+#[test]
+fn patch_adds_and_removes_user_assigned_identities() {
+    let mut world = World::new();
+    let id = |name: &str| {
+        format!("{S}/resourceGroups/my-rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}")
+    };
+    let url = format!("{}?api-version=2026-03-01", machine_id());
+    let mut patch = |users: &str| {
+        let body =
+            format!(r#"{{"identity":{{"type":"UserAssigned","userAssignedIdentities":{{{users}}}}}}}"#);
+        let got = world.ask("PATCH", &url, &body);
+        world.wait(60.0);
+        got
+    };
+    assert_eq!(patch("").code(), "MissingIdentityIds");
+    patch(&format!(r#""{}":{{}}"#, id("a")));
+    let got = patch(&format!(r#""{}":{{}}"#, id("b")));
+    let users = |got: &Got| -> Vec<String> {
+        let users = got.body.at("identity.userAssignedIdentities").unwrap();
+        users.pairs().iter().map(|(id, _)| id.clone()).collect()
+    };
+    assert_eq!(users(&got), [id("a"), id("b")], "{}", got.raw);
+    let got = patch(&format!(r#""{}":null"#, id("a")));
+    assert_eq!(users(&got), [id("b")], "{}", got.raw);
+}
+
+#[test]
+fn machines_check_size_and_image() {
+    let mut world = World::new();
+    let body = |size: &str, reference: &str| {
+        format!(
+            r#"{{"location":"eastus","properties":{{"hardwareProfile":{{"vmSize":"{size}"}},"storageProfile":{{"imageReference":{{{reference}}},"osDisk":{{"createOption":"FromImage"}}}}}}}}"#
+        )
+    };
+    let url = rg("virtualMachines/vm?api-version=2026-03-01");
+    let debian = r#""publisher":"Debian","offer":"debian-12","sku":"12-gen2","version":"latest""#;
+    for (size, reference, code, target) in [
+        ("nonsense", debian, "InvalidParameter", "vmSize"),
+        ("Standard_B1s", "", "InvalidParameter", "imageReference"),
+        ("Standard_B1s", r#""publisher":"Debian""#, "InvalidParameter", "imageReference"),
+        ("Standard_B1s", &format!(r#""id":"{}""#, rg("disks/x")), "InvalidParameter", "imageReference.id"),
+        (
+            "Standard_B1s",
+            r#""communityGalleryImageId":"/CommunityGalleries/none/Images/i/Versions/1.0.0""#,
+            "GalleryImageNotFound",
+            "imageReference",
+        ),
+        (
+            "Standard_B1s",
+            r#""sharedGalleryImageId":"/SharedGalleries/none/Images/i""#,
+            "GalleryImageNotFound",
+            "imageReference",
+        ),
+    ] {
+        let got = world.ask("PUT", &url, &body(size, reference));
+        let target_of = got.body.text("error.target");
+        assert_eq!((got.code(), target_of), (code, Some(target)), "{size} {reference}: {}", got.raw);
+    }
+    world.done("PUT", &url, &body("Standard_B1s", debian));
+    world.done("PUT", &url, &body("Standard_B2s", debian));
+    let got = world.ask("PUT", &url, &body("Standard_B2s", &debian.replace("12-gen2", "12-arm64")));
+    assert_eq!((got.status, got.code()), (409, "PropertyChangeNotAllowed"));
+    assert_eq!(got.body.text("error.message"), Some("Changing property 'imageReference' is not allowed."));
+}
+
+#[test]
+fn machines_start_from_shared_galleries() {
+    let mut world = World::new();
+    let sharing = r#"{"location":"eastus","properties":{"sharingProfile":{"permissions":"Groups"}}}"#;
+    world.done("PUT", &gal("?api-version=2026-03-03"), sharing);
+    world.definition();
+    world.image();
+    let version = gal("/images/img/versions/1.2.0?api-version=2026-03-03");
+    world.done("PUT", &version, &version_body(r#"{"name":"eastus"}"#, ""));
+    let unique = world.ask("GET", &gal("?api-version=2026-03-03"), "").body;
+    let unique = unique.text("properties.identifier.uniqueName").unwrap().to_owned();
+    let body = |tail: &str| {
+        format!(
+            r#"{{"location":"eastus","properties":{{"storageProfile":{{"imageReference":{{"sharedGalleryImageId":"/SharedGalleries/{unique}/Images/img{tail}"}},"osDisk":{{"createOption":"FromImage"}}}}}}}}"#
+        )
+    };
+    for (name, tail) in [("a", "/Versions/1.2.0"), ("b", "/Versions/latest"), ("c", "")] {
+        let url = rg(&format!("virtualMachines/{name}?api-version=2026-03-01"));
+        let made = world.done("PUT", &url, &body(tail)).body;
+        let image = made.at("properties.storageProfile.imageReference").unwrap();
+        assert_eq!(image.text("exactVersion"), Some("1.2.0"), "{tail}");
+        assert_eq!(made.text("properties.storageProfile.osDisk.osType"), Some("Linux"), "{tail}");
+    }
+    let absent = rg("virtualMachines/d?api-version=2026-03-01");
+    assert_eq!(world.ask("PUT", &absent, &body("/Versions/1.2.1")).code(), "GalleryImageNotFound");
 }
 
 /// The URL of boot diagnostics ends with `core.windows.net`, which must not be mistaken for the operating system.

@@ -47,6 +47,9 @@ fn filters_resources_and_groups() {
     let first = ask("resourcegroups", "$top=1");
     assert_eq!(names(&first), ["my-rg"]);
     assert_eq!(names(&world.ask("GET", first.body.text("nextLink").unwrap(), "")), ["rg"]);
+    let expanded = ask("resourcegroups", "$expand=createdTime&$top=1");
+    assert!(expanded.raw.contains("createdTime") && !expanded.raw.contains("changedTime"));
+    assert_eq!(ask("resourcegroups", "$expand=everything").code(), "InvalidExpandInQueryString");
     let tagged = format!("{S}/resourceGroups/rg?api-version=2022-09-01");
     assert_eq!(world.ask("PATCH", &tagged, r#"{"tags":{"a":"b"}}"#).status, 200);
     assert_eq!(names(&ask("resourcegroups", "$filter=tagName eq 'a' and tagValue eq 'b'")), ["rg"]);

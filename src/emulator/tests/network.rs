@@ -3,6 +3,28 @@
 
 use super::*;
 
+#[test]
+fn networks_need_a_location_that_exists() {
+    let world = World::new();
+    let url = |kind: &str| format!("{S}/resourceGroups/my-rg/providers/{kind}?api-version=2024-05-01");
+    for (kind, body, code) in [
+        ("Microsoft.Network/virtualNetworks/v", "{}", "LocationRequired"),
+        (
+            "Microsoft.Network/virtualNetworks/v",
+            r#"{"location":"nowhere"}"#,
+            "LocationNotAvailableForResourceType",
+        ),
+        ("Microsoft.Network/virtualNetworks/v", r#"{"location":"eastus"}"#, ""),
+        ("Microsoft.Network/virtualNetworks/v", r#"{"location":"westus"}"#, "InvalidResourceLocation"),
+        ("Microsoft.Network/privateDnsZones/z", r#"{"location":"Global"}"#, ""),
+        ("Contoso.Things/things/t", "{}", ""),
+    ] {
+        let got = world.ask("PUT", &url(kind), body);
+        let found = if got.status < 300 { "" } else { got.code() };
+        assert_eq!(found, code, "{kind} {body}: {}", got.raw);
+    }
+}
+
 fn network(tail: &str) -> String {
     format!("{S}/resourceGroups/my-rg/providers/Microsoft.Network/{tail}?api-version=2024-05-01")
 }

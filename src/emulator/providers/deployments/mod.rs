@@ -258,7 +258,7 @@ impl Plan {
             })
             .collect();
         Json::object()
-            .with("templateHash", stable(&self.template.compact()).to_string())
+            .with("templateHash", template::hash::of_template(&self.template))
             .with("parameters", reading.parameters())
             .with("mode", if self.complete { "Complete" } else { "Incremental" })
             .with("provisioningState", "Accepted")
@@ -398,6 +398,19 @@ fn put(call: &mut Call<'_, '_>, handler: Handler, plan: &Plan, existing: Option<
     );
     let status = if existing.is_some() { 200 } else { 201 };
     Ok(Answer::compact(status, shown).header("Azure-AsyncOperation", poll).poll_hint(call, None))
+}
+
+/// `POST /providers/Microsoft.Resources/calculateTemplateHash`.
+pub fn calculate_hash(call: &Call<'_, '_>) -> Outcome {
+    if !matches!(call.body, Json::Object(_)) {
+        return Err(invalid("InvalidTemplate", "The body must be a template, which is a JSON object."));
+    }
+    Ok(Answer::compact(
+        200,
+        Json::object()
+            .with("minifiedTemplate", call.body.compact())
+            .with("templateHash", template::hash::of_template(&call.body)),
+    ))
 }
 
 fn validate(call: &mut Call<'_, '_>, handler: Handler, plan: &Plan) -> Outcome {

@@ -331,7 +331,8 @@ pub fn content(answer: Answer) -> Json {
     }
 }
 
-/// The ids in the group of a deployment in Complete mode that its template does not mention: those that it deletes.
+/// The IDs of the resources that a deployment in Complete mode deletes: those with a location in its group that the template
+/// does not mention. Children come before their parents.
 pub fn others(call: &Call<'_, '_>, plan: &Plan, reading: &Reading<'_>) -> Vec<String> {
     let Some(group) = &plan.group else { return Vec::new() };
     let prefix = format!("{}/", super::super::super::template::ids::group_scope(&call.subscription, group));
@@ -340,10 +341,12 @@ pub fn others(call: &Call<'_, '_>, plan: &Plan, reading: &Reading<'_>) -> Vec<St
         let resource = Resource::from_record(record);
         let id = resource.id();
         let kind = resource.doc.text("type").unwrap_or_default();
-        // What is in something goes with it.
-        let top = kind.matches('/').count() == 1 && id.matches("/providers/").count() == 1;
+        // Children without a location, such as subnets, are deleted with their parents.
+        let is_top = kind.matches('/').count() == 1;
+        let is_tracked =
+            id.matches("/providers/").count() == 1 && (is_top || !resource.location().is_empty());
         let mentioned = reading.items.iter().any(|item| item.deployed && item.id.eq_ignore_ascii_case(id));
-        if top
+        if is_tracked
             && !mentioned
             && kind != KIND
             && resource.exists(call.now)
@@ -353,6 +356,7 @@ pub fn others(call: &Call<'_, '_>, plan: &Plan, reading: &Reading<'_>) -> Vec<St
         }
         true
     });
+    found.sort_by_key(|id| std::cmp::Reverse(id.matches('/').count()));
     found
 }
 

@@ -1,17 +1,28 @@
-//! `uniqueString()`: thirteen letters and digits from a 64-bit hash of a text, the same ones as in Azure.
+//! The 64-bit hash behind `uniqueString()` and `templateHash`, with the same results as in Azure.
 //!
-//! Azure does not document the function. The hash is MurmurHash3 of two 32-bit halves with constants of its own; the tests
-//! have results of Azure that others have published.
+//! Azure does not document it. The hash is MurmurHash3 of two 32-bit halves with other constants; the tests contain published
+//! results of Azure and Bicep.
+
+use super::super::json::Json;
 
 const FIRST: u32 = 0x239b_961b;
 const SECOND: u32 = 0xab0e_9789;
 
-/// The string that Azure makes of a text.
-pub fn string(text: &str) -> String {
+/// The result of `uniqueString()`: thirteen letters and digits.
+pub fn unique_string(text: &str) -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     // Five bits a letter, from the top; the last letter has the four bits that remain.
     let hash = u128::from(hash(text.as_bytes())) << 1;
     (0..13).map(|at| char::from(ALPHABET[(hash >> (60 - 5 * at) & 31) as usize])).collect()
+}
+
+/// The `templateHash` of a template: that of its members in upper case without blanks, except the hash that Bicep adds.
+pub fn of_template(template: &Json) -> String {
+    let mut hashed = template.clone();
+    if hashed.at("metadata._generator.templateHash").is_some() {
+        hashed.entry("metadata").entry("_generator").remove("templateHash");
+    }
+    hash(hashed.compact().to_uppercase().as_bytes()).to_string()
 }
 
 fn hash(bytes: &[u8]) -> u64 {
@@ -62,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_are_those_of_azure() {
+    fn unique_strings_are_those_of_azure() {
         for (text, wanted) in [
             ("", "aaaaaaaaaaaaa"),
             ("tyeth", "zcztcwvu6iyg6"),
@@ -72,7 +83,19 @@ mod tests {
                 "fd63l2gacbtca",
             ),
         ] {
-            assert_eq!(string(text), wanted, "{text}");
+            assert_eq!(unique_string(text), wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn template_hashes_are_those_of_bicep() {
+        let template = |hash: &str| {
+            let text = format!(
+                r#"{{"$schema":"https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#","contentVersion":"1.0.0.0","metadata":{{"_generator":{{"name":"bicep","version":"0.4.1.14562"{hash}}}}},"parameters":{{"yourName":{{"type":"string"}}}},"functions":[],"variables":{{"hello":"Hello World! - Hi"}},"resources":[],"outputs":{{"helloWorld":{{"type":"string","value":"[format('{{0}} {{1}}', variables('hello'), parameters('yourName'))]"}}}}}}"#
+            );
+            of_template(&Json::parse(text.as_bytes()).unwrap())
+        };
+        assert_eq!(template(r#","templateHash":"14009903274351708763""#), "14009903274351708763");
+        assert_eq!(template(""), "14009903274351708763");
     }
 }
