@@ -65,7 +65,7 @@ fn act(
                 Some(Json::Number(number)) => number.as_f64().unwrap_or(0.0),
                 _ => return Err(bad("give {\"seconds\": N}")),
             };
-            // the client that holds a request decides what happens to it
+            // While requests are held, the client that holds them controls the clock.
             if body.flag("unless_held") != Some(true) || held::list(state).list("held").is_empty() {
                 advance(state, seconds);
             }
@@ -128,7 +128,7 @@ fn act(
         _ => Err(ArmError::new(
             404,
             "NotFound",
-            "There are: GET summary, GET/PUT settings, POST clock/advance, GET/POST/PUT/DELETE faults, GET/PUT scripts, GET/POST held, POST reset, POST marketplace/publish|deprecate|withdraw|restore.",
+            "The control calls are: GET summary, GET/PUT settings, POST clock/advance, GET/POST/PUT/DELETE faults, GET/PUT scripts, GET/POST held, POST reset, POST marketplace/publish|deprecate|withdraw|restore.",
         )),
     }
 }
@@ -196,7 +196,7 @@ fn change_marketplace(state: &mut Transaction<'_>, change: &str, body: &Json) ->
         state.delete(&key);
         return Ok(Json::object());
     }
-    // asked only where it matters: publishing thousands of versions must not list them each time
+    // Only evaluated where needed, because publishing thousands of versions must not list them each time.
     let exists = || {
         let named = marketplace::versions(state, publisher, offer, sku);
         if version.is_empty() {
@@ -227,7 +227,7 @@ fn change_marketplace(state: &mut Transaction<'_>, change: &str, body: &Json) ->
     Ok(record)
 }
 
-/// The instant of a call, and whether it asks for everything.
+/// The time of a call, and whether it requests all entries.
 #[derive(Clone, Copy)]
 struct Moment {
     wall: Ticks,

@@ -1,15 +1,15 @@
-//! What the emulator answers, and which operations of Azure it refuses: the tables of the guide, and the refusals.
+//! The operations that the emulator supports, and those that it refuses: the tables of the guide, and the refusals.
 
 use super::call::Call;
 use super::errors::ArmError;
 
-/// One line of the coverage table: what it is, an example of its path, and the verbs it has there.
+/// One row of the coverage table.
 pub struct Route {
-    /// The resource type or call, for people.
+    /// A description of the resource type or call.
     pub what: &'static str,
     /// Its path; `{…}` stands for a name.
     pub path: &'static str,
-    /// The verbs.
+    /// The supported methods.
     pub verbs: &'static [&'static str],
 }
 
@@ -31,7 +31,7 @@ const READ: &[&str] = &["GET"];
 const DO: &[&str] = &["POST"];
 const WHOLE: &[&str] = &["GET", "PUT", "PATCH", "DELETE"];
 
-/// What the emulator answers; the documentation's coverage table is made of it, and a test tries every line.
+/// The supported operations. The guide's coverage table is generated from them, and a test tries each of them.
 pub const ROUTES: &[Route] = &[
     line("Subscriptions", "/subscriptions", READ),
     line("Subscription", "/subscriptions/{s}", READ),
@@ -279,7 +279,7 @@ pub const ROUTES: &[Route] = &[
     ),
 ];
 
-/// The table of the documentation: [`ROUTES`] as Markdown, with a line's end at its end.
+/// The coverage table of the guide: [`ROUTES`] as Markdown, with a trailing newline.
 pub fn coverage_table() -> String {
     let mut table = String::from("| what | path | verbs |\n|---|---|---|\n");
     for route in ROUTES {
@@ -348,7 +348,7 @@ pub const GAPS: &[Gap] = &[
     gap(
         "GET",
         "/subscriptions/{s}/providers/{namespace}/providerPermissions",
-        "Nothing but callers has permissions.",
+        "Resource providers have no permissions in the emulator.",
     ),
     gap(
         "GET",
@@ -430,7 +430,7 @@ mod tests {
         }
     }
 
-    /// Every line of the table leads somewhere: no verb of it is answered as a path or a method that is not known.
+    /// No row of the table is refused as an unknown path or method.
     #[test]
     fn every_route_of_the_table_is_there() {
         const S: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10";

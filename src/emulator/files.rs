@@ -1,14 +1,14 @@
-//! Opening the files of a state safely: only regular files, and never through a symbolic link that somebody planted.
+//! Opens the files of a state safely: only regular files, and never through a planted symbolic link.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The most symbolic links that are followed, as on Linux.
+/// The maximum number of symbolic links that are followed, as on Linux.
 const LINKS: usize = 40;
 
-/// The file that `path` leads to once symbolic links are followed, so that replacing the file keeps the link, and every
-/// process locks the same one. The file itself may be missing; when it exists, it must be a regular file.
+/// Follows symbolic links, so that replacing the file keeps the link, and all processes lock the same file. The file need not
+/// exist; if it does, it must be a regular file.
 pub fn resolve(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..LINKS {
@@ -26,8 +26,7 @@ pub fn resolve(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links"))
 }
 
-/// Opens a file with `options`, unless it is something else, such as a device or a pipe, where opening may hang and
-/// replacing does harm.
+/// Opens a regular file with `options`. Refuses devices and pipes, because opening them can hang and replacing them does harm.
 pub fn open_regular(path: &Path, options: &OpenOptions) -> io::Result<File> {
     if !fs::metadata(path)?.is_file() {
         return Err(not_regular());
@@ -35,8 +34,8 @@ pub fn open_regular(path: &Path, options: &OpenOptions) -> io::Result<File> {
     options.open(path)
 }
 
-/// Opens the file `<path><suffix>`, or creates it. Anything but a regular file in its place is refused, symbolic links
-/// included: in a folder that others can write to, they may lead anywhere.
+/// Opens the file `<path><suffix>`, or creates it. Refuses anything but a regular file, including symbolic links, which other
+/// users could have planted in a shared folder.
 pub fn open_beside(path: &Path, suffix: &str, append: bool) -> io::Result<File> {
     let beside = beside(path, suffix);
     let mut options = OpenOptions::new();
@@ -60,7 +59,7 @@ pub fn open_beside(path: &Path, suffix: &str, append: bool) -> io::Result<File> 
     }
 }
 
-/// Creates the file `<path><suffix>` afresh; whatever has that name, such as what a killed process left, is removed first.
+/// Creates the file `<path><suffix>`, after removing an existing one that, for example, a killed process left behind.
 pub fn create_beside(path: &Path, suffix: &str) -> io::Result<File> {
     let beside = beside(path, suffix);
     match fs::remove_file(&beside) {

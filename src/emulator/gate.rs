@@ -1,16 +1,16 @@
-//! Which requests the served emulator accepts, decided from their headers alone, so that a web page in a browser on this
-//! machine cannot read or change it.
+//! Decides from its headers whether a request is served, so that a web page in a browser on this machine cannot read or change
+//! the emulator.
 
 use std::net::IpAddr;
 
 use super::errors::ArmError;
 use super::{Request, Target};
 
-/// The header that every control call which changes something must carry. A page of another site cannot send it without
-/// the browser asking for permission first, which the emulator never gives.
+/// The header that control calls with changes must have. A page of another site can send it only after a preflight request,
+/// which the emulator refuses.
 pub const CONTROL_HEADER: &str = "X-Azimage-Control";
 
-/// Whose requests are served.
+/// The hosts whose requests are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Requests that name this machine's loopback addresses.
@@ -19,7 +19,7 @@ pub enum Reach {
     Remote,
 }
 
-/// Refuses a request that a program which means this emulator does not send. The body may be missing still.
+/// Refuses requests for other hosts and requests that a browser sends for another site. The body may not have been read yet.
 pub fn check(request: &Request, reach: Reach) -> Result<(), ArmError> {
     let mut hosts = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host"));
     let (Some((_, host)), None) = (hosts.next(), hosts.next()) else {
@@ -74,13 +74,13 @@ fn host_is_served(host: &str, reach: Reach) -> bool {
     reach == Reach::Remote && private && well_formed
 }
 
-/// Refuses what a browser sends on behalf of another site, except that a link may lead to the page.
+/// Refuses requests that a browser sends for another site, except following a link to the page.
 fn check_origin(request: &Request, target: &Target) -> Result<(), ArmError> {
-    let foreign = |who: &str| {
+    let foreign = |header: &str| {
         refused(
             403,
             "ForeignOrigin",
-            &format!("The emulator does not answer web pages of other sites ({who})."),
+            &format!("The emulator does not answer web pages of other sites ({header})."),
         )
     };
     if let Some(origin) = request.header("origin")
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_judged_by_their_headers() {
+    fn requests_are_refused_by_their_headers() {
         const JSON: &str = "Content-Type: application/json; charset=utf-8";
         const CONTROL: &str = "X-Azimage-Control: true";
         const BODY: &str = "Content-Length: 2";

@@ -25,7 +25,7 @@ pub enum Json {
 }
 
 impl Json {
-    /// An empty object, to be filled with [`Json::with`].
+    /// An empty object, to which [`Json::with`] adds members.
     pub fn object() -> Json {
         Json::Object(Vec::new())
     }

@@ -1,9 +1,9 @@
-//! A long-running operation as a record: its name, where it runs, when it ends and how.
+//! A long-running operation: its name, region, end and result.
 
 use super::clock::Ticks;
 use super::json::Json;
 
-/// Which part of the compute provider runs an operation; it decides the poll URL.
+/// The part of the compute provider that runs an operation, which determines the poll URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// Galleries and everything in them.
@@ -28,23 +28,23 @@ impl Family {
 /// One operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
-    /// Its name, and the request id of the answer that began it.
+    /// Its name, which is also the request ID of the response that started it.
     pub guid: String,
-    /// Who runs it.
+    /// The part of the provider that runs it.
     pub family: Family,
-    /// Where it runs, for the URL.
+    /// The region, for the URL.
     pub location: String,
-    /// Begin.
+    /// Its start.
     pub start: Ticks,
-    /// End; `None` for one that never ends.
+    /// Its end; `None` if it never ends.
     pub end: Option<Ticks>,
-    /// Code and message, when it is to fail.
+    /// The code and message with which it fails.
     pub error: Option<(String, String)>,
     /// `properties.output`.
     pub output: Option<Json>,
-    /// The Retry-After that the service sends with the first answer and while it runs.
+    /// The Retry-After of the first response and of polls while it runs.
     pub retry_after: Option<u32>,
-    /// What it makes is not there in the end.
+    /// Whether the resource is absent when it ends.
     pub loses: bool,
 }
 

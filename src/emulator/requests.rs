@@ -1,4 +1,4 @@
-//! The last requests, for the page: in memory, or in a file beside the state that all processes append to.
+//! The last requests, for the page: in memory, or in a file beside the state to which all processes append.
 
 use std::collections::VecDeque;
 use std::fs::{self, OpenOptions};
@@ -13,9 +13,9 @@ use crate::sync::lock;
 
 /// How many requests are shown.
 const SHOWN: usize = 50;
-/// The size at which the file is cut down to what is shown.
+/// The size at which the file is truncated to the requests that are shown.
 const LARGEST: u64 = 256 * 1024;
-/// What the file is called, beside the state.
+/// The suffix of the file, beside the state.
 const SUFFIX: &str = ".requests";
 
 /// The last requests to one state.
@@ -25,12 +25,12 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Those to the state in a file, or to one in memory.
+    /// Creates the list for a state in a file or in memory.
     pub fn of(state: Option<&Path>) -> Requests {
         Requests { state: state.map(Path::to_owned), memory: Mutex::default() }
     }
 
-    /// Adds one. What cannot be written is left out: no request fails for it.
+    /// Adds a request. Write errors are ignored, because they must not fail the request.
     pub fn add(&self, at: Ticks, method: &str, path: &str, status: u16) {
         let entry = Json::object()
             .with("at", clock::format(at))
@@ -60,7 +60,7 @@ impl Requests {
         }
     }
 
-    /// Forgets all.
+    /// Removes all requests.
     pub fn clear(&self) {
         lock(&self.memory).clear();
         if let Some(state) = &self.state {
@@ -77,13 +77,13 @@ fn append(state: &Path, entry: &Json) -> io::Result<()> {
         let path = files::beside(state, SUFFIX);
         let kept: String = last(state)?.iter().map(|entry| entry.compact() + "\n").collect();
         files::create_beside(&path, ".new")?.write_all(kept.as_bytes())?;
-        // Lines that other processes add meanwhile are lost, which only the page would show.
+        // Lines that other processes append meanwhile are lost, which affects only the page.
         fs::rename(files::beside(&path, ".new"), path)?;
     }
     Ok(())
 }
 
-/// The last entries, the newest last.
+/// The last entries, oldest first.
 fn last(state: &Path) -> io::Result<Vec<Json>> {
     let mut file = files::open_regular(&files::beside(state, SUFFIX), OpenOptions::new().read(true))?;
     let length = file.metadata()?.len();

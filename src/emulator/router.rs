@@ -1,4 +1,4 @@
-//! From a path to the file that answers it, with the checks that ARM makes before any provider is asked.
+//! Routes requests to the resource providers, after the checks that ARM makes first.
 
 use super::call::{Answer, Call, Method, Outcome};
 use super::errors::ArmError;
@@ -14,12 +14,12 @@ use super::providers::{
 };
 use super::{coverage, shapes, versions_known};
 
-/// Answers one ARM request, after the runs of Image Builder that have ended by now have made their images.
+/// Handles one ARM request. First, the Image Builder runs that have ended create their images.
 pub fn route(call: &mut Call<'_, '_>) -> Outcome {
     for due in build_outputs::due(call) {
         for (artifact, request) in due.artifacts {
             if artifact.is_managed_image() {
-                // A build replaces the image of the build before.
+                // A build replaces the image of the previous build.
                 call.state.delete(&super::store::resource_key(&artifact.location));
             }
             let refused = match request {
@@ -36,7 +36,7 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
     route_one(call)
 }
 
-/// Sends a PUT on the emulator's own behalf, as work that takes no time.
+/// Sends a PUT on behalf of the emulator itself; it completes at once.
 fn make(call: &mut Call<'_, '_>, url: &str, body: Json) -> Outcome {
     let (path, api) = url.split_once("?api-version=").unwrap_or((url, ""));
     let mut settings = call.settings.clone();
@@ -62,7 +62,7 @@ fn make(call: &mut Call<'_, '_>, url: &str, body: Json) -> Outcome {
     route_one(&mut inner)
 }
 
-/// HEAD says whether a GET would find the resource.
+/// Responds to HEAD by the status of a GET.
 fn head(call: &mut Call<'_, '_>) -> Outcome {
     call.method = Method::Get;
     match route_one(call) {
@@ -81,7 +81,7 @@ fn route_one(call: &mut Call<'_, '_>) -> Outcome {
         return head(call);
     }
     let id = format!("/{}", call.segments.join("/"));
-    // A body that restores a deleted version need not repeat what is kept of it.
+    // A body that restores a deleted version may omit required members.
     let restores = soft_delete::has(call, &id);
     let existing = call.find(&id);
     let complete = !restores && shapes::must_be_complete(call.method, existing.is_some(), &call.body);
@@ -162,7 +162,7 @@ fn check_api(call: &Call<'_, '_>) -> Result<(), ArmError> {
     Ok(())
 }
 
-/// The error for a path that leads nowhere. A 404 would say that a resource is absent.
+/// The error for an unknown path. A 404 would mean that a resource is absent.
 fn unknown(call: &Call<'_, '_>) -> ArmError {
     let path = format!("/{}", call.segments.join("/"));
     if matches!(call.segments.first(), Some(first) if first.eq_ignore_ascii_case("subscriptions")) {
@@ -208,7 +208,7 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
             subscriptions::check_registered(call, "Microsoft.Compute")?;
             in_group(call, rest)
         }
-        // The operations of a deployment are also described below the group itself.
+        // The description also has the operations of a deployment below the group itself.
         ["resourcegroups", _, "deployments", _, "operations", ..] => {
             let group = call.segments[3].clone();
             groups::require(call, &group)?;
@@ -349,7 +349,7 @@ fn compute(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
 /// `/subscriptions/{s}/resourceGroups/{rg}/providers/Microsoft.Compute/…`.
 fn in_group(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
     if words.contains(&"providers") {
-        // A resource on a resource, such as a role assignment: another namespace, with api-versions of its own.
+        // An extension resource, such as a role assignment: another namespace, with its own api-versions.
         let group = call.segments[3].clone();
         groups::require(call, &group)?;
         return generic::route(call);
@@ -424,7 +424,7 @@ fn in_group(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
     }
 }
 
-/// A list that cannot be filtered refuses a filter, as a list of everything would look like its result.
+/// Refuses a filter of a list that does not support filters; an unfiltered list would look like the result.
 fn refuse_filter(call: &Call<'_, '_>) -> Result<(), ArmError> {
     filters::parse(call.query("$filter").unwrap_or_default(), &[]).map(|_| ())
 }

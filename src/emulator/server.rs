@@ -1,4 +1,4 @@
-//! The emulator on a socket: HTTP/1.1 with keep-alive, TLS when asked for, limits, and connections that break when a fault says so.
+//! Serves the emulator on a socket: HTTP/1.1 with keep-alive, optional TLS, limits, and connection faults.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -27,29 +27,29 @@ use super::errors::ArmError;
 use super::gate::{self, Reach};
 use super::{Emulator, Fault, Request, Response, delivery};
 
-/// The largest head of a request, which is also what one connection buffers.
+/// The largest head of a request, and the buffer size of a connection.
 const LARGEST_HEAD: usize = 64 * 1024;
-/// The largest body: a little more than the 4 MB that ARM accepts, so that the answer to a larger one is ARM's.
+/// The largest body: a little more than the 4 MB that ARM accepts, so that bodies slightly over the limit get ARM's error.
 const LARGEST_BODY: usize = 4 * 1024 * 1024 + 1024;
-/// How long a client may take over its TLS handshake.
+/// The time limit of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long requests in flight may take after the shutdown began.
+/// The time limit of requests in flight after shutdown has started.
 const SHUTDOWN: Duration = Duration::from_secs(1);
 
-/// How a server behaves towards its clients.
+/// The options of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct ServeOptions {
-    /// Whose requests are served.
+    /// The hosts whose requests are served.
     pub reach: Reach,
     /// Write a line to standard error for each request.
     pub log: bool,
-    /// Open connections; more wait to be accepted.
+    /// The maximum number of open connections; others wait to be accepted.
     pub connections: usize,
-    /// Bytes of request bodies in memory at the same time; more wait to be read.
+    /// The maximum number of bytes of request bodies in memory; other bodies wait to be read.
     pub body_budget: usize,
-    /// How long a connection may take to send the head of its next request.
+    /// The time limit for the head of the next request of a connection.
     pub head_timeout: Duration,
-    /// How long a request may take to send its body.
+    /// The time limit for the body of a request.
     pub body_timeout: Duration,
 }
 
@@ -66,7 +66,7 @@ impl Default for ServeOptions {
     }
 }
 
-/// What every connection of a server shares.
+/// The data that all connections of a server share.
 struct Shared {
     emulator: Arc<Emulator>,
     scheme: &'static str,
@@ -75,7 +75,7 @@ struct Shared {
     bodies: Semaphore,
 }
 
-/// Serves until `shutdown` is done; requests in flight then get a second to end.
+/// Serves until `shutdown` completes; requests in flight then have one second to finish.
 pub async fn serve(
     listener: TcpListener,
     emulator: Arc<Emulator>,
@@ -101,7 +101,7 @@ pub async fn serve(
             accepted = accept(&listener, &slots) => accepted,
         };
         let Ok((stream, slot)) = accepted else {
-            // Too many open files, most likely: some connection has to end first.
+            // Probably too many open files, until another connection closes.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -123,7 +123,7 @@ pub async fn serve(
     let _ = timeout(SHUTDOWN, graceful.shutdown()).await;
 }
 
-/// The next connection, once there is room for it.
+/// Accepts the next connection when a slot is free.
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
@@ -144,13 +144,13 @@ async fn connection(
         .max_buf_size(LARGEST_HEAD)
         .max_headers(200);
     let service = service_fn(move |request| answer(Arc::clone(&shared), request));
-    // An error is a client that went away, or a fault that breaks the connection.
+    // An error means that the client disconnected or that a fault closed the connection.
     let _ = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await;
 }
 
 type HttpBody = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Answers one request; an error closes the connection without a byte.
+/// Responds to one request; an error closes the connection without a response.
 async fn answer(
     shared: Arc<Shared>,
     request: http::Request<Incoming>,
@@ -218,7 +218,8 @@ async fn read_and_handle(
     }
 }
 
-/// The answer to a request that the emulator never sees. It ends the connection, since the body may be unread.
+/// The response to a request that is refused before it reaches the emulator. It closes the connection, because the body may
+/// be unread.
 fn refusal(error: &ArmError) -> http::Response<HttpBody> {
     deliver(Response {
         status: error.status,
@@ -249,7 +250,7 @@ fn deliver(response: Response) -> http::Response<HttpBody> {
     *delivered.status_mut() =
         StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in response.headers {
-        // The emulator borrows its host: a browser must not insist on https for whatever else is served there.
+        // Other servers use the same loopback host, so a browser must not require https for it.
         if name.eq_ignore_ascii_case("strict-transport-security") {
             continue;
         }
@@ -272,7 +273,7 @@ fn log_line(request: &str, status: Option<StatusCode>, took: Duration) {
         time.second(),
         took.as_millis()
     );
-    // A terminal that went away is no reason to stop serving.
+    // Keep serving if the terminal is closed.
     let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
@@ -343,7 +344,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn half_requests_time_out_and_the_rest_of_the_connections_wait() {
+    async fn incomplete_requests_time_out_and_free_their_connections() {
         let quick = Duration::from_millis(200);
         let options = ServeOptions {
             connections: 2,
@@ -355,7 +356,7 @@ mod tests {
         let (address, end) = start(options).await;
         let whole = "GET /metadata/endpoints?api-version=2022-09-01 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let part = "PUT /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000\r\n\r\n{";
-        // The two places are taken by half requests; the whole one is answered once they have timed out.
+        // Incomplete requests occupy both connections; the complete one is served once they have timed out.
         let begin = Instant::now();
         let (head, body, answered) =
             tokio::join!(exchange(address, "GET / HT"), exchange(address, part), async {

@@ -1,7 +1,7 @@
 //! Checks request bodies against the published API descriptions: types, enum values, required members, api-versions.
 //!
-//! The descriptions are the table in `shapes.txt`. A body that passes comes out in the spelling of the descriptions
-//! (member names and enum values compare without case), without members that are newer than the request's api-version.
+//! `shapes.txt` contains the descriptions. A valid body is normalized: member names and enum values, which compare without
+//! case, get the described spelling, and members that are newer than the request's api-version are dropped.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -14,7 +14,7 @@ use super::json::Json;
 
 const TABLE: &str = include_str!("shapes.txt");
 
-/// Members that Resource Manager reads of every resource, whether or not its type has them.
+/// The members that Resource Manager accepts for every resource, even if its type does not have them.
 const ENVELOPE: &[&str] = &[
     "id",
     "name",
@@ -34,7 +34,7 @@ const ENVELOPE: &[&str] = &[
     "properties",
 ];
 
-/// What the table says of a value.
+/// The type of a value in the table.
 #[derive(Debug, PartialEq)]
 enum Kind {
     Text,
@@ -86,7 +86,7 @@ impl Kind {
 struct Member {
     name: &'static str,
     required: bool,
-    /// Whether the service alone sets it.
+    /// Whether only the service sets it.
     read_only: bool,
     kind: Kind,
 }
@@ -94,13 +94,13 @@ struct Member {
 #[derive(Default)]
 struct Model {
     members: Vec<Member>,
-    /// The member that says which model it is, and the model for each of its values.
+    /// The discriminator, and the model for each of its values.
     cases: Option<(&'static str, Vec<(&'static str, &'static str)>)>,
 }
 
 /// The body of one kind of request.
 struct Body {
-    /// How errors name it; `-` where Resource Manager itself reads it.
+    /// Its name in errors; `-` if Resource Manager itself parses it.
     target: &'static str,
     model: &'static str,
 }
@@ -113,7 +113,7 @@ struct Table {
     enums: HashMap<&'static str, Vec<&'static str>>,
     /// First and last api-version of a member, by target and path.
     spans: HashMap<String, (&'static str, &'static str)>,
-    /// First api-version that takes a member which older ones only show, by target and path.
+    /// First api-version in which a read-only member is writable, by target and path.
     writable: HashMap<String, &'static str>,
     /// First api-version of an enum value, by target, path and value.
     values: HashMap<String, &'static str>,
@@ -175,8 +175,8 @@ impl Model {
     }
 }
 
-/// Checks the body of a PUT, PATCH or POST and brings it into the spelling of the descriptions. Types that are not
-/// described pass. `complete` says whether required members must be there.
+/// Checks and normalizes the body of a PUT, PATCH or POST. Types without a description are accepted. `complete` says whether
+/// required members must be present.
 pub fn check(call: &mut Call<'_, '_>, complete: bool) -> Result<(), ArmError> {
     let kind = type_of(&format!("/{}", call.segments.join("/")));
     let mut body = std::mem::take(&mut call.body);
@@ -185,8 +185,8 @@ pub fn check(call: &mut Call<'_, '_>, complete: bool) -> Result<(), ArmError> {
     result
 }
 
-/// Whether a body must have all required members. An update may leave out all properties, as what is stored stays then;
-/// PATCH may leave out anything.
+/// Whether a body must have all required members. An update may omit all properties, which keeps the stored ones; a PATCH may
+/// omit anything.
 pub fn must_be_complete(method: Method, exists: bool, body: &Json) -> bool {
     match method {
         Method::Put => !exists || body.get("properties").is_some_and(|sent| !sent.is_null()),
@@ -214,7 +214,7 @@ pub fn check_body(
     checker.body(described.model, body, complete)
 }
 
-/// Takes what the service alone sets out of a resource of a described type, such as `microsoft.compute/images`.
+/// Removes the read-only members from a resource of a described type, such as `microsoft.compute/images`.
 pub fn drop_read_only(kind: &str, shown: &mut Json) {
     if let Some(body) = Table::get().bodies.get(&format!("PUT {kind}")) {
         drop_below(&Kind::Model(body.model), shown);
@@ -241,9 +241,9 @@ fn drop_below(kind: &Kind, shown: &mut Json) {
     }
 }
 
-/// Takes the members that an api-version does not have out of an answer; `target` is the name of the type in the table.
+/// Removes the members that an api-version does not have from a response; `target` is the name of the type in the table.
 pub fn hide_newer(target: &str, api: &str, shown: &mut Json) {
-    // From here on every member is there.
+    // This api-version has every member.
     const NEWEST: &str = "2026-03-03";
     let api = api.get(..10).unwrap_or_default();
     if api < NEWEST {
@@ -276,11 +276,11 @@ struct Checker<'a> {
     table: &'static Table,
     api: &'a str,
     target: &'static str,
-    /// A POST, whose body only the resource provider reads.
+    /// Whether this is a POST, whose body only the resource provider parses.
     action: bool,
 }
 
-/// Where a value is: `properties.targetRegions[0].name` for messages, `properties.targetRegions[].name` for the table.
+/// The path of a value: `properties.targetRegions[0].name` for messages, `properties.targetRegions[].name` for the table.
 #[derive(Clone, Default)]
 struct Place {
     shown: String,
@@ -308,7 +308,7 @@ impl Checker<'_> {
             *sent = Json::object();
         }
         let place = Place::default();
-        // Absent properties lack the members that they must have.
+        // Required members are also missing if the properties are absent.
         let properties = self.table.models.get(model).is_some_and(|model| {
             model.members.iter().any(|member| {
                 member.name == "properties"
@@ -383,7 +383,7 @@ impl Checker<'_> {
                     self.value(&member.kind, &mut item, &inside, complete)?;
                     checked.push((member.name.to_owned(), item));
                 }
-                // A member that later api-versions do not have any more.
+                // Later api-versions no longer have this member.
                 (None, Some(_)) => checked.push((key, item)),
                 (None, None)
                     if place.path.is_empty() && self.target != "-" && ENVELOPE.contains(&key.as_str()) =>
@@ -424,7 +424,7 @@ impl Checker<'_> {
         self.table.spans.get(&format!("{} {}", self.target, place.path)).copied()
     }
 
-    /// True if the api-version takes a member, rather than showing it only.
+    /// Whether a member is writable in the api-version.
     fn takes(&self, place: &Place) -> bool {
         let first = self.table.writable.get(&format!("{} {}", self.target, place.path));
         first.is_none_or(|first| self.api >= *first)
@@ -435,7 +435,7 @@ impl Checker<'_> {
         ArmError::parameter(&target, format!("Parameter '{target}' is not allowed."))
     }
 
-    /// Resource Manager itself reads the members at the top, and the bodies of its own types.
+    /// Whether Resource Manager itself parses a value: the top-level members, and the bodies of its own types.
     fn by_gateway(&self, place: &Place) -> bool {
         self.target == "-" || (!place.path.starts_with("properties") && !self.action)
     }
@@ -444,7 +444,7 @@ impl Checker<'_> {
         format!("{}.{}", self.target, place.shown).trim_end_matches('.').to_owned()
     }
 
-    /// A body that could not be read: Resource Manager's words, or the resource provider's.
+    /// The error for a body that cannot be parsed, raised by Resource Manager or the resource provider.
     fn unreadable(&self, place: &Place, message: String) -> ArmError {
         if self.by_gateway(place) {
             return super::errors::invalid_content(&message);

@@ -610,7 +610,7 @@ mod tests {
         assert_eq!(type_of_key("o|guid"), None);
     }
 
-    /// Run in a separate process by the test below: writes until it is killed, and prints what it has written.
+    /// The test below runs this in separate processes: it writes until it is killed, and prints each completed write.
     #[test]
     fn writer_process() {
         use std::io::Write;

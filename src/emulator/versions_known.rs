@@ -1,4 +1,4 @@
-//! Which api-versions each resource type knows.
+//! The api-versions of each resource type.
 
 use super::errors::ArmError;
 use super::regions::REGIONS;
@@ -98,7 +98,7 @@ pub fn newest(id: &str) -> &'static str {
     let namespace = segments.next().unwrap_or_default();
     let kind: Vec<&str> = segments.step_by(2).collect();
     let known = types(namespace);
-    // A part of a resource, such as its instance view, has the versions of the resource.
+    // A child without its own versions, such as the instance view, has those of its parent.
     (1..=kind.len())
         .rev()
         .map(|length| kind[..length].join("/"))
@@ -137,22 +137,22 @@ pub fn types(namespace: &str) -> Vec<(&'static str, &'static [&'static str])> {
     }
 }
 
-/// The first api-versions of types that galleries did not always have.
+/// The first api-versions of gallery types that were added later.
 const SCRIPTS: &str = "2025-03-03";
 const PROFILES: &str = "2024-03-03";
 const INVITATIONS: &str = "2025-12-03";
 
-/// The gallery api-versions from this one on.
+/// The gallery api-versions starting with this one.
 fn since(first: &str) -> &'static [&'static str] {
     &GALLERY[GALLERY.iter().position(|version| *version == first).unwrap_or(0)..]
 }
 
-/// From this date on an api-version cannot be one of the service's.
+/// The service has no api-versions from this date on.
 const FUTURE: &str = "2027-07-01";
 
-/// Checks a request's api-version against a compute type such as `galleries/images`. The gallery list is complete;
-/// of machines and disks clients use versions that are not listed here, so for them any plausible date passes. A cloud
-/// that lags behind knows versions up to the date `newest` only.
+/// Checks the api-version of a request to a compute type such as `galleries/images`. The list for galleries is complete.
+/// Clients use versions of machines and disks that are not listed here, so any plausible date is accepted for them. `newest` is
+/// the newest version of a cloud that lags behind.
 pub fn check(api: &str, kind: &str, newest: Option<&str>) -> Result<(), ArmError> {
     let is_there = |version: &str| newest.is_none_or(|newest| version <= newest);
     let (known, strict) = match kind.split('/').next().unwrap_or_default() {
@@ -181,7 +181,7 @@ pub fn check(api: &str, kind: &str, newest: Option<&str>) -> Result<(), ArmError
     ))
 }
 
-/// Checks the form: `2026-03-03`, perhaps with `-preview`.
+/// Whether an api-version is well-formed: `2026-03-03`, optionally with `-preview`.
 pub fn well_formed(api: &str) -> bool {
     let bytes = api.as_bytes();
     let date = bytes.len() >= 10

@@ -1,6 +1,6 @@
-//! Who may do what: role assignments, and the refusals of callers without a role where the settings enforce roles.
+//! Role assignments, and permission checks if the settings enforce roles.
 //!
-//! Role assignments are as recorded (2022-04-01). The texts of the refusals are documented and not recorded.
+//! Role assignments are as recorded (2022-04-01). The messages of the permission errors are documented, not recorded.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock;
@@ -14,7 +14,7 @@ use super::{groups, identity, roles};
 /// The type's name.
 pub const KIND: &str = "Microsoft.Authorization/roleAssignments";
 
-/// Answers a request for role assignments; `at` is the index of the `providers` that they follow.
+/// Handles requests for role assignments; `at` is the index of their `providers` segment.
 pub fn route(call: &mut Call<'_, '_>, at: usize) -> Outcome {
     let scope = format!("/{}", call.segments[..at].join("/"));
     match call.segments.get(at + 3).cloned() {
@@ -123,18 +123,18 @@ fn put(call: &mut Call<'_, '_>, scope: &str, name: &str, existing: Option<Resour
     let mut assignment = existing.unwrap_or_else(|| Resource::new(&id, KIND, ""));
     assignment.doc.set("properties", properties);
     call.save(&assignment);
-    // The first answer is not what is stored: it always looks like a creation.
+    // Recorded: the response to a PUT always looks like a creation.
     let mut shown = show(&assignment);
     shown.entry("properties").set("createdOn", now.as_str());
     shown.entry("properties").set("createdBy", Json::Null);
     Ok(Answer::compact(201, shown))
 }
 
-/// With eventual consistency on, a principal that is mentioned for the first time is one that was just created: the
-/// directory finds it only after a while, unless the caller says what it is.
+/// With eventual consistency, a principal that is used for the first time counts as new: the directory finds it only after a
+/// delay, unless the request contains its type.
 fn require_principal(call: &mut Call<'_, '_>, principal: &str, kind: &str) -> Result<(), ArmError> {
-    let said = !kind.is_empty() && !kind.eq_ignore_ascii_case("Group");
-    if !call.settings.eventual_consistency || said {
+    let has_type = !kind.is_empty() && !kind.eq_ignore_ascii_case("Group");
+    if !call.settings.eventual_consistency || has_type {
         return Ok(());
     }
     let key = format!("p|{}", principal.to_ascii_lowercase());
@@ -168,7 +168,7 @@ fn show(assignment: &Resource) -> Json {
         .with("name", assignment.name())
 }
 
-/// What a list is filtered by.
+/// The filter of a list.
 #[derive(Debug, Default, PartialEq)]
 struct Filter {
     at_or_above: bool,
@@ -195,7 +195,7 @@ impl Filter {
     }
 }
 
-/// The assignments in a scope, above it and, unless `atScope()` excludes them, below it.
+/// The assignments at a scope, above it and, unless `atScope()` excludes them, below it.
 fn list(call: &mut Call<'_, '_>, scope: &str) -> Outcome {
     let text = call.query("$filter").unwrap_or_default().to_owned();
     let Some(filter) = Filter::parse(&text) else {
@@ -278,7 +278,7 @@ fn role_of(assignment: &Resource) -> &str {
     last_segment(assignment.property_text("roleDefinitionId").unwrap_or_default())
 }
 
-/// `GET …/permissions`: what the caller may do in a scope, one entry for each role.
+/// `GET …/permissions`: the caller's permissions at a scope, one entry for each role.
 pub fn permissions(call: &Call<'_, '_>, scope: &str) -> Answer {
     let values: Vec<Json> = match is_owner(call) {
         true => roles::permissions(call, roles::OWNER),
@@ -292,7 +292,7 @@ pub fn permissions(call: &Call<'_, '_>, scope: &str) -> Answer {
     Answer::compact(200, Json::object().with("value", values))
 }
 
-/// Refuses a request whose caller has no role that allows it, for itself or for the images that its body names.
+/// Refuses a request that no role of the caller allows, or that uses images which the caller may not read.
 pub fn check(call: &Call<'_, '_>) -> Result<(), ArmError> {
     let Some((scope, action)) = action_of(call.method, &call.segments) else { return Ok(()) };
     if !allows(call, &scope, &action) {
@@ -327,7 +327,7 @@ pub fn check(call: &Call<'_, '_>) -> Result<(), ArmError> {
     Ok(())
 }
 
-/// The images that a body names as something to be made from.
+/// The IDs of the images that a body uses as sources.
 fn images_in(body: &Json, found: &mut Vec<String>) {
     match body {
         Json::Object(pairs) => {
@@ -361,8 +361,8 @@ fn type_of(id: &str) -> String {
     words.first().copied().into_iter().chain(types).collect::<Vec<_>>().join("/")
 }
 
-/// The scope and the action of a request; `None` for what everybody may do: look at the tenant and at its own
-/// subscriptions, poll operations by their signed URLs, ask Resource Graph.
+/// The scope and the action of a request; `None` for requests that need no permission: reading tenants and the caller's
+/// subscriptions, polling operations at their signed URLs, and Resource Graph queries.
 fn action_of(method: Method, segments: &[String]) -> Option<(String, String)> {
     let is = |index: usize, word: &str| {
         segments.get(index).is_some_and(|segment| segment.eq_ignore_ascii_case(word))
@@ -394,7 +394,7 @@ fn action_of(method: Method, segments: &[String]) -> Option<(String, String)> {
     }
     let types: Vec<&str> = tail.iter().skip(1).step_by(2).map(String::as_str).collect();
     let action = format!("{}/{}/{verb}", tail[0], types.join("/"));
-    // A collection and an action belong to what they follow.
+    // The scope of a collection or an action is the resource before it.
     let scope = match tail.len().is_multiple_of(2) {
         true if tail.len() == 2 => path(at),
         true => path(segments.len() - 1),
@@ -421,7 +421,7 @@ pub fn sees_subscription(call: &Call<'_, '_>, subscription: &str) -> bool {
     found
 }
 
-/// The group that a scope is in must exist, and so must the resource itself where the emulator keeps its type.
+/// Requires that the resource group of a scope exists, and the resource itself if the emulator stores its type.
 pub fn require_scope(call: &mut Call<'_, '_>, at: usize) -> Result<(), ArmError> {
     let in_group = call.segments.get(2).is_some_and(|word| word.eq_ignore_ascii_case("resourceGroups"));
     if !in_group || at < 4 {

@@ -1,8 +1,8 @@
-//! `Microsoft.Insights/eventtypes/management/values`: what happened to virtual machines and scale sets, told from the operations
-//! that the emulator remembers.
+//! `Microsoft.Insights/eventtypes/management/values`: the events of virtual machines and scale sets, derived from the stored
+//! operations.
 //!
-//! The form of the events was recorded in 2019. No event names an image, and calls that are no operation (such as role
-//! assignments) leave none here.
+//! The format of the events was recorded in 2019. Events contain no image, and requests without an operation, such as role
+//! assignments, create no event.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::super::operations::stable;
 use super::super::settings::Work;
 use super::super::store::guid;
 
-/// How far the log reaches back.
+/// The retention of the log.
 const RETENTION: Ticks = 90 * clock::DAY;
 /// Events in one page.
 const PAGE: usize = 200;
@@ -53,7 +53,7 @@ pub fn list(call: &mut Call<'_, '_>) -> Outcome {
     Ok(Answer::compact(200, Json::object().with("value", values).maybe("nextLink", next)))
 }
 
-/// Recorded: these errors have no `error` around them.
+/// Recorded: these errors have no `error` wrapper.
 fn refusal(message: &str) -> Answer {
     Answer::compact(400, Json::object().with("code", "BadRequest").with("message", message))
 }
@@ -66,7 +66,7 @@ enum Stage {
     Ended,
 }
 
-/// Operations of machines and scale sets themselves, not of what is on them.
+/// Whether an operation concerns a machine or scale set itself rather than a child of it.
 fn is_logged(record: &Json) -> bool {
     let resource = record.text("resource").unwrap_or_default();
     let Some((_, tail)) = resource.split_once("/providers/") else { return false };
@@ -123,7 +123,7 @@ fn event(call: &Call<'_, '_>, record: &Json, stage: Stage, at: Ticks) -> Json {
         |value: &str, text: &str| Json::object().with("value", value).with("localizedValue", text);
     let id = unique(stage as u64 + 1, 11);
     let scope = resource.replace("/resourceGroups/", "/resourcegroups/");
-    // Recorded: the end of an operation has an identifier of its own.
+    // Recorded: the end event of an operation has a different identifier.
     let operation_id = unique(if stage == Stage::Ended { 3 } else { 2 }, 13);
     let machine_write = name.ends_with("/virtualMachines/write");
     Json::object()
@@ -161,7 +161,7 @@ fn event(call: &Call<'_, '_>, record: &Json, stage: Stage, at: Ticks) -> Json {
         .with("tenantId", call.tenant.as_str())
 }
 
-/// `eventTimestamp ge … and eventTimestamp le …`, and at most one condition more.
+/// `eventTimestamp ge … and eventTimestamp le …`, and at most one other condition.
 #[derive(Debug, PartialEq)]
 struct Filter {
     from: Ticks,

@@ -1,7 +1,7 @@
 //! `Microsoft.Compute/galleries/applications` and their versions: VM applications.
 //!
-//! Recordings show applications to be synchronous and without a provisioning state, and versions to fill in their target
-//! regions as image versions do. What is not recorded follows the documentation and image versions.
+//! Recorded: applications are synchronous and have no provisioning state; the defaults of target regions are those of image
+//! versions. Everything else follows the documentation and image versions.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock;
@@ -20,7 +20,7 @@ const KIND: &str = "Microsoft.Compute/galleries/applications";
 const VERSION_KIND: &str = "Microsoft.Compute/galleries/applications/versions";
 const PROFILE: &str = "galleryApplicationVersion.properties.publishingProfile";
 
-/// `rest` starts with `galleries`.
+/// Routes requests to applications and their versions; `rest` holds the segments from `galleries` on.
 pub fn route(call: &mut Call<'_, '_>, group: &str, rest: &[String]) -> Outcome {
     let base = format!(
         "/subscriptions/{}/resourceGroups/{group}/providers/Microsoft.Compute/galleries/{}",
@@ -135,7 +135,7 @@ fn put_application(
     Ok(Answer::pretty(if created { 201 } else { 200 }, show_application(&application)))
 }
 
-/// The properties of a body over those that are stored: a missing member stays; null and an empty text remove it.
+/// Merges the properties of a body over the stored ones. An absent member keeps its value; null and an empty string remove it.
 fn application_properties(body: &Json, application: &Resource) -> Result<Json, ArmError> {
     const BASE: &str = "galleryApplication.properties";
     let stored = application.doc.get("properties").cloned().unwrap_or_default();
@@ -178,7 +178,7 @@ fn show_application(application: &Resource) -> Json {
     head(application).maybe("properties", application.doc.get("properties"))
 }
 
-/// Names of custom actions are unique, and so are those of the parameters of one action.
+/// Requires unique names of custom actions, and of the parameters of each action.
 fn check_actions(parent: &Json, base: &str) -> Result<(), ArmError> {
     let unique = |items: &[Json], target: &str| {
         let mut names: Vec<&str> = items.iter().filter_map(|item| item.text("name")).collect();
@@ -208,7 +208,7 @@ fn one_version(call: &mut Call<'_, '_>, group: &str, application: &Resource, id:
         Method::Put => put_version(call, group, application, id, existing),
         Method::Patch => {
             let version = existing.ok_or_else(absent)?;
-            // Clients whose model requires a link send an empty one for an unchanged source.
+            // Clients whose model requires a link send an empty one if the source does not change.
             if call.body.text("properties.publishingProfile.source.mediaLink") == Some("") {
                 call.body.entry("properties").entry("publishingProfile").remove("source");
             }
@@ -291,7 +291,7 @@ fn plan<'a>(
     Begin { family: Family::Caps, location, resource, action, end, error, output: None, retry_after: None }
 }
 
-/// The properties of a version: those of the body over the stored ones, with what the service fills in.
+/// The properties of a version: those of the body over the stored ones, with the service's defaults.
 fn version_properties(
     call: &Call<'_, '_>,
     stored: Option<&Json>,
@@ -354,7 +354,7 @@ fn version_properties(
     Ok(Json::object().with("publishingProfile", shown).maybe("safetyProfile", safety))
 }
 
-/// Of the source, only the access token in a link may change; scripts and settings may not.
+/// Refuses changes to the source (except the access token in a link), the scripts and the settings.
 fn check_immutable(sent: &Json, stored: &Json) -> Result<(), ArmError> {
     for link in ["source.mediaLink", "source.defaultConfigurationLink"] {
         let blob = |profile: &Json| {

@@ -4,10 +4,10 @@ use super::super::call::{Answer, Body, Call, Handler, Method, Outcome};
 use super::super::errors::{ArmError, invalid_content};
 use super::super::json::Json;
 
-/// The most requests in one.
+/// The maximum number of requests in a batch.
 const MOST: usize = 20;
 
-/// Answers each request as if it had come alone.
+/// Handles each request as if it had been sent alone.
 pub fn route(call: &mut Call<'_, '_>, handler: Handler) -> Outcome {
     if call.method != Method::Post {
         return Err(ArmError::no_method(call.method.name(), "batch"));

@@ -1,7 +1,7 @@
-//! Boot diagnostics of virtual machines: signed addresses of a screenshot and a log, and the log behind them.
+//! Boot diagnostics of virtual machines: the signed URLs of a screenshot and a log, and the content of the log.
 //!
-//! Recorded in 2023: the answer with the addresses, and that the log is not there in the first seconds. The addresses of the
-//! service are on storage hosts of its own; here they are on the emulator's, under `/blobs`.
+//! Recorded in 2023: the response with the URLs, and a log that does not exist in the first seconds. The service's URLs point
+//! to storage accounts; the emulator's point to the emulator itself, under `/blobs`.
 
 use super::super::call::{Answer, Call};
 use super::super::clock::{self, SECOND, Ticks};
@@ -56,7 +56,7 @@ fn key(vm_id: &str) -> String {
     format!("boot|{vm_id}")
 }
 
-/// `GET /blobs/{container}/{machine}.{vm id}.serialconsole.log`; needs no token, as its address is signed.
+/// `GET /blobs/{container}/{machine}.{vm id}.serialconsole.log`; needs no token, because its URL is signed.
 pub fn read(state: &Transaction<'_>, name: &str, now: Ticks) -> Answer {
     let record = name
         .strip_suffix(".serialconsole.log")

@@ -1,6 +1,6 @@
-//! Operations of Image Builder: how they start, and the one form in which their polls answer.
+//! Operations of Image Builder: starting them, and the responses to polls.
 //!
-//! Recorded in 2023 (2022-07-01): polls are always 200, and both headers of an accepted request hold the same URL.
+//! Recorded in 2023 (2022-07-01): polls are always 200, and both headers of a 202 contain the same URL.
 
 use super::super::call::{Answer, Body, Call, Outcome};
 use super::super::clock::{self, Ticks};
@@ -53,7 +53,7 @@ pub fn begin(
     operation
 }
 
-/// Changes the record of an operation that is still remembered.
+/// Changes the record of an operation, if it still exists.
 pub fn amend(call: &mut Call<'_, '_>, guid: &str, change: impl FnOnce(&mut Json)) {
     let key = operations::key(guid);
     if let Some(record) = call.record(&key) {
@@ -63,7 +63,7 @@ pub fn amend(call: &mut Call<'_, '_>, guid: &str, change: impl FnOnce(&mut Json)
     }
 }
 
-/// Where an operation is polled.
+/// The URL at which an operation is polled.
 pub fn poll_url(call: &Call<'_, '_>, operation: &Operation) -> String {
     format!(
         "{}/subscriptions/{}/providers/Microsoft.VirtualMachineImages/locations/{}/operations/{}?api-version={}&{}",
@@ -108,7 +108,7 @@ pub fn poll(call: &mut Call<'_, '_>, name: &str) -> Outcome {
     Ok(if end.is_none() { answer.poll_hint(call, None) } else { answer })
 }
 
-/// An answer as Image Builder formats it: without line breaks, and its content type without a charset.
+/// A response in Image Builder's format: without line breaks, and with a content type without a charset.
 pub fn compact(answer: Answer) -> Answer {
     let body = match answer.body {
         Body::Pretty(body) => Body::Compact(body),
@@ -117,7 +117,7 @@ pub fn compact(answer: Answer) -> Answer {
     Answer { body, ..answer }.header("Content-Type", "application/json")
 }
 
-/// An instant with nine digits of a second, as Image Builder returns those of runs and triggers.
+/// An instant with nine fraction digits, as Image Builder formats those of runs and triggers.
 pub fn to_nanoseconds(at: Ticks) -> String {
     let whole = clock::format_z(at - at.rem_euclid(clock::SECOND));
     format!("{}.{:07}11Z", whole.trim_end_matches('Z'), at.rem_euclid(clock::SECOND))
@@ -128,7 +128,7 @@ pub fn lower_group(id: &str) -> String {
     id.replacen("/resourceGroups/", "/resourcegroups/", 1)
 }
 
-/// The error for a resource below a template that does not exist.
+/// Finds a template, or a resource below one.
 pub fn require(call: &Call<'_, '_>, group: &str, id: &str) -> Result<Resource, ArmError> {
     call.find(id).ok_or_else(|| {
         let path = id.split_once("/providers/").map_or(id, |(_, path)| path);

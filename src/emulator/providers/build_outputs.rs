@@ -1,4 +1,4 @@
-//! What a run of Image Builder makes: the requests that create its images once it ends, and where its log is.
+//! The outputs of an Image Builder run: the requests that create its images when it ends, and the location of its log.
 
 use super::super::call::Call;
 use super::super::clock::Ticks;
@@ -7,13 +7,13 @@ use super::super::operations::stable;
 use super::super::resource::Resource;
 use super::marketplace;
 
-/// Something that a run made.
+/// An output of a run.
 pub struct Artifact {
     /// The name of the run output.
     pub output: String,
-    /// Its resource ID, or its address.
+    /// Its resource ID or URI.
     pub location: String,
-    /// Whether it is an address.
+    /// Whether it is a URI.
     pub is_uri: bool,
 }
 
@@ -24,11 +24,11 @@ impl Artifact {
     }
 }
 
-/// A run whose images are to be made now.
+/// A run that has ended and whose images must be created.
 pub struct Due {
     /// The template's ID.
     pub template: String,
-    /// What it makes, each with the request that makes it: path and body; `None` where there is nothing to ask for.
+    /// Its outputs, each with the URL and body of the request that creates it; a VHD needs no request.
     pub artifacts: Vec<(Artifact, Option<(String, Json)>)>,
 }
 
@@ -36,18 +36,18 @@ fn key(template: &str) -> String {
     format!("ib|{}", template.to_ascii_lowercase())
 }
 
-/// Notes that the run of `template` ends at `end`.
+/// Records that the run of `template` ends at `end`.
 pub fn schedule(call: &mut Call<'_, '_>, template: &Resource, run: &str, end: Ticks) {
     let record = Json::object().with("template", template.id()).with("run", run).with("end", end);
     call.state.put(&key(template.id()), record);
 }
 
-/// A run was cancelled: it makes nothing.
+/// Removes the record of a cancelled run, so that it creates no images.
 pub fn forget(call: &mut Call<'_, '_>, template: &str) {
     call.state.delete(&key(template));
 }
 
-/// The runs that have ended by now and whose images are still to be made. They are handed out once.
+/// The runs that have ended and whose images must be created. Each run is returned only once.
 pub fn due(call: &mut Call<'_, '_>) -> Vec<Due> {
     let mut ended = Vec::new();
     call.state.scan("ib|", None, |_, record| {
@@ -88,7 +88,7 @@ fn artifact(call: &Call<'_, '_>, template: &Resource, run: &str, target: &Json) 
         }
         "ManagedImage" => {
             let id = target.text("imageId")?.to_owned();
-            // Recorded: only gallery versions have it.
+            // Recorded: only image versions have this tag.
             tags.remove("correlationId");
             let disk = Json::object()
                 .with("osType", os_type(template))
@@ -136,7 +136,7 @@ fn artifact(call: &Call<'_, '_>, template: &Resource, run: &str, target: &Json) 
     }
 }
 
-/// The tags that a run gives its images: the template's, and two of the service's own.
+/// The tags of the images: those of the template, and two that the service adds.
 fn tags(template: &Resource, target: &Json) -> Json {
     let source = template.property("source").cloned().unwrap_or_default();
     let text = |name: &str| source.text(name).unwrap_or_default();
@@ -179,7 +179,7 @@ fn target_regions(target: &Json, home: &str) -> Vec<Json> {
     regions
 }
 
-/// The highest number that exists plus one patch, within `major` where that is given; the first is 1.0.0.
+/// The highest existing version with its patch number incremented, within `versioning.major` if it is set; otherwise 1.0.0.
 fn next_number(call: &Call<'_, '_>, template: &Resource, definition: &str, target: &Json) -> String {
     let major = target.int("versioning.major").filter(|major| *major >= 0);
     if target.text("versioning.scheme") == Some("Source")
@@ -200,7 +200,7 @@ fn next_number(call: &Call<'_, '_>, template: &Resource, definition: &str, targe
     }
 }
 
-/// Where the customization log of a run is, in the form of 2024.
+/// The resource ID of a run's customization log, in the format of 2024.
 pub fn log_location(staging: &str, run: &str) -> String {
     format!("{}/blobServices/default/containers/packerlogs/{run}/customization.log", account_id(staging))
 }
@@ -226,8 +226,8 @@ pub fn missing_source(call: &Call<'_, '_>, sent: &Json) -> Option<(String, Strin
         .then(|| ("ResourceNotFound".to_owned(), format!("The source image '{id}' was not found.")))
 }
 
-/// The exact version that the source of a template means now, as `exactVersion` shows it; `None` for a managed image, and
-/// where there is no version.
+/// The version that the source of a template currently resolves to, in the format of `exactVersion`; `None` for a managed
+/// image, and if there is no version.
 pub fn exact_source(call: &Call<'_, '_>, source: &Json) -> Option<String> {
     if let Some(id) = source.text("imageVersionId") {
         let Some(definition) = id.strip_suffix("/versions/latest") else { return Some(id.to_owned()) };

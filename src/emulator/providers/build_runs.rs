@@ -1,7 +1,7 @@
-//! Runs of Image Builder: what their steps do, how far they are, how they end, and the log that they leave.
+//! Runs of Image Builder: the results of their steps, their progress, their end, and their log.
 //!
-//! No machine is built: [`scripts`] says what each step does. The log is a blob in the storage account of the staging group.
-//! It is there once the run has ended, and can only be read with a signature.
+//! No machine is built: [`scripts`] determines the result of each step. The log is a blob in the storage account of the
+//! staging group. It exists once the run has ended, and reading it requires a signature.
 
 use super::super::call::{Answer, Body, Call, Outcome};
 use super::super::clock::{self, Ticks};
@@ -14,23 +14,23 @@ use super::super::store::{EXPIRES, Transaction};
 use super::build_operations::{KIND, accepted, amend, begin};
 use super::{build_outputs, scripts};
 
-/// The run of a template at this moment.
+/// The current state of a template's run.
 pub struct Run {
     /// Its `runState`.
     pub state: &'static str,
-    /// Its `runSubState`, while it goes on.
+    /// Its `runSubState` while it is running.
     pub sub_state: Option<&'static str>,
     /// Its message.
     pub message: String,
-    /// When it began.
+    /// Its start.
     pub start: Ticks,
-    /// When it ended.
+    /// Its end.
     pub end: Option<Ticks>,
-    /// Whether it goes on.
+    /// Whether it is running.
     pub is_running: bool,
 }
 
-/// The last run of a template; `None` before the first.
+/// The last run of a template; `None` if it has never run.
 pub fn run_state(call: &Call<'_, '_>, template: &Resource) -> Option<Run> {
     let run = template.hidden("run")?;
     let start = run.int("start").filter(|start| *start <= call.now)?;
@@ -60,12 +60,12 @@ pub fn run_state(call: &Call<'_, '_>, template: &Resource) -> Option<Run> {
     Some(Run { state, sub_state, message, start, end: end.filter(|_| !is_running), is_running })
 }
 
-/// Whether a run of the template goes on.
+/// Whether a run of the template is in progress.
 pub fn is_running(call: &Call<'_, '_>, template: &Resource) -> bool {
     run_state(call, template).is_some_and(|run| run.is_running)
 }
 
-/// The error of an action that the template's state forbids.
+/// The error of an action that is not allowed in the template's state.
 pub fn busy(call: &Call<'_, '_>, template: &Resource, action: &str) -> ArmError {
     let state = match template.state(call.now) {
         "Succeeded" | "Failed" => "provisioned".to_owned(),
@@ -91,7 +91,7 @@ pub fn run(call: &mut Call<'_, '_>, template: Resource) -> Outcome {
     Ok(accepted(call, &operation))
 }
 
-/// Starts a run of `template` at `at`. Whether its steps fail is decided at once; its images are made when it has ended.
+/// Starts a run of `template` at `at`. Failures of its steps are determined now; its images are created when it ends.
 pub fn start(call: &mut Call<'_, '_>, mut template: Resource, at: Ticks) -> Operation {
     let steps = Steps::of(call, &template);
     call.effects.stuck |= steps.never_end;
@@ -156,11 +156,11 @@ pub fn cancel(call: &mut Call<'_, '_>, mut template: Resource) -> Outcome {
     build_outputs::forget(call, template.id());
     template.hide("run", run);
     call.save(&template);
-    // Recorded: nothing to poll.
+    // Recorded: there is no operation to poll.
     Ok(Answer::empty(204))
 }
 
-/// Records that a run could not distribute its images after all.
+/// Records that a run failed to distribute its images.
 pub fn fail(call: &mut Call<'_, '_>, template: &str, why: &str) {
     let Some(mut template) = call.find(template) else { return };
     let mut run = template.hidden("run").cloned().unwrap_or_default();
@@ -175,12 +175,12 @@ pub fn fail(call: &mut Call<'_, '_>, template: &str, why: &str) {
     call.save(&template);
 }
 
-/// What the steps of a run do.
+/// The results of the steps of a run.
 struct Steps {
     log: Vec<String>,
     /// The first failure.
     failure: Option<String>,
-    /// Whether the images are made in spite of it.
+    /// Whether the images are created despite the failure.
     distributes: bool,
     never_end: bool,
 }
@@ -217,7 +217,7 @@ impl Steps {
     }
 }
 
-/// What a scripted result is looked for in: the commands of a step, or where it gets them from.
+/// The text that scripted results are matched against: the commands of a step, or the URIs of its scripts.
 fn text(step: &Json) -> String {
     let lines = step.list("inline").iter().filter_map(Json::as_str);
     let sources = ["scriptUri", "sourceUri", "restartCommand", "searchCriteria"];
@@ -233,7 +233,7 @@ fn log_key(guid: &str) -> String {
     format!("iblog|{}", guid.to_ascii_lowercase())
 }
 
-/// `GET /blobs/{account}/packerlogs/{run}/customization.log`, as the storage service answers it.
+/// `GET /blobs/{account}/packerlogs/{run}/customization.log`, as the storage service responds.
 pub fn read_log(state: &Transaction<'_>, run: &str, is_signed: bool, now: Ticks) -> Answer {
     let record = state.get(&log_key(run)).filter(|record| record.int("from").is_some_and(|from| from <= now));
     let (status, kind, text) = match (is_signed, record) {

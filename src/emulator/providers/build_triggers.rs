@@ -10,7 +10,7 @@ use super::super::store::resource_key;
 use super::build_operations::{KIND, accepted, begin, child, compact, poll_url, require, to_nanoseconds};
 use super::{build_outputs, build_runs};
 
-/// Answers `…/triggers` and `…/triggers/{name}`.
+/// Handles `…/triggers` and `…/triggers/{name}`.
 pub fn route(call: &mut Call<'_, '_>, group: &str, template: &Resource, name: Option<&str>) -> Outcome {
     let collection = format!("{}/triggers", template.id());
     let Some(name) = name else {
@@ -48,7 +48,7 @@ fn put(call: &mut Call<'_, '_>, template: &Resource, id: &str) -> Outcome {
     let seen = build_outputs::exact_source(call, &source).unwrap_or_default();
     call.state.put(&key(template.id()), Json::object().with("template", template.id()).with("seen", seen));
     let mut shown = show(&made, now);
-    // Recorded: the answer comes before the trigger has a status.
+    // Recorded: the trigger has no status yet in this response.
     let properties = shown.entry("properties");
     properties.set("provisioningState", "Creating");
     properties.remove("status");
@@ -75,7 +75,7 @@ fn show(trigger: &Resource, now: Ticks) -> Json {
     shown
 }
 
-/// Starts a run of each template with a trigger whose source has a newer version than before.
+/// Starts a run of each template with a trigger whose source has a new version.
 pub fn fire(call: &mut Call<'_, '_>) {
     let mut watched = Vec::new();
     call.state.scan("ibt|", None, |key, record| {

@@ -5,10 +5,10 @@ use super::super::json::Json;
 /// The naming scheme of an image's versions.
 #[allow(missing_docs)]
 pub enum Naming {
-    /// `22.04.202401010`: a prefix, a date and one digit; so many versions, so many days apart, from a year and month on.
+    /// `22.04.202401010`: a prefix, a date and a suffix. There are `count` versions, `days` apart, starting in a year and month.
     Dated { prefix: &'static str, suffix: &'static str, from: (u16, u8), count: u16, days: u16 },
-    /// Red Hat and similar: minor releases with a few dated builds each. Names sort wrongly as text once a minor release has
-    /// two digits.
+    /// Red Hat and similar: minor releases with a few dated builds each. The lexicographic order is wrong once a minor release
+    /// has two digits.
     Minor { major: u8, minors: (u8, u8), builds: u8, year: u16 },
     /// Windows: build, an increasing revision, and `yymmdd` of each month's second Tuesday.
     Windows { build: u32, revision: u32, from: (u16, u8), count: u16 },
@@ -102,7 +102,7 @@ impl Image {
     }
 }
 
-/// The year, month and day that lies this many days after the first of a month.
+/// The year, month and day a number of days after the first of a month.
 fn later((year, month): (u16, u8), days: u32) -> (i32, u8, u8) {
     let first = time::Month::try_from(month)
         .ok()

@@ -1,4 +1,4 @@
-//! The parts of Microsoft Graph that tools ask for: service principals, which are the clients that signed in and the managed
+//! The part of Microsoft Graph that tools use: service principals, which are the clients that have signed in and the managed
 //! identities of resources. There are no users and groups. Not recorded.
 
 use super::super::call::{Answer, Outcome};
@@ -16,7 +16,7 @@ struct Principal {
     kind: &'static str,
 }
 
-/// Answers a request for the directory: path segments in lower case, query, body. `None` for any other request.
+/// Handles a request to Microsoft Graph: path segments in lower case, query, body. `None` for any other request.
 pub fn answer(
     state: &Transaction<'_>,
     segments: &[&str],
@@ -61,8 +61,7 @@ fn absent(id: &str) -> ArmError {
     ArmError::new(404, "Request_ResourceNotFound", message)
 }
 
-/// The service principals that a filter admits. A client is found by its ID as soon as somebody asks for it, since any
-/// client can sign in.
+/// The service principals that match a filter. Any client ID is found, because any client can sign in.
 fn list(state: &Transaction<'_>, query: &[(String, String)]) -> Outcome {
     let filter = query.iter().find(|(name, _)| name.eq_ignore_ascii_case("$filter"));
     let all = known(state);
@@ -97,7 +96,7 @@ fn of_client(client: &str) -> Principal {
     }
 }
 
-/// The principals that exist whoever signs in: the caller without a token, and the managed identities.
+/// The principals that always exist: the caller without a token, and the managed identities.
 fn known(state: &Transaction<'_>) -> Vec<Principal> {
     let mut found = vec![
         Principal {

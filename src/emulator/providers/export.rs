@@ -1,4 +1,4 @@
-//! `POST …/resourceGroups/{rg}/exportTemplate`: a template that makes the resources of a group again. Not recorded.
+//! `POST …/resourceGroups/{rg}/exportTemplate`: a template that recreates the resources of a group. Not recorded.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::{ArmError, invalid_content};
@@ -13,13 +13,13 @@ const OPTIONS: &[&str] = &[
     "SkipAllParameterization",
     "SkipResourceNameParameterization",
 ];
-/// Members beside the properties that a template repeats.
+/// The members besides the properties that a template contains.
 const MEMBERS: &[&str] = &["location", "tags", "sku", "kind", "plan", "zones"];
 /// Properties that the emulator fills in for types without a description.
 const FILLED_IN: &[&str] =
     &["provisioningState", "virtualMachine", "macAddress", "principalId", "clientId", "tenantId", "uniqueId"];
 
-/// Exports the resources that the body names; `*` is all of them.
+/// Exports the resources that the body lists; `*` means all.
 pub fn route(call: &mut Call<'_, '_>, group: &str) -> Outcome {
     if call.method != Method::Post {
         return Err(ArmError::no_method(call.method.name(), "resourceGroups/exportTemplate"));
@@ -169,8 +169,8 @@ impl Export {
         }
     }
 
-    /// The expression for the ID of an exported resource, or of something in it; `None` for other IDs. An expression for
-    /// another resource than `own` is a dependency.
+    /// The expression for the ID of an exported resource or of its child; `None` for other IDs. An expression for a resource
+    /// other than `own` is a dependency.
     fn reference(&self, id: &str, own: &str, depends_on: &mut Vec<Json>) -> Option<String> {
         let lower = id.to_ascii_lowercase();
         let exported = self.ids.iter().filter(|known| {

@@ -1,4 +1,4 @@
-//! `$filter` of lists, as far as Resource Manager knows it; anything else is an error, never a list of everything.
+//! The `$filter` syntax of Resource Manager. An unsupported filter is an error instead of an unfiltered list.
 
 use super::super::errors::ArmError;
 
@@ -16,7 +16,7 @@ pub enum Operator {
 /// One comparison, or a function without a field such as `atScope()`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
-    /// The field, spelt as in the list of those that are known.
+    /// The field, in the spelling of the list of known fields.
     pub field: &'static str,
     /// The comparison.
     pub operator: Operator,
@@ -25,7 +25,7 @@ pub struct Term {
 }
 
 impl Term {
-    /// Whether a field's value matches; cases do not matter.
+    /// Whether a field's value matches, ignoring case.
     pub fn matches(&self, text: &str) -> bool {
         let (text, value) = (text.to_lowercase(), self.value.to_lowercase());
         match self.operator {
@@ -43,7 +43,7 @@ impl Term {
 pub struct Filter(Vec<Vec<Term>>);
 
 impl Filter {
-    /// Whether something passes, given what it says of each term.
+    /// Whether an item passes; `holds` evaluates one term.
     pub fn passes(&self, holds: impl Fn(&Term) -> bool) -> bool {
         self.0.iter().any(|terms| terms.iter().all(&holds))
     }
@@ -54,8 +54,8 @@ impl Filter {
     }
 }
 
-/// Reads a filter over the fields of `known`; an empty one lets everything pass. A name that ends with `()` is a function
-/// that stands alone, with its argument as the value.
+/// Parses a filter over the fields of `known`; everything passes an empty filter. A name that ends with `()` is a function
+/// without a comparison, whose argument is the value.
 pub fn parse(filter: &str, known: &[&'static str]) -> Result<Filter, ArmError> {
     if filter.trim().is_empty() {
         return Ok(Filter(vec![Vec::new()]));
@@ -93,7 +93,7 @@ fn tokens(filter: &str) -> Option<Vec<String>> {
                 let mut end = 1;
                 loop {
                     end += rest[end..].find('\'')? + 1;
-                    // Two quotes stand for one.
+                    // A doubled quote is a literal quote.
                     if !rest[end..].starts_with('\'') {
                         break end;
                     }

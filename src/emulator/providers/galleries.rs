@@ -1,4 +1,4 @@
-//! `Microsoft.Compute/galleries`: create, change, show, list, delete.
+//! `Microsoft.Compute/galleries`: galleries.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
@@ -12,7 +12,7 @@ use super::{
     save_deleting, take_tags, too_fresh, upper_group, valid_entity_name,
 };
 
-/// One gallery by name.
+/// Handles one gallery by name.
 pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
     let id =
         format!("/subscriptions/{}/resourceGroups/{group}/providers/{GALLERY}/{name}", call.subscription);
@@ -47,7 +47,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
     }
 }
 
-/// The galleries of a resource group, or of the subscription.
+/// Lists the galleries of a resource group or of the subscription.
 pub fn list(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
     match group {
         Some(group) => {
@@ -163,7 +163,7 @@ fn take_sharing(
         if current != wanted && !(current == "Private" && wanted == "Community") {
             return Err(ArmError::parameter(
                 TARGET,
-                // The quote that is missing is missing in the service's text too.
+                // Recorded: the service's message lacks a quote.
                 format!(
                     "Cannot update the gallery '{name}' sharing permissions from '{current}' to '{wanted}. Permissions can only be changed by a POST ShareGallery call. Currently, gallery permissions can only be set to 'Groups' or 'Community' during creation."
                 ),
@@ -274,7 +274,7 @@ fn delete(call: &mut Call<'_, '_>, existing: Option<Resource>) -> Outcome {
     Ok(Answer::empty(202).asynchronous(call, &operation, true))
 }
 
-/// The gallery as this request's api-version shows it.
+/// The gallery in the format of this request's api-version.
 pub fn show(call: &Call<'_, '_>, gallery: &Resource) -> Json {
     let subscription = gallery.id().split('/').nth(2).unwrap_or_default();
     let unique = format!("{subscription}-{}", gallery.name().to_uppercase());

@@ -1,4 +1,4 @@
-//! Scripts and access control profiles of galleries, and their versions: as described, since no recording has them.
+//! Scripts and access control profiles of galleries, and their versions. They follow the description; not recorded.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock;
@@ -19,7 +19,7 @@ struct Part {
     target: &'static str,
     /// Properties that cannot change.
     fixed: &'static [&'static str],
-    /// Where the regions of a version are; empty for the types that have versions.
+    /// The path of the target regions of a version; empty for the parent types.
     regions: &'static str,
 }
 
@@ -45,7 +45,7 @@ const PARTS: &[Part] = &[
     },
 ];
 
-/// Answers for one of them or a list. `rest` starts with `galleries`.
+/// Routes requests to these types; `rest` holds the segments from `galleries` on.
 pub fn route(call: &mut Call<'_, '_>, group: &str, rest: &[String]) -> Outcome {
     let types: Vec<&str> = rest.iter().skip(2).step_by(2).map(String::as_str).collect();
     let Some(part) = PARTS.iter().find(|part| part.path.eq_ignore_ascii_case(&types.join("/"))) else {
@@ -143,7 +143,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, part: &Part, id: &str, existing: Op
     Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, created))
 }
 
-/// Fills in what the service says of a version: its regions, and when it was published.
+/// Adds the service's defaults to a version: its regions and its published date.
 fn complete(properties: &mut Json, part: &Part, location: &str, published: &Json) {
     let (profile, member) = match part.regions.split_once('.') {
         Some((outer, member)) => (properties.entry(outer), member),

@@ -1,4 +1,4 @@
-//! Any other resource: stored, shown and deleted as sent. Sufficient for the networks that image workflows need.
+//! All other resource types: stored and returned as sent, which is sufficient for the networks of image workflows.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;

@@ -1,7 +1,7 @@
-//! `Microsoft.VirtualMachineImages/imageTemplates`: templates, runs that take time and end in images, and what runs leave behind.
+//! `Microsoft.VirtualMachineImages/imageTemplates`: templates, their runs, and the outputs of runs.
 //!
-//! Recorded in 2023 (2022-07-01): the shapes of templates, operations, run states and outputs. From public reports and not
-//! recorded: the errors of a template that is busy, of a second PUT and of failed builds.
+//! Recorded in 2023 (2022-07-01): the shapes of templates, operations, run states and outputs. Taken from public
+//! reports, not recorded: the errors of a template that is busy, of a second PUT and of failed builds.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
@@ -17,10 +17,10 @@ use super::build_outputs::{self, Artifact};
 use super::build_runs::{self, busy, is_running, run_state};
 use super::{build_triggers, groups, put_location, storage, take_tags};
 
-/// The end of a run that goes on.
+/// The end of a run that is still running.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
-/// Answers a request; `words` is what follows the namespace.
+/// Routes requests below the namespace; `words` holds the segments after it.
 pub fn route(call: &mut Call<'_, '_>, group: &str, words: &[String]) -> Outcome {
     let lower: Vec<String> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
@@ -186,7 +186,7 @@ fn without_removed(identity: &Json) -> Json {
     identity
 }
 
-/// Makes the staging group, unless the template names one that exists, and the storage account in it.
+/// Creates the storage account of a staging group, and the group itself unless the template names an existing one.
 fn make_staging(call: &mut Call<'_, '_>, group: &str, template: &mut Resource) {
     let given = template.property_text("stagingResourceGroup").unwrap_or_default().to_owned();
     let staging = if given.is_empty() {
@@ -218,7 +218,7 @@ fn make_staging(call: &mut Call<'_, '_>, group: &str, template: &mut Resource) {
     template.hide("staging", staging);
 }
 
-/// Deletes a staging group that the service made, and the service's own contents of another.
+/// Deletes a staging group that the service created. In any other group it deletes only its own resources.
 fn delete_staging(call: &mut Call<'_, '_>, template: &Resource) {
     let staging = build_outputs::staging(template);
     call.state.delete(&resource_key(&build_outputs::account_id(&staging)));
@@ -227,7 +227,7 @@ fn delete_staging(call: &mut Call<'_, '_>, template: &Resource) {
     }
 }
 
-/// Keeps what a run made.
+/// Stores the output of a run.
 pub fn keep_output(call: &mut Call<'_, '_>, template: &str, artifact: &Artifact) {
     let kind = format!("{KIND}/runOutputs");
     let mut output = Resource::new(&format!("{template}/runOutputs/{}", artifact.output), &kind, "");
@@ -250,7 +250,7 @@ fn outputs(call: &mut Call<'_, '_>, group: &str, template: &Resource, name: Opti
     }
 }
 
-/// A template as clients see it: members of its parts in alphabetical order, with what the service fills in.
+/// A template as clients see it: the members of its parts in alphabetical order, completed by the service.
 pub fn show(call: &Call<'_, '_>, template: &Resource) -> Json {
     let sent = template.doc.get("properties").cloned().unwrap_or_default();
     let created = template.doc.int("_.created").is_some_and(|end| end <= call.now);
@@ -275,7 +275,7 @@ pub fn show(call: &Call<'_, '_>, template: &Resource) -> Json {
                 if target.get("excludeFromLatest").is_none() {
                     target.set("excludeFromLatest", false);
                 }
-                // Recorded: versioning is forgotten.
+                // Recorded: the response omits versioning.
                 target.set("versioning", Json::Null);
             }
             sorted(&target)
@@ -327,7 +327,7 @@ pub fn show(call: &Call<'_, '_>, template: &Resource) -> Json {
         .with("type", KIND)
 }
 
-/// What the service adds to a customizer.
+/// The members that the service adds to a customizer.
 fn filled_in(step: &Json, created: bool) -> Json {
     let mut step = step.clone();
     match step.text("type") {

@@ -1,6 +1,6 @@
-//! Answers to the sharing of a gallery: whoever it is shared with accepts it, or rejects it and no longer sees it.
+//! Accepting and rejecting a shared gallery. A subscription or tenant that rejects a gallery no longer sees it.
 //!
-//! As described since 2025-12-03. Not recorded: what becomes of a rejected gallery.
+//! As described since 2025-12-03. Not recorded: the effect of a rejection.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
@@ -10,7 +10,7 @@ use super::super::resource::Resource;
 use super::super::settings::Work;
 use super::GALLERY;
 
-/// Answers for a subscription: `…/sharedGallerySubscriptions/{owner}/sharedGalleries/{name}/accept` or `reject`. `galleries`
+/// Handles the call of a subscription: `…/sharedGallerySubscriptions/{owner}/sharedGalleries/{name}/accept` or `reject`. `galleries`
 /// are those that can be shared.
 pub fn answer(
     call: &mut Call<'_, '_>,
@@ -38,7 +38,7 @@ pub fn answer(
     Ok(Answer::empty(202).asynchronous(call, &operation, true))
 }
 
-/// Answers for the caller's tenant, at once: a poll URL would need a subscription.
+/// Handles the call of a tenant. It completes at once, because a poll URL would need a subscription.
 pub fn answer_for_tenant(
     call: &mut Call<'_, '_>,
     galleries: &[Resource],
@@ -76,7 +76,7 @@ fn remember(
     Ok(gallery)
 }
 
-/// Whether a gallery is shared with this very subscription or tenant.
+/// Whether a gallery is shared with this subscription or tenant itself.
 fn is_invited(gallery: &Resource, kind: &str, who: &str) -> bool {
     gallery.property("sharingProfile").is_some_and(|profile| {
         profile.text("permissions") == Some("Groups")

@@ -7,7 +7,7 @@ use super::super::resource::Resource;
 use super::super::template::ids;
 use super::filters::{self, Term};
 
-/// What `/resources` can be filtered by.
+/// The fields that `/resources` can be filtered by.
 const RESOURCE_FIELDS: &[&str] =
     &["resourceType", "resourceGroup", "name", "location", "tagName", "tagValue"];
 /// The members that `$expand` adds to resources.

@@ -1,6 +1,6 @@
-//! Network interfaces that are written inside a machine: made with it and, where their `deleteOption` says so, deleted with it.
+//! Network interfaces that are defined inside a machine: created with it and, depending on their `deleteOption`, deleted with it.
 //!
-//! What the service shows of them afterwards was not recorded: references, as for interfaces that were there before.
+//! Not recorded: the response of the machine, which contains references, as for existing interfaces.
 
 use super::super::call::Call;
 use super::super::errors::ArmError;
@@ -9,7 +9,7 @@ use super::super::resource::Resource;
 
 const KIND: &str = "Microsoft.Network/networkInterfaces";
 
-/// Rejects interfaces that are written inside a machine without saying in which form.
+/// Rejects interfaces that are defined inside a machine without `networkApiVersion`.
 pub fn check(body: &Json) -> Result<(), ArmError> {
     let Some(profile) = body.at("properties.networkProfile") else { return Ok(()) };
     if profile.list("networkInterfaceConfigurations").is_empty()
@@ -20,7 +20,7 @@ pub fn check(body: &Json) -> Result<(), ArmError> {
     Err(ArmError::missing("networkProfile.networkApiVersion"))
 }
 
-/// Makes the interfaces of `networkInterfaceConfigurations` and puts references in their place.
+/// Creates the interfaces of `networkInterfaceConfigurations` and replaces them by references.
 pub fn complete(call: &mut Call<'_, '_>, profile: &mut Json, machine: &str, location: &str) {
     let configurations = profile.list("networkInterfaceConfigurations").to_vec();
     if configurations.is_empty() {

@@ -1,4 +1,4 @@
-//! The power state of a machine, and what follows from it for the disks that are attached.
+//! The power state of a machine, and the resulting state of its disks.
 
 use super::super::call::Call;
 use super::super::clock::Ticks;
@@ -6,12 +6,12 @@ use super::super::json::Json;
 use super::super::operation::Operation;
 use super::super::resource::Resource;
 
-/// The record of a change of the power state: the state on the way, the state at the end.
+/// The record of a power state change: the transitional state and the final one.
 pub fn power(via: &str, to: &str, operation: &Operation) -> Json {
     Json::object().with("via", via).with("to", to).maybe("end", operation.end)
 }
 
-/// `running`, `deallocated` and the like.
+/// The power state at a time, such as `running` or `deallocated`.
 pub fn power_state(machine: &Resource, now: Ticks) -> &str {
     let power = machine.hidden("power").unwrap_or(&Json::Null);
     let moving = power.text("via").is_some() && power.int("end").is_none_or(|end| now < end);
@@ -19,7 +19,7 @@ pub fn power_state(machine: &Resource, now: Ticks) -> &str {
     shown.unwrap_or("running")
 }
 
-/// The machine that a disk is attached to, while that machine exists.
+/// The machine that a disk is attached to, if it exists.
 pub fn holder(call: &Call<'_, '_>, disk: &Resource) -> Option<Resource> {
     call.find(disk.doc.text("managedBy")?)
 }

@@ -1,14 +1,14 @@
-//! What the service fills in of a machine's properties, and the order that it shows them in, as recorded in 2023 and 2025.
+//! The defaults that the service adds to a machine's properties, and the order of the properties, as recorded in 2023 and 2025.
 
 use super::super::json::Json;
 
-/// Properties that only the service sets, or that the machine's own file completes.
+/// Properties that only the service sets, or that `machines.rs` completes.
 const COMPLETED_ELSEWHERE: &[&str] =
     &["hardwareProfile", "storageProfile", "provisioningState", "vmId", "timeCreated", "instanceView"];
 /// The order of the properties that a client sends; others follow.
 const SENT: &[&str] = &["osProfile", "securityProfile", "networkProfile", "diagnosticsProfile"];
 
-/// The properties that a machine keeps as they are sent, with those of `before` that are not sent again.
+/// The properties that are stored as sent, and those of `before` that the request omits.
 pub fn kept(sent: &Json, before: &Json) -> Vec<(String, Json)> {
     let given = |key: &str| sent.get(key).or_else(|| before.get(key));
     let others = sent.pairs().iter().chain(before.pairs()).map(|(key, _)| key.as_str());
@@ -31,7 +31,7 @@ fn has_no_values(value: &Json) -> bool {
     value.pairs().iter().all(|(_, value)| value.is_null())
 }
 
-/// Completes the profile of the operating system, and takes its secrets out.
+/// Completes the OS profile and removes its secrets.
 pub fn complete_system(profile: &mut Json, os: &str) {
     let default = |object: &mut Json, key: &str, value: Json| {
         if object.get(key).is_none_or(Json::is_null) {
@@ -100,7 +100,7 @@ pub fn in_order(object: &mut Json, first: &[&str]) {
     }
 }
 
-/// The version of the system in the image of a Marketplace reference, such as `20.04` in `20_04-lts-gen2`.
+/// The OS version in a Marketplace reference, such as `20.04` in `20_04-lts-gen2`.
 pub fn os_version(reference: &Json) -> Option<String> {
     let text = format!("{} {}", reference.text("sku")?, reference.text("offer").unwrap_or_default());
     let digits = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());

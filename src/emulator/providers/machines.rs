@@ -422,7 +422,7 @@ fn capture(call: &mut Call<'_, '_>, machine: &Resource, generalized: bool) -> Ou
     Ok(Answer::empty(202).asynchronous(call, &operation, true))
 }
 
-/// What a machine, or an instance of a scale set, reports of itself.
+/// The instance view of a machine, or of an instance of a scale set.
 pub fn instance_view(call: &Call<'_, '_>, machine: &Resource) -> Json {
     let state = machine.state(call.now);
     let power = power_state(machine, call.now);
@@ -492,8 +492,8 @@ fn agent_is_ready(call: &Call<'_, '_>, machine: &Resource) -> bool {
 
 /// The agent's status on a running machine. A deprovisioned machine has none.
 fn agent(call: &Call<'_, '_>, machine: &Resource) -> Json {
-    let gone = !agent_is_ready(call, machine);
-    let (version, code, level, display, message) = if gone {
+    let is_unavailable = !agent_is_ready(call, machine);
+    let (version, code, level, display, message) = if is_unavailable {
         (
             "Unknown",
             "ProvisioningState/Unavailable",
@@ -512,7 +512,7 @@ fn agent(call: &Call<'_, '_>, machine: &Resource) -> Json {
         .with("message", message)
         .with("time", clock::format(second).replace(".0000000", ""));
     let view = Json::object().with("vmAgentVersion", version).with("statuses", vec![status]);
-    if gone { view } else { view.with("extensionHandlers", Vec::new()) }
+    if is_unavailable { view } else { view.with("extensionHandlers", Vec::new()) }
 }
 
 /// The machine in the format of this request.

@@ -88,7 +88,7 @@ pub fn versions(state: &Transaction<'_>, publisher: &str, offer: &str, sku: &str
         time: None,
         alternative: None,
     };
-    // by name in lower case: thousands of versions may have been published
+    // Keyed by the lower-case name, because thousands of versions may have been published.
     let mut found: HashMap<String, Version> = HashMap::new();
     if let Some(image) = image(publisher, offer, sku) {
         let (state, time, alternative) = image.fate.show();

@@ -1,4 +1,4 @@
-//! The resource providers: one file per type, and the rules all of them share.
+//! The resource providers: one file per type, and the rules that all of them share.
 
 pub mod access;
 pub mod activity_log;
@@ -68,8 +68,8 @@ use super::settings::Work;
 /// The type of a gallery.
 pub const GALLERY: &str = "Microsoft.Compute/galleries";
 
-/// The `location` of a PUT, checked: present, known, and the same as that of an existing resource. Returned in the
-/// spelling that answers use (lower case, no spaces).
+/// Validates the `location` of a PUT: it must be present and known, and cannot change. Returns it in the spelling of responses
+/// (lower case, no spaces).
 pub fn put_location(
     call: &Call<'_, '_>,
     kind: &str,
@@ -114,7 +114,7 @@ pub fn put_location(
     Ok(region.name.to_owned())
 }
 
-/// Copies the tags of a body, which must be an object of strings: sent `{}` stays, absent stays absent.
+/// Replaces the tags of a resource by those of a body, which must be an object of strings. Absent tags remain absent.
 pub fn take_tags(body: &Json, resource: &mut Resource) -> Result<(), ArmError> {
     match body.get("tags") {
         None | Some(Json::Null) => {
@@ -133,7 +133,7 @@ pub fn take_tags(body: &Json, resource: &mut Resource) -> Result<(), ArmError> {
                     other => text.set(name, other.compact()),
                 }
             }
-            // Tags stand between location and properties.
+            // Tags come between location and properties.
             let properties = resource.doc.remove("properties").unwrap_or_else(Json::object);
             resource.doc.remove("tags");
             resource.doc.set("tags", text);
@@ -190,7 +190,7 @@ pub fn check_tags(tags: &[(String, Json)]) -> Result<(), ArmError> {
     Ok(())
 }
 
-/// `name, id, type, location, tags`: the head of an answer, in the order of the compute provider.
+/// `name, id, type, location, tags`: the first members of a response, in the order of the compute provider.
 pub fn head(resource: &Resource) -> Json {
     Json::object()
         .with("name", resource.name())
@@ -200,7 +200,7 @@ pub fn head(resource: &Resource) -> Json {
         .maybe("tags", resource.doc.get("tags"))
 }
 
-/// The head of an answer of the gallery types: before 2019-12-01 its keys stood in another order.
+/// The first members of a response of the gallery types, which had another order before 2019-12-01.
 pub fn gallery_head(call: &Call<'_, '_>, resource: &Resource) -> Json {
     if call.since("2019-12-01") {
         return head(resource);
@@ -213,7 +213,7 @@ pub fn gallery_head(call: &Call<'_, '_>, resource: &Resource) -> Json {
         .with("name", resource.name())
 }
 
-/// The answer to a PUT of the gallery types: 201 or 200 without Location; updates at 2018-06-01 were 202 with one.
+/// The response to a PUT of the gallery types: 201 or 200 without Location; updates at 2018-06-01 were 202 with one.
 pub fn put_answer(call: &Call<'_, '_>, created: bool, shown: Json, operation: &Operation) -> Answer {
     let (status, location) = match created {
         true => (201, false),
@@ -223,7 +223,7 @@ pub fn put_answer(call: &Call<'_, '_>, created: bool, shown: Json, operation: &O
     Answer::pretty(status, shown).asynchronous(call, operation, location)
 }
 
-/// The first answer of a PUT says `Creating` or `Updating` even when the work takes no time.
+/// Sets the state of the first response to a PUT: `Creating` or `Updating`, even if the operation takes no time.
 pub fn first_state(shown: &mut Json, created: bool) {
     shown.entry("properties").set("provisioningState", if created { "Creating" } else { "Updating" });
 }
@@ -239,7 +239,7 @@ pub fn deleting(action: &str, name: &str) -> ArmError {
     )
 }
 
-/// A copy whose id has the resource group in upper case, as lists of galleries and images show it.
+/// Puts the resource group of the ID in upper case, as lists of galleries and images do.
 pub fn upper_group(mut shown: Json) -> Json {
     let Some(id) = shown.text("id").map(str::to_owned) else {
         return shown;
@@ -248,7 +248,7 @@ pub fn upper_group(mut shown: Json) -> Json {
     shown
 }
 
-/// An id with its resource group in upper case.
+/// An ID with its resource group in upper case.
 pub fn upper_group_of(id: &str) -> String {
     let mut segments: Vec<String> = id.split('/').map(str::to_owned).collect();
     if let Some(group) = segments.get_mut(4) {
@@ -270,7 +270,7 @@ pub fn one_of<'x>(value: &str, allowed: &[&'x str], target: &str) -> Result<&'x 
     })
 }
 
-/// Refuses to delete a parent whose children are still there, or were a moment ago.
+/// Refuses to delete a parent that has children, or whose children were deleted a moment ago.
 pub fn no_children(call: &Call<'_, '_>, id: &str, collections: &[&str]) -> Result<(), ArmError> {
     let lag = call.duration(Work::NestedLag);
     let mut found = Vec::new();
@@ -300,7 +300,7 @@ pub fn no_children(call: &Call<'_, '_>, id: &str, collections: &[&str]) -> Resul
     ))
 }
 
-/// Binds a delete and stores the resource. Role assignments and locks on it are deleted with it.
+/// Binds the resource to a delete operation and stores it. Role assignments and locks on it are deleted with it.
 pub fn save_deleting(call: &mut Call<'_, '_>, mut resource: Resource, operation: &Operation) {
     let keep = call.duration(Work::NestedLag);
     let mut on_it = Vec::new();
@@ -316,7 +316,7 @@ pub fn save_deleting(call: &mut Call<'_, '_>, mut resource: Resource, operation:
     call.save(&resource);
 }
 
-/// With eventual consistency on: a resource created a moment ago is not found yet.
+/// With eventual consistency, a resource that was created a moment ago is not found yet.
 pub fn too_fresh(call: &Call<'_, '_>, resource: &Resource) -> bool {
     call.settings.eventual_consistency
         && call.method == Method::Get
@@ -329,7 +329,7 @@ pub fn too_fresh(call: &Call<'_, '_>, resource: &Resource) -> bool {
             .is_some_and(|created| call.now < created + call.duration(Work::ReadLag))
 }
 
-/// `NAME` checks of galleries and definitions: starts with a letter or digit, ends with neither `-` nor `.`, 1 to 80 of `\w . -`.
+/// Whether a name of a gallery or definition is valid: starts with a letter or digit, ends with neither `-` nor `.`, 1 to 80 of `\w . -`.
 pub fn valid_entity_name(name: &str, dash: bool) -> bool {
     let word = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let mut characters = name.chars();

@@ -8,10 +8,10 @@ use super::super::store::resource_key;
 use super::super::template::ids;
 use super::groups;
 
-/// Types that stay where they are; what is in them stays too.
+/// Types that cannot move, and whose children cannot move either.
 const UNMOVABLE: &[&str] = &["Microsoft.Compute/galleries", "Microsoft.VirtualMachineImages/imageTemplates"];
 
-/// `POST …/moveResources`, or only its check. An id within a resource keeps referring to the old place.
+/// `POST …/moveResources`, or only its check. IDs inside the properties of resources are not rewritten.
 pub fn route(call: &mut Call<'_, '_>, group: &str, carry_out: bool) -> Outcome {
     if call.method != Method::Post {
         return Err(ArmError::no_method(call.method.name(), groups::KIND));

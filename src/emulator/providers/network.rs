@@ -1,12 +1,12 @@
-//! What the network provider adds to the resources that are otherwise stored as they are sent: addresses, the arrays that
-//! clients expect, and children that live in an array of their parent.
+//! The values that the network provider adds to resources: addresses, the arrays that clients expect, and children that are
+//! elements of an array of their parent. Everything else is stored as sent.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::resource::Resource;
 
-/// Types whose children are members of an array in their properties, each array under the name of the children's type.
+/// Types whose children are elements of an array in their properties. The array has the name of the children's type.
 const CHILDREN: &[(&str, &[&str])] = &[
     (
         "loadBalancers",
@@ -26,7 +26,7 @@ const CHILDREN: &[(&str, &[&str])] = &[
     ("virtualNetworks", &["subnets"]),
 ];
 
-/// Children that can be written one by one; the others are written with their parent only.
+/// Children that a PUT of their own can write; the others are written with their parent only.
 const WRITABLE: &[&str] = &["backendAddressPools", "inboundNatRules", "routes", "securityRules", "subnets"];
 
 fn arrays(kind: &str) -> &'static [&'static str] {
@@ -38,12 +38,12 @@ fn arrays(kind: &str) -> &'static [&'static str] {
         .map_or(&[], |(_, arrays)| arrays)
 }
 
-/// Completes a resource that was just written; `before` is what it was.
+/// Completes a resource that was just written; `before` is its previous state.
 pub fn complete(kind: &str, before: Option<&Resource>, resource: &mut Resource) {
     if kind.eq_ignore_ascii_case("Microsoft.Network/publicIPAddresses")
         && resource.property("ipAddress").is_none()
     {
-        // Addresses of the networks that are set aside for documentation.
+        // Addresses from the ranges reserved for documentation.
         resource.properties().set("ipAddress", "203.0.113.4");
     }
     if kind.eq_ignore_ascii_case("Microsoft.Network/networkInterfaces") {
@@ -51,7 +51,7 @@ pub fn complete(kind: &str, before: Option<&Resource>, resource: &mut Resource) 
     }
     let id = resource.id().to_owned();
     for array in arrays(kind) {
-        // A virtual network that is written without its subnets keeps them.
+        // A virtual network keeps its subnets if the request omits them.
         let kept = before.filter(|_| *array == "subnets").and_then(|before| before.property(array));
         let sent = resource.property(array).or(kept);
         let items = match sent {
@@ -63,7 +63,7 @@ pub fn complete(kind: &str, before: Option<&Resource>, resource: &mut Resource) 
     }
 }
 
-/// A child as it is shown: with its id, its type and its state.
+/// A child with its ID, type and state.
 fn child(parent: &str, kind: &str, array: &str, mut item: Json) -> Json {
     let name = item.text("name").unwrap_or_default().to_owned();
     item.set("id", format!("{parent}/{array}/{name}"));
@@ -76,8 +76,8 @@ fn child(parent: &str, kind: &str, array: &str, mut item: Json) -> Json {
     item
 }
 
-/// Answers for a child that lives in its parent, or for the list of them; `None` for anything else. `tail` is the path from
-/// the namespace on.
+/// Handles a child that is an element of its parent, or the list of such children; `None` for anything else. `tail` is the
+/// path from the namespace on.
 pub fn children(call: &mut Call<'_, '_>, parent: &str, tail: &[String]) -> Option<Outcome> {
     let [namespace, kind, _, array, rest @ ..] = tail else { return None };
     let kind = format!("{namespace}/{kind}");

@@ -1,8 +1,8 @@
-//! `GET /api/retail/prices`: the public price list, which in reality has a host of its own and takes no token.
+//! `GET /api/retail/prices`: the public price list, which in Azure has its own host and requires no token.
 //!
-//! Nothing of it was recorded. Members, filter and paging are documented; the prices of eastus are public, and those of
-//! other regions are made up. As in the real list, one meter has rows that must not be taken: of an older date, of another
-//! type, of a region that is not the meter's primary one.
+//! Not recorded. Members, filter and paging are documented. The prices of eastus are public; those of other regions are made
+//! up. As in the real list, some rows of a meter must be ignored: older prices, other types, and regions that are not the
+//! meter's primary one.
 
 use super::super::call::{Answer, Outcome};
 use super::super::errors::ArmError;
@@ -10,7 +10,7 @@ use super::super::json::Json;
 use super::super::operations::stable;
 use super::super::regions::REGIONS;
 
-/// Items in one page. The real list has 1,000 today and had 100 before; the smaller makes clients page.
+/// Items in one page. The real list returns 1,000, and returned 100 before; the smaller number makes clients page.
 const PAGE: usize = 100;
 
 /// Product, sku, meter, price in eastus in thousandths of a US dollar.
@@ -23,10 +23,10 @@ const METERS: &[(&str, &str, &str, i64)] = &[
     ("Standard SSD Managed Disks", "Snapshots ZRS", "Snapshots ZRS Snapshots", 198),
 ];
 
-/// Currencies and their value of a US dollar in hundredths.
+/// Currencies, and the value of a US dollar in hundredths of each.
 const CURRENCIES: &[(&str, i64)] = &[("USD", 100), ("EUR", 92), ("GBP", 79), ("CHF", 88), ("JPY", 15_000)];
 
-/// Answers a request; `base` is the emulator's own address, for the link to the next page.
+/// Handles a request; `base` is the emulator's address, for the link to the next page.
 pub fn list(query: &[(String, String)], base: &str) -> Outcome {
     let value = |name: &str| {
         query.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
@@ -66,7 +66,7 @@ pub fn list(query: &[(String, String)], base: &str) -> Outcome {
     ))
 }
 
-/// The link names the port, as the real one does, where the address has a default one.
+/// The base of the link to the next page. Like the real link, it contains the port even if that is the default one.
 fn next_page(query: &[(String, String)], base: &str, skip: usize) -> String {
     let port = if base.matches(':').count() == 1 && base.starts_with("https:") { ":443" } else { "" };
     let mut text = url::form_urlencoded::Serializer::new(String::new());
@@ -81,7 +81,7 @@ fn items(rate: i64, currency: &str) -> Vec<Json> {
     let mut items = Vec::new();
     for region in REGIONS.iter().filter(|region| !region.name.ends_with("stg")) {
         for (product, sku, meter, thousandths) in METERS {
-            // A dearer region is up to 30 % dearer.
+            // A region is up to 30 % more expensive.
             let percent = match region.name {
                 "eastus" => 100,
                 name => 100 + (stable(name) % 4) as i64 * 10,
@@ -125,7 +125,7 @@ fn items(rate: i64, currency: &str) -> Vec<Json> {
     items
 }
 
-/// Ten-millions of a currency's unit as a number without rounding noise.
+/// Converts ten-millionths of a currency unit to a number without rounding errors.
 fn decimal(units: i64) -> Json {
     let text = format!("{}.{:07}", units / 10_000_000, units % 10_000_000);
     text.parse::<f64>().map_or(Json::Null, Json::from)

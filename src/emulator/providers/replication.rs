@@ -37,7 +37,7 @@ pub fn target_region<'v>(version: &'v Resource, location: &str) -> Option<&'v Js
         .find(|region| regions::normalize(region.text("name").unwrap_or_default()) == location)
 }
 
-/// Plans the copies of a version to its target regions. What it has already stays, unless the plan is to begin `anew`.
+/// Plans the copies of a version to its target regions. Existing copies are kept unless `anew` is set.
 pub fn plan_version(call: &Call<'_, '_>, version: &Resource, base: Ticks, anew: bool) -> Plan {
     let profile = version.property("publishingProfile").cloned().unwrap_or_default();
     let wanted: Vec<(String, i64)> = profile

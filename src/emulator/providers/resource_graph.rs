@@ -1,8 +1,8 @@
-//! `POST /providers/Microsoft.ResourceGraph/resources`: queries over everything that the emulator holds.
+//! `POST /providers/Microsoft.ResourceGraph/resources`: queries over all resources.
 //!
-//! Recorded with 2021-03-01: the answer's keys, paging by `$skipToken`, which is an offset and no snapshot, the quota
-//! headers, and the error of a query that cannot be parsed. Not recorded, and made up here: other errors' details, and
-//! `resultFormat: table` (after the published description).
+//! Recorded with 2021-03-01: the keys of the response, paging by `$skipToken` (an offset, not a snapshot), the quota headers,
+//! and the error of a query that cannot be parsed. Not recorded: the details of other errors, and `resultFormat: table`, which
+//! follows the published description.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub fn query(call: &mut Call<'_, '_>) -> Outcome {
                 clock::format_z(call.now),
                 call.state.guid()
             );
-            // The identifier in the message is all that was drawn: a failed query changes nothing.
+            // A failed query changes nothing; only a new identifier for the message was staged.
             call.state.undo();
             let error =
                 Json::object().with("code", "BadRequest").with("message", message).with("details", details);
@@ -66,7 +66,7 @@ fn invalid(more: Json) -> Details {
 
 fn of_query(error: QueryError) -> Details {
     match error {
-        // "Ǐ" is what the service says it expected, whatever it expected.
+        // Recorded: the service always reports "Ǐ" as the expected token.
         QueryError::Syntax { line, column, token } => invalid(
             detail("ParserFailure", "ParserFailure")
                 .with("line", line as i64)
@@ -112,7 +112,7 @@ fn answer(call: &mut Call<'_, '_>) -> Result<Answer, Details> {
     let found = evaluate::run(&query.operators, &sources, skip, top).map_err(of_query)?;
     let next = skip + found.page.len();
     let more = found.total > next;
-    // Without ids, or with a limit of its own, a result cannot be paged: what does not fit is cut off.
+    // A result without IDs, or with a limit in the query, cannot be paged and is truncated.
     let limited = query.operators.iter().any(|operator| matches!(operator, Operator::Limit(_)));
     let cut = more && (limited || !found.has_id);
     let count = found.page.len() as i64;
@@ -173,7 +173,7 @@ struct ResourceRow {
     group: Json,
     subscription: Json,
     tenant: Json,
-    /// The properties with the state of this moment, where the stored ones say something else.
+    /// The properties with the current state, if the stored state differs.
     properties: Option<Json>,
 }
 
@@ -211,7 +211,7 @@ impl Source for ResourceRow {
         };
         Some(match (own, name) {
             (Some(value), _) => Cow::Borrowed(value),
-            // These three are texts of the table, which are empty and not null.
+            // These three columns are strings, which are empty instead of null.
             (None, "kind" | "managedBy" | "location") => Cow::Owned(Json::from("")),
             (None, _) => Cow::Owned(Json::Null),
         })
@@ -294,7 +294,7 @@ fn rows(call: &Call<'_, '_>, query: &Query) -> Vec<ResourceRow> {
     found
 }
 
-/// With eventual consistency on, the index learns of a change only after a while.
+/// With eventual consistency, the index lags behind changes.
 fn visible(call: &Call<'_, '_>, resource: &Resource, lag: i64) -> bool {
     if !call.settings.eventual_consistency {
         return resource.exists(call.now);
@@ -348,7 +348,7 @@ fn container(call: &Call<'_, '_>, subscription: &str) -> ResourceRow {
     }
 }
 
-/// The types that the first filter of a query admits, so that only these have to be read.
+/// The types that pass the first filter of a query, so that only their resources are read.
 fn types(operators: &[Operator]) -> Option<Vec<String>> {
     let Some(Operator::Where(condition)) = operators.first() else { return None };
     types_admitted(condition)

@@ -1,6 +1,6 @@
 //! Run Command on virtual machines: the action (`runCommand`) and the resource (`runCommands/{name}`).
 //!
-//! Recorded in 2023 (2022-11-01). No computer runs the scripts: [`scripts`] says what they print and return.
+//! Recorded in 2023 (2022-11-01). Scripts are not executed: [`scripts`] determines their output and exit code.
 
 use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::clock::{self, Ticks};
@@ -14,7 +14,7 @@ use super::{head, machine_power, machines, save_deleting};
 
 /// The type's name.
 pub const KIND: &str = "Microsoft.Compute/virtualMachines/runCommands";
-/// When a script that begins now ends, on the emulator's clock.
+/// The end of a script that starts now, on the emulator's clock.
 fn end_of(call: &Call<'_, '_>, seconds: Option<f64>) -> Option<Ticks> {
     Some(call.now + call.duration(Work::RunCommand) + call.settings.scaled(seconds?))
 }
@@ -43,7 +43,7 @@ fn begin_on(
     begin(call, begin_now)
 }
 
-/// `POST …/runCommand`: its result stands in the operation's document, and has no exit code.
+/// `POST …/runCommand`: the operation's document contains the result, which has no exit code.
 pub fn act(call: &mut Call<'_, '_>, machine: &Resource) -> Outcome {
     call.meter = Some("UpdateVM");
     if call.method != Method::Post {
@@ -67,7 +67,7 @@ pub fn act(call: &mut Call<'_, '_>, machine: &Resource) -> Outcome {
         ));
     }
     let lines = call.body.list("script").iter().filter_map(Json::as_str).collect::<Vec<_>>().join("\n");
-    // Parameters are positional here, in the order given.
+    // Parameters are positional here, in the order of the request.
     let values = call.body.list("parameters").iter().filter_map(|parameter| parameter.text("value"));
     let script = values.enumerate().fold(
         lines.replace("$0", "/var/lib/waagent/run-command/download/0/script.sh"),
@@ -169,10 +169,10 @@ fn put(call: &mut Call<'_, '_>, machine: &Resource, id: &str, existing: Option<R
     } else {
         "Execution failed: command terminated with exit status"
     };
-    // An asynchronous one is provisioned once it runs; the operation does not wait for its end.
+    // The operation of an asynchronous command ends when the script has started.
     let wait = sent.flag("asyncExecution") != Some(true);
     let ended = end_of(call, ran.seconds);
-    // A script is ended by its own limit.
+    // The timeout of a command ends its script.
     let limit = sent.int("timeoutInSeconds").filter(|seconds| *seconds > 0).unwrap_or(90 * 60);
     let until = call.now + call.duration(Work::RunCommand) + call.settings.scaled(limit as f64);
     let timed_out = ended.is_none_or(|ended| ended > until);

@@ -1,4 +1,4 @@
-//! The instances of a uniform scale set: each with the model and the exact image version that it was made or upgraded with.
+//! The instances of a uniform scale set: each with the model and the exact image version of its creation or last upgrade.
 
 use super::super::call::Call;
 use super::super::clock;
@@ -44,7 +44,7 @@ pub fn upgrade(call: &mut Call<'_, '_>, set: &Resource, mut instance: Resource, 
     call.save(&instance);
 }
 
-/// Puts an instance's image on it again, in the newest version that its reference admits.
+/// Reimages an instance with the newest version that its reference resolves to.
 pub fn reimage(call: &mut Call<'_, '_>, mut instance: Resource, operation: &Operation) {
     let mut storage = instance.property("storageProfile").cloned().unwrap_or_default();
     let location = instance.location().to_owned();
@@ -80,7 +80,7 @@ pub fn delete(call: &mut Call<'_, '_>, mut instance: Resource, operation: &Opera
     call.save(&instance);
 }
 
-/// Sets what an instance takes from the model of its scale set.
+/// Copies the model of the scale set to an instance.
 fn apply(call: &mut Call<'_, '_>, set: &Resource, instance: &mut Resource) {
     let profile = set.property("virtualMachineProfile").cloned().unwrap_or_default();
     let mut storage = profile.get("storageProfile").cloned().unwrap_or_else(Json::object);
@@ -167,7 +167,7 @@ struct Disk<'a> {
 }
 
 impl Disk<'_> {
-    /// Names a disk and creates it, or keeps the one that the instance has.
+    /// Creates a disk with a name, or keeps the instance's existing one.
     fn complete(&self, call: &mut Call<'_, '_>, disk: &mut Json, kept: Option<&Json>, number: usize) {
         if let Some(kept) = kept {
             for key in ["name", "managedDisk"] {

@@ -36,7 +36,7 @@ pub fn list(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
     })
 }
 
-/// Answers for one scale set; `words` is what follows its name, in lower case.
+/// Handles one scale set; `words` holds the lower-case segments after its name.
 pub fn route(call: &mut Call<'_, '_>, group: &str, name: &str, words: &[&str]) -> Outcome {
     let id = format!("/subscriptions/{}/resourceGroups/{group}/providers/{KIND}/{name}", call.subscription);
     let existing = call.find(&id);
@@ -73,7 +73,7 @@ pub fn route(call: &mut Call<'_, '_>, group: &str, name: &str, words: &[&str]) -
     }
 }
 
-/// Answers for something in a scale set.
+/// Handles the instances and actions of a scale set.
 fn within(call: &mut Call<'_, '_>, set: Resource, words: &[&str]) -> Outcome {
     let nothing_runs = || ArmError::new(404, "NotFound", "The entity was not found in this Azure location.");
     match (call.method, words) {
@@ -268,7 +268,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, false))
 }
 
-/// Adds and removes instances until there are as many as wanted, and upgrades the others unless that is done by hand.
+/// Creates or deletes instances to reach the capacity, and upgrades the others unless the upgrade policy is manual.
 fn scale(call: &mut Call<'_, '_>, set: &mut Resource, capacity: i64, changed: bool, operation: &Operation) {
     let mut all = instances::of(call, set);
     while all.len() as i64 > capacity {
@@ -291,7 +291,7 @@ fn scale(call: &mut Call<'_, '_>, set: &mut Resource, capacity: i64, changed: bo
     }
 }
 
-/// The profile of a scale set in the place where a machine has it.
+/// The profile of a scale set in the shape of a machine.
 fn machine_of(body: &Json) -> Json {
     let profile = body.at("properties.virtualMachineProfile").cloned().unwrap_or_else(Json::object);
     Json::object().with("properties", profile)

@@ -1,4 +1,4 @@
-//! What scripts do in machines that do not exist: the results that a control call has set, or those of the simplest commands.
+//! The results of scripts in emulated machines: those that a control call has set, or those of a few simple commands.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,19 +10,19 @@ use super::sources;
 
 /// The record of the scripted results.
 pub const KEY: &str = "s|scripts";
-/// The service keeps the end of what a script printed.
+/// The service returns only the end of a script's output.
 const KEPT: usize = 4_096;
 
-/// What a script did.
+/// The result of a script.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ran {
     /// Its exit code.
     pub exit: i64,
-    /// The end of what it printed.
+    /// The end of its standard output.
     pub output: String,
-    /// The end of what it printed to standard error.
+    /// The end of its standard error.
     pub error: String,
-    /// How long it took; `None` for one that never ends.
+    /// Its duration; `None` if it never ends.
     pub seconds: Option<f64>,
 }
 
@@ -41,8 +41,8 @@ pub fn check(rules: &[Json]) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs a script in a machine. What a deprovisioned machine lacks is still there when the machine's image was captured without
-/// that.
+/// Runs a script in a machine. The machine has host keys and a machine ID from its image if that was captured from a machine
+/// that was not deprovisioned.
 pub fn run_in(call: &Call<'_, '_>, machine: &Resource, script: &str) -> Ran {
     let keeps_identity = sources::keeps_identity(machine);
     run_any(call, machine.name(), script, &|script| {
@@ -71,8 +71,8 @@ fn run_any(call: &Call<'_, '_>, name: &str, script: &str, special: &dyn Fn(&str)
     ran
 }
 
-/// The first scripted result whose `contains` is in the script and whose `machine` is the machine's name; what is left out
-/// matches everything.
+/// The first scripted result whose `contains` occurs in the script and whose `machine` is the machine's name. Absent members
+/// match everything.
 fn scripted(call: &Call<'_, '_>, machine: &str, script: &str) -> Option<Ran> {
     let rules = call.record(KEY)?;
     let rule = rules.list("scripts").iter().find(|rule| {
@@ -91,7 +91,7 @@ fn scripted(call: &Call<'_, '_>, machine: &str, script: &str) -> Option<Ran> {
     })
 }
 
-/// The script that another one carries in base64, as clients do that want to know its exit code.
+/// The script that a wrapper script contains in base64. Clients use such wrappers to get the exit code.
 fn carried(script: &str) -> Option<String> {
     let quoted = |line: &str| line.split('\'').nth(1).map(str::to_owned);
     let line =
@@ -99,7 +99,7 @@ fn carried(script: &str) -> Option<String> {
     String::from_utf8(STANDARD.decode(quoted(line)?).ok()?).ok()
 }
 
-/// The end of a script that carries another one: it prints the other's exit code where it says so, and succeeds.
+/// The end of a wrapper script: it prints the exit code of the inner script, and succeeds.
 fn with_exit_code(script: &str, mut inner: Ran) -> Ran {
     for line in script.lines().map(str::trim) {
         let text = line.strip_prefix("echo ").unwrap_or(line);
@@ -111,8 +111,8 @@ fn with_exit_code(script: &str, mut inner: Ran) -> Ran {
     Ran { exit: 0, ..inner }
 }
 
-/// What a script finds that looks for host keys and the machine ID, or for the mark of Sysprep, in its own words: it reports by a
-/// text that ends in a variable.
+/// The output of a script that looks for host keys and the machine ID, or for the registry value of Sysprep. The script itself
+/// contains the message, which ends in a variable.
 fn looks_for_identity(script: &str) -> Option<Ran> {
     let found: &[&str] = if script.contains("ssh_host_") && script.contains("machine-id") {
         &["SSH host key /etc/ssh/ssh_host_ed25519_key", "machine ID /etc/machine-id", "user azureuser"]
@@ -130,7 +130,7 @@ fn looks_for_identity(script: &str) -> Option<Ran> {
     Some(Ran { exit: 1, output, error: String::new(), seconds: Some(1.0) })
 }
 
-/// Lines that are nothing but `echo TEXT` print it, `exit N` ends the script. Anything else succeeds and prints nothing.
+/// A line `echo TEXT` prints the text, and `exit N` ends the script. Any other line succeeds and prints nothing.
 fn plain(script: &str) -> Ran {
     let mut ran = Ran { exit: 0, output: String::new(), error: String::new(), seconds: Some(1.0) };
     for line in script.lines().map(str::trim) {

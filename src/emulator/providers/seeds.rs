@@ -1,21 +1,21 @@
-//! What a fresh subscription contains: two resource groups, each with a machine that can be captured.
+//! The contents of a new subscription: two resource groups, each with a machine that can be captured.
 
 use super::super::call::Call;
 use super::super::json::Json;
 use super::super::resource::Resource;
 use super::{groups, machine_images, machines};
 
-/// The machine that a fresh group contains.
+/// The name of the machine in a new group.
 pub const MACHINE: &str = "golden-vm";
-/// The groups of a fresh subscription.
+/// The groups of a new subscription.
 const GROUPS: [&str; 2] = ["my-rg", "rg"];
 
-/// The record that says a subscription has been seen.
+/// The record that marks a subscription as initialized.
 pub fn subscription_key(subscription: &str) -> String {
     format!("sub|{}", subscription.to_ascii_lowercase())
 }
 
-/// Fills a subscription at the first request to it: every subscription ID exists.
+/// Initializes a subscription at the first request to it. Every subscription ID exists.
 pub fn ensure_subscription(call: &mut Call<'_, '_>) {
     let subscription = call.subscription.clone();
     let key = subscription_key(&subscription);
@@ -29,8 +29,8 @@ pub fn ensure_subscription(call: &mut Call<'_, '_>) {
     }
 }
 
-/// Adds the machine to a group that the emulator created by itself, and creates that group if necessary. A machine that was
-/// deleted does not come back. Returns whether the machine was added.
+/// Adds the machine to a group that the emulator created automatically, and creates that group if necessary. A deleted machine
+/// is not added again. Returns whether the machine was added.
 pub fn ensure_machine(call: &mut Call<'_, '_>, subscription: &str, group: &str) -> bool {
     if !call.settings.auto_create_resource_groups {
         return false;
@@ -52,7 +52,7 @@ pub fn ensure_machine(call: &mut Call<'_, '_>, subscription: &str, group: &str) 
     true
 }
 
-/// A machine by ID, added first where a group gets one.
+/// Finds a machine by ID, after adding the machine of a new group.
 pub fn find_machine(call: &mut Call<'_, '_>, id: &str) -> Option<Resource> {
     if let Some(machine) = call.find(id) {
         return Some(machine);

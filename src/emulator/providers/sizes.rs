@@ -1,4 +1,4 @@
-//! Sizes of machines, SKUs and usages: a few that are always there, in every region. Not recorded.
+//! Machine sizes, SKUs and usages: a small fixed list, the same in every region. Not recorded.
 
 use super::super::call::{Answer, Call, Outcome};
 use super::super::errors::ArmError;
@@ -82,7 +82,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     SIZES.iter().map(|(name, ..)| *name)
 }
 
-/// `GET …/usages`: nothing is used, and much is allowed.
+/// `GET …/usages`: all counters are zero, and the limits are high.
 pub fn usages(location: &str) -> Outcome {
     region(location)?;
     let usage = |name: &str, display: &str| {

@@ -1,4 +1,4 @@
-//! The calls of storage accounts that tools make beside storing them. Not recorded.
+//! The actions of storage accounts that tools call. Not recorded.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -44,7 +44,7 @@ pub fn check_name(call: &Call<'_, '_>) -> Outcome {
     ))
 }
 
-/// `POST …/storageAccounts/{n}/listKeys`: two keys that open nothing.
+/// `POST …/storageAccounts/{n}/listKeys`: two keys that give access to nothing.
 pub fn keys(call: &Call<'_, '_>, account: &str) -> Outcome {
     let Some(found) = call.find(account) else {
         return Err(ArmError::no_parent(
@@ -63,7 +63,7 @@ pub fn keys(call: &Call<'_, '_>, account: &str) -> Outcome {
     Ok(Answer::compact(200, Json::object().with("keys", vec![key(1), key(2)])))
 }
 
-/// `POST …/storageAccounts/{n}/ListServiceSas`: a signature that opens the blobs of the emulator, and no others.
+/// `POST …/storageAccounts/{n}/ListServiceSas`: a signature that gives access to the emulator's blobs only.
 pub fn service_sas(call: &Call<'_, '_>, account: &str) -> Outcome {
     let Some(found) = call.find(account) else {
         return Err(ArmError::no_parent(

@@ -214,7 +214,7 @@ fn show_provider(call: &Call<'_, '_>, namespace: &str) -> Result<Json, ArmError>
         .record(&registration_key(&call.subscription, name))
         .and_then(|record| record.flag("registered"))
         .unwrap_or(true);
-    // At the tenant's level there is no subscription in the path.
+    // At tenant scope the path has no subscription.
     let scope = match call.subscription.as_str() {
         "" => String::new(),
         subscription => format!("/subscriptions/{subscription}"),

@@ -109,7 +109,7 @@ fn show(scope: &str, tags: &[(String, Json)]) -> Json {
         .with("properties", Json::object().with("tags", Json::Object(tags.to_vec())))
 }
 
-/// `/subscriptions/{s}/tagNames[/{name}[/tagValues/{value}]]`; `rest` is what follows `tagNames`.
+/// `/subscriptions/{s}/tagNames[/{name}[/tagValues/{value}]]`; `rest` holds the segments after `tagNames`.
 pub fn names(call: &mut Call<'_, '_>, rest: &[String]) -> Outcome {
     let known = every_name(call);
     let defined = |call: &Call<'_, '_>, name: &str| call.record(&name_key(call, name));
@@ -173,7 +173,7 @@ pub fn names(call: &mut Call<'_, '_>, rest: &[String]) -> Outcome {
     }
 }
 
-/// Not recorded.
+/// The error of deleting a tag that is in use. Not recorded.
 fn in_use(what: &str) -> ArmError {
     ArmError::gateway(409, "TagInUse", format!("The tag '{what}' is in use and cannot be deleted."))
 }

@@ -11,12 +11,12 @@ const SECOND: u32 = 0xab0e_9789;
 /// The result of `uniqueString()`: thirteen letters and digits.
 pub fn unique_string(text: &str) -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    // Five bits a letter, from the top; the last letter has the four bits that remain.
+    // Each letter has five bits, starting with the highest; the last one has the remaining four.
     let hash = u128::from(hash(text.as_bytes())) << 1;
     (0..13).map(|at| char::from(ALPHABET[(hash >> (60 - 5 * at) & 31) as usize])).collect()
 }
 
-/// The `templateHash` of a template: that of its members in upper case without blanks, except the hash that Bicep adds.
+/// The `templateHash` of a template: the hash of its minified JSON in upper case, without the hash that Bicep adds.
 pub fn of_template(template: &Json) -> String {
     let mut hashed = template.clone();
     if hashed.at("metadata._generator.templateHash").is_some() {
@@ -44,7 +44,7 @@ fn hash(bytes: &[u8]) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-/// Up to four bytes, the first one lowest.
+/// Converts up to four bytes, the lowest first.
 fn number(bytes: &[u8]) -> u32 {
     bytes.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
 }

@@ -1,4 +1,4 @@
-//! Gallery applications and their versions: names, what cannot change, replication, and the machines that install them.
+//! Gallery applications and their versions: names, immutable properties, replication, and the machines that install them.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Resource Graph queries, roles, prices and the activity log, across everything that the emulator holds.
+//! Resource Graph queries, roles, prices and the activity log, across all resources of the emulator.
 
 use super::*;
 

@@ -271,7 +271,7 @@ fn control_calls_change_the_marketplace() {
     assert!(names(&versions("&$top=0")).is_empty());
 }
 
-// Absurd numbers must neither go unanswered nor break later requests.
+// Absurd numbers must get a response and must not break later requests.
 #[test]
 fn survives_absurd_numbers() {
     let mut world = World::new();

@@ -1,4 +1,4 @@
-//! Calls beside resource life cycles: moves, sizes, batches, name checks and keys of storage accounts.
+//! Calls other than resource life cycles: moves, sizes, batches, name checks and keys of storage accounts.
 
 use super::*;
 

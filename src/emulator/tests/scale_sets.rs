@@ -1,4 +1,4 @@
-//! Scale sets: images are checked, instances keep the version that they were made with, and follow the model when told to.
+//! Scale sets: image checks, and instances that keep their image version until they are upgraded.
 
 use super::*;
 
@@ -92,12 +92,12 @@ fn instances_keep_their_version_until_they_are_upgraded() {
     assert!(!shown.raw.contains("exactVersion") && shown.raw.contains("uniqueId"), "{}", shown.raw);
     assert_eq!(instances(&world), rows(&[("0", "1.0.0", true), ("1", "1.0.0", true)]));
     publish(&mut world, "1.1.0");
-    // New instances get what is newest now, in the same model.
+    // New instances get the newest version of the same model.
     world.done("PATCH", &url(""), r#"{"sku":{"name":"Standard_D2s_v5","capacity":3}}"#);
     assert_eq!(instances(&world), rows(&[("0", "1.0.0", true), ("1", "1.0.0", true), ("2", "1.1.0", true)]));
     world.done("POST", &url("/virtualMachines/1/reimage"), "");
     assert_eq!(instances(&world)[1].1, "1.1.0");
-    // Another model is applied only by hand.
+    // A changed model is applied only by a manual upgrade.
     let pinned = format!(r#"{{"id":"{}"}}"#, gal("/images/img/versions/1.1.0"));
     world.done("PUT", &url(""), &set(&pinned, 3, "Manual"));
     assert!(instances(&world).iter().all(|(.., latest)| !latest));
@@ -111,7 +111,7 @@ fn instances_keep_their_version_until_they_are_upgraded() {
     assert!(!instances(&world)[1].2);
     world.done("POST", &url("/delete"), r#"{"instanceIds":["1"]}"#);
     assert_eq!(world.ask("GET", &url(""), "").body.int("sku.capacity"), Some(2));
-    // An automatic set follows its model by itself.
+    // With automatic upgrades, instances follow the model.
     let automatic = set(&pinned, 2, "Automatic");
     world.done("PUT", &url(""), &automatic);
     world.done("PUT", &url(""), &automatic.replace("\"web\"", "\"new\""));

@@ -1,4 +1,4 @@
-//! `Microsoft.Resources/deployments`: templates that are validated, deployed, compared with what there is, and shown again.
+//! `Microsoft.Resources/deployments`: validates, deploys, compares and exports templates.
 
 mod run;
 mod what_if;
@@ -18,7 +18,7 @@ use super::{filters, groups, identity};
 
 /// The type's name.
 pub const KIND: &str = "Microsoft.Resources/deployments";
-/// What `properties` of a deployment may say; anything else would be ignored silently.
+/// The supported members of a deployment's `properties`. Others are refused, because ignoring them would go unnoticed.
 const PROPERTIES: &[&str] = &[
     "template",
     "parameters",
@@ -29,11 +29,11 @@ const PROPERTIES: &[&str] = &[
     "whatIfSettings",
 ];
 
-/// A deployment that a request asks for.
+/// The deployment that a request describes.
 struct Plan {
     id: String,
     name: String,
-    /// The resource group; none at the scope of the subscription.
+    /// The resource group; `None` at subscription scope.
     group: Option<String>,
     template: Json,
     given: Json,
@@ -41,8 +41,8 @@ struct Plan {
     place: Place,
 }
 
-/// Answers for one deployment or the list of them. `words` is what follows `deployments`, in lower case; `handler` answers
-/// the requests for the template's resources.
+/// Routes requests to deployments. `words` holds the lower-case segments from `deployments` on; `handler` handles the requests
+/// for the template's resources.
 pub fn route(call: &mut Call<'_, '_>, handler: Handler, group: Option<&str>, words: &[&str]) -> Outcome {
     let scope = match group {
         Some(group) => ids::group_scope(&call.subscription, group),
@@ -110,7 +110,7 @@ fn invalid(code: &str, why: impl Into<String>) -> ArmError {
     ArmError::gateway(400, code, why)
 }
 
-/// Reads what a request wants deployed, and where.
+/// Parses a request: the template, its parameters, the mode and the scope.
 fn plan(call: &mut Call<'_, '_>, group: Option<&str>, name: &str, id: &str) -> Result<Plan, ArmError> {
     let characters_are_valid = name.chars().all(|c| c.is_alphanumeric() || "_-.()".contains(c));
     if name.chars().count() > 64 || !characters_are_valid || name.ends_with('.') {
@@ -212,7 +212,7 @@ impl Plan {
             .map_err(|why| invalid("InvalidTemplate", why))
     }
 
-    /// The error of a template that a resource provider refuses before anything is made.
+    /// The error of a template that a resource provider refuses during validation.
     fn refused(&self, inner: Vec<Json>) -> ArmError {
         let mut error = invalid(
             "InvalidTemplateDeployment",
@@ -225,7 +225,7 @@ impl Plan {
         error
     }
 
-    /// The properties that every answer about this deployment has.
+    /// The properties that all responses about this deployment share.
     fn properties(&self, reading: &Reading<'_>, now: clock::Ticks, duration: clock::Ticks) -> Json {
         let mut providers: Vec<Json> = Vec::new();
         for item in reading.items.iter().filter(|item| item.deployed) {
@@ -290,12 +290,12 @@ fn list(call: &mut Call<'_, '_>, collection: &str) -> Outcome {
     call.paged_answer(shown)
 }
 
-/// When a deployment ends; `None` for one that never does.
+/// The end of a deployment; `None` if it never ends.
 fn end_of(deployment: &Resource) -> Option<clock::Ticks> {
     deployment.doc.int("_.end")
 }
 
-/// `Running` until its end, and then what it came to.
+/// `Running` until the deployment ends, and then its result.
 fn state_of(call: &Call<'_, '_>, deployment: &Resource) -> String {
     match end_of(deployment) {
         Some(end) if call.now >= end => deployment.doc.text("_.state").unwrap_or("Succeeded").to_owned(),
@@ -433,7 +433,7 @@ fn validate(call: &mut Call<'_, '_>, handler: Handler, plan: &Plan) -> Outcome {
     ))
 }
 
-/// Stops a running deployment: what it has not begun yet is never made.
+/// Stops a running deployment. Resources whose creation has not started are not created.
 fn cancel(call: &mut Call<'_, '_>, mut deployment: Resource) -> Outcome {
     if state_of(call, &deployment) != "Running" {
         return Err(ArmError::gateway(

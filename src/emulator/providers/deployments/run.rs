@@ -1,4 +1,4 @@
-//! Deploying a template: each resource is one PUT, sent as soon as what it depends on has ended.
+//! Deploying a template: each resource is one PUT, sent as soon as its dependencies are complete.
 
 use std::cell::RefCell;
 
@@ -14,13 +14,13 @@ use super::super::super::template::scope::Lookup;
 use super::super::super::{clock, operations as running};
 use super::{KIND, Plan, iso_duration};
 
-/// What became of a deployment.
+/// The result of a deployment.
 pub struct Ran {
-    /// When it ends; `None` for never.
+    /// Its end; `None` if it never ends.
     pub end: Option<Ticks>,
-    /// Why it failed.
+    /// Its error, if it failed.
     pub error: Option<Json>,
-    /// The outputs, as they are shown.
+    /// The outputs in the format of a response.
     pub outputs: Json,
     /// `[{"id": …}]`.
     pub resources: Vec<Json>,
@@ -31,15 +31,15 @@ pub struct Ran {
 /// The state of one item while the template is deployed.
 #[derive(Clone)]
 enum Progress {
-    /// It is there from this moment on.
+    /// It exists from this time on.
     Done(Ticks),
-    /// It failed, or what it depends on did.
+    /// It failed, or one of its dependencies did.
     Failed,
     /// Its operation never ends.
     Stuck,
 }
 
-/// Deploys. The error is one of validation: then nothing may be kept of what was staged, which is the caller's to see to.
+/// Deploys a template. An error means that validation failed; the caller must then discard the staged changes.
 pub fn run(
     call: &mut Call<'_, '_>,
     handler: Handler,
@@ -98,7 +98,7 @@ pub fn run(
     Ok(ran)
 }
 
-/// The latest of what must come before something.
+/// The combined progress of dependencies: the latest end, unless one of them failed or never ends.
 fn latest<'p>(progress: impl Iterator<Item = &'p Progress>, begin: Ticks) -> Progress {
     progress.fold(Progress::Done(begin), |latest, one| match (latest, one) {
         (Progress::Failed, _) | (_, Progress::Failed) => Progress::Failed,
@@ -111,7 +111,7 @@ fn detail(code: &str, message: &str) -> Json {
     Json::object().with("code", code).with("message", message)
 }
 
-/// What came of the PUT of one resource.
+/// The result of the PUT of one resource.
 struct Made {
     status: u16,
     created: bool,
@@ -139,7 +139,7 @@ fn record(ran: &mut Ran, errors: &mut Vec<Json>, item: &Item<'_>, start: Ticks, 
     made.end.map_or(Progress::Stuck, Progress::Done)
 }
 
-/// Makes one resource as a request of its own would.
+/// Creates one resource as a separate request would.
 fn make(
     call: &mut Call<'_, '_>,
     handler: Handler,
@@ -169,7 +169,7 @@ fn make(
             let (end, error) = fate(call, &item.id, start);
             Ok(Made { status: answer.status, created, end, error })
         }
-        // Resource providers are asked for these before anything is made.
+        // Resource providers report these errors during validation, before anything is created.
         Err(error) if matches!(error.status, 400 | 404) => {
             let inner = error.target(&item.id).body();
             Err(plan.refused(vec![inner.get("error").cloned().unwrap_or(inner)]))
@@ -182,7 +182,7 @@ fn make(
     }
 }
 
-/// When the operation that a PUT began ends, and how it fails.
+/// The end of the operation that a PUT started, and its error.
 fn fate(call: &Call<'_, '_>, id: &str, start: Ticks) -> (Option<Ticks>, Option<Json>) {
     let Some(record) = call.state.get(&resource_key(id)) else { return (Some(start), None) };
     let resource = Resource::from_record(&record);
@@ -199,7 +199,7 @@ fn fate(call: &Call<'_, '_>, id: &str, start: Ticks) -> (Option<Ticks>, Option<J
     (resource.ended().map(|end| end.max(start)), error.filter(|_| failed))
 }
 
-/// The body of a resource, its expressions worked out, without what is null.
+/// The body of a resource with its expressions evaluated, without nulls.
 fn body_of(
     call: &mut Call<'_, '_>,
     handler: Handler,
@@ -224,7 +224,7 @@ fn body_of(
     Ok(body)
 }
 
-/// A template whose values are final: what looks like an expression is a plain string.
+/// Escapes the strings of an evaluated template that look like expressions.
 fn escaped(value: Json) -> Json {
     match value {
         Json::Object(pairs) => {
@@ -252,7 +252,7 @@ fn without_nulls(value: Json) -> Json {
     }
 }
 
-/// Evaluates something that may ask for resources which exist by now.
+/// Runs an evaluation that can read existing resources.
 fn with_live<T>(
     call: &mut Call<'_, '_>,
     handler: Handler,
@@ -360,7 +360,7 @@ pub fn others(call: &Call<'_, '_>, plan: &Plan, reading: &Reading<'_>) -> Vec<St
     found
 }
 
-/// Deletes what the template does not mention. What something else still needs is tried again after it.
+/// Deletes the resources that the template does not mention. A refused deletion is retried after the others.
 fn remove_others(
     call: &mut Call<'_, '_>,
     handler: Handler,
@@ -396,7 +396,7 @@ fn remove_others(
     }
 }
 
-/// The operations of a deployment, as they are shown: those that have begun.
+/// The operations of a deployment that have started, in the format of a response.
 pub fn operations(call: &Call<'_, '_>, deployment: &Resource) -> Vec<Json> {
     deployment
         .doc

@@ -1,4 +1,4 @@
-//! What a deployment would change: it is tried, compared with what there was, and forgotten.
+//! The changes that a deployment would make: it is run, compared with the previous state, and discarded.
 
 use super::super::super::call::{Answer, Call, Handler, Method, Outcome};
 use super::super::super::json::{Json, same};
@@ -6,7 +6,7 @@ use super::super::super::template::scope::Bounds;
 use super::super::super::versions_known;
 use super::{Plan, run};
 
-/// Answers `POST …/whatIf`.
+/// Handles `POST …/whatIf`.
 pub fn answer(call: &mut Call<'_, '_>, handler: Handler, plan: &Plan) -> Outcome {
     let ids_only = call.body.text("properties.whatIfSettings.resultFormat") == Some("ResourceIdOnly");
     let bounds = Bounds::default();
@@ -42,7 +42,7 @@ pub fn answer(call: &mut Call<'_, '_>, handler: Handler, plan: &Plan) -> Outcome
     ))
 }
 
-/// A resource as a GET shows it, without what no template sets.
+/// A resource as a GET returns it, without the members that a template cannot set.
 fn look(call: &mut Call<'_, '_>, handler: Handler, id: &str, api: &str) -> Option<Json> {
     let api = if api.is_empty() { versions_known::newest(id) } else { api };
     let mut shown = run::content(call.inner(handler, Method::Get, id, api, Json::Null).ok()?);
