@@ -310,7 +310,7 @@ fn azure_cli_runs_the_tutorial_and_terraform_imports_it() {
     }
 
     machines(&az, &compute);
-    taking_down(&az);
+    delete_everything(&az);
 }
 
 /// Machines from the Marketplace and from the gallery; `az vm create` sends a template.
@@ -457,7 +457,7 @@ fn soft_delete(az: &Az, compute: &str) {
     assert_eq!(az.ok(&format!("sig image-version show {of} -e 1.0.0"))["provisioningState"], "Succeeded");
 }
 
-fn taking_down(az: &Az) {
+fn delete_everything(az: &Az) {
     az.ok("image delete -g my-rg -n golden-image");
     for version in ["1.0.0", "1.1.0", "1.2.0", "1.3.0"] {
         az.ok(&format!("sig image-version delete -g my-rg -r golden -i web -e {version}"));

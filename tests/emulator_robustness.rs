@@ -367,7 +367,7 @@ fn full_disk_causes_an_error_and_no_damage() {
 }
 
 #[test]
-fn unusable_state_file_is_reported_and_left_unchanged() {
+fn unusable_state_file_is_reported_and_not_modified() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.json");
     let list = || Command::new(BINARY).args(["emulator", "--state"]).arg(&path).arg("list").output().unwrap();

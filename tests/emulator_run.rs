@@ -132,7 +132,7 @@ resource "azimage_gallery" "g" {
 }
 "#;
 
-fn terraform_applies_and_tests_under_it() {
+fn terraform_applies_and_tests_on_the_emulator() {
     let terraform = terraform("");
     let workspace = Workspace::new(&terraform);
     workspace.write("main.tf", &(HEAD.to_owned() + GALLERY));
@@ -170,5 +170,5 @@ tests!(
     returns_the_commands_exit_code,
     command_finds_the_emulator_and_trusts_the_system_certificates,
     signals_end_the_command_before_the_emulator,
-    terraform_applies_and_tests_under_it,
+    terraform_applies_and_tests_on_the_emulator,
 );

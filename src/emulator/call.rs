@@ -107,11 +107,11 @@ impl<'v> Call<'_, 'v> {
     pub fn find(&self, id: &str) -> Option<Resource> {
         let record = self.state.get(&resource_key(id))?;
         let resource = Resource::from_record(&record);
-        (resource.exists(self.now) || self.lingers(&resource)).then_some(resource)
+        (resource.exists(self.now) || self.is_visible_after_deletion(&resource)).then_some(resource)
     }
 
     /// With eventual consistency: also finds a recently deleted resource.
-    fn lingers(&self, resource: &Resource) -> bool {
+    fn is_visible_after_deletion(&self, resource: &Resource) -> bool {
         self.settings.eventual_consistency
             && self.method == Method::Get
             && resource.ended().is_some_and(|end| self.now < end + self.duration(Work::ReadLag))

@@ -63,7 +63,7 @@ fn act(
         (Some(Method::Post), ["clock", "advance"]) => {
             let seconds = match body.get("seconds") {
                 Some(Json::Number(number)) => number.as_f64().unwrap_or(0.0),
-                _ => return Err(bad("give {\"seconds\": N}")),
+                _ => return Err(bad("the body must be {\"seconds\": N}")),
             };
             // While requests are held, the client that holds them controls the clock.
             if body.flag("unless_held") != Some(true) || held::list(state).list("held").is_empty() {
@@ -110,7 +110,7 @@ fn act(
             let drop = match body.text("then") {
                 Some("go") => false,
                 Some("drop") => true,
-                _ => return Err(bad("give {\"then\": \"go\"} or {\"then\": \"drop\"}")),
+                _ => return Err(bad("the body must be {\"then\": \"go\"} or {\"then\": \"drop\"}")),
             };
             held::release(state, drop);
             Ok(held::list(state))
@@ -183,9 +183,9 @@ pub fn advance(state: &mut Transaction<'_>, seconds: f64) {
 
 fn change_marketplace(state: &mut Transaction<'_>, change: &str, body: &Json) -> Result<Json, ArmError> {
     let text = |key: &str| {
-        body.text(key)
-            .filter(|value| !value.is_empty() && !value.contains('|'))
-            .ok_or_else(|| bad(&format!("give {{publisher, offer, sku, version}}; '{key}' is missing")))
+        body.text(key).filter(|value| !value.is_empty() && !value.contains('|')).ok_or_else(|| {
+            bad(&format!("the body must be {{publisher, offer, sku, version}}; '{key}' is missing"))
+        })
     };
     let (publisher, offer, sku) = (text("publisher")?, text("offer")?, text("sku")?);
     // A whole SKU can be deprecated; the other changes concern one version.
@@ -206,7 +206,9 @@ fn change_marketplace(state: &mut Transaction<'_>, change: &str, body: &Json) ->
         }
     };
     if change != "publish" && !exists() {
-        return Err(bad(&format!("there is no version {publisher}:{offer}:{sku}:{version} to {change}")));
+        return Err(bad(&format!(
+            "cannot {change} the version {publisher}:{offer}:{sku}:{version}: it does not exist"
+        )));
     }
     let at = body.text("time");
     let default = match change {

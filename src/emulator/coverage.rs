@@ -432,7 +432,7 @@ mod tests {
 
     /// No row of the table is refused as an unknown path or method.
     #[test]
-    fn every_route_of_the_table_is_there() {
+    fn every_route_of_the_table_is_known() {
         const S: &str = "/subscriptions/5d1f0c4e-7a2b-4c39-9e55-1b0c8a6d2f10";
         let emulator = Emulator::in_memory();
         let values = [

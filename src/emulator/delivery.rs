@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn requests_are_held_lost_and_kept_waiting() {
+    async fn faults_hold_drop_and_stall_requests() {
         let (lost, unsent) = (Err(Gone { sent: true }), Err(Gone { sent: false }));
         let rows = [
             (r#"{"path":"/nothing","drop":"before"}"#, None, Ok(201), true),

@@ -41,7 +41,7 @@ impl When {
 
 /// How a response's body is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Garble {
+pub enum MalformedBody {
     /// A gateway's HTML page with the original content type.
     Page,
     /// A gateway's HTML page with an HTML content type.
@@ -54,15 +54,15 @@ pub enum Garble {
     Text,
 }
 
-impl Garble {
-    fn parse(fault: &Json) -> Option<Garble> {
+impl MalformedBody {
+    fn parse(fault: &Json) -> Option<MalformedBody> {
         match fault.get("malformed")? {
-            Json::Bool(true) => Some(Garble::Page),
+            Json::Bool(true) => Some(MalformedBody::Page),
             Json::String(kind) => match kind.as_str() {
-                "html" => Some(Garble::Html),
-                "json" => Some(Garble::Json),
-                "empty" => Some(Garble::Empty),
-                "text" => Some(Garble::Text),
+                "html" => Some(MalformedBody::Html),
+                "json" => Some(MalformedBody::Json),
+                "empty" => Some(MalformedBody::Empty),
+                "text" => Some(MalformedBody::Text),
                 _ => None,
             },
             _ => None,
@@ -70,19 +70,19 @@ impl Garble {
     }
 
     /// Applies the replacement to a response.
-    pub fn spoil(self, response: &mut Response) {
+    pub fn apply(self, response: &mut Response) {
         const PAGE: &[u8] =
             b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>";
         match self {
-            Garble::Page | Garble::Html => response.body = PAGE.to_vec(),
-            Garble::Json => response.body = br#"{"id": "x", "properties": {]"#.to_vec(),
-            Garble::Empty => response.body.clear(),
-            Garble::Text => {}
+            MalformedBody::Page | MalformedBody::Html => response.body = PAGE.to_vec(),
+            MalformedBody::Json => response.body = br#"{"id": "x", "properties": {]"#.to_vec(),
+            MalformedBody::Empty => response.body.clear(),
+            MalformedBody::Text => {}
         }
         response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Content-Length"));
         let kind = match self {
-            Garble::Html => "text/html",
-            Garble::Text => "text/plain",
+            MalformedBody::Html => "text/html",
+            MalformedBody::Text => "text/plain",
             _ => return,
         };
         response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Content-Type"));
@@ -120,7 +120,7 @@ pub struct Effects {
     /// The response that replaces the execution of the request: the fault itself.
     pub answer: Option<Json>,
     /// The replacement body.
-    pub garbled: Option<Garble>,
+    pub malformed: Option<MalformedBody>,
     /// Only this many bytes of the body arrive.
     pub truncate: Option<usize>,
     /// The response is delayed by this long.
@@ -153,7 +153,7 @@ impl Effects {
         }
         self.stuck |= fault.flag("stuck_operation") == Some(true);
         self.expired |= fault.flag("expired_token") == Some(true);
-        self.garbled = Garble::parse(fault).or(self.garbled);
+        self.malformed = MalformedBody::parse(fault).or(self.malformed);
         self.hold = When::parse(fault, "hold").or(self.hold);
         self.stall = When::parse(fault, "stall").or(self.stall);
         self.moves |= fault.flag("move_operation") == Some(true);
@@ -245,7 +245,7 @@ pub fn check(script: &[Json]) -> Result<(), String> {
 }
 
 /// The effects on a request; counts the request in the script.
-pub fn meet(state: &mut Transaction<'_>, request: &Request, path: &str) -> Effects {
+pub fn effects_on(state: &mut Transaction<'_>, request: &Request, path: &str) -> Effects {
     let mut effects = Effects::default();
     let Some(record) = state.get(KEY) else {
         return effects;
@@ -293,20 +293,20 @@ mod tests {
         )
         .unwrap();
         store.run(true, 0, |state| state.put(KEY, script.clone())).unwrap();
-        let met: Vec<bool> = (0..5)
+        let acted: Vec<bool> = (0..5)
             .map(|_| {
                 store
                     .run(true, 0, |state| {
                         let request = Request { method: "PUT".into(), ..Request::default() };
-                        meet(state, &request, "/x/Images/i").answer.is_some()
+                        effects_on(state, &request, "/x/Images/i").answer.is_some()
                     })
                     .unwrap()
             })
             .collect();
-        assert_eq!(met, [false, true, true, false, false]);
+        assert_eq!(acted, [false, true, true, false, false]);
         let other = store
             .run(true, 0, |state| {
-                meet(state, &Request { method: "GET".into(), ..Request::default() }, "/x/images/i")
+                effects_on(state, &Request { method: "GET".into(), ..Request::default() }, "/x/images/i")
             })
             .unwrap();
         assert_eq!(other, Effects::default());

@@ -48,7 +48,7 @@ use clock::Ticks;
 use errors::ArmError;
 use faults::When;
 use json::Json;
-use providers::identity::{self, Outside};
+use providers::identity::{self, NonArmRequest};
 use providers::{boot_diagnostics, build_runs, directory};
 use settings::{Options, Settings};
 use store::{Store, Transaction};
@@ -149,8 +149,8 @@ impl EmulatorError {
 
 /// How a request is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pass {
-    First,
+enum Mode {
+    Normal,
     Released,
     ByHand,
 }
@@ -194,20 +194,20 @@ impl Emulator {
 
     /// Responds to a request at an instant. Blocks only on the state file's lock; never panics on bad input.
     pub fn handle(&self, request: &Request, now: OffsetDateTime) -> Response {
-        self.handle_as(request, now, Pass::First)
+        self.handle_as(request, now, Mode::Normal)
     }
 
     /// Executes and responds to a request that was held; no faults apply to it.
     pub fn handle_released(&self, request: &Request, now: OffsetDateTime) -> Response {
-        self.handle_as(request, now, Pass::Released)
+        self.handle_as(request, now, Mode::Released)
     }
 
     /// Responds to a request as if another client had sent it and all work were instantaneous: used for changes made by hand.
     pub fn handle_by_hand(&self, request: &Request, now: OffsetDateTime) -> Response {
-        self.handle_as(request, now, Pass::ByHand)
+        self.handle_as(request, now, Mode::ByHand)
     }
 
-    fn handle_as(&self, request: &Request, now: OffsetDateTime, pass: Pass) -> Response {
+    fn handle_as(&self, request: &Request, now: OffsetDateTime, mode: Mode) -> Response {
         let wall = clock::ticks(now);
         let Some(target) = Target::parse(request) else {
             let error = ArmError::gateway(400, "InvalidRequestUri", "The request URI is not valid.");
@@ -222,7 +222,7 @@ impl Emulator {
         let write = !matches!(Method::parse(&request.method), Some(Method::Get | Method::Head));
         let served = self.served.fetch_add(1, Ordering::Relaxed);
         let run =
-            self.store.run(write, wall, |state| self.answer(request, &target, wall, served, pass, state));
+            self.store.run(write, wall, |state| self.answer(request, &target, wall, served, mode, state));
         let response = match run {
             Ok(response) => response,
             Err(error) => {
@@ -241,28 +241,20 @@ impl Emulator {
         target: &Target,
         wall: Ticks,
         served: u64,
-        pass: Pass,
+        mode: Mode,
         state: &mut Transaction<'_>,
     ) -> Response {
         let mut settings = Settings::read(state.get(settings::KEY).as_deref(), &self.options);
-        if pass == Pass::ByHand {
+        if mode == Mode::ByHand {
             settings.by_hand = true;
             settings.time_scale = Some(0.0);
             settings.require_token = false;
             settings.throttling = false;
-            return self.carry_out(
-                request,
-                target,
-                wall,
-                served,
-                &settings,
-                faults::Effects::default(),
-                state,
-            );
+            return self.execute(request, target, wall, served, &settings, faults::Effects::default(), state);
         }
         let path = format!("/{}", target.segments.join("/"));
-        let effects = match pass {
-            Pass::First => faults::meet(state, request, &path),
+        let effects = match mode {
+            Mode::Normal => faults::effects_on(state, request, &path),
             _ => faults::Effects::default(),
         };
         let mut delay = effects.delay;
@@ -285,14 +277,14 @@ impl Emulator {
         if let Some(hold) = hold.filter(|_| effects.hold == Some(When::Before)) {
             return unanswered(hold);
         }
-        let (garbled, truncate, stall) = (effects.garbled, effects.truncate, effects.stall);
+        let (malformed, truncate, stall) = (effects.malformed, effects.truncate, effects.stall);
         let drop_after = effects.drop_after;
         let mut response = match &effects.answer {
             Some(script) => scripted(script, request, wall),
-            None => self.carry_out(request, target, wall, served, &settings, effects, state),
+            None => self.execute(request, target, wall, served, &settings, effects, state),
         };
-        if let Some(garble) = garbled {
-            garble.spoil(&mut response);
+        if let Some(malformed) = malformed {
+            malformed.apply(&mut response);
         }
         response.fault = match (drop_after, truncate) {
             _ if stall.is_some() => Fault::Stall,
@@ -305,7 +297,7 @@ impl Emulator {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn carry_out(
+    fn execute(
         &self,
         request: &Request,
         target: &Target,
@@ -317,14 +309,14 @@ impl Emulator {
     ) -> Response {
         let request_id = store::guid(wall as u64, served, 1);
         let lower: Vec<String> = target.segments.iter().map(|segment| segment.to_ascii_lowercase()).collect();
-        let outside = Outside {
+        let non_arm = NonArmRequest {
             segments: &lower,
             query: &target.query,
             body: &request.body,
             base: &target.base,
             now: wall,
         };
-        if let Some(outcome) = identity::outside(&outside) {
+        if let Some(outcome) = identity::respond(&non_arm) {
             let answer = outcome.unwrap_or_else(|error| {
                 Answer::compact(
                     error.status,

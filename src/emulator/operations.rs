@@ -33,6 +33,19 @@ pub struct Begin<'a> {
     pub retry_after: Option<u32>,
 }
 
+impl<'a> Begin<'a> {
+    /// An operation that succeeds without an output.
+    pub fn new(
+        family: Family,
+        location: &'a str,
+        resource: &'a str,
+        action: &'a str,
+        end: Ticks,
+    ) -> Begin<'a> {
+        Begin { family, location, resource, action, end, error: None, output: None, retry_after: None }
+    }
+}
+
 /// Starts an operation and stores it. Scripted faults may make it fail or never end.
 pub fn begin(call: &mut Call<'_, '_>, plan: Begin<'_>) -> Operation {
     let operation = Operation {

@@ -191,8 +191,8 @@ fn in_subscription(call: &mut Call<'_, '_>, words: &[&str]) -> Outcome {
             groups::one(call, &group)
         }
         ["resourcegroups", _, action @ ("moveresources" | "validatemoveresources")] => {
-            let (group, carry_out) = (call.segments[3].clone(), *action == "moveresources");
-            moves::route(call, &group, carry_out)
+            let (group, is_move) = (call.segments[3].clone(), *action == "moveresources");
+            moves::route(call, &group, is_move)
         }
         ["resourcegroups", _, "exporttemplate"] => {
             let group = call.segments[3].clone();

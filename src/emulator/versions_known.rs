@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_with_or_without_a_word() {
+    fn api_versions_are_dates_with_an_optional_suffix() {
         for good in ["2026-03-03", "2026-03-03-preview", "2026-03-03-alpha2"] {
             assert!(well_formed(good), "{good}");
         }

@@ -2,15 +2,34 @@
 
 use azimage::emulator::json::Json;
 
-/// File, and the exchange that shows the resource.
-pub const CREATED: &[(&str, i64)] = &[
-    ("test_vm_trusted_launch", 12),
-    ("test_vm_with_shared_gallery_image_usage", 59),
-    ("test_vm_with_shared_gallery_image_usage", 73),
-    ("test_vm_with_community_gallery_image_usage", 57),
-    ("test_vm_with_community_gallery_image_usage", 69),
-    ("test_vm_boot_diagnostics", 20),
-    ("test_run_command_v2", 11),
+/// A resource that a recording shows without the request that created it.
+pub struct Created {
+    /// The recording.
+    pub file: &'static str,
+    /// The exchange that shows the resource.
+    pub shown: i64,
+    /// The exchange before which it is created; 0 is before the first one.
+    pub before: i64,
+    /// How many seconds after its creation the recording continues.
+    pub seconds: i64,
+}
+
+const fn created(file: &'static str, shown: i64, before: i64, seconds: i64) -> Created {
+    Created { file, shown, before, seconds }
+}
+
+/// The resources whose creation was not kept.
+pub const CREATED: &[Created] = &[
+    created("test_vm_trusted_launch", 12, 0, 3_600),
+    created("test_vm_with_shared_gallery_image_usage", 59, 0, 3_600),
+    created("test_vm_with_shared_gallery_image_usage", 73, 0, 3_600),
+    created("test_vm_with_community_gallery_image_usage", 57, 0, 3_600),
+    created("test_vm_with_community_gallery_image_usage", 69, 0, 3_600),
+    created("test_vm_boot_diagnostics", 20, 0, 3_600),
+    // The agent of the machine is not ready yet.
+    created("test_run_command_v2", 11, 11, 40),
+    created("test_gallery_e2e", 101, 101, 3_600),
+    created("test_image_build_managed_image", 56, 56, 3_600),
 ];
 
 /// A request that a recording lacks.
@@ -131,6 +150,13 @@ pub const REQUESTS: &[Request] = &[
         "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/cli_test_image_version_end_of_life_date_000001/providers/Microsoft.Compute/galleries/gallery_000003/images/image000004/versions/1.1.1?api-version=2024-03-03",
         r#"{"location":"eastus","tags":{},"properties":{"publishingProfile":{"endOfLifeDate":"2026-12-31T12:59:59Z"},"safetyProfile":{"blockDeletionBeforeEndOfLife":false},"storageProfile":{"source":{"id":"/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/cli_test_image_version_end_of_life_date_000001/providers/Microsoft.Compute/images/captured000005"}}}}"#,
     ),
+    request(
+        "aso_Test_Compute_Image_20220301_CRUD",
+        22,
+        "DELETE",
+        "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/asotest-rg-hitcxz?api-version=2022-09-01",
+        "",
+    ),
     // A subscription has one gallery of a name.
     request(
         "manual_2026_excerpts",
@@ -169,7 +195,7 @@ pub const REQUESTS: &[Request] = &[
     ),
 ];
 
-/// What the service adds to what it is sent.
+/// The members that the service adds to a body.
 const ADDED: &[&str] = &[
     "id",
     "name",
@@ -189,7 +215,7 @@ const ADDED: &[&str] = &[
     "properties.overprovision",
     "properties.doNotRunExtensionsOnOverprovisionedVMs",
 ];
-/// The same of a profile of an operating system, of a machine or in a scale set.
+/// The members that the service adds to the OS profile of a machine or scale set.
 const ADDED_TO_SYSTEM: &[&str] = &[
     "linuxConfiguration.provisionVMAgent",
     "linuxConfiguration.patchSettings",
@@ -203,16 +229,16 @@ const ADDED_TO_SYSTEM: &[&str] = &[
 pub fn body_of(shown: &Json) -> Json {
     let mut body = shown.clone();
     for path in ADDED {
-        take_out(&mut body, path);
+        remove(&mut body, path);
     }
     for path in ADDED_TO_SYSTEM {
-        take_out(&mut body, &format!("properties.osProfile.{path}"));
-        take_out(&mut body, &format!("properties.virtualMachineProfile.osProfile.{path}"));
+        remove(&mut body, &format!("properties.osProfile.{path}"));
+        remove(&mut body, &format!("properties.virtualMachineProfile.osProfile.{path}"));
     }
     let mut disks = shown.list("properties.storageProfile.dataDisks").to_vec();
     for disk in &mut disks {
         for path in ["managedDisk.id", "deleteOption", "toBeDetached"] {
-            take_out(disk, path);
+            remove(disk, path);
         }
     }
     if !disks.is_empty() {
@@ -221,9 +247,9 @@ pub fn body_of(shown: &Json) -> Json {
     body
 }
 
-fn take_out(object: &mut Json, path: &str) {
+fn remove(object: &mut Json, path: &str) {
     match path.split_once('.') {
-        Some((outer, inner)) if object.get(outer).is_some() => take_out(object.entry(outer), inner),
+        Some((outer, inner)) if object.get(outer).is_some() => remove(object.entry(outer), inner),
         Some(_) => {}
         None => {
             object.remove(path);

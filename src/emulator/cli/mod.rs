@@ -22,7 +22,7 @@ pub fn main(arguments: Vec<String>) -> i32 {
     let plan = match parse(arguments) {
         Ok(plan) => plan,
         Err(why) => {
-            say(&format!("error: {why}\nSee terraform-provider-azimage emulator --help.\n"));
+            print_error(&format!("error: {why}\nSee terraform-provider-azimage emulator --help.\n"));
             return 2;
         }
     };
@@ -41,7 +41,7 @@ pub fn main(arguments: Vec<String>) -> i32 {
     match done {
         Ok(code) => code,
         Err(why) => {
-            say(&format!("error: {why}\n"));
+            print_error(&format!("error: {why}\n"));
             1
         }
     }
@@ -279,7 +279,7 @@ fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-fn say(text: &str) {
+fn print_error(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::super::providers::{identity, subscriptions};
 use super::super::server::{self, ServeOptions};
 use super::super::{Emulator, tls};
-use super::{open, say};
+use super::{open, print_error};
 
 /// Serves while the command runs, and returns its exit code.
 pub async fn run(state: Option<PathBuf>, command: Vec<String>, log: bool) -> Result<i32, String> {
@@ -73,7 +73,7 @@ async fn run_in(
     match ended {
         Ok(status) => Ok(exit_code(status?)),
         Err(error) => {
-            say(&format!("error: starting {program}: {error}\n"));
+            print_error(&format!("error: starting {program}: {error}\n"));
             Ok(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
         }
     }

@@ -188,7 +188,7 @@ pub fn parse(arguments: Vec<String>) -> Result<CommandLine, String> {
             let flag = FLAGS
                 .iter()
                 .find(|flag| flag.name == name)
-                .ok_or_else(|| format!("there is no option {name}"))?;
+                .ok_or_else(|| format!("unknown option {name}"))?;
             let value = match (flag.value, value) {
                 ("", None) => String::new(),
                 ("", Some(_)) => return Err(format!("{name} takes no value")),
@@ -205,7 +205,7 @@ pub fn parse(arguments: Vec<String>) -> Result<CommandLine, String> {
         } else {
             let found = COMMANDS.iter().find(|command| command.name == word).ok_or_else(|| {
                 let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
-                format!("there is no command '{word}'; there are {}", names.join(", "))
+                format!("unknown command '{word}'; use one of {}", names.join(", "))
             })?;
             command = Some((found, Vec::new()));
         }
@@ -232,7 +232,7 @@ fn check_count(command: &Command, given: &[String]) -> Result<(), String> {
     }
     let endless = wanted.last().is_some_and(|last| last.ends_with("...]"));
     match given.get(wanted.len()).filter(|_| !endless) {
-        Some(extra) => Err(format!("'{extra}' is one argument too many: {}", synopsis(command))),
+        Some(extra) => Err(format!("unexpected argument '{extra}': {}", synopsis(command))),
         None => Ok(()),
     }
 }
@@ -268,12 +268,12 @@ mod tests {
             ("publish", "publish needs URN: publish URN"),
             ("run", "run needs COMMAND: run -- COMMAND [ARGUMENT...]"),
             ("run --", "run needs COMMAND: run -- COMMAND [ARGUMENT...]"),
-            ("get /x /y", "'/y' is one argument too many: get ID"),
+            ("get /x /y", "unexpected argument '/y': get ID"),
             ("--state", "--state needs a value: --state FILE"),
-            ("--loud", "there is no option --loud"),
+            ("--loud", "unknown option --loud"),
             ("--allow-remote=yes", "--allow-remote takes no value"),
             ("get /x -- y", "'--' is only used with run"),
-            ("fetch", "there is no command 'fetch'; there are run, get,"),
+            ("fetch", "unknown command 'fetch'; use one of run, get,"),
         ] {
             let error = read(line).unwrap_err();
             assert!(error.starts_with(why), "{line}: {error}");

@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_has_a_start_and_one_condition() {
+    fn filter_requires_a_start_and_allows_one_condition() {
         let day = "2026-11-02T00:00:00Z";
         let good =
             Filter::parse(&format!("eventTimestamp ge '{day}' and resourceProvider eq 'Microsoft.Compute'"));

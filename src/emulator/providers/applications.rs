@@ -9,11 +9,11 @@ use super::super::errors::ArmError;
 use super::super::ids::version_number;
 use super::super::json::{Json, same};
 use super::super::operations::{Begin, Family, begin};
-use super::super::resource::{Resource, Verb};
+use super::super::resource::Resource;
 use super::super::settings::Work;
 use super::{
-    deleting, first_state, head, no_children, put_location, replication, save_deleting, take_tags, too_fresh,
-    version_profile,
+    deleting, head, is_not_visible_yet, no_children, put_location, replication, save_deleting, save_written,
+    take_tags, version_profile,
 };
 
 const KIND: &str = "Microsoft.Compute/galleries/applications";
@@ -80,7 +80,7 @@ fn application(call: &mut Call<'_, '_>, group: &str, gallery: &Resource, id: &st
     let absent = || ArmError::no_resource(id.split_once("/providers/").map_or(id, |(_, path)| path), group);
     match call.method {
         Method::Get => {
-            let application = existing.filter(|found| !too_fresh(call, found)).ok_or_else(absent)?;
+            let application = existing.filter(|found| !is_not_visible_yet(call, found)).ok_or_else(absent)?;
             Ok(Answer::pretty(200, show_application(&application)))
         }
         Method::Put | Method::Patch => {
@@ -202,7 +202,7 @@ fn one_version(call: &mut Call<'_, '_>, group: &str, application: &Resource, id:
     let absent = || ArmError::no_resource(id.split_once("/providers/").map_or(id, |(_, path)| path), group);
     match call.method {
         Method::Get => {
-            let version = existing.filter(|found| !too_fresh(call, found)).ok_or_else(absent)?;
+            let version = existing.filter(|found| !is_not_visible_yet(call, found)).ok_or_else(absent)?;
             Ok(Answer::pretty(200, show_version(call, &version)))
         }
         Method::Put => put_version(call, group, application, id, existing),
@@ -274,10 +274,7 @@ fn put_version(
     version.hide("replication", copies.regions);
     let action = if created { "create" } else { "update" };
     let operation = begin(call, plan(&location, id, action, copies.end, copies.error));
-    version.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
-    call.save(&version);
-    let mut shown = show_version(call, &version);
-    first_state(&mut shown, created);
+    let shown = save_written(call, version, &operation, created, show_version);
     Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, false))
 }
 

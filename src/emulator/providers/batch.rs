@@ -14,7 +14,7 @@ pub fn route(call: &mut Call<'_, '_>, handler: Handler) -> Outcome {
     }
     let requests = call.body.list("requests").to_vec();
     if requests.is_empty() || requests.len() > MOST {
-        return Err(invalid_content(&format!("'requests' must hold 1 to {MOST} requests")));
+        return Err(invalid_content(&format!("'requests' must contain 1 to {MOST} requests")));
     }
     let mut responses = Vec::new();
     for request in requests {
@@ -49,7 +49,7 @@ fn one(call: &mut Call<'_, '_>, handler: Handler, request: &Json) -> Outcome {
     let api = url.query_pairs().find(|(name, _)| name.eq_ignore_ascii_case("api-version"));
     let api = api.map(|(_, value)| value.into_owned()).unwrap_or_default();
     if url.path().trim_matches('/').eq_ignore_ascii_case("batch") {
-        return Err(invalid_content("a batch cannot hold a batch"));
+        return Err(invalid_content("a batch cannot contain another batch"));
     }
     let query = url.query_pairs().into_owned().collect();
     let body = request.get("content").cloned().unwrap_or_default();

@@ -17,7 +17,7 @@ pub enum Naming {
 }
 
 /// The deprecation status of an image.
-pub enum Fate {
+pub enum Deprecation {
     /// Active.
     Active,
     /// Scheduled for deprecation, with an alternative plan.
@@ -26,13 +26,13 @@ pub enum Fate {
     Deprecated(&'static str, &'static str),
 }
 
-impl Fate {
+impl Deprecation {
     /// State, time and alternative.
     pub fn show(&self) -> (&'static str, Option<String>, Option<Json>) {
         let (state, time, plan) = match self {
-            Fate::Active => return ("Active", None, None),
-            Fate::Scheduled(time, plan) => ("ScheduledForDeprecation", time, plan),
-            Fate::Deprecated(time, plan) => ("Deprecated", time, plan),
+            Deprecation::Active => return ("Active", None, None),
+            Deprecation::Scheduled(time, plan) => ("ScheduledForDeprecation", time, plan),
+            Deprecation::Deprecated(time, plan) => ("Deprecated", time, plan),
         };
         let alternative = Json::object().with("type", "Plan").with("value", *plan);
         (state, Some((*time).to_owned()), Some(alternative))
@@ -62,7 +62,7 @@ pub struct Image {
     /// Version names.
     pub naming: Naming,
     /// Deprecation.
-    pub fate: Fate,
+    pub deprecation: Deprecation,
 }
 
 impl Image {
@@ -147,7 +147,7 @@ const fn linux(
         size_gb,
         features: if generation.len() == 2 && generation.as_bytes()[1] == b'2' { TRUSTED } else { FIRST },
         naming,
-        fate: Fate::Active,
+        deprecation: Deprecation::Active,
     }
 }
 
@@ -179,8 +179,8 @@ const fn sized(mut image: Image, size_gb: i64) -> Image {
     image
 }
 
-const fn fated(mut image: Image, fate: Fate) -> Image {
-    image.fate = fate;
+const fn with_deprecation(mut image: Image, deprecation: Deprecation) -> Image {
+    image.deprecation = deprecation;
     image
 }
 
@@ -212,32 +212,32 @@ pub const IMAGES: &[Image] = &[
     linux(("Canonical", "ubuntu-24_04-lts", "server-gen1"), "V1", 30, ubuntu("24.04.", (2024, 5), 38)),
     arm(linux(("Canonical", "ubuntu-24_04-lts", "server-arm64"), "V2", 30, ubuntu("24.04.", (2024, 5), 38))),
     linux(("Canonical", "ubuntu-24_04-lts", "minimal"), "V2", 30, ubuntu("24.04.", (2024, 5), 38)),
-    fated(
+    with_deprecation(
         linux(
             ("Canonical", "0001-com-ubuntu-server-focal", "20_04-lts-gen2"),
             "V2",
             30,
             ubuntu("20.04.", (2023, 1), 36),
         ),
-        Fate::Scheduled("2027-05-31T00:00:00+00:00", "22_04-lts-gen2"),
+        Deprecation::Scheduled("2027-05-31T00:00:00+00:00", "22_04-lts-gen2"),
     ),
-    fated(
+    with_deprecation(
         linux(
             ("Canonical", "UbuntuServer", "18.04-LTS"),
             "V1",
             30,
             Naming::List(&["18.04.202002180", "18.04.202306070", "18.04.202401161"]),
         ),
-        Fate::Active,
+        Deprecation::Active,
     ),
-    fated(
+    with_deprecation(
         linux(
             ("Canonical", "UbuntuServer", "16.04-LTS"),
             "V1",
             30,
             Naming::List(&["16.04.202106110", "16.04.202109280"]),
         ),
-        Fate::Deprecated("2024-06-01T00:00:00+00:00", "22_04-lts-gen2"),
+        Deprecation::Deprecated("2024-06-01T00:00:00+00:00", "22_04-lts-gen2"),
     ),
     linux(
         ("RedHat", "RHEL", "9-lvm-gen2"),
@@ -306,12 +306,12 @@ pub const IMAGES: &[Image] = &[
         ("MicrosoftWindowsServer", "WindowsServer", "2025-datacenter-g2"),
         Naming::Windows { build: 26_100, revision: 2_033, from: (2024, 11), count: 22 },
     ),
-    fated(
+    with_deprecation(
         windows(
             ("MicrosoftWindowsServer", "WindowsServer", "2016-datacenter-gensecond"),
             Naming::Windows { build: 14_393, revision: 6_452, from: (2023, 11), count: 24 },
         ),
-        Fate::Scheduled("2027-01-12T00:00:00+00:00", "2022-datacenter-g2"),
+        Deprecation::Scheduled("2027-01-12T00:00:00+00:00", "2022-datacenter-g2"),
     ),
     windows(
         ("MicrosoftWindowsDesktop", "windows-11", "win11-24h2-ent"),

@@ -5,12 +5,12 @@ use super::super::clock;
 use super::super::errors::ArmError;
 use super::super::json::{Json, same};
 use super::super::operations::{Begin, Family, begin};
-use super::super::resource::{Resource, Verb};
+use super::super::resource::Resource;
 use super::super::settings::Work;
 use super::super::shapes;
 use super::{
-    deleting, first_state, gallery_head, no_children, one_of, put_answer, put_location, save_deleting,
-    take_tags, too_fresh, valid_entity_name,
+    deleting, gallery_head, is_not_visible_yet, merge_stored, no_children, one_of, put_answer, put_location,
+    save_deleting, save_written, take_tags, valid_entity_name,
 };
 
 /// The resource type.
@@ -37,7 +37,8 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, gallery: &str, name: &str) -> O
         || ArmError::no_resource(&format!("Microsoft.Compute/galleries/{gallery}/images/{name}"), group);
     match call.method {
         Method::Get => {
-            let definition = existing.filter(|definition| !too_fresh(call, definition)).ok_or_else(absent)?;
+            let definition =
+                existing.filter(|definition| !is_not_visible_yet(call, definition)).ok_or_else(absent)?;
             Ok(Answer::pretty(200, show(call, &definition)))
         }
         Method::Put => {
@@ -48,12 +49,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, gallery: &str, name: &str) -> O
         }
         Method::Patch => {
             let definition = existing.ok_or_else(absent)?;
-            let mut merged = Json::object()
-                .with("location", definition.location())
-                .maybe("tags", definition.doc.get("tags"))
-                .maybe("properties", definition.doc.get("properties"));
-            merged.merge_patch(&call.body.clone());
-            call.body = merged;
+            merge_stored(call, &definition, &["properties"]);
             put(call, group, &gallery_found, &id, Some(definition))
         }
         Method::Delete => delete(call, existing),
@@ -120,23 +116,9 @@ fn put(
         definition.hide("created", call.now);
     }
     let end = call.now + call.duration(Work::DefinitionPut);
-    let operation = begin(
-        call,
-        Begin {
-            family: Family::Caps,
-            location: &location,
-            resource: id,
-            action: if created { "create" } else { "update" },
-            end,
-            error: None,
-            output: None,
-            retry_after: None,
-        },
-    );
-    definition.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
-    call.save(&definition);
-    let mut shown = show(call, &definition);
-    first_state(&mut shown, created);
+    let operation =
+        begin(call, Begin::new(Family::Caps, &location, id, if created { "create" } else { "update" }, end));
+    let shown = save_written(call, definition, &operation, created, show);
     Ok(put_answer(call, created, shown, &operation))
 }
 
@@ -471,19 +453,8 @@ fn delete(call: &mut Call<'_, '_>, existing: Option<Resource>) -> Outcome {
         ));
     }
     let end = call.now + call.duration(Work::DefinitionDelete);
-    let operation = begin(
-        call,
-        Begin {
-            family: Family::Caps,
-            location: definition.location(),
-            resource: definition.id(),
-            action: "delete",
-            end,
-            error: None,
-            output: None,
-            retry_after: None,
-        },
-    );
+    let operation =
+        begin(call, Begin::new(Family::Caps, definition.location(), definition.id(), "delete", end));
     save_deleting(call, definition, &operation);
     Ok(Answer::empty(202).asynchronous(call, &operation, true))
 }

@@ -9,8 +9,8 @@ use super::super::operations::{Begin, Family, begin};
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
 use super::{
-    head, identities, machine_power, marketplace, put_location, save_deleting, sources, take_tags,
-    upper_group,
+    head, identities, machine_power, marketplace, merge_stored, put_location, save_deleting, sources,
+    take_tags, upper_group,
 };
 
 /// The resource type for its lower-case path segment.
@@ -112,13 +112,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, segment: &str, name: &str) -> O
         Method::Put => put(call, group, kind, &id, existing),
         Method::Patch => {
             let disk = existing.ok_or_else(|| ArmError::no_resource(&format!("{kind}/{name}"), group))?;
-            let mut merged = Json::object()
-                .with("location", disk.location())
-                .maybe("sku", disk.doc.get("sku"))
-                .maybe("tags", disk.doc.get("tags"))
-                .maybe("properties", disk.doc.get("properties"));
-            merged.merge_patch(&call.body.clone());
-            call.body = merged;
+            merge_stored(call, &disk, &["sku", "properties"]);
             put(call, group, kind, &id, Some(disk))
         }
         Method::Delete => {
@@ -286,7 +280,7 @@ fn put_set(call: &mut Call<'_, '_>, mut set: Resource, sent: &Json, created: boo
     }
     let end = call.now + call.duration(Work::DiskPut);
     let (location, id) = (set.location().to_owned(), set.id().to_owned());
-    let output = show_settled(&set);
+    let output = show_final(&set);
     let operation =
         begin(call, plan(&location, &id, if created { "create" } else { "update" }, end, Some(output)));
     set.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
@@ -502,7 +496,7 @@ pub fn access(call: &mut Call<'_, '_>, group: &str, segment: &str, name: &str, b
     Ok(Answer::empty(202).asynchronous(call, &operation, true))
 }
 
-fn show_settled(disk: &Resource) -> Json {
+fn show_final(disk: &Resource) -> Json {
     let mut properties = disk.doc.get("properties").cloned().unwrap_or_default();
     properties.set("provisioningState", "Succeeded");
     head(disk)
@@ -514,7 +508,7 @@ fn show_settled(disk: &Resource) -> Json {
 }
 
 fn show(call: &Call<'_, '_>, disk: &Resource) -> Json {
-    let mut shown = show_settled(disk);
+    let mut shown = show_final(disk);
     if !call.since("2021-04-01") {
         shown.entry("properties").remove("publicNetworkAccess");
     }

@@ -61,13 +61,14 @@ pub fn parse(filter: &str, known: &[&'static str]) -> Result<Filter, ArmError> {
         return Ok(Filter(vec![Vec::new()]));
     }
     read(filter, known).ok_or_else(|| {
+        let supported = match known {
+            [] => "The emulator does not filter this list.".to_owned(),
+            known => format!("The emulator filters by {}.", known.join(", ")),
+        };
         ArmError::gateway(
             400,
             "InvalidFilterInQueryString",
-            format!(
-                "Invalid $filter '{filter}' specified in the query string. The emulator filters by {}.",
-                if known.is_empty() { "nothing here".to_owned() } else { known.join(", ") }
-            ),
+            format!("Invalid $filter '{filter}' specified in the query string. {supported}"),
         )
     })
 }

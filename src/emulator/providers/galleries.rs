@@ -4,12 +4,12 @@ use super::super::call::{Answer, Call, Method, Outcome};
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::operations::{Begin, Family, begin};
-use super::super::resource::{Resource, Verb};
+use super::super::resource::Resource;
 use super::super::settings::Work;
 use super::super::shapes;
 use super::{
-    GALLERY, deleting, first_state, gallery_head, identities, no_children, one_of, put_answer, put_location,
-    save_deleting, take_tags, too_fresh, upper_group, valid_entity_name,
+    GALLERY, deleting, gallery_head, identities, is_not_visible_yet, merge_stored, no_children, one_of,
+    put_answer, put_location, save_deleting, save_written, take_tags, upper_group, valid_entity_name,
 };
 
 /// Handles one gallery by name.
@@ -25,7 +25,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
     match call.method {
         Method::Get => {
             let gallery = existing
-                .filter(|gallery| !too_fresh(call, gallery))
+                .filter(|gallery| !is_not_visible_yet(call, gallery))
                 .ok_or_else(|| ArmError::no_resource(&format!("{GALLERY}/{name}"), group))?;
             Ok(Answer::pretty(200, show(call, &gallery)))
         }
@@ -33,13 +33,7 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
         Method::Patch => {
             let gallery =
                 existing.ok_or_else(|| ArmError::no_resource(&format!("{GALLERY}/{name}"), group))?;
-            let mut merged = Json::object()
-                .with("location", gallery.location())
-                .maybe("tags", gallery.doc.get("tags"))
-                .maybe("identity", gallery.doc.get("identity"))
-                .maybe("properties", gallery.doc.get("properties"));
-            merged.merge_patch(&call.body.clone());
-            call.body = merged;
+            merge_stored(call, &gallery, &["properties"]);
             put(call, group, &id, Some(gallery))
         }
         Method::Delete => delete(call, existing),
@@ -105,23 +99,9 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
         gallery.hide("created", call.now);
     }
     let end = call.now + call.duration(Work::GalleryPut);
-    let operation = begin(
-        call,
-        Begin {
-            family: Family::Caps,
-            location: &location,
-            resource: id,
-            action: if created { "create" } else { "update" },
-            end,
-            error: None,
-            output: None,
-            retry_after: None,
-        },
-    );
-    gallery.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
-    call.save(&gallery);
-    let mut shown = show(call, &gallery);
-    first_state(&mut shown, created);
+    let operation =
+        begin(call, Begin::new(Family::Caps, &location, id, if created { "create" } else { "update" }, end));
+    let shown = save_written(call, gallery, &operation, created, show);
     Ok(put_answer(call, created, shown, &operation))
 }
 
@@ -257,19 +237,7 @@ fn delete(call: &mut Call<'_, '_>, existing: Option<Resource>) -> Outcome {
         ));
     }
     let end = call.now + call.duration(Work::GalleryDelete);
-    let operation = begin(
-        call,
-        Begin {
-            family: Family::Caps,
-            location: gallery.location(),
-            resource: gallery.id(),
-            action: "delete",
-            end,
-            error: None,
-            output: None,
-            retry_after: None,
-        },
-    );
+    let operation = begin(call, Begin::new(Family::Caps, gallery.location(), gallery.id(), "delete", end));
     save_deleting(call, gallery, &operation);
     Ok(Answer::empty(202).asynchronous(call, &operation, true))
 }

@@ -7,9 +7,9 @@ use super::super::ids::version_number;
 use super::super::json::Json;
 use super::super::operations::{Begin, Family, Operation, begin};
 use super::super::regions;
-use super::super::resource::{Resource, Verb};
+use super::super::resource::Resource;
 use super::super::settings::Work;
-use super::{GALLERY, first_state, head, no_children, put_location, save_deleting, take_tags};
+use super::{GALLERY, head, merge_stored, no_children, put_location, save_deleting, save_written, take_tags};
 
 /// One of the four types.
 struct Part {
@@ -83,12 +83,7 @@ fn one(call: &mut Call<'_, '_>, group: &str, part: &Part, id: &str) -> Outcome {
         Method::Put => put(call, group, part, id, existing),
         Method::Patch => {
             let stored = existing.ok_or_else(absent)?;
-            let mut merged = Json::object()
-                .with("location", stored.location())
-                .maybe("tags", stored.doc.get("tags"))
-                .maybe("properties", stored.doc.get("properties"));
-            merged.merge_patch(&call.body.clone());
-            call.body = merged;
+            merge_stored(call, &stored, &["properties"]);
             put(call, group, part, id, Some(stored))
         }
         Method::Delete => {
@@ -136,10 +131,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, part: &Part, id: &str, existing: Op
     }
     let action = if created { "create" } else { "update" };
     let operation = work(call, &location, id, action, Work::DefinitionPut);
-    stored.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
-    call.save(&stored);
-    let mut shown = show(call, &stored);
-    first_state(&mut shown, created);
+    let shown = save_written(call, stored, &operation, created, show);
     Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, created))
 }
 
@@ -173,19 +165,7 @@ fn complete(properties: &mut Json, part: &Part, location: &str, published: &Json
 
 fn work(call: &mut Call<'_, '_>, location: &str, id: &str, action: &str, work: Work) -> Operation {
     let end = call.now + call.duration(work);
-    begin(
-        call,
-        Begin {
-            family: Family::Caps,
-            location,
-            resource: id,
-            action,
-            end,
-            error: None,
-            output: None,
-            retry_after: None,
-        },
-    )
+    begin(call, Begin::new(Family::Caps, location, id, action, end))
 }
 
 fn show(call: &Call<'_, '_>, stored: &Resource) -> Json {

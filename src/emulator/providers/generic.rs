@@ -10,6 +10,9 @@ use super::{access, filters, identities, lists, network, put_location, roles, ta
 const LOCATED: &[&str] =
     &["Microsoft.Network", "Microsoft.Storage", "Microsoft.ManagedIdentity", "Microsoft.KeyVault"];
 
+/// Resource providers whose resources have no provisioning state.
+const STATELESS: &[&str] = &["Microsoft.Authorization", "Microsoft.ResourceGraph"];
+
 /// Dispatches by the shape of the path: an odd number of segments after the namespace is a collection, an even number a
 /// resource.
 pub fn route(call: &mut Call<'_, '_>) -> Outcome {
@@ -103,7 +106,8 @@ pub fn route(call: &mut Call<'_, '_>) -> Outcome {
                 body.remove(fixed);
             }
             resource.doc.merge_patch(&body);
-            if !kind.to_ascii_lowercase().starts_with("microsoft.authorization/") {
+            let namespace = kind.split('/').next().unwrap_or_default();
+            if !STATELESS.iter().any(|stateless| stateless.eq_ignore_ascii_case(namespace)) {
                 network::complete(&kind, before.as_ref(), &mut resource);
                 resource.doc.entry("properties").set("provisioningState", "Succeeded");
             }

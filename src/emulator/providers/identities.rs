@@ -42,7 +42,8 @@ pub fn assign(call: &mut Call<'_, '_>, stored: Option<&Json>) -> Option<Json> {
         return stored.cloned();
     };
     // Types without a described shape may spell it without the blank.
-    let has = |word: &str| sent.text("type").is_some_and(|kind| kind.to_ascii_lowercase().contains(word));
+    let kind = sent.text("type").or_else(|| stored?.text("type")).unwrap_or_default().to_ascii_lowercase();
+    let has = |word: &str| kind.contains(word);
     let (system, user) = (has("systemassigned"), has("userassigned"));
     let kind = match (system, user) {
         (true, true) => "SystemAssigned, UserAssigned",

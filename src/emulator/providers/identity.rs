@@ -20,7 +20,7 @@ pub const CLIENT: &str = "33333333-3333-3333-3333-333333333333";
 const LIFETIME: i64 = 3_600;
 
 /// A request outside ARM: path segments in lower case and as sent, query, body, base URL, system time.
-pub struct Outside<'a> {
+pub struct NonArmRequest<'a> {
     /// Lower-case segments.
     pub segments: &'a [String],
     /// Query pairs.
@@ -34,7 +34,7 @@ pub struct Outside<'a> {
 }
 
 /// Responds to a request outside ARM; `None` for an ARM request.
-pub fn outside(request: &Outside<'_>) -> Option<Outcome> {
+pub fn respond(request: &NonArmRequest<'_>) -> Option<Outcome> {
     let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
     let base = request.base;
     Some(Ok(match segments.as_slice() {
@@ -51,7 +51,7 @@ pub fn outside(request: &Outside<'_>) -> Option<Outcome> {
     }))
 }
 
-fn metadata(request: &Outside<'_>) -> Answer {
+fn metadata(request: &NonArmRequest<'_>) -> Answer {
     let api = request
         .query
         .iter()
@@ -181,7 +181,7 @@ fn openid(base: &str, tenant: &str) -> Answer {
     )
 }
 
-fn token(request: &Outside<'_>, tenant: &str, second: bool) -> Outcome {
+fn token(request: &NonArmRequest<'_>, tenant: &str, second: bool) -> Outcome {
     let form: Vec<(String, String)> = url::form_urlencoded::parse(request.body).into_owned().collect();
     let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let Some(grant) = field("grant_type") else {
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn token_identifies_its_caller() {
         let segments = ["0b1f6471-1bf0-4dda-aec3-cb9272f09590", "oauth2", "v2.0", "token"].map(str::to_owned);
-        let request = Outside {
+        let request = NonArmRequest {
             segments: &segments,
             query: &[],
             body:
@@ -322,7 +322,7 @@ mod tests {
             base: "https://h",
             now: 1_000 * clock::SECOND,
         };
-        let answer = outside(&request).unwrap().unwrap();
+        let answer = respond(&request).unwrap().unwrap();
         let Body::Compact(body) = &answer.body else { panic!() };
         assert_eq!(body.int("expires_in"), Some(3_600));
         let caller = caller(body.text("access_token").unwrap());
@@ -338,8 +338,8 @@ mod tests {
         let shape = |api: &str| {
             let query = [("api-version".to_owned(), api.to_owned())];
             let request =
-                Outside { segments: &segments, query: &query, body: b"", base: "https://h", now: 0 };
-            match outside(&request).unwrap().unwrap().body {
+                NonArmRequest { segments: &segments, query: &query, body: b"", base: "https://h", now: 0 };
+            match respond(&request).unwrap().unwrap().body {
                 Body::Compact(body) => body,
                 _ => panic!(),
             }

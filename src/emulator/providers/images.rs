@@ -9,7 +9,8 @@ use super::super::regions;
 use super::super::resource::{Resource, Verb};
 use super::super::settings::Work;
 use super::{
-    first_state, head, one_of, put_location, save_deleting, seeds, sources, take_tags, too_fresh, upper_group,
+    first_state, head, is_not_visible_yet, merge_stored, one_of, put_location, save_deleting, seeds, sources,
+    take_tags, upper_group,
 };
 
 /// The resource type.
@@ -27,16 +28,13 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
     let absent = || ArmError::no_resource(&format!("{KIND}/{name}"), group);
     match call.method {
         Method::Get => {
-            let image = existing.filter(|image| !too_fresh(call, image)).ok_or_else(absent)?;
+            let image = existing.filter(|image| !is_not_visible_yet(call, image)).ok_or_else(absent)?;
             Ok(Answer::pretty(200, show(call, &image)))
         }
         Method::Put => put(call, group, &id, existing),
         Method::Patch => {
             let image = existing.ok_or_else(absent)?;
-            let mut merged =
-                Json::object().with("location", image.location()).maybe("tags", image.doc.get("tags"));
-            merged.merge_patch(&call.body.clone());
-            call.body = merged;
+            merge_stored(call, &image, &[]);
             put(call, group, &id, Some(image))
         }
         Method::Delete => {
@@ -72,16 +70,7 @@ pub fn list(call: &mut Call<'_, '_>, group: Option<&str>) -> Outcome {
 }
 
 fn plan<'a>(location: &'a str, resource: &'a str, action: &'a str, end: i64) -> Begin<'a> {
-    Begin {
-        family: Family::Compute,
-        location,
-        resource,
-        action,
-        end,
-        error: None,
-        output: None,
-        retry_after: None,
-    }
+    Begin::new(Family::Compute, location, resource, action, end)
 }
 
 fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource>) -> Outcome {

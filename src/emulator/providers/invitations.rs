@@ -24,16 +24,13 @@ pub fn answer(
     let end = call.now + call.duration(Work::Share);
     let operation = begin(
         call,
-        Begin {
-            family: Family::Caps,
-            location: gallery.location(),
-            resource: gallery.id(),
-            action: if accept { "accept" } else { "reject" },
+        Begin::new(
+            Family::Caps,
+            gallery.location(),
+            gallery.id(),
+            if accept { "accept" } else { "reject" },
             end,
-            error: None,
-            output: None,
-            retry_after: None,
-        },
+        ),
     );
     Ok(Answer::empty(202).asynchronous(call, &operation, true))
 }

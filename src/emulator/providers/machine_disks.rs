@@ -121,10 +121,11 @@ pub fn complete(call: &mut Call<'_, '_>, disk: &mut Json, group_base: &str, new:
         .unwrap_or(new.size);
     let sku = disk.text("managedDisk.storageAccountType").unwrap_or("Premium_LRS").to_owned();
     let id = given.unwrap_or_else(|| format!("{}/disks/{name}", group_base));
-    let mut managed = Json::object().with("storageAccountType", sku.as_str()).with("id", id.as_str());
-    if let Some(set) = disk.at("managedDisk.diskEncryptionSet") {
-        managed.set("diskEncryptionSet", set);
-    }
+    let managed = Json::object()
+        .maybe("diskEncryptionSet", disk.at("managedDisk.diskEncryptionSet"))
+        .maybe("securityProfile", disk.at("managedDisk.securityProfile"))
+        .with("storageAccountType", sku.as_str())
+        .with("id", id.as_str());
     if known.is_none() && disk.get("vhd").is_none() {
         let made = disks::Attached {
             machine: new.machine,

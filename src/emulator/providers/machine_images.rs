@@ -2,9 +2,10 @@
 
 use super::super::call::Call;
 use super::super::errors::ArmError;
-use super::super::ids::{self, version_number};
+use super::super::ids;
 use super::super::json::Json;
 use super::super::regions;
+use super::super::resource::Resource;
 use super::{agreements, marketplace, replication, sizes, sources};
 
 /// The properties that a machine derives from its image or disk.
@@ -110,7 +111,7 @@ pub fn check(call: &Call<'_, '_>, body: &Json, location: &str) -> Result<(), Arm
                 let version = call.find(id).ok_or_else(|| ArmError::no_entity("imageReference"))?;
                 replication::target_region(&version, location).map(|_| ()).ok_or_else(|| not_available(id))
             }
-            "microsoft.compute/galleries/images" => match latest(call, id, location) {
+            "microsoft.compute/galleries/images" => match sources::latest(call, id, location) {
                 Some(_) => Ok(()),
                 None => Err(ArmError::new(
                     404,
@@ -245,23 +246,6 @@ pub fn check_shape(call: &Call<'_, '_>, body: &Json) -> Result<(), ArmError> {
     }
 }
 
-/// Resolves `latest` of a definition in a region: the highest version number that is replicated there, ready, and not excluded.
-/// A region's own exclusion setting takes precedence over the version's.
-pub fn latest(call: &Call<'_, '_>, definition: &str, location: &str) -> Option<String> {
-    call.children(&format!("{definition}/versions"))
-        .iter()
-        .filter(|version| version.ready(call.now))
-        .filter(|version| {
-            replication::target_region(version, location).is_some_and(|region| {
-                let everywhere =
-                    version.property("publishingProfile.excludeFromLatest") == Some(&Json::Bool(true));
-                !region.flag("excludeFromLatest").unwrap_or(everywhere)
-            })
-        })
-        .max_by_key(|version| version_number(version.name()))
-        .map(|version| version.name().to_owned())
-}
-
 /// The image that a machine's OS disk refers to: the version, even if the machine refers to a definition.
 pub fn exact_id(call: &Call<'_, '_>, storage: &Json, location: &str) -> Option<String> {
     let reference = storage.get("imageReference")?;
@@ -283,13 +267,21 @@ pub fn exact_id(call: &Call<'_, '_>, storage: &Json, location: &str) -> Option<S
     ))
 }
 
+/// The image version or managed image that a machine's OS disk is created from.
+pub fn image_of(call: &Call<'_, '_>, storage: &Json, location: &str) -> Option<Resource> {
+    match storage.get("imageReference").and_then(published_id) {
+        Some(id) => sources::published_version(call, id, location),
+        None => call.find(&exact_id(call, storage, location)?),
+    }
+}
+
 /// The version that a machine's image reference resolves to.
 pub fn exact_version(call: &Call<'_, '_>, storage: &Json, location: &str) -> Option<String> {
     let reference = storage.get("imageReference")?;
     if let Some(id) = reference.text("id") {
         return match id.split_once("/versions/") {
             Some((_, version)) => Some(version.to_owned()),
-            None => latest(call, id, location),
+            None => sources::latest(call, id, location),
         };
     }
     if let Some(id) = published_id(reference) {

@@ -78,6 +78,15 @@ pub fn complete_system(profile: &mut Json, os: &str) {
     );
 }
 
+/// Removes the properties that only older api-versions have.
+pub fn remove_older_properties(properties: &mut Json) {
+    for system in ["linuxConfiguration", "windowsConfiguration"] {
+        if properties.at(&format!("osProfile.{system}")).is_some() {
+            properties.entry("osProfile").entry(system).remove("enableVMAgentPlatformUpdates");
+        }
+    }
+}
+
 /// Puts the properties into the order of older api-versions.
 pub fn in_older_order(properties: &mut Json) {
     let last: Vec<(&str, Option<Json>)> = ["provisioningState", "instanceView", "timeCreated"]
@@ -132,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn all_properties_are_kept() {
+    fn keeps_sent_and_previous_properties() {
         let sent = json(r#"{"userData":"x","osProfile":{"a":1},"vmId":"v","additionalCapabilities":{}}"#);
         let before = json(r#"{"licenseType":"None","osProfile":{"a":2},"timeCreated":"t"}"#);
         let kept: Vec<String> =

@@ -5,13 +5,14 @@ use super::super::clock;
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::operations::{Begin, Family, Operation, begin, stable};
-use super::super::resource::{Resource, Verb};
+use super::super::resource::Resource;
 use super::super::settings::Work;
 use super::machine_disks::New;
 use super::machine_power::{power, power_state};
 use super::{
-    boot_diagnostics, first_state, head, identities, machine_disks, machine_images, machine_network,
-    machine_profile, put_location, save_deleting, sizes, sources, take_tags, too_fresh, upper_group,
+    boot_diagnostics, head, identities, is_not_visible_yet, machine_disks, machine_images, machine_network,
+    machine_profile, merge_stored, put_location, save_deleting, save_written, sizes, sources, take_tags,
+    upper_group,
 };
 
 /// The resource type.
@@ -29,22 +30,13 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
     let absent = || ArmError::no_resource(&format!("{KIND}/{name}"), group);
     match call.method {
         Method::Get => {
-            let machine = existing.filter(|machine| !too_fresh(call, machine)).ok_or_else(absent)?;
+            let machine = existing.filter(|machine| !is_not_visible_yet(call, machine)).ok_or_else(absent)?;
             Ok(Answer::pretty(200, show(call, &machine)))
         }
         Method::Put => put(call, group, &id, existing),
         Method::Patch => {
             let machine = existing.ok_or_else(absent)?;
-            let mut merged = Json::object()
-                .with("location", machine.location())
-                .maybe("tags", machine.doc.get("tags"))
-                .maybe("properties", machine.doc.get("properties"));
-            merged.merge_patch(&call.body.clone());
-            // Nulls among the user-assigned identities remove them.
-            if let Some(identity) = call.body.get("identity") {
-                merged.set("identity", identity);
-            }
-            call.body = merged;
+            merge_stored(call, &machine, &["properties"]);
             put(call, group, &id, Some(machine))
         }
         Method::Delete => {
@@ -131,8 +123,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
         machine.hide("created", call.now);
         let image = machine
             .property("storageProfile")
-            .and_then(|storage| machine_images::exact_id(call, storage, &location));
-        let image = image.and_then(|id| call.find(&id));
+            .and_then(|storage| machine_images::image_of(call, storage, &location));
         machine.hide("keeps_identity", image.as_ref().is_some_and(sources::keeps_identity));
     }
     let operation =
@@ -142,10 +133,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
         machine.hide("agentFrom", ready.saturating_add(call.duration(Work::AgentStart)));
         machine.hide("power", power("creating", "running", &operation));
     }
-    machine.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
-    call.save(&machine);
-    let mut shown = show(call, &machine);
-    first_state(&mut shown, created);
+    let shown = save_written(call, machine, &operation, created, show);
     Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, false))
 }
 
@@ -251,16 +239,7 @@ fn work(
     let end = call.now + call.duration(work);
     begin(
         call,
-        Begin {
-            family: Family::Compute,
-            location: machine.location(),
-            resource: machine.id(),
-            action,
-            end,
-            error: None,
-            output: None,
-            retry_after,
-        },
+        Begin { retry_after, ..Begin::new(Family::Compute, machine.location(), machine.id(), action, end) },
     )
 }
 
@@ -409,14 +388,8 @@ fn capture(call: &mut Call<'_, '_>, machine: &Resource, generalized: bool) -> Ou
     let operation = begin(
         call,
         Begin {
-            family: Family::Compute,
-            location: machine.location(),
-            resource: machine.id(),
-            action: "capture",
-            end,
-            error: None,
             output: Some(output),
-            retry_after: None,
+            ..Begin::new(Family::Compute, machine.location(), machine.id(), "capture", end)
         },
     );
     Ok(Answer::empty(202).asynchronous(call, &operation, true))
@@ -544,8 +517,10 @@ pub fn show(call: &Call<'_, '_>, machine: &Resource) -> Json {
     if !call.expands("userData") {
         properties.remove("userData");
     }
-    // Recorded in this order in 2022-11-01, and in the other one in 2024-07-01.
-    if !call.since("2024-03-01") {
+    // Recorded: the order changed between 2022-11-01 and 2024-07-01, and a property was removed.
+    if call.since("2024-03-01") {
+        machine_profile::remove_older_properties(&mut properties);
+    } else {
         machine_profile::in_older_order(&mut properties);
     }
     let mut shown = head(machine);

@@ -91,7 +91,7 @@ pub fn versions(state: &Transaction<'_>, publisher: &str, offer: &str, sku: &str
     // Keyed by the lower-case name, because thousands of versions may have been published.
     let mut found: HashMap<String, Version> = HashMap::new();
     if let Some(image) = image(publisher, offer, sku) {
-        let (state, time, alternative) = image.fate.show();
+        let (state, time, alternative) = image.deprecation.show();
         for name in image.versions() {
             let version = Version {
                 state: state.to_owned(),

@@ -223,7 +223,37 @@ pub fn put_answer(call: &Call<'_, '_>, created: bool, shown: Json, operation: &O
     Answer::pretty(status, shown).asynchronous(call, operation, location)
 }
 
-/// Sets the state of the first response to a PUT: `Creating` or `Updating`, even if the operation takes no time.
+/// Replaces the body of a PATCH by that of a PUT with the same effect: the members of the body over the stored ones. Besides
+/// tags, the stored `members` are merged. The identity is not, because nulls in it remove user-assigned identities.
+pub fn merge_stored(call: &mut Call<'_, '_>, stored: &Resource, members: &[&str]) {
+    let mut merged = Json::object().with("location", stored.location());
+    for member in ["tags"].iter().chain(members) {
+        merged = merged.maybe(member, stored.doc.get(member));
+    }
+    merged.merge_patch(&call.body);
+    if let Some(identity) = call.body.get("identity") {
+        merged.set("identity", identity);
+    }
+    call.body = merged;
+}
+
+/// Stores a resource that a PUT or PATCH has written, with its operation. Returns the body of the response, whose state is
+/// `Creating` or `Updating`, even if the operation takes no time.
+pub fn save_written(
+    call: &mut Call<'_, '_>,
+    mut resource: Resource,
+    operation: &Operation,
+    created: bool,
+    show: impl Fn(&Call<'_, '_>, &Resource) -> Json,
+) -> Json {
+    resource.bind(operation, if created { Verb::Create } else { Verb::Update }, 0);
+    call.save(&resource);
+    let mut shown = show(call, &resource);
+    first_state(&mut shown, created);
+    shown
+}
+
+/// Sets the state of the first response to a PUT.
 pub fn first_state(shown: &mut Json, created: bool) {
     shown.entry("properties").set("provisioningState", if created { "Creating" } else { "Updating" });
 }
@@ -317,7 +347,7 @@ pub fn save_deleting(call: &mut Call<'_, '_>, mut resource: Resource, operation:
 }
 
 /// With eventual consistency, a resource that was created a moment ago is not found yet.
-pub fn too_fresh(call: &Call<'_, '_>, resource: &Resource) -> bool {
+pub fn is_not_visible_yet(call: &Call<'_, '_>, resource: &Resource) -> bool {
     call.settings.eventual_consistency
         && call.method == Method::Get
         && resource

@@ -12,7 +12,7 @@ use super::groups;
 const UNMOVABLE: &[&str] = &["Microsoft.Compute/galleries", "Microsoft.VirtualMachineImages/imageTemplates"];
 
 /// `POST …/moveResources`, or only its check. IDs inside the properties of resources are not rewritten.
-pub fn route(call: &mut Call<'_, '_>, group: &str, carry_out: bool) -> Outcome {
+pub fn route(call: &mut Call<'_, '_>, group: &str, is_move: bool) -> Outcome {
     if call.method != Method::Post {
         return Err(ArmError::no_method(call.method.name(), groups::KIND));
     }
@@ -30,7 +30,7 @@ pub fn route(call: &mut Call<'_, '_>, group: &str, carry_out: bool) -> Outcome {
         return refused(
             "ResourceMoveNotEmulated",
             format!(
-                "The emulator moves resources to another resource group of the same subscription, and not to '{target}'."
+                "The emulator cannot move resources to '{target}', only to another resource group of the same subscription."
             ),
         );
     }
@@ -72,7 +72,7 @@ pub fn route(call: &mut Call<'_, '_>, group: &str, carry_out: bool) -> Outcome {
             return refused("ResourceMoveConflict", format!("The resource '{id}' exists already."));
         }
     }
-    if !carry_out {
+    if !is_move {
         return Ok(Answer::empty(204));
     }
     for mut resource in moved {

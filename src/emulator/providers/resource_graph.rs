@@ -351,17 +351,17 @@ fn container(call: &Call<'_, '_>, subscription: &str) -> ResourceRow {
 /// The types that pass the first filter of a query, so that only their resources are read.
 fn types(operators: &[Operator]) -> Option<Vec<String>> {
     let Some(Operator::Where(condition)) = operators.first() else { return None };
-    types_admitted(condition)
+    types_in_filter(condition)
 }
 
-fn types_admitted(condition: &Expression) -> Option<Vec<String>> {
+fn types_in_filter(condition: &Expression) -> Option<Vec<String>> {
     let literal = |expression: &Expression| match expression {
         Expression::Literal(Json::String(text)) => Some(text.to_ascii_lowercase()),
         _ => None,
     };
     let is_type = |expression: &Expression| matches!(expression, Expression::Column(name) if name == "type");
     match condition {
-        Expression::And(left, right) => types_admitted(left).or_else(|| types_admitted(right)),
+        Expression::And(left, right) => types_in_filter(left).or_else(|| types_in_filter(right)),
         Expression::Compare(
             left,
             Comparison::Equal { negated: false } | Comparison::EqualIgnoreCase { negated: false },
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_only_the_types_that_the_filter_admits() {
+    fn reads_only_the_types_that_pass_the_filter() {
         for (query, types_read) in [
             ("where type =~ 'A/b' and name == 'x'", Some(vec!["a/b"])),
             ("where name == 'x' and type in~ ('A/b', 'c/d')", Some(vec!["a/b", "c/d"])),

@@ -31,14 +31,8 @@ fn begin_on(
         call.effects.stuck = true;
     }
     let begin_now = Begin {
-        family: Family::Compute,
-        location: machine.location(),
-        resource,
-        action,
-        end: end.unwrap_or(call.now),
-        error: None,
         output,
-        retry_after: None,
+        ..Begin::new(Family::Compute, machine.location(), resource, action, end.unwrap_or(call.now))
     };
     begin(call, begin_now)
 }
@@ -271,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn named_parameters_are_variables_and_nameless_ones_positions() {
+    fn named_parameters_are_variables_and_others_are_positional() {
         let sent =
             Json::parse(br#"{"parameters":[{"name":"WHO","value":"me"},{"name":"","value":"first"}]}"#)
                 .unwrap();

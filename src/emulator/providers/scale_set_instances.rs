@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn computer_names_count_to_the_base_of_36() {
+    fn computer_names_are_numbered_in_base_36() {
         for (number, wanted) in [("2", "web000002"), ("35", "web00000Z"), ("36", "web000010")] {
             assert_eq!(computer_name("web", number), wanted);
         }

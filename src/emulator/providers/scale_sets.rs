@@ -7,12 +7,13 @@ use super::super::clock;
 use super::super::errors::ArmError;
 use super::super::json::Json;
 use super::super::operations::{Begin, Family, Operation, begin};
-use super::super::resource::{Resource, Verb};
+use super::super::resource::Resource;
 use super::super::settings::Work;
 use super::machine_profile::in_order;
 use super::scale_set_instances as instances;
 use super::{
-    first_state, head, identities, machine_images, put_location, save_deleting, sizes, take_tags, upper_group,
+    head, identities, machine_images, merge_stored, put_location, save_deleting, save_written, sizes,
+    take_tags, upper_group,
 };
 
 /// The resource type.
@@ -45,15 +46,7 @@ pub fn route(call: &mut Call<'_, '_>, group: &str, name: &str, words: &[&str]) -
         (Method::Put, []) => put(call, group, &id, existing),
         (Method::Patch, []) => {
             let set = existing.ok_or_else(absent)?;
-            let mut merged = Json::object()
-                .with("location", set.location())
-                .maybe("tags", set.doc.get("tags"))
-                .maybe("properties", set.doc.get("properties"));
-            for member in MEMBERS.iter().filter(|member| **member != "identity") {
-                merged = merged.maybe(member, set.doc.get(member));
-            }
-            merged.merge_patch(&call.body.clone());
-            call.body = merged;
+            merge_stored(call, &set, &["properties", "sku", "plan", "zones", "extendedLocation"]);
             put(call, group, &id, Some(set))
         }
         (Method::Delete, []) => {
@@ -261,10 +254,7 @@ fn put(call: &mut Call<'_, '_>, group: &str, id: &str, existing: Option<Resource
     if operation.error.is_none() {
         scale(call, &mut set, capacity, changed && !created, &operation);
     }
-    set.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
-    call.save(&set);
-    let mut shown = show(call, &set);
-    first_state(&mut shown, created);
+    let shown = save_written(call, set, &operation, created, show);
     Ok(Answer::pretty(if created { 201 } else { 200 }, shown).asynchronous(call, &operation, false))
 }
 
@@ -377,16 +367,7 @@ fn work(call: &mut Call<'_, '_>, set: &Resource, action: &str, work: Work) -> Op
     let end = call.now + call.duration(work);
     begin(
         call,
-        Begin {
-            family: Family::Compute,
-            location: set.location(),
-            resource: set.id(),
-            action,
-            end,
-            error: None,
-            output: None,
-            retry_after: Some(10),
-        },
+        Begin { retry_after: Some(10), ..Begin::new(Family::Compute, set.location(), set.id(), action, end) },
     )
 }
 

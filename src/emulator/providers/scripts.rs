@@ -32,10 +32,7 @@ pub fn check(rules: &[Json]) -> Result<(), String> {
     const KNOWN: &[&str] = &["contains", "machine", "exit_code", "output", "error", "seconds", "stuck"];
     for rule in rules {
         if let Some((name, _)) = rule.pairs().iter().find(|(name, _)| !KNOWN.contains(&name.as_str())) {
-            return Err(format!(
-                "'{name}' is not a member of a scripted result; there are {}",
-                KNOWN.join(", ")
-            ));
+            return Err(format!("'{name}' is not a member of a scripted result; use {}", KNOWN.join(", ")));
         }
     }
     Ok(())
@@ -46,7 +43,7 @@ pub fn check(rules: &[Json]) -> Result<(), String> {
 pub fn run_in(call: &Call<'_, '_>, machine: &Resource, script: &str) -> Ran {
     let keeps_identity = sources::keeps_identity(machine);
     run_any(call, machine.name(), script, &|script| {
-        if keeps_identity { looks_for_identity(script) } else { None }
+        if keeps_identity { identity_report(script) } else { None }
     })
 }
 
@@ -59,7 +56,7 @@ fn run_any(call: &Call<'_, '_>, name: &str, script: &str, special: &dyn Fn(&str)
     let one = |script: &str| {
         scripted(call, name, script).or_else(|| special(script)).unwrap_or_else(|| plain(script))
     };
-    let mut ran = match carried(script) {
+    let mut ran = match inner_script(script) {
         Some(inner) => with_exit_code(script, one(&inner)),
         None => one(script),
     };
@@ -92,7 +89,7 @@ fn scripted(call: &Call<'_, '_>, machine: &str, script: &str) -> Option<Ran> {
 }
 
 /// The script that a wrapper script contains in base64. Clients use such wrappers to get the exit code.
-fn carried(script: &str) -> Option<String> {
+fn inner_script(script: &str) -> Option<String> {
     let quoted = |line: &str| line.split('\'').nth(1).map(str::to_owned);
     let line =
         script.lines().find(|line| line.contains("base64 -d") || line.contains("FromBase64String("))?;
@@ -113,7 +110,7 @@ fn with_exit_code(script: &str, mut inner: Ran) -> Ran {
 
 /// The output of a script that looks for host keys and the machine ID, or for the registry value of Sysprep. The script itself
 /// contains the message, which ends in a variable.
-fn looks_for_identity(script: &str) -> Option<Ran> {
+fn identity_report(script: &str) -> Option<Ran> {
     let found: &[&str] = if script.contains("ssh_host_") && script.contains("machine-id") {
         &["SSH host key /etc/ssh/ssh_host_ed25519_key", "machine ID /etc/machine-id", "user azureuser"]
     } else if script.contains("CloneTag") {
@@ -160,25 +157,25 @@ mod tests {
     }
 
     #[test]
-    fn a_carried_script_is_run_and_its_exit_code_is_printed() {
+    fn wrapper_script_runs_the_inner_script_and_prints_its_exit_code() {
         let encoded = STANDARD.encode("echo hello\nexit 3");
         let shell = format!(
             "f=$(mktemp)\necho '{encoded}' | base64 -d >\"$f\"\nsh \"$f\"\necho \"code=$?\"\nrm \"$f\""
         );
         let power = format!("$s = [Convert]::FromBase64String('{encoded}')\n\"code=$LASTEXITCODE\"");
         for script in [shell, power] {
-            let ran = with_exit_code(&script, plain(&carried(&script).unwrap()));
+            let ran = with_exit_code(&script, plain(&inner_script(&script).unwrap()));
             assert_eq!((ran.exit, ran.output.as_str()), (0, "hello\ncode=3\n"), "{script}");
         }
-        assert_eq!(carried("echo hello"), None);
+        assert_eq!(inner_script("echo hello"), None);
     }
 
     #[test]
-    fn identity_is_reported_in_the_words_of_the_script() {
+    fn identity_is_reported_with_the_message_of_the_script() {
         let script = "kept() { echo \"kept: $1\"; }\nls /etc/ssh/ssh_host_*_key /etc/machine-id";
-        let ran = looks_for_identity(script).unwrap();
+        let ran = identity_report(script).unwrap();
         assert_eq!(ran.exit, 1);
         assert!(ran.output.starts_with("kept: SSH host key"), "{}", ran.output);
-        assert_eq!(looks_for_identity("echo hello"), None);
+        assert_eq!(identity_report("echo hello"), None);
     }
 }

@@ -64,19 +64,7 @@ pub fn share(call: &mut Call<'_, '_>, group: &str, name: &str) -> Outcome {
         }
     }
     let end = call.now + call.duration(Work::Share);
-    let operation = begin(
-        call,
-        Begin {
-            family: Family::Caps,
-            location: gallery.location(),
-            resource: &id,
-            action: "share",
-            end,
-            error: None,
-            output: None,
-            retry_after: None,
-        },
-    );
+    let operation = begin(call, Begin::new(Family::Caps, gallery.location(), &id, "share", end));
     if operation.error.is_none() {
         gallery.properties().set("sharingProfile", profile);
         gallery.hide("shared", operation.end.unwrap_or(i64::MAX));

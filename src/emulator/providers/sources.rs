@@ -2,11 +2,11 @@
 
 use super::super::call::Call;
 use super::super::errors::ArmError;
-use super::super::ids;
+use super::super::ids::{self, version_number};
 use super::super::json::Json;
 use super::super::regions;
 use super::super::resource::Resource;
-use super::{machine_images, replication, seeds, sharing};
+use super::{replication, seeds, sharing};
 
 /// The facts about a source that matter to an image created from it.
 pub struct Source {
@@ -48,7 +48,7 @@ pub fn image(
         "microsoft.compute/images" => managed_image(call, id, location),
         "microsoft.compute/virtualmachines" => {
             let machine = seeds::find_machine(call, id).ok_or_else(|| ArmError::no_entity(id))?;
-            at_home(&machine, location, id)?;
+            require_location(&machine, location, id)?;
             if wanted_state == "Generalized" && machine.hidden("generalized") != Some(&Json::Bool(true)) {
                 return Err(ArmError::new(
                     409,
@@ -73,7 +73,7 @@ pub fn image(
 
 fn managed_image(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source, ArmError> {
     let image = call.find(id).ok_or_else(|| ArmError::no_entity(id))?;
-    at_home(&image, location, id)?;
+    require_location(&image, location, id)?;
     if !image.ready(call.now) {
         return Err(not_ready(&image, call));
     }
@@ -197,7 +197,7 @@ fn origin_of_machine(call: &Call<'_, '_>, machine: &Resource) -> Option<Json> {
 pub fn disk(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Resource, ArmError> {
     ids::check(id, "properties.storageProfile.osDiskImage.source.id")?;
     let disk = call.find(id).ok_or_else(|| ArmError::no_entity(id))?;
-    at_home(&disk, location, id)?;
+    require_location(&disk, location, id)?;
     Ok(disk)
 }
 
@@ -218,7 +218,7 @@ pub fn community(call: &Call<'_, '_>, id: &str, location: &str) -> Result<Source
 pub fn published_version(call: &Call<'_, '_>, id: &str, location: &str) -> Option<Resource> {
     let (definition, version) = published_definition(call, id)?;
     let version = match is(version, "latest") {
-        true => machine_images::latest(call, &definition, location)?,
+        true => latest(call, &definition, location)?,
         false => version.to_owned(),
     };
     call.find(&format!("{definition}/versions/{version}"))
@@ -244,11 +244,28 @@ pub fn published_definition<'i>(call: &Call<'_, '_>, id: &'i str) -> Option<(Str
     Some((format!("{}/images/{image}", gallery.id()), version))
 }
 
+/// Resolves `latest` of a definition in a region: the highest version number that is replicated there, ready, and not excluded.
+/// A region's own exclusion setting takes precedence over the version's.
+pub fn latest(call: &Call<'_, '_>, definition: &str, location: &str) -> Option<String> {
+    call.children(&format!("{definition}/versions"))
+        .iter()
+        .filter(|version| version.ready(call.now))
+        .filter(|version| {
+            replication::target_region(version, location).is_some_and(|region| {
+                let everywhere =
+                    version.property("publishingProfile.excludeFromLatest") == Some(&Json::Bool(true));
+                !region.flag("excludeFromLatest").unwrap_or(everywhere)
+            })
+        })
+        .max_by_key(|version| version_number(version.name()))
+        .map(|version| version.name().to_owned())
+}
+
 fn is(left: &str, right: &str) -> bool {
     left.eq_ignore_ascii_case(right)
 }
 
-fn at_home(resource: &Resource, location: &str, id: &str) -> Result<(), ArmError> {
+fn require_location(resource: &Resource, location: &str, id: &str) -> Result<(), ArmError> {
     if regions::normalize(resource.location()) == location { Ok(()) } else { Err(ArmError::no_entity(id)) }
 }
 

@@ -6,14 +6,14 @@ use super::super::errors::ArmError;
 use super::super::ids::{self, version_number};
 use super::super::json::{Json, same};
 use super::super::operations::{Begin, Family, begin};
-use super::super::resource::{Resource, Verb};
+use super::super::resource::Resource;
 use super::super::settings::Work;
 use super::super::shapes;
 use super::sources::{self, Source};
 use super::version_profile as profile;
 use super::{
-    deleting, first_state, gallery_head, put_answer, put_location, replication, save_deleting, soft_delete,
-    take_tags, too_fresh,
+    deleting, gallery_head, is_not_visible_yet, merge_stored, put_answer, put_location, replication,
+    save_deleting, save_written, soft_delete, take_tags,
 };
 
 /// The resource type.
@@ -53,16 +53,13 @@ pub fn one(call: &mut Call<'_, '_>, group: &str, gallery: &str, image: &str, nam
     };
     match call.method {
         Method::Get => {
-            let version = existing.filter(|version| !too_fresh(call, version)).ok_or_else(absent)?;
+            let version = existing.filter(|version| !is_not_visible_yet(call, version)).ok_or_else(absent)?;
             Ok(Answer::pretty(200, show(call, &version)))
         }
         Method::Put => put(call, group, &definition, &id, existing),
         Method::Patch => {
             let version = existing.ok_or_else(absent)?;
-            let mut merged =
-                Json::object().with("location", version.location()).maybe("tags", version.doc.get("tags"));
-            merged.merge_patch(&call.body.clone());
-            call.body = merged;
+            merge_stored(call, &version, &[]);
             put(call, group, &definition, &id, Some(version))
         }
         Method::Delete => delete(call, &id, existing),
@@ -160,10 +157,7 @@ fn put(
             retry_after: Some(60),
         },
     );
-    version.bind(&operation, if created { Verb::Create } else { Verb::Update }, 0);
-    call.save(&version);
-    let mut shown = show(call, &version);
-    first_state(&mut shown, created);
+    let mut shown = save_written(call, version.clone(), &operation, created, show);
     let properties = shown.entry("properties");
     properties.remove("validationsProfile");
     if created {
@@ -464,17 +458,6 @@ fn delete(call: &mut Call<'_, '_>, id: &str, existing: Option<Resource>) -> Outc
             ),
         ));
     }
-    if !bypass && soft_delete::is_on(call, id) && version.property_text("provisioningState") == Some("Failed")
-    {
-        return Err(ArmError::new(
-            409,
-            "OperationNotAllowed",
-            format!(
-                "Gallery image version '{}' with provisioning state 'Failed' cannot be deleted while soft delete is enabled on its gallery.",
-                version.name()
-            ),
-        ));
-    }
     if !bypass && soft_delete::is_on(call, id) && !version.busy(call.now) {
         let at = call.now + call.duration(Work::VersionDelete);
         soft_delete::put(call, &version, at);
@@ -487,14 +470,8 @@ fn end_version(call: &mut Call<'_, '_>, version: Resource) -> Outcome {
     let operation = begin(
         call,
         Begin {
-            family: Family::Caps,
-            location: version.location(),
-            resource: version.id(),
-            action: "delete",
-            end,
-            error: None,
-            output: None,
             retry_after: Some(60),
+            ..Begin::new(Family::Caps, version.location(), version.id(), "delete", end)
         },
     );
     save_deleting(call, version, &operation);

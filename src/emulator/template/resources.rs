@@ -218,7 +218,7 @@ fn dependencies(items: &[Item<'_>], at: usize) -> Result<Vec<usize>, String> {
     for wanted in item.raw.list("dependsOn") {
         let Json::String(wanted) = item.scope.resolve(wanted)? else {
             return Err(format!(
-                "The 'dependsOn' of the template resource '{}' must hold strings.",
+                "The 'dependsOn' of the template resource '{}' must contain strings.",
                 item.name
             ));
         };

@@ -58,7 +58,7 @@ pub struct Scope<'a> {
     lambdas: Vec<(String, Json)>,
     /// Whether this is the default of a parameter, where `utcNow()` and `newGuid()` are allowed.
     in_default: bool,
-    /// Whether this is a function of the template's own, which can only use its parameters.
+    /// Whether this is a function that the template defines, which can use only its own parameters.
     in_function: bool,
     depth: &'a Cell<u32>,
     steps: &'a Cell<u32>,
@@ -261,7 +261,9 @@ impl<'a> Scope<'a> {
         let all_texts = texts.len() == values.len();
         let place = self.place;
         if self.in_function && !matches!(name, "parameters" | "lambdavariables") {
-            return Err(format!("The function '{name}' cannot be used in a function of the template's own."));
+            return Err(format!(
+                "The function '{name}' cannot be used in a function that the template defines."
+            ));
         }
         match (name, texts.as_slice()) {
             ("parameters", [name]) => member(&self.parameters, &Json::from(*name))

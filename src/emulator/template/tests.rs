@@ -145,7 +145,7 @@ fn errors_explain_why_an_expression_cannot_be_evaluated() {
         ("parameters('none')", "parameter 'none' is not found"),
         ("variables('none')", "variable 'none' is not found"),
         ("variables('loop')", "refer to themselves"),
-        ("own.peeks()", "function of the template's own"),
+        ("own.peeks()", "function that the template defines"),
         ("own.twice()", "takes 1 argument"),
         ("own.none('x')", "not defined"),
         ("copyIndex()", "outside of a copy loop"),

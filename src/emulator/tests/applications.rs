@@ -35,7 +35,7 @@ fn keeps_what_an_update_omits_and_removes_what_it_empties() {
 }
 
 #[test]
-fn rejects_names_that_are_none() {
+fn rejects_invalid_names() {
     let mut world = World::new();
     world.gallery();
     world.done("PUT", &app(""), APP);
@@ -99,7 +99,7 @@ fn replicates_a_version_and_protects_its_content_and_regions() {
 }
 
 #[test]
-fn a_machine_keeps_its_applications() {
+fn machine_keeps_its_applications() {
     let mut world = World::new();
     world.gallery();
     let url = rg("virtualMachines/golden-vm?api-version=2026-03-01");

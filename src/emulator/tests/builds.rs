@@ -184,7 +184,7 @@ fn log_of_a_run_is_read_with_a_signature_once_it_has_ended() {
 }
 
 #[test]
-fn failed_validation_can_distribute_nevertheless() {
+fn failed_validation_can_distribute_images() {
     let mut world = world();
     for (goes_on, state, outputs) in [(false, "Failed", 0), (true, "PartiallySucceeded", 1)] {
         let validate = format!(

@@ -166,7 +166,7 @@ fn make(
     let created = call.find(&item.id).is_none();
     match call.inner(handler, Method::Put, &item.id, &item.api, body) {
         Ok(answer) => {
-            let (end, error) = fate(call, &item.id, start);
+            let (end, error) = operation_end(call, &item.id, start);
             Ok(Made { status: answer.status, created, end, error })
         }
         // Resource providers report these errors during validation, before anything is created.
@@ -183,7 +183,7 @@ fn make(
 }
 
 /// The end of the operation that a PUT started, and its error.
-fn fate(call: &Call<'_, '_>, id: &str, start: Ticks) -> (Option<Ticks>, Option<Json>) {
+fn operation_end(call: &Call<'_, '_>, id: &str, start: Ticks) -> (Option<Ticks>, Option<Json>) {
     let Some(record) = call.state.get(&resource_key(id)) else { return (Some(start), None) };
     let resource = Resource::from_record(&record);
     if resource.doc.text("type") == Some(KIND) {
@@ -378,7 +378,7 @@ fn remove_others(
             let api = super::super::super::versions_known::newest(&id);
             let deleted = call.inner(handler, Method::Delete, &id, api, Json::Null);
             match deleted {
-                Ok(_) => end = fate(call, &id, end).0.unwrap_or(end).max(end),
+                Ok(_) => end = operation_end(call, &id, end).0.unwrap_or(end).max(end),
                 Err(error) => refused.push((id, error)),
             }
         }
