@@ -383,7 +383,7 @@ fn responds_to_recorded_requests_as_the_service_did() {
         replay.look_ahead(&exchanges);
         replay.send_before(0);
         replay.create(0, &exchanges);
-        for (index, exchange) in exchanges.iter().enumerate() {
+        for index in 0..exchanges.len() {
             match replay.exchange(index, &exchanges) {
                 Some(differences) => {
                     compared += 1;
