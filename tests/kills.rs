@@ -17,6 +17,10 @@ mod support;
 mod boundaries;
 #[path = "kills/concurrency.rs"]
 mod concurrency;
+#[path = "support/golden.rs"]
+mod golden;
+#[path = "kills/image_tests.rs"]
+mod image_tests;
 #[path = "kills/interrupted.rs"]
 mod interrupted;
 #[path = "kills/killed.rs"]
@@ -64,6 +68,8 @@ fn each(goal: Goal, boundaries: &[Boundary], mut test: impl FnMut(&Boundary) -> 
 }
 
 tests!(
+    image_tests::a_killed_image_test_is_cleaned_up_by_the_next_apply,
+    image_tests::an_interrupted_image_test_leaves_nothing,
     interrupted::an_interrupt_at_any_request_loses_nothing,
     interrupted::a_termination_of_the_process_group_loses_nothing,
     interrupted::recovers_after_two_interrupts,

@@ -6,6 +6,7 @@ mod machine;
 mod model;
 mod place;
 mod run_command;
+mod run_mark;
 mod serial_log;
 mod session;
 #[cfg(test)]
@@ -18,15 +19,17 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::arm::Target;
+use crate::arm::id::VIRTUAL_MACHINE;
+use crate::arm::{ResourceId, Target};
 use crate::azure::context::scope;
 use crate::azure::objects::version::Version;
 use crate::azure::{Call, Context, identity};
 use crate::framework::timeouts::Defaults;
-use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Operations, Resource};
+use crate::framework::{Draft, Failed, IdentityField, ImportFrom, Op, Operations, Private, Resource};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
-use model::{Model, id_of_machine, planned_definition_id, planned_machine_id};
+use model::{Model, id_of_test, planned_definition_id, planned_test_id};
 use place::Place;
+use run_mark::RunMark;
 use session::{Findings, Session};
 use verdict::Trouble;
 
@@ -44,7 +47,7 @@ impl Resource<Context> for ImageTest {
     }
 
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
-        identity::values(identity::IN_GROUP, id_of_machine(model).as_ref())
+        identity::values(identity::IN_GROUP, id_of_test(model).as_ref())
     }
 
     fn timeouts(&self) -> Defaults {
@@ -74,7 +77,7 @@ impl Resource<Context> for ImageTest {
     }
 
     fn prepare(&self, _context: Option<&Context>, draft: &mut Draft<'_>) {
-        let id = planned_machine_id(&draft.planned);
+        let id = planned_test_id(&draft.planned);
         draft.planned.set("id", id);
     }
 
@@ -101,7 +104,7 @@ impl Resource<Context> for ImageTest {
                 }
             }
         }
-        let id = planned_machine_id(&draft.planned);
+        let id = planned_test_id(&draft.planned);
         draft.planned.set("id", id);
     }
 
@@ -135,57 +138,8 @@ impl Operations<Context> for ImageTest {
     }
 
     async fn create(&self, call: Call<'_>, plan: Model) -> Result<Model, Failed<Model>> {
-        let Call { context, op, .. } = call;
-        let session = Session::open(context, op, &plan).await?;
-        let _guard = context.lock(&session.machine.to_string()).await;
-        let removing = session.scope.anew(session.scope.remaining(), "removing leftovers of earlier tests");
-        if let Err(message) = cleanup::remove_leftovers(context, op, &removing, &session.machine).await {
-            return Err(session
-                .verdict()
-                .not_judged(&format!("{}. {}", message.summary, message.detail))
-                .into());
-        }
-        let mut findings = Findings::default();
-        let ended = session.conduct(&mut findings).await;
-        let is_kept = plan.keep_on_failure
-            && !session.scope.stopped()
-            && ended.as_ref().is_err_and(|trouble| trouble.was_judged);
-        let removal = match is_kept {
-            true => Ok(()),
-            false => {
-                let removing = session.scope.anew(session.scope.remaining(), "deleting the test machine");
-                cleanup::remove_machine(context, op, &removing, &session.machine).await
-            }
-        };
-        let state = |result: &str| Model {
-            id: Some(session.machine.to_string()),
-            location: Some(session.location().to_owned()),
-            vm_size: Some(session.size().to_owned()),
-            result: Some(result.to_owned()),
-            boot_seconds: findings.boot_seconds,
-            agent_ready_seconds: findings.agent_ready_seconds,
-            check_results: findings.check_results.clone(),
-            tested_at: Some(now()),
-            ..plan.clone()
-        };
-        match (ended, removal) {
-            (Ok(()), Ok(())) => Ok(state("passed")),
-            (Ok(()), Err(message)) => Err(Failed::with(state("passed"), message)),
-            (Err(Trouble { was_judged: true, mut diagnostics }), removal) => {
-                if is_kept && let Some(first) = diagnostics.0.first_mut() {
-                    first.detail += &format!(
-                        "\n\nThe machine is kept, because keep_on_failure is set; the next apply removes it:\n{}",
-                        session.machine
-                    );
-                }
-                diagnostics.extend(removal.err());
-                Err(Failed::with(state("failed"), diagnostics))
-            }
-            (Err(Trouble { was_judged: false, mut diagnostics }), removal) => {
-                diagnostics.extend(removal.err());
-                Err(diagnostics.into())
-            }
-        }
+        let Call { context, op, private } = call;
+        run_test(context, op, plan, private, &run_mark::new_id()).await
     }
 
     /// Nothing that changes in place has an effect on a test that is over.
@@ -193,15 +147,86 @@ impl Operations<Context> for ImageTest {
         Ok(plan)
     }
 
-    async fn delete(&self, call: Call<'_>, prior: Model) -> Result<(), Diagnostics> {
-        let Call { context, op, .. } = call;
-        let Some(id) = id_of_machine(&prior) else { return Ok(()) };
+    async fn delete(&self, call: Call<'_>, _prior: Model) -> Result<(), Diagnostics> {
+        let Call { context, op, private } = call;
+        // Most tests have left nothing.
+        let Some(id) = private.get::<String>(MACHINE) else { return Ok(()) };
+        let Ok(id) = ResourceId::parse_as(&id, VIRTUAL_MACHINE) else { return Ok(()) };
         let scope = scope(op, "deleting the test machine");
         let _guard = context.lock(&id.to_string()).await;
-        // Most tests have left nothing.
-        match context.client.get_opt(&scope, &Target::at(id.to_string())).await {
-            Ok(None) => Ok(()),
-            _ => cleanup::remove_machine(context, op, &scope, &id).await.map_err(Diagnostics::from),
+        cleanup::remove_machine(context, op, &scope, &id).await.map_err(Diagnostics::from)
+    }
+}
+
+/// The private state with the ID of the machine that a test has left in Azure.
+const MACHINE: &str = "machine";
+
+async fn remove_leftovers(context: &Context, op: &Op, session: &Session<'_>) {
+    let scope = session.scope.anew(session.scope.remaining(), "removing leftovers of earlier tests");
+    if let Some(group) = session.machine.parent() {
+        cleanup::remove_leftovers(context, op, &scope, &group).await;
+    }
+}
+
+/// Runs the test as the run `run`, and removes its machine.
+async fn run_test(
+    context: &Context,
+    op: &Op,
+    plan: Model,
+    private: &mut Private,
+    run: &str,
+) -> Result<Model, Failed<Model>> {
+    let session = Session::open(context, op, &plan, run).await?;
+    remove_leftovers(context, op, &session).await;
+    let mark = RunMark::hold(run);
+    let mut findings = Findings::default();
+    let ended = session.conduct(&mut findings).await;
+    let is_kept = plan.keep_on_failure
+        && !session.scope.stopped()
+        && ended.as_ref().is_err_and(|trouble| trouble.was_judged);
+    let removal = match is_kept {
+        true => Ok(()),
+        false => {
+            let removing = session.scope.anew(session.scope.remaining(), "deleting the test machine");
+            cleanup::remove_machine(context, op, &removing, &session.machine).await
+        }
+    };
+    // Once more: what a killed run had asked for may have appeared meanwhile.
+    remove_leftovers(context, op, &session).await;
+    if is_kept || removal.is_err() {
+        private.set(MACHINE, &session.machine.to_string());
+    }
+    // An interrupted run has not seen the end of the removal, so the next one looks again.
+    if removal.is_ok() && !session.scope.stopped() {
+        mark.finish();
+    }
+    let state = |result: &str| Model {
+        id: Some(session.id.to_string()),
+        location: Some(session.location().to_owned()),
+        vm_size: Some(session.size().to_owned()),
+        result: Some(result.to_owned()),
+        boot_seconds: findings.boot_seconds,
+        agent_ready_seconds: findings.agent_ready_seconds,
+        check_results: findings.check_results.clone(),
+        tested_at: Some(now()),
+        ..plan.clone()
+    };
+    match (ended, removal) {
+        (Ok(()), Ok(())) => Ok(state("passed")),
+        (Ok(()), Err(message)) => Err(Failed::with(state("passed"), message)),
+        (Err(Trouble { was_judged: true, mut diagnostics }), removal) => {
+            if is_kept && let Some(first) = diagnostics.0.first_mut() {
+                first.detail += &format!(
+                    "\n\nThe machine is kept, because keep_on_failure is set; the next apply removes it:\n{}",
+                    session.machine
+                );
+            }
+            diagnostics.extend(removal.err());
+            Err(Failed::with(state("failed"), diagnostics))
+        }
+        (Err(Trouble { was_judged: false, mut diagnostics }), removal) => {
+            diagnostics.extend(removal.err());
+            Err(diagnostics.into())
         }
     }
 }

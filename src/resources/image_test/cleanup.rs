@@ -7,6 +7,8 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::machine::{TAG, UNTIL_TAG};
+use super::model::NAME_START;
+use super::run_mark;
 use crate::arm::id::VIRTUAL_MACHINE;
 use crate::arm::{Error, ResourceId, Scope, Target};
 use crate::azure::attributes::instant;
@@ -43,54 +45,72 @@ pub async fn remove_machine(
     context.client.delete(&scope, &deletion(id)).await.map(drop).map_err(|error| failed(&error))
 }
 
-/// Removes what earlier tests have left in the machine's resource group: the machine of this very test, which a killed run
-/// has left or a failed one has kept, and the machines of any test whose time is over.
-pub async fn remove_leftovers(
-    context: &Context,
-    op: &Op,
-    scope: &Scope,
-    own: &ResourceId,
-) -> Result<(), Diagnostic> {
-    let failed = |error: &Error| fault::diagnostic(error, "looking for leftovers of tests", &own.to_string());
-    let target = Target::at(own.to_string());
-    let found = context.client.get_opt(scope, &target).await.map_err(|error| failed(&error))?;
-    if let Some(machine) = &found
-        && !is_of_a_test(machine)
-    {
-        return Err(Diagnostic::error(
-            format!("A virtual machine {:?} exists already", own.name()),
-            format!(
-                "It does not carry the tag {TAG}, so this provider has not made it, and does not delete it.\n\n{own}"
-            ),
-        ));
+/// Removes what earlier tests have left in `group`: the machines of runs that were killed on this computer, those whose time
+/// is over, and the disks and network interfaces of machines that are gone. A leftover that stays is a warning: it does not
+/// keep another test from running, since no two runs share a machine.
+pub async fn remove_leftovers(context: &Context, op: &Op, scope: &Scope, group: &ResourceId) {
+    // The parts first: a part that is in this list, and whose machine is not in the later one, belongs to no machine.
+    let mut parts = Vec::new();
+    for kind in PARTS {
+        parts.extend(listed(context, scope, group, kind).await);
     }
+    let machines = listed(context, scope, group, VIRTUAL_MACHINE).await;
     let now = OffsetDateTime::now_utc();
-    let listed = match own.parent() {
-        Some(group) => {
-            context.client.list(scope, &Target::at(format!("{group}/providers/{VIRTUAL_MACHINE}"))).await
+    let leftovers = machines.iter().filter(|machine| is_leftover(machine, now));
+    for id in leftovers.filter_map(|machine| id_of(machine)) {
+        let Ok(id) = ResourceId::parse_as(&id, VIRTUAL_MACHINE) else { continue };
+        tracing::info!(%id, "removing the machine that an earlier test left behind");
+        let _guard = context.lock(&id.to_string()).await;
+        match remove_machine(context, op, scope, &id).await {
+            Ok(()) => run_of(id.name()).iter().for_each(|run| run_mark::forget(run)),
+            Err(told) => op.warn(Diagnostic::warning(
+                "A machine of an earlier test could not be deleted",
+                format!("{}\n\n{id}", told.detail),
+            )),
         }
-        None => Ok(Vec::new()),
-    };
-    // Who may not list machines still tests.
-    let listed = listed.unwrap_or_else(|error| {
-        tracing::debug!(%error, "the machines of the resource group cannot be listed");
-        Vec::new()
-    });
-    let expired = listed.iter().filter(|machine| is_expired(machine, now));
-    let mut leftovers: Vec<ResourceId> = expired
-        .filter_map(|machine| ResourceId::parse_as(&body::text(machine, "id")?, VIRTUAL_MACHINE).ok())
-        .filter(|id| id.key() != own.key())
-        .collect();
-    // Also without the machine: its disk and network interface may have outlived it.
-    leftovers.push(own.clone());
-    for id in leftovers {
-        if found.is_some() || id.key() != own.key() {
-            tracing::info!(%id, "removing the leftover of an earlier test");
-        }
-        let _guard = if id.key() == own.key() { None } else { Some(context.lock(&id.to_string()).await) };
-        remove_machine(context, op, scope, &id).await?;
     }
-    Ok(())
+    let have: Vec<String> = machines
+        .iter()
+        .filter_map(|machine| body::text(machine, "name"))
+        .map(|name| name.to_lowercase())
+        .collect();
+    for part in parts.iter().filter(|part| is_orphan(part, &have)).filter_map(id_of) {
+        tracing::info!(id = part, "removing what the machine of an earlier test left behind");
+        if let Err(error) = remove(context, scope, &Target::at(part)).await {
+            tracing::debug!(%error, "it cannot be removed");
+        }
+    }
+}
+
+/// The objects of `kind` in `group`. Who may not list them still tests.
+async fn listed(context: &Context, scope: &Scope, group: &ResourceId, kind: &str) -> Vec<Json> {
+    let target = Target::at(format!("{group}/providers/{kind}"));
+    context.client.list(scope, &target).await.unwrap_or_else(|error| {
+        tracing::debug!(%error, kind, "leftovers of tests cannot be looked for");
+        Vec::new()
+    })
+}
+
+fn id_of(object: &Json) -> Option<String> {
+    body::text(object, "id")
+}
+
+/// The run in the name of a machine, or of a part of it.
+fn run_of(name: &str) -> Option<&str> {
+    let mut rest = name.strip_prefix(NAME_START)?.splitn(3, '-');
+    rest.next()?;
+    rest.next().filter(|run| run_mark::is_id(run))
+}
+
+/// Whether a disk or network interface belongs to the machine of a test, and that machine is not among `machines`.
+fn is_orphan(part: &Json, machines: &[String]) -> bool {
+    let name = body::text(part, "name").unwrap_or_default().to_lowercase();
+    run_of(&name).is_some() && !machines.iter().any(|machine| is_part(&name, machine))
+}
+
+/// Whether `name` is a disk or network interface of `machine`; both are in lower case.
+fn is_part(name: &str, machine: &str) -> bool {
+    name.strip_prefix(machine).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 fn deletion(id: &ResourceId) -> Target {
@@ -108,7 +128,7 @@ async fn remove_with_parts(task: &Task<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The IDs of the objects of `kind` whose names begin with the machine's.
+/// The IDs of the objects of `kind` that are named after the machine.
 async fn parts(task: &Task<'_>, kind: &str) -> Result<Vec<String>, Error> {
     let Some(group) = task.id.parent() else { return Ok(Vec::new()) };
     let listed = task.client().list(&task.scope, &Target::at(format!("{group}/providers/{kind}"))).await;
@@ -117,11 +137,11 @@ async fn parts(task: &Task<'_>, kind: &str) -> Result<Vec<String>, Error> {
         Err(error) if matches!(error.status, Some(403 | 404)) => Vec::new(),
         listed => listed?,
     };
-    let start = format!("{}-", task.id.name()).to_lowercase();
+    let machine = task.id.name().to_lowercase();
     let belongs = |object: &&Json| {
-        body::text(object, "name").is_some_and(|name| name.to_lowercase().starts_with(&start))
+        body::text(object, "name").is_some_and(|name| is_part(&name.to_lowercase(), &machine))
     };
-    Ok(listed.iter().filter(belongs).filter_map(|object| body::text(object, "id")).collect())
+    Ok(listed.iter().filter(belongs).filter_map(id_of).collect())
 }
 
 fn tag(machine: &Json, name: &str) -> Option<String> {
@@ -129,13 +149,17 @@ fn tag(machine: &Json, name: &str) -> Option<String> {
     all.into_iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
-fn is_of_a_test(machine: &Json) -> bool {
-    tag(machine, TAG).is_some()
+/// Whether a machine is of a test that nobody conducts any more.
+fn is_leftover(machine: &Json, now: OffsetDateTime) -> bool {
+    let was_killed = || {
+        let name = body::text(machine, "name").unwrap_or_default().to_lowercase();
+        run_of(&name).is_some_and(run_mark::was_killed)
+    };
+    tag(machine, TAG).is_some() && (is_expired(machine, now) || was_killed())
 }
 
 fn is_expired(machine: &Json, now: OffsetDateTime) -> bool {
-    is_of_a_test(machine)
-        && tag(machine, UNTIL_TAG).and_then(|until| instant(&until)).is_some_and(|until| until < now)
+    tag(machine, UNTIL_TAG).and_then(|until| instant(&until)).is_some_and(|until| until < now)
 }
 
 fn not_removed(error: &Error, doing: &str, id: &ResourceId) -> Diagnostic {
@@ -143,7 +167,7 @@ fn not_removed(error: &Error, doing: &str, id: &ResourceId) -> Diagnostic {
     Diagnostic::error(
         "The test machine could not be deleted",
         format!(
-            "{}\n\nIt costs money until it is gone. The next apply or destroy of this test tries again; otherwise delete it and the disks and network interfaces whose names begin with {:?} by hand.",
+            "{}\n\nIt costs money until it is gone. The next apply of this configuration tries again; otherwise delete it and the disks and network interfaces whose names begin with {:?} by hand.",
             told.detail,
             id.name()
         ),
@@ -158,17 +182,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_machines_of_tests_whose_time_is_over_are_leftovers_of_others() {
+    fn only_machines_of_tests_that_are_over_are_leftovers() {
         let now = datetime!(2026-11-02 12:00:00 UTC);
-        for (tags, expired) in [
-            (json!({"azimage-test": "g/i/1.0.0", "azimage-test-until": "2026-11-02T11:59:59Z"}), true),
-            (json!({"AZIMAGE-TEST": "g/i/1.0.0", "Azimage-Test-Until": "2026-11-02T11:59:59Z"}), true),
-            (json!({"azimage-test": "g/i/1.0.0", "azimage-test-until": "2026-11-02T12:00:01Z"}), false),
-            (json!({"azimage-test": "g/i/1.0.0"}), false),
-            (json!({"azimage-test-until": "2026-11-02T11:59:59Z"}), false),
-            (json!({"azimage-test": "x", "azimage-test-until": "soon"}), false),
+        let killed = run_mark::new_id();
+        drop(run_mark::RunMark::hold(&killed));
+        let other = run_mark::new_id();
+        for (name, tags, expected) in [
+            (
+                &other,
+                json!({"azimage-test": "g/i/1.0.0", "azimage-test-until": "2026-11-02T11:59:59Z"}),
+                true,
+            ),
+            (
+                &other,
+                json!({"AZIMAGE-TEST": "g/i/1.0.0", "Azimage-Test-Until": "2026-11-02T11:59:59Z"}),
+                true,
+            ),
+            (
+                &other,
+                json!({"azimage-test": "g/i/1.0.0", "azimage-test-until": "2026-11-02T12:00:01Z"}),
+                false,
+            ),
+            (
+                &killed,
+                json!({"azimage-test": "g/i/1.0.0", "azimage-test-until": "2026-11-02T12:00:01Z"}),
+                true,
+            ),
+            (&other, json!({"azimage-test": "g/i/1.0.0"}), false),
+            (&other, json!({"azimage-test-until": "2026-11-02T11:59:59Z"}), false),
+            (&killed, json!({}), false),
+            (&other, json!({"azimage-test": "x", "azimage-test-until": "soon"}), false),
         ] {
-            assert_eq!(is_expired(&json!({"tags": tags}), now), expired, "{tags}");
+            let machine = json!({"name": format!("azimage-test-0123456789-{name}"), "tags": tags});
+            assert_eq!(is_leftover(&machine, now), expected, "{machine}");
+        }
+        run_mark::forget(&killed);
+    }
+
+    #[test]
+    fn orphans_are_parts_of_test_machines_that_are_gone() {
+        let machines = ["azimage-test-0123456789-aaaaaaaaaaaa".to_owned()];
+        for (name, expected) in [
+            ("azimage-test-0123456789-aaaaaaaaaaaa-os", false),
+            ("azimage-test-0123456789-aaaaaaaaaaaa", false),
+            ("AZIMAGE-TEST-0123456789-BBBBBBBBBBBB-os", true),
+            ("azimage-test-0123456789-bbbbbbbbbbbb", true),
+            ("azimage-test-mine", false),
+            ("azimage-test-0123456789-os", false),
+            ("data", false),
+        ] {
+            assert_eq!(is_orphan(&json!({"name": name}), &machines), expected, "{name}");
         }
     }
 }

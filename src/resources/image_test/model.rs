@@ -23,11 +23,13 @@ model! {
     /// everything again.
     ///
     /// The machine has no public address, and its disks and network interface are deleted with it, whether the test
-    /// passes, fails or is interrupted. What a killed run leaves behind is found and removed by the next apply. What the
-    /// machine must look like (generation, security type, architecture, disk controller, purchase plan) follows from the
+    /// passes, fails or is interrupted. Several runs of the same test do not disturb each other. What a killed run leaves
+    /// behind is removed by the next apply on the same computer, and by the next test in the resource group once the run's
+    /// time is over (`timeouts.create`). What the machine must look like (generation, security type, architecture, disk controller, purchase plan) follows from the
     /// image definition.
     pub struct Model {
-        /// The ID of the virtual machine, which exists only while the test runs.
+        /// The ID of the test, in the form of a virtual machine's. Each run has a machine of its own, whose name is this one
+        /// with a random ending.
         pub id: Option<String> = computed(),
         /// The ID of the image version to test. It must be replicated to `location`, and may be excluded from latest.
         pub image_version_id: String = id_of(required().force_new(), IMAGE_VERSION),
@@ -116,9 +118,18 @@ fn parse(id: &str, kind: &str, attribute: &'static str) -> Result<ResourceId, Di
     })
 }
 
-/// The ID of the test's machine. Its name follows from everything that decides what is tested and how, so that a run finds
-/// what an earlier run of the same test has left behind.
-pub fn machine_id(model: &Model) -> Result<ResourceId, Diagnostic> {
+/// What the names of all test machines begin with.
+pub const NAME_START: &str = "azimage-test-";
+
+/// The ID of the machine of one run of the test.
+pub fn machine_id(model: &Model, run: &str) -> Result<ResourceId, Diagnostic> {
+    let id = test_id(model)?;
+    let name = format!("{}-{run}", id.name());
+    Ok(ResourceId::new(VIRTUAL_MACHINE, id.subscription_id(), id.resource_group(), &[&name]))
+}
+
+/// The ID of the test, which follows from everything that decides what is tested and how.
+pub fn test_id(model: &Model) -> Result<ResourceId, Diagnostic> {
     let (version, subnet) = (version_id(model)?, subnet_id(model)?);
     let facts = json!([
         version.key(),
@@ -134,11 +145,11 @@ pub fn machine_id(model: &Model) -> Result<ResourceId, Diagnostic> {
     ]);
     let hash = digest(&SHA256, facts.to_string().as_bytes());
     let short: String = hash.as_ref()[..5].iter().map(|byte| format!("{byte:02x}")).collect();
-    let name = format!("azimage-test-{short}");
+    let name = format!("{NAME_START}{short}");
     Ok(ResourceId::new(VIRTUAL_MACHINE, subnet.subscription_id(), &model.resource_group_name, &[&name]))
 }
 
-/// What the name of the machine follows from.
+/// What the ID of the test follows from.
 const DECIDING: [&str; 7] = [
     "image_version_id",
     "resource_group_name",
@@ -149,18 +160,18 @@ const DECIDING: [&str; 7] = [
     "check_deprovisioned",
 ];
 
-/// The ID of a plan's machine, while everything is known that it follows from.
-pub fn planned_machine_id(planned: &Value) -> Value {
+/// The ID of a plan's test, while everything is known that it follows from.
+pub fn planned_test_id(planned: &Value) -> Value {
     let is_known =
         DECIDING.iter().all(|name| planned.get(name).is_wholly_known()) && !planned.get("vm_size").is_null();
-    match machine_id(&Model::decode(planned)) {
+    match test_id(&Model::decode(planned)) {
         Ok(id) if is_known => Value::String(id.to_string()),
         _ => Value::Unknown,
     }
 }
 
-/// The ID of the machine of a state.
-pub fn id_of_machine(model: &Model) -> Option<ResourceId> {
+/// The ID of the test of a state.
+pub fn id_of_test(model: &Model) -> Option<ResourceId> {
     ResourceId::parse_as(model.id.as_deref()?, VIRTUAL_MACHINE).ok()
 }
 
@@ -188,10 +199,12 @@ mod tests {
     }
 
     #[test]
-    fn one_test_has_one_machine_in_every_spelling() {
-        let own = machine_id(&model()).unwrap();
+    fn one_test_has_one_id_in_every_spelling() {
+        let own = test_id(&model()).unwrap();
         assert!(own.to_string().contains("/resourceGroups/tests/"), "{own}");
         assert!(own.name().starts_with("azimage-test-") && own.name().len() < 30, "{own}");
+        let machine = machine_id(&model(), "0123456789ab").unwrap();
+        assert_eq!(machine.name(), format!("{}-0123456789ab", own.name()));
         let same = Model {
             image_version_id: model()
                 .image_version_id
@@ -202,7 +215,7 @@ mod tests {
             keep_on_failure: true,
             ..model()
         };
-        assert_eq!(machine_id(&same).unwrap(), own);
+        assert_eq!(test_id(&same).unwrap(), own);
         let check = Check { name: "a".to_owned(), script: "true".to_owned(), ..Check::default() };
         for other in [
             Model { vm_size: Some("Standard_D4s_v5".to_owned()), ..model() },
@@ -211,19 +224,19 @@ mod tests {
             Model { check_deprovisioned: true, ..model() },
             Model { image_version_id: model().image_version_id.replace("1.0.0", "1.0.1"), ..model() },
         ] {
-            assert_ne!(machine_id(&other).unwrap(), own, "{other:?}");
+            assert_ne!(test_id(&other).unwrap(), own, "{other:?}");
         }
     }
 
     #[test]
-    fn the_machine_is_known_once_everything_is_that_decides_it() {
+    fn the_id_is_known_once_everything_is_that_decides_it() {
         let mut planned = model().encode();
-        assert!(planned_machine_id(&planned).as_str().is_some());
+        assert!(planned_test_id(&planned).as_str().is_some());
         planned.set("keepers", Value::Map([("a".to_owned(), Value::Unknown)].into()));
-        assert!(planned_machine_id(&planned).is_unknown());
+        assert!(planned_test_id(&planned).is_unknown());
         let mut planned = model().encode();
         planned.set("vm_size", Value::Null);
-        assert!(planned_machine_id(&planned).is_unknown());
+        assert!(planned_test_id(&planned).is_unknown());
     }
 
     #[test]

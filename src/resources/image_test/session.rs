@@ -39,6 +39,8 @@ pub struct Session<'a> {
     pub context: &'a Context,
     /// The frame of the whole test.
     pub scope: Scope,
+    /// The ID of the test.
+    pub id: ResourceId,
     /// The ID of the machine.
     pub machine: ResourceId,
     plan: &'a Model,
@@ -62,8 +64,13 @@ pub struct Findings {
 }
 
 impl<'a> Session<'a> {
-    /// Reads what the machine must look like.
-    pub async fn open(context: &'a Context, op: &'a Op, plan: &'a Model) -> Result<Session<'a>, Diagnostics> {
+    /// Reads what the machine of the run `run` must look like.
+    pub async fn open(
+        context: &'a Context,
+        op: &'a Op,
+        plan: &'a Model,
+        run: &str,
+    ) -> Result<Session<'a>, Diagnostics> {
         let version_id = model::version_id(plan)?;
         let scope = scope(op, format!("testing {}", describe(&version_id)));
         let failed = |error: &Error, id: &ResourceId| {
@@ -99,7 +106,8 @@ impl<'a> Session<'a> {
         let size = plan.vm_size.clone().unwrap_or_else(|| machine::default_size(&definition).to_owned());
         let planned = Model { vm_size: Some(size.clone()), ..plan.clone() };
         Ok(Session {
-            machine: model::machine_id(&planned)?,
+            machine: model::machine_id(&planned, run)?,
+            id: model::test_id(&planned)?,
             luns: version.data_disk.iter().map(|disk| disk.lun).collect(),
             version: version_id,
             context,

@@ -7,6 +7,8 @@ use crate::arm::Method;
 use crate::azure::testing::{FakeArm, SUBSCRIPTION};
 use crate::framework::Private;
 
+const RUN: &str = "0123456789ab";
+
 fn plan() -> Model {
     let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers");
     Model {
@@ -23,7 +25,7 @@ fn plan() -> Model {
 async fn a_machine_whose_agent_is_never_ready_fails_with_the_serial_log() {
     let arm = FakeArm::new();
     let plan = plan();
-    let machine = model::machine_id(&plan).unwrap().to_string();
+    let machine = model::machine_id(&plan, RUN).unwrap().to_string();
     arm.get(&plan.image_version_id, json!({"name": "1.0.0", "location": "eastus", "properties": {}}));
     let definition = plan.image_version_id.split_once("/versions/").unwrap().0;
     arm.get(definition, json!({"properties": {"osType": "Linux", "hyperVGeneration": "V2"}}));
@@ -51,8 +53,7 @@ async fn a_machine_whose_agent_is_never_ready_fails_with_the_serial_log() {
     arm.get("/container/vm.serialconsole.log", json!("Kernel panic - not syncing"));
     arm.next(2, Method::Get, "/container/vm.serialconsole.log", 404, json!(null));
     let op = Op::new(std::time::Duration::from_secs(3600), Default::default());
-    let failed =
-        ImageTest.create(Call::new(&arm.context(), &op, &mut Private::default()), plan).await.unwrap_err();
+    let failed = run_test(&arm.context(), &op, plan, &mut Private::default(), RUN).await.unwrap_err();
     let told = failed.diagnostics.0[0].to_string();
     assert!(told.contains("agent was not ready within 20 minutes"), "{told}");
     assert!(told.contains("Kernel panic") && !told.contains("secret"), "{told}");

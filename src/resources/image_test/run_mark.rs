@@ -1,0 +1,84 @@
+//! The mark of a running test: a locked file on this computer. The lock ends with the process, so a later run recognises the
+//! machine of a run that was killed here, and leaves alone the machine of a run that is still going.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+/// How many characters the ID of a run has.
+const LENGTH: usize = 12;
+
+/// A new ID of a run: hexadecimal digits.
+pub fn new_id() -> String {
+    uuid::Uuid::new_v4().simple().to_string()[..LENGTH].to_owned()
+}
+
+/// Whether `text` is the ID of a run.
+pub fn is_id(text: &str) -> bool {
+    text.len() == LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Marks a run as going until it is dropped, or its process ends.
+pub struct RunMark {
+    path: PathBuf,
+    // `None` where files cannot be written or locked; the machine's own time limit then decides.
+    file: Option<File>,
+}
+
+impl RunMark {
+    /// Marks the run `id`.
+    pub fn hold(id: &str) -> RunMark {
+        let path = path_of(id);
+        let file = File::create_new(&path).ok().filter(|file| file.try_lock().is_ok());
+        RunMark { path, file }
+    }
+
+    /// Ends the mark of a run that left nothing behind. A mark that is only dropped says that its run was killed.
+    pub fn finish(self) {
+        if self.file.is_some() {
+            drop(self.file);
+            remove(&self.path);
+        }
+    }
+}
+
+/// Whether the run `id` was started on this computer and its process ended without removing its machine.
+pub fn was_killed(id: &str) -> bool {
+    is_id(id) && File::open(path_of(id)).is_ok_and(|file| file.try_lock().is_ok())
+}
+
+/// Forgets the mark of a killed run.
+pub fn forget(id: &str) {
+    if was_killed(id) {
+        remove(&path_of(id));
+    }
+}
+
+fn remove(path: &std::path::Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::debug!(%error, path = %path.display(), "the mark of a test cannot be removed");
+    }
+}
+
+fn path_of(id: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("azimage-test-{}.lock", id.to_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_run_that_ended_without_finishing_was_killed() {
+        let (going, finished, killed) = (new_id(), new_id(), new_id());
+        let mark = RunMark::hold(&going);
+        RunMark::hold(&finished).finish();
+        drop(RunMark::hold(&killed));
+        assert!(!was_killed(&going), "it is going");
+        assert!(!was_killed(&finished), "it is unknown here");
+        assert!(was_killed(&killed));
+        forget(&killed);
+        assert!(!was_killed(&killed));
+        mark.finish();
+        assert!(!was_killed("../../etc/passwd") && !was_killed(&new_id()));
+    }
+}
