@@ -102,7 +102,7 @@ impl Action<Context> for PruneVersions {
         let Ok(survey) = Survey::read(context, &scope, &definition, &policy, &BTreeMap::new()).await else {
             return;
         };
-        let without = survey.decision_without_managed().await;
+        let without = survey.decision_without_managed();
         let managed = managed(context, &definition);
         let both: Vec<&str> = without
             .prunable

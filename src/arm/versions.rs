@@ -91,6 +91,7 @@ const SUPPORTED: &[(&str, &[&str])] = &[
     ("microsoft.compute/locations/sharedgalleries", GALLERY),
     ("microsoft.compute/images", COMPUTE),
     ("microsoft.compute/virtualmachines", COMPUTE),
+    ("microsoft.compute/virtualmachinescalesets", COMPUTE),
     ("microsoft.compute/locations/publishers", COMPUTE),
     ("microsoft.compute/disks", DISK),
     ("microsoft.compute/snapshots", DISK),

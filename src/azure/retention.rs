@@ -1,19 +1,16 @@
 //! Keeping and deleting the versions of an image definition by rules: what the retention resource and the prune action share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use time::OffsetDateTime;
-use tokio::sync::Mutex as AsyncMutex;
-use tokio::time::Instant;
 
 use super::attributes::{check_guid, instant};
 use super::objects::version::Version as Object;
 use super::run_log::Event;
 use super::tags::Tags;
-use super::usage::{self, Kind};
+use super::usage::{self, Kind, Usage};
 use super::{Context, pipeline, recycle_bin};
 use crate::arm::{Error, ResourceId, Scope, Target};
 use crate::framework::timeouts::parse_period;
@@ -21,8 +18,8 @@ use crate::image::Constraint;
 use crate::image::retention::{Candidate, Decision, InUse, MANAGED, Rules, decide};
 use crate::schema::{Attribute, Diagnostics, Path, Value};
 
-/// How many versions are deleted at the same time.
-const AT_ONCE: usize = 8;
+/// How many versions are deleted at the same time, after one look for their usage.
+const AT_ONCE: usize = 25;
 
 /// The arguments that say what to keep.
 pub const KEEP_RULES: [&str; 5] =
@@ -140,8 +137,7 @@ pub struct Survey<'a> {
     /// Versions that the plan has found to be managed. The apply is another process, which has not met their resources.
     planned_managed: BTreeSet<String>,
     candidates: Vec<Candidate>,
-    /// The last look for usage, and when it began.
-    usage: AsyncMutex<(Instant, Arc<InUse>)>,
+    in_use: InUse,
     /// What is kept, and what is not.
     pub decision: Decision,
 }
@@ -180,9 +176,13 @@ impl<'a> Survey<'a> {
     ) -> Result<Survey<'a>, Error> {
         let target = Target::at(format!("{definition}/versions"));
         let listing = context.client.list(scope, &target);
-        let begun = Instant::now();
         let (versions, in_use) = match policy.rules.in_use {
-            true => tokio::join!(listing, in_use(context, scope, definition, policy)),
+            true => tokio::join!(listing, async {
+                in_use(
+                    usage::of_image(context, scope, definition, &policy.usage_subscription_ids).await,
+                    policy,
+                )
+            }),
             false => (listing.await, InUse::default()),
         };
         let candidates = versions?.iter().map(|version| candidate(&Object::read(version))).collect();
@@ -197,10 +197,10 @@ impl<'a> Survey<'a> {
                 .map(|(version, _)| version.clone())
                 .collect(),
             candidates,
-            usage: AsyncMutex::new((begun, Arc::new(in_use))),
+            in_use,
             decision: Decision::default(),
         };
-        survey.decision = survey.decide(&survey.candidates, &survey.usage.lock().await.1);
+        survey.decision = survey.decide(&survey.candidates, &survey.in_use);
         Ok(survey)
     }
 
@@ -212,45 +212,48 @@ impl<'a> Survey<'a> {
     }
 
     /// What the rules alone say, without regard to what this run manages.
-    pub async fn decision_without_managed(&self) -> Decision {
-        let in_use = self.usage.lock().await.1.clone();
+    pub fn decision_without_managed(&self) -> Decision {
         let none = BTreeSet::new();
-        decide(&self.candidates, &self.policy.rules, &in_use, &none, OffsetDateTime::now_utc())
+        decide(&self.candidates, &self.policy.rules, &self.in_use, &none, OffsetDateTime::now_utc())
     }
 
     /// Deletes `versions`, each after another look at it and at its usage.
     pub async fn prune(&self, versions: Vec<String>, report: &(dyn Fn(String) + Sync)) -> Pruned {
-        let mut deletions = stream::iter(versions)
-            .map(|version| async move {
-                let fate = self.delete(&version, report).await;
-                (version, fate.unwrap_or_else(Fate::Failed))
-            })
-            .buffer_unordered(AT_ONCE);
         let mut pruned = Pruned::default();
-        while let Some((version, fate)) = deletions.next().await {
-            match fate {
-                Fate::Deleted => pruned.deleted.push(version),
-                Fate::Gone => pruned.gone.push(version),
-                Fate::Spared(why) => {
-                    pruned.spared.insert(version, why);
-                }
-                Fate::Failed(error) if error.is_stopped() || error.is_timed_out() => {
+        for batch in versions.chunks(AT_ONCE) {
+            let in_use = match self.usage_now().await {
+                Ok(in_use) => in_use,
+                Err(error) => {
                     pruned.interrupted = Some(error);
+                    break;
                 }
-                Fate::Failed(error) => {
-                    let why = error.message.lines().next().unwrap_or_default().to_owned();
-                    pruned.blocked.insert(version, why);
-                }
+            };
+            let in_use = &in_use;
+            let mut deletions = stream::iter(batch.to_vec())
+                .map(|version| async move {
+                    let fate = self.delete(&version, in_use, report).await;
+                    (version, fate.unwrap_or_else(Fate::Failed))
+                })
+                .buffer_unordered(AT_ONCE);
+            while let Some((version, fate)) = deletions.next().await {
+                pruned.add(version, fate);
+            }
+            if pruned.interrupted.is_some() {
+                break;
             }
         }
         pruned
     }
 
-    async fn delete(&self, version: &str, report: &(dyn Fn(String) + Sync)) -> Result<Fate, Error> {
+    async fn delete(
+        &self,
+        version: &str,
+        in_use: &InUse,
+        report: &(dyn Fn(String) + Sync),
+    ) -> Result<Fate, Error> {
         let (context, scope) = (self.context, self.scope);
         let id = self.definition.child("versions", version).to_string();
         let _guard = context.lock(&id).await;
-        let in_use = self.usage_now().await?;
         // The version last: its tags take effect at once, and usage is known a little late anyway.
         let Some(found) = context.client.get_opt(scope, &Target::at(id.clone())).await? else {
             return Ok(Fate::Gone);
@@ -261,7 +264,7 @@ impl<'a> Survey<'a> {
             .iter()
             .map(|known| if known.version == version { found.clone() } else { known.clone() })
             .collect();
-        if let Some(why) = self.decide(&candidates, &in_use).kept.remove(version) {
+        if let Some(why) = self.decide(&candidates, in_use).kept.remove(version) {
             return Ok(Fate::Spared(why));
         }
         report(format!("deleting version {version}"));
@@ -269,20 +272,35 @@ impl<'a> Survey<'a> {
         Ok(Fate::Deleted)
     }
 
-    /// The usage of the definition by a look that began after this call. Concurrent callers share one.
-    async fn usage_now(&self) -> Result<Arc<InUse>, Error> {
+    /// The usage of the definition at this moment.
+    async fn usage_now(&self) -> Result<InUse, Error> {
         if !self.policy.rules.in_use {
-            return Ok(Arc::default());
+            return Ok(InUse::default());
         }
-        let asked = Instant::now();
-        let mut last = self.scope.run(self.usage.lock()).await?;
-        if last.0 <= asked {
-            let begun = Instant::now();
-            *last = (begun, Arc::new(in_use(self.context, self.scope, self.definition, self.policy).await));
-        }
+        let subscriptions = &self.policy.usage_subscription_ids;
+        let found = usage::of_image_now(self.context, self.scope, self.definition, subscriptions).await;
         // Usage that could not be read because the run was interrupted keeps nothing.
         self.scope.check()?;
-        Ok(last.1.clone())
+        Ok(in_use(found, self.policy))
+    }
+}
+
+impl Pruned {
+    fn add(&mut self, version: String, fate: Fate) {
+        match fate {
+            Fate::Deleted => self.deleted.push(version),
+            Fate::Gone => self.gone.push(version),
+            Fate::Spared(why) => {
+                self.spared.insert(version, why);
+            }
+            Fate::Failed(error) if error.is_stopped() || error.is_timed_out() => {
+                self.interrupted = Some(error);
+            }
+            Fate::Failed(error) => {
+                let why = error.message.lines().next().unwrap_or_default().to_owned();
+                self.blocked.insert(version, why);
+            }
+        }
     }
 }
 
@@ -297,8 +315,8 @@ fn candidate(version: &Object) -> Candidate {
 }
 
 /// The usage of the definition; what cannot be read is unknown, and unknown keeps everything.
-async fn in_use(context: &Context, scope: &Scope, definition: &ResourceId, policy: &Policy) -> InUse {
-    match usage::of_image(context, scope, definition, &policy.usage_subscription_ids).await {
+fn in_use(found: Result<Usage, Error>, policy: &Policy) -> InUse {
+    match found {
         Ok(found) => {
             let outside = found.outside.clone().filter(|_| !policy.ignore_users_outside_tenant);
             let latest = found.users.iter().any(|user| user.kind == Kind::ScaleSet && user.version.is_none());

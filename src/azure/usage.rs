@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value as Json;
+use futures_util::{StreamExt, stream};
+use serde_json::{Value as Json, json};
 
 use super::resource_graph::{literal, query};
 use super::{Context, body};
@@ -101,6 +102,35 @@ pub async fn of_image(
     image: &ResourceId,
     subscriptions: &[String],
 ) -> Result<Usage, Error> {
+    find(context, scope, image, subscriptions, Freshness::Indexed).await
+}
+
+/// Finds the users of `image` like [`of_image`], and those that Resource Graph does not know yet.
+pub async fn of_image_now(
+    context: &Context,
+    scope: &Scope,
+    image: &ResourceId,
+    subscriptions: &[String],
+) -> Result<Usage, Error> {
+    find(context, scope, image, subscriptions, Freshness::Current).await
+}
+
+/// How fresh the knowledge of users must be.
+#[derive(Clone, Copy, PartialEq)]
+enum Freshness {
+    /// As Resource Graph knows it, which learns of a change after some minutes.
+    Indexed,
+    /// Including the machines and scale sets that were created in the last minutes.
+    Current,
+}
+
+async fn find(
+    context: &Context,
+    scope: &Scope,
+    image: &ResourceId,
+    subscriptions: &[String],
+    freshness: Freshness,
+) -> Result<Usage, Error> {
     let mut usage = Usage::default();
     let references = references(context, scope, image, &mut usage).await?;
     let client = &context.client;
@@ -128,6 +158,14 @@ pub async fn of_image(
         }
         Err(error) => return Err(error),
     }
+    if freshness == Freshness::Current {
+        let listed: Vec<String> = match subscriptions {
+            [] if seen.len() <= LISTED_SUBSCRIPTIONS => seen.into_iter().collect(),
+            [] => known_subscriptions(image, &rows),
+            given => given.to_vec(),
+        };
+        rows.extend(current_users(context, scope, &listed, &references).await?);
+    }
     usage.users = users(&rows);
     if usage.users.iter().any(|user| user.kind == Kind::VirtualMachine) {
         let images = query(client, scope, CAPTURED, subscriptions).await?;
@@ -140,6 +178,73 @@ pub async fn of_image(
     usage.gaps.sort();
     usage.gaps.dedup();
     Ok(usage)
+}
+
+/// In how many subscriptions machines and scale sets are listed, where the user names none.
+const LISTED_SUBSCRIPTIONS: usize = 50;
+/// How many lists are read at the same time.
+const LISTS_AT_ONCE: usize = 8;
+/// The types of which a new object may need a version in the future.
+const LISTED_TYPES: [&str; 2] =
+    ["Microsoft.Compute/virtualMachines", "Microsoft.Compute/virtualMachineScaleSets"];
+
+/// The image's own subscription and those in which Resource Graph has found users.
+fn known_subscriptions(image: &ResourceId, rows: &[Json]) -> Vec<String> {
+    let found = rows.iter().filter_map(|row| body::text(row, "subscriptionId"));
+    let all: BTreeSet<String> =
+        found.chain([image.subscription_id().to_owned()]).map(|id| id.to_lowercase()).collect();
+    all.into_iter().collect()
+}
+
+/// The machines and scale sets that use one of `references`, as rows of Resource Graph, from lists of Resource Manager. A
+/// subscription in which the caller may not list them is left out.
+async fn current_users(
+    context: &Context,
+    scope: &Scope,
+    subscriptions: &[String],
+    references: &[String],
+) -> Result<Vec<Json>, Error> {
+    let lists: Vec<(String, String)> = subscriptions
+        .iter()
+        .flat_map(|id| LISTED_TYPES.map(|kind| (id.clone(), format!("/subscriptions/{id}/providers/{kind}"))))
+        .collect();
+    let mut reading = stream::iter(lists)
+        .map(|(subscription, path)| async move {
+            (subscription, context.client.list(scope, &Target::at(path)).await)
+        })
+        .buffer_unordered(LISTS_AT_ONCE);
+    let mut rows = Vec::new();
+    while let Some((subscription, listed)) = reading.next().await {
+        match listed {
+            Ok(objects) => {
+                rows.extend(
+                    objects.iter().filter_map(|object| current_row(object, &subscription, references)),
+                );
+            }
+            Err(error) if matches!(error.status, Some(403 | 404)) => {
+                tracing::debug!(%error, subscription, "machines cannot be listed, so only Resource Graph is asked");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(rows)
+}
+
+/// A machine or scale set as a row, if it uses one of `references`.
+fn current_row(object: &Json, subscription: &str, references: &[String]) -> Option<Json> {
+    let text = |path: &str| body::text(object, path).filter(|text| !text.is_empty());
+    let reference = PLACES.iter().find_map(|place| text(place))?.to_lowercase();
+    let is_used = |wanted: &String| {
+        reference.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    references.iter().any(is_used).then(|| {
+        json!({
+            "id": text("id"), "name": text("name"), "type": text("type"), "location": text("location"),
+            "subscriptionId": subscription, "ref": reference,
+            "exact": text("properties.storageProfile.imageReference.exactVersion"),
+            "since": text("properties.timeCreated"),
+        })
+    })
 }
 
 const READABLE: &str = "resourcecontainers | where type =~ 'microsoft.resources/subscriptions' | project id, subscriptionId | order by id asc";
@@ -317,8 +422,6 @@ fn add_captured(users: &mut Vec<User>, images: &[Json]) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const DEFINITION: &str =
@@ -378,6 +481,29 @@ mod tests {
         let captured: Vec<(&str, Option<&str>)> =
             found.iter().map(|user| (user.id.as_str(), user.version.as_deref())).collect();
         assert_eq!(captured, [("/i1", Some("1.0.0")), ("/vm", Some("1.0.0"))]);
+    }
+
+    #[test]
+    fn current_machines_and_scale_sets_become_rows() {
+        let references = [DEFINITION.to_owned(), "/sharedgalleries/s-gal/images/web".to_owned()];
+        let machine = |reference: Json| json!({"id": "/vm", "type": "Microsoft.Compute/virtualMachines", "properties": {"storageProfile": {"imageReference": reference}}});
+        let model = |reference: Json| json!({"id": "/set", "type": "Microsoft.Compute/virtualMachineScaleSets", "properties": {"virtualMachineProfile": {"storageProfile": {"imageReference": reference}}}});
+        let version = |name: &str| json!({"id": format!("{}/versions/{name}", DEFINITION.to_uppercase()), "exactVersion": name});
+        for (object, expected) in [
+            (machine(version("1.0.0")), Some("1.0.0")),
+            (machine(json!({"id": DEFINITION, "exactVersion": "1.2.0"})), Some("1.2.0")),
+            (
+                machine(json!({"sharedGalleryImageId": "/SharedGalleries/s-GAL/Images/web/Versions/1.1.0"})),
+                Some("1.1.0"),
+            ),
+            (model(json!({"id": format!("{DEFINITION}/versions/1.0.1")})), Some("1.0.1")),
+            (machine(json!({"id": format!("{DEFINITION}2/versions/1.0.0")})), None),
+            (machine(json!({"publisher": "Canonical"})), None),
+        ] {
+            let rows: Vec<Json> = current_row(&object, "s", &references).into_iter().collect();
+            let found = users(&rows).first().and_then(|user| user.version.clone());
+            assert_eq!(found.as_deref(), expected, "{object}");
+        }
     }
 
     #[test]

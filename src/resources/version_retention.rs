@@ -27,6 +27,10 @@ model! {
     /// these versions as those that the next apply deletes, with the reason why every other one is kept. The apply deletes
     /// no others: a version that came into use, was tagged or stopped matching since the plan is spared and reported, and
     /// a version that was published since is not touched. Destroying this resource deletes no version.
+    ///
+    /// Usage is found with Azure Resource Graph, which learns of a new machine after some minutes. So before each deletion the
+    /// virtual machines and scale sets are also listed directly: in `usage_subscription_ids`, or in all subscriptions if the
+    /// identity can read no more than 50, or else in the gallery's own and those with users.
     pub struct Model {
         /// The resource ID of the image definition, which is also the ID of this resource.
         pub id: Option<String> = computed(),
