@@ -58,6 +58,12 @@ impl RunLog {
         lock(&self.events).get(&key(id)).is_some_and(|events| events.contains(&event))
     }
 
+    /// Whether this run has sent an object to the service whose ID contains `part`, in lower case.
+    pub fn has_published(&self, part: &str) -> bool {
+        let events = lock(&self.events);
+        events.iter().any(|(id, events)| id.contains(part) && events.contains(&Event::Published))
+    }
+
     /// The IDs below `parent`, in lower case, to which `event` happened.
     pub fn below(&self, parent: &ResourceId, event: Event) -> Vec<String> {
         let prefix = format!("{}/", parent.key());

@@ -67,7 +67,7 @@ impl<P: Provider> Server<P> {
         let planned_from: Option<String> = private.get(PLANNED_FROM);
         if let Some(id) = self.note_existing(entry, &prior, &mut found) {
             private.set(PLANNED_FROM, &id);
-        } else {
+        } else if prior.is_null() {
             // Terraform passes the private state of a replaced object to the plan of its replacement
             private = Private::default();
         }
@@ -85,7 +85,7 @@ impl<P: Provider> Server<P> {
             self.plan_id(entry, planned_from.as_deref(), &mut draft);
         }
         let timeout = entry.resource.timeouts().configured(&config).read;
-        let op = Op::new(timeout, self.stop_token()).with_run_ids(self.run_ids());
+        let op = Op::new(timeout, self.stop_token()).with_run_ids(self.run_ids()).with_private(&private);
         if let Some(context) = &context
             && !draft.diagnostics.has_errors()
         {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::Private;
 use super::run_ids::RunIds;
 use crate::schema::{Diagnostic, Diagnostics, Value};
 use crate::sync::lock;
@@ -20,17 +21,35 @@ pub struct Op {
     pub begun: Instant,
     warnings: Mutex<Diagnostics>,
     run_ids: Arc<RunIds>,
+    private: Private,
 }
 
 impl Op {
     /// A scope that begins now, lasts for `timeout`, and ends early with `stop`.
     pub fn new(timeout: Duration, stop: CancellationToken) -> Op {
-        Op { timeout, stop, begun: Instant::now(), warnings: Mutex::default(), run_ids: Arc::default() }
+        Op {
+            timeout,
+            stop,
+            begun: Instant::now(),
+            warnings: Mutex::default(),
+            run_ids: Arc::default(),
+            private: Private::default(),
+        }
     }
 
     /// Sets the objects of the run.
     pub fn with_run_ids(self, run_ids: &Arc<RunIds>) -> Op {
         Op { run_ids: run_ids.clone(), ..self }
+    }
+
+    /// Sets the private state of the object that is planned.
+    pub fn with_private(self, private: &Private) -> Op {
+        Op { private: private.clone(), ..self }
+    }
+
+    /// The private state of the object that is planned; empty for a new one.
+    pub fn private(&self) -> &Private {
+        &self.private
     }
 
     /// The planned state of the object `id`, if this run has planned it: for example a parent or source that does not exist

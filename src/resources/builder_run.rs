@@ -27,8 +27,9 @@ model! {
         pub id: Option<String> = computed(),
         /// The ID of the template.
         pub template_id: String = id_of(required(), IMAGE_TEMPLATE).force_new(),
-        /// Any values. A change of one builds the images again.
-        pub keepers: Option<BTreeMap<String, String>> = optional().or_empty().force_new(),
+        /// Any values. A change of one builds the images again. After an import the first values only take effect in the state,
+        /// since the service does not know with which ones the images were built.
+        pub keepers: Option<BTreeMap<String, String>> = optional().or_empty(),
         /// What happens to the build when an apply is interrupted or runs out of time: `keep` lets it go on, and the next apply
         /// waits for it; `cancel` cancels it.
         pub on_interrupt: Option<String> = optional().default("keep").one_of(ON_INTERRUPT).local(),
@@ -49,6 +50,9 @@ model! {
 
 /// The resource type.
 pub struct BuilderRun;
+
+/// The private state of an imported run, whose keepers are not known.
+const IMPORTED: &str = "imported";
 
 const IDENTITY: &[IdentityField] =
     &[IdentityField { name: "template_id", required: true, doc: "The ID of the image template." }];
@@ -97,6 +101,12 @@ impl Resource<Context> for BuilderRun {
         }
     }
 
+    async fn resolve(&self, _context: &Context, op: &Op, draft: &mut Draft<'_>) {
+        if !draft.is_create() && draft.changes("keepers") && op.private().get(IMPORTED) != Some(true) {
+            draft.replace.push(Path::attribute("keepers"));
+        }
+    }
+
     async fn check(&self, context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
         let id = draft.planned.get("template_id").as_str().and_then(|id| ResourceId::parse(id).ok());
         let (Some(id), true) = (id, draft.is_create() || !draft.replace.is_empty()) else { return };
@@ -119,9 +129,10 @@ impl Resource<Context> for BuilderRun {
 #[async_trait]
 impl Operations<Context> for BuilderRun {
     async fn read(&self, call: Call<'_>, state: Model) -> Result<Option<Model>, Diagnostics> {
-        let Call { context, op, .. } = call;
+        let Call { context, op, private } = call;
         let task = task(context, op, id_of_template(&state)?);
         if state.started_at.is_none() {
+            private.set(IMPORTED, &true);
             return imported(&task, state).await;
         }
         if state.ended_at.is_none() {
@@ -139,7 +150,8 @@ impl Operations<Context> for BuilderRun {
     }
 
     async fn update(&self, call: Call<'_>, prior: Model, plan: Model) -> Result<Model, Failed<Model>> {
-        let Call { context, op, .. } = call;
+        let Call { context, op, private } = call;
+        private.remove(IMPORTED);
         let (None, Some(started_at)) = (&prior.ended_at, &prior.started_at) else {
             return Ok(plan);
         };

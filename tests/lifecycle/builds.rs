@@ -75,6 +75,23 @@ async fn build_creates_a_version_and_changed_keepers_create_another() {
     assert_eq!(versions(&core), ["1.0.0", "1.0.1"]);
 }
 
+// The service does not know with which keepers an image was built.
+#[tokio::test(start_paused = true)]
+async fn import_with_keepers_builds_nothing() {
+    let core = prepared().await;
+    let config = |month: &str| run(json!({"keepers": {"month": month}}));
+    core.create(RUN, &config("2026-11")).await;
+    let imported = core.import(RUN, &builder("t"), None).await.unwrap();
+    let imported = core.read(&imported).await.unwrap().0.unwrap();
+    let held = core.change(&imported, &config("2026-11"), Action::Update).await;
+    assert_eq!(versions(&core), ["1.0.0"]);
+    assert_eq!(made(&held), [rg(&format!("{VERSIONS}/1.0.0"))]);
+    assert_eq!(core.plan(RUN, Some(&held), &config("2026-11")).await.action, Action::NoOp);
+    // from now on they decide
+    core.change(&held, &config("2026-12"), Action::Replace).await;
+    assert_eq!(versions(&core), ["1.0.0", "1.0.1"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn failed_build_shows_the_end_of_its_log() {
     let core = prepared().await;
@@ -318,7 +335,7 @@ async fn deleted_image_is_reported_and_not_rebuilt() {
 async fn template_that_cannot_be_built_is_an_error() {
     let core = prepared().await;
     let config = patched(&cases::builder_template().small, &json!({"name": "failed"}));
-    core.fault(json!({"method": "PUT", "path": "/failed$", "fail_operation": {"code": "Unauthorized", "message": "Not authorized to read the subnet."}}));
+    core.fault(json!({"method": "PUT", "path": "/failed$", "count": 0, "fail_operation": {"code": "Unauthorized", "message": "Not authorized to read the subnet."}}));
     let plan = core.plan(TEMPLATE, None, &config).await;
     let template = core.apply(&plan).await;
     template.diagnostics.assert_error(&["Unauthorized", "Not authorized to read the subnet.", "role"]);
@@ -328,6 +345,39 @@ async fn template_that_cannot_be_built_is_an_error() {
     assert!(
         core.try_plan(RUN, None, &core.config(RUN, &json!({"template_id": builder("none")}))).await.is_err()
     );
+}
+
+// The identity's roles were assigned in the same apply, and act after a while.
+#[tokio::test(start_paused = true)]
+async fn creation_waits_for_a_new_role_assignment_to_act() {
+    let core = prepared().await;
+    let config = patched(&cases::builder_template().small, &json!({"name": "new"}));
+    for code in ["Unauthorized", "AuthorizationFailed"] {
+        let refusal = json!({"code": code, "message": "Not authorized to access the resource."});
+        core.fault(json!({"method": "PUT", "path": "/new$", "count": 4, "fail_operation": refusal}));
+        let held = core.create(TEMPLATE, &config).await;
+        assert_eq!(held.text("provisioning_state"), "Succeeded");
+        assert!(core.destroy(&held).await.held.is_none());
+        core.heal();
+    }
+    // the wait has an end, and the failed template can be repaired by the next apply
+    let refusal = json!({"code": "Unauthorized", "message": "Not authorized to access the resource."});
+    core.fault(json!({"method": "PUT", "path": "/new$", "count": 0, "fail_operation": refusal}));
+    let begun = tokio::time::Instant::now();
+    let failed = core.apply(&core.plan(TEMPLATE, None, &config).await).await;
+    failed.diagnostics.assert_error(&["Unauthorized", "has tried for some minutes"]);
+    let waited = begun.elapsed().as_secs();
+    assert!((240..=400).contains(&waited), "{waited}");
+    assert!(failed.held.unwrap().tainted && core.exists(&builder("new")));
+    core.heal();
+    // a request that the caller may not make is refused at once
+    let refused = json!({"status": 403, "code": "AuthorizationFailed", "message": "imageTemplates/write"});
+    core.fault(patched(&refused, &json!({"method": "PUT", "path": "/other$", "count": 0})));
+    let other = patched(&config, &json!({"name": "other"}));
+    let begun = tokio::time::Instant::now();
+    let failed = core.apply(&core.plan(TEMPLATE, None, &other).await).await;
+    failed.diagnostics.assert_error(&["AuthorizationFailed"]);
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }
 
 // A run was killed while the service created the template, and the creation failed afterwards.

@@ -239,8 +239,8 @@ pub fn builder_run() -> Case {
         ],
         same: vec![json!({"template_id": builder("T")}), json!({"keepers": {}})],
         drifts: Vec::new(),
-        not_in_azure: &["on_interrupt", "timeouts"],
-        not_imported: &["on_interrupt", "timeouts"],
+        not_in_azure: &["keepers", "on_interrupt", "timeouts"],
+        not_imported: &["keepers", "on_interrupt", "timeouts"],
         id: None,
         azurerm: None,
     }

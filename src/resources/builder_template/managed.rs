@@ -1,7 +1,10 @@
 //! An image template in the pipeline: what is sent, how an answer is read, and how a template is deleted.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
+use tokio::time::Instant;
 
 use super::{BuilderTemplate, Model, id_of_template};
 use crate::arm::id::IMAGE_TEMPLATE;
@@ -62,6 +65,33 @@ impl Managed for BuilderTemplate {
         Ok(flatten(task.context, object, id, known))
     }
 
+    // A role assignment that was made just before, such as in the same apply, takes a while to act.
+    async fn create(&self, call: Call<'_>, plan: Model) -> Result<Model, Failed<Model>> {
+        let Call { context, op, private } = call;
+        let task = self.task(context, op, "creating", self.resource_id(context, &plan)?);
+        let begun = Instant::now();
+        loop {
+            let call = Call::new(context, op, private);
+            let failed = match pipeline::create(self, call, plan.clone()).await {
+                Err(failed) if lacks_role(&failed) && begun.elapsed() < ROLE_DELAY => failed,
+                ended => return ended,
+            };
+            // The caller itself may lack a role for good; only an assignment of this run is a reason to wait for it.
+            if failed.state.is_none() && !context.run.has_published("/roleassignments/") {
+                return Err(failed);
+            }
+            tracing::info!(template = %task.id, "waiting for a role assignment to act");
+            if task.scope.sleep(ROLE_PAUSE).await.is_err() {
+                return Err(failed);
+            }
+            // A template whose creation failed blocks its name.
+            let target = self.target(&task.id);
+            if failed.state.is_some() && pipeline::remove(context, &task.scope, &target).await.is_err() {
+                return Err(failed);
+            }
+        }
+    }
+
     async fn update(&self, call: Call<'_>, prior: Model, plan: Model) -> Result<Model, Failed<Model>> {
         // the service changes no template while a run goes on
         let task = self.task(call.context, call.op, "updating", id_of_template(&prior));
@@ -86,8 +116,8 @@ impl Managed for BuilderTemplate {
 fn advise(mut diagnostic: Diagnostic, error: &Error) -> Diagnostic {
     let advice = match error.code() {
         "Unauthorized" => {
-            "Give the identity of the template the roles that it needs on the source, the image definition and the subnet. A \
-             role assignment takes up to a minute to act, so apply again when it was made in the same run."
+            "Give the identity of the template the roles that it needs on the source, the image definition and the subnet. The \
+             provider has tried for some minutes, since a new role assignment takes a while to act."
         }
         "Conflict" => "The service cannot replace a template: delete the one that exists, or import it.",
         _ => return diagnostic,
@@ -245,4 +275,15 @@ pub fn flatten(context: &Context, answer: &Json, id: &ResourceId, known: &Model)
 
 fn or_else<T: Clone>(read: Option<T>, known: &Option<T>, says: bool) -> Option<T> {
     if says { read } else { known.clone() }
+}
+
+/// How long a role assignment may take to act: a creation that lacks one is repeated for this time.
+const ROLE_DELAY: Duration = Duration::from_secs(300);
+/// How long to wait before a creation that lacked a role is repeated.
+const ROLE_PAUSE: Duration = Duration::from_secs(20);
+
+// The service reports it as the error of the operation, which the diagnostic quotes.
+fn lacks_role(failed: &Failed<Model>) -> bool {
+    let codes = ["Unauthorized", "AuthorizationFailed"];
+    failed.diagnostics.0.iter().any(|told| codes.iter().any(|code| told.detail.contains(code)))
 }
