@@ -137,22 +137,33 @@ fn page_fits_wide_and_narrow_windows_in_both_schemes() {
     let page = state.0.path().join("report.html");
     let written = state.text(&["--output", &page.display().to_string()]);
     assert_eq!(written, "");
-    // the page measures itself
-    let probe = r#"<script>document.title = [document.documentElement.scrollWidth <= innerWidth ? "fits" : "too wide", getComputedStyle(document.body).backgroundColor].join(" ");</script>"#;
+    // the page measures itself, and tells the page around it
+    let probe = r#"<script>
+      const across = [...document.querySelectorAll("main *")]
+        .filter(part => !part.closest(innerWidth <= 700 ? "thead" : ".scroll"))
+        .filter(part => part.getBoundingClientRect().right > innerWidth + 1);
+      const fits = document.documentElement.scrollWidth <= innerWidth && !across.length;
+      const sorts = getComputedStyle(document.querySelector(".sort")).display !== "none" || document.querySelector("th button").offsetWidth > 0;
+      const found = [innerWidth, fits ? "fits" : "too wide", sorts ? "sortable" : "not sortable", getComputedStyle(document.body).backgroundColor].join(" ");
+      document.title = found;
+      parent.postMessage(found, "*");
+    </script>"#;
     let html = std::fs::read_to_string(&page).unwrap().replace("</body>", &format!("{probe}</body>"));
     std::fs::write(&page, html).unwrap();
+    // the browser makes no window narrower than 500 pixels, so a phone is a frame
+    let phone = state.0.path().join("phone.html");
+    let frame = r#"<title></title><iframe src="report.html" style="border:0;height:1400px;width:360px"></iframe><script>onmessage = event => { document.title = event.data; };</script>"#;
+    std::fs::write(&phone, frame).unwrap();
     for (dark, background) in [(false, "rgb(255, 255, 255)"), (true, "rgb(20, 23, 27)")] {
-        // the browser does not make a window narrower than 500 pixels
-        for width in [1280, 500] {
-            let document = document(&browser, &page, width, dark);
-            assert!(
-                document.contains(&format!("<title>fits {background}</title>")),
-                "{width} {dark}: {}",
-                document.split("</title>").next().unwrap_or_default()
-            );
-            for part in ["golden", "1.10.0", "web-1", "aria-sort=\"descending\""] {
-                assert!(document.contains(part), "{width} {dark}: no {part}");
-            }
+        for (page, width) in [(&page, 1280), (&phone, 360)] {
+            let document = document(&browser, page, width.max(500), dark);
+            let title =
+                document.split("</title>").next().unwrap_or_default().rsplit("<title>").next().unwrap();
+            assert_eq!(title, format!("{width} fits sortable {background}"), "{width} {dark}");
+        }
+        let document = document(&browser, &page, 1280, dark);
+        for part in ["golden", "1.10.0", "web-1", "aria-sort=\"descending\""] {
+            assert!(document.contains(part), "{dark}: no {part}");
         }
     }
 }

@@ -12,6 +12,9 @@ const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 const day = date => date ? el("span", date.slice(0, 10), "narrow") : null;
 const stateOf = value => value ? el("span", value, "is-" + value) : null;
 
+/** A text that may be broken where `at` matches. */
+const breakable = (text, at) => text.split(at).join("\u200b");
+
 function bar(label, note, percent, className) {
   const box = el("span", label, "cell " + (className || ""));
   if (note) box.append(el("small", note));
@@ -23,10 +26,13 @@ function bar(label, note, percent, className) {
 }
 
 function regionCell(region) {
-  const label = region.state === "Replicating" ? region.progress + " %" : (region.state || "unknown").toLowerCase();
-  const note = "×" + region.replicas + (region.exclude_from_latest ? ", not latest" : "");
-  const made = bar(label, note, region.state === "Completed" || region.state === "Failed" ? 100 : region.progress || 0, region.state);
-  if (region.storage_account_type) made.title = region.storage_account_type;
+  const state = (region.state || "unknown").toLowerCase();
+  const replicas = "×" + region.replicas + (region.exclude_from_latest ? ", not latest" : "");
+  const note = region.state === "Replicating" ? (region.progress || 0) + " %" : state;
+  const made = bar(replicas, note, region.state === "Completed" || region.state === "Failed" ? 100 : region.progress || 0, region.state);
+  // to the eye a green bar says enough, so that more regions fit beside each other
+  if (region.state === "Completed") made.querySelector("small").classList.add("unseen");
+  made.title = [state, plural(region.replicas, "replica"), region.storage_account_type].filter(Boolean).join(", ");
   return made;
 }
 
@@ -46,17 +52,11 @@ const COLUMNS = [
   { head: "state", value: version => version.state, draw: version => {
     const box = el("span");
     if (version.state) box.append(stateOf(version.state));
-    if (version.exclude_from_latest) box.append(" ", el("span", "excluded from latest", "chip"));
+    if (version.exclude_from_latest) box.append(" ", el("span", "excluded from latest", "chip wrapped"));
     return box.childNodes.length ? box : null;
   } },
-  { head: "published", value: version => version.published_date, draw: version => day(version.published_date) },
-  { head: "end of life", value: version => version.end_of_life_date, draw: version => {
-    const date = day(version.end_of_life_date);
-    if (date && version.is_past_end_of_life) date.classList.add("bad");
-    return date;
-  } },
-  { head: "size", className: "number", value: version => version.size_gb, draw: version => version.size_gb ? version.size_gb + " GB" : null },
-  { head: "cost a month", className: "number", value: version => version.monthly_cost && Number(version.monthly_cost), draw: version => version.monthly_cost },
+  { head: "retention", className: "retention", value: version => version.retention && version.retention.action, draw: version => version.retention
+    && el("span", `${version.retention.action}: ${version.retention.reason}`, version.retention.action === "remove" ? "warn" : "dim") },
   { head: "used by", className: "users", value: version => version.users && version.users.length, draw: version => {
     if (!version.users) return null;
     if (!version.users.length) return el("span", "nobody", "dim");
@@ -65,20 +65,30 @@ const COLUMNS = [
       line.title = user.id;
       line.append(" ", el("span", user.kind, "dim"));
       return line;
-    }), "user", 3);
+    }), "user", 2);
   } },
+  { head: "cost a month", className: "number", value: version => version.monthly_cost && Number(version.monthly_cost), draw: version => version.monthly_cost },
+  { head: "published", value: version => version.published_date, draw: version => day(version.published_date) },
+  { head: "end of life", value: version => version.end_of_life_date, draw: version => {
+    const date = day(version.end_of_life_date);
+    if (date && version.is_past_end_of_life) date.classList.add("bad");
+    return date;
+  } },
+  { head: "size", className: "number", value: version => version.size_gb, draw: version => version.size_gb ? version.size_gb + " GB" : null },
   { head: "base image", className: "base", value: version => version.base_image && version.base_image.urn, draw: version => {
     if (!version.base_image) return null;
-    const box = el("span", version.base_image.urn, "path");
+    const box = el("span", breakable(version.base_image.urn, /(?<=:)/), "path");
     if (version.base_image.warning) box.append(" ", el("span", version.base_image.warning, "warn"));
     return box;
   } },
   { head: "tags", className: "tags", value: version => Object.keys(version.tags || {}).length, draw: version => {
     const tags = Object.entries(version.tags || {});
-    return tags.length ? folded(tags.map(([name, value]) => el("span", `${name} = ${value}`, "chip")), "tag", 4) : null;
+    return tags.length ? folded(tags.map(([name, value]) => {
+      const chip = el("span", `${name} = ${value}`, "chip");
+      chip.title = chip.textContent;
+      return chip;
+    }), "tag", 2) : null;
   } },
-  { head: "retention", value: version => version.retention && version.retention.action, draw: version => version.retention
-    && el("span", `${version.retention.action}: ${version.retention.reason}`, version.retention.action === "remove" ? "warn" : "dim") },
 ];
 
 function compare(a, b) {
@@ -95,10 +105,10 @@ function versionTable(definition) {
   const regions = [...new Set(versions.flatMap(version => (version.regions || []).map(region => region.name)))].sort();
   const find = (version, name) => (version.regions || []).find(region => region.name === name);
   const columns = COLUMNS.filter(column => versions.some(version => column.draw(version) !== null && column.draw(version) !== undefined));
-  // regions follow the state, as what a person looks for first
-  const at = columns.findIndex(column => column.head === "state") + 1;
-  columns.splice(at, 0, ...regions.map(name => ({
-    head: name,
+  // regions follow the state and the verdict, as what a person looks for first
+  const at = columns.findIndex(column => ["used by", "cost a month", "published"].includes(column.head));
+  columns.splice(at < 0 ? columns.length : at, 0, ...regions.map(name => ({
+    head: breakable(name, /(?=north|south|east|west|central)|(?<=north|south|east|west|central)/), className: "region",
     value: version => { const region = find(version, name); return region ? region.replicas : null; },
     draw: version => { const region = find(version, name); return region ? regionCell(region) : null; },
   })));
@@ -124,7 +134,7 @@ function versionTable(definition) {
     });
   };
   columns.forEach(column => {
-    const heading = el("th", undefined, column.className === "number" ? "number" : ""), button = el("button", column.head);
+    const heading = el("th", undefined, ["name", "number", "region"].includes(column.className) ? column.className : ""), button = el("button", column.head);
     heading.scope = "col";
     button.type = "button";
     button.addEventListener("click", () => sort(column, heading.getAttribute("aria-sort") === "descending" ? 1 : -1));
@@ -134,7 +144,15 @@ function versionTable(definition) {
   head.append(headings);
   table.append(head, body);
   sort(columns[0], -1);
+  table.sortBy = (head, direction) => {
+    const column = columns.find(column => column.head === head);
+    if (column) sort(column, direction);
+  };
   const scroll = el("div", table, "scroll");
+  // so that the keyboard can scroll it
+  scroll.tabIndex = 0;
+  scroll.setAttribute("role", "region");
+  scroll.setAttribute("aria-label", `Versions of ${definition.name}`);
   return scroll;
 }
 
@@ -173,6 +191,20 @@ const FILTERS = [
     || version.base_image && version.base_image.warning],
 ];
 
+// Sorts all tables. A narrow screen shows cards, which have no headings to press.
+function sortControls(boxes) {
+  const box = el("span", undefined, "sort"), label = el("label", "sort by "), choice = el("select"), order = el("button", "▼");
+  COLUMNS.forEach(column => choice.append(el("option", column.head)));
+  label.append(choice);
+  order.type = "button";
+  order.setAttribute("aria-label", "Reverse the order");
+  const sort = () => boxes.querySelectorAll("table.versions").forEach(table => table.sortBy(choice.value, order.textContent === "▼" ? -1 : 1));
+  choice.addEventListener("change", sort);
+  order.addEventListener("click", () => { order.textContent = order.textContent === "▼" ? "▲" : "▼"; sort(); });
+  box.append(label, order);
+  return box;
+}
+
 /** Draws `model.galleries` into `target`, with a filter above them. Keeps the filter and what is folded when drawn again. */
 function drawGalleries(target, model) {
   const galleries = model.galleries || [];
@@ -191,6 +223,7 @@ function drawGalleries(target, model) {
       controls.append(text);
       return { check, text, matches };
     });
+    controls.append(sortControls(boxes));
     const fold = el("button", "Collapse all");
     fold.type = "button";
     controls.append(fold);

@@ -46,14 +46,28 @@ drawGalleries(document.getElementById("galleries"), {data});
 </body>
 </html>
 "#,
-        generated = escape(&report.generated_at),
+        generated = escape(&minute(&report.generated_at)),
     ))
+}
+
+/// An RFC 3339 date in UTC, to the minute, as people write it.
+fn minute(date: &str) -> String {
+    match (date.get(..10), date.get(11..16)) {
+        (Some(day), Some(time)) if date.ends_with('Z') => format!("{day} {time} UTC"),
+        _ => date.to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::model::sample;
     use super::*;
+
+    #[test]
+    fn dates_are_readable() {
+        assert_eq!(minute("2026-11-28T21:10:00.084885047Z"), "2026-11-28 21:10 UTC");
+        assert_eq!(minute("soon"), "soon");
+    }
 
     #[test]
     fn is_self_contained_and_escapes_every_text() {

@@ -50,6 +50,7 @@ fn section(definition: &Definition) -> String {
         ("cost a month", |version| version.monthly_cost.clone()),
         ("used by", |version| version.users.as_ref().map(|users| users.len().to_string())),
         ("base image", base_image),
+        ("tags", tags),
         ("retention", retention),
     ];
     let shown: Vec<&Column> =
@@ -90,6 +91,11 @@ fn base_image(version: &Version) -> Option<String> {
     })
 }
 
+fn tags(version: &Version) -> Option<String> {
+    let tags: Vec<String> = version.tags.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    (!tags.is_empty()).then(|| tags.join(", "))
+}
+
 fn retention(version: &Version) -> Option<String> {
     version.retention.as_ref().map(|retention| format!("{}: {}", retention.action, retention.reason))
 }
@@ -115,10 +121,10 @@ mod tests {
 
 Linux
 
-| version | state | regions | published | end of life | GB | cost a month | used by | retention |
-|---|---|---|---|---|---|---|---|---|
-| 1.10.0 | Succeeded | eastus ×2 | 2026-01-01 |  | 30 | 3.00 | 1 | keep: in use |
-| 1.9.0 | Succeeded | eastus ×2 | 2026-01-01 | 2026-02-01 | 30 | 3.00 | 0 | remove: no rule keeps it |
+| version | state | regions | published | end of life | GB | cost a month | used by | tags | retention |
+|---|---|---|---|---|---|---|---|---|---|
+| 1.10.0 | Succeeded | eastus ×2 | 2026-01-01 |  | 30 | 3.00 | 1 | team = a\\|b &lt;c> | keep: in use |
+| 1.9.0 | Succeeded | eastus ×2 | 2026-01-01 | 2026-02-01 | 30 | 3.00 | 0 |  | remove: no rule keeps it |
 ";
         assert!(text.ends_with(expected), "{text}");
         assert!(text.contains("> Subscription b is not readable."));
