@@ -358,7 +358,7 @@ async fn creation_waits_for_a_new_role_assignment_to_act() {
         let held = core.create(TEMPLATE, &config).await;
         assert_eq!(held.text("provisioning_state"), "Succeeded");
         assert!(core.destroy(&held).await.held.is_none());
-        core.heal();
+        core.clear_faults();
     }
     // the wait has an end, and the failed template can be repaired by the next apply
     let refusal = json!({"code": "Unauthorized", "message": "Not authorized to access the resource."});
@@ -369,7 +369,7 @@ async fn creation_waits_for_a_new_role_assignment_to_act() {
     let waited = begun.elapsed().as_secs();
     assert!((240..=400).contains(&waited), "{waited}");
     assert!(failed.held.unwrap().tainted && core.exists(&builder("new")));
-    core.heal();
+    core.clear_faults();
     // a request that the caller may not make is refused at once
     let refused = json!({"status": 403, "code": "AuthorizationFailed", "message": "imageTemplates/write"});
     core.fault(patched(&refused, &json!({"method": "PUT", "path": "/other$", "count": 0})));

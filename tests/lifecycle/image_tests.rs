@@ -324,7 +324,8 @@ async fn the_next_apply_removes_leftovers_of_a_killed_test() {
 
 /// Ends the locks of the runs that have left machines, as the end of their process would.
 fn end_marks_of_runs(core: &Core) {
-    for id in remaining(core).iter().filter(|id| id.contains("/virtualMachines/") && !id.contains("/runCommands/"))
+    for id in
+        remaining(core).iter().filter(|id| id.contains("/virtualMachines/") && !id.contains("/runCommands/"))
     {
         let run = id.rsplit('-').next().unwrap();
         let mark = std::env::temp_dir().join(format!("azimage-test-{run}.lock"));
@@ -407,7 +408,7 @@ async fn reports_a_machine_that_cannot_be_deleted_and_retries_in_the_next_run() 
     applied.diagnostics.assert_error(&["could not be deleted", "ScopeLocked", "costs money"]);
     let held = applied.held.unwrap();
     assert!(held.tainted && held.text("result") == "passed" && !remaining(&core).is_empty());
-    core.heal();
+    core.clear_faults();
     let applied = apply(&core, &config(json!({})), Some(&held)).await;
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     assert_nothing_remains(&core, "after the second run");
