@@ -328,7 +328,8 @@ fn end_marks_of_runs(core: &Core) {
         remaining(core).iter().filter(|id| id.contains("/virtualMachines/") && !id.contains("/runCommands/"))
     {
         let run = id.rsplit('-').next().unwrap();
-        let mark = std::env::temp_dir().join(format!("azimage-test-{run}.lock"));
+        let folder = std::env::home_dir().unwrap().join(".cache/terraform-provider-azimage");
+        let mark = folder.join(format!("azimage-test-{run}.lock"));
         std::fs::remove_file(&mark).unwrap();
         std::fs::File::create_new(&mark).unwrap();
     }

@@ -2,8 +2,14 @@
 //! machine of a run that was killed here, and leaves alone the machine of a run that is still going.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+/// What the names of marks begin and end with.
+const PREFIX: &str = "azimage-test-";
+const SUFFIX: &str = ".lock";
+/// How long the mark of a killed run is kept.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How many characters the ID of a run has.
 const LENGTH: usize = 12;
 
@@ -28,6 +34,7 @@ impl RunMark {
     /// Marks the run `id`.
     pub fn hold(id: &str) -> RunMark {
         let path = path_of(id);
+        remove_old(path.parent());
         let file = File::create_new(&path).ok().filter(|file| file.try_lock().is_ok());
         RunMark { path, file }
     }
@@ -53,14 +60,32 @@ pub fn forget(id: &str) {
     }
 }
 
-fn remove(path: &std::path::Path) {
+fn remove(path: &Path) {
     if let Err(error) = std::fs::remove_file(path) {
         tracing::debug!(%error, path = %path.display(), "the mark of a test cannot be removed");
     }
 }
 
+/// Removes the marks of runs that were killed long ago, whose machines have been removed by their own time limit.
+fn remove_old(folder: Option<&Path>) {
+    let Some(entries) = folder.and_then(|folder| std::fs::read_dir(folder).ok()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let id = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
+        let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+        let is_old = modified.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > KEPT);
+        if let Some(id) = id.filter(|_| is_old) {
+            forget(id);
+        }
+    }
+}
+
+/// In the user's folder, since the temporary one may be another one in each run.
 fn path_of(id: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("azimage-test-{}.lock", id.to_ascii_lowercase()))
+    let folder = std::env::home_dir().map(|home| home.join(".cache").join("terraform-provider-azimage"));
+    let folder =
+        folder.filter(|folder| std::fs::create_dir_all(folder).is_ok()).unwrap_or_else(std::env::temp_dir);
+    folder.join(format!("{PREFIX}{}{SUFFIX}", id.to_ascii_lowercase()))
 }
 
 #[cfg(test)]
