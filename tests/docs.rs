@@ -457,13 +457,8 @@ fn terraform_is_valid() {
     let cases = cases(&terraform);
     assert!(cases.len() > 20, "only {} cases: are the examples where they should be?", cases.len());
     let wrong = terraform::two_at_a_time(cases, |case| {
-        let folder = tempfile::tempdir().unwrap();
-        for (file, text) in &case.files {
-            let file = folder.path().join(file);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(file, text).unwrap();
-        }
-        let is_query = case.files.iter().any(|(file, _)| file.ends_with(".tfquery.hcl"));
+        let folder = case.write();
+        let is_query = case.has_file(".tfquery.hcl");
         let validate =
             if is_query { &["validate", "-query", "-no-color"][..] } else { &["validate", "-no-color"] };
         let (good, told) = terraform.run(folder.path(), validate);
@@ -496,16 +491,11 @@ fn terraform_applies_to_an_empty_plan() {
             && !NOT_APPLIED.iter().any(|(start, _)| case.name.starts_with(start))
     });
     let wrong = terraform::two_at_a_time(cases, |case| {
-        let folder = tempfile::tempdir().unwrap();
-        for (file, text) in &case.files {
-            let file = folder.path().join(file);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(file, text).unwrap();
-        }
+        let folder = case.write();
         let text: String = case.files.iter().map(|(_, text)| text.as_str()).collect();
         seed::seed(folder.path(), &text);
-        let is_test = case.files.iter().any(|(file, _)| file.ends_with(".tftest.hcl"));
-        let is_query = case.files.iter().any(|(file, _)| file.ends_with(".tfquery.hcl"));
+        let is_test = case.has_file(".tftest.hcl");
+        let is_query = case.has_file(".tfquery.hcl");
         let steps: &[&[&str]] = if is_test {
             &[&["test", "-no-color"]]
         } else if is_query {

@@ -309,7 +309,7 @@ async fn generates_a_valid_configuration_from_any_state() {
 async fn a_stop_ends_running_calls_but_not_later_ones() {
     let core = Core::new().await;
     cases::with_version(&core);
-    core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+    core.slow_operations();
     let replication = cases::image_replication();
     core.tamper(&cases::rg("galleries/gal/images/def/versions/1.0.0"), json!({"tags": {"a": "b"}}));
     let slow = patched(&cases::gallery().small, &json!({"name": "slow"}));

@@ -10,11 +10,12 @@ mod support;
 use std::process::ExitCode;
 
 use support::release::Release;
-use support::{HEAD, Ran, Workspace, for_each_terraform, stories};
+use support::{EMULATOR, HEAD, Ran, Workspace, for_each_terraform, stories};
 
 /// A gallery, a definition, and a version captured from a machine; `gallery` and `definition` are additional
 /// arguments.
 fn chain(gallery: &str, definition: &str) -> String {
+    let definition = support::definition("d", "g", &format!("security_type = \"Standard\"\n  {definition}"));
     format!(
         r#"
 resource "azimage_gallery" "g" {{
@@ -23,20 +24,7 @@ resource "azimage_gallery" "g" {{
   location            = "East US"
   {gallery}
 }}
-resource "azimage_image_definition" "d" {{
-  name               = "def"
-  gallery_id         = azimage_gallery.g.id
-  os_type            = "Linux"
-  hyper_v_generation = "V2"
-  security_type      = "Standard"
-  {definition}
-  identifier {{
-    publisher = "p"
-    offer     = "o"
-    sku       = "s"
-  }}
-}}
-resource "azimage_image_version" "v" {{
+{definition}resource "azimage_image_version" "v" {{
   version             = "1.0.0"
   image_definition_id = azimage_image_definition.d.id
   source {{
@@ -61,8 +49,7 @@ resource "terraform_data" "trigger" {{
 
 fn workspace(terraform: &str) -> Workspace {
     let workspace = Workspace::new(terraform);
-    workspace
-        .write("head.tf", &format!("{HEAD}\nprovider \"azimage\" {{\n  environment = \"emulator\"\n}}\n"));
+    workspace.write("head.tf", &format!("{HEAD}{EMULATOR}"));
     workspace
 }
 

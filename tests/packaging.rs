@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use ring::digest;
-use support::{BINARY, HEAD, Workspace, ran, terraform};
+use support::{BINARY, EMULATOR, GALLERY, HEAD, Workspace, ran, terraform};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -228,17 +228,7 @@ fn init_finds_a_local_installation() {
     }
 
     workspace.env("TF_CLI_CONFIG_FILE", config.to_str().unwrap());
-    workspace.write(
-        "main.tf",
-        &format!(
-            "{HEAD}\nprovider \"azimage\" {{\n  environment = \"emulator\"\n}}\n{}",
-            r#"resource "azimage_gallery" "g" {
-                 name                = "gal"
-                 resource_group_name = "rg"
-                 location            = "eastus"
-               }"#
-        ),
-    );
+    workspace.write("main.tf", &format!("{HEAD}{EMULATOR}{GALLERY}"));
     workspace.run(&["init"]).ok().assert_contains(&format!("azimage/azimage v{VERSION}"));
     assert!(workspace.path().join(".terraform.lock.hcl").exists());
     workspace.run(&["plan"]).ok().assert_contains("1 to add");

@@ -456,7 +456,7 @@ async fn definition_keeps_its_purchase_plan() {
 async fn concurrent_writes_to_one_object_are_serialized() {
     let core = with_sources().await;
     let held = core.create(VERSION, &version(json!({}))).await;
-    core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+    core.slow_operations();
     let [one, two] = [json!({"tags": {"writer": "one"}}), json!({"tags": {"writer": "two"}})].map(version);
     let one = core.plan(VERSION, Some(&held), &one).await;
     let two = core.plan(VERSION, Some(&held), &two).await;

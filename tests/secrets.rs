@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value as Json;
-use support::{HEAD, SUBSCRIPTION, Served, Workspace, ran, terraform};
+use support::{GALLERY, HEAD, SUBSCRIPTION, Served, Workspace, definition, ran, terraform};
 
 const CLIENT_SECRET: &str = "cS~secret-of/the+client=1";
 const SECRET_IN_FILE: &str = "secret-in-a-file-2";
@@ -133,17 +133,14 @@ fn main_tf() -> String {
     let account = format!(
         "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/account"
     );
+    let definition = definition("d", "g", "");
     format!(
         r#"{HEAD}
 variable "signed" {{
   type      = list(string)
   sensitive = true
 }}
-resource "azimage_gallery" "g" {{
-  name                = "gal"
-  resource_group_name = "rg"
-  location            = "eastus"
-}}
+{GALLERY}
 resource "azimage_managed_image" "i" {{
   name                = "img"
   resource_group_name = "rg"
@@ -154,18 +151,7 @@ resource "azimage_managed_image" "i" {{
     blob_uri = var.signed[0]
   }}
 }}
-resource "azimage_image_definition" "d" {{
-  name               = "def"
-  gallery_id         = azimage_gallery.g.id
-  os_type            = "Linux"
-  hyper_v_generation = "V2"
-  identifier {{
-    publisher = "p"
-    offer     = "o"
-    sku       = "s"
-  }}
-}}
-resource "azimage_image_version" "v" {{
+{definition}resource "azimage_image_version" "v" {{
   version             = "1.0.0"
   image_definition_id = azimage_image_definition.d.id
   source {{

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use golden::{golden, id};
-use support::{HEAD, SUBSCRIPTION, Served, Workspace, ran, stories, terraform};
+use support::{EMULATOR, HEAD, SUBSCRIPTION, Served, Workspace, ran, stories, terraform};
 
 fn modules_are_tested_with_terraform_test() {
     let terraform = terraform("");
@@ -110,14 +110,11 @@ fn wait_for(mut done: impl FnMut() -> bool) {
 
 fn invalid_input_is_reported_before_any_change() {
     let terraform = terraform("");
-    let gallery = |fields: &str| {
-        format!(
-            "{HEAD}\nprovider \"azimage\" {{\n  environment = \"emulator\"\n}}\nresource \"azimage_gallery\" \"g\" {{\n{fields}\n}}\n"
-        )
-    };
+    let gallery =
+        |fields: &str| format!("{HEAD}{EMULATOR}resource \"azimage_gallery\" \"g\" {{\n{fields}\n}}\n");
     let version = |fields: &str| {
         format!(
-            "{HEAD}\nprovider \"azimage\" {{\n  environment = \"emulator\"\n}}\nresource \"azimage_image_version\" \"v\" {{\n  image_definition_id = {:?}\n{fields}\n}}\n",
+            "{HEAD}{EMULATOR}resource \"azimage_image_version\" \"v\" {{\n  image_definition_id = {:?}\n{fields}\n}}\n",
             id("/galleries/g/images/d")
         )
     };

@@ -11,7 +11,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use support::{HEAD, Workspace, terraform};
+use support::{EMULATOR, GALLERY, HEAD, Workspace, terraform};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -50,17 +50,7 @@ fn a_run_is_one_trace() {
     let mut workspace = Workspace::new(&terraform);
     workspace.env("OTEL_EXPORTER_OTLP_ENDPOINT", url);
     workspace.env("TRACEPARENT", PARENT);
-    workspace.write(
-        "main.tf",
-        &format!(
-            "{HEAD}\nprovider \"azimage\" {{\n  environment = \"emulator\"\n}}\n{}",
-            r#"resource "azimage_gallery" "g" {
-                 name                = "gal"
-                 resource_group_name = "rg"
-                 location            = "eastus"
-               }"#
-        ),
-    );
+    workspace.write("main.tf", &format!("{HEAD}{EMULATOR}{GALLERY}"));
     workspace.apply().ok();
 
     let spans = spans.lock().unwrap();

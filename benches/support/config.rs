@@ -214,49 +214,18 @@ resource "terraform_data" "d" {{
 }}
 "#
         ),
-        Subject::Azimage(_) => format!(
-            r#"
-resource "azimage_gallery" "g" {{
-  name                = "{gallery}"
-  resource_group_name = "{GROUP}"
-  location            = "westeurope"
-}}
-resource "azimage_image_definition" "d" {{
-  for_each           = {definitions}
-  name               = each.key
-  gallery_id         = azimage_gallery.g.id
-  os_type            = "Linux"
-  hyper_v_generation = "V2"
-  identifier {{
-    publisher = "contoso"
-    offer     = "linux"
-    sku       = each.key
-  }}
-}}
-"#
+        Subject::Azimage(_) => parents_in_blocks(
+            ["azimage_gallery", "azimage_image_definition"],
+            [gallery, definitions],
+            "gallery_id = azimage_gallery.g.id",
         ),
-        Subject::Azurerm(_) => format!(
-            r#"
-resource "azurerm_shared_image_gallery" "g" {{
-  name                = "{gallery}"
-  resource_group_name = "{GROUP}"
-  location            = "westeurope"
-}}
-resource "azurerm_shared_image" "d" {{
-  for_each            = {definitions}
-  name                = each.key
-  gallery_name        = azurerm_shared_image_gallery.g.name
-  resource_group_name = "{GROUP}"
-  location            = "westeurope"
-  os_type             = "Linux"
-  hyper_v_generation  = "V2"
-  identifier {{
-    publisher = "contoso"
-    offer     = "linux"
-    sku       = each.key
-  }}
-}}
-"#
+        Subject::Azurerm(_) => parents_in_blocks(
+            ["azurerm_shared_image_gallery", "azurerm_shared_image"],
+            [gallery, definitions],
+            &format!(
+                "gallery_name = azurerm_shared_image_gallery.g.name\n  resource_group_name = \"{GROUP}\"\n  \
+                 location = \"westeurope\""
+            ),
         ),
         Subject::Azapi(_) => format!(
             r#"
@@ -285,6 +254,33 @@ resource "azapi_resource" "d" {{
 "#
         ),
     }
+}
+
+/// The gallery and its definitions with the arguments that azimage and azurerm have in common; `parent` refers from a
+/// definition to the gallery.
+fn parents_in_blocks(types: [&str; 2], [gallery, definitions]: [&str; 2], parent: &str) -> String {
+    let [gallery_type, definition_type] = types;
+    format!(
+        r#"
+resource "{gallery_type}" "g" {{
+  name                = "{gallery}"
+  resource_group_name = "{GROUP}"
+  location            = "westeurope"
+}}
+resource "{definition_type}" "d" {{
+  for_each           = {definitions}
+  name               = each.key
+  {parent}
+  os_type            = "Linux"
+  hyper_v_generation = "V2"
+  identifier {{
+    publisher = "contoso"
+    offer     = "linux"
+    sku       = each.key
+  }}
+}}
+"#
+    )
 }
 
 /// The versions of one block.

@@ -27,25 +27,13 @@ pub fn listed<P: Provider>(
     traces::about(&request.type_name);
     let types = server.resource(&request.type_name).map(|entry| (entry.ty().clone(), entry.identity_ty()));
     let (out, events) = mpsc::channel(QUEUE);
-    let failures = out.clone();
-    let work = async move {
-        let name = request.type_name;
-        let work = async {
-            let config = value(&request.config, server.list_resource(&name)?.ty(), &name)?;
-            let limit = usize::try_from(request.limit).unwrap_or(0);
-            server.clone().list(&name, &config, request.include_resource_object, limit, out).await;
-            Ok(())
-        };
-        let failed = match panics::catch(work).await {
-            Ok(Ok(())) => return,
-            Ok(Err(found)) => found,
-            Err(panic) => panicked(&name, &panic),
-        };
-        traces::failed();
-        // an error means that the host has disconnected
-        let _ = failures.send(Err(failed)).await;
-    };
-    tokio::spawn(work.in_current_span());
+    let name = request.type_name;
+    spawn(name.clone(), out.clone(), Err, async move {
+        let config = value(&request.config, server.list_resource(&name)?.ty(), &name)?;
+        let limit = usize::try_from(request.limit).unwrap_or(0);
+        server.clone().list(&name, &config, request.include_resource_object, limit, out).await;
+        Ok(())
+    });
     ReceiverStream::new(events).map(move |listed: Result<Listed, Diagnostics>| match (listed, &types) {
         (Ok(listed), Ok((ty, identity_ty))) => pb::list_resource::Event {
             identity: identity(&listed.identity, identity_ty.clone()),
@@ -69,24 +57,12 @@ pub fn invoked<P: Provider>(
 ) -> impl Stream<Item = pb::invoke_action::Event> {
     traces::about(&request.action_type);
     let (out, events) = mpsc::channel(QUEUE);
-    let failures = out.clone();
-    let work = async move {
-        let name = request.action_type;
-        let work = async {
-            let config = value(&request.config, server.action(&name)?.ty(), &name)?;
-            server.clone().invoke_action(&name, &config, out).await;
-            Ok(())
-        };
-        let failed = match panics::catch(work).await {
-            Ok(Ok(())) => return,
-            Ok(Err(found)) => found,
-            Err(panic) => panicked(&name, &panic),
-        };
-        traces::failed();
-        // an error means that the host has disconnected
-        let _ = failures.send(ActionEvent::Completed(failed)).await;
-    };
-    tokio::spawn(work.in_current_span());
+    let name = request.action_type;
+    spawn(name.clone(), out.clone(), ActionEvent::Completed, async move {
+        let config = value(&request.config, server.action(&name)?.ty(), &name)?;
+        server.clone().invoke_action(&name, &config, out).await;
+        Ok(())
+    });
     ReceiverStream::new(events).map(|event| {
         use pb::invoke_action::event::{Completed, Progress, Type};
         let event = match event {
@@ -95,4 +71,24 @@ pub fn invoked<P: Provider>(
         };
         pb::invoke_action::Event { r#type: Some(event) }
     })
+}
+
+// Runs `work` on the type `name` in the background, and sends its errors or its panic to `out` as a last event.
+fn spawn<T: Send + 'static>(
+    name: String,
+    out: mpsc::Sender<T>,
+    failure: fn(Diagnostics) -> T,
+    work: impl Future<Output = Result<(), Diagnostics>> + Send + 'static,
+) {
+    let work = async move {
+        let found = match panics::catch(work).await {
+            Ok(Ok(())) => return,
+            Ok(Err(found)) => found,
+            Err(panic) => panicked(&name, &panic),
+        };
+        traces::failed();
+        // an error means that the host has disconnected
+        let _ = out.send(failure(found)).await;
+    };
+    tokio::spawn(work.in_current_span());
 }

@@ -390,7 +390,7 @@ async fn template_whose_creation_failed_in_a_killed_run_is_recreated() {
         &json!({"name": "left", "customize": [{"shell": {"script_uri": "https://example.com/s.sh"}}]}),
     );
     let plan = core.plan(TEMPLATE, None, &config).await;
-    core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+    core.slow_operations();
     core.fault(json!({"method": "PUT", "path": "/left$", "fail_operation": {"code": "Unauthorized", "message": "No."}}));
     let killed = tokio::time::timeout(Duration::from_secs(5), core.apply(&plan)).await;
     assert!(killed.is_err());

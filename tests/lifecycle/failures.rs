@@ -52,8 +52,32 @@ fn request_failures() -> Vec<(&'static str, Json, bool)> {
 
 // A fault for all requests of a method to exactly this ID.
 pub fn always(method: &str, id: &str, fault: &Json) -> Json {
+    times(0, method, id, fault)
+}
+
+// A fault for the next `count` requests of a method to exactly this ID.
+pub fn times(count: u32, method: &str, id: &str, fault: &Json) -> Json {
     let path = format!("{}$", id.replace('.', r"\."));
-    patched(fault, &json!({"method": method, "path": path, "count": 0}))
+    patched(fault, &json!({"method": method, "path": path, "count": count}))
+}
+
+fn allocation_failure() -> Json {
+    json!({"fail_operation": {"code": "AllocationFailed", "message": "No room."}})
+}
+
+// The full configuration with an update of the tags.
+pub fn with_other_tags(case: &Case, full: &Json) -> Json {
+    let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
+    patched(full, patch)
+}
+
+// Interrupts `work` after two seconds.
+async fn interrupted_soon(core: &Core, work: impl Future<Output = Applied>) -> Applied {
+    let interrupt = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        core.stop().await;
+    };
+    tokio::join!(work, interrupt).0
 }
 
 // The next run completes, regardless of the existing objects and the necessary steps.
@@ -113,7 +137,7 @@ async fn a_failed_create_operation_leaves_a_tainted_object() {
     each_with_operations(async |case, id| {
         let (core, full) = prepared(case).await;
         let plan = core.plan(case.type_name, None, &full).await;
-        core.fault(json!({"method": "PUT", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "AllocationFailed", "message": "No room."}}));
+        core.fault(times(1, "PUT", id, &allocation_failure()));
         let applied = core.apply(&plan).await;
         let held = applied.held.clone().expect("the object is in the state");
         assert_eq!(held.text("id"), id);
@@ -145,8 +169,7 @@ async fn a_failed_update_keeps_the_prior_values() {
         for (what, fault, done) in request_failures() {
             let (core, full) = prepared(case).await;
             let held = core.create(case.type_name, &full).await;
-            let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
-            let config = patched(&full, patch);
+            let config = with_other_tags(case, &full);
             let plan = core.plan(case.type_name, Some(&held), &config).await;
             core.fault(always("PUT", id, &fault));
             core.fault(always("PATCH", id, &fault));
@@ -177,11 +200,10 @@ async fn the_next_run_repairs_an_object_after_a_failed_update_operation() {
     each_with_operations(async |case, id| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;
-        let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
-        let config = patched(&full, patch);
+        let config = with_other_tags(case, &full);
         let plan = core.plan(case.type_name, Some(&held), &config).await;
         for method in ["PUT", "PATCH"] {
-            core.fault(json!({"method": method, "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "AllocationFailed", "message": "No room."}}));
+            core.fault(times(1, method, id, &allocation_failure()));
         }
         let applied = core.apply(&plan).await;
         assert_reported(&applied, case, "failed operation", id);
@@ -217,7 +239,12 @@ async fn a_failed_delete_keeps_the_object_in_the_state() {
         }
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;
-        core.fault(json!({"method": "DELETE", "path": format!("{}$", id.replace('.', r"\.")), "fail_operation": {"code": "Busy", "message": "Not now."}}));
+        core.fault(times(
+            1,
+            "DELETE",
+            id,
+            &json!({"fail_operation": {"code": "Busy", "message": "Not now."}}),
+        ));
         let applied = core.destroy(&held).await;
         assert_reported(&applied, case, "failed operation", id);
         applied.diagnostics.assert_error(&["Busy", "Not now."]);
@@ -266,7 +293,7 @@ async fn the_next_run_finishes_a_create_that_timed_out() {
         let (core, full) = prepared(case).await;
         let short = patched(&full, &json!({"timeouts": {"create": "1s"}}));
         let plan = core.plan(case.type_name, None, &short).await;
-        core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+        core.slow_operations();
         let applied = core.apply(&plan).await;
         assert!(
             !applied.diagnostics.has_errors() || case.name == "captured image",
@@ -274,8 +301,7 @@ async fn the_next_run_finishes_a_create_that_timed_out() {
             case.name,
             applied.diagnostics
         );
-        core.control("POST", "clock/advance", json!({"seconds": 1e8}));
-        core.control("PUT", "settings", json!({"time_scale": 0}));
+        core.finish_operations();
         match &applied.held {
             Some(held) => {
                 applied.diagnostics.assert_warning(&["not finished yet", id]);
@@ -297,13 +323,9 @@ async fn an_interrupted_run_ends_immediately_and_loses_nothing() {
         }
         let (core, full) = prepared(case).await;
         let plan = core.plan(case.type_name, None, &full).await;
-        core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+        core.slow_operations();
         let begun = tokio::time::Instant::now();
-        let interrupt = async {
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            core.stop().await;
-        };
-        let (applied, ()) = tokio::join!(core.apply(&plan), interrupt);
+        let applied = interrupted_soon(&core, core.apply(&plan)).await;
         assert!(begun.elapsed() < Duration::from_secs(3), "{}: {:?}", case.name, begun.elapsed());
         assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
         applied.diagnostics.assert_warning(&["not finished yet", "interrupted", id]);
@@ -311,33 +333,21 @@ async fn an_interrupted_run_ends_immediately_and_loses_nothing() {
         assert!(!held.tainted);
         assert_eq!(held.text("id"), id);
         // the same process can continue normally
-        core.control("POST", "clock/advance", json!({"seconds": 1e8}));
-        core.control("PUT", "settings", json!({"time_scale": 0}));
+        core.finish_operations();
         let held = finish(&core, case, Some(held), &full).await;
         // an interrupted update
-        let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
-        let config = patched(&full, patch);
+        let config = with_other_tags(case, &full);
         let plan = core.plan(case.type_name, Some(&held), &config).await;
-        core.control("PUT", "settings", json!({"time_scale": 0.0001}));
-        let interrupt = async {
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            core.stop().await;
-        };
-        let (applied, ()) = tokio::join!(core.apply(&plan), interrupt);
+        core.slow_operations();
+        let applied = interrupted_soon(&core, core.apply(&plan)).await;
         assert!(!applied.diagnostics.has_errors(), "{}: {:?}", case.name, applied.diagnostics);
-        core.control("POST", "clock/advance", json!({"seconds": 1e8}));
-        core.control("PUT", "settings", json!({"time_scale": 0}));
+        core.finish_operations();
         let held = finish(&core, case, applied.held, &config).await;
         // an interrupted deletion keeps the object, and the next one finds it deleted
-        core.control("PUT", "settings", json!({"time_scale": 0.0001}));
-        let interrupt = async {
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            core.stop().await;
-        };
-        let (applied, ()) = tokio::join!(core.destroy(&held), interrupt);
+        core.slow_operations();
+        let applied = interrupted_soon(&core, core.destroy(&held)).await;
         assert_reported(&applied, case, "interrupted", id);
-        core.control("POST", "clock/advance", json!({"seconds": 1e8}));
-        core.control("PUT", "settings", json!({"time_scale": 0}));
+        core.finish_operations();
         assert!(core.destroy(&applied.held.unwrap()).await.held.is_none(), "{}", case.name);
     })
     .await;
@@ -352,7 +362,7 @@ async fn joins_a_create_that_a_killed_run_started() {
         }
         let (core, full) = prepared(case).await;
         let plan = core.plan(case.type_name, None, &full).await;
-        core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+        core.slow_operations();
         let killed = tokio::time::timeout(Duration::from_secs(5), core.apply(&plan)).await;
         assert!(killed.is_err());
         // a separate process would end here; this one must be stopped
@@ -362,8 +372,7 @@ async fn joins_a_create_that_a_killed_run_started() {
         let plan = next.plan(case.type_name, None, &full).await;
         let advance = async {
             tokio::time::sleep(Duration::from_secs(2)).await;
-            core.control("POST", "clock/advance", json!({"seconds": 1e8}));
-            core.control("PUT", "settings", json!({"time_scale": 0}));
+            core.finish_operations();
         };
         let (applied, ()) = tokio::join!(next.apply(&plan), advance);
         assert!(!applied.diagnostics.has_errors(), "{} {id}: {:?}", case.name, applied.diagnostics);
@@ -400,8 +409,7 @@ async fn reports_an_object_that_was_deleted_after_the_plan() {
     each(async |case, id| {
         let (core, full) = prepared(case).await;
         let held = core.create(case.type_name, &full).await;
-        let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
-        let config = patched(&full, patch);
+        let config = with_other_tags(case, &full);
         let plan = core.plan(case.type_name, Some(&held), &config).await;
         core.azure("DELETE", id, Json::Null);
         let applied = core.apply(&plan).await;
@@ -461,11 +469,11 @@ async fn honours_retry_after() {
         let (core, full) = prepared(case).await;
         let busy =
             json!({"status": 429, "code": "TooManyRequests", "headers": {"Retry-After": "7"}, "count": 3});
-        core.fault(patched(&always("PUT", id, &busy), &json!({"count": 3})));
+        core.fault(times(3, "PUT", id, &busy));
         let begun = tokio::time::Instant::now();
         let held = core.create(case.type_name, &full).await;
         assert!(begun.elapsed() >= Duration::from_secs(21), "{}: {:?}", case.name, begun.elapsed());
-        core.fault(patched(&always("GET", id, &busy), &json!({"count": 2})));
+        core.fault(times(2, "GET", id, &busy));
         assert!(core.refresh(&held).await.unwrap().is_some(), "{}", case.name);
     })
     .await;

@@ -1,7 +1,9 @@
 //! Every resource type with every kind of service failure, temporary and permanent: diagnostics are correct, nothing
 //! is lost or created twice, and the next run completes.
 
-use super::failures::{always, assert_reported, each, each_with_operations, finish, prepared};
+use super::failures::{
+    always, assert_reported, each, each_with_operations, finish, prepared, times, with_other_tags,
+};
 use crate::cases::Case;
 use crate::core::{Action, Core, Json, json, patched};
 use std::time::Duration;
@@ -44,16 +46,6 @@ fn rows() -> Vec<(&'static str, Json, bool, bool)> {
     ]
 }
 
-// Fails twice only: failures that a retry repairs are not reported.
-fn twice(method: &str, id: &str, fault: &Json) -> Json {
-    patched(&always(method, id, fault), &json!({"count": 2}))
-}
-
-fn tagged(case: &Case, full: &Json) -> Json {
-    let (patch, _) = case.updates.iter().find(|(_, names)| names.contains(&"tags")).unwrap();
-    patched(full, patch)
-}
-
 #[tokio::test(start_paused = true)]
 async fn every_verb_survives_temporary_failures() {
     each(async |case, id| {
@@ -66,27 +58,27 @@ async fn every_verb_survives_temporary_failures() {
             let fine = |diagnostics: &crate::core::Diagnostics, verb: &str| {
                 assert!(!diagnostics.has_errors(), "{} {verb} {what}: {diagnostics:?}", case.name);
             };
-            core.fault(twice("PUT", id, &fault));
+            core.fault(times(2, "PUT", id, &fault));
             let applied = core.apply(&core.plan(case.type_name, None, &full).await).await;
             fine(&applied.diagnostics, "creating");
             let held = applied.held.unwrap();
             assert!(!held.tainted);
             core.clear_faults();
-            core.fault(twice("GET", id, &fault));
+            core.fault(times(2, "GET", id, &fault));
             let read = core
                 .refresh(&held)
                 .await
                 .unwrap_or_else(|diagnostics| panic!("{} reading {what}: {diagnostics:?}", case.name));
             let held = read.unwrap_or_else(|| panic!("{} reading {what}: forgotten", case.name));
             core.clear_faults();
-            let config = tagged(case, &full);
-            core.fault(twice("PUT", id, &fault));
-            core.fault(twice("PATCH", id, &fault));
+            let config = with_other_tags(case, &full);
+            core.fault(times(2, "PUT", id, &fault));
+            core.fault(times(2, "PATCH", id, &fault));
             let applied = core.apply(&core.plan(case.type_name, Some(&held), &config).await).await;
             fine(&applied.diagnostics, "updating");
             core.clear_faults();
             let held = finish(&core, case, applied.held, &config).await;
-            core.fault(twice("DELETE", id, &fault));
+            core.fault(times(2, "DELETE", id, &fault));
             let applied = core.destroy(&held).await;
             fine(&applied.diagnostics, "deleting");
             assert!(applied.held.is_none() && !core.exists(id), "{} {what}", case.name);
@@ -123,7 +115,7 @@ async fn permanent_failures_are_reported_and_lose_nothing() {
             }
             core.clear_faults();
 
-            let config = tagged(case, &full);
+            let config = with_other_tags(case, &full);
             core.fault(always("PUT", id, &fault));
             core.fault(always("PATCH", id, &fault));
             let applied = core.apply(&core.plan(case.type_name, Some(&held), &config).await).await;
@@ -220,11 +212,7 @@ async fn abnormal_operations_leave_a_correct_state() {
             let plan = core.plan(case.type_name, None, &full).await;
             for fault in faults {
                 let own = fault.get("method").is_none();
-                core.fault(if own {
-                    patched(&always("PUT", id, &fault), &json!({"count": 1}))
-                } else {
-                    fault
-                });
+                core.fault(if own { times(1, "PUT", id, &fault) } else { fault });
             }
             let applied = tick(&core, core.apply(&plan)).await;
             let version = case.is_version();
@@ -280,7 +268,7 @@ async fn abnormal_operations_of_updates_and_deletes_leave_a_correct_state() {
             core.control("PUT", "settings", json!({"time_scale": 0}));
             let held = core.create(case.type_name, &full).await;
             core.control("PUT", "settings", json!({"time_scale": 10}));
-            let config = tagged(case, &full);
+            let config = with_other_tags(case, &full);
             let plan = core.plan(case.type_name, Some(&held), &config).await;
             polls.iter().for_each(|fault| core.fault(fault.clone()));
             let applied = tick(&core, core.apply(&plan)).await;

@@ -190,7 +190,7 @@ async fn deleting_a_protected_version_names_the_protection() {
 #[tokio::test(start_paused = true)]
 async fn version_without_waiting_shows_its_progress() {
     let core = with_sources(json!({})).await;
-    core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+    core.slow_operations();
     let none = version(json!({"wait_for_replication": "none"}));
     let plan = core.plan(VERSION, None, &none).await;
     let applied = core.apply(&plan).await;
@@ -484,7 +484,7 @@ async fn update_ignores_a_dead_operation_url() {
     for wait in ["none", "home"] {
         for answer in &dead {
             let core = with_sources(json!({})).await;
-            core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+            core.slow_operations();
             let config = version(json!({"wait_for_replication": wait}));
             let plan = core.plan(VERSION, None, &config).await;
             let advance = async {
@@ -509,7 +509,7 @@ async fn update_honours_wait_for_replication() {
     let core = with_sources(json!({})).await;
     let none = json!({"wait_for_replication": "none"});
     let held = core.create(VERSION, &version(none.clone())).await;
-    core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+    core.slow_operations();
     let more = json!({"target_region": [
         {"name": "East US"}, {"name": "westeurope", "regional_replica_count": 2}, {"name": "northeurope"},
     ]});
@@ -524,7 +524,7 @@ async fn update_honours_wait_for_replication() {
 #[tokio::test(start_paused = true)]
 async fn running_creation_is_joined_only_if_identical() {
     let core = with_sources(json!({})).await;
-    core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+    core.slow_operations();
     let none = version(json!({"wait_for_replication": "none", "tags": {"run": "a"}}));
     let plan = core.plan(VERSION, None, &none).await;
     assert!(!core.apply(&plan).await.diagnostics.has_errors());
@@ -571,7 +571,7 @@ async fn update_waits_for_and_builds_on_a_running_update() {
         {"name": "East US"}, {"name": "westeurope", "regional_replica_count": 2}, {"name": "northeurope"},
     ]});
     let short = patched(&version(three.clone()), &json!({"timeouts": {"update": "1s"}}));
-    core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+    core.slow_operations();
     let plan = core.plan(VERSION, Some(&held), &short).await;
     let applied = core.apply(&plan).await;
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
@@ -585,8 +585,7 @@ async fn update_waits_for_and_builds_on_a_running_update() {
     let applied = core.apply(&plan).await;
     applied.diagnostics.assert_error(&[held.text("id")]);
     assert!(applied.held.as_ref().unwrap().get("tags").is_empty());
-    core.control("POST", "clock/advance", json!({"seconds": 1e8}));
-    core.control("PUT", "settings", json!({"time_scale": 0}));
+    core.finish_operations();
     core.change(&applied.held.unwrap(), &more, Action::Update).await;
 }
 

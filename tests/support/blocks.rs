@@ -130,6 +130,22 @@ impl Case {
             self.files.push((FILE.to_owned(), SOURCE.to_owned()));
         }
     }
+
+    /// Whether it has a file whose name ends in `end`.
+    pub fn has_file(&self, end: &str) -> bool {
+        self.files.iter().any(|(file, _)| file.ends_with(end))
+    }
+
+    /// Writes its files to a temporary folder.
+    pub fn write(&self) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, text) in &self.files {
+            let file = folder.path().join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        folder
+    }
 }
 
 /// A guide is cumulative: each block is added to the previous ones, and a repeated declaration replaces the earlier one, which

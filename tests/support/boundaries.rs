@@ -102,6 +102,7 @@ impl Goal {
 pub fn configuration(changed: bool) -> String {
     let text = if changed { "second" } else { "first" };
     let (replicas, region) = if changed { (2, "North Europe") } else { (1, "West Europe") };
+    let definition = crate::support::definition("def", "gal", &format!("description = \"{text}\""));
     format!(
         r#"{HEAD}
 provider "azimage" {{
@@ -127,19 +128,7 @@ resource "azimage_gallery" "gal" {{
   location            = "East US"
   description         = "{text}"
 }}
-resource "azimage_image_definition" "def" {{
-  name               = "def"
-  gallery_id         = azimage_gallery.gal.id
-  os_type            = "Linux"
-  hyper_v_generation = "V2"
-  description        = "{text}"
-  identifier {{
-    publisher = "p"
-    offer     = "o"
-    sku       = "s"
-  }}
-}}
-resource "azimage_image_version" "this_1_0_0" {{
+{definition}resource "azimage_image_version" "this_1_0_0" {{
   version                                = "1.0.0"
   image_definition_id                    = azimage_image_definition.def.id
   allow_deletion_of_replicated_locations = true

@@ -32,6 +32,43 @@ terraform {
 }
 "#;
 
+/// The provider block for the built-in emulator, which follows [`HEAD`].
+pub const EMULATOR: &str = r#"
+provider "azimage" {
+  environment = "emulator"
+}
+"#;
+
+/// The smallest resource: a gallery.
+pub const GALLERY: &str = r#"
+resource "azimage_gallery" "g" {
+  name                = "gal"
+  resource_group_name = "rg"
+  location            = "eastus"
+}
+"#;
+
+/// The image definition `def` at the address `azimage_image_definition.NAME`, in the gallery at `azimage_gallery.GALLERY`.
+/// `more` are further arguments.
+pub fn definition(name: &str, gallery: &str, more: &str) -> String {
+    format!(
+        r#"
+resource "azimage_image_definition" "{name}" {{
+  name               = "def"
+  gallery_id         = azimage_gallery.{gallery}.id
+  os_type            = "Linux"
+  hyper_v_generation = "V2"
+  {more}
+  identifier {{
+    publisher = "p"
+    offer     = "o"
+    sku       = "s"
+  }}
+}}
+"#
+    )
+}
+
 /// The Terraform releases to test: those listed in `AZIMAGE_TERRAFORM_VERSIONS`; else the one named by `AZIMAGE_TERRAFORM`;
 /// else those of the matrix, and the `tofu` on the path.
 pub fn versions() -> Vec<String> {

@@ -1,10 +1,11 @@
 //! A configuration with a managed image, a gallery, an image definition, an image version, and a Marketplace lookup.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use crate::support::{HEAD, SUBSCRIPTION};
+use crate::support::{HEAD, SUBSCRIPTION, definition};
 
 /// The configuration, with a provider block for a service principal.
 pub fn golden() -> String {
+    let definition = definition("d", "g", "");
     format!(
         r#"{HEAD}
 provider "azimage" {{
@@ -27,18 +28,7 @@ resource "azimage_gallery" "g" {{
   resource_group_name = "my-rg"
   location            = "East US"
 }}
-resource "azimage_image_definition" "d" {{
-  name               = "def"
-  gallery_id         = azimage_gallery.g.id
-  os_type            = "Linux"
-  hyper_v_generation = "V2"
-  identifier {{
-    publisher = "p"
-    offer     = "o"
-    sku       = "s"
-  }}
-}}
-resource "azimage_image_version" "v" {{
+{definition}resource "azimage_image_version" "v" {{
   version             = "1.0.0"
   image_definition_id = azimage_image_definition.d.id
   end_of_life_date    = "2039-04-30T02:00:00+02:00"

@@ -71,6 +71,17 @@ impl Core {
         body
     }
 
+    /// Makes operations take practically forever, until [`Core::finish_operations`].
+    pub fn slow_operations(&self) {
+        self.control("PUT", "settings", json!({"time_scale": 0.0001}));
+    }
+
+    /// Completes all running operations; later ones complete immediately.
+    pub fn finish_operations(&self) {
+        self.control("POST", "clock/advance", json!({"seconds": 1e8}));
+        self.control("PUT", "settings", json!({"time_scale": 0}));
+    }
+
     /// Adds a scripted fault.
     pub fn fault(&self, fault: Json) {
         self.control("POST", "faults", fault);
