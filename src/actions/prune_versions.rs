@@ -25,9 +25,9 @@ model! {
     /// By default nothing is deleted: the progress lists the versions that would be. Before each deletion, the version and its
     /// usage are read again; a version that has come into use or was tagged since is spared and reported.
     ///
-    /// With `-invoke`, Terraform reads only the resources that the action refers to, so the action does not know which versions
-    /// the others manage: refer to these in `keep_versions`, as in `[azimage_image_version.web.version]`, or use the
-    /// resource.
+    /// With `-invoke`, Terraform reads only the resources that the action refers to, so the action does not know the
+    /// versions of other resources. Refer to their versions in `keep_versions`, as in
+    /// `[azimage_image_version.web.version]`, or use the resource instead.
     pub struct Model {
         /// The ID of the image definition.
         pub image_definition_id: String = id_of(required(), IMAGE_DEFINITION),
@@ -37,7 +37,7 @@ model! {
         pub keep_newer_than: Option<String> = retention::keep_newer_than(optional()),
         /// Keeps these versions, written exactly (`1.2.0`) or as constraints (`~> 1.2`).
         pub keep_versions: Option<Set<String>> = retention::keep_versions(optional()),
-        /// Keeps versions that carry one of these tags with its value.
+        /// Keeps versions that have one of these tags with its value.
         pub keep_tagged: Option<Tags> = optional(),
         /// Whether to keep versions that are in use: by virtual machines, models and instances of scale sets, disks, managed
         /// images or other versions. Defaults to `true`.
@@ -87,7 +87,7 @@ impl Action<Context> for PruneVersions {
         retention::require_rule(config, found);
     }
 
-    /// Refuses to delete what the configuration manages, as far as this run knows it.
+    /// Refuses to delete versions of the configuration, if this run knows them.
     async fn plan(&self, context: &Context, op: &Op, config: &Value, found: &mut Diagnostics) {
         if !config.is_wholly_known() || config.get("dry_run").as_bool() != Some(false) {
             return;
@@ -98,7 +98,7 @@ impl Action<Context> for PruneVersions {
         };
         let (scope, policy) =
             (scope(op, format!("reading the versions of {:?}", definition.name())), model.policy());
-        // What cannot be read now may be created by the same run.
+        // A version that cannot be read now may be created by the same run.
         let Ok(survey) = Survey::read(context, &scope, &definition, &policy, &BTreeMap::new()).await else {
             return;
         };
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn deletes_only_when_told_to() {
+    async fn deletes_only_if_configured() {
         for dry_run in [None, Some(true)] {
             let (deleted, progress) = invoked(&service(&["1.0.0", "1.1.0", "1.2.0"]), dry_run).await;
             assert!(deleted.is_empty());
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refuses_to_delete_what_the_configuration_manages() {
+    async fn refuses_to_delete_versions_of_the_configuration() {
         let arm = service(&["1.0.0", "1.1.0"]);
         let context = arm.context();
         context.run.record(&format!("{DEFINITION_ID}/versions/1.0.0"), Event::Read);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn needs_a_rule() {
+    fn requires_a_rule() {
         let mut found = Diagnostics::new();
         let none = Model { keep_latest: None, keep_in_use: None, ..config(None) };
         PruneVersions.validate(&none.encode(), &mut found);

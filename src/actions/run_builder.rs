@@ -18,8 +18,8 @@ use crate::schema::spec::{optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Value};
 
 model! {
-    /// Builds the images of an image template. What a build makes is not stored: use the resource `azimage_builder_run` where
-    /// the IDs of the images are needed.
+    /// Builds the images of an image template. The action does not return the IDs of the images: use the resource
+    /// `azimage_builder_run` if you need them.
     pub struct Model {
         /// The ID of the template.
         pub template_id: String = id_of(required(), IMAGE_TEMPLATE),
@@ -102,7 +102,7 @@ fn diagnose(error: &Error, what: &str, id: &str) -> Diagnostic {
     fault::at(error, what, id, Some(TEMPLATE))
 }
 
-// Another build would have to end first.
+// a running build would have to end first
 async fn refuse_to_wait(task: &Task<'_>) -> Result<(), Diagnostics> {
     let run = LastRun::read(&builds::read_template(task).await?);
     match run.filter(|run| builds::must_be_waited_for(task, run)) {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn starts_a_build_and_tells_what_it_made() {
+    async fn starts_a_build_and_reports_its_images() {
         let arm = FakeArm::new();
         arm.get(T, template(Some(("Succeeded", "2"))));
         arm.next(2, Method::Get, T, 200, template(Some(("Running", "2"))));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn does_not_wait_for_another_build_unless_told() {
+    async fn does_not_wait_for_another_build_by_default() {
         let arm = FakeArm::new();
         arm.get(T, template(Some(("Running", "1"))));
         let told = invoked(&arm, false).await.unwrap_err();

@@ -8,7 +8,7 @@ use crate::arm::{ResourceId, id, region};
 use crate::schema::spec::{optional, required};
 use crate::schema::{Attribute, Diagnostics, Path, Value};
 
-/// A required location. Changing it replaces the resource.
+/// A required location. A change replaces the resource.
 pub fn location() -> Attribute {
     required().force_new().equivalent_if(region::same_region).check_text(check_location)
 }
@@ -61,7 +61,7 @@ pub fn same_instant(a: &str, b: &str) -> bool {
     }
 }
 
-/// The instant that an RFC 3339 date names.
+/// The instant of an RFC 3339 date.
 pub fn instant(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok()
 }
@@ -161,7 +161,7 @@ pub fn check_identifier(text: &str, longest: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// A web address.
+/// An http or https URI.
 pub fn check_uri(text: &str) -> Result<(), String> {
     match url::Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(()),

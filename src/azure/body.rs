@@ -1,4 +1,4 @@
-//! Reading the service's JSON by dotted paths, leniently: what is absent or of another shape is absent.
+//! Reads the service's JSON by dotted paths, leniently: a member of an unexpected type counts as absent.
 
 use serde_json::{Map, Value as Json};
 
@@ -50,7 +50,7 @@ pub fn is_in_region(object: &Json, location: &str) -> bool {
     text(object, "location").is_some_and(|have| region::same_region(&have, location))
 }
 
-/// Sets the value at a dotted path, making objects on the way; null removes it.
+/// Sets the value at a dotted path, and creates objects on the way; null removes the member.
 pub fn set(json: &mut Json, path: &str, value: Json) {
     let (parents, name) = path.rsplit_once('.').map_or(("", path), |(parents, name)| (parents, name));
     let mut here = json;
@@ -104,22 +104,23 @@ pub fn fill(json: &mut Json, more: &Json) {
     }
 }
 
-/// Drops every member but those named.
+/// Removes every member except the named ones.
 pub fn keep_only(json: &mut Json, names: &[&str]) {
     if let Some(object) = json.as_object_mut() {
         object.retain(|name, _| names.contains(&name.as_str()));
     }
 }
 
-/// Whether `have` already says all that `want` says; what `want` does not mention does not count, absent is empty, and the
-/// service's own spelling of a date, an id or a region, or another order, is no difference.
+/// Whether `have` already contains everything in `want`. Members that `want` does not have are ignored, absent and
+/// empty members are equal, and another order or the service's own spelling of a date, an ID or a region is not a
+/// difference.
 pub fn covers(have: &Json, want: &Json) -> bool {
     match (have, want) {
         (Json::Object(have), Json::Object(want)) => want.iter().all(|(name, want)| {
             let have = have.get(name).unwrap_or(&Json::Null);
             match name.as_str() {
                 "userAssignedIdentities" if !want.is_array() => same_identities(have, want),
-                // what the user leaves out of these is to go
+                // members of these objects that the user omits are removed
                 "advancedSettings" | "customActions" => is_all_of(have, want),
                 _ => covers(have, want) || means_same(name, have, want),
             }
@@ -134,7 +135,7 @@ pub fn covers(have: &Json, want: &Json) -> bool {
     }
 }
 
-// Whether `have` says what `want` says, and nothing more. Members that are empty or false say nothing.
+// Whether `have` contains the same as `want` and nothing more. Members that are empty or false are ignored.
 fn is_all_of(have: &Json, want: &Json) -> bool {
     match (have, want) {
         (Json::Array(have), Json::Array(want)) => {
@@ -158,13 +159,13 @@ fn says_nothing(json: &Json) -> bool {
     }
 }
 
-// Whether each identity is there, or is not where null removes it. Its value says nothing.
+// Whether each identity exists, or does not exist where null removes it. Its value is ignored.
 fn same_identities(have: &Json, want: &Json) -> bool {
     let has = |id: &str| have.as_object().is_some_and(|have| have.keys().any(|have| id::same_id(have, id)));
     want.as_object().is_none_or(|want| want.iter().all(|(id, value)| has(id) != value.is_null()))
 }
 
-// Whether two texts under this name mean the same.
+// Whether two texts of a member with this name are equivalent.
 fn means_same(name: &str, have: &Json, want: &Json) -> bool {
     let (Some(have), Some(want)) = (have.as_str(), want.as_str()) else { return false };
     match name {
@@ -177,15 +178,14 @@ fn means_same(name: &str, have: &Json, want: &Json) -> bool {
     }
 }
 
-/// Whether the object `have` needs no write to become `want`: all that `want` says holds, and the tags are those and no
-/// others.
+/// Whether the object `have` needs no write to become `want`: it contains everything in `want`, and exactly its tags.
 pub fn is_up_to_date(have: &Json, want: &Json) -> bool {
     let none = Json::Object(Map::new());
     let tags = |json: &Json| json.get("tags").filter(|tags| !tags.is_null()).unwrap_or(&none).clone();
     covers(have, want) && (want.get("tags").is_none() || tags(have) == tags(want))
 }
 
-/// The same without members that are null, at any depth: the service distinguishes absent from null.
+/// Removes members that are null, at any depth, because the service distinguishes null from absent.
 pub fn without_nulls(json: Json) -> Json {
     match json {
         Json::Object(object) => Json::Object(
@@ -206,7 +206,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn fills_in_what_is_missing() {
+    fn adds_missing_members() {
         let mut json = json!({"a": {"b": 1}, "n": null, "l": [1]});
         fill(&mut json, &json!({"a": {"b": 2, "c": 3}, "n": "x", "l": [2, 3], "m": {"o": true}}));
         assert_eq!(json, json!({"a": {"b": 1, "c": 3}, "n": "x", "l": [1], "m": {"o": true}}));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn covering_ignores_what_is_not_wanted() {
+    fn covering_ignores_additional_members() {
         let have = json!({"a": {"b": 1, "c": 2}, "l": [1], "r": [{"name": "East US"}, {"name": "West US", "n": 1}],
             "endOfLifeDate": "2031-01-01T00:00:00Z", "d": {"diskId": "/subscriptions/s/X"}, "description": "text",
             "userAssignedIdentities": {"/ids/A": {"clientId": "c"}}, "mediaLink": "https://a/x?sig=1",

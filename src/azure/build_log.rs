@@ -1,4 +1,4 @@
-//! The log of a build: where it is, and its last lines where they can be read.
+//! The log of a build: its location, and its last lines if they can be read.
 
 use serde_json::json;
 use time::OffsetDateTime;
@@ -9,24 +9,24 @@ use super::objects::image_template::ImageTemplate;
 use super::pipeline::{Task, start_action};
 use crate::arm::{ResourceId, Target};
 
-/// How many lines of a log an error shows.
+/// The number of lines that an error shows.
 const LINES: usize = 25;
 /// The folder of the logs in the storage account.
 const CONTAINER: &str = "packerlogs";
 
-/// The blob that a message names.
+/// The blob in a message.
 #[derive(Clone, Debug, PartialEq)]
 struct Blob {
     /// The name of the storage account.
     account: String,
-    /// Its ID, where the message has it.
+    /// Its ID, if the message contains it.
     account_id: Option<String>,
     /// The path of the blob below the container.
     path: String,
 }
 
 impl Blob {
-    /// The blob in a message of the service, which names it by an ID or, in older messages, by a URL.
+    /// The blob in a message of the service, which contains its ID or, in older messages, its URL.
     fn find(message: &str) -> Option<Blob> {
         let words =
             message.split_whitespace().map(|word| word.trim_matches(['.', ',', ';', '\'', '"', '(', ')']));
@@ -42,7 +42,7 @@ impl Blob {
     }
 }
 
-/// The last lines of the log that `message` names. `None` where it cannot be read: the message says where it is.
+/// The last lines of the log in `message`. `None` if it cannot be read; the message then contains its location.
 pub async fn tail(task: &Task<'_>, message: &str) -> Option<String> {
     let blob = Blob::find(message)?;
     let account_id = match &blob.account_id {
@@ -85,7 +85,7 @@ async fn staging(task: &Task<'_>) -> Option<String> {
     ImageTemplate::read(&template, None).exact_staging_resource_group_id
 }
 
-/// Where the logs of the template of `task` are; empty where that is not known.
+/// The location of the logs of the template of `task`; empty if it is not known.
 pub async fn folder(task: &Task<'_>) -> String {
     let Some(staging) = staging(task).await else { return String::new() };
     let accounts = Target::at(format!("{staging}/providers/Microsoft.Storage/storageAccounts"));
@@ -102,7 +102,7 @@ pub async fn folder(task: &Task<'_>) -> String {
     }
 }
 
-// Each line begins with the ID of the operation and the stream, which say nothing to a reader.
+// each line begins with the ID of the operation and the stream, which are of no use to the reader
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(readable).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(LINES)..].join("\n")

@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn joins_what_began_after_the_plan_and_waits_for_the_rest() {
+    fn joins_builds_that_began_after_the_plan_and_waits_for_earlier_ones() {
         use RunState::{Canceled, Canceling, Failed, Running, Succeeded};
         let planned = |seen: Option<&str>| Known { planned: Some(seen.map(str::to_owned)), used: Vec::new() };
         let used = Known { used: vec!["2".to_owned()], ..planned(Some("1")) };

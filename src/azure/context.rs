@@ -1,4 +1,4 @@
-//! What a configured provider works with: the client, the subscription, default tags, guardrails and locks.
+//! The configured provider: client, subscription, default tags, guardrails and locks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -17,21 +17,21 @@ use crate::framework::Op;
 use crate::schema::{Diagnostic, Path};
 use crate::sync::lock;
 
-/// What a configured provider works with.
+/// The configured provider.
 pub struct Context {
-    /// The way to the service.
+    /// The client of Azure Resource Manager.
     pub client: Client,
-    /// The provider's subscription, when it has one.
+    /// The provider's subscription, if one is set.
     pub subscription_id: Option<String>,
-    /// Tags under every resource's own.
+    /// The tags that are added to those of every resource.
     pub default_tags: BTreeMap<String, String>,
-    /// How long image versions wait when they do not say.
+    /// How long image versions wait for replication by default.
     pub wait_for_replication: Wait,
-    /// The rules a team sets itself.
+    /// The guardrails.
     pub guardrails: Guardrails,
-    /// What the Marketplace has answered in this run.
+    /// The Marketplace responses of this run.
     pub marketplace: MarketplaceCache,
-    /// What this run has done.
+    /// The events of this run.
     pub run: RunLog,
     /// The price lists that were read in this run.
     pub prices: prices::Cache,
@@ -43,7 +43,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context around `client`; the rest is at its defaults.
+    /// Creates a context for `client`, with defaults for everything else.
     pub fn new(client: Client) -> Context {
         Context {
             client,
@@ -61,7 +61,7 @@ impl Context {
         }
     }
 
-    /// The subscription that `own` names, else the provider's; an error when neither does.
+    /// The subscription `own`, or else the provider's; an error if neither is set.
     pub fn subscription<'a>(&'a self, own: Option<&'a str>) -> Result<&'a str, Diagnostic> {
         own.filter(|own| !own.is_empty())
             .or(self.subscription_id.as_deref())
@@ -74,21 +74,22 @@ impl Context {
             })
     }
 
-    /// Begins to read the object at `target`, unless a list of its siblings has it already: see [`siblings`](super::siblings).
+    /// Begins a read of the object at `target`. A list of its siblings may already contain it: see
+    /// [`siblings`](super::siblings).
     pub async fn read(&self, scope: &Scope, target: &Target) -> ReadGuard<'_> {
         self.siblings.read(&self.client, scope, target).await
     }
 
-    /// Waits until nothing else in this process writes to `id` (in any case), and excludes other writes until the guard is
-    /// dropped. Every write holds a guard, which drops the lists that were read before.
+    /// Waits until no other task in this process writes to `id` (ignoring case), and blocks other writes until the
+    /// guard is dropped. Every write holds a guard, which invalidates the cached lists.
     pub async fn lock(&self, id: &str) -> Guard {
         let lock = lock(&self.locks).entry(id.to_lowercase()).or_default().clone();
         let own = lock.lock_owned().await;
         Guard { _writing: self.siblings.write(), _own: own }
     }
 
-    /// Why `location` is no region of the subscription, when that is certain. Asked of the service only for names
-    /// that this provider does not know, once a run.
+    /// The reason why `location` is certainly not a region of the subscription. The service is requested once per
+    /// run, and only for names that this provider does not know.
     pub async fn unknown_location(&self, op: &Op, subscription: &str, location: &str) -> Option<String> {
         let name = region::normalise(location);
         if region::display_name(&name).is_some() {
@@ -119,13 +120,13 @@ impl Context {
     }
 }
 
-/// The right to write to one thing.
+/// The right to write to one object.
 pub struct Guard {
     _writing: Writing,
     _own: OwnedMutexGuard<()>,
 }
 
-/// The frame of `op`, doing `what` ("creating gallery \"g\""). However many an operation makes, its time is one.
+/// The scope of `op`, doing `what` ("creating gallery \"g\""). All requests of an operation share one time limit.
 pub fn scope(op: &Op, what: impl Into<String>) -> Scope {
     Scope::since(op.begun, op.timeout, op.stop.clone(), what)
 }
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn regions_that_cannot_be_listed_are_asked_for_once() {
+    async fn requests_regions_that_cannot_be_listed_only_once() {
         let arm = FakeArm::new();
         arm.is_silent_at(LOCATIONS);
         let context = arm.context();

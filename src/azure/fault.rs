@@ -24,7 +24,7 @@ pub fn capital(text: &str) -> String {
 
 fn tell(error: &Error, doing: &str, paragraphs: &[&str]) -> Diagnostic {
     let summary = format!("{} failed", capital(doing));
-    // A cause that many errors share is explained only in the first of them.
+    // a cause that many errors have in common is explained only in the first of them
     if error.shared.as_ref().is_some_and(|shared| !shared.is_first_report()) {
         let cause = match error.kind {
             Kind::Credential { .. } => "Signing in to Azure failed.",
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn names_action_cause_attribute_and_remedy() {
+    fn diagnostic_contains_action_cause_attribute_and_remedy() {
         let mut error = Error::new(Kind::Service, "The client may not.");
         error.code = "AuthorizationFailed".to_owned();
         error.status = Some(403);

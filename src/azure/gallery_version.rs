@@ -1,5 +1,5 @@
-//! What image versions and application versions have in common: target regions that change in place, replication that may
-//! not be finished, and versions that stay in Azure when they leave the state.
+//! Common behaviour of image versions and application versions: target regions that change in place, unfinished
+//! replication, and versions that stay in Azure when they leave the state.
 
 pub mod location;
 pub mod regions;
@@ -7,19 +7,19 @@ pub mod retain;
 pub mod steps;
 pub mod unfinished;
 
-/// What a kind of version is called, and the names of its attributes.
+/// The names of a kind of version and of its attributes.
 pub struct Kind {
-    /// In messages: `image version`.
+    /// The name in messages: `image version`.
     pub noun: &'static str,
-    /// The parent in messages: `image definition`.
+    /// The parent's name in messages: `image definition`.
     pub parent_noun: &'static str,
     /// The attribute with the version number.
     pub number: &'static str,
     /// The attribute with the ID of the parent.
     pub parent: &'static str,
-    /// The attribute that decides the content.
+    /// The attribute that determines the content.
     pub source: &'static str,
-    /// Everything whose change replaces a version, target regions aside.
+    /// The attributes that replace a version when they change, except target regions.
     pub immutable: &'static [&'static str],
 }
 

@@ -86,7 +86,8 @@ pub fn subscription<'c>(
     }
 }
 
-/// The objects that a `moved` block can move here: of azurerm's type `azurerm`, and of azapi with a `type` in `kinds`.
+/// The objects that a `moved` block can move to a resource: azurerm's type `azurerm`, and azapi's with a `type` in
+/// `kinds`.
 pub fn moves_from(azurerm: &'static str, kinds: &[&'static str]) -> Vec<MoveFrom> {
     let azapi = kinds.iter().map(|kind| MoveFrom { type_name: "azapi_resource", kind: Some(kind) });
     std::iter::once(MoveFrom { type_name: azurerm, kind: None }).chain(azapi).collect()
@@ -102,8 +103,8 @@ pub fn prepare_subscription(context: Option<&Context>, draft: &mut Draft<'_>) {
     }
 }
 
-/// Plans the `location` of a new object that is not configured: that of the planned or the existing parent. It stays
-/// unknown while neither is known.
+/// Plans the `location` of a new object without a configured one: that of the planned or existing parent. It is
+/// unknown if neither is known.
 pub async fn resolve_location(context: &Context, op: &Op, draft: &mut Draft<'_>, parent: &str) {
     let is_open = draft.config.get("location").is_null() && !draft.planned.get("location").is_known();
     let Some(parent) = draft.planned.get(parent).as_str().filter(|_| draft.is_create() && is_open) else {
@@ -122,8 +123,8 @@ pub async fn resolve_location(context: &Context, op: &Op, draft: &mut Draft<'_>,
     }
 }
 
-/// Adds an error for a location that the subscription does not have, as far as that is known at plan, and for a plan
-/// without a subscription.
+/// Adds an error for a location that the subscription does not have, if that is known at plan, and for a plan without
+/// a subscription.
 pub async fn check_location(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Diagnostics) {
     let subscription = match context.subscription(draft.planned.get("subscription_id").as_str()) {
         Ok(subscription) => subscription,
@@ -142,7 +143,7 @@ pub async fn check_location(context: &Context, op: &Op, draft: &Draft<'_>, found
     }
 }
 
-/// The ID in the service's spelling, for an object that an import named in any case.
+/// The ID in the service's spelling; an import may have used another case.
 pub fn id_as_returned_by_azure(id: &ResourceId, body: &serde_json::Value) -> ResourceId {
     super::body::text(body, "id")
         .and_then(|read| ResourceId::parse(&read).ok())

@@ -1,4 +1,4 @@
-//! Links to blobs, which name the same blob whatever access token (SAS) follows.
+//! Links to blobs, which are equal if they differ only in their SAS token.
 
 use crate::azure::attributes::check_uri;
 use crate::schema::Attribute;
@@ -9,7 +9,7 @@ pub fn link(attribute: Attribute) -> Attribute {
     attribute.sensitive().equivalent_if(is_same_blob).check_text(check_uri)
 }
 
-/// Whether two links name the same blob: scheme and host compare without case, and the query does not count.
+/// Whether two links refer to the same blob: scheme and host are compared without case, and the query is ignored.
 pub fn is_same_blob(a: &str, b: &str) -> bool {
     let blob = |link: &str| {
         url::Url::parse(link).ok().map(|mut url| {
@@ -31,7 +31,7 @@ mod tests {
     use crate::schema::{Diagnostics, Path, Value};
 
     #[test]
-    fn another_token_is_the_same_blob() {
+    fn links_that_differ_in_the_token_are_equal() {
         for (a, b, same) in [
             (
                 "https://a.blob.core.windows.net/c/x.zip?sig=1",
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_link_is_not_quoted() {
+    fn errors_do_not_contain_an_invalid_link() {
         let mut body = Body::default();
         let mut attribute = link(required());
         attribute.name = "media_link";

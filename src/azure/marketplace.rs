@@ -24,8 +24,8 @@ pub struct Market<'a> {
 }
 
 impl<'a> Market<'a> {
-    /// The Marketplace that the provider's subscription sees in `location` (any spelling), for `doing` something
-    /// ("reading Marketplace image \"…\""). Fails when there is no subscription, or no such location.
+    /// Opens the Marketplace of `location` (in any spelling), as the provider's subscription sees it, for `doing`
+    /// something ("reading Marketplace image \"…\""). Fails without a subscription, and for an unknown location.
     pub async fn open(
         context: &'a Context,
         op: &Op,
@@ -67,7 +67,7 @@ impl<'a> Market<'a> {
             .collect())
     }
 
-    /// One exact version, as the service describes it.
+    /// Reads one exact version in the service's format.
     pub async fn image(&self, urn: &Urn) -> Result<Option<Json>, Error> {
         let target = Target::at(self.image_id(urn));
         let found = self
@@ -158,7 +158,7 @@ impl<'a> Market<'a> {
         Ok(Missing::of(UrnPart::Publisher, what, publisher, &publishers))
     }
 
-    /// The ARM id of an exact version here.
+    /// The ARM ID of an exact version in this location.
     pub fn image_id(&self, urn: &Urn) -> String {
         image_id(self.subscription, &self.location, urn)
     }
@@ -210,7 +210,7 @@ pub struct Listed {
 pub struct Status {
     /// `Active`, `ScheduledForDeprecation` or `Deprecated`.
     pub state: String,
-    /// When it is, or was, deprecated: RFC 3339.
+    /// The deprecation date, in RFC 3339.
     pub time: Option<String>,
     /// The publisher's proposed replacement: `Offer` or `Plan`, and its name.
     pub alternative: Option<(String, String)>,
@@ -338,7 +338,7 @@ fn hint(near: &[&str], all: &[String]) -> Option<String> {
     (!all.is_empty() && all.len() <= LISTED_NAMES).then(|| format!("There are: {}.", all.join(", ")))
 }
 
-/// The ARM id of a Marketplace image version. `location` in any spelling.
+/// The ARM ID of a Marketplace image version. `location` may have any spelling.
 pub fn image_id(subscription: &str, location: &str, urn: &Urn) -> String {
     let parents = [urn.publisher.as_str(), &urn.offer, &urn.sku];
     format!("{}/{}", list_path(subscription, &region::normalise(location), &parents), urn.version)

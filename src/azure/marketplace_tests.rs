@@ -102,7 +102,7 @@ fn catalogue() -> std::sync::Arc<FakeArm> {
 }
 
 #[tokio::test]
-async fn errors_name_the_missing_part_and_suggest_similar_names() {
+async fn errors_contain_the_missing_part_and_similar_names() {
     let arm = catalogue();
     let context = arm.context();
     let op = op();

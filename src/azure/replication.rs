@@ -530,7 +530,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waits_until_the_wanted_regions_are_complete() {
+    async fn waits_until_the_requested_regions_are_complete() {
         let running =
             version("Updating", &[("East US", "Completed", 100), ("West Europe", "Replicating", 40)]);
         let done = version("Succeeded", &[("East US", "Completed", 100), ("West Europe", "Completed", 100)]);

@@ -1,16 +1,17 @@
-//! Reads of siblings that arrive together, answered from one list of their parent instead of a GET each.
+//! Answers concurrent reads of siblings from one list of their parent instead of a GET for each.
 //!
-//! Terraform refreshes a thousand image versions one by one, ten at a time. The first read under a parent is a GET. When
-//! another read follows soon, the children of the parent are listed once, and all reads of that parent wait for the list. From
-//! then on, the first read under the next parent starts a list at once. Pages are fetched only while fewer pages than reads
-//! were requested. A parent with far more children than are managed therefore costs at most twice its GETs, and usually less:
-//! children that are not on the fetched pages are read by GETs. So is everything when a list brings nothing for
-//! [`PATIENCE`], because it is throttled or slow. The current refresh then starts no more lists of that kind.
+//! Terraform refreshes a thousand image versions one by one, ten at a time. The first read below a parent is a GET.
+//! If another read follows soon, the children of the parent are listed once, and all reads below that parent wait for
+//! the list. From then on, the first read below the next parent starts a list immediately. Pages are requested only
+//! while fewer pages than reads were requested, so a parent with far more children than are managed costs at most
+//! twice its GETs, and usually less: children that are not on the requested pages are read by GETs. If a list returns
+//! nothing for [`PATIENCE`], because it is throttled or slow, its reads are GETs too, and the current refresh starts
+//! no more lists of that kind.
 //!
 //! # What a list may answer
 //!
-//! Ten reads at a time, each answered by nothing older than itself, would take a hundred requests for a thousand reads. So a
-//! list also answers reads that begin a little later. These rules make that safe:
+//! If every response had to be newer than its read, ten reads at a time would need a hundred requests for a thousand
+//! reads. So a list also answers reads that begin a little later. These rules make that safe:
 //!
 //! * **A list only confirms.** The resource compares the list's answer with the state. If anything differs, or the child is not
 //!   in the list, a GET decides. Every drift and every absence that is reported comes from a GET that began after the read.
@@ -67,20 +68,20 @@ pub struct Siblings {
     refresh: Mutex<Refresh>,
 }
 
-/// A read that is under way, until this is dropped.
+/// A read in progress, until this is dropped.
 pub struct ReadGuard<'s> {
     siblings: &'s Siblings,
     /// The child in a list. It may only confirm the state: a GET decides everything else.
     pub listed: Option<Json>,
 }
 
-/// A write that is under way: until this is dropped there are no lists.
+/// A write in progress. Until this is dropped, no lists are used.
 pub struct Writing {
     siblings: Arc<Siblings>,
 }
 
 impl Siblings {
-    /// Begins to read `child`. Keep the guard until the answer is known.
+    /// Begins a read of `child`. Keep the guard until the response is processed.
     pub async fn read(self: &Arc<Self>, client: &Client, scope: &Scope, child: &Target) -> ReadGuard<'_> {
         self.refresh().begin_read(Instant::now());
         let mut guard = ReadGuard { siblings: self, listed: None };
@@ -107,7 +108,7 @@ impl Siblings {
                 }
                 Step::List { rest, generation, invalidated } => {
                     let pages = rest.unwrap_or_else(|| Box::new(client.pages(&Target::at(list))));
-                    // all reads share the list, so it outlives the read that started it
+                    // all reads share the list, so it must outlive the read that started it
                     let scope = scope.anew(LONGEST_LIST, format!("listing {list}"));
                     tokio::spawn(self.clone().follow(scope, parent.clone(), pages, generation, invalidated));
                 }
@@ -123,7 +124,7 @@ impl Siblings {
         Writing { siblings: self.clone() }
     }
 
-    // Reads pages into the list of `parent` for as long as they seem worth it.
+    // Reads pages of the list of `parent` for as long as they are worth a request.
     async fn follow(
         self: Arc<Self>,
         scope: Scope,
@@ -136,7 +137,7 @@ impl Siblings {
         loop {
             let fetched = tokio::select! {
                 fetched = pages.next(&scope) => fetched,
-                // no read waits for it any more, and it would keep a slot of the concurrent requests
+                // no read waits for it any more, so release its concurrency slot
                 _ = invalidated.changed() => return,
             };
             let mut refresh = self.refresh();
@@ -183,7 +184,7 @@ impl Drop for Writing {
     }
 }
 
-// Wakes the waiting reads however the fetching of pages ends.
+// Wakes the waiting reads, regardless of how reading the pages ends.
 struct PagesEnd<'s> {
     siblings: &'s Siblings,
     parent: &'s str,
@@ -201,69 +202,70 @@ impl Drop for PagesEnd<'_> {
     }
 }
 
-/// The state of the reads so far. Pure: callers pass the time.
+/// The state of the reads. Pure: callers pass the time.
 #[derive(Default)]
 struct Refresh {
     parents: HashMap<String, Parent>,
-    /// Kinds of lists that answered several reads: the first read under the next parent of the kind starts a list.
+    /// Kinds of lists that have answered several reads: the first read below the next parent of the kind starts a
+    /// list.
     useful: HashSet<String>,
-    /// Kinds of lists of which one was given up.
+    /// Kinds of lists of which one was abandoned.
     stuck: HashSet<String>,
     reading: usize,
     idle_since: Option<Instant>,
     writing: usize,
     /// Pages of one list of each parent.
     pages: u32,
-    /// Lists that were started in another generation are ignored.
+    /// Lists of earlier generations are ignored.
     generation: u64,
 }
 
-/// One parent, known by the path of the list of its children.
+/// A parent, identified by the path of the list of its children.
 #[derive(Default)]
 struct Parent {
-    /// Reads of its children.
+    /// The reads of its children.
     asked: u64,
-    /// Pages of all its lists.
+    /// The pages of all its lists.
     pages: u64,
-    /// Pages of the longest of them.
+    /// The pages of the longest of them.
     width: u32,
-    /// Answers from its lists.
+    /// The responses from its lists.
     answered: u64,
-    /// It cannot be listed with these credentials.
+    /// These credentials may not list it.
     refused: bool,
     list: Option<List>,
-    /// Wakes the reads that wait.
+    /// Wakes the waiting reads.
     news: watch::Sender<()>,
 }
 
 struct List {
     began: Instant,
-    /// When it was last requested, or brought a page.
+    /// When the last page was requested or received.
     last_activity: Instant,
     pages: u32,
     progress: Progress,
     /// By name in lower case. Each answers one read.
     children: HashMap<String, Json>,
-    /// Dropped with the list, which ends the fetching of its pages.
+    /// Dropped with the list, which stops the reading of its pages.
     alive: watch::Sender<()>,
 }
 
 enum Progress {
-    /// A page is on its way.
+    /// A page was requested.
     Reading,
-    /// There are more pages than are worth a request so far.
+    /// There are further pages, but they are not worth a request yet.
     Paused(Box<PageReader>),
-    /// All pages were fetched.
+    /// All pages were read.
     Complete,
 }
 
-/// What a read does next.
+/// The next step of a read.
 enum Step {
-    /// Continues, with the child from a list or without.
+    /// Continue, with or without the child from a list.
     Answer(Option<Json>),
-    /// Waits for news of the list, at most until then.
+    /// Wait for the list, at most until this time.
     Wait { news: watch::Receiver<()>, until: Instant },
-    /// Fetches the list until it is invalidated: from its first page, or the rest of it.
+    /// Read the list until it is invalidated: from its first page, or the rest of it.
     List { rest: Option<Box<PageReader>>, generation: u64, invalidated: watch::Receiver<()> },
 }
 
@@ -318,7 +320,7 @@ impl Refresh {
                     return Step::Answer(Some(child));
                 }
                 match std::mem::replace(&mut list.progress, Progress::Reading) {
-                    // its further pages would be too old to answer
+                    // further pages would be too old to answer a read
                     Progress::Reading if is_old(list) => Step::Answer(None),
                     Progress::Reading => Step::Wait {
                         news: parent.news.subscribe(),
@@ -351,7 +353,7 @@ impl Refresh {
         }
     }
 
-    // How long lists answer, with the pages so far.
+    // How long lists answer, with the current number of pages.
     fn lasts(&self) -> Duration {
         (FRESH + PER_PAGE * self.pages.saturating_sub(FEW)).min(OLDEST)
     }
@@ -367,7 +369,7 @@ impl Refresh {
         if self.generation == generation { self.parents.get_mut(parent) } else { None }
     }
 
-    // A parent that cannot be listed stays so.
+    // a parent that cannot be listed stays so
     fn invalidate_all(&mut self) {
         self.generation += 1;
         self.pages = 0;
@@ -381,7 +383,7 @@ impl Refresh {
 }
 
 impl Parent {
-    // At most as many pages as reads, over all of its lists.
+    // At most as many pages as reads, over all its lists.
     fn is_worth_a_page(&self) -> bool {
         !self.refused && self.pages < self.asked
     }

@@ -1,4 +1,4 @@
-//! The requests for reads of siblings: together, one after the other, before and after a write.
+//! The requests for reads of siblings: concurrent, consecutive, before a write and after it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ fn child(number: usize) -> Json {
 fn with_versions(arm: &Arc<FakeArm>, name: &str, count: usize) {
     let list = format!("{}/versions", definition(name));
     let pages = count.div_ceil(10).max(1);
-    // later answers hide earlier ones: the first page has no query of its own, so it comes first
+    // later responses take precedence: the first page has no query of its own, so it comes first
     for page in 0..pages {
         let items: Vec<Json> = (page * 10..count.min(page * 10 + 10)).map(child).collect();
         let mut body = json!({"value": items});
@@ -56,7 +56,7 @@ fn world(versions: &[(&str, usize)]) -> (Arc<FakeArm>, Arc<Context>) {
     (arm, context)
 }
 
-/// Reads as a resource does: confirmed by a list, or by a GET. Returns whether a list confirmed it.
+/// Reads like a resource: confirmed by a list, or by a GET. Returns whether a list confirmed it.
 async fn read(context: &Context, name: &str, number: usize) -> bool {
     let scope = scope(&op(), "reading a version");
     let target = Target::at(format!("{}/versions/1.0.{number}", definition(name)));
@@ -70,7 +70,7 @@ async fn read(context: &Context, name: &str, number: usize) -> bool {
     false
 }
 
-/// Reads ten at a time, in this order. Returns how many a list answered.
+/// Reads ten at a time, in this order. Returns how many reads a list answered.
 async fn read_all(context: &Arc<Context>, reads: Vec<(String, usize)>) -> usize {
     let places = Arc::new(tokio::sync::Semaphore::new(10));
     let mut tasks = Vec::new();
@@ -94,18 +94,18 @@ fn lists(arm: &FakeArm) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_read_is_one_get() {
+async fn a_single_read_is_one_get() {
     let (arm, context) = world(&[("a", 30)]);
     assert!(!read(&context, "a", 7).await);
     assert_eq!(arm.calls(), [format!("GET {}/versions/1.0.7", definition("a"))]);
-    // much later, a further one is again a single one
+    // much later, another read is a single one again
     sleep(PAUSE * 2).await;
     assert!(!read(&context, "a", 8).await);
     assert_eq!(lists(&arm), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_reads_are_a_few_dozen_requests() {
+async fn a_thousand_reads_need_a_few_dozen_requests() {
     let names: Vec<String> = (0..20).map(|n| format!("d{n}")).collect();
     let (arm, context) = world(&names.iter().map(|name| (name.as_str(), 10)).collect::<Vec<_>>());
     let reads = (0..10).flat_map(|number| names.iter().map(move |name| (name.clone(), number))).collect();
@@ -116,7 +116,7 @@ async fn a_thousand_reads_are_a_few_dozen_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_pages_are_read_when_many_children_are_asked_for() {
+async fn reads_many_pages_for_many_children() {
     let (arm, context) = world(&[("a", 300)]);
     let listed = read_all(&context, (0..300).map(|number| ("a".to_owned(), number)).collect()).await;
     assert_eq!(lists(&arm), 30);
@@ -124,14 +124,14 @@ async fn many_pages_are_read_when_many_children_are_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_a_few_of_very_many_by_gets() {
+async fn reads_a_few_of_many_children_with_gets() {
     let (arm, context) = world(&[("a", 500)]);
     read_all(&context, (0..5).map(|n| ("a".to_owned(), n * 97 + 40)).collect()).await;
     assert!(arm.calls().len() <= 10, "{:?}", arm.calls());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_read_of_the_same_child_is_a_get() {
+async fn a_second_read_of_a_child_is_a_get() {
     let (arm, context) = world(&[("a", 10)]);
     read(&context, "a", 0).await;
     assert!(read(&context, "a", 1).await);
@@ -149,7 +149,7 @@ async fn lists_expire_with_age_and_after_a_pause() {
     assert!(!read(&context, "a", 2).await, "a pause drops the list");
     assert!(read(&context, "a", 3).await);
     assert_eq!(lists(&arm), 2);
-    // another read is under way all the time, so there is no pause; but the list grows old
+    // another read is in progress all the time, so there is no pause, but the list becomes too old
     let scope = scope(&op(), "reading");
     let guard = context.read(&scope, &Target::at(format!("{}/versions/1.0.0", definition("b")))).await;
     sleep(FRESH / 2).await;
@@ -162,8 +162,8 @@ async fn lists_expire_with_age_and_after_a_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn long_lists_answer_for_longer() {
-    // ten pages each: five times what is few
+async fn long_lists_stay_valid_longer() {
+    // ten pages each: five times the small number
     let names: Vec<String> = (0..10).map(|n| format!("d{n}")).collect();
     let (arm, context) = world(&names.iter().map(|name| (name.as_str(), 100)).collect::<Vec<_>>());
     let few = |from: usize, to: usize| -> Vec<(String, usize)> {
@@ -171,7 +171,7 @@ async fn long_lists_answer_for_longer() {
     };
     read_all(&context, few(0, 90)).await;
     assert_eq!(lists(&arm), 100);
-    // a read of something else is under way all the time, so there is no pause
+    // a read of another object is in progress all the time, so there is no pause
     let scope = scope(&op(), "reading");
     let _guard = context.read(&scope, &Target::at(definition("d0"))).await;
     sleep(FRESH * 2).await;
@@ -183,7 +183,7 @@ async fn long_lists_answer_for_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn writes_end_lists() {
+async fn writes_invalidate_lists() {
     let (arm, context) = world(&[("a", 10)]);
     read(&context, "a", 0).await;
     assert!(read(&context, "a", 1).await);
@@ -207,7 +207,7 @@ async fn writes_end_lists() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_one_by_one_without_permission_to_list() {
+async fn reads_with_gets_without_permission_to_list() {
     let (arm, context) = world(&[("a", 10)]);
     let forbidden = json!({"error": {"code": "AuthorizationFailed", "message": "no"}});
     arm.on(Method::Get, &format!("{}/versions", definition("a")), 403, forbidden);
@@ -224,7 +224,7 @@ fn ten_of(name: &str) -> Vec<(String, usize)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn gives_up_lists_that_do_not_answer() {
+async fn abandons_lists_without_a_response() {
     let budget = ("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/ListGalleryImageVersion3Min;0");
     let throttled = |after: &'static str| {
         move |arm: &FakeArm, list: &str| {
@@ -247,7 +247,7 @@ async fn gives_up_lists_that_do_not_answer() {
         let begun = Instant::now();
         assert_eq!(read_all(&context, ten_of("a")).await, 0, "{trouble}");
         assert!(begun.elapsed() <= PATIENCE + LATENCY * 3, "{trouble}: {:?}", begun.elapsed());
-        // others of its kind are waited for once at most
+        // other lists of this kind are waited for at most once
         assert_eq!(read_all(&context, ten_of("b")).await, 0, "{trouble}");
         let begun = Instant::now();
         assert_eq!(read_all(&context, ten_of("a")).await, 0, "{trouble}");
@@ -257,7 +257,7 @@ async fn gives_up_lists_that_do_not_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn starts_one_list_per_refresh_when_lists_do_not_answer() {
+async fn starts_one_list_per_refresh_if_lists_do_not_respond() {
     let (arm, context) = world(&[("a", 10), ("b", 10)]);
     arm.is_silent_at(&format!("{}/versions", definition("a")));
     read_all(&context, ten_of("a")).await;
@@ -269,7 +269,7 @@ async fn starts_one_list_per_refresh_when_lists_do_not_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_that_are_given_up_free_their_request_slots() {
+async fn abandoned_lists_release_their_concurrency_slots() {
     let names: Vec<String> = (0..10).map(|n| format!("d{n}")).collect();
     let (arm, context) = world(&names.iter().map(|name| (name.as_str(), 10)).collect::<Vec<_>>());
     for name in &names {
@@ -298,12 +298,12 @@ async fn waiting_leaves_half_of_the_time_for_the_get() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn does_not_wait_for_pages_that_come_too_late() {
+async fn does_not_wait_for_pages_that_arrive_too_late() {
     let (arm, context) = world(&[("a", 40)]);
     let latency = FRESH * 2 / 3;
     arm.takes(latency);
     let begun = Instant::now();
-    // four reads are worth four pages, of which one comes in time
+    // four reads are worth four pages, of which one arrives in time
     assert_eq!(read_all(&context, (0..5).map(|n| ("a".to_owned(), n * 8)).collect()).await, 1);
     assert!(begun.elapsed() <= FRESH + latency + LATENCY, "{:?}", begun.elapsed());
 }

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_only_tags_all_had_is_a_default_tag() {
+    fn a_tag_that_was_only_in_tags_all_is_a_default_tag() {
         let mut context = FakeArm::new().context();
         context.default_tags = tags([("team", "new")]);
         let own = |all: Tags, known: Tags, known_all: Tags| {

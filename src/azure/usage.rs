@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_the_version_from_exact_version_or_from_the_reference() {
+    fn reads_the_version_from_exact_version_or_the_reference() {
         let version = format!("{DEFINITION}/versions/1.0.0");
         let rows = [
             row("/VM", "virtualMachines", &version, "1.0.0", ""),

@@ -12,7 +12,7 @@ use crate::framework::Op;
 use crate::image::{Wanted, did_you_mean, nearest_names};
 use crate::schema::{Attribute, Diagnostic, Diagnostics, Path};
 
-/// The version that `attribute` asks for; `latest` when it is left out.
+/// The version in `attribute`; `latest` if it is omitted.
 pub fn wanted(attribute: &'static str, version: Option<&str>) -> Result<Wanted, Diagnostic> {
     Wanted::parse(version.unwrap_or("latest")).map_err(|error| {
         Diagnostic::error("Invalid value for version", error.to_string()).at(Path::attribute(attribute))

@@ -1,4 +1,5 @@
-//! `azimage_gallery_application_version` as data: the one version of a gallery application to use, and why not each other.
+//! The data source `azimage_gallery_application_version`: selects one version of a gallery application, and reports
+//! why others were not selected.
 
 use std::collections::BTreeMap;
 
@@ -24,25 +25,25 @@ use crate::schema::{Diagnostic, Diagnostics, Path, Set};
 model! {
     /// Finds one version of a gallery application: an exact one, or the newest that qualifies.
     ///
-    /// The newest is the greatest by number among those that are ready (`Succeeded`), not past their end of life, not
-    /// excluded from latest (in `location`, or altogether), replicated to `location` when that is set, satisfying `name`
-    /// when that is a constraint, and carrying all of `tags`. `skipped` says why each other was passed over.
+    /// The newest is the greatest by number among the versions that are `Succeeded`, not past their end of life, not
+    /// excluded from `latest` (in `location`, or globally), replicated to `location` if that is set, match `name` if
+    /// that is a constraint, and have all of `tags`. `skipped` contains the reason for each other version.
     pub struct Model {
         /// The ID of the gallery application, in any subscription.
         pub gallery_application_id: String = argument(id_of(required(), GALLERY_APPLICATION)),
-        /// An exact version, `latest`, or a constraint such as `~> 1.2`. Defaults to `latest`. The result is always the
-        /// version that was found.
+        /// An exact version, `latest`, or a constraint such as `~> 1.2`. Defaults to `latest`. The result is always
+        /// the selected version.
         pub name: Option<String> = optional_computed().resolved().or_empty().check_text(check_version),
-        /// The region that the version must be replicated to, in any spelling. Without it, no region is required, and this
-        /// is the home region of the version.
+        /// The region that the version must be replicated to, in any spelling. Without it, any region is accepted,
+        /// and the result is the home region of the version.
         pub location: Option<String> = optional_computed().check_text(check_location),
-        /// Tags that the version must have, with these values. Without them, these are the tags of the version.
+        /// Tags that the version must have, with these values. Without it, the result is all tags of the version.
         pub tags: Option<Tags> = optional_computed(),
         /// Whether to include versions that are excluded from latest.
         pub include_excluded: Option<bool> = optional(),
         /// Whether to include versions that are not, or not yet, replicated to `location`.
         pub include_unreplicated: Option<bool> = optional(),
-        /// The version that was found. Unlike `name`, it is unknown while reading is deferred to apply.
+        /// The selected version. Unlike `name`, it is unknown while reading is deferred to apply.
         pub exact_version: Option<String> = computed(),
         /// The resource ID of the application version.
         pub id: Option<String> = computed(),
@@ -70,7 +71,7 @@ model! {
         pub replication_state: BTreeMap<String, String> = computed(),
         /// The replication progress by region, in percent. Regions in short spelling.
         pub replication_progress: BTreeMap<String, i64> = computed(),
-        /// The package. Its links may hold access tokens.
+        /// The package. Its links may contain SAS tokens.
         pub source: Option<Source> = computed().sensitive(),
         /// The scripts that install, update and remove the application.
         pub manage_action: Option<ManageAction> = computed(),
@@ -78,7 +79,7 @@ model! {
         pub custom_action: Set<CustomAction> = computed(),
         /// The regions that the version is replicated to.
         pub target_region: Set<TargetRegion> = computed(),
-        /// Why each other version was passed over, by version. Empty after an exact version.
+        /// Why each other version was not selected, by version. Empty if `name` is an exact version.
         pub skipped: BTreeMap<String, String> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn says_what_is_missing_and_suggests_what_there_is() {
+    async fn errors_contain_the_missing_name_and_existing_ones() {
         let arm = service(&[version("1.9.0", false)]);
         let error = read(&arm, Some("1.8.0")).await.unwrap_err().0;
         assert_eq!(error[0].summary, "There is no version 1.8.0 of gallery application \"agent\"");

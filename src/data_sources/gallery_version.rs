@@ -1,4 +1,5 @@
-//! Listing the versions of an image definition or a gallery application, and the facts that decide which of them is selected.
+//! Lists the versions of an image definition or a gallery application, with the properties that determine the
+//! selection.
 
 use serde_json::Value as Json;
 
@@ -16,7 +17,7 @@ use crate::schema::{Diagnostic, Diagnostics, Path};
 
 use super::finding::{self, absent};
 
-/// The facts about a version that decide whether it is selected.
+/// The properties of a version that determine whether it is selected.
 pub fn candidate(version: &Version) -> Candidate {
     let replication = &version.replication;
     let state_in = |name: &str| {
@@ -43,9 +44,9 @@ pub fn candidate(version: &Version) -> Candidate {
 
 /// A version of an image definition or of a gallery application.
 pub trait GalleryVersion: Send + Sync {
-    /// Reads an answer.
+    /// Reads a response.
     fn read(version: &Json) -> Self;
-    /// What all kinds of versions have in common.
+    /// The properties that all kinds of versions have.
     fn common(&self) -> &Version;
 }
 
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn candidate_and_replication_state_agree() {
+    fn candidate_and_replication_state_are_consistent() {
         for (status, state) in [
             (serde_json::Value::Null, None),
             (json!({"aggregatedState": "Completed", "summary": []}), Some("Completed")),

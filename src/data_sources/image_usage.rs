@@ -21,8 +21,9 @@ model! {
     /// managed images captured from such machines, and image versions made from it, in every subscription that the
     /// identity can read.
     ///
-    /// A scale set counts by its model, from which it creates new instances, and each instance of a uniform scale set counts
-    /// too. Azure Resource Graph, which this data source queries, shows changes after seconds to minutes.
+    /// A scale set counts with its model, from which it creates new instances, and each instance of a uniform scale
+    /// set counts as well. Azure Resource Graph, which this data source queries, shows changes after seconds to
+    /// minutes.
     pub struct Model {
         /// The ID of an image definition. Exactly one of the three IDs must be set.
         pub image_definition_id: Option<String> = argument(id_of(optional(), IMAGE_DEFINITION)),
@@ -32,9 +33,9 @@ model! {
         pub managed_image_id: Option<String> = argument(id_of(optional(), MANAGED_IMAGE)),
         /// The IDs of the subscriptions to search. Defaults to all that the identity can read.
         pub subscription_ids: Option<Set<String>> = optional().check_text(check_guid),
-        /// What uses the image, sorted by ID.
+        /// The users of the image, sorted by ID.
         pub users: Vec<User> = computed(),
-        /// The number of users of each version that is in use.
+        /// The number of users of each used version.
         pub versions_in_use: BTreeMap<String, i64> = computed(),
         /// Whether `users` is certainly complete.
         pub complete: bool = computed(),
@@ -58,7 +59,7 @@ model! {
         pub location: String = computed(),
         /// The subscription ID.
         pub subscription_id: String = computed(),
-        /// The version in use. Null for a scale set that takes the latest version, and for users of a managed image.
+        /// The version in use. Null for a scale set that uses the latest version, and for users of a managed image.
         pub version: Option<String> = computed(),
         /// When the user was created, where Azure reports it.
         pub since: Option<String> = computed(),

@@ -56,7 +56,7 @@ mod tests {
     use crate::schema::spec::Mode;
 
     #[test]
-    fn each_is_named_and_documented() {
+    fn every_data_source_is_named_and_documented() {
         let mut names: Vec<&str> = Vec::new();
         for source in all() {
             let body = source.body();

@@ -23,7 +23,7 @@ pub struct Kind {
     pub id_segment: &'static str,
     /// Its name in messages.
     pub noun: &'static str,
-    /// The attribute that names it.
+    /// The attribute with its name.
     pub attribute: &'static str,
 }
 
@@ -92,7 +92,7 @@ macro_rules! published_version {
                 pub exclude_from_latest: Option<bool> = computed(),
                 /// The size of the operating system disk in GB.
                 pub os_disk_size_gb: Option<i64> = computed(),
-                /// Why each other version was not selected, by version. Empty after an exact version.
+                /// Why each other version was not selected, by version. Empty if `version` is an exact version.
                 pub skipped: BTreeMap<String, String> = computed(),
                 /// How long reading may take.
                 pub timeouts: Option<ReadTimeouts> = block(),

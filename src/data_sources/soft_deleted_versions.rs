@@ -16,12 +16,12 @@ use crate::schema::Diagnostics;
 use crate::schema::spec::{block, computed, required};
 
 model! {
-    /// Lists the deleted versions of an image definition that the soft delete of its gallery still keeps. The list is empty
-    /// when there are none.
+    /// Lists the deleted versions of an image definition in the recycle bin of its gallery. The list is empty if
+    /// there are none.
     pub struct Model {
         /// The ID of the image definition, in any subscription.
         pub image_definition_id: String = argument(id_of(required(), IMAGE_DEFINITION)),
-        /// The deleted versions, the last deleted first.
+        /// The deleted versions, most recently deleted first.
         pub versions: Vec<SoftDeletedVersion> = computed(),
         /// How long reading may take.
         pub timeouts: Option<ReadTimeouts> = block(),

@@ -1,4 +1,4 @@
-//! Finding one version in a gallery: an exact one, or the newest that qualifies.
+//! Selects one version in a gallery: an exact one, or the newest that qualifies.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,13 +15,13 @@ use crate::framework::Op;
 use crate::image::{Selected, Selection, Wanted, did_you_mean, nearest_versions, newest, select};
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
-/// The versions of one parent, as one operation looks among them.
+/// The versions of one parent.
 pub struct Search<'a> {
     /// The configured provider.
     pub context: &'a Context,
-    /// The framework's frame.
+    /// The framework's operation.
     pub op: &'a Op,
-    /// What the versions are called.
+    /// The names of the kind of version.
     pub kind: &'a Kind,
     /// The image definition or the gallery application.
     pub parent: &'a ResourceId,
@@ -77,7 +77,7 @@ impl Search<'_> {
             if !looked_at.insert(name.clone()) {
                 return Ok((versions.swap_remove(index), selected.skipped));
             }
-            // lists do not tell of replication: look at the one that would be chosen, then choose again
+            // lists do not contain the replication status: read the version that would be selected, then select again
             match self.look(&name).await? {
                 Some(version) => versions[index] = version,
                 None => drop(versions.remove(index)),

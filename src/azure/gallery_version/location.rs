@@ -1,4 +1,4 @@
-//! The home region of a new object: as configured, else that of its parent.
+//! The home region of a new object: the configured one, or else that of its parent.
 
 use super::Kind;
 use crate::arm::Target;
@@ -6,7 +6,7 @@ use crate::azure::pipeline::Task;
 use crate::azure::{body, fault};
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
-/// The home region of a new version: `configured`, else that of the parent with the ID `parent`.
+/// The home region of a new version: `configured`, or else that of the parent with the ID `parent`.
 pub async fn location(
     task: &Task<'_>,
     kind: &Kind,
@@ -19,7 +19,7 @@ pub async fn location(
     }
 }
 
-/// The region of the `parent` of a new `noun`, which `attribute` names.
+/// The region of the `parent` of a new `noun`. `attribute` contains the parent's ID.
 pub async fn parent_location(
     task: &Task<'_>,
     noun: &str,

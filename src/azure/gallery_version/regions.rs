@@ -1,4 +1,5 @@
-//! Target regions: a set keyed by region, changed in place; only what the service refuses on a region that stays replaces.
+//! Target regions: a set keyed by region that changes in place. Only changes that the service refuses for an existing
+//! region replace the version.
 
 use serde_json::{Value as Json, json};
 
@@ -10,7 +11,7 @@ use crate::azure::{Context, body};
 use crate::framework::{Draft, Op};
 use crate::schema::{Diagnostics, Path, Value};
 
-/// Refuses the removal of a region that may not be removed, and replaces where the service refuses a change.
+/// Rejects the removal of a region without permission, and plans a replacement if the service refuses a change.
 pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>, kind: &Kind) {
     keep_home_only(draft);
     keep_storage(draft);
@@ -21,10 +22,10 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>, kind: &Kind) {
     }
     let find =
         |key: &str| planned.elements().iter().find(|region| region_key(region).as_deref() == Some(key));
-    // without any target region the version stays in its own
+    // without target regions, the version stays in its own region
     let home = draft.prior.get("location").as_str().map(region::normalise);
     let stays = |key: &str| planned.is_empty() && home.as_deref() == Some(key);
-    // a region whose name is not known yet may be any of those that seem dropped
+    // a region with an unknown name may be any of the regions that seem to be removed
     let all_named = planned.elements().iter().all(|region| region_key(region).is_some());
     let (mut dropped, mut refused) = (Vec::new(), Vec::new());
     for old in prior.elements() {
@@ -56,7 +57,7 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>, kind: &Kind) {
         );
         return;
     }
-    // dropping matters only for a version that stays
+    // removals matter only for a version that is not replaced
     let allowed = draft.planned.get("allow_deletion_of_replicated_locations");
     if !dropped.is_empty()
         && allowed.as_bool() == Some(false)
@@ -83,7 +84,7 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>, kind: &Kind) {
     }
 }
 
-/// Remembers the regions of the version `id` that a refresh has read and that the state did not have.
+/// Records the regions of the version `id` that a refresh has found and that the state did not contain.
 pub fn remember_added(context: &Context, id: &str, state: &[TargetRegion], read: &[TargetRegion]) {
     for target in read {
         if !state.iter().any(|old| region::same_region(&old.name, &target.name)) {
@@ -96,13 +97,14 @@ fn region_id(id: &str, region: &str) -> String {
     format!("{id}/targetRegions/{}", region::normalise(region))
 }
 
-// A region that stays keeps its storage when the configuration is silent: the default is for new regions, and to hold it
-// against what others made would replace a version that works.
+// An existing region keeps its storage type if the configuration does not set one. The default applies to new regions
+// only; otherwise versions of other tools would be replaced.
 fn keep_storage(draft: &mut Draft<'_>) {
     const STORAGE: &str = "storage_account_type";
     let Value::Set(mut regions) = draft.planned.get("target_region").clone() else { return };
     let (config, prior) = (draft.config.get("target_region"), draft.prior.get("target_region"));
-    // of a version without target regions, the state does not say which storage the service has chosen at home
+    // for a version without target regions, the state does not contain the storage type that the service chose for
+    // the home region
     let home = draft.prior.get("location").as_str().map(region::normalise);
     let chosen_by_service = home.filter(|_| prior.is_known() && prior.is_empty());
     for region in &mut regions {
@@ -127,7 +129,7 @@ fn means_same(attribute: &str, new: &Value, old: &Value) -> bool {
     attribute == "encryption" && is_empty_encryption(new) && is_empty_encryption(old) || new == old
 }
 
-/// Regions that stand twice, whatever their spelling.
+/// Regions that occur twice, in any spelling.
 pub fn check_duplicates(targets: &Value, found: &mut Diagnostics) {
     let mut seen: Vec<String> = Vec::new();
     for target in targets.elements() {
@@ -145,7 +147,7 @@ pub fn check_duplicates(targets: &Value, found: &mut Diagnostics) {
     }
 }
 
-/// Checks that the home region and the target regions exist in the subscription, where the plan changes them.
+/// Checks that the home region and the target regions exist in the subscription, if the plan changes them.
 pub async fn check_exist(
     context: &Context,
     op: &Op,
@@ -184,8 +186,8 @@ pub fn check_home(targets: &Value, location: &str, found: &mut Diagnostics) {
     }
 }
 
-// A version without target regions has one replica in its own region, with the storage that the service chooses. Writing that
-// region down without more changes nothing, and neither does leaving it out.
+// A version without target regions has one replica in its own region, with the storage type that the service chooses.
+// Adding or removing a block for that region, without other settings, changes nothing.
 fn keep_home_only(draft: &mut Draft<'_>) {
     let (planned, prior) = (draft.planned.get("target_region"), draft.prior.get("target_region"));
     let Some(home) = draft.prior.get("location").as_str().map(region::normalise) else { return };
@@ -200,7 +202,7 @@ fn keep_home_only(draft: &mut Draft<'_>) {
     }
 }
 
-// Whether a target region is the version's own with nothing but defaults.
+// Whether a target region is the version's own region with default settings.
 fn is_plain(region: &Value, home: &str, any_storage: bool) -> bool {
     let Value::Object(members) = region else { return false };
     members.iter().all(|(name, value)| match name.as_str() {
@@ -211,7 +213,7 @@ fn is_plain(region: &Value, home: &str, any_storage: bool) -> bool {
     })
 }
 
-/// The target regions to send when the user leaves them to the service: the home region, as the version has it.
+/// The target regions to send if the configuration has none: the home region, with its current settings.
 pub fn only_home(current: &[Json], location: Option<&str>) -> Json {
     let is_home = |target: &&Json| {
         location.zip(body::text(target, "name")).is_some_and(|(home, name)| region::same_region(home, &name))
@@ -227,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_region_that_stays_keeps_its_storage_unless_told_otherwise() {
+    fn an_existing_region_keeps_its_storage_by_default() {
         let set = |rows: &[(&str, Option<&str>)]| {
             Value::object([(
                 "target_region",
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_home_region_of_a_version_without_target_regions_keeps_the_storage_that_the_service_chose() {
+    fn home_region_without_a_block_keeps_the_storage_that_the_service_chose() {
         let set = |rows: &[(&str, Value)]| {
             let region = |(name, storage): &(&str, Value)| {
                 Value::object([("name", Value::from(*name)), ("storage_account_type", storage.clone())])

@@ -1,4 +1,4 @@
-//! `deletion_policy = "retain"` in plans that replace the version: which policy counts, and whose number stays taken.
+//! `deletion_policy = "retain"` in plans that replace a version: which policy applies, and which number is reserved.
 
 use serde_json::Value as Json;
 
@@ -14,7 +14,8 @@ use crate::azure::run_log::Event;
 use crate::framework::{Draft, Op};
 use crate::schema::{Diagnostics, Path, Value};
 
-/// Checks a replacement that deletes what is to be retained from now on, or that needs the number of what is retained.
+/// Checks a replacement for two errors: it would delete a version whose policy changes to retain, or it needs the
+/// number of a retained version.
 pub fn check(draft: &Draft<'_>, kind: &Kind, found: &mut Diagnostics) {
     if draft.is_create() || draft.replace.is_empty() {
         return;
@@ -70,7 +71,7 @@ pub fn check(draft: &Draft<'_>, kind: &Kind, found: &mut Diagnostics) {
     }
 }
 
-/// Says that Terraform's "destroy" leaves the version in Azure.
+/// Warns that the version stays in Azure although Terraform shows "destroy".
 pub fn stays(kind: &Kind, version: &str, found: &mut Diagnostics) {
     found.warning(
         Path::attribute("deletion_policy"),
@@ -82,15 +83,15 @@ pub fn stays(kind: &Kind, version: &str, found: &mut Diagnostics) {
     );
 }
 
-/// Remembers a version of the state that destroying leaves in Azure: Terraform plans -replace and taint as a creation.
+/// Records a version whose destroy keeps it in Azure. Terraform plans -replace and taint as a creation.
 pub fn remember(context: &Context, id: &ResourceId, deletion_policy: Option<&str>) {
     if deletion_policy == Some("retain") {
         context.run.record(&id.to_string(), Event::KeptOnDestroy);
     }
 }
 
-/// Checks a creation with the number of a version that this state retains, which is what -replace and taint plan: the
-/// retained version is adopted again where `is_same` says that it has the planned content.
+/// Checks a creation with the number of a version that this state retains, as planned by -replace and taint. The
+/// retained version is adopted again if `is_same` confirms that it has the planned content.
 pub async fn check_creation(
     context: &Context,
     op: &Op,
@@ -121,8 +122,8 @@ pub async fn check_creation(
     }
 }
 
-/// Leaves a version with `deletion_policy = "retain"` in Azure, unless its creation failed everywhere, so that there is nothing
-/// to retain. Returns whether it did. `target` reads the version with its replication.
+/// Keeps a version with `deletion_policy = "retain"` in Azure, unless its creation failed in every region. Returns whether
+/// it stays. `target` reads the version with its replication.
 pub async fn leaves(
     task: &Task<'_>,
     kind: &Kind,
@@ -144,13 +145,13 @@ pub async fn leaves(
     Ok(true)
 }
 
-/// Whether the version failed, and no region has its content.
+/// Whether the version failed and no region has its content.
 pub fn is_without_content(object: &Json) -> bool {
     is_failed(object)
         && Replication::parse(object).regions.values().all(|region| region.state != State::Completed)
 }
 
-// The attributes whose planned values are unknown, and which force the replacement for that.
+// The attributes with unknown planned values that therefore force a replacement.
 fn unknown_causes(draft: &Draft<'_>, kind: &Kind) -> Vec<&'static str> {
     kind.immutable
         .iter()
@@ -163,7 +164,7 @@ fn unknown_causes(draft: &Draft<'_>, kind: &Kind) -> Vec<&'static str> {
         .collect()
 }
 
-// Whether a configured value is unknown; computed members of a block do not count.
+// Whether a configured value is unknown, ignoring computed members of blocks.
 fn has_unknown_input(planned: &Value, config: &Value) -> bool {
     match config {
         Value::Unknown => planned.is_unknown(),

@@ -1,5 +1,5 @@
-//! The writes that change a version, one after the other, in the order that the service needs, each made from what is there
-//! just before it.
+//! The consecutive writes that change a version, in the order that the service requires. Each is created from the
+//! current object.
 
 use serde_json::{Value as Json, json};
 
@@ -18,16 +18,16 @@ const ALLOW: &str = "properties.safetyProfile.allowDeletionOfReplicatedLocations
 /// One write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
-    /// Permission to drop regions, and everything else that changes.
+    /// Sets the permission to remove regions, and all other changes.
     AllowRemoval,
-    /// What is wanted, without these regions: they failed, and come again in the next step.
+    /// Writes the planned state without these failed regions; the next step adds them again.
     DropFailed(Vec<String>),
-    /// What is wanted.
+    /// Writes the planned state.
     Apply,
 }
 
 impl Step {
-    /// The body to put, from `body` with everything that is planned. Regions that came after the plan was made stay.
+    /// The body to send: `body` with all planned values. Regions that were added after the plan stay.
     fn body(&self, planned: &[TargetRegion], known: &[String], current: &Json, mut body: Json) -> Json {
         let targets = match self {
             Step::AllowRemoval => body::at(current, REGIONS).cloned().unwrap_or_default(),
@@ -48,8 +48,8 @@ impl Step {
     }
 }
 
-/// The steps from `current` to `plan`: permission to drop regions comes before they are dropped, and a failed region leaves
-/// before it comes again.
+/// The steps from `current` to `plan`. The permission to remove regions is set before regions are removed, and a failed
+/// region is removed before it is added again.
 fn steps(planned: &[TargetRegion], known: &[String], current: &Json, replication: &Replication) -> Vec<Step> {
     let home = body::text(current, "location").map(|home| region::normalise(&home)).unwrap_or_default();
     let wanted: Vec<String> = match planned {
@@ -77,8 +77,8 @@ fn steps(planned: &[TargetRegion], known: &[String], current: &Json, replication
     steps
 }
 
-/// The requests that turn the version `current` into the plan, over its `prior` regions. `body` has everything that is planned,
-/// made from the version as it is.
+/// The requests that turn the version `current` into the plan, given its `prior` regions. `body` adds all planned values to
+/// the current version.
 pub fn requests<'s>(
     planned: Vec<TargetRegion>,
     prior: &[TargetRegion],
@@ -98,13 +98,13 @@ pub fn requests<'s>(
         .collect()
 }
 
-// The regions that the plan was made over.
+// The regions that the plan was based on.
 fn known(prior: &[TargetRegion]) -> Vec<String> {
     prior.iter().map(|target| region::normalise(&target.name)).collect()
 }
 
-/// The regions in the state after a write: those that are planned, of the ones that were `read`. `prior` are those that the
-/// plan was made over, `None` for a creation. Warns about regions that somebody else added meanwhile.
+/// The regions in the state after a write: the planned regions among those that were `read`. `prior` are the regions that
+/// the plan was based on, `None` for a creation. Warns about regions that other clients have added.
 pub fn regions_after_write(
     task: &Task<'_>,
     kind: &Kind,
@@ -121,14 +121,15 @@ pub fn regions_after_write(
     if matches!(ended.outcome, Outcome::RegionsFailed(_)) { planned.to_vec() } else { read }
 }
 
-/// Removes from the state an end-of-life date that is not planned and that the service keeps, with a warning.
+/// Removes an unplanned end-of-life date that the service keeps from the state, with a warning.
 pub fn keep_end_of_life_date(task: &Task<'_>, planned: Option<&String>, state: &mut Option<String>) {
     if planned.is_none() && state.take().is_some() {
         task.op.warn(kept_end_of_life_date(&task.id));
     }
 }
 
-/// Keeps in `actual` only the planned regions, as a plan demands. Returns the removed ones that the prior state did not have.
+/// Keeps only the planned regions in `actual`, as Terraform requires. Returns the removed regions that the prior state did
+/// not have.
 fn drop_unplanned_regions(
     actual: &mut Vec<TargetRegion>,
     planned: &[TargetRegion],
@@ -141,14 +142,14 @@ fn drop_unplanned_regions(
         .filter(|target| !is_planned(target) && !known.contains(&region::normalise(&target.name)))
         .map(|target| target.name.clone())
         .collect();
-    // who leaves the regions to the service takes what it chooses
+    // without configured regions, the service chooses them
     if !planned.is_empty() {
         actual.retain(is_planned);
     }
     foreign
 }
 
-/// The warning for regions that somebody else added to the version `id`.
+/// The warning about regions of the version `id` that other clients added.
 fn regions_added_by_others(noun: &str, added: &[String], id: &ResourceId) -> Diagnostic {
     Diagnostic::warning(
         format!("The {noun} has regions that the plan did not know"),
@@ -160,7 +161,7 @@ fn regions_added_by_others(noun: &str, added: &[String], id: &ResourceId) -> Dia
     .at(Path::attribute("target_region"))
 }
 
-// What somebody else added since the plan was made: neither the plan nor what it was made over knows it.
+// Regions that others added after the plan: they are in neither the plan nor its prior state.
 fn foreign(planned: &[TargetRegion], known: &[String], current: &Json) -> Vec<Json> {
     let home = body::text(current, "location").map(|home| region::normalise(&home));
     body::items(current, REGIONS)
@@ -223,7 +224,7 @@ mod tests {
             .collect()
     }
 
-    // The body that would change everything else, and the target regions.
+    // The body with all other changes, and the target regions.
     fn change(planned: &[TargetRegion], allow: bool) -> Json {
         let names: Vec<Json> = planned.iter().map(|region| json!({"name": region.name})).collect();
         json!({"properties": {
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn permission_comes_before_dropping_and_failed_regions_leave_and_return() {
+    fn sets_the_permission_before_removing_regions_and_re_adds_failed_regions() {
         let plan = |regions: &[&str], allow: bool| -> (Vec<TargetRegion>, bool) {
             (regions.iter().map(|name| region(name)).collect(), allow)
         };

@@ -1,4 +1,5 @@
-//! Versions whose replication is unfinished or failed: what the next plan says, and when a refresh must ask again.
+//! Versions whose replication is unfinished or has failed: the warning in the next plan, and when a refresh must read
+//! the replication.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::azure::{Context, body};
 use crate::framework::Draft;
 use crate::schema::{Path, Value};
 
-/// Plans an update for a version that is not finished, so that apply goes on waiting, or repairs a failed region. Returns
+/// Plans an update for an unfinished version, so that the apply continues to wait or repairs a failed region. Returns
 /// whether it did.
 pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>, kind: &Kind) -> bool {
     if draft.is_create() {
@@ -74,7 +75,7 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>, kind: &Kind) ->
     true
 }
 
-/// What a state says about the progress of a version.
+/// The progress of a version in a state.
 #[derive(Clone, Copy)]
 pub struct Progress<'s> {
     /// The provisioning state.
@@ -84,22 +85,22 @@ pub struct Progress<'s> {
 }
 
 impl Progress<'_> {
-    /// Whether replication was complete when the state was read, so that a version without changes need not be asked
-    /// for it.
+    /// Whether replication was complete when the state was read, so that an unchanged version need not be read with its
+    /// replication.
     fn may_be_complete(self) -> bool {
         is_succeeded(self.provisioning_state)
             && self.replication_state.is_some_and(|known| known.values().all(|state| state == "Completed"))
     }
 
-    /// Whether the version has succeeded somewhere.
+    /// Whether the version has succeeded in a region.
     pub fn has_content(self) -> bool {
         let completed = |state: &String| state == "Completed";
         is_succeeded(self.provisioning_state)
             || self.replication_state.is_some_and(|states| states.values().any(completed))
     }
 
-    /// Whether the version in `object`, read without its replication, gives no reason to ask for it. Without an object, whether
-    /// one that is read may be such.
+    /// Whether the version in `object`, which was read without its replication, does not need a read with it. Without an
+    /// object, whether that is possible.
     pub fn is_complete(self, object: Option<&Json>) -> bool {
         let Some(object) = object else { return self.may_be_complete() };
         let regions = Replication::parse(object).regions;
@@ -113,7 +114,8 @@ fn is_succeeded(state: Option<&str>) -> bool {
     state.is_some_and(|state| state.eq_ignore_ascii_case("Succeeded"))
 }
 
-/// How long to wait for the version in `object`. `location` is its home region where the service does not say it.
+/// How long to wait for the version in `object`. `location` is its home region, in case the response does not contain
+/// it.
 pub fn wait_until(context: &Context, own: Option<&str>, location: Option<&str>, object: &Json) -> WaitUntil {
     match wait_of(Some(context), own) {
         Wait::All => WaitUntil::AllRegions,
@@ -125,7 +127,7 @@ pub fn wait_until(context: &Context, own: Option<&str>, location: Option<&str>, 
     }
 }
 
-/// How long to wait: as the resource says, else as the provider does.
+/// How long to wait: the resource's setting, or else the provider's.
 fn wait_of(context: Option<&Context>, own: Option<&str>) -> Wait {
     match own {
         Some(word) => Wait::parse(word),

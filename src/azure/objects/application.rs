@@ -1,4 +1,4 @@
-//! A gallery application as the service describes it.
+//! A gallery application in the service's format.
 
 use serde_json::{Value as Json, json};
 
@@ -13,7 +13,7 @@ use crate::schema::{Set, Value};
 
 const PARAMETER_TYPES: &[&str] = &["String", "ConfigurationDataBlob", "LogOutputBlob"];
 
-/// A gallery application. `None` means that the answer does not say, or that there is none.
+/// A gallery application. `None` means that the response does not contain the value, or that there is none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Application {
     /// Its region.
@@ -34,7 +34,7 @@ pub struct Application {
     pub custom_action: Set<CustomAction>,
     /// Its tags.
     pub tags: Tags,
-    /// The state of the last operation, where the service says it: it does not for applications that are well.
+    /// The state of the last operation. The service omits it for applications without errors.
     pub provisioning_state: Option<String>,
 }
 
@@ -57,11 +57,12 @@ model! {
     pub struct Parameter {
         /// The name of the parameter.
         pub name: String = required().check_text(check_filled),
-        /// Whether the parameter must be given.
+        /// Whether the parameter must be set.
         pub required: Option<bool> = optional().default(false),
-        /// What the value is: a `String`, or the link of a `ConfigurationDataBlob` to read or a `LogOutputBlob` to append to.
+        /// The type of the value: a `String`, or a link to a `ConfigurationDataBlob` to read or to a `LogOutputBlob`
+        /// to append to.
         pub r#type: Option<String> = optional().default("String").one_of(PARAMETER_TYPES),
-        /// The value where none is given. Only for strings.
+        /// The default value of the parameter. Only for strings.
         pub default_value: Option<String> = optional().or_empty(),
         /// The description of the parameter.
         pub description: Option<String> = optional().or_empty(),
@@ -74,7 +75,7 @@ pub fn name_key(value: &Value) -> Option<String> {
 }
 
 impl Application {
-    /// Reads an answer.
+    /// Reads a response.
     pub fn read(application: &Json) -> Application {
         let text = |name: &str| filled(application, &format!("properties.{name}"));
         Application {
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_back_the_actions_that_expand_sends() {
+    fn expand_and_flatten_of_actions_round_trip() {
         let actions = Set(vec![
             CustomAction {
                 name: "restart".into(),
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_says_nothing_reads_as_nothing() {
+    fn an_empty_response_reads_as_none() {
         for answer in [json!({}), json!({"properties": null}), json!({"properties": {"customActions": [{}]}})]
         {
             assert_eq!(Application::read(&answer), Application::default(), "{answer}");

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_back_the_source_and_scripts_that_expand_sends() {
+    fn expand_and_flatten_of_source_and_scripts_round_trip() {
         let source = Source { media_link: "https://a/x?sig=1".into(), default_configuration_link: None };
         let scripts = ManageAction { install: "i".into(), remove: "r".into(), update: Some("u".into()) };
         let sent = json!({"properties": {"publishingProfile": {
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_says_nothing_reads_as_nothing() {
+    fn an_empty_response_reads_as_none() {
         for answer in [
             json!({}),
             json!({"properties": null}),

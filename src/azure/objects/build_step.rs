@@ -1,5 +1,4 @@
-//! The steps of an image template, its customizers and validators: their schema, the JSON that is sent, and how an answer is
-//! read.
+//! The steps of an image template, which are its customizers and validators: schema, request JSON and responses.
 
 use serde_json::{Value as Json, json};
 
@@ -100,9 +99,9 @@ model! {
     /// Checks of the image after its customizers have run. The files are copied first; then the shell scripts and the
     /// PowerShell scripts run, in the order in which they are written.
     pub struct Validate {
-        /// Whether the images are distributed even when a check fails.
+        /// Whether the images are distributed even if a check fails.
         pub continue_distribute_on_failure: Option<bool> = optional().default(false),
-        /// Whether the source is checked as it is, without customizing it.
+        /// Whether to check the source without customizing it.
         pub source_validation_only: Option<bool> = optional().default(false),
         /// Copies a file for a check.
         pub file: Vec<FileValidator> = block(),
@@ -188,7 +187,7 @@ fn check_duration(text: &str) -> Result<(), String> {
     }
 }
 
-// An unknown value may turn out to be null, so it counts as either.
+// an unknown value may turn out to be null, so it counts as either
 fn check_script(script: &Value, path: &Path, found: &mut Diagnostics) {
     let set = |name: &str| script.get(name).is_known() && !script.get(name).is_unset();
     let open = |name: &str| script.get(name).is_unknown();
@@ -277,7 +276,7 @@ fn file(source: &str, destination: &str, sha256: &Option<String>) -> Json {
     json!({"type": "File", "sourceUri": source, "destination": destination, "sha256Checksum": sha256})
 }
 
-// What says nothing is not sent.
+// Empty values are not sent.
 fn sent(json: Json) -> Json {
     let is_unset = |value: &Json| value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty);
     match body::without_nulls(json) {
@@ -309,7 +308,7 @@ pub fn expand_validate(validate: &Validate) -> Json {
     })
 }
 
-/// Reads the customizers of a template. `known` has what the service fills in.
+/// Reads the customizers of a template. `known` contains values that the service fills in.
 pub fn read_customizers(template: &Json, known: &[Customizer]) -> Vec<Customizer> {
     let steps = body::items(template, "properties.customize").iter().enumerate();
     steps.map(|(index, step)| read_customizer(step, known.get(index))).collect()
@@ -367,7 +366,7 @@ fn read_customizer(step: &Json, known: Option<&Customizer>) -> Customizer {
     read
 }
 
-/// Reads the validators of a template; `None` when it has none and sets nothing.
+/// Reads the validators of a template; `None` if it has no validators and no settings.
 pub fn read_validate(template: &Json) -> Option<Validate> {
     let validate = body::at(template, "properties.validate")?;
     let mut read = Validate {
@@ -400,7 +399,7 @@ pub fn read_validate(template: &Json) -> Option<Validate> {
     Some(read)
 }
 
-// Known to be absent, and not only untold: a later plan leaves an empty text as it is.
+// null rather than unknown, so that a later plan keeps an empty text
 fn read_sha256(step: &Json) -> Option<String> {
     Some(body::text(step, "sha256Checksum").unwrap_or_default())
 }
@@ -455,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_back_what_expand_sends() {
+    fn expand_and_flatten_round_trip() {
         let template = json!({"properties": {"customize": expand_customizers(&steps())}});
         assert_eq!(read_customizers(&template, &[]), steps());
         let validate = Validate {
@@ -484,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_fills_in_is_no_difference() {
+    fn defaults_of_the_service_are_not_a_difference() {
         let answer = json!({"properties": {"customize": [
             {"type": "WindowsRestart", "restartCommand": "", "restartTimeout": "5m"},
             {"type": "WindowsUpdate", "updateLimit": 1000},
@@ -504,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_of_one_kind_and_a_script_has_one_source() {
+    fn a_step_has_one_kind_and_a_script_one_source() {
         let check = |check: fn(&Value, &Path, &mut Diagnostics), value: &Value| {
             let mut found = Diagnostics::new();
             check(value, &Path::root(), &mut found);

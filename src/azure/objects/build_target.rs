@@ -1,4 +1,4 @@
-//! Where an image template distributes its images: the schema, the JSON that is sent, and how an answer is read.
+//! The outputs of an image template: schema, request JSON and responses.
 
 use serde_json::{Value as Json, json};
 
@@ -17,17 +17,17 @@ const STORAGE_ACCOUNT_TYPES: &[&str] = &["Standard_LRS", "Standard_ZRS", "Premiu
 const REPLICATION_MODES: &[&str] = &["Full", "Shallow"];
 
 model! {
-    /// An image that each build makes. Set exactly one of `image_version`, `managed_image` and `vhd`.
+    /// An image that each build creates. Set exactly one of `image_version`, `managed_image` and `vhd`.
     pub struct Distribute {
-        /// The name of the output, unique in the template. Builds report what they made under this name.
+        /// The name of the output, unique in the template. Builds return their results under this name.
         pub run_output_name: String = required().check_text(check_filled),
         /// The tags of the image.
         pub artifact_tags: Option<Tags> = attributes::tags(),
-        /// Makes a version of an image definition.
+        /// Creates a version of an image definition.
         pub image_version: Option<ImageVersion> = block().check(check_versioning),
-        /// Makes a managed image.
+        /// Creates a managed image.
         pub managed_image: Option<ManagedImage> = block(),
-        /// Makes a VHD. Without a `uri` it is in the staging resource group, which is deleted with the template.
+        /// Creates a VHD. Without a `uri`, it is in the staging resource group, which is deleted with the template.
         pub vhd: Option<Vhd> = block(),
     }
 }
@@ -39,8 +39,8 @@ model! {
         pub image_definition_id: String = id_of(required(), IMAGE_DEFINITION),
         /// The exact number of the version, such as `1.2.0`. A template with it can be built only once.
         pub version: Option<String> = optional().check_text(check_version),
-        /// How each build chooses the number of the version: `latest` for the highest number that exists plus one, or `source`
-        /// for the number of the source. Defaults to `latest`.
+        /// How each build chooses the number of the version: `latest` for the highest existing number plus one, or
+        /// `source` for the number of the source. Defaults to `latest`.
         pub versioning: Option<String> = optional().one_of(&["latest", "source"]),
         /// The major number of versions that are numbered by `latest`.
         pub major: Option<i64> = optional().between(0, i32::MAX as i64),
@@ -201,7 +201,7 @@ fn regions(targets: &[TargetRegion]) -> Json {
         .collect()
 }
 
-/// Reads the outputs of a template. `known` has what the service forgets; `None` after an import.
+/// Reads the outputs of a template. `known` contains values that the service does not return; `None` after an import.
 pub fn read(template: &Json, known: &[Distribute]) -> Set<Distribute> {
     let targets = body::items(template, "properties.distribute").iter();
     targets
@@ -276,7 +276,7 @@ fn read_version(target: &Json, known: Option<&ImageVersion>) -> ImageVersion {
     }
 }
 
-// Older templates name their regions in another member, with one storage type for all of them.
+// older templates have their regions in another member, with one storage type for all
 fn read_regions(target: &Json) -> Set<TargetRegion> {
     let storage = |json: &Json| {
         Some(
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_back_what_expand_sends() {
+    fn expand_and_flatten_round_trip() {
         let image = ManagedImage {
             image_id: DEFINITION.replace("galleries/g/images", "images"),
             location: "eastus".into(),
@@ -359,14 +359,14 @@ mod tests {
     }
 
     #[test]
-    fn keeps_what_the_service_forgets() {
+    fn keeps_values_that_the_service_does_not_return() {
         let known = version(Some("latest"), Some(2));
         let mut json = expand(std::slice::from_ref(&known));
         json[0]["versioning"] = Json::Null;
         let template = json!({"properties": {"distribute": json}});
         assert_eq!(read(&template, std::slice::from_ref(&known)).0, [known]);
         assert_eq!(read(&template, &[]).0, [version(None, None)], "an import knows nothing");
-        // the service's own choice of what was not chosen
+        // the service's defaults for omitted values
         json[0]["versioning"] = json!({"scheme": "Latest", "major": -1});
         let template = json!({"properties": {"distribute": json}});
         assert_eq!(read(&template, &[version(None, None)]).0, [version(None, None)]);
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_go_together() {
+    fn version_number_arguments_are_consistent() {
         let check = |version: Value| {
             let mut found = Diagnostics::new();
             check_versioning(&version, &Path::root(), &mut found);

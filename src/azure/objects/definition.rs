@@ -1,4 +1,4 @@
-//! An image definition as the service describes it.
+//! An image definition in the service's format.
 
 use serde_json::Value as Json;
 
@@ -29,7 +29,7 @@ pub const SECURITY_TYPES: &[&str] = &[
 /// Disk controllers.
 pub const DISK_CONTROLLERS: &[&str] = &["SCSI", "NVMe"];
 
-/// An image definition. `None` means that the answer does not say, or that there is none.
+/// An image definition. `None` means that the response does not contain the value, or that there is none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Definition {
     /// Its region.
@@ -52,7 +52,7 @@ pub struct Definition {
     pub release_note_uri: Option<String>,
     /// The end-of-life date.
     pub end_of_life_date: Option<String>,
-    /// Disk types that must not be used; empty when there are none.
+    /// Disk types that must not be used; empty if there are none.
     pub disallowed_disk_types: Vec<String>,
     /// Its features.
     pub features: Features,
@@ -64,7 +64,7 @@ pub struct Definition {
     pub identifier: Option<Identifier>,
     /// The Marketplace plan.
     pub purchase_plan: Option<PurchasePlan>,
-    /// The recommended machine size; `None` when every bound is open.
+    /// The recommended machine size; `None` if it has no limits.
     pub recommended: Option<Recommended>,
 }
 
@@ -81,7 +81,7 @@ model! {
 }
 
 model! {
-    /// The Marketplace plan that virtual machines made from the image must name.
+    /// The Marketplace plan, which virtual machines from the image must contain.
     pub struct PurchasePlan {
         /// The name of the plan.
         pub name: String = required().check_text(check_filled),
@@ -106,7 +106,7 @@ model! {
     }
 }
 
-/// The features of an image definition: some by their meaning, and the others by name.
+/// The features of an image definition: some as attributes, and the others by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Features {
     /// One of [`SECURITY_TYPES`].
@@ -115,7 +115,7 @@ pub struct Features {
     pub accelerated_networking_enabled: Option<bool>,
     /// Whether hibernation is supported.
     pub hibernation_enabled: Option<bool>,
-    /// Some of [`DISK_CONTROLLERS`]; empty when the answer does not say.
+    /// Some of [`DISK_CONTROLLERS`]; empty if the response does not contain them.
     pub disk_controller_types: Vec<String>,
     /// All other features, by the service's names.
     pub others: Tags,
@@ -130,7 +130,7 @@ pub const HIBERNATE: &str = "IsHibernateSupported";
 /// The feature with the disk controllers.
 pub const CONTROLLERS: &str = "DiskControllerTypes";
 
-/// Features that have an attribute of their own: the service's name and the attribute.
+/// Features with an attribute: the service's name and the attribute.
 pub const OWN_FEATURES: &[(&str, &str)] = &[
     (SECURITY, "security_type"),
     (ACCELERATED, "accelerated_networking_enabled"),
@@ -139,7 +139,7 @@ pub const OWN_FEATURES: &[(&str, &str)] = &[
 ];
 
 impl Definition {
-    /// Reads an answer.
+    /// Reads a response.
     pub fn read(definition: &Json) -> Definition {
         let properties = body::at(definition, "properties").unwrap_or(&Json::Null);
         let text = |path: &str| filled(properties, path);
@@ -204,7 +204,7 @@ impl Features {
     }
 }
 
-/// The feature of that name, in any case.
+/// The feature with that name, in any case.
 pub fn feature<'j>(features: &'j [Json], name: &str) -> Option<&'j Json> {
     features
         .iter()
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_words_in_any_case() {
+    fn reads_enumerated_values_in_any_case() {
         let definition = Definition::read(&json!({"properties": {
             "osType": "linux", "osState": "GENERALIZED", "hyperVGeneration": "v2", "architecture": "X64",
             "features": [
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_says_nothing_reads_as_nothing() {
+    fn an_empty_response_reads_as_none() {
         for answer in [
             json!({}),
             json!({"properties": null}),

@@ -1,4 +1,4 @@
-//! A Compute Gallery as the service describes it: its soft delete, identity and sharing.
+//! A Compute Gallery in the service's format, with its soft delete, identity and sharing.
 
 use serde_json::Value as Json;
 
@@ -17,7 +17,7 @@ pub const PERMISSIONS: &[&str] = &["Private", "Groups", "Community"];
 /// Identity types.
 pub const IDENTITY_TYPES: &[&str] = &["SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned"];
 
-/// A gallery. `None` means that the answer does not say, or that there is none.
+/// A gallery. `None` means that the response does not contain the value, or that there is none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gallery {
     /// Its region.
@@ -26,7 +26,7 @@ pub struct Gallery {
     pub description: Option<String>,
     /// Its tags.
     pub tags: Tags,
-    /// The name by which a directly shared gallery is addressed.
+    /// The name with which a directly shared gallery is addressed.
     pub unique_name: Option<String>,
     /// The state of the last operation.
     pub provisioning_state: Option<String>,
@@ -34,7 +34,8 @@ pub struct Gallery {
     pub soft_delete: Option<SoftDeletePolicy>,
     /// Its managed identity.
     pub identity: Option<Identity>,
-    /// Whom it is shared with. Groups are only in answers to `$select=Permissions` and `$expand=SharingProfile/Groups`.
+    /// Its sharing profile. Groups are only in responses to `$select=Permissions` and
+    /// `$expand=SharingProfile/Groups`.
     pub sharing: Sharing,
 }
 
@@ -65,21 +66,22 @@ model! {
 }
 
 model! {
-    /// Whom the gallery is shared with.
+    /// The sharing of the gallery.
     pub struct Sharing {
-        /// `Private` (access control only), `Groups` (the subscriptions and tenants named here) or `Community` (everybody).
+        /// The permission: `Private` (access control only), `Groups` (the subscriptions and tenants below) or
+        /// `Community` (everyone).
         pub permission: String = optional().default("Private").one_of(PERMISSIONS),
         /// The subscriptions that may use the images, for `Groups`. At most 30.
         pub subscription_ids: Option<Set<String>> = optional().or_empty().equivalent_if(eq_ignore_case).check_text(check_guid),
         /// The tenants that may use the images, for `Groups`. At most 5.
         pub tenant_ids: Option<Set<String>> = optional().or_empty().equivalent_if(eq_ignore_case).check_text(check_guid),
-        /// How the gallery presents itself to everybody, for `Community`.
+        /// The public profile of the gallery, for `Community`.
         pub community: Option<Community> = block(),
     }
 }
 
 model! {
-    /// How the gallery presents itself to everybody.
+    /// The public profile of the gallery.
     pub struct Community {
         /// The URI of the publisher's web site.
         pub publisher_uri: Option<String> = required().check_text(check_filled),
@@ -95,7 +97,7 @@ model! {
 }
 
 impl Gallery {
-    /// Reads an answer.
+    /// Reads a response.
     pub fn read(gallery: &Json) -> Gallery {
         let policy = |policy: &Json| SoftDeletePolicy {
             enabled: body::bool(policy, "isSoftDeleteEnabled"),
@@ -162,7 +164,7 @@ impl Sharing {
     }
 }
 
-/// Whether two identity types name the same kinds of identity, in any order.
+/// Whether two identity types contain the same kinds of identity, in any order.
 pub fn same_identity_type(a: &str, b: &str) -> bool {
     let parts = |text: &str| {
         let mut parts: Vec<String> = text.split(',').map(|part| part.trim().to_ascii_lowercase()).collect();
@@ -187,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_that_says_nothing_reads_as_a_private_gallery() {
+    fn an_empty_response_reads_as_a_private_gallery() {
         let private = Sharing { permission: "Private".to_owned(), ..Sharing::default() };
         for answer in [
             json!({}),
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_words_in_any_case() {
+    fn reads_enumerated_values_in_any_case() {
         let gallery = Gallery::read(&json!({
             "identity": {"type": "userassigned", "userAssignedIdentities": {"/a": {}}},
             "properties": {"provisioningState": "SUCCEEDED", "sharingProfile": {

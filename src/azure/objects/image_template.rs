@@ -1,4 +1,4 @@
-//! An image template of Image Builder as the service describes it, with its source, its build machine and its last run.
+//! An image template of Image Builder in the service's format, with its source, build machine and last run.
 
 use std::time::Duration;
 
@@ -22,14 +22,15 @@ pub const DEFAULT_BUILD_TIMEOUT: &str = "4h";
 const ON_ERROR: &[&str] = &["cleanup", "abort"];
 
 model! {
-    /// What the images are made from. Set exactly one of `marketplace_urn`, `managed_image_id` and `image_version_id`.
+    /// The source of the images. Set exactly one of `marketplace_urn`, `managed_image_id` and `image_version_id`.
     pub struct Source {
-        /// The URN of a Marketplace image, `publisher:offer:sku:version`. With the version `latest`, each build takes the newest.
+        /// The URN of a Marketplace image, `publisher:offer:sku:version`. With the version `latest`, each build uses
+        /// the newest version.
         pub marketplace_urn: Option<String> = optional().force_new().equivalent_if(same_urn).check_text(check_urn),
         /// The ID of a managed image in the region of the template. It must be generalized.
         pub managed_image_id: Option<String> = id_of(optional().force_new(), MANAGED_IMAGE),
         /// The ID of an image version that is replicated to the region of the template. It must be generalized. With
-        /// `…/versions/latest`, each build takes the newest.
+        /// `…/versions/latest`, each build uses the newest version.
         pub image_version_id: Option<String> = id_of(optional().force_new(), IMAGE_VERSION),
         /// The purchase plan of a Marketplace image that has one.
         pub plan: Option<Plan> = block().force_new(),
@@ -51,7 +52,7 @@ model! {
 model! {
     /// The identity with which Image Builder reads the source and writes the images.
     pub struct Identity {
-        /// The ID of the user-assigned identity. The service takes exactly one.
+        /// The ID of the user-assigned identity. The service requires exactly one.
         pub identity_ids: Set<String> = id_of(required(), USER_ASSIGNED_IDENTITY).check(check_identities),
     }
 }
@@ -65,11 +66,11 @@ model! {
         pub os_disk_size_gb: Option<i64> = optional().between(1, 4095),
         /// The IDs of user-assigned identities that the steps of a build can use.
         pub identity_ids: Option<Set<String>> = id_of(optional().or_empty(), USER_ASSIGNED_IDENTITY),
-        /// The ID of the subnet that the machine is in. Defaults to a virtual network that each build creates.
+        /// The ID of the subnet of the machine. Defaults to a virtual network that each build creates.
         pub subnet_id: Option<String> = id_of(optional().or_empty(), SUBNET),
         /// The size of the proxy machine in `subnet_id`. Defaults to the service's choice.
         pub proxy_vm_size: Option<String> = optional().or_empty(),
-        /// The ID of a subnet for the container of the build, which then needs no proxy machine.
+        /// The ID of a subnet for the container of the build. With it, no proxy machine is needed.
         pub container_instance_subnet_id: Option<String> = id_of(optional().or_empty(), SUBNET),
     }
 }
@@ -108,7 +109,7 @@ fn check_identities(ids: &Value) -> Result<(), String> {
     }
 }
 
-/// Whether two durations are equally long, however they are written.
+/// Whether two spellings are the same duration.
 pub fn same_duration(a: &str, b: &str) -> bool {
     match (parse_duration(a), parse_duration(b)) {
         (Some(a), Some(b)) => a == b,
@@ -116,7 +117,7 @@ pub fn same_duration(a: &str, b: &str) -> bool {
     }
 }
 
-/// Checks a build timeout: whole minutes, as many as the service allows.
+/// Checks a build timeout: whole minutes within the limits of the service.
 pub fn check_build_timeout(text: &str) -> Result<(), String> {
     let duration = parse_duration(text).ok_or("is not a valid duration; use 90m or 4h")?;
     let seconds = duration.as_secs();
@@ -126,7 +127,7 @@ pub fn check_build_timeout(text: &str) -> Result<(), String> {
     if (6..=960).contains(&(seconds / 60)) { Ok(()) } else { Err("must be between 6m and 16h".to_owned()) }
 }
 
-/// Checks that the source is exactly one, with a plan only for the Marketplace.
+/// Checks that exactly one source is set, and a plan only for a Marketplace image.
 pub fn check_source(source: &Value, path: &Path, found: &mut Diagnostics) {
     const WAYS: [&str; 3] = ["marketplace_urn", "managed_image_id", "image_version_id"];
     let set = WAYS.iter().filter(|way| source.get(way).is_known()).count();
@@ -145,7 +146,7 @@ pub fn check_source(source: &Value, path: &Path, found: &mut Diagnostics) {
     }
 }
 
-/// Checks that the subnets and the proxy of a build machine go together.
+/// Checks that the subnets and the proxy of a build machine are consistent.
 pub fn check_vm_profile(profile: &Value, path: &Path, found: &mut Diagnostics) {
     let set = |name: &str| profile.get(name).is_known() && !profile.get(name).is_unset();
     let unset = |name: &str| !profile.get(name).is_unknown() && profile.get(name).is_unset();
@@ -165,7 +166,7 @@ pub fn check_vm_profile(profile: &Value, path: &Path, found: &mut Diagnostics) {
     }
 }
 
-/// An image template. `None` means that the answer does not say.
+/// An image template. `None` means that the response does not contain the value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImageTemplate {
     /// Its region.
@@ -174,15 +175,15 @@ pub struct ImageTemplate {
     pub tags: Tags,
     /// The state of the last operation.
     pub provisioning_state: Option<String>,
-    /// What went wrong in it.
+    /// The error of the last operation.
     pub provisioning_error: Option<String>,
     /// The source.
     pub source: Option<Source>,
     /// The identity.
     pub identity: Option<Identity>,
-    /// The build machine; `None` when everything is the service's choice.
+    /// The build machine; `None` if the service chooses everything.
     pub vm_profile: Option<VmProfile>,
-    /// What happens on errors; `None` when it is the service's choice.
+    /// The error handling; `None` if the service chooses it.
     pub error_handling: Option<ErrorHandling>,
     /// The build timeout, never zero.
     pub build_timeout: Duration,
@@ -190,18 +191,18 @@ pub struct ImageTemplate {
     pub optimize_vm_boot: bool,
     /// Whether a build starts when the template is created.
     pub auto_run: bool,
-    /// The staging group that was asked for.
+    /// The configured staging group.
     pub staging_resource_group_id: Option<String>,
     /// The staging group in use.
     pub exact_staging_resource_group_id: Option<String>,
-    /// The tags of the resources that builds make.
+    /// The tags of the resources that builds create.
     pub managed_resource_tags: Option<Tags>,
     /// The last run.
     pub last_run: Option<LastRun>,
 }
 
 impl ImageTemplate {
-    /// Reads an answer. `known` has the build machine that was asked for; `None` after an import.
+    /// Reads a response. `known` contains the configured build machine; `None` after an import.
     pub fn read(template: &Json, known: Option<&VmProfile>) -> ImageTemplate {
         let properties = |path: &str| body::at(template, &format!("properties.{path}"));
         let minutes = body::int(template, "properties.buildTimeoutInMinutes").filter(|minutes| *minutes > 0);
@@ -234,7 +235,7 @@ fn is_enabled(template: &Json, path: &str) -> bool {
     body::text(template, path).is_some_and(|state| state.eq_ignore_ascii_case("Enabled"))
 }
 
-// The service returns a group as it was sent, and a slash at its start may be missing.
+// the service returns a group as it was sent, possibly without the leading slash
 fn with_slash(id: String) -> String {
     if id.starts_with('/') { id } else { format!("/{id}") }
 }
@@ -303,7 +304,7 @@ pub fn expand_source(source: &Source) -> Json {
     }))
 }
 
-/// The `identity` member of a template. `current` are the identities that it has now; null removes one.
+/// The `identity` member of a template. `current` are its present identities; null removes one.
 pub fn expand_identity(identity: &Identity, current: Option<&Json>) -> Json {
     let wanted = &identity.identity_ids;
     let mut ids: serde_json::Map<String, Json> = wanted.iter().map(|id| (id.clone(), json!({}))).collect();
@@ -330,16 +331,16 @@ pub fn expand_vm_profile(profile: Option<&VmProfile>) -> Json {
     }))
 }
 
-/// How a run is.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunState {
-    /// It goes on, or is in a state that we do not know.
+    /// It is running, or in an unknown state.
     Running,
     /// It is being cancelled.
     Canceling,
     /// Every image was made.
     Succeeded,
-    /// Something failed, and some images were made nevertheless.
+    /// Some images were created, and others failed.
     PartiallySucceeded,
     /// It failed.
     Failed,
@@ -350,13 +351,13 @@ pub enum RunState {
 /// The last run of a template.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LastRun {
-    /// How it is.
+    /// The state.
     pub state: RunState,
-    /// The same in the service's word.
+    /// The service's name of the state.
     pub word: String,
-    /// The stage that it is in while it goes on.
+    /// The current stage of a running build.
     pub stage: Option<String>,
-    /// What the service says of it.
+    /// The service's message.
     pub message: Option<String>,
     /// When it started, which identifies it.
     pub started_at: String,
@@ -382,12 +383,12 @@ impl LastRun {
             stage: text("runSubState"),
             message: text("message"),
             started_at: text("startTime").unwrap_or_default(),
-            // year 1 means that it goes on
+            // year 1 means that it is still running
             ended_at: text("endTime").filter(|time| !time.starts_with("0001-")),
         })
     }
 
-    /// Whether it goes on.
+    /// Whether it is running.
     pub fn is_going(&self) -> bool {
         matches!(self.state, RunState::Running | RunState::Canceling)
     }
@@ -400,7 +401,7 @@ mod tests {
     const ID: &str = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers";
 
     #[test]
-    fn reads_back_what_expand_sends() {
+    fn expand_and_flatten_round_trip() {
         let plan = Plan { name: "n".into(), publisher: "p".into(), product: "o".into() };
         for source in [
             Source { marketplace_urn: Some("Canonical:ubuntu:server:latest".into()), ..Source::default() },
@@ -433,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_the_service_fills_in_as_nothing() {
+    fn reads_defaults_of_the_service_as_none() {
         let read = ImageTemplate::read(
             &json!({"location": "westus", "properties": {
                 "buildTimeoutInMinutes": 0, "vmProfile": {"vmSize": "", "osDiskSizeGB": 0}, "stagingResourceGroup": "",

@@ -1,4 +1,4 @@
-//! A managed image as the service describes it, with its disks.
+//! A managed image in the service's format, with its disks.
 
 use serde_json::{Value as Json, json};
 
@@ -22,7 +22,7 @@ const STORAGE_ACCOUNT_TYPES: &[&str] = &[
     "UltraSSD_LRS",
 ];
 
-/// A managed image. `None` means that the answer does not say.
+/// A managed image. `None` means that the response does not contain the value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ManagedImage {
     /// Its name.
@@ -46,8 +46,8 @@ pub struct ManagedImage {
 }
 
 model! {
-    /// The operating system disk of the image, when the image is made from disks. Set exactly one of `managed_disk_id`,
-    /// `snapshot_id` and `blob_uri`.
+    /// The operating system disk of an image of disks. Set exactly one of `managed_disk_id`, `snapshot_id` and
+    /// `blob_uri`.
     pub struct OsDisk {
         /// The operating system on the disk.
         pub os_type: Option<String> = required().force_new().one_of(OS_TYPES),
@@ -115,12 +115,12 @@ pub fn disk_key(disk: &Value) -> Option<String> {
 }
 
 impl ManagedImage {
-    /// Reads an answer of which nothing was known before.
+    /// Reads a response without a known state.
     pub fn read(image: &Json) -> ManagedImage {
         ManagedImage::read_over(image, None, None)
     }
 
-    /// Reads an answer. Whatever it does not say of the disks stays as it was.
+    /// Reads a response. Properties of disks that it does not contain stay unchanged.
     pub fn read_over(
         image: &Json,
         os_disk: Option<&OsDisk>,
@@ -187,7 +187,7 @@ fn read_data_disk(disk: &Json, known: Option<&[DataDisk]>) -> Option<DataDisk> {
     })
 }
 
-// Managed disk, snapshot and blob: exactly one of them. The service may report several, of which the known one is kept.
+// Managed disk, snapshot and blob: exactly one of them. The service may return several; the known one is kept.
 fn read_source(disk: &Json, known: Option<[Option<String>; 3]>) -> [Option<String>; 3] {
     let mut reported = ["managedDisk.id", "snapshot.id", "blobUri"].map(|path| filled(disk, path));
     let known = known.unwrap_or_default();
@@ -200,7 +200,7 @@ fn read_source(disk: &Json, known: Option<[Option<String>; 3]>) -> [Option<Strin
     source
 }
 
-// A disk can bring its own encryption set along. The state has one only if the user set one, or after an import.
+// A disk can have its own encryption set. The state contains it only if the user set it, or after an import.
 fn read_encryption(disk: &Json, known: Option<Option<String>>) -> Option<String> {
     match known {
         Some(None) => None,
@@ -209,7 +209,7 @@ fn read_encryption(disk: &Json, known: Option<Option<String>>) -> Option<String>
     }
 }
 
-/// The storage profile to send for an image made from these disks.
+/// The storage profile to send for an image of these disks.
 pub fn expand(os_disk: &OsDisk, data_disks: &Set<DataDisk>) -> Json {
     let mut data_disks: Vec<&DataDisk> = data_disks.iter().collect();
     data_disks.sort_by_key(|disk| disk.lun);
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_back_what_expand_sends() {
+    fn expand_and_flatten_round_trip() {
         let os = OsDisk {
             storage_account_type: Some("Premium_LRS".into()),
             size_gb: Some(64),
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_what_an_answer_does_not_say() {
+    fn keeps_values_that_a_response_omits() {
         let (os, data) = (os_disk(), [data_disk(1)]);
         for profile in [json!(null), json!({}), json!({"osDisk": {}, "dataDisks": [{"lun": 1}]})] {
             let image = json!({"properties": {"storageProfile": profile}});

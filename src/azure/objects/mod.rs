@@ -1,8 +1,8 @@
-//! The service's objects as typed structs. JSON is read here and nowhere else, for resources and data sources alike.
+//! The service's objects as typed structs. Only this module reads their JSON, for resources and data sources.
 //!
-//! Reading is lenient: a member that is missing, null or of another type is `None`, which means that the answer does not
-//! say, so that callers keep the value they had. Enumerated values come in their documented spelling, whatever the case
-//! in the answer. The blocks that a resource and its data source share are declared beside the code that reads them.
+//! Reading is lenient: a member that is missing, null or of another type is `None`, so that callers keep the known
+//! value. Enumerated values get their documented spelling, regardless of the case in the response. Blocks that a
+//! resource and its data source share are declared next to the code that reads them.
 
 use serde_json::Value as Json;
 
@@ -27,7 +27,7 @@ pub const CACHING: &[&str] = &["None", "ReadOnly", "ReadWrite"];
 const PROVISIONING_STATES: &[&str] =
     &["Creating", "Updating", "Migrating", "Deleting", "Succeeded", "Failed", "Canceled"];
 
-/// The value at a dotted path, in its `documented` spelling. A value that is not documented stays as it is.
+/// The value at a dotted path, in its `documented` spelling. An undocumented value stays unchanged.
 pub fn word(json: &Json, path: &str, documented: &[&str]) -> Option<String> {
     let value = body::text(json, path).filter(|value| !value.is_empty())?;
     Some(
@@ -43,7 +43,7 @@ pub fn provisioning_state(object: &Json) -> Option<String> {
     word(object, "properties.provisioningState", PROVISIONING_STATES)
 }
 
-/// The text at a dotted path, unless it is empty: the service treats an empty text as none.
+/// The text at a dotted path, unless it is empty: the service treats empty texts as absent.
 pub fn filled(json: &Json, path: &str) -> Option<String> {
     body::text(json, path).filter(|text| !text.is_empty())
 }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_come_in_their_documented_spelling() {
+    fn enumerated_values_get_their_documented_spelling() {
         for (json, word) in [
             (json!({"properties": {"provisioningState": "succeeded"}}), Some("Succeeded")),
             (json!({"properties": {"provisioningState": "InterestinglyNew"}}), Some("InterestinglyNew")),

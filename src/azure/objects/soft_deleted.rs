@@ -1,4 +1,4 @@
-//! Deleted image versions that the soft delete of their gallery still keeps.
+//! Deleted image versions in the recycle bin of their gallery.
 
 use serde_json::Value as Json;
 
@@ -14,15 +14,15 @@ model! {
         pub version: String = computed(),
         /// When the version was deleted.
         pub deleted_at: Option<String> = computed(),
-        /// When the retention period ends. Until then, virtual machines that name this version can still be created, and
-        /// the version can be restored. In the grace period that follows, it can only be restored.
+        /// When the retention period ends. Until then, virtual machines can still be created from the version, and
+        /// the version can be restored. In the grace period after that, it can only be restored.
         pub restorable_until: Option<String> = computed(),
-        /// When the service deletes the version for good.
+        /// When the service deletes the version permanently.
         pub gone_at: Option<String> = computed(),
     }
 }
 
-/// The deleted versions of the image definition `definition`, the last deleted first.
+/// The deleted versions of the image definition `definition`, most recently deleted first.
 pub async fn list(
     client: &Client,
     scope: &Scope,
@@ -32,7 +32,7 @@ pub async fn list(
     let path = format!("{gallery}/softDeletedArtifactTypes/Images/artifacts/{}/versions", definition.name());
     let items = client.list(scope, &Target::at(path)).await?;
     let mut versions: Vec<SoftDeletedVersion> = items.iter().filter_map(read).collect();
-    // times of one format sort as text
+    // dates of one format sort as text
     versions.sort_by(|a, b| b.deleted_at.cmp(&a.deleted_at));
     Ok(versions)
 }

@@ -1,4 +1,4 @@
-//! The source of an image version: its schema, the JSON that is sent, and how an answer is read.
+//! The source of an image version: schema, request JSON and responses.
 
 use serde_json::{Value as Json, json};
 
@@ -20,7 +20,7 @@ const ACCOUNT: &str = "Microsoft.Storage/storageAccounts";
 pub const DISK_ENCRYPTION_SET: &str = "Microsoft.Compute/diskEncryptionSets";
 
 model! {
-    /// What the version is made from. Set exactly one source.
+    /// The source of the version. Set exactly one source.
     pub struct Source {
         /// The ID of a managed image in the version's region.
         pub managed_image_id: Option<String> = id_of(optional().force_new(), MANAGED_IMAGE),
@@ -47,7 +47,7 @@ model! {
         pub disk_id: Option<String> = id_of(optional().force_new(), DISK),
         /// The URI of a VHD in a blob. Requires `storage_account_id`.
         pub vhd_uri: Option<String> = optional().force_new().check_text(check_uri),
-        /// The ID of the storage account that holds the VHD.
+        /// The ID of the storage account of the VHD.
         pub storage_account_id: Option<String> = id_of(optional().force_new(), ACCOUNT),
         /// The host caching of the disk: `None`, `ReadOnly` or `ReadWrite`. Defaults to the service's choice.
         pub host_caching: Option<String> = caching(),
@@ -65,7 +65,7 @@ model! {
         pub disk_id: Option<String> = id_of(optional(), DISK),
         /// The URI of a VHD in a blob. Requires `storage_account_id`.
         pub vhd_uri: Option<String> = optional().check_text(check_uri),
-        /// The ID of the storage account that holds the VHD.
+        /// The ID of the storage account of the VHD.
         pub storage_account_id: Option<String> = id_of(optional(), ACCOUNT),
         /// The host caching of the disk: `None`, `ReadOnly` or `ReadWrite`. Defaults to the service's choice.
         pub host_caching: Option<String> = caching(),
@@ -131,10 +131,10 @@ pub fn check_source(source: &Value, path: &Path, found: &mut Diagnostics) {
     }
 }
 
-// Which of several attributes are set.
+// The attributes that are set.
 struct Given {
     known: Vec<&'static str>,
-    // whether others are unknown and may still be set
+    // whether others are unknown and may turn out to be set
     open: bool,
 }
 
@@ -236,8 +236,8 @@ fn expand_disk([snapshot, disk, uri, account]: [&Option<String>; 4], caching: Op
     body::without_nulls(json!({"source": source, "hostCaching": caching}))
 }
 
-/// Reads the source in a version's storage profile. Whatever the answer does not say stays as in `known`: the service
-/// stops reporting a source that was deleted, and the version was still made from it.
+/// Reads the source in a version's storage profile. Values that the response does not contain stay as in `known`: the
+/// service no longer returns a deleted source.
 pub fn read(profile: &Json, known: Option<&Source>) -> Option<Source> {
     let mut source = Source::default();
     let id = body::text(profile, "source.id");
@@ -287,13 +287,13 @@ fn read_data_disks(profile: &Json, known: &[DataDisk]) -> Set<DataDisk> {
     body::items(profile, "dataDiskImages").iter().filter_map(read).collect()
 }
 
-// The disk of a version that was made from disks; `None` when the answer names no source for it.
+// The disk of a version from disks; `None` if the response contains no source for it.
 fn read_disk(disk: &Json) -> Option<OsDisk> {
     let (id, uri) = (body::text(disk, "source.id"), body::text(disk, "source.uri"));
     let mut read = OsDisk { host_caching: word(disk, "hostCaching", CACHING), ..OsDisk::default() };
     match (uri, id) {
         (None, None) => return None,
-        // older API versions report the storage account of a VHD as the source's ID
+        // older API versions return the storage account of a VHD as the source's ID
         (Some(uri), id) => {
             read.vhd_uri = Some(uri);
             read.storage_account_id = body::text(disk, "source.storageAccountId").or(id);
@@ -312,7 +312,7 @@ mod tests {
         "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Compute";
 
     #[test]
-    fn reads_back_what_expand_sends() {
+    fn expand_and_flatten_round_trip() {
         let snapshot = format!("{S}/snapshots/s");
         let vhd = DataDisk {
             lun: 1,
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_what_an_answer_does_not_say() {
+    fn keeps_values_that_a_response_omits() {
         let known = Source { managed_image_id: Some("x".into()), ..Source::default() };
         assert_eq!(read(&json!({"osDiskImage": {"source": {}}}), Some(&known)), Some(known));
         let caching = |caching: &str| Some(caching.to_owned());
@@ -392,7 +392,7 @@ mod tests {
         );
     }
 
-    // In the first pass of validation every variable of a module is unknown and may still turn out to be null.
+    // In the first pass of validation, every variable of a module is unknown and may turn out to be null.
     #[test]
     fn unknown_values_pass_the_checks() {
         use Value::{Null, Unknown};

@@ -1,4 +1,4 @@
-//! The target regions of an image version: their schema, the JSON that is sent, and how an answer is read.
+//! The target regions of an image version: schema, request JSON and responses.
 
 use serde_json::{Value as Json, json};
 
@@ -60,7 +60,7 @@ model! {
 model! {
     /// Encryption of images for confidential virtual machines.
     pub struct Confidential {
-        /// The encryption type: what is encrypted, and who manages the key.
+        /// The encryption type: the encrypted disks, and the owner of the key.
         pub encryption_type: String = required().one_of(ENCRYPTION_TYPES),
         /// The ID of the disk encryption set for `EncryptedWithCmk`.
         pub secure_vm_disk_encryption_set_id: Option<String> = encryption_set(optional()),
@@ -72,7 +72,7 @@ pub fn region_key(target: &Value) -> Option<String> {
     target.get("name").as_str().map(region::normalise)
 }
 
-/// Whether an `encryption` block sets nothing.
+/// Whether an `encryption` block is empty.
 pub fn is_empty_encryption(value: &Value) -> bool {
     value.is_null()
         || value.get("os_disk_encryption_set_id").is_null()
@@ -110,7 +110,7 @@ fn check_confidential(confidential: &Value, path: &Path, found: &mut Diagnostics
     }
 }
 
-/// The target regions to send. Members that this schema does not have are kept for regions that exist already.
+/// The target regions to send. Members of existing regions that this schema does not have are kept.
 pub fn expand(targets: &[TargetRegion], current: &[Json]) -> Json {
     targets
         .iter()
@@ -157,7 +157,7 @@ fn expand_encryption(encryption: &Encryption) -> Json {
 }
 
 impl TargetRegion {
-    /// The region with the service's default for everything that is not known.
+    /// The region with the service's defaults for unknown values.
     pub fn with_defaults(&self) -> TargetRegion {
         let mut region = self.clone();
         region.regional_replica_count.get_or_insert(1);
@@ -167,7 +167,7 @@ impl TargetRegion {
     }
 }
 
-/// Reads the target regions in a version's publishing profile. What the answer does not say of a region stays as in
+/// Reads the target regions in a version's publishing profile. Values that the response does not contain stay as in
 /// `known`, except `excludeFromLatest`.
 pub fn read(profile: &Json, known: &[TargetRegion]) -> Set<TargetRegion> {
     if body::at(profile, "targetRegions").is_none() {
@@ -182,7 +182,7 @@ pub fn read(profile: &Json, known: &[TargetRegion]) -> Set<TargetRegion> {
                 .or(known.regional_replica_count),
             storage_account_type: word(target, "storageAccountType", STORAGE_ACCOUNT_TYPES)
                 .or(known.storage_account_type),
-            // the service answers this member only where it is true
+            // the service returns this member only if it is true
             exclude_from_latest: body::bool(target, "excludeFromLatest"),
             encryption: match body::at(target, "encryption") {
                 Some(encryption) => read_encryption(encryption),
@@ -240,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn reads_back_what_expand_sends() {
+    fn expand_and_flatten_round_trip() {
         let sent = expand(&[encrypted()], &[]);
         assert_eq!(read(&json!({"targetRegions": sent}), &[]).0, [encrypted()]);
     }
 
     #[test]
-    fn keeps_what_an_answer_does_not_say() {
-        // a missing excludeFromLatest is false
+    fn keeps_values_that_a_response_omits() {
+        // a missing excludeFromLatest means false
         let named =
             |name: &str| TargetRegion { name: name.to_owned(), exclude_from_latest: None, ..encrypted() };
         assert_eq!(read(&json!({}), &[encrypted()]).0, [encrypted()]);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_words_in_any_case() {
+    fn reads_enumerated_values_in_any_case() {
         let profile = json!({"targetRegions": [{"name": "x", "storageAccountType": "standard_zrs", "encryption": {
             "osDiskImage": {"securityProfile": {"confidentialVMEncryptionType": "encryptedwithpmk"}},
         }}]});

@@ -1,4 +1,4 @@
-//! An image version as the service describes it.
+//! An image version in the service's format.
 
 use serde_json::Value as Json;
 
@@ -15,7 +15,7 @@ use crate::schema::spec::computed;
 /// Replication modes.
 pub const REPLICATION_MODES: &[&str] = &["Full", "Shallow"];
 
-/// An image version. `None` means that the answer does not say.
+/// An image version. `None` means that the response does not contain the value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Version {
     /// The version number.
@@ -30,11 +30,11 @@ pub struct Version {
     pub exclude_from_latest: Option<bool>,
     /// When it was published.
     pub published_date: Option<String>,
-    /// The end-of-life date; `Some(None)` when the answer says that there is none.
+    /// The end-of-life date; `Some(None)` if the response shows that there is none.
     pub end_of_life_date: Option<Option<String>>,
     /// One of [`REPLICATION_MODES`].
     pub replication_mode: Option<String>,
-    /// Whether the service lets regions be removed.
+    /// Whether regions can be removed.
     pub allow_deletion_of_replicated_locations: Option<bool>,
     /// Whether the service refuses to delete the version before its end-of-life date.
     pub block_deletion_before_end_of_life: Option<bool>,
@@ -42,13 +42,13 @@ pub struct Version {
     pub os_disk: Option<OsDiskImage>,
     /// The data disks.
     pub data_disk: Set<DataDiskImage>,
-    /// What the version was made from.
+    /// The source of the version.
     pub source: Option<Source>,
-    /// The regions it is replicated to, as far as they are known.
+    /// The target regions, if they are known.
     pub target_region: Set<TargetRegion>,
-    /// How far it is replicated. Complete only in an answer to `$expand=ReplicationStatus`.
+    /// The replication status. Complete only in a response to `$expand=ReplicationStatus`.
     pub replication: Replication,
-    /// The UEFI settings, as JSON. Only in an answer to `$expand=UefiSettings`.
+    /// The UEFI settings, as JSON. Only in a response to `$expand=UefiSettings`.
     pub uefi_settings_json: Option<String>,
 }
 
@@ -57,7 +57,7 @@ model! {
     pub struct OsDiskImage {
         /// The size in GB.
         pub size_gb: Option<i64> = computed(),
-        /// The host caching of disks made from it.
+        /// The host caching of disks that are created from it.
         pub host_caching: Option<String> = computed(),
     }
 }
@@ -69,18 +69,18 @@ model! {
         pub lun: i64 = computed(),
         /// The size in GB.
         pub size_gb: Option<i64> = computed(),
-        /// The host caching of disks made from it.
+        /// The host caching of disks that are created from it.
         pub host_caching: Option<String> = computed(),
     }
 }
 
 impl Version {
-    /// Reads an answer of which nothing was known before.
+    /// Reads a response without a known state.
     pub fn read(version: &Json) -> Version {
         Version::read_over(version, None, &[])
     }
 
-    /// Reads an answer. Whatever it does not say of the source and of the target regions stays as it was.
+    /// Reads a response. Properties of the source and of target regions that it does not contain stay unchanged.
     pub fn read_over(version: &Json, source: Option<&Source>, target_regions: &[TargetRegion]) -> Version {
         let object = |path: &str| body::at(version, path).unwrap_or(&Json::Null);
         let publishing = object("properties.publishingProfile");
@@ -117,7 +117,7 @@ impl Version {
         }
     }
 
-    /// The regions it is replicated to, with the service's defaults where nothing is known.
+    /// The regions with replicas, with the service's defaults for unknown values.
     pub fn target_regions(&self) -> Set<TargetRegion> {
         self.target_region.iter().map(TargetRegion::with_defaults).collect()
     }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_disks_whatever_the_source_was() {
+    fn reads_disks_of_every_kind_of_source() {
         let version = Version::read(&json!({"properties": {"storageProfile": {
             "source": {"id": "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/images/i"},
             "osDiskImage": {"sizeInGB": 30, "hostCaching": "readwrite", "source": {}},
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_says_nothing_reads_as_nothing() {
+    fn an_empty_response_reads_as_none() {
         for answer in
             [json!({}), json!({"properties": null}), json!({"properties": {"publishingProfile": []}})]
         {

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use crate::arm::{Accepted, Client, Error, Kind, Scope, Target};
 
-/// Sends `body` to an action, and leaves its operation to the caller.
+/// Sends `body` to an action, and returns its operation without waiting.
 pub async fn start_action(
     client: &Client,
     scope: &Scope,
@@ -14,8 +14,8 @@ pub async fn start_action(
     client.post(scope, target, body).await
 }
 
-/// Sends `body` to an action and waits for its operation. The caller checks the effect where it needs certainty: an
-/// operation whose URL is dead counts as ended.
+/// Sends `body` to an action and waits for its operation. An operation whose URL cannot be read counts as ended, so
+/// the caller must verify the effect if necessary.
 pub async fn act(client: &Client, scope: &Scope, target: &Target, body: Option<&Json>) -> Result<(), Error> {
     let accepted = start_action(client, scope, target, body).await?;
     let Some(operation) = accepted.operation else { return Ok(()) };

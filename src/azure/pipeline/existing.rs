@@ -1,4 +1,4 @@
-//! What is already there where an object is to be created.
+//! Checks whether an object that is to be created already exists.
 
 use serde_json::Value as Json;
 use tokio::time::Instant;
@@ -10,20 +10,20 @@ use crate::azure::provisioning::{is_deleting, is_in_flight, pauses};
 use crate::azure::run_log::Event;
 use crate::schema::{Diagnostic, Diagnostics};
 
-/// What a creation finds.
+/// The result of the check before a creation.
 pub enum Found {
-    /// Nothing.
+    /// It does not exist.
     Nothing,
-    /// An object that the service is still creating, such as a killed run leaves behind.
+    /// The service is still creating it, for example for a killed run.
     InFlight(Json),
-    /// A finished object that this run has dropped from the state and left in Azure.
+    /// A finished object that this run has removed from the state and kept in Azure.
     Retained(Json),
     /// Any other finished object.
     Finished(Json),
 }
 
-/// Looks for an object at `target`. Waits for one that is being deleted, and for one that this run has deleted and the
-/// service still shows.
+/// Looks for an object at `target`. Waits for an object that is being deleted, and for one that this run has deleted
+/// and that the service still returns.
 pub async fn find(task: &Task<'_>, target: &Target) -> Result<Found, Diagnostics> {
     let failed = |error: Error| Diagnostics::from(task.failed(&error));
     let (run, id) = (&task.context.run, target.path());
@@ -47,7 +47,7 @@ pub async fn find(task: &Task<'_>, target: &Target) -> Result<Found, Diagnostics
     Ok(Found::Nothing)
 }
 
-/// The error for an object that exists and is not in this state, with an import block that is ready to use.
+/// The error for an object that exists and is not in this state, with an import block to paste.
 pub fn already_exists(id: &str, noun: &str, type_name: &str) -> Diagnostic {
     let name = ResourceId::parse(id).map(|id| id.name().to_owned()).unwrap_or_default();
     Diagnostic::error(
@@ -63,7 +63,7 @@ pub fn already_exists(id: &str, noun: &str, type_name: &str) -> Diagnostic {
     )
 }
 
-// A name that HCL accepts as the label of a resource.
+// Converts a name to a valid label of an HCL resource.
 fn label(name: &str) -> String {
     let label: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();

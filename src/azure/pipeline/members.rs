@@ -3,7 +3,7 @@
 use crate::arm::Target;
 use crate::schema::{Path, Value};
 
-/// An attribute, or one value of it, that not every API version has.
+/// An attribute, or one of its values, that older API versions do not have.
 #[derive(Clone, Copy, Debug)]
 pub struct Member {
     /// Dotted, such as `target_region.exclude_from_latest`.
@@ -13,7 +13,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// An attribute or a block that exists since API version `since`. One that is false or empty is not sent.
+    /// An attribute or a block that exists since API version `since`. A false or empty one is not sent.
     pub const fn new(attribute: &'static str, since: &'static str) -> Member {
         Member { attribute, since, only: None }
     }
@@ -28,12 +28,12 @@ impl Member {
         self.since
     }
 
-    /// The argument of the configuration, as far as it can be pointed at.
+    /// The argument of the configuration.
     pub fn path(&self) -> Path {
         Path::attribute(self.attribute.split('.').next().unwrap_or_default())
     }
 
-    /// The attribute, with its value where only that is missing, as the user wrote it.
+    /// The attribute, or the attribute with its value if only the value is missing, as the user wrote it.
     pub fn name(&self) -> String {
         match self.only {
             Some(value) => format!("{} = {value:?}", self.attribute),
@@ -41,7 +41,7 @@ impl Member {
         }
     }
 
-    /// Whether the plan sets it, in any element of the blocks on the way. An unknown value counts as not set.
+    /// Whether the plan sets it, in any element of the enclosing blocks. An unknown value counts as not set.
     pub fn is_in(&self, plan: &Value) -> bool {
         self.is_at(plan, self.attribute)
     }
@@ -63,7 +63,7 @@ impl Member {
     }
 }
 
-/// `target`, refused where the cloud has only API versions that lack a member of `plan`.
+/// `target` with a requirement for each member of `plan`, so that clouds without it refuse the call.
 pub fn requiring(target: Target, plan: &Value, members: &[Member]) -> Target {
     let present = members.iter().filter(|member| member.is_in(plan));
     present.fold(target, |target, member| target.needs(member.since, member.name()))
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_what_a_plan_sets_in_blocks_and_ignores_false_and_empty() {
+    fn finds_members_of_blocks_and_ignores_false_and_empty_ones() {
         let region = |exclude: bool| Value::object([("exclude", exclude.into())]);
         let plan = Value::object([
             ("region", Value::Set(vec![region(false), region(true)])),

@@ -1,4 +1,4 @@
-//! Deletions: of an object, and of a parent whose children the service remembers for some time.
+//! Deletes objects, and parents whose deleted children the service still counts for a while.
 
 use serde_json::Value as Json;
 use tokio::time::Instant;
@@ -10,11 +10,11 @@ use crate::azure::run_log::Event;
 use crate::azure::{Context, body, fault};
 use crate::schema::{Diagnostic, Diagnostics};
 
-/// How often the deletion of a parent is tried while the service still sees children that are gone: about 90 s, where
-/// the service has been observed to need 20.
+/// How often the deletion of a parent is repeated while the service still counts deleted children: for about 90 s,
+/// although 20 s were observed.
 const ATTEMPTS: usize = 25;
 
-/// Deletes the object at `target` and waits until it is gone. Succeeds when it is gone already.
+/// Deletes the object at `target` and waits until it no longer exists. Succeeds if it does not exist.
 pub async fn remove(context: &Context, scope: &Scope, target: &Target) -> Result<(), Error> {
     let client = &context.client;
     context.run.forget(target.path());
@@ -25,7 +25,7 @@ pub async fn remove(context: &Context, scope: &Scope, target: &Target) -> Result
             Err(error) if error.is_stopped() || error.is_timed_out() || error.kind == Kind::Operation => {
                 return Err(error);
             }
-            // the operation's URL is dead: the object decides
+            // the operation's URL cannot be read, so read the object
             Err(error) => wait_until_gone(client, scope, target, error).await?,
         }
     }
@@ -41,7 +41,7 @@ async fn wait_until_gone(client: &Client, scope: &Scope, target: &Target, error:
         match client.get_opt(scope, &target).await {
             Ok(None) => return Ok(()),
             Ok(Some(object)) if is_failed(&object) => return Err(error),
-            // the service may show for some time what it has deleted
+            // the service may still return a deleted object for a while
             Ok(Some(object)) if !is_deleting(&object) && begun.elapsed() > INVISIBLE_TOLERATED => {
                 return Err(error);
             }
@@ -54,10 +54,10 @@ async fn wait_until_gone(client: &Client, scope: &Scope, target: &Target, error:
     Ok(())
 }
 
-/// Where children are listed, and what one is called ("image version").
+/// Where the children are listed, and their name in messages ("image version").
 pub type Children = (Target, &'static str);
 
-/// Fails when one of the lists holds anything that would be lost with its parent.
+/// Fails if one of the lists contains an object that would be lost with its parent.
 pub async fn refuse_with_children(task: &Task<'_>, lists: &[Children]) -> Result<(), Diagnostics> {
     let (mut counts, mut ids) = (Vec::new(), Vec::new());
     for (list, noun) in lists {
@@ -71,8 +71,8 @@ pub async fn refuse_with_children(task: &Task<'_>, lists: &[Children]) -> Result
     if ids.is_empty() { Ok(()) } else { Err(still_contains(task, &counts.join(" and "), &ids).into()) }
 }
 
-/// Deletes a parent. Just after its last child went, the service still believes in the child for some seconds: that
-/// conflict is retried. Children that really remain, in one of the lists, are named by the error.
+/// Deletes a parent. For some seconds after the deletion of its last child, the service still counts the child; that
+/// conflict is retried. Children that really remain in one of the lists are named in the error.
 pub async fn delete_parent(task: &Task<'_>, target: &Target, lists: &[Children]) -> Result<(), Diagnostics> {
     let mut last = None;
     for pause in pauses().take(ATTEMPTS) {
@@ -102,7 +102,7 @@ async fn remaining(task: &Task<'_>, children: &Target) -> Result<Vec<String>, Er
         let (Some(id), Some(name)) = (body::text(&child, "id"), body::text(&child, "name")) else {
             continue;
         };
-        // lists lag behind too: a GET decides whether the child is there
+        // lists are outdated too, so a GET shows whether the child exists
         let target = Target::at(format!("{}/{name}", children.path()));
         if client.get_opt(scope, &target).await?.is_some_and(|found: Json| !is_deleting(&found)) {
             ids.push(id);

@@ -7,8 +7,8 @@ use crate::framework::spelling::{NullAndEmpty, find_match, keep_prior_spelling};
 use crate::schema::spec::{Body, Nesting};
 use crate::schema::{Diagnostic, Model, Value};
 
-/// The state of an object that is accepted and not finished: what was planned, and of what the plan left open, what
-/// `read` says. `provisioning_state` is never empty, so that the next plan sees that the object is unfinished.
+/// The state of an accepted but unfinished object: the planned values, and for unplanned values those in `read`.
+/// `provisioning_state` is never empty, so that the next plan sees that the object is unfinished.
 pub fn accepted_state<M: Model>(plan: &M, read: &M, provisioning: &str) -> M {
     let mut state = plan.encode();
     complete(M::schema(), &mut state, &read.encode());
@@ -52,7 +52,7 @@ fn complete(body: &Body, state: &mut Value, read: &Value) {
     }
 }
 
-/// Whether `read` equals `plan`, except where the plan is open.
+/// Whether `read` equals `plan`, except for unknown planned values.
 pub fn is_as_planned<M: Model>(plan: &M, read: &M) -> bool {
     let (plan, read) = (plan.encode(), read.encode());
     let read = keep_prior_spelling(M::schema(), read, &plan, NullAndEmpty::Equal);
@@ -61,7 +61,7 @@ pub fn is_as_planned<M: Model>(plan: &M, read: &M) -> bool {
     planned == read
 }
 
-/// The warning that goes with an object that is accepted and not finished.
+/// The warning about an accepted but unfinished object.
 pub fn unfinished(noun: &str, id: &str, error: &Error, progress: &str) -> Diagnostic {
     let why = match error.kind {
         Kind::Stopped => "the run was interrupted".to_owned(),

@@ -1,4 +1,4 @@
-//! The pipeline on a pretend Resource Manager: what it asks, what it waits for, and what it keeps.
+//! The pipeline with a fake Resource Manager: its requests, its waits, and its results.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn object(state: &str) -> Json {
     json!({"id": ID, "name": "g", "location": "eastus", "tags": {}, "properties": {"provisioningState": state}})
 }
 
-// A service that accepts a PUT, whose operation answers `status` and `body`.
+// A service that accepts a PUT and whose operation returns `status` and `body`.
 fn accepting(status: u16, body: Json) -> Arc<FakeArm> {
     let arm = FakeArm::new();
     let url = format!("https://management.azure.com{OPERATION}?api-version=1");
@@ -53,7 +53,7 @@ fn stored(private: &Private) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_answer_of_a_dead_operation_url_hands_over_to_the_object() {
+async fn reads_the_object_if_the_operation_url_returns_nothing_useful() {
     let rows = [
         (410, json!({"error": {"code": "Gone", "message": "too old"}})),
         (400, json!({"error": {"code": "InvalidParameter", "message": "?"}})),
@@ -113,7 +113,7 @@ async fn an_object_that_never_appears_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_reason_of_an_early_end_is_the_first_error() {
+async fn the_first_error_is_the_reason_of_an_early_end() {
     let arm = accepting(200, json!({"status": "InProgress"}));
     arm.is_silent_at(ID);
     let context = arm.context();
@@ -132,7 +132,7 @@ async fn the_reason_of_an_early_end_is_the_first_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_of_a_proxy_after_a_write_leads_to_a_look_at_the_object() {
+async fn reads_the_object_after_a_write_with_an_html_response() {
     for status in [301, 400, 403, 503] {
         let arm = FakeArm::new();
         arm.on(Method::Put, ID, status, json!("<html>blocked</html>"));

@@ -1,4 +1,4 @@
-//! One write of one object: sent, remembered, waited for and read back.
+//! One write of one object: sends it, stores its operation, waits for it and reads the object back.
 
 use std::time::Duration;
 
@@ -13,37 +13,37 @@ use crate::azure::{body, fault};
 use crate::framework::{Op, Private};
 use crate::schema::Diagnostic;
 
-/// Key in private state of the operation that a run did not see end.
+/// The key in private state of an operation whose end has not been seen.
 const OPERATION: &str = "operation";
 
-/// How long an object may stay invisible after the service said that it was created.
+/// How long an object may stay invisible after the service reported its creation.
 pub const INVISIBLE_TOLERATED: Duration = Duration::from_secs(300);
 
-/// How long reads of the object may fail while it is waited for.
+/// How long reads of the object may fail during a wait.
 const OUTAGE_TOLERATED: Duration = Duration::from_secs(300);
 
-/// How often an object is looked for after the answer to its creation was lost.
+/// How often an object is read after the response to its creation was lost.
 const LOOKS_AFTER_LOST_ANSWER: usize = 4;
 
-/// How often a difference is sent again after its answer was lost.
+/// How often a difference is sent again after its response was lost.
 const DIFFERENCE_REPEATED: usize = 6;
 
-/// What is being done to which object, and within which limits.
+/// The operation on an object, with its limits.
 pub struct Task<'a> {
     /// The configured provider.
     pub context: &'a Context,
-    /// The operation of the framework: time limit, interrupt and warnings.
+    /// The framework's operation: time limit, interrupt and warnings.
     pub op: &'a Op,
-    /// The same for the client, with the name of the work: `creating image version "1.0.0" of "i"`.
+    /// The client's scope, with the name of the operation: `creating image version "1.0.0" of "i"`.
     pub scope: Scope,
     /// The object.
     pub id: ResourceId,
-    /// The error to show for a failed call.
+    /// Converts the error of a failed call to a diagnostic.
     diagnose: fn(&Error, &str, &str) -> Diagnostic,
 }
 
 impl<'a> Task<'a> {
-    /// A task that does `what` to `id`, and shows failed calls by `diagnose` (of the error, `what` and the ID).
+    /// A task that does `what` to `id`, and converts errors with `diagnose` (of the error, `what` and the ID).
     pub fn new(
         context: &'a Context,
         op: &'a Op,
@@ -59,7 +59,7 @@ impl<'a> Task<'a> {
         &self.context.client
     }
 
-    /// The error to show when a call failed.
+    /// The diagnostic for a failed call.
     pub fn failed(&self, error: &Error) -> Diagnostic {
         (self.diagnose)(error, self.scope.what(), &self.id.to_string())
     }
@@ -70,7 +70,7 @@ impl<'a> Task<'a> {
 pub enum WaitUntil {
     /// Not at all.
     Accepted,
-    /// Until this region, the image version's own, has its replicas.
+    /// Until this region, the image version's home region, has its replicas.
     Home(String),
     /// Until every target region has its replicas.
     AllRegions,
@@ -83,9 +83,9 @@ pub enum WaitUntil {
 pub enum Change {
     /// Replaces the object.
     Put(Json),
-    /// Changes the members that the body names.
+    /// Changes the members in the body.
     Patch(Json),
-    /// Replaces the object with the first body. When the service refuses that, changes the members of the second.
+    /// Replaces the object with the first body. If the service refuses that, changes the members in the second.
     PutOrPatch(Json, Json),
     /// Changes the members in the body, which are those that differ. An empty one changes nothing.
     Difference(Json),
@@ -111,31 +111,31 @@ impl Change {
     }
 }
 
-/// What a write led to.
+/// The result of a write.
 #[derive(Debug)]
 pub struct Ended {
-    /// The object as the service last returned it; what was sent when it could not be read.
+    /// The object as the service last returned it, or the sent body if it could not be read.
     pub body: Json,
-    /// How the operation ended, as far as this run knows.
+    /// The outcome, as far as this run knows it.
     pub outcome: Outcome,
 }
 
-/// How an accepted write ended.
+/// The outcome of an accepted write.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Successfully, or as far as it was to be waited for.
+    /// It succeeded, as far as the wait requires.
     Done,
-    /// Not yet: interrupted, out of time, or the service could not be reached.
+    /// It is unfinished: the wait was interrupted or timed out, or the service could not be reached.
     Unfinished(Error),
     /// Replication failed in some regions; the object itself is usable.
     RegionsFailed(Diagnostic),
     /// The object exists in a failed state, or does not appear.
     Failed(Diagnostic),
-    /// The answer was lost and the object could not be read: it may exist.
+    /// The response was lost and the object could not be read, so it may exist.
     Unknown(Error),
 }
 
-/// Why a write did not begin.
+/// Why a write could not begin.
 #[derive(Debug)]
 pub struct NotBegun {
     /// The first error.
@@ -148,19 +148,19 @@ pub struct NotBegun {
 pub struct Write<'t, 'a> {
     task: &'t Task<'a>,
     target: Target,
-    // the same with the query options that reads need
+    // the same, with the query options for reads
     read: Target,
     private: &'t mut Private,
 }
 
-/// Forgets a stored operation once the object shows that it has ended.
+/// Removes a stored operation once the object shows that it has ended.
 pub fn forget_if_final(private: &mut Private, object: &Json) {
     if !is_in_flight(object) {
         private.remove(OPERATION);
     }
 }
 
-/// The frame of one last short read after the time of `scope` has passed or the user has interrupted.
+/// The scope of a last short read after the timeout of `scope` or an interrupt.
 pub fn final_read_scope(scope: &Scope) -> Scope {
     scope.for_final_read()
 }
@@ -171,15 +171,15 @@ impl<'t, 'a> Write<'t, 'a> {
         Write { task, target, read, private }
     }
 
-    /// Reads the object. `None` when it does not exist. A final state ends the stored operation.
+    /// Reads the object; `None` if it does not exist. A final state removes the stored operation.
     pub async fn look(&mut self) -> Result<Option<Json>, Error> {
         let found = self.task.client().get_opt(&self.task.scope, &self.read).await?;
         forget_if_final(self.private, found.as_ref().unwrap_or(&Json::Null));
         Ok(found)
     }
 
-    /// Sends `change` and stores the operation that the service answers with. `prior` is the object before, `None` for a
-    /// creation. Returns the body to go on with.
+    /// Sends `change` and stores the operation in the response. `prior` is the previous object, `None` for a
+    /// creation. Returns the resulting body.
     pub async fn begin(&mut self, change: &Change, prior: Option<&Json>) -> Result<Json, NotBegun> {
         let (client, scope) = (self.task.client(), &self.task.scope);
         self.private.remove(OPERATION);
@@ -219,7 +219,7 @@ impl<'t, 'a> Write<'t, 'a> {
         if accepted.body.is_object() { accepted.body } else { change.body().clone() }
     }
 
-    // The same difference has the same effect however often it is sent.
+    // Repeating the same difference has the same effect.
     async fn repeat_difference(
         &mut self,
         change: &Change,
@@ -243,7 +243,7 @@ impl<'t, 'a> Write<'t, 'a> {
         Err(NotBegun { error, may_exist: true })
     }
 
-    // Nothing was there before, so what is there now is what was sent.
+    // The object did not exist before, so an existing object is the one that was sent.
     async fn look_after_lost_creation(&mut self, error: Error) -> Result<Json, NotBegun> {
         let scope = self.usable_scope();
         for pause in pauses().take(LOOKS_AFTER_LOST_ANSWER) {
@@ -260,7 +260,7 @@ impl<'t, 'a> Write<'t, 'a> {
         Err(NotBegun { error, may_exist: false })
     }
 
-    // The object was there before: the service has acted if it equals what was sent.
+    // The object existed before: the service has acted if it equals the sent body.
     async fn look_after_lost_update(&mut self, change: &Change, error: Error) -> Result<Json, NotBegun> {
         let scope = self.usable_scope();
         let mut wanted = change.body().clone();
@@ -276,7 +276,7 @@ impl<'t, 'a> Write<'t, 'a> {
         Err(NotBegun { error, may_exist: true })
     }
 
-    // The scope, or that of one last read when its time has passed.
+    // The scope, or that of a last read after its timeout.
     fn usable_scope(&self) -> Scope {
         match self.task.scope.check() {
             Ok(()) => self.task.scope.clone(),
@@ -284,7 +284,7 @@ impl<'t, 'a> Write<'t, 'a> {
         }
     }
 
-    /// Waits for what was begun, from the object in `body`, and reads the object back.
+    /// Waits for the operation, starting with the object in `body`, and reads the object back.
     pub async fn wait(&mut self, until: &WaitUntil, body: Json) -> Ended {
         let ended = match until {
             WaitUntil::Accepted => {
@@ -301,7 +301,7 @@ impl<'t, 'a> Write<'t, 'a> {
                 let wanted = Wanted::Regions(vec![region.clone()]);
                 match self.poll(body, |_| true).await {
                     Ended { body, outcome: Outcome::Done } => self.wait_for_regions(&wanted, body).await,
-                    // the operation says why
+                    // the operation contains the reason
                     Ended { body, .. } if is_failed(&body) => self.wait_until_final(body).await,
                     ended => ended,
                 }
@@ -331,7 +331,7 @@ impl<'t, 'a> Write<'t, 'a> {
         }
         match failure {
             None => self.poll(body, |object| !is_in_flight(object)).await,
-            // the operation says why; the object only says that
+            // the operation contains the reason; the object shows only that it failed
             Some(error) => {
                 let seen = self.task.client().get_opt(&self.usable_scope(), &self.read).await;
                 let body = seen.ok().flatten().unwrap_or(body);
@@ -345,7 +345,7 @@ impl<'t, 'a> Write<'t, 'a> {
         }
     }
 
-    // Reads the object until `enough` of it is there.
+    // Reads the object until `enough` of it exists.
     async fn poll(&mut self, body: Json, enough: fn(&Json) -> bool) -> Ended {
         let begun = Instant::now();
         let (mut last, mut seen) = (body, false);
@@ -358,7 +358,7 @@ impl<'t, 'a> Write<'t, 'a> {
                         return self.judged(last);
                     }
                 }
-                // shortly after a creation the service may not see its own object
+                // shortly after a creation, the service may not find its own object
                 Ok(None) if begun.elapsed() < INVISIBLE_TOLERATED && !seen => {}
                 Ok(None) => {
                     return Ended { outcome: Outcome::Failed(self.invisible(seen)), body: last };
@@ -417,7 +417,7 @@ impl<'t, 'a> Write<'t, 'a> {
         )
     }
 
-    // The wait ended early. A last read shows the object, where that is possible; the reason stays the first error.
+    // The wait ended early. A last read shows the object, if possible; the first error remains the reason.
     async fn interrupted(&mut self, body: Json, error: Error) -> Ended {
         let seen = self.task.client().get_opt(&final_read_scope(&self.task.scope), &self.read).await;
         match seen {
@@ -429,7 +429,7 @@ impl<'t, 'a> Write<'t, 'a> {
 
     async fn wait_for_regions(&mut self, wanted: &Wanted, body: Json) -> Ended {
         let replication = Replication::parse(&body);
-        // a service that is done and says nothing about replication has nothing more to say
+        // a finished object without a replication status will not get one
         let silent = *wanted == Wanted::All && !replication.reported && !is_in_flight(&body);
         if silent || replication.has_reached(wanted, is_in_flight(&body)) {
             return done(body);
@@ -455,7 +455,7 @@ impl<'t, 'a> Write<'t, 'a> {
     }
 }
 
-// Whether each member of `difference`, also below properties, is not what it was before.
+// Whether every member of `difference`, including those below properties, has changed.
 fn has_changed(now: &Json, prior: &Json, difference: &Json) -> bool {
     let Json::Object(members) = difference else { return false };
     members.iter().all(|(name, difference)| {
@@ -471,8 +471,8 @@ fn done(body: Json) -> Ended {
     Ended { body, outcome: Outcome::Done }
 }
 
-// Whether the service may have carried out a request that ended with `error`. An error page in HTML comes from a proxy or
-// gateway on the way, whatever its status, so it says nothing about what the service did.
+// Whether the service may have carried out a request that ended with `error`. An HTML error page comes from a proxy
+// or gateway, whatever its status, so it does not show whether the service acted.
 fn may_have_acted(error: &Error) -> bool {
     error.may_have_acted() || error.kind == Kind::Malformed || error.status.is_some() && error.code.is_empty()
 }
@@ -484,7 +484,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_difference_is_made_when_each_of_its_members_has_changed() {
+    fn a_difference_is_applied_once_every_member_has_changed() {
         let object = |tags: &str, size: &str| json!({"tags": {"a": tags}, "properties": {"vmProfile": {"vmSize": size}, "x": 1}});
         let prior = object("1", "small");
         let both = json!({"tags": {"a": "2"}, "properties": {"vmProfile": {"vmSize": "large"}}});
