@@ -162,7 +162,7 @@ fn invalid_input_is_reported_before_any_change() {
 fn missing_credentials_are_reported_at_plan() {
     let terraform = terraform("");
     let text = format!(
-        "{HEAD}\nprovider \"azimage\" {{\n  use_cli = false\n}}\nresource \"azimage_gallery\" \"g\" {{\n  name = \"g\"\n  resource_group_name = \"rg\"\n  location = \"eastus\"\n}}\n"
+        "{HEAD}\nprovider \"azimage\" {{\n  use_cli = false\n}}\nresource \"azimage_gallery\" \"g\" {{\n  count = 25\n  name = \"g${{count.index}}\"\n  resource_group_name = \"rg\"\n  location = \"eastus\"\n}}\n"
     );
     let mut workspace = Workspace::new(&terraform);
     workspace.write("main.tf", &text);
@@ -172,6 +172,7 @@ fn missing_credentials_are_reported_at_plan() {
         .assert_contains("Signing in failed")
         .assert_contains("client_secret is not set");
     assert_eq!(ran.code, 1);
+    assert_eq!(ran.text.matches("Error:").count(), 1, "{}", ran.text);
     workspace.env("ARM_METADATA_HOSTNAME", "127.0.0.1:9");
     let ran =
         workspace.run(&["plan"]).assert_contains("127.0.0.1:9").assert_contains("is correct and reachable");

@@ -33,7 +33,8 @@ fn tell(error: &Error, doing: &str, paragraphs: &[&str]) -> Diagnostic {
         return Diagnostic::error(
             summary,
             format!("{cause} See the other error of this run for the reason."),
-        );
+        )
+        .repeated();
     }
     let paragraphs: Vec<&str> = paragraphs.iter().copied().chain(remedy(error)).collect();
     Diagnostic::error(summary, paragraphs.join("\n\n"))

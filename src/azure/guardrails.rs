@@ -3,7 +3,7 @@
 use crate::arm::region;
 use crate::model;
 use crate::schema::spec::optional;
-use crate::schema::{Diagnostic, Diagnostics, Path, Set, Severity};
+use crate::schema::{Diagnostic, Diagnostics, Path, Set};
 
 model! {
     /// Rules that plans must satisfy. Each rule is off unless it is set. A violation names the attribute, the rule and the fix.
@@ -32,16 +32,12 @@ model! {
 impl Guardrails {
     /// The diagnostic of a violation of `rule` at `path`.
     pub fn violation(&self, rule: &str, path: Path, what: &str, fix: &str) -> Diagnostic {
-        let severity = match self.mode.as_deref() {
-            Some("warn") => Severity::Warning,
-            _ => Severity::Error,
+        let diagnostic = match self.mode.as_deref() {
+            Some("warn") => Diagnostic::warning,
+            _ => Diagnostic::error,
         };
-        Diagnostic {
-            severity,
-            summary: format!("Guardrail {rule}: {what}"),
-            detail: format!("{fix}\n\nThe rule is set in the provider's guardrails {{}} block."),
-            path,
-        }
+        let detail = format!("{fix}\n\nThe rule is set in the provider's guardrails {{}} block.");
+        diagnostic(format!("Guardrail {rule}: {what}"), detail).at(path)
     }
 
     /// Applies `deny_latest` to a lookup whose version is at `path`.

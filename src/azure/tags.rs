@@ -136,7 +136,7 @@ mod tests {
     use crate::schema::Set;
 
     fn draft<'a>(config: &'a Value, prior: &'a Value) -> Draft<'a> {
-        Draft { config, prior, planned: config.clone(), replace: Vec::new(), diagnostics: Diagnostics::new() }
+        Draft::new(config, prior, config.clone())
     }
 
     fn map<const N: usize>(tags: [(&str, Value); N]) -> Value {

@@ -31,6 +31,7 @@ impl<P: Provider> Server<P> {
         mut private: Private,
     ) -> Applied {
         private.remove(PLANNED_FROM);
+        self.run_ids().begin_apply();
         let resource = &entry.resource;
         let context = match self.ready() {
             Ok(context) => context,
@@ -68,7 +69,7 @@ impl<P: Provider> Server<P> {
                 Ok(state) => {
                     let state = in_planned_spelling(entry, state, &planned);
                     let (state, differing) = enforce_plan(entry.body(), &planned, state);
-                    for path in differing.into_iter().filter(|path| !is_steady(entry.body(), path)) {
+                    for path in differing.into_iter().filter(|path| !is_volatile(entry.body(), path)) {
                         op.warn(differs_from_plan(resource.type_name(), path));
                     }
                     (state, Diagnostics::new())
@@ -89,9 +90,9 @@ impl<P: Provider> Server<P> {
 }
 
 // An unfinished change has its own warning; the next refresh reads the actual value.
-fn is_steady(body: &Body, path: &Path) -> bool {
-    let steady = body.attributes.iter().filter(|attribute| attribute.steady.is_some());
-    steady.into_iter().any(|attribute| *path == Path::attribute(attribute.name))
+fn is_volatile(body: &Body, path: &Path) -> bool {
+    let volatile = body.attributes.iter().filter(|attribute| attribute.volatile);
+    volatile.map(|attribute| attribute.name).any(|name| *path == Path::attribute(name))
 }
 
 fn differs_from_plan(type_name: &str, path: Path) -> Diagnostic {

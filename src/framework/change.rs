@@ -35,7 +35,8 @@ impl<P: Provider> Server<P> {
     /// Plans a change. Errors of a plan that precedes a destroy are dropped.
     pub async fn plan(&self, entry: &Entry<P::Context>, change: Change) -> Planned {
         let planned = self.plan_change(entry, change).await;
-        Planned { diagnostics: self.unless_destroying(planned.diagnostics), ..planned }
+        let found = self.unless_destroying(planned.diagnostics);
+        Planned { diagnostics: self.without_repeats(found).await, ..planned }
     }
 
     async fn plan_change(&self, entry: &Entry<P::Context>, change: Change) -> Planned {
@@ -73,13 +74,8 @@ impl<P: Provider> Server<P> {
         }
         let body = entry.body();
         let context = self.context();
-        let mut draft = Draft {
-            config: &config,
-            prior: &prior,
-            planned: plan::begin(body, &config, &prior),
-            replace: Vec::new(),
-            diagnostics: found,
-        };
+        let mut draft =
+            Draft { diagnostics: found, ..Draft::new(&config, &prior, plan::begin(body, &config, &prior)) };
         entry.resource.prepare(context.as_deref(), &mut draft);
         if draft.is_create() {
             self.plan_id(entry, planned_from.as_deref(), &mut draft);

@@ -58,6 +58,11 @@ impl Op {
         self.run_ids.object(id)
     }
 
+    /// Whether Terraform applies a plan, as far as is known: not before it has applied the first change.
+    pub fn is_applying(&self) -> bool {
+        self.run_ids.is_applying()
+    }
+
     /// Adds a warning to the response.
     pub fn warn(&self, diagnostic: Diagnostic) {
         lock(&self.warnings).push(diagnostic);

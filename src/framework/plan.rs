@@ -20,11 +20,25 @@ pub struct Draft<'a> {
     pub planned: Value,
     /// Paths whose change replaces the resource, in addition to those of the schema.
     pub replace: Vec<Path>,
+    /// Whether the change leaves volatile values as they are, although it is sent to the service.
+    pub keeps_volatile: bool,
     /// Errors and warnings.
     pub diagnostics: Diagnostics,
 }
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
+    /// A draft of `planned` without replacements or diagnostics.
+    pub fn new(config: &'a Value, prior: &'a Value, planned: Value) -> Draft<'a> {
+        Draft {
+            config,
+            prior,
+            planned,
+            replace: Vec::new(),
+            keeps_volatile: false,
+            diagnostics: Diagnostics::new(),
+        }
+    }
+
     /// Whether the plan creates an object.
     pub fn is_create(&self) -> bool {
         self.prior.is_null()
@@ -66,7 +80,9 @@ pub fn finish(body: &Body, draft: &mut Draft<'_>) -> Plan {
             }
         }
     }
-    let is_sent = prior.is_null() || changes_the_object(body, &planned, prior);
+    let is_sent = prior.is_null()
+        || !replace.is_empty()
+        || !draft.keeps_volatile && changes_the_object(body, &planned, prior);
     let planned = mark_unknown(body, draft.config, planned, prior, is_sent);
     draft.planned = planned.clone();
     Plan { planned, replace }
@@ -131,7 +147,7 @@ fn changes_the_object(body: &Body, planned: &Value, prior: &Value) -> bool {
     names.chain(blocks).any(|name| planned.get(name) != prior.get(name))
 }
 
-// Step 5. Volatile values become unknown only where `is_sent`.
+// Step 5. Volatile values become unknown only where a request that may change them `is_sent`.
 fn mark_unknown(body: &Body, config: &Value, planned: Value, prior: &Value, is_sent: bool) -> Value {
     let Value::Object(mut fields) = planned else {
         return planned;
@@ -295,13 +311,7 @@ mod tests {
 
     fn run(config: &Value, prior: &Value) -> Plan {
         let body = <Thing as Model>::body();
-        let mut draft = Draft {
-            config,
-            prior,
-            planned: begin(&body, config, prior),
-            replace: Vec::new(),
-            diagnostics: Diagnostics::new(),
-        };
+        let mut draft = Draft::new(config, prior, begin(&body, config, prior));
         finish(&body, &mut draft)
     }
 

@@ -1,7 +1,9 @@
 //! The provider: its resource types and configuration, and the server that uses them to answer the protocol's requests.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -129,6 +131,8 @@ pub struct Server<P: Provider> {
     configured: RwLock<Configured<P::Context>>,
     stop: Mutex<CancellationToken>,
     run_ids: Arc<RunIds>,
+    /// Whether a plan or a read of this graph walk has returned an error, so that the walk fails.
+    is_failing: AtomicBool,
     /// Whether the host is about to destroy everything.
     is_destroying: fn() -> bool,
 }
@@ -186,6 +190,7 @@ impl<P: Provider> Server<P> {
             configured: RwLock::new(Configured::No),
             stop: Mutex::new(CancellationToken::new()),
             run_ids: Arc::default(),
+            is_failing: AtomicBool::new(false),
             is_destroying: || false,
         }
     }
@@ -242,6 +247,7 @@ impl<P: Provider> Server<P> {
     /// the last configuration applies.
     pub fn configure(&self, config: &Value, terraform_version: &str) -> Diagnostics {
         self.run_ids.clear();
+        self.is_failing.store(false, Ordering::Relaxed);
         let mut found = Diagnostics::new();
         let configured = if !config.is_wholly_known() {
             Configured::Unknown
@@ -367,6 +373,28 @@ impl<P: Provider> Server<P> {
             found.0.retain(|diagnostic| !diagnostic.is_error());
         }
         found
+    }
+
+    /// `found`, of a plan or a read, without errors that only refer to another one, once that one has been returned: it fails
+    /// the run, so that 40 resources need not all say that signing in failed.
+    pub(super) async fn without_repeats(&self, mut found: Diagnostics) -> Diagnostics {
+        if found.0.iter().any(|diagnostic| diagnostic.is_error() && !diagnostic.is_repeat) {
+            self.is_failing.store(true, Ordering::Relaxed);
+        } else if found.has_errors() && self.has_returned_an_error().await {
+            found.0.retain(|diagnostic| !diagnostic.is_error());
+        }
+        found
+    }
+
+    // Calls run concurrently: the one with the reason may return after those that refer to it.
+    async fn has_returned_an_error(&self) -> bool {
+        for _ in 0..20 {
+            if self.is_failing.load(Ordering::Relaxed) {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        false
     }
 
     // The error for a data source that names an object which this configuration has yet to create: it would not find it, or

@@ -69,8 +69,10 @@ impl<P: Provider> Server<P> {
                 answer(complete(entry.body(), new), private, found)
             }
             Ok(None) => answer(Value::Null, private, found),
+            // an imported object that was not read must not look as if it had been
             Err(errors) => {
-                found.extend(errors);
+                let is_import = private.get(UNREAD) == Some(true);
+                found.extend(if is_import { errors } else { self.without_repeats(errors).await });
                 answer(state, private, found)
             }
         }

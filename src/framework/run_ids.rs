@@ -7,6 +7,7 @@
 //! been upgraded and read just before. Any other create with that ID comes from another address.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::schema::Value;
@@ -17,7 +18,10 @@ pub const PLANNED_FROM: &str = "planned_from";
 
 /// What is known about each ID, ignoring case.
 #[derive(Default)]
-pub struct RunIds(Mutex<HashMap<String, Known>>);
+pub struct RunIds {
+    known: Mutex<HashMap<String, Known>>,
+    is_applying: AtomicBool,
+}
 
 #[derive(Default)]
 struct Known {
@@ -46,6 +50,17 @@ impl RunIds {
     /// Forgets everything when a new run begins.
     pub fn clear(&self) {
         self.known().clear();
+        self.is_applying.store(false, Ordering::Relaxed);
+    }
+
+    /// Notes that Terraform applies a plan, and plans its resources once more.
+    pub fn begin_apply(&self) {
+        self.is_applying.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether Terraform applies a plan, as far as is known: not before it has applied the first change.
+    pub fn is_applying(&self) -> bool {
+        self.is_applying.load(Ordering::Relaxed)
     }
 
     /// Notes that the state contains the object.
@@ -108,7 +123,7 @@ impl RunIds {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        lock(&self.0)
+        lock(&self.known)
     }
 }
 

@@ -26,13 +26,7 @@ fn renews_a_token_only_with_another_change() {
         let mut planned = config.clone();
         // as the framework plans it: the prior spelling of the same
         planned.set("source", prior.get("source").clone());
-        let mut draft = Draft {
-            config: &config,
-            prior: &prior,
-            planned,
-            replace: Vec::new(),
-            diagnostics: Diagnostics::new(),
-        };
+        let mut draft = Draft::new(&config, &prior, planned);
         renew_tokens(&mut draft);
         let expected = if renewed { &config } else { &prior };
         assert_eq!(draft.planned.get("source"), expected.get("source"), "{config:?}");

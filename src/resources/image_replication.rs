@@ -305,13 +305,7 @@ mod tests {
         for (region, errors) in [("West Europe", 0), ("marscentral", 0), ("westeuorpe", 1)] {
             let config = plan(&[region]).encode();
             let (planned, prior) = (config.clone(), Value::Null);
-            let draft = Draft {
-                config: &config,
-                prior: &prior,
-                planned,
-                replace: Vec::new(),
-                diagnostics: Diagnostics::new(),
-            };
+            let draft = Draft::new(&config, &prior, planned);
             let mut found = Diagnostics::new();
             Resource::check(&ImageReplication, &context, &op(), &draft, &mut found).await;
             assert_eq!(found.0.len(), errors, "{region}");
@@ -332,13 +326,7 @@ mod tests {
         {
             let planned = if prior.is_null() { plan(&[]).encode() } else { prior.clone() };
             let config = plan(&[]).encode();
-            let mut draft = Draft {
-                config: &config,
-                prior: &prior,
-                planned,
-                replace: Vec::new(),
-                diagnostics: Diagnostics::new(),
-            };
+            let mut draft = Draft::new(&config, &prior, planned);
             Resource::prepare(&ImageReplication, None, &mut draft);
             assert_eq!(draft.planned.get("id").as_str(), Some(ID));
             assert_eq!(draft.changes("replication_state"), waits && !prior.is_null());

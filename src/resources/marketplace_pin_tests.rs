@@ -54,13 +54,7 @@ fn state() -> Value {
 
 fn run(context: Option<&Context>, config: &Value, prior: &Value) -> Plan {
     let body = body();
-    let mut draft = Draft {
-        config,
-        prior,
-        planned: plan::begin(&body, config, prior),
-        replace: Vec::new(),
-        diagnostics: Diagnostics::new(),
-    };
+    let mut draft = Draft::new(config, prior, plan::begin(&body, config, prior));
     MarketplacePin.prepare(context, &mut draft);
     let plan = plan::finish(&body, &mut draft);
     // what Terraform demands of every plan
@@ -437,13 +431,7 @@ async fn the_guardrail_sees_what_is_pinned_and_what_will_be() {
     for (urn, kept, prior, text) in rows {
         let config = configuration(urn.into(), kept);
         let planned = run(Some(&context), &config, &prior).planned;
-        let draft = Draft {
-            config: &config,
-            prior: &prior,
-            planned,
-            replace: Vec::new(),
-            diagnostics: Diagnostics::new(),
-        };
+        let draft = Draft::new(&config, &prior, planned);
         let mut found = Diagnostics::new();
         MarketplacePin.check(&context, &op(), &draft, &mut found).await;
         match text {

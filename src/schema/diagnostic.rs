@@ -24,6 +24,8 @@ pub struct Diagnostic {
     pub detail: String,
     /// The attribute it concerns; the root when it concerns the whole block.
     pub path: Path,
+    /// Whether it only refers to another error of the same run, which gives the reason.
+    pub is_repeat: bool,
 }
 
 impl Diagnostic {
@@ -34,12 +36,18 @@ impl Diagnostic {
             summary: summary.into(),
             detail: detail.into(),
             path: Path::root(),
+            is_repeat: false,
         }
     }
 
     /// A warning on the whole block.
     pub fn warning(summary: impl Into<String>, detail: impl Into<String>) -> Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(summary, detail) }
+    }
+
+    /// Marks it as one that only refers to another error of the same run.
+    pub fn repeated(self) -> Diagnostic {
+        Diagnostic { is_repeat: true, ..self }
     }
 
     /// Sets the attribute path.

@@ -1,8 +1,9 @@
 //! Clouds that support only older API versions: every feature of such a version works, and the others are rejected
 //! before anything is created, with the attribute's name.
 
+use super::versions::{VERSION, version, with_sources};
 use super::{each, prepared};
-use crate::core::{Core, json, patched};
+use crate::core::{Action, Core, json, patched};
 
 // The newest API version of galleries, and cases whose full configuration needs a newer one.
 const CLOUDS: [(&str, &[&str]); 5] = [
@@ -72,9 +73,8 @@ async fn each_update_succeeds_or_names_the_unsupported_attribute() {
                 }
                 Err(diagnostics) => {
                     let text = format!("{diagnostics:?}");
-                    let is_explained = text.contains("is not available in this cloud")
-                        || text.contains("allow_deletion_of_replicated_locations is false");
-                    assert!(is_explained, "{what}: {text}");
+                    assert!(text.contains("is not available in this cloud"), "{what}: {text}");
+                    assert!(!text.contains("= true"), "{what}: it recommends what the cloud lacks: {text}");
                 }
             }
         }
@@ -98,4 +98,27 @@ async fn apply_refuses_before_creating_if_values_were_unknown_at_plan() {
         }
     })
     .await;
+}
+
+// Protection of regions begins with 2022-03-03.
+#[tokio::test(start_paused = true)]
+async fn removes_and_repairs_regions_where_the_cloud_protects_none() {
+    let core = with_sources(json!({})).await;
+    cloud(&core, "2021-10-01").await;
+    let of = |names: &[&str]| {
+        let regions: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+        version(json!({"target_region": regions}))
+    };
+    let held = core.create(VERSION, &of(&["eastus", "westeurope"])).await;
+    let plan = core.plan(VERSION, Some(&held), &of(&["eastus"])).await;
+    plan.diagnostics.assert_warning(&["The plan removes the region westeurope", "do not protect regions"]);
+    let applied = core.apply(&plan).await;
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
+    core.fault(json!({"method": "PUT", "path": "/versions/", "fail_region": "uksouth"}));
+    let plan = core.plan(VERSION, applied.held.as_ref(), &of(&["eastus", "uksouth"])).await;
+    let held = core.apply(&plan).await.held.unwrap();
+    let held = core.refresh(&held).await.unwrap().unwrap();
+    let repaired = core.change(&held, &of(&["eastus", "uksouth"]), Action::Update).await;
+    let states = repaired.get("replication_state").entries();
+    assert!(states.map(|(_, state)| state.as_str()).eq([Some("Completed"); 2]));
 }

@@ -3,6 +3,7 @@
 use super::galleries::DEFINITION;
 use crate::cases::{self, rg};
 use crate::core::{Action, Core, Json, UNKNOWN, changed, json, patched};
+use crate::interrupts::interrupted;
 use std::time::Duration;
 
 pub const VERSION: &str = "azimage_image_version";
@@ -518,6 +519,41 @@ async fn update_honours_wait_for_replication() {
     let applied = core.apply(&plan).await;
     assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_that_keeps_the_regions_plans_no_new_replication() {
+    let core = with_sources(json!({})).await;
+    let held = core.create(VERSION, &version(json!({}))).await;
+    const VOLATILE: [&str; 3] = ["provisioning_state", "replication_state", "replication_progress"];
+    let tagged = version(json!({"tags": {"a": "b"}, "exclude_from_latest": true}));
+    let plan = core.plan(VERSION, Some(&held), &tagged).await;
+    for name in VOLATILE {
+        assert_eq!(plan.state.get(name), held.get(name), "{name}");
+    }
+    // an interrupted update keeps the promise, and the next refresh shows what is unfinished
+    core.control("PUT", "settings", json!({"time_scale": 0.0001}));
+    let (applied, reached) = interrupted(&core, 2, core.apply(&plan)).await;
+    assert!(reached);
+    assert!(!applied.diagnostics.has_errors(), "{:?}", applied.diagnostics);
+    let unfinished = core.refresh(&applied.held.unwrap()).await.unwrap().unwrap();
+    assert_eq!(unfinished.text("provisioning_state"), "Updating");
+    core.control("PUT", "settings", json!({"time_scale": 0}));
+    core.control("POST", "clock/advance", json!({"seconds": 1_000_000_000}));
+    let held = core.refresh(&unfinished).await.unwrap().unwrap();
+    core.settled(&held, &tagged).await;
+    // these may change the replication
+    for patch in [
+        json!({"target_region": [
+            {"name": "East US"}, {"name": "westeurope", "regional_replica_count": 2}, {"name": "northeurope"},
+        ]}),
+        json!({"wait_for_replication": "none", "tags": {"a": "c"}}),
+    ] {
+        let plan = core.plan(VERSION, Some(&held), &patched(&tagged, &patch)).await;
+        for name in VOLATILE {
+            assert!(plan.state.get(name).is_unknown(), "{name} {patch}");
+        }
+    }
 }
 
 // A creation by another run is joined only if both configurations are equal, and always with a warning.

@@ -4,12 +4,22 @@
 use serde_json::{Value as Json, json};
 
 use super::Kind;
-use crate::arm::region;
+use crate::arm::{Target, region};
 use crate::azure::objects::target_region::{TargetRegion, is_empty_encryption, region_key};
+use crate::azure::pipeline::Member;
 use crate::azure::run_log::Event;
 use crate::azure::{Context, body};
 use crate::framework::{Draft, Op};
 use crate::schema::{Diagnostics, Path, Value};
+
+/// The permission to remove regions. Older API versions remove them without one.
+pub const REMOVAL_PERMISSION: Member = Member::new("allow_deletion_of_replicated_locations", "2022-03-03");
+
+/// Whether the cloud removes a region of the version at `path` only with permission, as far as is known.
+pub fn needs_permission(context: &Context, path: &str) -> bool {
+    let using = context.client.api_version_of(&Target::at(path));
+    !using.is_confirmed || using.has(REMOVAL_PERMISSION.since())
+}
 
 /// Rejects the removal of a region without permission, and plans a replacement if the service refuses a change.
 pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>, kind: &Kind) {
@@ -72,9 +82,21 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>, kind: &Kind) {
             [] => String::new(),
             added => format!("{} was added outside Terraform. ", added.join(" and ")),
         };
+        let summary = format!("The plan removes the region {}", dropped.join(" and "));
+        if context.is_some_and(|context| !needs_permission(context, id)) {
+            draft.diagnostics.warning(
+                path,
+                summary,
+                format!(
+                    "{origin}The API versions of this cloud do not protect regions, so apply removes it. Keep the region by \
+                     a target_region block, or leave regions alone by lifecycle {{ ignore_changes = [target_region] }}."
+                ),
+            );
+            return;
+        }
         draft.diagnostics.error(
             path,
-            format!("The plan removes the region {}", dropped.join(" and ")),
+            summary,
             format!(
                 "{origin}allow_deletion_of_replicated_locations is false, so the service would refuse. Keep the region by a \
                  target_region block, or set allow_deletion_of_replicated_locations = true (both can be applied together), or \
@@ -248,13 +270,11 @@ mod tests {
         let prior = set(&[("East US", Some("Standard_ZRS")), ("westus", Some("Standard_ZRS"))]);
         let config = set(&[("eastus", None), ("westus", Some("Premium_LRS")), ("northeurope", None)]);
         let lrs = Some("Standard_LRS");
-        let mut draft = Draft {
-            config: &config,
-            prior: &prior,
-            planned: set(&[("East US", lrs), ("westus", Some("Premium_LRS")), ("northeurope", lrs)]),
-            replace: Vec::new(),
-            diagnostics: Diagnostics::new(),
-        };
+        let mut draft = Draft::new(
+            &config,
+            &prior,
+            set(&[("East US", lrs), ("westus", Some("Premium_LRS")), ("northeurope", lrs)]),
+        );
         prepare(None, &mut draft, &super::super::IMAGE_VERSION);
         let wanted =
             set(&[("East US", Some("Standard_ZRS")), ("westus", Some("Premium_LRS")), ("northeurope", lrs)]);
@@ -277,13 +297,9 @@ mod tests {
         for (written, planned, expected) in
             [(Value::Null, lrs.clone(), Value::Unknown), (zrs.clone(), zrs.clone(), zrs)]
         {
-            let mut draft = Draft {
-                config: &set(&[("East US", written), ("westus", Value::Null)]),
-                prior: &set(&[]),
-                planned: set(&[("East US", planned), ("westus", lrs.clone())]),
-                replace: Vec::new(),
-                diagnostics: Diagnostics::new(),
-            };
+            let (config, prior) = (set(&[("East US", written), ("westus", Value::Null)]), set(&[]));
+            let mut draft =
+                Draft::new(&config, &prior, set(&[("East US", planned), ("westus", lrs.clone())]));
             prepare(None, &mut draft, &super::super::IMAGE_VERSION);
             assert_eq!(draft.planned, set(&[("East US", expected), ("westus", lrs.clone())]));
             assert_eq!(draft.replace, []);

@@ -33,13 +33,18 @@ pub fn check(draft: &Draft<'_>, kind: &Kind, found: &mut Diagnostics) {
     let because = because.join(", ");
     let retains = |value: &Value| value.get("deletion_policy").as_str() == Some("retain");
     if let Some(first) = unknown.first() {
+        let what = if retains(draft.prior) {
+            "the version will leave this state and another will be created"
+        } else {
+            "the version will be destroyed and created again"
+        };
         found.warning(
             Path::attribute(*first),
             "The replacement is planned for an unknown value",
             format!(
-                "{} is not known before apply: the version will be destroyed and created again even if the value turns out \
-                 to be the same. To avoid that, make the value known at plan (a literal, a variable, or an ID that does not \
-                 depend on a resource that changes), or use lifecycle {{ ignore_changes = [{first}] }}.",
+                "{} is not known before apply: {what} even if the value turns out to be the same. To avoid that, make the \
+                 value known at plan (a literal, a variable, or an ID that does not depend on a resource that changes), or \
+                 use lifecycle {{ ignore_changes = [{first}] }}.",
                 unknown.join(" and ")
             ),
         );
@@ -110,7 +115,17 @@ pub async fn check_creation(
     }
     let scope = scope(op, format!("reading a retained {}", kind.noun));
     let Ok(Some(object)) = context.client.get_opt(&scope, &Target::at(id.to_string())).await else { return };
-    if !is_same(&object) {
+    if is_same(&object) {
+        found.warning(
+            Path::attribute("deletion_policy"),
+            format!("Version {} stays in Azure, and this state keeps it", id.name()),
+            format!(
+                "deletion_policy = \"retain\" keeps it when Terraform destroys it, and its source and place are the planned \
+                 ones, so apply manages it again instead of creating it. To create it anew, apply deletion_policy = \
+                 \"delete\" first.\n\n{id}"
+            ),
+        );
+    } else {
         found.error(
             Path::attribute(kind.number),
             format!("Version {:?} is retained, so its number stays taken", id.name()),
@@ -206,11 +221,8 @@ mod tests {
             let prior = model(before, old());
             let planned = model(after, version);
             let draft = Draft {
-                config: &planned,
-                prior: &prior,
-                planned: planned.clone(),
                 replace: if replaced { vec![Path::attribute("source")] } else { Vec::new() },
-                diagnostics: Diagnostics::new(),
+                ..Draft::new(&planned, &prior, planned.clone())
             };
             let mut found = Diagnostics::new();
             check(&draft, &super::super::IMAGE_VERSION, &mut found);

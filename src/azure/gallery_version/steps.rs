@@ -41,16 +41,24 @@ impl Step {
             }
         };
         body::set(&mut body, REGIONS, targets);
-        if *self != Step::Apply {
+        let needs_permission = *self == Step::AllowRemoval
+            || matches!(self, Step::DropFailed(_)) && body::at(current, ALLOW).is_some();
+        if needs_permission {
             body::set(&mut body, ALLOW, json!(true));
         }
         body
     }
 }
 
-/// The steps from `current` to `plan`. The permission to remove regions is set before regions are removed, and a failed
-/// region is removed before it is added again.
-fn steps(planned: &[TargetRegion], known: &[String], current: &Json, replication: &Replication) -> Vec<Step> {
+/// The steps from `current` to `plan`. The permission to remove regions is set before regions are removed, unless the service
+/// needs none, and a failed region is removed before it is added again.
+fn steps(
+    planned: &[TargetRegion],
+    known: &[String],
+    current: &Json,
+    replication: &Replication,
+    needs_permission: bool,
+) -> Vec<Step> {
     let home = body::text(current, "location").map(|home| region::normalise(&home)).unwrap_or_default();
     let wanted: Vec<String> = match planned {
         [] => vec![home.clone()],
@@ -67,7 +75,7 @@ fn steps(planned: &[TargetRegion], known: &[String], current: &Json, replication
         .filter(|name| wanted.contains(name) && *name != home)
         .collect();
     let mut steps = Vec::new();
-    if (drops || !failed.is_empty()) && body::bool(current, ALLOW) != Some(true) {
+    if needs_permission && (drops || !failed.is_empty()) && body::bool(current, ALLOW) != Some(true) {
         steps.push(Step::AllowRemoval);
     }
     if !failed.is_empty() {
@@ -78,15 +86,16 @@ fn steps(planned: &[TargetRegion], known: &[String], current: &Json, replication
 }
 
 /// The requests that turn the version `current` into the plan, given its `prior` regions. `body` adds all planned values to
-/// the current version.
+/// the current version. `needs_permission`: see [`regions::needs_permission`](super::regions::needs_permission).
 pub fn requests<'s>(
     planned: Vec<TargetRegion>,
     prior: &[TargetRegion],
     current: &Json,
+    needs_permission: bool,
     body: impl Fn(&Json) -> Json + Clone + Send + Sync + 's,
 ) -> Vec<Request<'s>> {
     let known = known(prior);
-    let steps = steps(&planned, &known, current, &Replication::parse(current));
+    let steps = steps(&planned, &known, current, &Replication::parse(current), needs_permission);
     steps
         .into_iter()
         .map(|step| {
@@ -269,7 +278,7 @@ mod tests {
         ];
         for ((planned, allow), current, replication, expected) in rows {
             let known: Vec<String> = all.iter().map(|name| region::normalise(name)).collect();
-            let bodies: Vec<Json> = steps(&planned, &known, &current, &replication)
+            let bodies: Vec<Json> = steps(&planned, &known, &current, &replication, true)
                 .iter()
                 .map(|step| step.body(&planned, &known, &current, change(&planned, allow)))
                 .collect();
@@ -278,11 +287,30 @@ mod tests {
     }
 
     #[test]
+    fn sends_no_permission_that_the_service_does_not_know() {
+        let planned = [region("eastus"), region("westus")];
+        let mut current = current(&["East US", "West US", "UK South"], false);
+        body::remove(&mut current, "properties.safetyProfile");
+        let failed = Replication::parse(&json!({"properties": {"replicationStatus": {"summary": [
+            {"region": "West US", "state": "Failed", "progress": 0},
+        ]}}}));
+        let known = known(&[region("East US"), region("West US"), region("UK South")]);
+        let mut change = change(&planned, false);
+        body::remove(&mut change, "properties.safetyProfile");
+        let bodies: Vec<Json> = steps(&planned, &known, &current, &failed, false)
+            .iter()
+            .map(|step| step.body(&planned, &known, &current, change.clone()))
+            .collect();
+        assert_eq!(shape(&bodies), ["eastus false", "eastus+westus false"]);
+        assert!(bodies.iter().all(|body| body::at(body, "properties.safetyProfile").is_none()));
+    }
+
+    #[test]
     fn keeps_regions_that_were_added_after_the_plan() {
         let planned = [region("eastus"), region("uksouth")];
         let known = known(&[region("East US"), region("West US")]);
         let current = current(&["East US", "West US", "North Europe"], true);
-        let steps = steps(&planned, &known, &current, &Replication::default());
+        let steps = steps(&planned, &known, &current, &Replication::default(), true);
         let bodies: Vec<Json> =
             steps.iter().map(|step| step.body(&planned, &known, &current, change(&planned, true))).collect();
         assert_eq!(shape(&bodies), ["eastus+uksouth+northeurope true"]);

@@ -40,6 +40,7 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>, kind: &Kind) ->
         Wait::None => false,
     };
     if !failed && !open {
+        draft.keeps_volatile = wait == Wait::All && is_steady(draft);
         return false;
     }
     for name in ["provisioning_state", "replication_state", "replication_progress"] {
@@ -73,6 +74,16 @@ pub fn prepare(context: Option<&Context>, draft: &mut Draft<'_>, kind: &Kind) ->
         ),
     );
     true
+}
+
+// Whether an update that waits for all regions ends with the replication that it starts with: the version is everywhere, and
+// keeps its regions.
+fn is_steady(draft: &Draft<'_>) -> bool {
+    let mut states = draft.prior.get("replication_state").entries().peekable();
+    states.peek().is_some()
+        && states.all(|(_, state)| state.as_str() == Some("Completed"))
+        && is_succeeded(draft.prior.get("provisioning_state").as_str())
+        && !draft.changes("target_region")
 }
 
 /// The progress of a version in a state.

@@ -41,6 +41,11 @@ impl Member {
         }
     }
 
+    /// What to do in a cloud that lacks it.
+    pub fn remedy(&self) -> &'static str {
+        if self.attribute.starts_with("source.") { "Use another kind of source." } else { "Remove it." }
+    }
+
     /// Whether the plan sets it, in any element of the enclosing blocks. An unknown value counts as not set.
     pub fn is_in(&self, plan: &Value) -> bool {
         self.is_at(plan, self.attribute)

@@ -249,9 +249,10 @@ pub fn check_api_version<R: Managed + ?Sized>(
             member.path(),
             format!("{} is not available in this cloud", member.name()),
             format!(
-                "It needs API version {} or newer, and this cloud has {} at most. Remove it.",
+                "It needs API version {} or newer, and this cloud has {} at most. {}",
                 member.since(),
-                using.version
+                using.version,
+                member.remedy()
             ),
         );
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::model::Model;
-use crate::arm::{ResourceId, Target, region};
+use crate::arm::{ResourceId, region};
 use crate::azure::gallery_version::regions;
 use crate::azure::link::is_same_blob;
 use crate::azure::objects::application::expand_actions;
@@ -65,8 +65,7 @@ pub fn expand(context: &Context, plan: &Model, location: &str, current: Option<&
     }
     let location = current.and_then(|current| body::text(current, "location")).unwrap_or(location.to_owned());
     let mut properties = json!({"publishingProfile": publishing});
-    // without it the service would refuse to remove a region; older API versions remove regions freely
-    if context.client.api_version_of(&Target::at(plan.gallery_application_id.as_str())).has("2022-03-03") {
+    if regions::needs_permission(context, &plan.gallery_application_id) {
         properties["safetyProfile"] = json!({"allowDeletionOfReplicatedLocations": true});
     }
     json!({"location": location, "tags": tags::merged(context, plan.tags.as_ref()), "properties": properties})

@@ -9,7 +9,7 @@ use super::model::{Model, id_of, label};
 use crate::arm::{Error, ResourceId, Target};
 use crate::azure::gallery_version::location::location;
 use crate::azure::gallery_version::unfinished::{Progress, wait_until};
-use crate::azure::gallery_version::{APPLICATION_VERSION as KIND, retain, steps};
+use crate::azure::gallery_version::{APPLICATION_VERSION as KIND, regions, retain, steps};
 use crate::azure::pipeline::{self, Ended, Managed, Member, Step, Task, Update, WaitUntil};
 use crate::azure::{Call, Context, fault};
 use crate::framework::Private;
@@ -48,8 +48,9 @@ impl Managed for GalleryApplicationVersion {
 
     fn steps<'s>(&'s self, update: Update<'s, Model>, current: &Json) -> Vec<Step<'s>> {
         let Update { context, prior, plan } = update;
+        let needs_permission = regions::needs_permission(context, &plan.gallery_application_id);
         let body = move |current: &Json| json::expand(context, plan, "", Some(current));
-        steps::requests(plan.target_regions(), &prior.target_regions(), current, body)
+        steps::requests(plan.target_regions(), &prior.target_regions(), current, needs_permission, body)
     }
 
     fn wait_until(&self, context: &Context, plan: &Model, object: &Json) -> WaitUntil {

@@ -39,7 +39,7 @@ impl Managed for ImageVersion {
             "NonPersistedTPM",
             "2022-08-03",
         ),
-        Member::new("allow_deletion_of_replicated_locations", "2022-03-03"),
+        regions::REMOVAL_PERMISSION,
         Member::new("block_deletion_before_end_of_life", "2025-03-03"),
         Member::new("uefi_settings_json", "2022-08-03"),
     ];
@@ -74,8 +74,9 @@ impl Managed for ImageVersion {
 
     fn steps<'s>(&'s self, update: Update<'s, Model>, current: &Json) -> Vec<Step<'s>> {
         let Update { context, prior, plan } = update;
+        let needs_permission = regions::needs_permission(context, &plan.image_definition_id);
         let body = move |current: &Json| json::expand_change(context, plan, current);
-        steps::requests(plan.target_region.to_vec(), &prior.target_region, current, body)
+        steps::requests(plan.target_region.to_vec(), &prior.target_region, current, needs_permission, body)
     }
 
     fn wait_until(&self, context: &Context, plan: &Model, object: &Json) -> WaitUntil {

@@ -259,8 +259,8 @@ fn missing(id: &ResourceId, path: Path, found: &mut Diagnostics) {
         path,
         format!("The source {:?} does not exist", id.name()),
         format!(
-            "No version can be created from it, so nothing is changed. Correct the ID, or create the source first. A version \
-             that exists already does not need its source: to keep it, use lifecycle {{ ignore_changes = [source] }}.\n\n{id}"
+            "No version can be created from it. Correct the ID, or create the source first. A version that exists already does \
+             not need its source: to keep it, use lifecycle {{ ignore_changes = [source] }}.\n\n{id}"
         ),
     );
 }
