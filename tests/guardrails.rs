@@ -616,3 +616,38 @@ async fn a_removal_that_is_planned_later_makes_room() {
     let refused = core.plan_refused(VERSION, None, &version("1.2.0")).await;
     refused.assert_error(&["maximum_versions_per_definition"]);
 }
+
+// Terraform plans ten objects at a time, and all ten may be new versions.
+#[tokio::test(start_paused = true)]
+async fn new_versions_do_not_keep_removals_from_being_planned() {
+    let core = Core::new().await;
+    cases::with_sources(&core);
+    let version = |major: u32, number: u32| {
+        json!({"version": format!("{major}.0.{number}"), "image_definition_id": cases::rg("galleries/gal/images/def"),
+            "source": {"managed_image_id": cases::rg("images/img")}})
+    };
+    let mut old = Vec::new();
+    for number in 0..12 {
+        old.push(core.create(VERSION, &version(1, number)).await);
+    }
+    let core = core.again(json!({"guardrails": {"maximum_versions_per_definition": 12}})).await;
+    let slots = tokio::sync::Semaphore::new(10);
+    let creations = (0..12).map(async |number| {
+        let _slot = slots.acquire().await.unwrap();
+        let config = core.config(VERSION, &version(2, number));
+        core.try_plan_in_walk(VERSION, None, &config).await.err()
+    });
+    let removals = old.iter().map(async |old| {
+        let _slot = slots.acquire().await.unwrap();
+        core.plan_once(VERSION, &old.state, &Value::Null, &old.private, old.identity.as_ref()).await
+    });
+    let (creations, removals) =
+        (futures_util::future::join_all(creations), futures_util::future::join_all(removals));
+    let (errors, _) = tokio::join!(creations, removals);
+    assert!(errors.iter().all(Option::is_none), "{errors:?}");
+    let one_more = core.config(VERSION, &version(3, 0));
+    core.try_plan_in_walk(VERSION, None, &one_more)
+        .await
+        .unwrap_err()
+        .assert_error(&["3.0.0 would be version 13"]);
+}

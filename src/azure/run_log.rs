@@ -3,7 +3,7 @@
 //! Terraform plans again during apply, recreates objects that it has just deleted, and reads an image definition for each of
 //! its versions. The log belongs to one configured provider and saves requests for what the run already knows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value as Json;
@@ -42,6 +42,7 @@ pub enum Event {
 pub struct RunLog {
     events: Mutex<BTreeMap<String, Vec<Event>>>,
     parents: Mutex<HashMap<String, Parent>>,
+    waiting: Mutex<BTreeSet<String>>,
 }
 
 /// A parent's body. The lock is held during the request, so that concurrent readers send only one.
@@ -72,6 +73,22 @@ impl RunLog {
         below.map(|(id, _)| id.clone()).collect()
     }
 
+    /// The number of events so far.
+    pub fn len(&self) -> usize {
+        lock(&self.events).values().map(Vec::len).sum()
+    }
+
+    /// Runs `work`, unless a call is running already that has the same `id`.
+    pub async fn alone<T>(&self, id: &ResourceId, work: impl Future<Output = Option<T>>) -> Option<T> {
+        if !lock(&self.waiting).insert(id.key()) {
+            return None;
+        }
+        let end = Ended { log: self, id: id.key() };
+        let result = work.await;
+        drop(end);
+        result
+    }
+
     /// The body of the parent at `target`, from the cache if this run has read or written it. `None` if it does not exist,
     /// which is not cached.
     pub async fn parent(
@@ -96,6 +113,18 @@ impl RunLog {
     /// Removes an object from the cache, because it is about to change.
     pub fn forget(&self, id: &str) {
         lock(&self.parents).remove(&key(id));
+    }
+}
+
+// Ends a call of `alone`, also when it is cancelled.
+struct Ended<'a> {
+    log: &'a RunLog,
+    id: String,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        lock(&self.log.waiting).remove(&self.id);
     }
 }
 

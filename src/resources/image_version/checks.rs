@@ -19,8 +19,8 @@ use crate::framework::{Draft, Op};
 use crate::image::{Version, check_gallery_version};
 use crate::schema::{Diagnostics, Path, Value};
 
-/// How long a plan with too many versions waits for the removal of others to be planned.
-const REMOVALS_PLANNED_WITHIN: Duration = Duration::from_secs(2);
+/// How long nothing must have been planned before a plan counts as having too many versions.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// Checks of the configuration alone.
 pub fn config(config: &Value, found: &mut Diagnostics) {
@@ -125,7 +125,7 @@ pub async fn plan(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Dia
     if let Some(location) = &location {
         check_home(planned.get("target_region"), location, found);
     }
-    others(context, &scope, &definition, planned, found).await;
+    others(context, op, &scope, &definition, planned, found).await;
     encryption_sets(context, &scope, planned, found).await;
     let (definition, location) = (facts.as_ref(), location.as_deref());
     let check = SourceCheck { context, op, scope: &scope, definition, location };
@@ -227,6 +227,7 @@ fn dates(planned: &Value, found: &mut Diagnostics) {
 // Guardrails that need to know the definition's other versions.
 async fn others(
     context: &Context,
+    op: &Op,
     scope: &Scope,
     definition: &ResourceId,
     planned: &Value,
@@ -272,23 +273,8 @@ async fn others(
         ));
     }
     if let Some(maximum) = rules.maximum_versions_per_definition {
-        let count = || {
-            let ids = existing.iter().map(|(_, name)| definition.child("versions", name));
-            let staying = ids.filter(|id| !context.run.has(&id.to_string(), Event::PlannedAway));
-            let mut all: Vec<String> = staying.map(|id| id.key()).collect();
-            all.extend(context.run.below(definition, Event::Planned));
-            all.sort();
-            all.dedup();
-            all.len() as i64
-        };
-        // Terraform plans in any order: what removes other versions may be planned at this moment
-        let until = Instant::now() + REMOVALS_PLANNED_WITHIN;
-        while count() > maximum
-            && Instant::now() < until
-            && scope.sleep(Duration::from_millis(100)).await.is_ok()
-        {}
-        let count = count();
-        if count > maximum {
+        let exceeded = exceeded(context, op, scope, definition, &existing, maximum);
+        if let Some(count) = context.run.alone(definition, exceeded).await {
             let oldest: Vec<&str> = existing.iter().take(3).map(|(_, name)| name.as_str()).collect();
             found.push(rules.violation(
                 "maximum_versions_per_definition",
@@ -306,6 +292,42 @@ async fn others(
             ));
         }
     }
+}
+
+// The number of versions once everything planned is applied, if it exceeds `maximum`.
+//
+// Terraform plans in any order, a few objects at a time, so removals may be planned later. One call waits for them on behalf
+// of all new versions of the definition, so that those do not keep Terraform from planning removals.
+async fn exceeded(
+    context: &Context,
+    op: &Op,
+    scope: &Scope,
+    definition: &ResourceId,
+    existing: &[(Version, String)],
+    maximum: i64,
+) -> Option<i64> {
+    let run = &context.run;
+    let planned = || run.below(definition, Event::Planned);
+    let count = || {
+        let ids = existing.iter().map(|(_, name)| definition.child("versions", name));
+        let staying = ids.filter(|id| !run.has(&id.to_string(), Event::PlannedAway));
+        let mut all: Vec<String> = staying.map(|id| id.key()).chain(planned()).collect();
+        all.sort();
+        all.dedup();
+        all.len() as i64
+    };
+    let (mut events, mut since) = (run.len(), Instant::now());
+    while since.elapsed() < QUIET {
+        // during apply, the other new versions of a plan that was allowed may come before its removals
+        if count() <= maximum || op.is_applying() && planned().len() > 1 {
+            return None;
+        }
+        scope.sleep(Duration::from_millis(100)).await.ok()?;
+        if run.len() != events {
+            (events, since) = (run.len(), Instant::now());
+        }
+    }
+    Some(count())
 }
 
 fn next(version: &str) -> String {

@@ -10,6 +10,7 @@ use crate::azure::gallery_version::retain::{is_without_content, leaves};
 use crate::azure::pipeline::{self, Managed, Task};
 use crate::azure::provisioning::is_failed;
 use crate::azure::recycle_bin::purging;
+use crate::azure::run_log::Event;
 use crate::schema::{Diagnostic, Diagnostics, Path};
 
 /// Deletes, purges or retains the version, as its `deletion_policy` says.
@@ -18,6 +19,7 @@ pub async fn delete(task: &Task<'_>, prior: &Model) -> Result<(), Diagnostics> {
     if leaves(task, &KIND, policy, progress(prior), &ImageVersion.read_target(id)).await? {
         return Ok(());
     }
+    task.context.run.record(&id.to_string(), Event::PlannedAway);
     let wanted = if policy == Some("purge") { purging(id) } else { ImageVersion.target(id) };
     let Err(error) = pipeline::remove(task.context, &task.scope, &wanted).await else { return Ok(()) };
     let protected = prior.block_deletion_before_end_of_life == Some(true);
