@@ -630,12 +630,12 @@ async fn new_versions_do_not_keep_removals_from_being_planned() {
     for number in 0..12 {
         old.push(core.create(VERSION, &version(1, number)).await);
     }
-    let core = core.again(json!({"guardrails": {"maximum_versions_per_definition": 12}})).await;
+    let core = core.new_run(json!({"guardrails": {"maximum_versions_per_definition": 12}})).await;
     let slots = tokio::sync::Semaphore::new(10);
     let creations = (0..12).map(async |number| {
         let _slot = slots.acquire().await.unwrap();
         let config = core.config(VERSION, &version(2, number));
-        core.try_plan_in_walk(VERSION, None, &config).await.err()
+        core.try_plan_in_graph_walk(VERSION, None, &config).await.err()
     });
     let removals = old.iter().map(async |old| {
         let _slot = slots.acquire().await.unwrap();
@@ -646,7 +646,7 @@ async fn new_versions_do_not_keep_removals_from_being_planned() {
     let (errors, _) = tokio::join!(creations, removals);
     assert!(errors.iter().all(Option::is_none), "{errors:?}");
     let one_more = core.config(VERSION, &version(3, 0));
-    core.try_plan_in_walk(VERSION, None, &one_more)
+    core.try_plan_in_graph_walk(VERSION, None, &one_more)
         .await
         .unwrap_err()
         .assert_error(&["3.0.0 would be version 13"]);

@@ -541,7 +541,7 @@ async fn an_update_that_keeps_the_regions_plans_no_new_replication() {
     core.control("PUT", "settings", json!({"time_scale": 0}));
     core.control("POST", "clock/advance", json!({"seconds": 1_000_000_000}));
     let held = core.refresh(&unfinished).await.unwrap().unwrap();
-    core.settled(&held, &tagged).await;
+    core.assert_no_changes(&held, &tagged).await;
     // these may change the replication
     for patch in [
         json!({"target_region": [
