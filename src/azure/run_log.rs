@@ -74,7 +74,7 @@ impl RunLog {
     }
 
     /// The number of events so far.
-    pub fn len(&self) -> usize {
+    pub fn event_count(&self) -> usize {
         lock(&self.events).values().map(Vec::len).sum()
     }
 

@@ -316,15 +316,15 @@ async fn exceeded(
         all.dedup();
         all.len() as i64
     };
-    let (mut events, mut since) = (run.len(), Instant::now());
+    let (mut events, mut since) = (run.event_count(), Instant::now());
     while since.elapsed() < QUIET {
         // during apply, the other new versions of a plan that was allowed may come before its removals
         if count() <= maximum || op.is_applying() && planned().len() > 1 {
             return None;
         }
         scope.sleep(Duration::from_millis(100)).await.ok()?;
-        if run.len() != events {
-            (events, since) = (run.len(), Instant::now());
+        if run.event_count() != events {
+            (events, since) = (run.event_count(), Instant::now());
         }
     }
     Some(count())
