@@ -1,4 +1,4 @@
-//! Builds of image templates: a run is started, joined or waited for, but never doubled, and followed until it ends.
+//! Builds of image templates: a run is started, joined or waited for, never started twice, and followed until it ends.
 //!
 //! The template decides: its last run is identified by when it started. The operation of a request is not needed.
 
@@ -34,14 +34,14 @@ pub struct KnownRuns(Mutex<HashMap<String, Known>>);
 
 #[derive(Clone, Default)]
 struct Known {
-    /// When the last run started that the plan saw; `None` for a template that had none. Absent before a plan.
+    /// When the last run in the plan started; `None` for a template that had no run. Absent before a plan.
     planned: Option<Option<String>>,
     /// The runs whose result this process has used.
     used: Vec<String>,
 }
 
 impl KnownRuns {
-    /// Records the last run that the plan of a new run sees. Terraform plans again while it applies, so the first plan counts.
+    /// Records the last run at the time of the plan of a new run. Terraform plans again while it applies, so the first plan counts.
     pub fn plan(&self, template: &str, last: Option<&LastRun>) {
         let mut known = lock(&self.0);
         let known = known.entry(template.to_lowercase()).or_default();
@@ -60,7 +60,7 @@ impl KnownRuns {
     }
 }
 
-/// What to do about a template that is to be built.
+/// The next step for a template that is to be built.
 #[derive(Clone, Debug, PartialEq)]
 enum Next {
     /// Start a run.
@@ -129,7 +129,7 @@ impl<D: Into<Diagnostics>> From<D> for Unbuilt {
     }
 }
 
-/// Tells how a run goes on.
+/// Reports the progress of a run.
 pub type Report<'r> = &'r (dyn Fn(&str) + Send + Sync);
 
 /// The template of `task`; an error when it does not exist.
@@ -152,7 +152,7 @@ fn target(task: &Task<'_>) -> Target {
 /// Starts a run of the template of `task`, or joins the one that began after the plan. A run that began before is waited
 /// for, and then another one starts. Returns as soon as the run goes on.
 pub async fn start(task: &Task<'_>, report: Report<'_>) -> Result<LastRun, Diagnostics> {
-    // one request after the other, so that two runs of one configuration do not refuse each other
+    // requests for one template are serialized, so that two resources of one configuration do not fail each other
     let _guard = task.context.lock(&task.id.to_string()).await;
     let id = task.id.to_string();
     let mut waited: Option<String> = None;
@@ -227,7 +227,7 @@ async fn send(task: &Task<'_>, before: Option<&LastRun>) -> Result<Option<LastRu
     let refused = match start_action(task.client(), &task.scope, &action, None).await {
         Ok(_) => None,
         Err(error) if is_busy(&error) => {
-            // so that a service that always refuses is not asked all the time
+            // so that a service that always refuses does not receive requests without a pause
             task.scope.sleep(LONGEST_PAUSE).await.map_err(|error| task.failed(&error))?;
             return Ok(None);
         }
@@ -281,7 +281,7 @@ fn lost(task: &Task<'_>) -> Diagnostic {
     )
 }
 
-/// Why a run that was followed has no end.
+/// Why the end of a followed run is unknown.
 enum NoEnd {
     /// This process stopped following; the run goes on.
     Unseen(Box<Error>),

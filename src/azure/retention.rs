@@ -111,7 +111,7 @@ pub fn require_rule(config: &Value, found: &mut Diagnostics) {
     }
 }
 
-/// The versions that other resources of this configuration manage, as far as this run has met them.
+/// The versions that other resources of this configuration manage, as far as this run knows them.
 pub fn managed(context: &Context, definition: &ResourceId) -> BTreeSet<String> {
     let prefix = format!("{}/versions/", definition.key());
     [Event::Read, Event::Planned, Event::Published]
@@ -128,13 +128,13 @@ pub async fn has_soft_delete(context: &Context, scope: &Scope, definition: &Reso
     recycle_bin::is_on(context, &scope, &gallery).await
 }
 
-/// The versions of a definition, and what a policy says of them.
+/// The versions of a definition, and what a policy does with them.
 pub struct Survey<'a> {
     context: &'a Context,
     scope: &'a Scope,
     definition: &'a ResourceId,
     policy: &'a Policy,
-    /// Versions that the plan has found to be managed. The apply is another process, which has not met their resources.
+    /// Managed versions according to the plan. The apply is another process, which may not know their resources.
     planned_managed: BTreeSet<String>,
     candidates: Vec<Candidate>,
     in_use: InUse,
@@ -142,22 +142,22 @@ pub struct Survey<'a> {
     pub decision: Decision,
 }
 
-/// What became of the versions that were to be deleted.
+/// The result of a deletion.
 #[derive(Debug, Default)]
 pub struct Pruned {
-    /// Those that are deleted.
+    /// Deleted versions.
     pub deleted: Vec<String>,
-    /// Those that are kept by now, and why.
+    /// Versions that a rule keeps by now, and why.
     pub spared: BTreeMap<String, String>,
-    /// Those that somebody else has deleted.
+    /// Versions that other clients have deleted.
     pub gone: Vec<String>,
-    /// Those that could not be deleted, and why.
+    /// Versions that could not be deleted, and why.
     pub blocked: BTreeMap<String, String>,
-    /// Why the rest was not tried.
+    /// Why the remaining versions were not tried.
     pub interrupted: Option<Error>,
 }
 
-/// What became of one version.
+/// The result for one version.
 enum Fate {
     Deleted,
     Gone,
@@ -205,19 +205,19 @@ impl<'a> Survey<'a> {
     }
 
     fn decide(&self, candidates: &[Candidate], in_use: &InUse) -> Decision {
-        // What this run manages is asked for last, so that resources that are refreshed at the same time have been met.
+        // Managed versions come last, so that resources that are refreshed at the same time are included.
         let mut managed = managed(self.context, self.definition);
         managed.extend(self.planned_managed.iter().cloned());
         decide(candidates, &self.policy.rules, in_use, &managed, OffsetDateTime::now_utc())
     }
 
-    /// What the rules alone say, without regard to what this run manages.
+    /// The decision of the rules alone, without the versions that this run manages.
     pub fn decision_without_managed(&self) -> Decision {
         let none = BTreeSet::new();
         decide(&self.candidates, &self.policy.rules, &self.in_use, &none, OffsetDateTime::now_utc())
     }
 
-    /// Deletes `versions`, each after another look at it and at its usage.
+    /// Deletes `versions`, after reading each of them and their usage again.
     pub async fn prune(&self, versions: Vec<String>, report: &(dyn Fn(String) + Sync)) -> Pruned {
         let mut pruned = Pruned::default();
         for batch in versions.chunks(AT_ONCE) {
@@ -254,7 +254,7 @@ impl<'a> Survey<'a> {
         let (context, scope) = (self.context, self.scope);
         let id = self.definition.child("versions", version).to_string();
         let _guard = context.lock(&id).await;
-        // The version last: its tags take effect at once, and usage is known a little late anyway.
+        // The version is read last: its tags take effect immediately, while usage is known with a delay anyway.
         let Some(found) = context.client.get_opt(scope, &Target::at(id.clone())).await? else {
             return Ok(Fate::Gone);
         };
@@ -279,7 +279,7 @@ impl<'a> Survey<'a> {
         }
         let subscriptions = &self.policy.usage_subscription_ids;
         let found = usage::of_image_now(self.context, self.scope, self.definition, subscriptions).await;
-        // Usage that could not be read because the run was interrupted keeps nothing.
+        // Usage that could not be read because of an interrupt is not a reason to keep a version.
         self.scope.check()?;
         Ok(in_use(found, self.policy))
     }
@@ -336,7 +336,7 @@ fn in_use(found: Result<Usage, Error>, policy: &Policy) -> InUse {
     }
 }
 
-/// Lines that name each version and what is said of it.
+/// One line for each version, with its reason.
 pub fn lines(versions: &BTreeMap<String, String>) -> String {
     versions.iter().map(|(version, why)| format!("  {version}: {why}")).collect::<Vec<_>>().join("\n")
 }

@@ -57,7 +57,7 @@ const IMPORTED: &str = "imported";
 const IDENTITY: &[IdentityField] =
     &[IdentityField { name: "template_id", required: true, doc: "The ID of the image template." }];
 
-/// What the service tells of a run, and a run that goes on has not told yet.
+/// The results of a run, which the service reports once it has ended.
 const RESULTS: [&str; 4] = ["artifacts", "image_version_ids", "log_location", "ended_at"];
 
 #[async_trait]
@@ -71,7 +71,7 @@ impl Resource<Context> for BuilderRun {
     }
 
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
-        // the ID, because the template's may be spelt in another way
+        // the ID, because template_id may have another spelling
         vec![model.id.clone().or_else(|| Some(model.template_id.clone()))]
     }
 
@@ -198,7 +198,7 @@ fn diagnose(error: &Error, what: &str, id: &str) -> Diagnostic {
     fault::at(error, what, id, Some("template_id"))
 }
 
-// Follows a run to its end. One that this process does not see end is kept in the state, or cancelled.
+// Follows a run to its end. A run that has not ended when this process must stop is kept in the state, or cancelled.
 async fn build(task: &Task<'_>, run: LastRun, plan: &Model) -> Result<Model, Failed<Model>> {
     match builds::finish(task, run, &|_| {}).await {
         Ok(built) => Ok(built_state(task, plan, built)),
@@ -264,7 +264,7 @@ async fn imported(task: &Task<'_>, state: Model) -> Result<Option<Model>, Diagno
     ended(task, run, state).await
 }
 
-// A run that an earlier apply did not see end. One that failed since, or whose result is lost, has to be made again.
+// A run that had not ended when an earlier apply stopped. If it has failed since, or its result is lost, it is built again.
 async fn unended(task: &Task<'_>, state: Model) -> Result<Option<Model>, Diagnostics> {
     let found = task.client().get_opt(&task.scope, &Target::at(task.id.to_string())).await;
     let run = found.map_err(|error| task.failed(&error))?.as_ref().and_then(LastRun::read);

@@ -138,13 +138,13 @@ impl Resource<Context> for BuilderTemplate {
         pipeline::check_api_version(self, context, &draft.planned, found);
     }
 
-    // hashicorp/azurerm is about to add this type
+    // hashicorp/azurerm is going to add this type
     fn moves_from(&self) -> Vec<MoveFrom> {
         identity::moves_from("azurerm_image_builder_template", &[IMAGE_TEMPLATE])
     }
 }
 
-// A template whose creation failed can neither be built nor repaired. One that was built before failed in an update, which
+// A template whose creation failed can neither be built nor repaired. If it has been built before, an update failed, which
 // can be sent again.
 fn has_failed_before_its_first_run(prior: &Value) -> bool {
     let state = prior.get("provisioning_state").as_str().unwrap_or_default();
@@ -152,7 +152,7 @@ fn has_failed_before_its_first_run(prior: &Value) -> bool {
         && prior.get("last_run_state").is_unset()
 }
 
-// Commands have no checksum, so that a plan need not show one as unknown.
+// Inline commands have no checksum, so a plan shows none instead of an unknown one.
 fn plan_no_checksum_of_commands(steps: &mut Value) {
     match steps {
         Value::List(elements) => elements.iter_mut().for_each(plan_no_checksum_of_commands),

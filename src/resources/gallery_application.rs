@@ -197,7 +197,7 @@ fn stub(id: &ResourceId) -> Model {
     }
 }
 
-// The body to send: the plan, over the members of the existing application that this provider does not manage.
+// The body to send: the existing application with the planned members.
 fn expand(context: &Context, plan: &Model, location: &str, current: Option<&Json>) -> Json {
     let none = json!({});
     let had = current.and_then(|current| body::at(current, "properties")).unwrap_or(&none);
@@ -248,7 +248,7 @@ fn flatten(context: &Context, application: Application, id: &ResourceId, known: 
         end_of_life_date: application.end_of_life_date,
         tags: tags::own(context, &application.tags, known.tags.as_ref(), known.tags_all.as_ref()),
         tags_all: Some(application.tags),
-        // the service says it of applications that are not well only
+        // the service returns the state only of applications that are not healthy
         provisioning_state: application.provisioning_state.or_else(|| Some("Succeeded".to_owned())),
         custom_action: application.custom_action,
         timeouts: known.timeouts.clone(),
@@ -281,7 +281,7 @@ mod tests {
     use crate::azure::testing::{FakeArm, op};
 
     #[tokio::test]
-    async fn an_update_removes_what_is_unset_and_keeps_what_is_not_managed() {
+    async fn an_update_removes_unset_members_and_keeps_unmanaged_ones() {
         let context = FakeArm::new().context();
         let current = json!({
             "name": "a", "location": "westeurope", "tags": {"a": "b"},

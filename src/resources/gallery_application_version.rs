@@ -95,7 +95,7 @@ impl Resource<Context> for GalleryApplicationVersion {
     }
 }
 
-// A new token of a link is no reason for a change. Where there is another reason, the request carries the new one.
+// A new token in a link does not cause a change. If something else changes, the request contains the new token.
 fn renew_tokens(draft: &mut Draft<'_>) {
     const LOCAL: [&str; 4] = ["timeouts", "wait_for_replication", "deletion_policy", "source"];
     let Value::Object(planned) = &draft.planned else { return };

@@ -24,7 +24,7 @@ fn renews_a_token_only_with_another_change() {
     ] {
         let config = config.encode();
         let mut planned = config.clone();
-        // as the framework plans it: the prior spelling of the same
+        // as the framework plans it: in the prior spelling
         planned.set("source", prior.get("source").clone());
         let mut draft = Draft::new(&config, &prior, planned);
         renew_tokens(&mut draft);

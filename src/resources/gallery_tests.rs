@@ -1,4 +1,4 @@
-//! What becomes of a gallery that changes while it is read, and what of one is to be written.
+//! Galleries that change while they are read, and the bodies of their requests.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ async fn read(context: &Context, state: Model) -> Result<Option<Model>, Diagnost
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_happens_after_the_list_is_told_by_gets() {
+async fn reads_of_changed_galleries_use_their_own_requests() {
     type Change = fn(&FakeArm);
     let rows: [(&str, Change, Option<&str>); 4] = [
         ("nothing", |_| (), Some("Groups")),

@@ -17,9 +17,9 @@ use crate::schema::spec::{block, computed, optional, required};
 use crate::schema::{Diagnostic, Diagnostics, Path, Set, Value};
 
 model! {
-    /// Waits until an image version has its replicas, and changes nothing. It fails when a region failed or the time has
-    /// passed, without ever endangering the version itself: put it between a version with
-    /// `wait_for_replication = "none"` and whatever must not start before the bits are there.
+    /// Waits until an image version has its replicas, and changes nothing. It fails if a region fails or the time runs out,
+    /// and never affects the version itself. Put it between a version with `wait_for_replication = "none"` and the resources
+    /// that need the replicas.
     pub struct Model {
         /// The ARM id of the image version.
         pub id: Option<String> = computed(),
@@ -51,7 +51,7 @@ impl Resource<Context> for ImageReplication {
     }
 
     fn identify(&self, model: &Model) -> Vec<Option<String>> {
-        // the id, because the version's may be spelt in another way
+        // the ID, because image_version_id may have another spelling
         vec![model.id.clone().or_else(|| Some(model.image_version_id.clone()))]
     }
 
@@ -69,11 +69,11 @@ impl Resource<Context> for ImageReplication {
     }
 
     fn prepare(&self, _context: Option<&Context>, draft: &mut Draft<'_>) {
-        // the id follows from what it waits for
+        // the ID follows from the version and the regions
         if let Some(Ok(id)) = draft.planned.get("image_version_id").as_str().map(ResourceId::parse) {
             draft.planned.set("id", Value::string(id.to_string()));
         }
-        // what is not there any more, or not yet, is waited for again
+        // wait again for regions that are missing or unfinished
         if !draft.is_create()
             && !is_complete(draft.prior.get("replication_state"), draft.planned.get("regions"))
         {
@@ -158,7 +158,7 @@ fn flatten(id: &ResourceId, known: &Model, replication: &Replication) -> Model {
     }
 }
 
-// Whether every region that is waited for was complete when it was last looked at. Unknown regions are not judged.
+// Whether all configured regions were complete at the last read. Regions with an unknown state are ignored.
 fn is_complete(states: &Value, regions: &Value) -> bool {
     let done = |state: &Value| state.as_str() == Some("Completed");
     if regions.is_empty() {
@@ -170,7 +170,7 @@ fn is_complete(states: &Value, regions: &Value) -> bool {
     })
 }
 
-// One region in two spellings is a slip.
+// The same region in two spellings is a mistake.
 fn check_regions(regions: &Value) -> Result<(), String> {
     let mut seen = Vec::new();
     for region in regions.elements().iter().filter_map(Value::as_str) {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waits_for_all_and_only_for_what_is_wanted() {
+    async fn waits_for_exactly_the_configured_regions() {
         let arm = FakeArm::new();
         let path = format!("{ID}?$expand=ReplicationStatus");
         arm.get(&path, version(("Completed", 100), ("Completed", 100)));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_name_regions_and_keep_nothing() {
+    async fn a_failed_wait_names_the_regions_and_leaves_no_state() {
         let arm = FakeArm::new();
         arm.get(ID, version(("Completed", 100), ("Failed", 10)));
         let failed = run(&arm, &op(), &[]).await.unwrap_err();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reads_and_forgets() {
+    async fn a_read_removes_a_version_that_is_gone() {
         let arm = FakeArm::new();
         let context = arm.context();
         let gone = ImageReplication
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn plans_to_wait_again_when_something_is_missing() {
+    fn plans_to_wait_again_if_a_region_is_missing() {
         let states = |west: &str| {
             Value::Map(
                 [("eastus".to_owned(), "Completed".into()), ("westeurope".to_owned(), west.into())].into(),
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_knows_the_id_and_what_is_unfinished() {
+    fn a_plan_knows_the_id_and_unfinished_regions() {
         let prior = |west: &str| {
             Model {
                 id: Some(ID.to_owned()),

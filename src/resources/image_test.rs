@@ -123,7 +123,7 @@ impl Resource<Context> for ImageTest {
             return;
         }
         let scope = scope(op, "reading the version to test");
-        // A version that cannot be read now is judged by the apply.
+        // The apply reports a version that cannot be read now.
         if let Ok(Some(body)) = context.client.get_opt(&scope, &Target::at(version.to_string())).await {
             found.extend(place::not_replicated(&Version::read(&body), location, &version));
         }
@@ -142,7 +142,7 @@ impl Operations<Context> for ImageTest {
         run_test(context, op, plan, private, &run_mark::new_id()).await
     }
 
-    /// Nothing that changes in place has an effect on a test that is over.
+    /// Changes in place do not affect a test that has ended.
     async fn update(&self, _call: Call<'_>, _prior: Model, plan: Model) -> Result<Model, Failed<Model>> {
         Ok(plan)
     }
@@ -191,7 +191,7 @@ async fn run_test(
             cleanup::remove_machine(context, op, &removing, &session.machine).await
         }
     };
-    // Once more: what a killed run had asked for may have appeared meanwhile.
+    // Once more: objects that a killed run has requested may have appeared meanwhile.
     remove_leftovers(context, op, &session).await;
     if is_kept || removal.is_err() {
         private.set(MACHINE, &session.machine.to_string());

@@ -1,4 +1,4 @@
-//! `azimage_image_version`: one version of an image, where it is replicated to, and everything that must not be lost.
+//! `azimage_image_version`: one version of an image, and the regions that it is replicated to.
 
 mod checks;
 mod definition;

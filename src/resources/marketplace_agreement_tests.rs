@@ -1,4 +1,4 @@
-//! Accepting, canceling and finding out of agreements, in each state that the service can be in.
+//! Accepting, reading and canceling agreements, in each state of the service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,14 +60,14 @@ async fn accepts_with_the_document_just_read() {
 }
 
 #[tokio::test]
-async fn what_is_accepted_already_is_not_written() {
+async fn does_not_accept_terms_twice() {
     let arm = service(true);
     assert_eq!(create(&arm).await.unwrap().accepted, Some(true));
     assert_eq!(methods(&arm), ["GET"]);
 }
 
 #[tokio::test]
-async fn begins_anew_when_the_signature_is_stale() {
+async fn accepts_again_if_the_signature_is_stale() {
     let arm = accepted_after(3);
     let stale = json!({"error": {"code": "BadRequest", "message": "The signature is not valid."}});
     arm.next(2, Method::Put, CURRENT, 400, stale.clone());
@@ -86,7 +86,7 @@ async fn begins_anew_when_the_signature_is_stale() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn agreements_of_one_plan_take_turns() {
+async fn serializes_agreements_of_one_plan() {
     let arm = accepted_after(1);
     arm.takes(Duration::from_millis(50));
     let context = arm.context();
@@ -103,13 +103,13 @@ async fn agreements_of_one_plan_take_turns() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_acceptance_that_does_not_show_is_an_error() {
+async fn acceptance_without_effect_is_an_error() {
     let failed = create(&service(false)).await.unwrap_err();
     assert!(failed.diagnostics.0[0].detail.contains("still shows the terms as not accepted"));
 }
 
 #[tokio::test]
-async fn a_plan_that_does_not_exist_is_told_as_such() {
+async fn reports_a_plan_that_does_not_exist() {
     let arm = FakeArm::new();
     arm.on(
         Method::Get,
@@ -122,7 +122,7 @@ async fn a_plan_that_does_not_exist_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn terms_that_are_not_accepted_are_gone() {
+async fn unaccepted_terms_leave_the_state() {
     for (arm, there) in [(service(true), true), (service(false), false), (FakeArm::new(), false)] {
         let read = MarketplaceAgreement
             .read(Call::new(&arm.context(), &op(), &mut Private::default()), model())
@@ -141,11 +141,11 @@ async fn terms_that_are_not_accepted_are_gone() {
 }
 
 #[tokio::test]
-async fn destroying_cancels_only_when_told_to_and_only_what_is_there() {
+async fn destroy_cancels_only_an_existing_agreement_and_only_if_configured() {
     let gone = json!({"error": {"code": "ResourceNotFound", "message": "gone"}});
     let no = json!({"error": {"code": "Conflict", "message": "no"}});
     let withdrawn = json!({"error": {"code": "BadRequest", "message": "Offer … not found."}});
-    // (cancel_on_destroy, answer to cancel, terms then, succeeds, methods)
+    // (cancel_on_destroy, response to the cancellation, terms after it, succeeds, methods)
     type Row<'a> = (bool, (u16, Json), (u16, Json), bool, &'a [&'a str]);
     let rows: &[Row<'_>] = &[
         (false, (200, json!({})), (200, terms(true)), true, &[]),

@@ -1,4 +1,4 @@
-//! What a pin plans for every way in which its configuration moves, and what each refresh tells.
+//! The plan of a pin for each kind of change of its configuration, and the warnings of a refresh.
 
 use serde_json::{Value as Json, json};
 
@@ -57,7 +57,7 @@ fn run(context: Option<&Context>, config: &Value, prior: &Value) -> Plan {
     let mut draft = Draft::new(config, prior, plan::begin(&body, config, prior));
     MarketplacePin.prepare(context, &mut draft);
     let plan = plan::finish(&body, &mut draft);
-    // what Terraform demands of every plan
+    // Terraform's rules for every plan
     for attribute in body.attributes.iter().filter(|attribute| !attribute.is_computed()) {
         let (planned, config) = (plan.planned.get(attribute.name), config.get(attribute.name));
         let kept =
@@ -67,7 +67,7 @@ fn run(context: Option<&Context>, config: &Value, prior: &Value) -> Plan {
     plan
 }
 
-// Terraform's own rule for a second plan: what was known stays.
+// Terraform's rule for a second plan: known values do not change.
 fn holds(first: &Value, second: &Value) {
     for attribute in body().attributes {
         let (first, second) = (first.get(attribute.name), second.get(attribute.name));
@@ -86,7 +86,7 @@ fn versions(offer: &str, sku: &str) -> String {
 }
 
 #[test]
-fn a_new_pin_is_known_before_it_is_made() {
+fn a_plan_knows_a_new_pin() {
     let context = FakeArm::new().context();
     let plan = run(Some(&context), &configuration(NEW.into(), Value::Null), &Value::Null);
     let image_id = versions("jammy", "gen2") + "/22.04.202601140";
@@ -115,7 +115,7 @@ fn a_new_pin_is_known_before_it_is_made() {
 }
 
 #[test]
-fn a_pin_stays_until_its_keepers_or_its_image_change() {
+fn a_pin_moves_only_with_its_keepers_or_its_image() {
     let context = FakeArm::new().context();
     let same = keepers("1".into());
     let changed = keepers("2".into());
@@ -171,7 +171,7 @@ fn no_keepers_and_empty_keepers_are_the_same() {
 }
 
 #[test]
-fn the_second_plan_holds_what_the_first_one_said() {
+fn the_second_plan_keeps_known_values_of_the_first() {
     let context = FakeArm::new().context();
     let with_timeouts = |config: &mut Value| {
         config.set("timeouts", Timeouts { read: Some("9m".to_owned()), ..Timeouts::default() }.encode());
@@ -215,7 +215,7 @@ fn the_second_plan_holds_what_the_first_one_said() {
 }
 
 #[test]
-fn another_location_is_another_pin() {
+fn another_location_replaces_the_pin() {
     let mut config = configuration(NEW.into(), keepers("1".into()));
     config.set("location", "eastus".into());
     assert_eq!(run(None, &config, &state()).planned, state());
@@ -274,7 +274,7 @@ fn listed(rows: &[(&str, &str)]) -> Json {
 }
 
 #[tokio::test]
-async fn making_and_moving_pins_what_was_planned_and_looks_around() {
+async fn create_and_update_pin_the_planned_version_and_report_newer_ones() {
     let arm = FakeArm::new();
     arm.get(
         &versions("jammy", "gen2"),
@@ -308,7 +308,7 @@ async fn making_and_moving_pins_what_was_planned_and_looks_around() {
 }
 
 #[tokio::test]
-async fn a_refresh_tells_and_changes_nothing() {
+async fn a_refresh_reports_changes_without_moving_the_pin() {
     let soon = json!({"properties": {"imageDeprecationStatus": {
         "imageState": "ScheduledForDeprecation", "scheduledDeprecationTime": "2999-01-01T00:00:00+00:00"}}});
     let over = json!({"properties": {"imageDeprecationStatus": {"imageState": "Deprecated"}}});
@@ -374,14 +374,14 @@ async fn a_refresh_tells_and_changes_nothing() {
         );
         assert_eq!((after.upgrade_available, after.withdrawn), (*upgrade, *withdrawn));
         assert_eq!(after.urn, before.urn);
-        // what a refresh tells makes no difference in a plan
+        // the results of a refresh cause no change in a plan
         let config = configuration(NEW.into(), keepers("1".into()));
         assert_eq!(run(None, &config, &after.encode()).planned, after.encode());
     }
 }
 
 #[tokio::test]
-async fn a_refresh_that_cannot_look_keeps_the_pin() {
+async fn a_failed_refresh_keeps_the_pin() {
     let arm = FakeArm::new();
     arm.on(
         crate::arm::Method::Get,
@@ -407,7 +407,7 @@ async fn a_refresh_that_cannot_look_keeps_the_pin() {
 }
 
 #[tokio::test]
-async fn the_guardrail_sees_what_is_pinned_and_what_will_be() {
+async fn the_guardrail_checks_the_current_and_the_planned_pin() {
     let arm = FakeArm::new();
     arm.get(
         &versions("jammy", "gen2"),

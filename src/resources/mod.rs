@@ -1,4 +1,4 @@
-//! The resource types, one file each; what they share is in [`azure`](crate::azure). None looks at another.
+//! The resource types, one file each. Shared code is in [`azure`](crate::azure); no resource type uses another.
 
 pub mod builder_run;
 pub mod builder_template;

@@ -572,7 +572,7 @@ mod tests {
     }
 
     #[test]
-    fn moves_keep_what_azure_does_not_return() {
+    fn moves_keep_attributes_that_azure_does_not_return() {
         for (state, skipped) in [
             (json!({}), false),
             (json!({"skip_service_principal_aad_check": null}), false),
@@ -613,7 +613,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_assignment_under_another_name_is_told_with_an_import_block() {
+    async fn proposes_an_import_block_for_an_assignment_with_another_name() {
         const OTHER: &str = "0d9a0000-0000-0000-0000-000000000001";
         let other = format!("{SCOPE}/providers/{KIND}/{OTHER}");
         for message in [
@@ -642,7 +642,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_somebody_else_changed_is_read_and_put_back() {
+    async fn reverts_changes_of_other_clients() {
         let arm = FakeArm::new();
         let stored = |description: &str| {
             json!({"id": id(), "properties": {
@@ -670,7 +670,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_set_is_sent() {
+    fn sends_only_configured_members() {
         let sent = expand(&plan());
         assert_eq!(sent["properties"].as_object().unwrap().len(), 2);
         let skipped = expand(&Model { skip_principal_check: Some(true), ..plan() });

@@ -292,13 +292,13 @@ fn policy_of(model: &Model) -> Policy {
 }
 
 fn with_decision(model: Model, decided: Decision, mut blocked: BTreeMap<String, String>) -> Model {
-    // A blocked version that is gone, or that a rule keeps by now, is blocked no longer.
+    // A version is no longer blocked once it is gone or a rule keeps it.
     blocked.retain(|version, _| decided.prunable.contains(version));
     let prunable = decided.prunable.into_iter().filter(|version| !blocked.contains_key(version)).collect();
     Model { kept: decided.kept, prunable, blocked, ..model }
 }
 
-/// What of the planned versions may still be deleted, and why the others are kept now.
+/// Which planned versions can still be deleted, and why the others are kept.
 fn still_prunable(planned: &[String], decided: &Decision) -> (Vec<String>, BTreeMap<String, String>) {
     let (going, spared): (Vec<String>, Vec<String>) =
         planned.iter().cloned().partition(|version| decided.prunable.contains(version));
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn creating_deletes_nothing_and_lists_what_could_be_deleted() {
+    async fn create_deletes_nothing_and_lists_prunable_versions() {
         let arm = FakeArm::new();
         versions(&arm, &["1.0.0", "1.1.0", "1.2.0"]);
         graph(&arm, &[machine("1.0.0")]);
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn apply_deletes_what_was_planned_and_spares_what_came_into_use() {
+    async fn apply_deletes_planned_versions_except_those_in_use_by_now() {
         let arm = FakeArm::new();
         // 1.0.5 was published since the plan, 1.1.0 came into use, 1.0.2 is locked.
         versions(&arm, &["1.0.0", "1.0.1", "1.0.2", "1.0.5", "1.1.0", "1.2.0"]);
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_this_run_manages_is_kept() {
+    async fn keeps_versions_that_this_run_manages() {
         let arm = FakeArm::new();
         versions(&arm, &["1.0.0", "1.1.0", "1.2.0"]);
         let context = arm.context();
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_gallery_shared_with_the_community_keeps_everything_unless_told_otherwise() {
+    async fn keeps_all_versions_of_a_community_gallery_unless_configured() {
         for (ignored, expected) in [(false, ""), (true, "1.0.0")] {
             let arm = FakeArm::new();
             versions(&arm, &["1.0.0", "1.1.0"]);

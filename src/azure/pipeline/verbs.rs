@@ -19,14 +19,14 @@ use crate::framework::spelling::is_unchanged;
 use crate::framework::{Failed, Op, Operations, Private, Resource};
 use crate::schema::{Diagnostic, Diagnostics, Slot, Value};
 
-/// One step of an update: the request, made from the object as it is just before.
+/// One step of an update: makes the request from the current object.
 pub type Step<'s> = Box<dyn Fn(&Json) -> Change + Send + Sync + 's>;
 
 /// A planned update.
 pub struct Update<'s, M> {
     /// The configured provider.
     pub context: &'s Context,
-    /// The state that the plan was made over.
+    /// The prior state.
     pub prior: &'s M,
     /// The plan.
     pub plan: &'s M,
@@ -36,23 +36,23 @@ pub struct Update<'s, M> {
 pub enum Start {
     /// With the body of [`expand_new`](Managed::expand_new).
     New,
-    /// By this body, which restores a deleted object. The steps of an update follow.
+    /// With this body, which restores a deleted object. The steps of an update follow.
     Restore(Json),
 }
 
-/// What the pipeline needs to know about a resource type that lives in Resource Manager. Its [`Operations`] follow.
+/// A resource type whose objects are in Resource Manager, as the pipeline sees it. Implements [`Operations`].
 #[async_trait]
 pub trait Managed: Resource<Context> {
-    /// What it is called: `image version`.
+    /// Its name in messages: `image version`.
     const NOUN: &'static str;
 
-    /// Whether other resources are made in it and need its body, so that the run remembers it.
+    /// Whether it has child resources, which need its body: the run keeps the last one.
     const IS_PARENT: bool = false;
 
     /// The attributes that older API versions lack.
     const MEMBERS: &'static [Member] = &[];
 
-    /// Dotted paths, through lists too, of what the service may not return as it was sent.
+    /// Dotted paths, also through lists, of members that the service may not return as they were sent.
     const UNREPORTED: &'static [&'static str] = &[];
 
     /// Whether an object whose creation failed cannot be repaired, so that it is deleted before it is created again.
@@ -61,12 +61,12 @@ pub trait Managed: Resource<Context> {
     /// The ID of the object that `model` describes, a plan or a state.
     fn resource_id(&self, context: &Context, model: &Self::Model) -> Result<ResourceId, Diagnostic>;
 
-    /// Where the object is written.
+    /// The target of writes.
     fn target(&self, id: &ResourceId) -> Target {
         Target::at(id.to_string())
     }
 
-    /// Where the object is read, when that takes query options.
+    /// The target of reads, if they need query options.
     fn read_target(&self, id: &ResourceId) -> Target {
         self.target(id)
     }
@@ -76,7 +76,7 @@ pub trait Managed: Resource<Context> {
         format!("{} {:?}", Self::NOUN, id.name())
     }
 
-    /// The task of doing `verb`, such as "creating", to the object.
+    /// A task for messages such as "creating image version …", where `verb` is "creating".
     fn task<'a>(&self, context: &'a Context, op: &'a Op, verb: &str, id: ResourceId) -> Task<'a> {
         Task::new(context, op, format!("{verb} {}", self.label(&id)), id, Self::diagnose)
     }

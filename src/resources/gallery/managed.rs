@@ -127,7 +127,7 @@ fn flatten_soft_delete(
     (read.enabled || known.is_some()).then_some(read)
 }
 
-/// The body to send: the plan, over the members of the existing gallery that this provider does not manage.
+/// The body to send: the existing gallery with the planned members.
 pub fn expand(context: &Context, plan: &Model, current: Option<&Json>) -> Json {
     let mut body = current.cloned().unwrap_or_else(|| json!({}));
     body::keep_only(&mut body, &["location", "tags", "identity", "properties"]);

@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_has_only_what_azure_takes() {
+    fn the_body_has_only_writable_members() {
         let shared = |permission: &str| {
             json!({"properties": {"sharingProfile": {
                 "permissions": permission, "groups": [{"type": "Subscriptions", "ids": ["s"]}],

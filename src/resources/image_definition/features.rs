@@ -50,7 +50,7 @@ pub fn expand(properties: &mut Json, plan: &Model, current: Option<&Json>) {
     let old = current.map_or(&[][..], |current| body::items(current, "properties.features"));
     let mut wanted: Vec<(String, String)> = Vec::new();
     if let Some(security) = &plan.security_type {
-        // Standard is the only type of generation 1, and older definitions say it by having no such feature
+        // Standard is the only type of generation 1; older definitions with it lack the feature
         let said = feature(old, SECURITY).is_some();
         if security != "Standard" || said || (current.is_none() && plan.hyper_v_generation == "V2") {
             wanted.push((SECURITY.to_owned(), service_spelling(security).to_owned()));

@@ -97,7 +97,7 @@ impl Managed for ImageDefinition {
     }
 }
 
-// The body to send: the plan, over the members of the existing definition that this provider does not manage.
+// The body to send: the existing definition with the planned members.
 fn expand(context: &Context, plan: &Model, location: &str, current: Option<&Json>) -> Json {
     let mut body = current.cloned().unwrap_or_else(|| json!({}));
     body::keep_only(&mut body, &["location", "properties"]);

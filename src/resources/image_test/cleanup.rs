@@ -17,7 +17,7 @@ use crate::azure::{Context, body, fault, tags};
 use crate::framework::Op;
 use crate::schema::Diagnostic;
 
-/// How long removing a machine may take, whatever time the test has left.
+/// How long removing a machine may take, regardless of the test's timeout.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 /// How long an interrupted run may take to have its machine deleted.
 const INTERRUPTED_LIMIT: Duration = Duration::from_secs(15);
@@ -57,7 +57,7 @@ pub async fn remove_leftovers(context: &Context, op: &Op, scope: &Scope, group: 
     let machines = listed(context, scope, group, VIRTUAL_MACHINE).await;
     let now = OffsetDateTime::now_utc();
     let leftovers = machines.iter().filter(|machine| is_leftover(machine, now));
-    for id in leftovers.filter_map(|machine| id_of(machine)) {
+    for id in leftovers.filter_map(id_of) {
         let Ok(id) = ResourceId::parse_as(&id, VIRTUAL_MACHINE) else { continue };
         tracing::info!(%id, "removing the machine that an earlier test left behind");
         let _guard = context.lock(&id.to_string()).await;
@@ -149,7 +149,7 @@ fn tag(machine: &Json, name: &str) -> Option<String> {
     all.into_iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
-/// Whether a machine is of a test that nobody conducts any more.
+/// Whether a machine belongs to a test that has ended.
 fn is_leftover(machine: &Json, now: OffsetDateTime) -> bool {
     let was_killed = || {
         let name = body::text(machine, "name").unwrap_or_default().to_lowercase();

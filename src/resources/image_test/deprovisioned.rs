@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_what_was_kept() {
+    fn names_the_traces_that_were_kept() {
         assert_eq!(kept("x\nkept: user bob\r\n  kept: SSH host key k\n"), ["user bob", "SSH host key k"]);
         assert!(kept("nothing is kept: here").is_empty());
     }

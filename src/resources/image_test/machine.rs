@@ -100,7 +100,7 @@ impl Request<'_> {
     }
 
     /// The body of the request. The disks and the network interface are deleted with the machine; there is no public
-    /// address. `secret` signs nobody in: the key pair or password is thrown away.
+    /// address. Nobody can sign in with `secret`: the key pair or password is not stored.
     pub fn body(&self, secret: &Secret) -> Json {
         let definition = self.definition;
         let disk_type = disk_type(definition);

@@ -1,4 +1,4 @@
-//! Where a test's machine goes, and whether the version is there.
+//! The region of a test's machine, and whether the version is replicated to it.
 
 use crate::arm::{ResourceId, Scope, Target, region};
 use crate::azure::objects::definition::{Definition, Features};
@@ -52,7 +52,7 @@ pub fn not_replicated(version: &Version, location: &str, id: &ResourceId) -> Opt
     )
 }
 
-/// The image definition `id`: as this run plans it, else as it is. `None` while neither is known.
+/// The image definition `id`: as this run plans it, or else as it exists. `None` if neither is known.
 pub async fn definition(context: &Context, op: &Op, scope: &Scope, id: &ResourceId) -> Option<Definition> {
     if let Some(planned) = op.planned_object(&id.to_string()) {
         return planned_definition(&planned);
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_tested_where_it_is_replicated() {
+    fn a_test_needs_a_replica_in_its_region() {
         let id = ResourceId::parse("/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/galleries/g/images/i/versions/1.0.0").unwrap();
         let version = |regions: &[&str]| {
             let regions: Vec<_> = regions.iter().map(|name| json!({"name": name})).collect();

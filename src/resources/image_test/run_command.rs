@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_instance_view_tells_how_a_command_ended() {
+    fn the_result_comes_from_the_instance_view() {
         let view =
             |view: Json| json!({"properties": {"provisioningState": "Succeeded", "instanceView": view}});
         for (view, end) in [

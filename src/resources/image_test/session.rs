@@ -212,7 +212,7 @@ impl<'a> Session<'a> {
         let until = OffsetDateTime::now_utc() + self.timeout;
         let until = until.replace_nanosecond(0).unwrap_or(until).format(&Rfc3339).unwrap_or_default();
         let mut own = tags::Tags::from([(machine::TAG.to_owned(), describe(&self.version))]);
-        // A machine that is to be kept is no leftover, whatever the time.
+        // A machine that keep_on_failure keeps is never a leftover.
         if !self.plan.keep_on_failure {
             own.insert(machine::UNTIL_TAG.to_owned(), until);
         }

@@ -1,4 +1,4 @@
-//! Tests of a session against a pretend service, for what the emulator does not do: an agent that never becomes ready.
+//! Tests of a session against a fake service, for behaviour that the emulator lacks: an agent that never becomes ready.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! How the end of a test is told: the image failed, or it was not judged.
+//! The error at the end of a test: the image failed, or the test was inconclusive.
 
 use super::run_command::Ran;
 use crate::arm::{Error, ResourceId};

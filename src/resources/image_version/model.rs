@@ -74,7 +74,7 @@ model! {
         pub replication_progress: Option<BTreeMap<String, i64>> = computed().volatile(),
         /// The size of the operating system disk, in GB.
         pub os_disk_size_gb: Option<i64> = computed(),
-        /// The sizes of the data disks in GB, by logical unit number, whatever the source was.
+        /// The sizes of the data disks in GB, by logical unit number, for every kind of source.
         pub data_disk_sizes_gb: Option<BTreeMap<String, i64>> = computed(),
         /// What the version is made from, in exactly one way. An image version is immutable: changing this forces a new one.
         pub source: Option<Source> = block().required().check(source::check_source),

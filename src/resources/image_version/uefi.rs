@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_what_the_service_documents_and_nothing_else() {
+    fn accepts_only_documented_settings() {
         let rows = [
             (r#"{"signatureTemplateNames":["MicrosoftWindowsTemplate"]}"#, None),
             (

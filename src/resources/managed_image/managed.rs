@@ -101,7 +101,7 @@ pub fn flatten(context: &Context, answer: &Json, id: &ResourceId, known: &Model)
         (None, Some(machine)) if known.os_disk.is_none() => Some(Capture::imported(machine)),
         (None, _) => None,
     };
-    // the disks of a captured image follow from its machine, and nobody configures them
+    // the disks of a captured image follow from its machine and cannot be configured
     let (os_disk, data_disk) = match &capture {
         Some(_) => (None, Set::default()),
         None => (image.os_disk, image.data_disk),

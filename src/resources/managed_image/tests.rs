@@ -64,7 +64,7 @@ impl Provider for Only {
     }
 }
 
-/// A provider on a service, and what Terraform would do with them.
+/// A provider with a fake service, called as Terraform calls it.
 struct Bench {
     world: Arc<Mutex<World>>,
     server: Server<Only>,
@@ -312,7 +312,7 @@ async fn nothing_is_done_to_the_machine_when_an_image_of_that_name_exists() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn joins_what_a_killed_run_left() {
+async fn joins_a_creation_that_a_killed_run_started() {
     let bench = Bench::new();
     bench.apply(&Value::Null, &captured()).await.unwrap();
     bench.world(|world| {
@@ -331,7 +331,7 @@ async fn joins_what_a_killed_run_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_plan_objects_to_what_cannot_succeed() {
+async fn the_plan_rejects_captures_that_cannot_succeed() {
     type Change = fn(&mut Machine, &mut Model);
     let rows: &[(Change, &str)] = &[
         (
@@ -572,7 +572,7 @@ async fn imports_plan_to_no_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_broke_or_is_unfinished_is_taken_up_again() {
+async fn resumes_failed_and_unfinished_images() {
     let bench = Bench::new();
     let config = captured();
     let state = bench.apply(&Value::Null, &config).await.unwrap();
