@@ -100,6 +100,22 @@ async fn immutable_region_settings_force_replacement_and_name_the_region() {
     assert_eq!(plan.action, Action::Replace);
 }
 
+#[tokio::test(start_paused = true)]
+async fn encryption_sets_of_other_regions_are_errors_at_plan() {
+    let core = with_sources(json!({})).await;
+    // the set is in eastus
+    let encryption = json!({"os_disk_encryption_set_id": rg("diskEncryptionSets/des")});
+    let keyed = |names: &[&str]| {
+        let regions = names.iter().map(|name| json!({"name": name, "encryption": encryption}));
+        version(json!({"target_region": regions.collect::<Vec<_>>()}))
+    };
+    let both = keyed(&["eastus", "westeurope"]);
+    let wrong = ["disk encryption set of westeurope is in eastus"];
+    core.plan_refused(VERSION, None, &both).await.assert_error(&wrong);
+    let held = core.create(VERSION, &keyed(&["eastus"])).await;
+    core.plan_refused(VERSION, Some(&held), &both).await.assert_error(&wrong);
+}
+
 // The service has no ETags: an update must not remove regions that other clients added.
 #[tokio::test(start_paused = true)]
 async fn update_keeps_properties_outside_the_schema() {

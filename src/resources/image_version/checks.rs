@@ -100,12 +100,15 @@ pub async fn plan(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Dia
         .and_then(|id| ResourceId::parse_as(id, IMAGE_DEFINITION).ok());
     let Some(definition) = definition else { return };
     check_exist(context, op, draft, definition.subscription_id(), found).await;
+    let scope = scope(op, "checking the plan of an image version");
     if !draft.is_create() {
         note_replaced(context, draft);
         if draft.replace.is_empty() {
-            if let (true, Some(location)) = (draft.changes("target_region"), planned.get("location").as_str())
-            {
-                check_home(planned.get("target_region"), location, found);
+            if draft.changes("target_region") {
+                if let Some(location) = planned.get("location").as_str() {
+                    check_home(planned.get("target_region"), location, found);
+                }
+                encryption_sets(context, &scope, planned, found).await;
             }
             return;
         }
@@ -114,7 +117,6 @@ pub async fn plan(context: &Context, op: &Op, draft: &Draft<'_>, found: &mut Dia
         context.run.record(&definition.child("versions", version).to_string(), Event::Planned);
     }
     dates(planned, found);
-    let scope = scope(op, "checking the plan of an image version");
     let facts = definition::find(context, op, &scope, &definition).await;
     let location = match planned.get("location").as_str() {
         Some(location) => Some(location.to_owned()),
