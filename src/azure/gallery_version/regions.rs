@@ -10,7 +10,7 @@ use crate::azure::pipeline::Member;
 use crate::azure::run_log::Event;
 use crate::azure::{Context, body};
 use crate::framework::{Draft, Op};
-use crate::schema::{Diagnostics, Path, Value};
+use crate::schema::{Diagnostics, Path, Set, Value};
 
 /// The permission to remove regions. Older API versions remove them without one.
 pub const REMOVAL_PERMISSION: Member = Member::new("allow_deletion_of_replicated_locations", "2022-03-03");
@@ -233,6 +233,22 @@ fn is_plain(region: &Value, home: &str, any_storage: bool) -> bool {
         "storage_account_type" => any_storage || value.as_str() == Some("Standard_LRS"),
         _ => value.is_unset() || value.as_bool() == Some(false),
     })
+}
+
+/// The target regions of the state, of those that were `read`. If none can be configured and the version is only in its home
+/// region `location`, the state has none either.
+pub fn in_state(
+    mut read: Set<TargetRegion>,
+    may_be_configured: bool,
+    location: Option<&str>,
+) -> Set<TargetRegion> {
+    if !may_be_configured
+        && let ([only], Some(location)) = (read.0.as_slice(), location)
+        && region::same_region(location, &only.name)
+    {
+        read.0.clear();
+    }
+    read
 }
 
 /// The target regions to send if the configuration has none: the home region, with its current settings.

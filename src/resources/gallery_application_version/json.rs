@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::model::Model;
-use crate::arm::{ResourceId, region};
+use crate::arm::ResourceId;
 use crate::azure::gallery_version::regions;
 use crate::azure::link::is_same_blob;
 use crate::azure::objects::application::expand_actions;
@@ -76,16 +76,9 @@ pub fn flatten(context: &Context, object: &Json, id: &ResourceId, known: &Model)
     let version = ApplicationVersion::read_over(object, &known.target_regions());
     let common = &version.common;
     let location = common.location.clone().or_else(|| known.location.clone());
-    let mut target_region = version.target_regions();
-    // a user who leaves replication to the service sees its choice only where that is more than the home region
-    let left_to_service =
-        known.target_region.is_empty() && (known.provisioning_state.is_some() || known.source.is_some());
-    if left_to_service
-        && let [only] = target_region.as_slice()
-        && location.as_deref().is_some_and(|location| region::same_region(location, &only.name))
-    {
-        target_region.clear();
-    }
+    let is_imported = known.provisioning_state.is_none() && known.source.is_none();
+    let may_be_configured = !known.target_region.is_empty() || is_imported;
+    let read = regions::in_state(common.target_regions(), may_be_configured, location.as_deref());
     let silent = common.replication.regions.is_empty();
     let (states, progress) = (common.replication.states(), common.replication.progress());
     let flag = |read: Option<bool>, known: Option<bool>| Some(read.or(known).unwrap_or_default());
@@ -116,7 +109,7 @@ pub fn flatten(context: &Context, object: &Json, id: &ResourceId, known: &Model)
         source: read_source(version.source, known.source.as_ref()),
         manage_action: read_scripts(version.manage_action, known.manage_action.as_ref()),
         custom_action: version.custom_action,
-        target_region,
+        target_region: own_regions(read.0),
         timeouts: known.timeouts.clone(),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::model::Model;
-use crate::arm::{ResourceId, region};
+use crate::arm::ResourceId;
 use crate::azure::gallery_version::regions;
 use crate::azure::objects::version::Version;
 use crate::azure::objects::{source, target_region};
@@ -103,16 +103,9 @@ pub fn expand_change(context: &Context, plan: &Model, current: &Json) -> Json {
 pub fn flatten(context: &Context, object: &Json, id: &ResourceId, known: &Model) -> Model {
     let version = Version::read_over(object, known.source.as_ref(), &known.target_region);
     let location = version.location.clone().or_else(|| known.location.clone());
-    let mut target_region = version.target_regions();
-    // a user who leaves replication to the service sees its choice only where that is more than the home region
-    let left_to_service =
-        known.target_region.is_empty() && (known.provisioning_state.is_some() || known.source.is_some());
-    if left_to_service
-        && let [only] = target_region.as_slice()
-        && location.as_deref().is_some_and(|location| region::same_region(location, &only.name))
-    {
-        target_region.clear();
-    }
+    let is_imported = known.provisioning_state.is_none() && known.source.is_none();
+    let may_be_configured = !known.target_region.is_empty() || is_imported;
+    let target_region = regions::in_state(version.target_regions(), may_be_configured, location.as_deref());
     let sizes: BTreeMap<String, i64> =
         version.data_disk.iter().filter_map(|disk| Some((disk.lun.to_string(), disk.size_gb?))).collect();
     let silent = version.replication.regions.is_empty();
