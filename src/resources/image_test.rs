@@ -149,7 +149,7 @@ impl Operations<Context> for ImageTest {
 
     async fn delete(&self, call: Call<'_>, _prior: Model) -> Result<(), Diagnostics> {
         let Call { context, op, private } = call;
-        // Most tests have left nothing.
+        // Most tests leave nothing behind.
         let Some(id) = private.get::<String>(MACHINE) else { return Ok(()) };
         let Ok(id) = ResourceId::parse_as(&id, VIRTUAL_MACHINE) else { return Ok(()) };
         let scope = scope(op, "deleting the test machine");
@@ -158,7 +158,7 @@ impl Operations<Context> for ImageTest {
     }
 }
 
-/// The private state with the ID of the machine that a test has left in Azure.
+/// The key in private state of the ID of a machine that a test has left in Azure.
 const MACHINE: &str = "machine";
 
 async fn remove_leftovers(context: &Context, op: &Op, session: &Session<'_>) {
@@ -168,7 +168,7 @@ async fn remove_leftovers(context: &Context, op: &Op, session: &Session<'_>) {
     }
 }
 
-/// Runs the test as the run `run`, and removes its machine.
+/// Runs the test with the run ID `run`, and removes its machine.
 async fn run_test(
     context: &Context,
     op: &Op,
@@ -196,7 +196,7 @@ async fn run_test(
     if is_kept || removal.is_err() {
         private.set(MACHINE, &session.machine.to_string());
     }
-    // An interrupted run has not seen the end of the removal, so the next one looks again.
+    // An interrupted run may not have removed everything, so the next run looks again.
     if removal.is_ok() && !session.scope.stopped() {
         mark.finish();
     }

@@ -45,11 +45,11 @@ pub async fn remove_machine(
     context.client.delete(&scope, &deletion(id)).await.map(drop).map_err(|error| failed(&error))
 }
 
-/// Removes what earlier tests have left in `group`: the machines of runs that were killed on this computer, those whose time
-/// is over, and the disks and network interfaces of machines that are gone. A leftover that stays is a warning: it does not
-/// keep another test from running, since no two runs share a machine.
+/// Removes the leftovers of earlier tests in `group`: machines of runs that were killed on this computer, machines whose time is
+/// over, and disks and network interfaces of machines that are gone. A leftover that cannot be removed is a warning, because it
+/// does not affect other tests: no two runs share a machine.
 pub async fn remove_leftovers(context: &Context, op: &Op, scope: &Scope, group: &ResourceId) {
-    // The parts first: a part that is in this list, and whose machine is not in the later one, belongs to no machine.
+    // Parts are listed before machines: a part in this list without a machine in the later list belongs to no machine.
     let mut parts = Vec::new();
     for kind in PARTS {
         parts.extend(listed(context, scope, group, kind).await);
@@ -82,7 +82,7 @@ pub async fn remove_leftovers(context: &Context, op: &Op, scope: &Scope, group: 
     }
 }
 
-/// The objects of `kind` in `group`. Who may not list them still tests.
+/// The objects of `kind` in `group`; none if the caller may not list them, since a test does not need them.
 async fn listed(context: &Context, scope: &Scope, group: &ResourceId, kind: &str) -> Vec<Json> {
     let target = Target::at(format!("{group}/providers/{kind}"));
     context.client.list(scope, &target).await.unwrap_or_else(|error| {

@@ -25,11 +25,11 @@ model! {
     /// The machine has no public address, and its disks and network interface are deleted with it, whether the test
     /// passes, fails or is interrupted. Several runs of the same test do not disturb each other. What a killed run leaves
     /// behind is removed by the next apply on the same computer, and by the next test in the resource group once the run's
-    /// time is over (`timeouts.create`). What the machine must look like (generation, security type, architecture, disk controller, purchase plan) follows from the
-    /// image definition.
+    /// time is over (`timeouts.create`). The generation, security type, architecture, disk controller and purchase plan of the
+    /// machine follow from the image definition.
     pub struct Model {
-        /// The ID of the test, in the form of a virtual machine's. Each run has a machine of its own, whose name is this one
-        /// with a random ending.
+        /// The ID of the test, in the form of a virtual machine ID. Each run has its own machine, whose name is this name with a
+        /// random ending.
         pub id: Option<String> = computed(),
         /// The ID of the image version to test. It must be replicated to `location`, and may be excluded from latest.
         pub image_version_id: String = id_of(required().force_new(), IMAGE_VERSION),
@@ -118,7 +118,7 @@ fn parse(id: &str, kind: &str, attribute: &'static str) -> Result<ResourceId, Di
     })
 }
 
-/// What the names of all test machines begin with.
+/// The prefix of the names of test machines.
 pub const NAME_START: &str = "azimage-test-";
 
 /// The ID of the machine of one run of the test.
@@ -128,7 +128,7 @@ pub fn machine_id(model: &Model, run: &str) -> Result<ResourceId, Diagnostic> {
     Ok(ResourceId::new(VIRTUAL_MACHINE, id.subscription_id(), id.resource_group(), &[&name]))
 }
 
-/// The ID of the test, which follows from everything that decides what is tested and how.
+/// The ID of the test, which follows from the arguments that determine what is tested and how.
 pub fn test_id(model: &Model) -> Result<ResourceId, Diagnostic> {
     let (version, subnet) = (version_id(model)?, subnet_id(model)?);
     let facts = json!([
@@ -149,7 +149,7 @@ pub fn test_id(model: &Model) -> Result<ResourceId, Diagnostic> {
     Ok(ResourceId::new(VIRTUAL_MACHINE, subnet.subscription_id(), &model.resource_group_name, &[&name]))
 }
 
-/// What the ID of the test follows from.
+/// The arguments that determine the ID of the test.
 const DECIDING: [&str; 7] = [
     "image_version_id",
     "resource_group_name",
@@ -160,7 +160,7 @@ const DECIDING: [&str; 7] = [
     "check_deprovisioned",
 ];
 
-/// The ID of a plan's test, while everything is known that it follows from.
+/// The ID of a planned test, if the arguments that determine it are known.
 pub fn planned_test_id(planned: &Value) -> Value {
     let is_known =
         DECIDING.iter().all(|name| planned.get(name).is_wholly_known()) && !planned.get("vm_size").is_null();

@@ -1,19 +1,19 @@
 //! The mark of a running test: a locked file on this computer. The lock ends with the process, so a later run recognises the
-//! machine of a run that was killed here, and leaves alone the machine of a run that is still going.
+//! machine of a run that was killed here, and does not touch the machine of a run that is still running.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What the names of marks begin and end with.
+/// The prefix and suffix of the names of marks.
 const PREFIX: &str = "azimage-test-";
 const SUFFIX: &str = ".lock";
 /// How long the mark of a killed run is kept.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-/// How many characters the ID of a run has.
+/// The length of the ID of a run, in characters.
 const LENGTH: usize = 12;
 
-/// A new ID of a run: hexadecimal digits.
+/// A new, random run ID, in hexadecimal digits.
 pub fn new_id() -> String {
     uuid::Uuid::new_v4().simple().to_string()[..LENGTH].to_owned()
 }
@@ -23,10 +23,10 @@ pub fn is_id(text: &str) -> bool {
     text.len() == LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Marks a run as going until it is dropped, or its process ends.
+/// Marks a run as running until this value is dropped or the process ends.
 pub struct RunMark {
     path: PathBuf,
-    // `None` where files cannot be written or locked; the machine's own time limit then decides.
+    // `None` if files cannot be written or locked; then only the time limit of the machine counts.
     file: Option<File>,
 }
 
@@ -39,7 +39,7 @@ impl RunMark {
         RunMark { path, file }
     }
 
-    /// Ends the mark of a run that left nothing behind. A mark that is only dropped says that its run was killed.
+    /// Removes the mark of a run that left nothing behind. A mark that remains means that its run was killed.
     pub fn finish(self) {
         if self.file.is_some() {
             drop(self.file);
@@ -53,7 +53,7 @@ pub fn was_killed(id: &str) -> bool {
     is_id(id) && File::open(path_of(id)).is_ok_and(|file| file.try_lock().is_ok())
 }
 
-/// Forgets the mark of a killed run.
+/// Removes the mark of a killed run.
 pub fn forget(id: &str) {
     if was_killed(id) {
         remove(&path_of(id));
@@ -80,7 +80,7 @@ fn remove_old(folder: Option<&Path>) {
     }
 }
 
-/// In the user's folder, since the temporary one may be another one in each run.
+/// The folder of the marks, in the user's home: the temporary folder may differ between runs.
 fn path_of(id: &str) -> PathBuf {
     let folder = std::env::home_dir().map(|home| home.join(".cache").join("terraform-provider-azimage"));
     let folder =

@@ -64,7 +64,7 @@ pub struct Findings {
 }
 
 impl<'a> Session<'a> {
-    /// Reads what the machine of the run `run` must look like.
+    /// Reads the properties that the machine of the run `run` needs.
     pub async fn open(
         context: &'a Context,
         op: &'a Op,
