@@ -284,7 +284,7 @@ fn secrets_occur_only_where_the_user_put_them() {
     let mut story = Story { served, workspace, said: String::new(), runs: 0 };
 
     // an error message of the service may quote anything
-    let quote = format!("the message contains 'Bearer {QUOTED}' of {}", sas(SIGNATURES[0]));
+    let quote = format!("the service quotes 'Bearer {QUOTED}' of {}", sas(SIGNATURES[0]));
     let refusal = serde_json::json!({"error": {"code": "AuthorizationFailed", "message": quote, "details": [{"code": "D", "message": quote}]}});
     let everything = kinds[0].1.clone();
     for fault in [
@@ -296,7 +296,7 @@ fn secrets_occur_only_where_the_user_put_them() {
     ] {
         story.fault(&fault);
         assert!(!story.run(&everything, &["apply", "-auto-approve"]), "{fault}");
-        assert!(story.said.contains("it said"), "{}", story.said);
+        assert!(story.said.contains("quotes"), "{}", story.said);
     }
     story.fault("");
     for (name, env) in &kinds {
