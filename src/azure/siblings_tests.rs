@@ -149,7 +149,7 @@ async fn lists_expire_with_age_and_after_a_pause() {
     assert!(!read(&context, "a", 2).await, "a pause drops the list");
     assert!(read(&context, "a", 3).await);
     assert_eq!(lists(&arm), 2);
-    // another read is in progress all the time, so there is no pause, but the list becomes too old
+    // one read or another is always in progress, so there is no pause, but the list becomes too old
     let scope = scope(&op(), "reading");
     let guard = context.read(&scope, &Target::at(format!("{}/versions/1.0.0", definition("b")))).await;
     sleep(FRESH / 2).await;

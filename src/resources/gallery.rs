@@ -46,7 +46,7 @@ model! {
         pub soft_delete: Option<SoftDelete> = block().group(),
         /// The managed identity of the gallery.
         pub identity: Option<Identity> = block().check(check_identity),
-        /// Who can use the gallery. Private by default. Subscriptions and tenants are added and removed in place, and a
+        /// How the gallery is shared. Private by default. Subscriptions and tenants are added and removed in place, and a
         /// gallery can become `Private`, or change from `Private` to `Community`, in place. Azure sets `Groups` only when a
         /// gallery is created: a plan that changes an existing gallery to `Groups` fails.
         pub sharing: Option<Sharing> = block().group().check(check_sharing),

@@ -113,7 +113,7 @@ async fn an_object_that_never_appears_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_error_is_the_reason_of_an_early_end() {
+async fn reports_the_first_error_if_a_wait_ends_early() {
     let arm = accepting(200, json!({"status": "InProgress"}));
     arm.is_silent_at(ID);
     let context = arm.context();

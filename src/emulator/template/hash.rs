@@ -11,7 +11,7 @@ const SECOND: u32 = 0xab0e_9789;
 /// The result of `uniqueString()`: thirteen letters and digits.
 pub fn unique_string(text: &str) -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    // Each letter has five bits, starting with the highest; the last one has the remaining four.
+    // Each letter encodes five bits, from the highest down; the last letter encodes the remaining four.
     let hash = u128::from(hash(text.as_bytes())) << 1;
     (0..13).map(|at| char::from(ALPHABET[(hash >> (60 - 5 * at) & 31) as usize])).collect()
 }

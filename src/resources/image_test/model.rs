@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_is_known_once_everything_is_that_decides_it() {
+    fn the_id_is_known_if_its_arguments_are_known() {
         let mut planned = model().encode();
         assert!(planned_test_id(&planned).as_str().is_some());
         planned.set("keepers", Value::Map([("a".to_owned(), Value::Unknown)].into()));
